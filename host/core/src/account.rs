@@ -1,0 +1,95 @@
+//! AWS accounts as AWS Organizations shows them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// An AWS account id: twelve digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AccountId(Arc<str>);
+
+impl AccountId {
+    /// The twelve digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is not an account id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an AWS account id: expected twelve digits")]
+pub struct NotAnAccountId(pub String);
+
+impl FromStr for AccountId {
+    type Err = NotAnAccountId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            Ok(Self(text.into()))
+        } else {
+            Err(NotAnAccountId(text.to_owned()))
+        }
+    }
+}
+
+impl TryFrom<String> for AccountId {
+    type Error = NotAnAccountId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<AccountId> for String {
+    fn from(id: AccountId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for AccountId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An account's tags, or why they could not be read.
+///
+/// The difference matters: an account whose tags are unreadable is skipped by
+/// policies that filter by tag, never treated as untagged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tags {
+    /// Every tag on the account.
+    Known(BTreeMap<String, String>),
+    /// Reading them failed, after retries; the text is the AWS error.
+    Unreadable(String),
+}
+
+/// One organizational unit on the way from the root to an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationalUnit {
+    /// For example `ou-abcd-l3zc8b3h`.
+    pub id: String,
+    /// For example `Workloads`.
+    pub name: String,
+}
+
+/// An AWS account, its tags aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The account's id.
+    pub id: AccountId,
+    /// The account's name.
+    pub name: String,
+    /// The root user's email address; empty when unknown.
+    pub email: String,
+    /// From the top-level OU down to the one that holds the account; empty directly
+    /// under the root. Shared, since thousands of accounts sit in few OUs.
+    pub organizational_units: Arc<[OrganizationalUnit]>,
+    /// When the account joined the organization, where known.
+    pub joined: Option<Timestamp>,
+}

@@ -1,0 +1,163 @@
+//! Service Catalog's side of an account: the Account Factory product, the provisioned
+//! product that stands for one account, and the records of its operations.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::AccountId;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Takes the id as AWS gave it.
+            pub fn new(id: impl Into<Arc<str>>) -> Self {
+                Self(id.into())
+            }
+
+            /// The id as AWS writes it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Id of a Service Catalog product, for example `prod-abcdefghijklm`.
+    ProductId
+);
+id!(
+    /// Id of a provisioning artifact: one version of a product. Names of artifacts
+    /// collide, ids don't.
+    ArtifactId
+);
+id!(
+    /// Id of a provisioned product, for example `pp-abcdefghijklm`.
+    ProvisionedProductId
+);
+id!(
+    /// Id of a launch path, for example `lpv2-abcdefghijklm`.
+    LaunchPathId
+);
+id!(
+    /// Id of a record: one operation on a provisioned product.
+    RecordId
+);
+
+/// The Account Factory product and what accounts should be on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountFactory {
+    /// The product.
+    pub product: ProductId,
+    /// The newest active provisioning artifact: the target of updates.
+    pub target: ArtifactId,
+}
+
+/// Status of a provisioned product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProductStatus {
+    /// Nothing runs and the last operation succeeded.
+    Available,
+    /// An operation runs, started by this host or by anyone else.
+    UnderChange,
+    /// The last update failed; the product is usable.
+    Tainted,
+    /// The last operation failed and the product is not usable.
+    Error,
+    /// A plan is being made.
+    PlanInProgress,
+}
+
+/// A provisioned product of Account Factory: stands for one enrolled account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvisionedProduct {
+    /// Its id.
+    pub id: ProvisionedProductId,
+    /// Its name.
+    pub name: String,
+    /// The account it stands for (its physical id).
+    pub account: AccountId,
+    /// Its status.
+    pub status: ProductStatus,
+    /// The provisioning artifact it is on. Empty when it was never provisioned.
+    pub artifact: ArtifactId,
+    /// Its last operation, where it had one.
+    pub last_record: Option<RecordId>,
+    /// Its last successful provisioning, without which it was never provisioned.
+    pub last_successful_record: Option<RecordId>,
+}
+
+/// Status of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordStatus {
+    /// Accepted, not begun.
+    Created,
+    /// Running.
+    InProgress,
+    /// Rolling back. Not an end: the product is still under change.
+    InProgressInError,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly; see [`Record::errors`].
+    Failed,
+}
+
+impl RecordStatus {
+    /// Whether the operation has ended.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed)
+    }
+}
+
+/// An error of a record, as AWS gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordError {
+    /// For example `ResourceInUseException`. AWS leaves it out at times.
+    pub code: String,
+    /// The description.
+    pub description: String,
+}
+
+/// One operation on a provisioned product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its id.
+    pub id: RecordId,
+    /// The provisioned product it is about.
+    pub provisioned_product: ProvisionedProductId,
+    /// The provisioning artifact it is about, where AWS says so.
+    pub artifact: Option<ArtifactId>,
+    /// How far it is.
+    pub status: RecordStatus,
+    /// What went wrong, when it failed.
+    pub errors: Vec<RecordError>,
+}
+
+/// An update to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateRequest {
+    /// What to update.
+    pub provisioned_product: ProvisionedProductId,
+    /// The Account Factory product.
+    pub product: ProductId,
+    /// The artifact to update to.
+    pub target: ArtifactId,
+    /// The path to launch by.
+    pub launch_path: LaunchPathId,
+    /// Idempotency token (`UpdateToken`): at most 128 of `[a-zA-Z0-9_-]`, beginning
+    /// with a letter or a digit. The same token again starts nothing new.
+    pub token: String,
+}

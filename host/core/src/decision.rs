@@ -1,0 +1,106 @@
+//! What policies are asked, and what they may answer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Account, Tags};
+use crate::catalog::{ArtifactId, ProvisionedProduct};
+use crate::event::Event;
+
+/// What the host is about to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Tell other systems about an account that was created or enrolled.
+    Onboard,
+    /// Bring an enrolled account to the current Account Factory version.
+    Update,
+    /// Create an account from a request.
+    Vend,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Onboard => "onboard",
+            Self::Update => "update",
+            Self::Vend => "vend",
+        })
+    }
+}
+
+/// Why the host asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Account Factory has a newer provisioning artifact.
+    Artifact,
+    /// The landing zone was updated.
+    LandingZone,
+    /// The account was moved to another OU.
+    OrganizationalUnitMoved,
+    /// The provisioned product is tainted and the operator wants it retried.
+    Tainted,
+    /// The provisioned product is in error and the operator wants it retried.
+    Error,
+    /// A lifecycle event.
+    Lifecycle,
+}
+
+/// What policies decide about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// What the host is about to do.
+    pub action: Action,
+    /// Why.
+    pub cause: Cause,
+    /// To which account.
+    pub account: Arc<Account>,
+    /// The account's tags.
+    pub tags: Tags,
+    /// The account's provisioned product and the artifact it would be updated to.
+    pub product: Option<(ProvisionedProduct, ArtifactId)>,
+    /// The event that led to the question, unless a sweep found the account.
+    pub event: Option<Arc<Event>>,
+    /// The host's time.
+    pub now: Timestamp,
+}
+
+/// What one policy answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing to say about this candidate.
+    Abstain,
+    /// Do it, in the lane of that name or in whichever another policy names.
+    Proceed(Option<String>),
+    /// Don't, for this reason.
+    Skip(String),
+    /// Not before a moment, for this reason.
+    Hold {
+        /// The account is looked at again then.
+        until: Timestamp,
+        /// Shown to the operator.
+        reason: String,
+    },
+}
+
+/// What a policy is allowed to say of itself once its settings are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamedLanes {
+    /// It cannot be told beforehand which lanes it names.
+    Any,
+    /// It names these and no others.
+    Only(Vec<String>),
+}
+
+/// A setting that a plugin rejects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingProblem {
+    /// JSON pointer into the settings; empty for the settings as a whole.
+    pub at: String,
+    /// What is wrong, what was expected and what to write instead.
+    pub message: String,
+}

@@ -1,0 +1,15 @@
+//! What groundcrew decides, and the words it decides in.
+//!
+//! This crate is pure: it reads no file, opens no socket, spawns no task and has no
+//! clock of its own. Everything it knows arrives as an argument, the time included.
+//! It knows neither wasmtime nor an AWS SDK; what it needs of the world it states as
+//! [`ports`], which the other crates implement.
+
+#![deny(missing_docs)]
+
+pub mod account;
+pub mod aws_error;
+pub mod catalog;
+pub mod decision;
+pub mod event;
+pub mod ports;

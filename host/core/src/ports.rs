@@ -1,0 +1,283 @@
+//! What the engine needs of the world, as traits that other crates implement.
+//!
+//! The methods are asynchronous because their implementations wait for a network;
+//! nothing in this crate awaits anything. Every implementation is safe to call again
+//! after a failure or a crash: see each method for what a repeat does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Account, AccountId};
+use crate::aws_error::AwsError;
+use crate::catalog::{
+    AccountFactory, ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId,
+    Record, RecordId, UpdateRequest,
+};
+use crate::decision::{Candidate, Verdict};
+
+/// The time. Simulations show a virtual one.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// One page of a listing. May be empty and have a successor all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What this page holds.
+    pub items: Vec<T>,
+    /// Token of the next page; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// Service Catalog: the truth on what is outdated, under change or failed.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    /// The Account Factory product and its newest active provisioning artifact.
+    async fn account_factory(&self) -> Result<AccountFactory, AwsError>;
+
+    /// A page of the provisioned products of Account Factory: one for each enrolled account.
+    async fn provisioned_products(
+        &self,
+        product: &ProductId,
+        page: Option<&str>,
+    ) -> Result<Page<ProvisionedProduct>, AwsError>;
+
+    /// One provisioned product as it is now.
+    async fn provisioned_product(
+        &self,
+        id: &ProvisionedProductId,
+    ) -> Result<ProvisionedProduct, AwsError>;
+
+    /// How many provisioned products are under change, whoever changes them.
+    async fn under_change(&self) -> Result<usize, AwsError>;
+
+    /// The path by which this caller may launch the product.
+    async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError>;
+
+    /// Starts an update. Again with the same token it starts nothing new and answers
+    /// the record of the first.
+    async fn start_update(&self, request: &UpdateRequest) -> Result<RecordId, AwsError>;
+
+    /// A record as it is now.
+    async fn record(&self, id: &RecordId) -> Result<Record, AwsError>;
+}
+
+/// AWS Organizations.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// A page of the organization's accounts.
+    async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError>;
+
+    /// One account as it is now.
+    async fn account(&self, id: &AccountId) -> Result<Arc<Account>, AwsError>;
+
+    /// The tags of one account as they are now.
+    async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError>;
+}
+
+/// A message of the updates queue: a hint that an account may be started. Dropping one
+/// is harmless, since the next sweep finds the account again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The account; also the message group.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: ProvisionedProductId,
+    /// The artifact to update to.
+    pub target: ArtifactId,
+    /// The lane it was decided into.
+    pub lane: String,
+    /// 1 for the first try of this target.
+    pub attempt: u32,
+}
+
+/// A received message, to be deleted or postponed by its receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received<T> {
+    /// What it says.
+    pub body: T,
+    /// Handle of this receipt; worthless after the visibility timeout.
+    pub receipt: String,
+}
+
+/// Something that could not be done, kept where an operator finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The hint that led there.
+    pub hint: Hint,
+    /// The true AWS error.
+    pub reason: String,
+    /// How many updates of the account to this target have failed.
+    pub attempts: u32,
+}
+
+/// The updates queue (SQS FIFO) and its dead-letter queue.
+#[async_trait]
+pub trait UpdateQueue: Send + Sync {
+    /// Hands over hints. Repeats within SQS's deduplication window are swallowed by it.
+    /// Answers the accounts whose hint SQS refused, with its reason.
+    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError>;
+
+    /// Waits up to `wait` (at most 20 s) for up to `max` (at most 10) hints. A message
+    /// that can't be read goes to the dead-letter queue and is answered as an error.
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError>;
+
+    /// Removes a message. Again it does nothing.
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+
+    /// Hides a message for so long (at most 12 h); then it is received again.
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
+
+    /// Puts a dead letter where an operator finds it.
+    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError>;
+}
+
+/// A message that could not be read and was moved to the dead-letter queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its body.
+    pub body: String,
+}
+
+/// The queue of EventBridge events (SQS standard).
+#[async_trait]
+pub trait EventQueue: Send + Sync {
+    /// Waits up to `wait` (at most 20 s) for events, at most 10.
+    async fn receive(&self, wait: Duration) -> Result<Vec<Received<String>>, AwsError>;
+
+    /// Removes an event. Again it does nothing.
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+}
+
+/// Something that a person has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// Under 100 characters, no line breaks (SNS refuses others); cut to fit.
+    pub subject: String,
+    /// All that is known.
+    pub message: String,
+}
+
+/// Where alerts go (SNS).
+#[async_trait]
+pub trait Alerts: Send + Sync {
+    /// Publishes. SNS has no idempotency: a repeat is seen twice.
+    async fn publish(&self, alert: &Alert) -> Result<(), AwsError>;
+}
+
+/// A failed call of a policy plugin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PolicyFailure {
+    /// Short and stable, for grouping: `timeout`, `memory`, `trap`, …, or the plugin's own.
+    pub code: String,
+    /// Names the plugin, what happened, and the limit that was reached.
+    pub message: String,
+    /// Whether trying again can help.
+    pub transient: bool,
+}
+
+/// One configured policy, ready to be asked.
+#[async_trait]
+pub trait Policy: Send + Sync {
+    /// Asks. Never panics, whatever the plugin does, and ends within its limits.
+    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure>;
+}
+
+/// A slot: the right to run one update, taken before the update is started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The account.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: ProvisionedProductId,
+    /// The artifact it is updated to.
+    pub target: ArtifactId,
+    /// The lane it runs in.
+    pub lane: String,
+    /// 1 for the first try of this target.
+    pub attempt: u32,
+    /// Token of the start: the same again starts nothing new.
+    pub token: String,
+    /// The record, once known.
+    pub record: Option<RecordId>,
+    /// When the slot was taken.
+    pub taken_at: Timestamp,
+}
+
+/// What became of asking for a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is ours.
+    Yes,
+    /// The account already holds one.
+    Already(Slot),
+    /// All are taken.
+    Full,
+}
+
+/// How the updates of an account to one target have gone so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Updates that were started and failed.
+    pub failed_attempts: u32,
+    /// The true AWS error of the last failure.
+    pub last_error: Option<String>,
+    /// Whether it is in the dead-letter queue: not picked up until redriven or the
+    /// target changes.
+    pub dead_lettered: bool,
+}
+
+/// A ledger that can't be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ledger: {0}")]
+pub struct LedgerError(pub String);
+
+/// What AWS does not remember: slots taken, and attempts and outcome for each account
+/// and target.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Every slot that is taken, by any host.
+    async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
+
+    /// Takes a slot unless the account has one or `cap` are taken. Strict: two hosts
+    /// never exceed `cap` together.
+    async fn take_slot(&self, slot: &Slot, cap: usize) -> Result<Taken, LedgerError>;
+
+    /// Notes the record that a start answered.
+    async fn note_record(&self, account: &AccountId, record: &RecordId) -> Result<(), LedgerError>;
+
+    /// Frees the account's slot, and writes `progress` for its target, in one step.
+    /// `None` leaves the progress as it was. Again it does nothing.
+    async fn free_slot(
+        &self,
+        account: &AccountId,
+        target: &ArtifactId,
+        progress: Option<&Progress>,
+    ) -> Result<(), LedgerError>;
+
+    /// Progress of one account towards a target; the default when nothing has failed.
+    async fn progress(
+        &self,
+        account: &AccountId,
+        target: &ArtifactId,
+    ) -> Result<Progress, LedgerError>;
+
+    /// Progress of every account that has any towards this target.
+    async fn all_progress(
+        &self,
+        target: &ArtifactId,
+    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError>;
+}
