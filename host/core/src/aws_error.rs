@@ -17,6 +17,8 @@ pub enum Class {
     NotFound,
     /// It will not work however often it is tried.
     Permanent,
+    /// Nothing that is known: try again, and spend an attempt.
+    Unknown,
 }
 
 /// A call to AWS that failed, after the SDK's own retries.
@@ -59,6 +61,14 @@ const THROTTLING: &[&str] = &[
     "PriorRequestNotComplete",
 ];
 
+/// Texts, in lower case, of failures that no repetition mends. Reported by users of other
+/// tools: the OU is not enrolled in Control Tower; a stack of that name is in the way.
+const PERMANENT_TEXTS: &[&str] = &[
+    "is not enrolled in aws control tower",
+    "already exists",
+    "exists already",
+];
+
 /// Classifies an error by its code and text, whether a call answered it or a record
 /// carries it in its `RecordErrors`.
 ///
@@ -75,16 +85,38 @@ pub fn classify(code: &str, message: &str) -> Class {
         return Class::Contention;
     }
     match code {
-        "AccessDeniedException" | "AccessDenied" | "UnauthorizedException"
-        | "AuthorizationErrorException" | "AuthorizationError" | "UnrecognizedClientException"
-        | "ExpiredTokenException" | "InvalidClientTokenId" => Class::Denied,
-        "ResourceNotFoundException" | "AccountNotFoundException" | "TargetNotFoundException"
-        | "OrganizationalUnitNotFoundException" | "AWS.SimpleQueueService.NonExistentQueue"
-        | "QueueDoesNotExist" | "NotFoundException" | "NotFound" => Class::NotFound,
-        "InternalServerError" | "InternalServerErrorException" | "InternalFailure" | "InternalError"
-        | "ServiceException" | "ServiceUnavailable" | "ServiceUnavailableException"
-        | "RequestTimeout" | "RequestTimeoutException" => Class::Transient,
-        _ => Class::Permanent,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "UnauthorizedException"
+        | "AuthorizationErrorException"
+        | "AuthorizationError"
+        | "UnrecognizedClientException"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId" => Class::Denied,
+        "ResourceNotFoundException"
+        | "AccountNotFoundException"
+        | "TargetNotFoundException"
+        | "OrganizationalUnitNotFoundException"
+        | "AWS.SimpleQueueService.NonExistentQueue"
+        | "QueueDoesNotExist"
+        | "NotFoundException"
+        | "NotFound" => Class::NotFound,
+        "InternalServerError"
+        | "InternalServerErrorException"
+        | "InternalFailure"
+        | "InternalError"
+        | "ServiceException"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException"
+        | "RequestTimeout"
+        | "RequestTimeoutException" => Class::Transient,
+        "InvalidParametersException"
+        | "ValidationException"
+        | "DuplicateResourceException"
+        | "LimitExceededException"
+        | "InvalidInputException" => Class::Permanent,
+        _ if PERMANENT_TEXTS.iter().any(|known| text.contains(known)) => Class::Permanent,
+        _ => Class::Unknown,
     }
 }
 
@@ -94,16 +126,41 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case("InvalidParametersException", "AWS Control Tower could not complete because another AWS Control Tower operation is in progress. Try again later.", Class::Contention)]
-    #[case("", "ResourceInUseException: operation failed because another execution is in progress", Class::Contention)]
+    #[case(
+        "InvalidParametersException",
+        "AWS Control Tower could not complete because another AWS Control Tower operation is in progress. Try again later.",
+        Class::Contention
+    )]
+    #[case(
+        "",
+        "ResourceInUseException: operation failed because another execution is in progress",
+        Class::Contention
+    )]
     #[case("ResourceInUseException", "busy", Class::Contention)]
     #[case("ThrottlingException", "Rate exceeded", Class::Throttled)]
     #[case("TooManyRequestsException", "", Class::Throttled)]
     #[case("InternalServerError", "", Class::Transient)]
     #[case("AccessDeniedException", "You don't have permissions", Class::Denied)]
-    #[case("ResourceNotFoundException", "No launch paths found for resource", Class::NotFound)]
-    #[case("InvalidParametersException", "The parent organizational unit 'Custom' is not enrolled in AWS Control Tower.", Class::Permanent)]
-    #[case("", "A stack named StackSet-AWSControlTower exists already", Class::Permanent)]
+    #[case(
+        "ResourceNotFoundException",
+        "No launch paths found for resource",
+        Class::NotFound
+    )]
+    #[case(
+        "InvalidParametersException",
+        "The parent organizational unit 'Custom' is not enrolled in AWS Control Tower.",
+        Class::Permanent
+    )]
+    #[case(
+        "",
+        "A stack named StackSet-AWSControlTower already exists",
+        Class::Permanent
+    )]
+    #[case(
+        "",
+        "AWS Control Tower failed to set up your landing zone.",
+        Class::Unknown
+    )]
     fn reported_texts_are_told_apart(#[case] code: &str, #[case] text: &str, #[case] class: Class) {
         assert_eq!(classify(code, text), class);
     }

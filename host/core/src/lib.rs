@@ -10,6 +10,11 @@
 pub mod account;
 pub mod aws_error;
 pub mod catalog;
+pub mod config;
 pub mod decision;
 pub mod event;
+pub mod limits;
+pub mod list_schedule;
+pub mod pipeline;
 pub mod ports;
+pub mod scheduler;

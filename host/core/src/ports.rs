@@ -95,6 +95,10 @@ pub struct Hint {
     pub lane: String,
     /// 1 for the first try of this target.
     pub attempt: u32,
+    /// How often this host has handed over the account for this target. SQS remembers the
+    /// deduplication ids of deleted messages for five minutes: without a number that
+    /// changes, an account that is handed over again within them would be swallowed.
+    pub serial: u32,
 }
 
 /// A received message, to be deleted or postponed by its receipt.
@@ -109,8 +113,14 @@ pub struct Received<T> {
 /// Something that could not be done, kept where an operator finds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// The hint that led there.
-    pub hint: Hint,
+    /// The account.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: ProvisionedProductId,
+    /// The artifact it was to be updated to.
+    pub target: ArtifactId,
+    /// The lane it was in.
+    pub lane: String,
     /// The true AWS error.
     pub reason: String,
     /// How many updates of the account to this target have failed.

@@ -1,0 +1,406 @@
+//! Every key of the configuration: its form, its default and its meaning.
+//!
+//! The reader takes forms and defaults from here, and `docs/configuration.md` is rendered
+//! from here, so that neither can say anything else than the code does.
+
+use std::fmt;
+
+/// The form of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A whole number within bounds.
+    Integer {
+        /// The smallest that is allowed.
+        min: i64,
+        /// The largest that is allowed.
+        max: i64,
+    },
+    /// Text that is not empty.
+    Text,
+    /// A span of time such as `"30s"`, `"60m"`, `"24h"` or `"14d"`.
+    Duration,
+    /// An amount of memory such as `"64MiB"`.
+    Bytes,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// A list of some of these texts.
+    Choices(&'static [&'static str]),
+    /// 64 hexadecimal digits.
+    Sha256,
+    /// An `https` URL of an SQS queue.
+    QueueUrl,
+    /// The ARN of an SNS topic.
+    TopicArn,
+    /// A table that the plugin understands.
+    Settings,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| format!("\"{text}\""))
+                .collect::<Vec<_>>()
+                .join(" or ")
+        };
+        match self {
+            Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min}"),
+            Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Text => f.write_str("a text"),
+            Self::Duration => {
+                f.write_str("a duration such as \"30s\", \"60m\", \"24h\" or \"14d\"")
+            }
+            Self::Bytes => f.write_str("a size such as \"64MiB\""),
+            Self::Choice(choices) => f.write_str(&quoted(choices)),
+            Self::Choices(choices) => write!(f, "a list of {}", quoted(choices)),
+            Self::Sha256 => f.write_str("a SHA-256 digest: 64 hexadecimal digits"),
+            Self::QueueUrl => f.write_str("the https URL of an SQS queue"),
+            Self::TopicArn => f.write_str("the ARN of an SNS topic"),
+            Self::Settings => f.write_str("a table"),
+        }
+    }
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// What may be written.
+    pub form: Form,
+    /// What holds when it isn't written, as it would be written.
+    pub default: Unwritten,
+    /// What it does; Markdown.
+    pub meaning: &'static str,
+}
+
+/// What holds when a key isn't written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritten {
+    /// This text, read as if it were written.
+    Is(&'static str),
+    /// It must be written.
+    Required,
+    /// Nothing; the text says what that means.
+    Nothing(&'static str),
+}
+
+/// One table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Its name, as in `[updates]`; dotted when it is within another.
+    pub name: &'static str,
+    /// Whether it is written once for each thing, as `[[lanes]]`.
+    pub many: bool,
+    /// What it is about; Markdown.
+    pub meaning: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+impl Table {
+    /// As it is written: `[updates]` or `[[lanes]]`.
+    pub fn heading(&self) -> String {
+        match self.many {
+            true => format!("[[{}]]", self.name),
+            false => format!("[{}]", self.name),
+        }
+    }
+}
+
+use Unwritten::{Is, Nothing, Required};
+
+/// `[aws]`
+pub const AWS: Table = Table {
+    name: "aws",
+    many: false,
+    meaning: "Where Control Tower runs.",
+    keys: &[Key {
+        name: "region",
+        form: Form::Text,
+        default: Is("us-east-1"),
+        meaning: "Control Tower's home Region. AWS Organizations is always reached in its own \
+                  (`us-east-1`, in GovCloud `us-gov-west-1`).",
+    }],
+};
+
+/// `[account_factory]`
+pub const ACCOUNT_FACTORY: Table = Table {
+    name: "account_factory",
+    many: false,
+    meaning: "The Service Catalog product that stands behind enrolled accounts.",
+    keys: &[
+        Key {
+            name: "product_name",
+            form: Form::Text,
+            default: Is("AWS Control Tower Account Factory"),
+            meaning: "Name of the product. Its newest active provisioning artifact is what \
+                      accounts are updated to.",
+        },
+        Key {
+            name: "portfolio_name",
+            form: Form::Text,
+            default: Is("AWS Control Tower Account Factory Portfolio"),
+            meaning: "Name of the portfolio. When the caller has several launch paths, the one \
+                      of this name is taken.",
+        },
+        Key {
+            name: "launch_path",
+            form: Form::Text,
+            default: Nothing("the path of the portfolio"),
+            meaning: "Id of the launch path, for example `lpv2-abcdefghijklm`. Needed only when \
+                      several paths have the portfolio's name.",
+        },
+    ],
+};
+
+/// `[updates]`
+pub const UPDATES: Table = Table {
+    name: "updates",
+    many: false,
+    meaning: "How accounts are brought up to date.",
+    keys: &[
+        Key {
+            name: "max_concurrent_operations",
+            form: Form::Integer { min: 1, max: 10 },
+            default: Is("4"),
+            meaning: "Most updates at once, over all lanes. At most `account_quota`; lower \
+                      leaves operations free for the console and for Terraform.",
+        },
+        Key {
+            name: "account_quota",
+            form: Form::Integer { min: 1, max: 10 },
+            default: Is("5"),
+            meaning: "Control Tower's quota \"Concurrent account operations\" in your \
+                      organization: 5 unless AWS raised it for you, at most 10. Shared by \
+                      everybody; nothing is started while it is used up.",
+        },
+        Key {
+            name: "wait_seconds",
+            form: Form::Integer { min: 1, max: 3600 },
+            default: Is("30"),
+            meaning: "Seconds between two looks at a running update, and before the next try \
+                      when something else was in the way. The event that an update has ended \
+                      leads to a look at once.",
+        },
+        Key {
+            name: "operation_timeout",
+            form: Form::Duration,
+            default: Is("60m"),
+            meaning: "An update that runs longer raises one alert. Its slot stays taken for as \
+                      long as it runs.",
+        },
+        Key {
+            name: "max_receive_count",
+            form: Form::Integer { min: 1, max: 100 },
+            default: Is("5"),
+            meaning: "Failed updates of one account to one version before it goes to the \
+                      dead-letter queue and an alert goes out. Waiting for others and \
+                      throttling cost none; an error that no repetition mends costs all.",
+        },
+        Key {
+            name: "default",
+            form: Form::Choice(&["proceed", "skip"]),
+            default: Is("proceed"),
+            meaning: "What happens to an account when every policy abstains: it is updated in \
+                      the first lane, or skipped.",
+        },
+        Key {
+            name: "window",
+            form: Form::Duration,
+            default: Is("24h"),
+            meaning: "How much work the queue holds at most: about what is done in this time. \
+                      The rest stays in Service Catalog, where sweeps find it again.",
+        },
+        Key {
+            name: "sweep_interval",
+            form: Form::Duration,
+            default: Is("6h"),
+            meaning: "Longest time between two sweeps of the organization. They find what lost \
+                      events would have told.",
+        },
+        Key {
+            name: "min_sweep_interval",
+            form: Form::Duration,
+            default: Is("1m"),
+            meaning: "Shortest time between two sweeps that events ask for.",
+        },
+    ],
+};
+
+/// `[[lanes]]`
+pub const LANES: Table = Table {
+    name: "lanes",
+    many: true,
+    meaning: "Lanes run in the order in which they are written: one starts when nothing of \
+              those before it is waiting or running. Without any there is one lane, `all`, \
+              with `max_concurrent_operations` at once.",
+    keys: &[
+        Key {
+            name: "name",
+            form: Form::Text,
+            default: Required,
+            meaning: "Its name, by which policies name it.",
+        },
+        Key {
+            name: "concurrency",
+            form: Form::Integer { min: 1, max: 10 },
+            default: Nothing("`max_concurrent_operations`"),
+            meaning: "Most updates of this lane at once. At most `account_quota`; never more \
+                      than `max_concurrent_operations` in effect.",
+        },
+    ],
+};
+
+/// `[queues]`
+pub const QUEUES: Table = Table {
+    name: "queues",
+    many: false,
+    meaning: "The SQS queues. A simulation brings its own.",
+    keys: &[
+        Key {
+            name: "updates_url",
+            form: Form::QueueUrl,
+            default: Required,
+            meaning: "The FIFO queue of accounts to update, a short window of work. Its \
+                      dead-letter queue is taken from its redrive policy.",
+        },
+        Key {
+            name: "events_url",
+            form: Form::QueueUrl,
+            default: Required,
+            meaning: "The standard queue that EventBridge fills with Control Tower's and \
+                      Service Catalog's events.",
+        },
+    ],
+};
+
+/// `[alerts]`
+pub const ALERTS: Table = Table {
+    name: "alerts",
+    many: false,
+    meaning: "Where people are told. A simulation brings its own topic.",
+    keys: &[Key {
+        name: "topic_arn",
+        form: Form::TopicArn,
+        default: Required,
+        meaning: "The SNS topic of alerts.",
+    }],
+};
+
+/// `[[policies]]`
+pub const POLICIES: Table = Table {
+    name: "policies",
+    many: true,
+    meaning: "Policies are asked in the order in which they are written. The first that says \
+              skip or hold wins; otherwise the first lane named wins; when all abstain, \
+              `updates.default` does.",
+    keys: &[
+        Key {
+            name: "name",
+            form: Form::Text,
+            default: Nothing("the plugin's name"),
+            meaning: "Its name in logs and reports; no two have the same.",
+        },
+        Key {
+            name: "plugin",
+            form: Form::Text,
+            default: Required,
+            meaning: "A bundled plugin (`managed-tag`), or the path of a `.wasm` component, \
+                      relative to the config file.",
+        },
+        Key {
+            name: "sha256",
+            form: Form::Sha256,
+            default: Nothing("any"),
+            meaning: "Digest that the component must have.",
+        },
+        Key {
+            name: "actions",
+            form: Form::Choices(&["onboard", "update", "vend"]),
+            default: Is("[\"update\"]"),
+            meaning: "What it is asked about.",
+        },
+        Key {
+            name: "on_failure",
+            form: Form::Choice(&["skip", "proceed", "retry"]),
+            default: Is("skip"),
+            meaning: "What happens to an account when the plugin fails on it (a trap, a limit, \
+                      a nonsensical answer): it is skipped, the policy counts as abstaining, \
+                      or it is asked twice more before the account is skipped.",
+        },
+        Key {
+            name: "instance",
+            form: Form::Choice(&["fresh", "kept"]),
+            default: Is("fresh"),
+            meaning: "Whether each question gets a fresh instance of the plugin, or one \
+                      instance is asked again and again until it fails. `kept` is faster and \
+                      for plugins whose `configure` is costly.",
+        },
+    ],
+};
+
+/// `[policies.limits]`
+pub const LIMITS: Table = Table {
+    name: "policies.limits",
+    many: false,
+    meaning: "What one call of the plugin may use. A call that reaches a limit fails.",
+    keys: &[
+        Key {
+            name: "timeout",
+            form: Form::Duration,
+            default: Is("2s"),
+            meaning: "Wall-clock time.",
+        },
+        Key {
+            name: "memory",
+            form: Form::Bytes,
+            default: Is("64MiB"),
+            meaning: "Linear memory, all memories together.",
+        },
+        Key {
+            name: "table_elements",
+            form: Form::Integer {
+                min: 0,
+                max: 10_000_000,
+            },
+            default: Is("100000"),
+            meaning: "Elements of all tables together.",
+        },
+        Key {
+            name: "log",
+            form: Form::Bytes,
+            default: Is("64KiB"),
+            meaning: "What a call may write to the log, stdout and stderr together.",
+        },
+        Key {
+            name: "result",
+            form: Form::Bytes,
+            default: Is("1MiB"),
+            meaning: "What a call may hand to the host, arguments and result together.",
+        },
+    ],
+};
+
+/// `[policies.settings]`
+pub const SETTINGS: Table = Table {
+    name: "policies.settings",
+    many: false,
+    meaning: "Settings of the plugin, which validates them. Those of bundled plugins are listed \
+              below.",
+    keys: &[],
+};
+
+/// Every table, in the order of the documentation.
+pub const TABLES: &[Table] = &[
+    AWS,
+    ACCOUNT_FACTORY,
+    UPDATES,
+    LANES,
+    QUEUES,
+    ALERTS,
+    POLICIES,
+    LIMITS,
+    SETTINGS,
+];

@@ -1,0 +1,505 @@
+//! The configuration: what a user writes in TOML, checked as a whole.
+//!
+//! [`Config::parse`] reads the text and reports every problem at once, with its line. What
+//! only a loaded plugin can tell is checked by [`Config::check_lanes`] afterwards.
+
+pub mod keys;
+mod problem;
+mod reader;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+pub use problem::{Problem, Problems, nearest, suggestion};
+pub use reader::Settings;
+
+use crate::catalog::LaunchPathId;
+use crate::decision::{Action, NamedLanes};
+use crate::limits::Limits;
+use crate::pipeline::Fallback;
+use crate::scheduler::{LaneRules, Rules};
+use reader::{Reader, Section};
+
+/// A complete configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Control Tower's home Region.
+    pub region: String,
+    /// Which product accounts are made from.
+    pub account_factory: AccountFactory,
+    /// How accounts are brought up to date.
+    pub updates: Updates,
+    /// At least one, in the order in which they run.
+    pub lanes: Vec<Lane>,
+    /// The SQS queues, where configured.
+    pub queues: Option<Queues>,
+    /// ARN of the SNS topic of alerts, where configured.
+    pub alerts_topic: Option<String>,
+    /// In the order in which they are asked.
+    pub policies: Vec<Policy>,
+}
+
+/// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountFactory {
+    /// Name of the product.
+    pub product_name: String,
+    /// Name of the portfolio.
+    pub portfolio_name: String,
+    /// The launch path, when the portfolio's name does not tell.
+    pub launch_path: Option<LaunchPathId>,
+}
+
+/// `[updates]`; see [`keys::UPDATES`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Updates {
+    /// Most updates at once.
+    pub max_concurrent_operations: usize,
+    /// Control Tower's quota of concurrent account operations.
+    pub account_quota: usize,
+    /// Between two looks at a running update.
+    pub wait: Duration,
+    /// An update running longer is worth an alert.
+    pub operation_timeout: Duration,
+    /// Failed updates before an account is given up.
+    pub max_receive_count: u32,
+    /// What happens when every policy abstains.
+    pub default: Fallback,
+    /// How much work the queue holds at most.
+    pub window: Duration,
+    /// Longest time between two sweeps.
+    pub sweep_interval: Duration,
+    /// Shortest time between two sweeps that events ask for.
+    pub min_sweep_interval: Duration,
+}
+
+/// One of `[[lanes]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// Its name.
+    pub name: String,
+    /// Most updates of it at once.
+    pub concurrency: usize,
+    /// Where it is written; 0 for the lane that exists when none is.
+    pub line: usize,
+}
+
+/// `[queues]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queues {
+    /// The FIFO queue of accounts to update.
+    pub updates_url: String,
+    /// The standard queue of events.
+    pub events_url: String,
+}
+
+/// One of `[[policies]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Its plugin.
+    pub plugin: Plugin,
+    /// Digest that the component must have, in lower case.
+    pub sha256: Option<String>,
+    /// What it is asked about.
+    pub actions: Vec<Action>,
+    /// What happens when it fails.
+    pub on_failure: OnFailure,
+    /// How instances are used.
+    pub instance: Instance,
+    /// What one call may use.
+    pub limits: Limits,
+    /// What the plugin is configured with.
+    pub settings: Settings,
+    /// Where its plugin is written: problems with it are shown there.
+    pub line: usize,
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plugin {
+    /// One that comes with groundcrew, by its name.
+    Bundled(String),
+    /// A file, relative to the config file.
+    File(PathBuf),
+}
+
+/// What happens to an account when a policy fails on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is skipped.
+    Skip,
+    /// The policy counts as abstaining.
+    Proceed,
+    /// The policy is asked again, then the account is skipped.
+    Retry,
+}
+
+/// How instances of a plugin are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instance {
+    /// A fresh one for each question.
+    Fresh,
+    /// One is asked again and again until it fails.
+    Kept,
+}
+
+impl Config {
+    /// Reads a configuration. `file` is its name as the user gave it, for the problems.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, at once.
+    pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
+        let mut reader = Reader::new(text);
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            let line = reader.line(error.span().map_or(0, |span| span.start));
+            reader.problem(line, format!("not TOML: {}", error.message().trim()));
+        }
+        let config = read(&mut reader, root.get_ref());
+        if reader.problems.is_empty() {
+            if let Some(config) = config {
+                return Ok(config);
+            }
+            reader.problem(1, "the configuration is incomplete");
+        }
+        Err(Problems::new(file, reader.problems))
+    }
+
+    /// The scheduler's part of it.
+    pub fn rules(&self) -> Rules {
+        let updates = &self.updates;
+        Rules {
+            lanes: self
+                .lanes
+                .iter()
+                .map(|lane| LaneRules {
+                    name: lane.name.clone(),
+                    concurrency: lane.concurrency,
+                })
+                .collect(),
+            max_concurrent_operations: updates.max_concurrent_operations,
+            max_attempts: updates.max_receive_count,
+            wait: updates.wait,
+            operation_timeout: updates.operation_timeout,
+            window: updates.window,
+            sweep_interval: updates.sweep_interval,
+            min_sweep_interval: updates.min_sweep_interval,
+        }
+    }
+
+    /// The lanes' names, in their order.
+    pub fn lane_names(&self) -> Vec<String> {
+        self.lanes.iter().map(|lane| lane.name.clone()).collect()
+    }
+
+    /// Checks, once plugins have said which lanes they name, that each lane can be reached
+    /// and each name is a lane. `named` has one entry for each of the policies.
+    pub fn check_lanes(&self, named: &[NamedLanes]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut asked = Vec::new();
+        for (policy, lanes) in self.policies.iter().zip(named) {
+            if let NamedLanes::Only(names) = lanes {
+                for name in names {
+                    if !self.lanes.iter().any(|lane| lane.name == *name) {
+                        let known = self.lane_names();
+                        let hint = suggestion(name, known.iter().map(String::as_str));
+                        problems.push(Problem {
+                            line: policy.line,
+                            message: format!(
+                                "policy `{}` names the lane `{name}`, which is not one of \
+                                 [[lanes]]: {}{hint}",
+                                policy.name,
+                                known.join(", ")
+                            ),
+                        });
+                    }
+                }
+            }
+            if policy.actions.contains(&Action::Update) {
+                asked.push(lanes);
+            }
+        }
+        for (index, lane) in self.lanes.iter().enumerate() {
+            let named = asked.iter().any(|lanes| match lanes {
+                NamedLanes::Any => true,
+                NamedLanes::Only(names) => names.contains(&lane.name),
+            });
+            // Whatever proceeds without a name goes to the first lane.
+            let unnamed =
+                index == 0 && (self.updates.default == Fallback::Proceed || !asked.is_empty());
+            if !named && !unnamed {
+                let message = if index == 0 {
+                    "nothing can be updated: `updates.default` is \"skip\" and no policy is asked \
+                     about updates; add one to [[policies]], or set the default to \"proceed\""
+                        .to_owned()
+                } else {
+                    format!(
+                        "nothing can reach the lane `{}`: no policy that is asked about updates \
+                         names it; remove it, or configure a policy that does (`managed-tag` \
+                         names the second lane when its `priority_mode` is true)",
+                        lane.name
+                    )
+                };
+                problems.push(Problem {
+                    line: lane.line.max(1),
+                    message,
+                });
+            }
+        }
+        problems
+    }
+}
+
+/// `None` when something is missing; the reader then has the problem.
+fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
+    let names: Vec<&str> = keys::TABLES
+        .iter()
+        .map(|table| table.name)
+        .filter(|name| !name.contains('.'))
+        .collect();
+    reader.known_tables(root, &names);
+
+    let aws = reader.table(root, "aws", &keys::AWS, &[]);
+    let region = aws.text(reader, "region");
+
+    let section = reader.table(root, "account_factory", &keys::ACCOUNT_FACTORY, &[]);
+    let product_name = section.text(reader, "product_name");
+    let portfolio_name = section.text(reader, "portfolio_name");
+    let launch_path = section.text(reader, "launch_path").map(LaunchPathId::new);
+
+    let updates = read_updates(reader, root);
+    let lanes = read_lanes(reader, root, updates.as_ref());
+
+    let queues = root.contains_key("queues").then(|| {
+        let section = reader.table(root, "queues", &keys::QUEUES, &[]);
+        Some(Queues {
+            updates_url: section.text(reader, "updates_url")?,
+            events_url: section.text(reader, "events_url")?,
+        })
+    });
+    let alerts_topic = root.contains_key("alerts").then(|| {
+        let section = reader.table(root, "alerts", &keys::ALERTS, &[]);
+        section.text(reader, "topic_arn")
+    });
+    let policies = read_policies(reader, root);
+
+    Some(Config {
+        region: region?,
+        account_factory: AccountFactory {
+            product_name: product_name?,
+            portfolio_name: portfolio_name?,
+            launch_path,
+        },
+        updates: updates?,
+        lanes,
+        queues: queues.flatten(),
+        alerts_topic: alerts_topic.flatten(),
+        policies,
+    })
+}
+
+fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> {
+    let section = reader.table(root, "updates", &keys::UPDATES, &[]);
+    let concurrent = section
+        .integer(reader, "max_concurrent_operations")
+        .map(count);
+    let account_quota = section.integer(reader, "account_quota").map(count);
+    if let (Some(concurrent), Some(quota)) = (concurrent, account_quota)
+        && concurrent > quota
+    {
+        let line = section.line_of(reader, "max_concurrent_operations");
+        reader.problem(
+            line,
+            format!(
+                "`updates.max_concurrent_operations` is {concurrent}, above `account_quota` \
+                 ({quota}): expected 1 to {quota}. If AWS has raised the quota \"Concurrent \
+                 account operations\" for you, say so in `account_quota`"
+            ),
+        );
+    }
+    let wait = section
+        .integer(reader, "wait_seconds")
+        .map(|seconds| seconds.unsigned_abs());
+    let operation_timeout = section.duration(reader, "operation_timeout");
+    let max_receive_count = section.integer(reader, "max_receive_count");
+    let default = section.text(reader, "default");
+    let window = section.duration(reader, "window");
+    let sweep_interval = section.duration(reader, "sweep_interval");
+    let min_sweep_interval = section.duration(reader, "min_sweep_interval");
+    if let Some(window) = window
+        && window > Duration::from_secs(14 * 24 * 3600)
+    {
+        let line = section.line_of(reader, "window");
+        reader.problem(
+            line,
+            "`updates.window` is over 14 days, the longest that SQS keeps a message",
+        );
+    }
+    Some(Updates {
+        max_concurrent_operations: concurrent?,
+        account_quota: account_quota?,
+        wait: Duration::from_secs(wait?),
+        operation_timeout: operation_timeout?,
+        max_receive_count: u32::try_from(max_receive_count?).unwrap_or(u32::MAX),
+        default: match default?.as_str() {
+            "skip" => Fallback::Skip,
+            _ => Fallback::Proceed,
+        },
+        window: window?,
+        sweep_interval: sweep_interval?,
+        min_sweep_interval: min_sweep_interval?,
+    })
+}
+
+fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Updates>) -> Vec<Lane> {
+    let concurrent = updates
+        .map(|updates| updates.max_concurrent_operations)
+        .unwrap_or(1);
+    let mut lanes: Vec<Lane> = Vec::new();
+    for section in reader.tables(root, "lanes", &keys::LANES, &[]) {
+        let name = section.text(reader, "name");
+        let concurrency = section.integer(reader, "concurrency").map(count);
+        if let (Some(updates), Some(concurrency)) = (updates, concurrency)
+            && concurrency > updates.account_quota
+        {
+            let line = section.line_of(reader, "concurrency");
+            let quota = updates.account_quota;
+            reader.problem(
+                line,
+                format!(
+                    "`lanes.concurrency` is {concurrency}, above `updates.account_quota` \
+                     ({quota}): expected 1 to {quota}"
+                ),
+            );
+        }
+        let Some(name) = name else { continue };
+        if lanes.iter().any(|lane| lane.name == name) {
+            let line = section.line_of(reader, "name");
+            reader.problem(
+                line,
+                format!("a second lane is named `{name}`: each needs its own name"),
+            );
+        }
+        let line = section.line;
+        lanes.push(Lane {
+            name,
+            concurrency: concurrency.unwrap_or(concurrent),
+            line,
+        });
+    }
+    if lanes.is_empty() {
+        lanes.push(Lane {
+            name: "all".into(),
+            concurrency: concurrent,
+            line: 0,
+        });
+    }
+    lanes
+}
+
+fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Policy> {
+    let mut policies: Vec<Policy> = Vec::new();
+    for section in reader.tables(root, "policies", &keys::POLICIES, &["limits", "settings"]) {
+        let Some(policy) = read_policy(reader, &section) else {
+            continue;
+        };
+        if policies.iter().any(|other| other.name == policy.name) {
+            let line = section.line_of(reader, "name");
+            let name = &policy.name;
+            reader.problem(
+                line,
+                format!("a second policy is named `{name}`: each needs its own `name`"),
+            );
+        }
+        policies.push(policy);
+    }
+    policies
+}
+
+fn read_policy(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<Policy> {
+    let name = section.text(reader, "name");
+    let plugin = section.text(reader, "plugin");
+    let sha256 = section
+        .text(reader, "sha256")
+        .map(|digest| digest.to_ascii_lowercase());
+    let actions = section.texts(reader, "actions");
+    let on_failure = section.text(reader, "on_failure");
+    let instance = section.text(reader, "instance");
+    let table = section.table?;
+    let limits = read_limits(reader, table);
+    let settings = match table.get_key_value("settings") {
+        None => Settings::empty(section.line),
+        Some((key, value)) => {
+            let line = reader.line(key.span().start);
+            match value.get_ref().as_table() {
+                Some(table) => Settings::read(reader, table, line),
+                None => {
+                    reader.problem(line, "`policies.settings` is not a table");
+                    Settings::empty(line)
+                }
+            }
+        }
+    };
+    let plugin = plugin?;
+    let plugin = match plugin.contains(['/', '\\', '.']) {
+        true => Plugin::File(plugin.into()),
+        false => Plugin::Bundled(plugin),
+    };
+    Some(Policy {
+        name: name.unwrap_or_else(|| match &plugin {
+            Plugin::Bundled(name) => name.clone(),
+            Plugin::File(path) => path
+                .file_stem()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
+        }),
+        plugin,
+        sha256,
+        actions: actions?
+            .iter()
+            .map(|action| match action.as_str() {
+                "onboard" => Action::Onboard,
+                "vend" => Action::Vend,
+                _ => Action::Update,
+            })
+            .collect(),
+        on_failure: match on_failure?.as_str() {
+            "proceed" => OnFailure::Proceed,
+            "retry" => OnFailure::Retry,
+            _ => OnFailure::Skip,
+        },
+        instance: match instance?.as_str() {
+            "kept" => Instance::Kept,
+            _ => Instance::Fresh,
+        },
+        limits: limits?,
+        settings,
+        line: section.line_of(reader, "plugin"),
+    })
+}
+
+fn read_limits(reader: &mut Reader<'_>, policy: &DeTable<'_>) -> Option<Limits> {
+    let section = reader.table(policy, "limits", &keys::LIMITS, &[]);
+    let timeout = section.duration(reader, "timeout");
+    let memory = section.bytes(reader, "memory");
+    let table_elements = section.integer(reader, "table_elements");
+    let log = section.bytes(reader, "log");
+    let result = section.bytes(reader, "result");
+    Some(Limits {
+        timeout: timeout?,
+        memory: memory?,
+        table_elements: table_elements?.unsigned_abs(),
+        log: log?,
+        result: result?,
+    })
+}
+
+/// Numbers whose form already bounds them to a few.
+fn count(number: i64) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}

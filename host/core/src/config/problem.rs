@@ -1,0 +1,61 @@
+//! What is wrong with a config.
+
+use std::fmt;
+
+/// One thing that is wrong, with its line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Line of the config file, from 1.
+    pub line: usize,
+    /// What is wrong, what was expected and what to write instead.
+    pub message: String,
+}
+
+/// Everything that is wrong with a config file, in order of the lines.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Problems {
+    /// The file, as the user named it.
+    pub file: String,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl Problems {
+    /// Sorts the problems and drops repeats.
+    pub fn new(file: impl Into<String>, mut problems: Vec<Problem>) -> Self {
+        problems.sort();
+        problems.dedup();
+        Self {
+            file: file.into(),
+            problems,
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One line for each: `file:line: message`, as editors and terminals link it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{}:{}: {}", self.file, problem.line, problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+/// `; did you mean `x`?` when one of the names is near enough to the one that was written.
+pub fn suggestion<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(written, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"))
+}
+
+/// The nearest of the names, if it is near enough to be meant.
+pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    names
+        .into_iter()
+        .map(|name| (strsim::normalized_damerau_levenshtein(written, name), name))
+        .filter(|(likeness, _)| *likeness > 0.5)
+        .max_by(|one, other| one.0.total_cmp(&other.0))
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,183 @@
+//! What the scheduler is told, and what it asks for.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::account::AccountId;
+use crate::aws_error::AwsError;
+use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
+use crate::ports::{Alert, DeadLetter, Hint, Progress, Received, Slot};
+
+/// Something the shell saw.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// Time has passed.
+    Tick,
+    /// The slots that the ledger holds when this host starts: updates begun by an
+    /// earlier run, which are tracked on.
+    Resumed(Vec<Slot>),
+    /// An event says that accounts may have become outdated.
+    Woken,
+    /// An event says that an operation on this account has ended.
+    AccountWoken(AccountId),
+    /// A sweep saw the whole organization.
+    Swept(Sweep),
+    /// A sweep could not be completed.
+    SweepFailed {
+        /// Why.
+        reason: String,
+    },
+    /// The hints of these accounts are in the queue, or were already.
+    Queued(Vec<AccountId>),
+    /// These accounts could not be handed over.
+    NotQueued {
+        /// The accounts.
+        accounts: Vec<AccountId>,
+        /// Why.
+        reason: String,
+    },
+    /// Hints came out of the queue; none when the wait was in vain.
+    Received(Vec<Received<Hint>>),
+    /// The queue could not be read.
+    NotReceived {
+        /// Why.
+        reason: String,
+    },
+    /// What became of [`Action::Start`].
+    Start {
+        /// The account.
+        account: AccountId,
+        /// What became of it.
+        outcome: StartOutcome,
+    },
+    /// What became of [`Action::Look`].
+    Looked {
+        /// The account.
+        account: AccountId,
+        /// What was seen.
+        sight: Sight,
+    },
+    /// [`Action::Settle`] is written down.
+    Settled {
+        /// The account.
+        account: AccountId,
+    },
+}
+
+/// What a completed sweep saw.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// When it began: what happened later it may not have seen.
+    pub started_at: Timestamp,
+    /// The product and the target.
+    pub account_factory: AccountFactory,
+    /// Every enrolled account.
+    pub accounts: BTreeMap<AccountId, Standing>,
+}
+
+/// How an account stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// On the target, and available.
+    Current,
+    /// To be updated.
+    Outdated {
+        /// Its provisioned product.
+        provisioned_product: ProvisionedProductId,
+        /// Index of the lane that policy decided.
+        lane: usize,
+        /// Updates to this target that failed before.
+        failed_attempts: u32,
+    },
+    /// Not to be updated: policy says so, or it is in the dead-letter queue.
+    Skipped,
+    /// Not to be updated before a moment.
+    Held {
+        /// The moment.
+        until: Timestamp,
+    },
+}
+
+/// What became of a start.
+#[derive(Clone, Debug)]
+pub enum StartOutcome {
+    /// The update runs; the slot holds its record.
+    Started(Slot),
+    /// The update may have started: the answer was lost. The slot is taken.
+    Unsure(Slot),
+    /// It is on the target already.
+    Current,
+    /// It no longer belongs in this lane: policy now says something else.
+    Decided(Standing),
+    /// Something else runs on the account. No slot is taken.
+    AccountBusy,
+    /// No operation is free, or no slot: for no account. No slot is taken.
+    NothingFree,
+    /// AWS refused. No slot is taken.
+    Refused(AwsError),
+}
+
+/// What a look at a running update saw.
+#[derive(Clone, Debug)]
+pub enum Sight {
+    /// Its record, for a slot that had none yet.
+    Adopted(Slot),
+    /// It had not begun after all; the slot is to be freed.
+    NeverBegan(AwsError),
+    /// It runs on.
+    Running,
+    /// It ended well: the product is available, and on the target.
+    Succeeded,
+    /// It failed.
+    Failed(Record),
+    /// It could not be seen.
+    Unseen(AwsError),
+}
+
+/// Something the shell is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Sweep the organization; answer [`Observation::Swept`] or [`Observation::SweepFailed`].
+    Sweep,
+    /// Hand over hints; answer [`Observation::Queued`] or [`Observation::NotQueued`].
+    Enqueue(Vec<Hint>),
+    /// Receive up to so many hints; answer [`Observation::Received`] or
+    /// [`Observation::NotReceived`].
+    Receive {
+        /// As many as there are free slots.
+        max: usize,
+    },
+    /// Examine the account once more, take a slot, start its update, delete the message;
+    /// answer [`Observation::Start`].
+    Start(Received<Hint>),
+    /// Look at a running update; answer [`Observation::Looked`].
+    Look(Slot),
+    /// Write down how an update ended and free its slot; answer [`Observation::Settled`].
+    Settle(Settlement),
+    /// Delete a message.
+    Drop {
+        /// Its receipt.
+        receipt: String,
+    },
+    /// Hide a message until a moment.
+    Postpone {
+        /// Its receipt.
+        receipt: String,
+        /// The moment.
+        until: Timestamp,
+    },
+    /// Tell a person.
+    Alert(Alert),
+}
+
+/// How an update ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Its slot, to be freed.
+    pub slot: Slot,
+    /// What to write down for the account and target; `None` leaves it as it is.
+    pub progress: Option<Progress>,
+    /// Dead letter and alert, to be out before the slot is freed.
+    pub burial: Option<(DeadLetter, Alert)>,
+}

@@ -1,0 +1,883 @@
+//! The scheduler: which account is updated when.
+//!
+//! A state machine without input or output: [`Scheduler::observe`] takes what the shell
+//! saw and the time, and answers what to do. So the service, the Lambda and the simulator
+//! run the very same one. It knows neither AWS nor plugins; the decisions of policies
+//! arrive in the sweep's result, as lanes.
+//!
+//! What it promises:
+//! - never more than `max_concurrent_operations` updates at once, nor more than the
+//!   concurrency of the lane;
+//! - nothing of a lane starts while an earlier lane has an account waiting or running,
+//!   or before a sweep that began after the earlier lanes were done has found nothing
+//!   more for them;
+//! - waiting costs no attempt: only an update that ran and failed does, and after
+//!   `max_attempts` of them the account is in the dead-letter queue and an alert is out.
+
+mod backlog;
+mod messages;
+mod sweeps;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
+
+use crate::account::AccountId;
+use crate::aws_error::{AwsError, Class, classify};
+use crate::catalog::{AccountFactory, Record};
+use crate::ports::{Alert, DeadLetter, Hint, Progress, Received, Slot};
+use backlog::{Backlog, Entry, Stage};
+use sweeps::Sweeps;
+
+/// What the operator configured.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The lanes, in the order in which they run.
+    pub lanes: Vec<LaneRules>,
+    /// Most updates at once, over all lanes.
+    pub max_concurrent_operations: usize,
+    /// Failed updates of one account to one target before it is given up.
+    pub max_attempts: u32,
+    /// Between two looks at a running update.
+    pub wait: Duration,
+    /// An update running longer than this is worth an alert.
+    pub operation_timeout: Duration,
+    /// How much work the queue holds at most: about what is done in this time.
+    pub window: Duration,
+    /// Between two sweeps, at most.
+    pub sweep_interval: Duration,
+    /// Between two sweeps, at least, when events ask for them.
+    pub min_sweep_interval: Duration,
+}
+
+/// One lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneRules {
+    /// Its name.
+    pub name: String,
+    /// Most updates of it at once.
+    pub concurrency: usize,
+}
+
+/// Taken for the duration of an update until one has been seen: the middle of the 10 to
+/// 30 minutes that Control Tower takes.
+const TYPICAL_UPDATE: Duration = Duration::from_secs(20 * 60);
+/// After a failed update, before the next try; doubled with each.
+const RETRY: Duration = Duration::from_secs(60);
+/// The longest such wait.
+const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
+/// A message that was visible for so long and was not received is lost: it is sent again.
+/// Longer than SQS remembers a deduplication id (5 minutes), which would swallow it.
+const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
+
+/// An update that holds a slot.
+#[derive(Clone, Debug)]
+struct Operation {
+    slot: Slot,
+    watch: Watch,
+    timeout_alerted: bool,
+}
+
+/// What is being done about a running update.
+#[derive(Clone, Debug)]
+enum Watch {
+    /// It is looked at next at this moment.
+    Due(Timestamp),
+    /// A look is under way; `again` when an event came meanwhile.
+    Looking { again: bool },
+    /// Its end is being written down.
+    Settling(Then),
+}
+
+/// What an account does once its update is settled.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    /// Nothing more.
+    Close,
+    /// Another try, from a moment on.
+    Retry {
+        failed_attempts: u32,
+        ready: Timestamp,
+    },
+}
+
+/// The state machine. See the module.
+#[derive(Debug)]
+pub struct Scheduler {
+    rules: Rules,
+    target: Option<AccountFactory>,
+    backlog: Backlog,
+    sweeps: Sweeps,
+    operations: BTreeMap<AccountId, Operation>,
+    /// Messages whose account is being examined and started.
+    starting: BTreeMap<AccountId, Received<Hint>>,
+    /// Accounts whose update ended or that were decided anew since the running sweep
+    /// began: what that sweep saw of them is stale.
+    changed: BTreeSet<AccountId>,
+    receiving: bool,
+    /// Nothing is started before this: no operation was free.
+    blocked_until: Timestamp,
+    /// Alerts about the host as a whole that are out, by cause.
+    troubled: BTreeMap<&'static str, Timestamp>,
+    typical_update: Duration,
+    next_hold: Option<Timestamp>,
+}
+
+/// An alert about the same trouble of the host as a whole goes out at most this often.
+const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
+
+impl Scheduler {
+    /// A scheduler that has seen nothing yet; its first wish is a sweep.
+    pub fn new(rules: Rules, now: Timestamp) -> Self {
+        Self {
+            backlog: Backlog::new(rules.lanes.len(), now),
+            sweeps: Sweeps::new(rules.sweep_interval, rules.min_sweep_interval, now),
+            rules,
+            target: None,
+            operations: BTreeMap::new(),
+            starting: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            receiving: false,
+            blocked_until: now,
+            troubled: BTreeMap::new(),
+            typical_update: TYPICAL_UPDATE,
+            next_hold: None,
+        }
+    }
+
+    /// Takes in what was seen, and answers what to do now.
+    pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match observation {
+            Observation::Tick => {}
+            Observation::Resumed(slots) => self.resume(slots, now),
+            Observation::Woken => self.sweeps.wake(now),
+            Observation::AccountWoken(account) => {
+                match self
+                    .operations
+                    .get_mut(&account)
+                    .map(|operation| &mut operation.watch)
+                {
+                    Some(Watch::Due(at)) => *at = now,
+                    Some(Watch::Looking { again }) => *again = true,
+                    Some(Watch::Settling(_)) | None => {}
+                }
+            }
+            Observation::Swept(sweep) => self.swept(sweep, now),
+            Observation::SweepFailed { reason } => {
+                self.sweeps.fail(now);
+                actions.extend(self.trouble("The sweep of the organization fails", &reason, now));
+            }
+            Observation::Queued(accounts) => {
+                for account in &accounts {
+                    self.sent(account, Stage::Queued { visible: now }, now);
+                }
+            }
+            Observation::NotQueued { accounts, reason } => {
+                let ready = now + RETRY;
+                for account in &accounts {
+                    self.sent(account, Stage::Waiting { ready }, now);
+                }
+                actions.extend(self.trouble("The updates queue takes no messages", &reason, now));
+            }
+            Observation::Received(messages) => {
+                self.receiving = false;
+                if messages.is_empty() {
+                    self.nothing_received(now);
+                }
+                for message in messages {
+                    actions.push(self.received(message, now));
+                }
+            }
+            Observation::NotReceived { reason } => {
+                self.receiving = false;
+                self.blocked_until = self.blocked_until.max(now + self.rules.wait);
+                actions.extend(self.trouble("The updates queue can't be read", &reason, now));
+            }
+            Observation::Start { account, outcome } => {
+                self.start_ended(&account, outcome, now, &mut actions);
+            }
+            Observation::Looked { account, sight } => {
+                self.looked(&account, sight, now, &mut actions);
+            }
+            Observation::Settled { account } => self.settled(&account, now),
+        }
+        self.plan(now, &mut actions);
+        actions
+    }
+
+    /// When to call [`Scheduler::observe`] with [`Observation::Tick`] if nothing else
+    /// happens before.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        let looks = self
+            .operations
+            .values()
+            .filter_map(|operation| match operation.watch {
+                Watch::Due(at) => Some(at),
+                Watch::Looking { .. } | Watch::Settling(_) => None,
+            })
+            .min();
+        let mut next = [self.sweeps.due(), looks].into_iter().flatten().min();
+        if let Some(lane) = self.runnable_lane() {
+            let feed = match self.wants_feeding(lane) {
+                true => self.backlog.next_ready(lane),
+                false => None,
+            };
+            let receive = match self.receiving || self.free(lane) == 0 {
+                true => None,
+                false => self
+                    .backlog
+                    .next_visible(lane)
+                    .map(|at| at.max(self.blocked_until)),
+            };
+            next = [next, feed, receive].into_iter().flatten().min();
+        }
+        next
+    }
+
+    /// Whether all is done: nothing is open, nothing is held, and a sweep that began after
+    /// the last change confirms it.
+    pub fn is_settled(&self) -> bool {
+        self.backlog.is_empty()
+            && self.operations.is_empty()
+            && !self.sweeps.is_running()
+            && self.next_hold.is_none()
+            && self.confirmed_before(self.rules.lanes.len())
+    }
+
+    // ---- sweeping ----
+
+    fn swept(&mut self, sweep: Sweep, now: Timestamp) {
+        let Sweep {
+            started_at,
+            account_factory,
+            accounts,
+        } = sweep;
+        self.sweeps.complete(started_at);
+        let gone: Vec<AccountId> = self
+            .backlog
+            .accounts()
+            .filter(|(id, entry)| {
+                entry.stage != Stage::Active
+                    && entry.touched < started_at
+                    && !accounts.contains_key(*id)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for account in gone {
+            self.backlog.remove(&account, now);
+        }
+        let new_target = self.target.as_ref() != Some(&account_factory);
+        self.target = Some(account_factory);
+        self.next_hold = None;
+        for (account, standing) in accounts {
+            let stale = self.changed.contains(&account)
+                || self
+                    .backlog
+                    .get(&account)
+                    .is_some_and(|entry| entry.stage == Stage::Active);
+            if !stale {
+                self.place(&account, standing, new_target, now);
+            } else if let Standing::Held { until } = standing {
+                self.hold(until);
+            }
+        }
+        self.changed.clear();
+    }
+
+    /// Puts an account where a decision wants it. What is already handed over in that lane
+    /// for the same target is left in the queue.
+    fn place(&mut self, account: &AccountId, standing: Standing, new_target: bool, now: Timestamp) {
+        match standing {
+            Standing::Outdated {
+                provisioned_product,
+                lane,
+                failed_attempts,
+            } => {
+                let kept = self.backlog.get(account).is_some_and(|entry| {
+                    entry.lane == lane && !new_target && entry.failed_attempts == failed_attempts
+                });
+                if !kept {
+                    let stage = Stage::Waiting { ready: now };
+                    let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
+                    let touched = now;
+                    let entry = Entry {
+                        provisioned_product,
+                        lane,
+                        failed_attempts,
+                        serial,
+                        stage,
+                        touched,
+                    };
+                    self.backlog.put(account, entry);
+                }
+            }
+            Standing::Held { until } => {
+                self.backlog.remove(account, now);
+                self.hold(until);
+            }
+            Standing::Current | Standing::Skipped => {
+                self.backlog.remove(account, now);
+            }
+        }
+    }
+
+    fn hold(&mut self, until: Timestamp) {
+        self.next_hold = Some(self.next_hold.map_or(until, |next| next.min(until)));
+        self.sweeps.at(until);
+    }
+
+    /// Whether a sweep that began after the lanes before `lane` were last changed has found
+    /// nothing for them. Queue counts lag and are never asked.
+    fn confirmed_before(&self, lane: usize) -> bool {
+        let Some(completed) = self.sweeps.completed() else {
+            return false;
+        };
+        (0..lane).all(|earlier| self.backlog.last_change(earlier) <= completed)
+    }
+
+    // ---- lanes and slots ----
+
+    /// The lane that may run now, if any: the first with an open account, once the lanes
+    /// before it are confirmed done.
+    fn runnable_lane(&self) -> Option<usize> {
+        self.backlog
+            .first_open_lane()
+            .filter(|lane| self.confirmed_before(*lane))
+    }
+
+    fn free(&self, lane: usize) -> usize {
+        let cap = self.rules.lanes[lane]
+            .concurrency
+            .min(self.rules.max_concurrent_operations);
+        cap.saturating_sub(self.in_flight())
+    }
+
+    fn in_flight(&self) -> usize {
+        let only_starting = self
+            .starting
+            .keys()
+            .filter(|account| !self.operations.contains_key(*account))
+            .count();
+        self.operations.len() + only_starting
+    }
+
+    // ---- deciding what to do ----
+
+    fn plan(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        self.look(now, actions);
+        if self.wants_confirmation() {
+            self.sweeps.hurry(now);
+        }
+        if self.sweeps.begin(now) {
+            self.changed.clear();
+            actions.push(Action::Sweep);
+        }
+        let Some(lane) = self.runnable_lane() else {
+            return;
+        };
+        self.feed(lane, now, actions);
+        let free = self.free(lane);
+        let visible = self
+            .backlog
+            .next_visible(lane)
+            .is_some_and(|visible| visible <= now);
+        if free > 0 && visible && !self.receiving && self.blocked_until <= now {
+            self.receiving = true;
+            // SQS hands out at most ten messages a call.
+            actions.push(Action::Receive { max: free.min(10) });
+        }
+    }
+
+    /// Whether only a sweep is missing: lanes are done and none has confirmed it yet.
+    fn wants_confirmation(&self) -> bool {
+        let done = self
+            .backlog
+            .first_open_lane()
+            .unwrap_or(self.rules.lanes.len());
+        !self.sweeps.is_running() && !self.confirmed_before(done)
+    }
+
+    /// Keeps a window of the lane's work in the queue, topped up when half is gone.
+    fn feed(&mut self, lane: usize, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(target) = &self.target else { return };
+        if !self.wants_feeding(lane) {
+            return;
+        }
+        let room = self.window(lane) - self.backlog.handed_over(lane);
+        let mut hints = Vec::new();
+        for account in self.backlog.ready(lane, room, now) {
+            let Some(entry) = self.backlog.get(&account) else {
+                continue;
+            };
+            let serial = entry.serial + 1;
+            hints.push(Hint {
+                account: account.clone(),
+                provisioned_product: entry.provisioned_product.clone(),
+                target: target.target.clone(),
+                lane: self.rules.lanes[lane].name.clone(),
+                attempt: entry.failed_attempts + 1,
+                serial,
+            });
+            let entry = Entry {
+                stage: Stage::Sending,
+                serial,
+                touched: now,
+                ..entry.clone()
+            };
+            self.backlog.put(&account, entry);
+        }
+        if !hints.is_empty() {
+            actions.push(Action::Enqueue(hints));
+        }
+    }
+
+    fn wants_feeding(&self, lane: usize) -> bool {
+        self.backlog.handed_over(lane) <= self.window(lane) / 2
+    }
+
+    /// How many messages the queue holds at most: what is done within the window.
+    fn window(&self, lane: usize) -> usize {
+        let cap = self.rules.lanes[lane]
+            .concurrency
+            .min(self.rules.max_concurrent_operations);
+        let rounds = self.rules.window.as_secs() / self.typical_update.as_secs().max(1);
+        (usize::try_from(rounds).unwrap_or(usize::MAX))
+            .saturating_mul(cap)
+            .max(2 * cap)
+    }
+
+    fn look(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        for operation in self.operations.values_mut() {
+            if matches!(operation.watch, Watch::Due(at) if at <= now) {
+                operation.watch = Watch::Looking { again: false };
+                actions.push(Action::Look(operation.slot.clone()));
+            }
+            let age = now.duration_since(operation.slot.taken_at).unsigned_abs();
+            if age >= self.rules.operation_timeout && !operation.timeout_alerted {
+                operation.timeout_alerted = true;
+                actions.push(Action::Alert(overdue(&operation.slot, age)));
+            }
+        }
+    }
+
+    // ---- the queue ----
+
+    /// A message has been sent, or could not be: unless the account was decided anew
+    /// meanwhile, it is on.
+    fn sent(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
+        if self
+            .backlog
+            .get(account)
+            .is_some_and(|entry| entry.stage == Stage::Sending)
+        {
+            self.backlog.advance(account, stage, now);
+        }
+    }
+
+    fn received(&mut self, message: Received<Hint>, now: Timestamp) -> Action {
+        let hint = &message.body;
+        let lane = self.runnable_lane();
+        let current = self.backlog.get(&hint.account).is_some_and(|entry| {
+            let expected = match entry.stage {
+                // Still sending: the message was faster than the answer that it was taken.
+                // Waiting: it was given up as lost, and is there after all.
+                Stage::Queued { .. } | Stage::Sending => true,
+                Stage::Waiting { ready } => ready <= now,
+                Stage::Active => false,
+            };
+            expected
+                && Some(entry.lane) == lane
+                && self.rules.lanes[entry.lane].name == hint.lane
+                && entry.failed_attempts + 1 == hint.attempt
+                && self
+                    .target
+                    .as_ref()
+                    .is_some_and(|target| target.target == hint.target)
+        });
+        let free = lane.map_or(0, |lane| self.free(lane));
+        if !current {
+            return Action::Drop {
+                receipt: message.receipt,
+            };
+        }
+        if free == 0 {
+            return self.postpone(message, now + self.rules.wait, now);
+        }
+        self.backlog.advance(&hint.account, Stage::Active, now);
+        self.starting.insert(hint.account.clone(), message.clone());
+        Action::Start(message)
+    }
+
+    fn postpone(&mut self, message: Received<Hint>, until: Timestamp, now: Timestamp) -> Action {
+        self.backlog
+            .advance(&message.body.account, Stage::Queued { visible: until }, now);
+        Action::Postpone {
+            receipt: message.receipt,
+            until,
+        }
+    }
+
+    /// The wait was in vain although messages should be there. Those that were visible for
+    /// long are lost (retention, a purge, another host's crash): they are sent again.
+    fn nothing_received(&mut self, now: Timestamp) {
+        let Some(lane) = self.runnable_lane() else {
+            return;
+        };
+        for account in self.backlog.visible_since(lane, now - LOST_AFTER) {
+            self.backlog
+                .advance(&account, Stage::Waiting { ready: now }, now);
+        }
+        self.blocked_until = self.blocked_until.max(now + Duration::from_secs(1));
+    }
+
+    // ---- starting ----
+
+    fn start_ended(
+        &mut self,
+        account: &AccountId,
+        outcome: StartOutcome,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(message) = self.starting.remove(account) else {
+            return;
+        };
+        let receipt = message.receipt.clone();
+        match outcome {
+            StartOutcome::Started(slot) | StartOutcome::Unsure(slot) => {
+                self.run(slot, now + self.rules.wait);
+                actions.push(Action::Drop { receipt });
+            }
+            StartOutcome::Current => {
+                self.close(account, now);
+                actions.push(Action::Drop { receipt });
+            }
+            StartOutcome::Decided(standing) => {
+                self.changed.insert(account.clone());
+                self.place(account, standing, true, now);
+                actions.push(Action::Drop { receipt });
+            }
+            StartOutcome::AccountBusy => {
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            StartOutcome::NothingFree => {
+                self.blocked_until = self.blocked_until.max(now + self.rules.wait);
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            StartOutcome::Refused(error) => self.refused(message, error, now, actions),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        message: Received<Hint>,
+        error: AwsError,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        match error.class {
+            Class::Contention | Class::Throttled | Class::Transient => {
+                if error.class != Class::Transient {
+                    self.blocked_until = self.blocked_until.max(now + self.rules.wait);
+                }
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            // Not this account's fault: every other start would be refused as well.
+            Class::Denied | Class::NotFound => {
+                self.blocked_until = self.blocked_until.max(now + RETRY_MAX);
+                actions.extend(self.trouble("Updates can't be started", &error.to_string(), now));
+                actions.push(self.postpone(message, now + RETRY_MAX, now));
+            }
+            Class::Permanent | Class::Unknown => {
+                let hint = message.body;
+                let slot = Slot {
+                    account: hint.account,
+                    provisioned_product: hint.provisioned_product,
+                    target: hint.target,
+                    lane: hint.lane,
+                    attempt: hint.attempt,
+                    token: String::new(),
+                    record: None,
+                    taken_at: now,
+                };
+                actions.push(Action::Drop {
+                    receipt: message.receipt,
+                });
+                self.run(slot.clone(), now);
+                self.fail(slot, error.class, error.to_string(), now, actions);
+            }
+        }
+    }
+
+    fn run(&mut self, slot: Slot, look_at: Timestamp) {
+        let account = slot.account.clone();
+        let operation = Operation {
+            slot,
+            watch: Watch::Due(look_at),
+            timeout_alerted: false,
+        };
+        self.operations.insert(account, operation);
+    }
+
+    /// Slots of an earlier run of this host are tracked on, and count from the first moment.
+    fn resume(&mut self, slots: Vec<Slot>, now: Timestamp) {
+        for slot in slots {
+            // A lane that is no longer configured: the first one, so that nothing else
+            // starts before this has ended.
+            let lane = self
+                .rules
+                .lanes
+                .iter()
+                .position(|lane| lane.name == slot.lane)
+                .unwrap_or(0);
+            let entry = Entry {
+                provisioned_product: slot.provisioned_product.clone(),
+                lane,
+                failed_attempts: slot.attempt.saturating_sub(1),
+                serial: 0,
+                stage: Stage::Active,
+                touched: now,
+            };
+            self.backlog.put(&slot.account, entry);
+            self.run(slot, now);
+        }
+    }
+
+    // ---- tracking ----
+
+    fn looked(
+        &mut self,
+        account: &AccountId,
+        sight: Sight,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(operation) = self.operations.get_mut(account) else {
+            return;
+        };
+        let again = matches!(operation.watch, Watch::Looking { again: true });
+        let next = if again { now } else { now + self.rules.wait };
+        match sight {
+            Sight::Running | Sight::Unseen(_) => operation.watch = Watch::Due(next),
+            Sight::Adopted(slot) => {
+                operation.slot = slot;
+                operation.watch = Watch::Due(now);
+            }
+            Sight::Succeeded => {
+                let slot = operation.slot.clone();
+                let took = now.duration_since(slot.taken_at).unsigned_abs();
+                // A moving average over about eight updates.
+                self.typical_update = (self.typical_update * 7 + took) / 8;
+                self.settle(
+                    Settlement {
+                        slot,
+                        progress: None,
+                        burial: None,
+                    },
+                    Then::Close,
+                    actions,
+                );
+            }
+            Sight::Failed(record) => {
+                let slot = operation.slot.clone();
+                let (class, reason) = diagnose(&record);
+                self.fail(slot, class, reason, now, actions);
+            }
+            Sight::NeverBegan(error) => {
+                let slot = operation.slot.clone();
+                self.fail(slot, error.class, error.to_string(), now, actions);
+            }
+        }
+    }
+
+    /// An update ended badly, or could not be begun. Contention and throttling cost
+    /// nothing; everything else an attempt, and the last attempt ends in the dead-letter
+    /// queue.
+    fn fail(
+        &mut self,
+        slot: Slot,
+        class: Class,
+        reason: String,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let before = slot.attempt.saturating_sub(1);
+        if matches!(class, Class::Contention | Class::Throttled) {
+            let ready = now + self.rules.wait;
+            self.blocked_until = self.blocked_until.max(ready);
+            let then = Then::Retry {
+                failed_attempts: before,
+                ready,
+            };
+            self.settle(
+                Settlement {
+                    slot,
+                    progress: None,
+                    burial: None,
+                },
+                then,
+                actions,
+            );
+            return;
+        }
+        let failed_attempts = before + 1;
+        let dead_lettered = class == Class::Permanent || failed_attempts >= self.rules.max_attempts;
+        let then = if dead_lettered {
+            Then::Close
+        } else {
+            let wait = RETRY.saturating_mul(1 << before.min(10)).min(RETRY_MAX);
+            Then::Retry {
+                failed_attempts,
+                ready: now + wait,
+            }
+        };
+        let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
+        let progress = Progress {
+            failed_attempts,
+            last_error: Some(reason),
+            dead_lettered,
+        };
+        self.settle(
+            Settlement {
+                slot,
+                progress: Some(progress),
+                burial,
+            },
+            then,
+            actions,
+        );
+    }
+
+    fn settle(&mut self, settlement: Settlement, then: Then, actions: &mut Vec<Action>) {
+        if let Some(operation) = self.operations.get_mut(&settlement.slot.account) {
+            operation.watch = Watch::Settling(then);
+        }
+        actions.push(Action::Settle(settlement));
+    }
+
+    fn settled(&mut self, account: &AccountId, now: Timestamp) {
+        let Some(operation) = self.operations.remove(account) else {
+            return;
+        };
+        match operation.watch {
+            Watch::Settling(Then::Retry {
+                failed_attempts,
+                ready,
+            }) => {
+                self.changed.insert(account.clone());
+                if let Some(entry) = self.backlog.get(account) {
+                    let stage = Stage::Waiting { ready };
+                    let entry = Entry {
+                        failed_attempts,
+                        stage,
+                        touched: now,
+                        ..entry.clone()
+                    };
+                    self.backlog.put(account, entry);
+                }
+            }
+            Watch::Settling(Then::Close) | Watch::Due(_) | Watch::Looking { .. } => {
+                self.close(account, now);
+            }
+        }
+    }
+
+    /// Nothing more is to be done about an account.
+    fn close(&mut self, account: &AccountId, now: Timestamp) {
+        self.changed.insert(account.clone());
+        self.backlog.remove(account, now);
+    }
+
+    // ---- telling people ----
+
+    /// An alert about the host as a whole, unless one about the same is out already.
+    fn trouble(&mut self, subject: &'static str, reason: &str, now: Timestamp) -> Option<Action> {
+        let last = self.troubled.get(subject);
+        if last.is_some_and(|last| now < *last + TROUBLE_REPEAT) {
+            return None;
+        }
+        self.troubled.insert(subject, now);
+        Some(Action::Alert(Alert {
+            subject: subject.to_owned(),
+            message: reason.to_owned(),
+        }))
+    }
+}
+
+/// What a failed record says, and what it means. AWS spreads the reason over several
+/// errors at times: the first that means something is the class of all.
+fn diagnose(record: &Record) -> (Class, String) {
+    let class = record
+        .errors
+        .iter()
+        .map(|error| classify(&error.code, &error.description))
+        .find(|class| *class != Class::Unknown)
+        .unwrap_or(Class::Unknown);
+    let texts: Vec<String> = record
+        .errors
+        .iter()
+        .map(|error| match error.code.as_str() {
+            "" => error.description.clone(),
+            code => format!("{code}: {}", error.description),
+        })
+        .collect();
+    let reason = match texts.is_empty() {
+        true => format!("record {} failed and AWS gave no reason", record.id),
+        false => texts.join("; "),
+    };
+    (class, reason)
+}
+
+fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, Alert) {
+    let letter = DeadLetter {
+        account: slot.account.clone(),
+        provisioned_product: slot.provisioned_product.clone(),
+        target: slot.target.clone(),
+        lane: slot.lane.clone(),
+        reason: reason.to_owned(),
+        attempts,
+    };
+    let record = slot
+        .record
+        .as_ref()
+        .map_or("none", |record| record.as_str());
+    let alert = Alert {
+        subject: format!("Update of account {} failed", slot.account),
+        message: format!(
+            "Account {} could not be updated and is in the dead-letter queue.\n\
+             Error: {reason}\n\
+             Failed updates: {attempts}\n\
+             Provisioned product: {}\n\
+             Target artifact: {}\n\
+             Record: {record}\n\
+             Lane: {}",
+            slot.account, slot.provisioned_product, slot.target, slot.lane,
+        ),
+    };
+    (letter, alert)
+}
+
+fn overdue(slot: &Slot, age: Duration) -> Alert {
+    let minutes = age.as_secs() / 60;
+    Alert {
+        subject: format!(
+            "Update of account {} has been running for {minutes} minutes",
+            slot.account
+        ),
+        message: format!(
+            "The update of account {} runs longer than operation_timeout. Its slot stays taken \
+             while Service Catalog shows the product under change.\n\
+             Provisioned product: {}\nTarget artifact: {}\nRecord: {}",
+            slot.account,
+            slot.provisioned_product,
+            slot.target,
+            slot.record
+                .as_ref()
+                .map_or("none yet", |record| record.as_str()),
+        ),
+    }
+}

@@ -1,0 +1,103 @@
+//! When to sweep.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// How long to wait after a sweep failed: this, doubled with each further failure.
+const RETRY: Duration = Duration::from_secs(15);
+/// The longest such wait.
+const RETRY_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// The sweeps of one host: at most one at a time.
+#[derive(Debug)]
+pub(super) struct Sweeps {
+    interval: Duration,
+    min_interval: Duration,
+    /// When the running sweep was asked for.
+    running: Option<Timestamp>,
+    /// When the last sweep was asked for, however it ended.
+    last_begun: Option<Timestamp>,
+    /// When the last completed sweep began.
+    completed: Option<Timestamp>,
+    /// When the next one is due.
+    due: Timestamp,
+    failures: u32,
+}
+
+impl Sweeps {
+    pub fn new(interval: Duration, min_interval: Duration, now: Timestamp) -> Self {
+        Self {
+            interval,
+            min_interval,
+            running: None,
+            last_begun: None,
+            completed: None,
+            due: now,
+            failures: 0,
+        }
+    }
+
+    /// When the last completed sweep began.
+    pub fn completed(&self) -> Option<Timestamp> {
+        self.completed
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// When the next one is due; `None` while one runs.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.running.is_none().then_some(self.due)
+    }
+
+    /// Asks for a sweep soon: at most one each `min_interval`.
+    pub fn wake(&mut self, now: Timestamp) {
+        let earliest = self
+            .last_begun
+            .map_or(now, |last| (last + self.min_interval).max(now));
+        self.due = self.due.min(earliest);
+    }
+
+    /// Asks for a sweep now. Nothing while failures are being waited out.
+    pub fn hurry(&mut self, now: Timestamp) {
+        if self.failures == 0 {
+            self.due = self.due.min(now);
+        }
+    }
+
+    /// Asks for a sweep at a moment.
+    pub fn at(&mut self, moment: Timestamp) {
+        self.due = self.due.min(moment);
+    }
+
+    /// Whether to begin one now; then it counts as running.
+    pub fn begin(&mut self, now: Timestamp) -> bool {
+        if self.running.is_some() || now < self.due {
+            return false;
+        }
+        self.running = Some(now);
+        self.last_begun = Some(now);
+        // What wakes this host while the sweep runs may not be seen by it, so that only
+        // requests from here on count for the next.
+        self.due = now + self.interval;
+        true
+    }
+
+    /// The running sweep, which began at `started_at`, is complete.
+    pub fn complete(&mut self, started_at: Timestamp) {
+        self.running = None;
+        self.failures = 0;
+        self.completed = Some(started_at);
+    }
+
+    pub fn fail(&mut self, now: Timestamp) {
+        self.running = None;
+        let wait = RETRY
+            .saturating_mul(1 << self.failures.min(10))
+            .min(RETRY_MAX);
+        self.failures += 1;
+        self.due = now + wait;
+    }
+}

@@ -1,0 +1,198 @@
+//! Configs as users write them: what is accepted, and what they are told otherwise.
+
+use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::decision::NamedLanes;
+use groundcrew_core::pipeline::Fallback;
+use rstest::rstest;
+
+fn problems(text: &str) -> String {
+    Config::parse("crew.toml", text)
+        .expect_err("the config should be refused")
+        .to_string()
+}
+
+#[test]
+fn an_empty_file_is_complete() {
+    let config = Config::parse("crew.toml", "").unwrap();
+    assert_eq!(config.region, "us-east-1");
+    assert_eq!(
+        config.account_factory.product_name,
+        "AWS Control Tower Account Factory"
+    );
+    assert_eq!(config.updates.max_concurrent_operations, 4);
+    assert_eq!(config.updates.account_quota, 5);
+    assert_eq!(config.updates.wait.as_secs(), 30);
+    assert_eq!(config.updates.operation_timeout.as_secs(), 3600);
+    assert_eq!(config.updates.max_receive_count, 5);
+    assert_eq!(config.updates.default, Fallback::Proceed);
+    assert_eq!(config.updates.window.as_secs(), 86_400);
+    assert_eq!(config.lanes.len(), 1);
+    assert_eq!(
+        (config.lanes[0].name.as_str(), config.lanes[0].concurrency),
+        ("all", 4)
+    );
+    assert!(config.policies.is_empty());
+}
+
+#[test]
+fn the_shape_of_the_example_is_accepted() {
+    let config = Config::parse(
+        "crew.toml",
+        r#"
+[aws]
+region = "eu-central-1"
+[updates]
+max_concurrent_operations = 8
+account_quota = 10
+operation_timeout = "90m"
+[[lanes]]
+name = "tagged"
+concurrency = 8
+[[lanes]]
+name = "others"
+concurrency = 1
+[queues]
+updates_url = "https://sqs.us-east-1.amazonaws.com/111122223333/groundcrew-updates.fifo"
+events_url = "https://sqs.us-east-1.amazonaws.com/111122223333/groundcrew-events"
+[alerts]
+topic_arn = "arn:aws:sns:us-east-1:111122223333:groundcrew-alerts"
+[[policies]]
+plugin = "./own/ring.wasm"
+limits = { timeout = "500ms", memory = "16MiB" }
+[policies.settings]
+rings = ["canary", "prod"]
+nested = { depth = 2 }
+"#,
+    )
+    .unwrap();
+    let policy = &config.policies[0];
+    assert_eq!(policy.name, "ring");
+    assert_eq!(policy.plugin, Plugin::File("./own/ring.wasm".into()));
+    assert_eq!(policy.limits.timeout.as_millis(), 500);
+    assert_eq!(policy.limits.memory, 16 << 20);
+    assert_eq!(policy.settings.json["rings"][1], "prod");
+    assert_eq!(policy.settings.line("/nested/depth"), 24);
+    assert_eq!(policy.settings.line("/rings/1"), 23);
+    assert_eq!(policy.settings.line("/not/there"), 22);
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_line() {
+    let text = r#"[updates]
+max_concurent_operations = 4
+wait_seconds = "30"
+operation_timeout = "soon"
+default = "update"
+
+[lane]
+name = "x"
+
+[[policies]]
+name = "p"
+sha256 = "abc"
+actions = ["delete"]
+[policies.limits]
+memory = "64 megs"
+timout = "1s"
+"#;
+    insta::assert_snapshot!(problems(text), @r#"
+    crew.toml:2: unknown key `max_concurent_operations` in [updates]; did you mean `max_concurrent_operations`?
+    crew.toml:3: `updates.wait_seconds` is "30", expected a whole number from 1 to 3600
+    crew.toml:4: `updates.operation_timeout` is "soon", expected a duration such as "30s", "60m", "24h" or "14d"
+    crew.toml:5: `updates.default` is "update", expected "proceed" or "skip"
+    crew.toml:7: unknown table `lane`; did you mean `lanes`?
+    crew.toml:10: `plugin` is missing in [[policies]]: expected a text
+    crew.toml:12: `policies.sha256` is "abc", expected a SHA-256 digest: 64 hexadecimal digits
+    crew.toml:13: `policies.actions` is ["delete"], expected a list of "onboard" or "update" or "vend"
+    crew.toml:15: `policies.limits.memory` is "64 megs", expected a size such as "64MiB"
+    crew.toml:16: unknown key `timout` in [policies.limits]; did you mean `timeout`?
+    "#);
+}
+
+#[rstest]
+#[case::zero(
+    "[updates]\nmax_concurrent_operations = 0",
+    "crew.toml:2: `updates.max_concurrent_operations` is 0, expected a whole number from 1 to 10"
+)]
+#[case::above_the_default_quota(
+    "[updates]\nmax_concurrent_operations = 6",
+    "crew.toml:2: `updates.max_concurrent_operations` is 6, above `account_quota` (5): expected 1 to 5. If AWS has raised the quota \"Concurrent account operations\" for you, say so in `account_quota`"
+)]
+#[case::quota_above_ten(
+    "[updates]\naccount_quota = 11",
+    "crew.toml:2: `updates.account_quota` is 11, expected a whole number from 1 to 10"
+)]
+#[case::lane_of_zero(
+    "[[lanes]]\nname = \"a\"\nconcurrency = 0",
+    "crew.toml:3: `lanes.concurrency` is 0, expected a whole number from 1 to 10"
+)]
+#[case::lane_above_the_quota(
+    "[[lanes]]\nname = \"a\"\nconcurrency = 6",
+    "crew.toml:3: `lanes.concurrency` is 6, above `updates.account_quota` (5): expected 1 to 5"
+)]
+#[case::two_lanes_of_one_name(
+    "[[lanes]]\nname = \"a\"\n[[lanes]]\nname = \"a\"",
+    "crew.toml:4: a second lane is named `a`: each needs its own name"
+)]
+#[case::two_policies_of_one_name(
+    "[[policies]]\nplugin = \"x\"\n[[policies]]\nplugin = \"x\"",
+    "crew.toml:3: a second policy is named `x`: each needs its own `name`"
+)]
+#[case::window_over_retention(
+    "[updates]\nwindow = \"15d\"",
+    "crew.toml:2: `updates.window` is over 14 days, the longest that SQS keeps a message"
+)]
+#[case::lanes_as_a_table(
+    "[lanes]\nname = \"a\"",
+    "crew.toml:1: `lanes` is written as [[lanes]], once for each"
+)]
+#[case::a_value_for_a_table("updates = 3", "crew.toml:1: `updates` is 3, expected a table")]
+#[case::topic(
+    "[alerts]\ntopic_arn = \"groundcrew\"",
+    "crew.toml:2: `alerts.topic_arn` is \"groundcrew\", expected the ARN of an SNS topic"
+)]
+#[case::half_of_the_queues(
+    "[queues]\nupdates_url = \"https://sqs.us-east-1.amazonaws.com/111122223333/u.fifo\"",
+    "crew.toml:1: `events_url` is missing in [queues]: expected the https URL of an SQS queue"
+)]
+fn limits_and_cross_checks(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(problems(text), expected);
+}
+
+#[test]
+fn text_that_is_not_toml_is_told_with_its_line() {
+    let told = problems("[aws]\nregion = \"us-east-1\nx = 1\n");
+    assert!(told.starts_with("crew.toml:2: not TOML: "), "{told}");
+}
+
+const TWO_LANES: &str = "[[lanes]]\nname = \"first\"\n[[lanes]]\nname = \"second\"\n\
+                         [[policies]]\nplugin = \"p\"\n";
+
+#[rstest]
+#[case::named(TWO_LANES, NamedLanes::Only(vec!["second".into()]), &[])]
+#[case::cannot_be_told(TWO_LANES, NamedLanes::Any, &[])]
+#[case::never_named(TWO_LANES, NamedLanes::Only(vec![]), &["3: nothing can reach the lane `second`"])]
+#[case::not_a_lane(TWO_LANES, NamedLanes::Only(vec!["second".into(), "secnd".into()]), &["6: policy `p` names the lane `secnd`, which is not one of [[lanes]]: first, second; did you mean `second`?"])]
+#[case::asked_about_something_else(
+    "[[lanes]]\nname = \"first\"\n[[lanes]]\nname = \"second\"\n[[policies]]\nplugin = \"p\"\nactions = [\"onboard\"]",
+    NamedLanes::Any,
+    &["3: nothing can reach the lane `second`"]
+)]
+#[case::nothing_proceeds(
+    "[updates]\ndefault = \"skip\"\n[[policies]]\nplugin = \"p\"\nactions = [\"onboard\"]",
+    NamedLanes::Any,
+    &["1: nothing can be updated"]
+)]
+fn lanes_that_nothing_can_reach(
+    #[case] text: &str,
+    #[case] named: NamedLanes,
+    #[case] expected: &[&str],
+) {
+    let config = Config::parse("crew.toml", text).unwrap();
+    let found = config.check_lanes(&[named]);
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (problem, expected) in found.iter().zip(expected) {
+        let told = format!("{}: {}", problem.line, problem.message);
+        assert!(told.starts_with(expected), "{told}");
+    }
+}

@@ -1,0 +1,232 @@
+//! The scheduler's promises, in a world of random durations, failures and losses.
+
+mod world;
+
+use groundcrew_core::list_schedule::makespan;
+use proptest::prelude::*;
+use rstest::rstest;
+use std::time::Duration;
+use world::{Account, Outcome, Setting, World};
+
+fn plain(lane: usize, seconds: u64) -> Account {
+    Account {
+        lane: Some(lane),
+        held: 0,
+        seconds,
+        failures: vec![],
+    }
+}
+
+fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Setting {
+    Setting {
+        lanes,
+        cap,
+        max_attempts: 5,
+        accounts,
+        lose_every: 0,
+        refuse_every: 0,
+        fail_sweep_every: 0,
+        events: true,
+        seed: 1,
+    }
+}
+
+/// The reference text's example: concurrency 4, five tagged and five untagged accounts.
+#[test]
+fn five_tagged_then_five_untagged_one_at_a_time() {
+    let tagged = [600, 900, 1200, 1500, 700].map(|seconds| plain(0, seconds));
+    let others = [600, 650, 700, 750, 800].map(|seconds| plain(1, seconds));
+    let outcome = World::run(calm(vec![4, 1], 4, [tagged, others].concat()));
+
+    type Run = (usize, usize, i64, i64);
+    let (first, second): (Vec<Run>, Vec<Run>) = outcome.runs.iter().partition(|run| run.1 == 0);
+    assert_eq!((first.len(), second.len()), (5, 5));
+    let ends: Vec<i64> = first[..4].iter().map(|run| run.3).collect();
+    let (begins, earliest) = (
+        first[..4].iter().map(|run| run.2),
+        *ends.iter().min().unwrap(),
+    );
+    assert!(
+        begins.max().unwrap() < 150,
+        "four tagged accounts start at once"
+    );
+    let fifth = first[4].2;
+    assert!(
+        (earliest..earliest + 10).contains(&fifth),
+        "the fifth starts when one has ended"
+    );
+    let tagged_end = first.iter().map(|run| run.3).max().unwrap();
+    assert!(
+        second[0].2 >= tagged_end,
+        "the untagged wait for all tagged accounts"
+    );
+    for pair in second.windows(2) {
+        assert!(
+            pair[1].2 >= pair[0].3,
+            "untagged accounts run one at a time"
+        );
+    }
+    assert_eq!(outcome.updated.len(), 10);
+}
+
+#[rstest]
+#[case::contention_costs_nothing(
+    "another AWS Control Tower operation is in progress. Try again later.",
+    7,
+    true,
+    8
+)]
+#[case::unknown_errors_cost_attempts("the stack set operation failed", 2, true, 3)]
+#[case::and_end_in_the_dead_letter_queue("the stack set operation failed", 9, false, 3)]
+#[case::a_permanent_error_ends_at_once(
+    "The parent organizational unit 'X' is not enrolled in AWS Control Tower.",
+    9,
+    false,
+    1
+)]
+fn failures(
+    #[case] text: &'static str,
+    #[case] times: usize,
+    #[case] updated: bool,
+    #[case] attempts: u32,
+) {
+    let mut account = plain(0, 600);
+    account.failures = vec![text; times];
+    let mut setting = calm(vec![2, 1], 2, vec![account, plain(0, 600), plain(1, 600)]);
+    setting.max_attempts = 3;
+    let outcome = World::run(setting);
+    assert_eq!(outcome.updated.contains(&0), updated);
+    assert_eq!(outcome.attempts[&0], attempts);
+    assert_eq!(outcome.dead.len(), usize::from(!updated));
+    assert_eq!(
+        outcome.alerts.len(),
+        usize::from(!updated),
+        "{:?}",
+        outcome.alerts
+    );
+    assert!(
+        outcome.updated.is_superset(&[1, 2].into()),
+        "the others are updated all the same"
+    );
+}
+
+#[test]
+fn a_held_account_blocks_nobody_and_is_updated_when_its_time_comes() {
+    let mut held = plain(0, 600);
+    held.held = 50_000;
+    let outcome = World::run(calm(vec![1, 1], 1, vec![held, plain(1, 700)]));
+    let order: Vec<usize> = outcome.runs.iter().map(|run| run.0).collect();
+    assert_eq!(order, [1, 0]);
+    let (begun, late) = (outcome.runs[1].2, outcome.runs[1].2 - 50_000);
+    assert!(
+        (0..300).contains(&late),
+        "the held account begins at {begun}"
+    );
+}
+
+/// Without events, completion is noticed by looking every 30 seconds; with them at once.
+#[rstest]
+#[case(true, 1.005)]
+#[case(false, 1.04)]
+fn close_to_the_list_schedule(#[case] events: bool, #[case] ratio: f64) {
+    for cap in [1, 4, 5, 10] {
+        let durations = (0..600).map(|index| 600 + (index * 7919) % 1200);
+        let accounts: Vec<Account> = durations.map(|seconds| plain(0, seconds)).collect();
+        let outcome = World::run(Setting {
+            events,
+            ..calm(vec![cap], cap, accounts)
+        });
+        let jobs = outcome
+            .runs
+            .iter()
+            .map(|run| Duration::from_secs((run.3 - run.2) as u64));
+        let bound = makespan(jobs, cap).as_secs_f64();
+        let end = outcome.runs.iter().map(|run| run.3).max().unwrap() as f64;
+        assert!(end <= bound * ratio, "cap {cap}: {end} s against {bound} s");
+        assert_eq!(outcome.most_at_once, cap);
+    }
+}
+
+fn accounts() -> impl Strategy<Value = Vec<Account>> {
+    let failure = prop_oneof![
+        Just("another execution is in progress"),
+        Just("a stack set instance failed"),
+        Just("A stack named X already exists"),
+    ];
+    let account = (
+        prop::option::weighted(0.8, 0usize..3),
+        prop_oneof![4 => Just(0u64), 1 => 1u64..200_000],
+        60u64..2000,
+        prop::collection::vec(failure, 0..4),
+        any::<bool>(),
+    );
+    let account = account.prop_map(|(lane, held, seconds, failures, fails)| Account {
+        lane,
+        held,
+        seconds,
+        failures: if fails { failures } else { vec![] },
+    });
+    prop::collection::vec(account, 0..25)
+}
+
+fn settings() -> impl Strategy<Value = Setting> {
+    (
+        prop::collection::vec(1usize..6, 3),
+        1usize..6,
+        1u32..4,
+        accounts(),
+        (
+            prop_oneof![Just(0usize), 2usize..9],
+            prop_oneof![Just(0usize), 2usize..9],
+        ),
+        (
+            prop_oneof![Just(0usize), 2usize..5],
+            any::<bool>(),
+            any::<u64>(),
+        ),
+    )
+        .prop_map(
+            |(lanes, cap, max_attempts, accounts, (lose, refuse), (sweeps, events, seed))| {
+                Setting {
+                    lanes,
+                    cap,
+                    max_attempts,
+                    accounts,
+                    lose_every: lose,
+                    refuse_every: refuse,
+                    fail_sweep_every: sweeps,
+                    events,
+                    seed,
+                }
+            },
+        )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// The world asserts the cap, the lane order and one update at a time for each account
+    /// at every step. At the end each account is in exactly one terminal state, and each
+    /// that was given up is alerted once.
+    #[test]
+    fn promises_hold_whatever_happens(setting in settings()) {
+        let outcome: Outcome = World::run(setting.clone());
+        for (number, account) in setting.accounts.iter().enumerate() {
+            let ends = [
+                account.lane.is_none(),
+                outcome.updated.contains(&number),
+                outcome.dead.contains_key(&number),
+            ];
+            prop_assert_eq!(ends.iter().filter(|end| **end).count(), 1, "account {}: {:?}", number, ends);
+            let spent = outcome.dead.get(&number).copied().unwrap_or(0);
+            prop_assert!(spent <= setting.max_attempts);
+        }
+        let alerts = outcome.alerts.iter().filter(|subject| subject.starts_with("Update of account") && subject.ends_with("failed"));
+        prop_assert_eq!(alerts.count(), outcome.dead.len());
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_run(setting in settings()) {
+        prop_assert_eq!(World::run(setting.clone()), World::run(setting));
+    }
+}

@@ -1,0 +1,439 @@
+//! A small world for the scheduler: a queue, a ledger and updates that take time, without
+//! AWS, tasks or clocks. Every promise of the scheduler is checked at every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::catalog::{
+    AccountFactory, ArtifactId, ProductId, ProvisionedProductId, Record, RecordError, RecordId,
+    RecordStatus,
+};
+use groundcrew_core::ports::{Alert, Hint, Progress, Received, Slot};
+use groundcrew_core::scheduler::{
+    Action, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome, Sweep,
+};
+use jiff::Timestamp;
+
+/// What an account of the world is like.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its lane; `None`: policy skips it.
+    pub lane: Option<usize>,
+    /// Held for so long from the beginning.
+    pub held: u64,
+    /// How long an update takes.
+    pub seconds: u64,
+    /// What each of its updates ends with, in order; success after the last.
+    pub failures: Vec<&'static str>,
+}
+
+/// How the world behaves.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub lanes: Vec<usize>,
+    pub cap: usize,
+    pub max_attempts: u32,
+    pub accounts: Vec<Account>,
+    /// Every so many messages, one is lost by the queue; 0: none.
+    pub lose_every: usize,
+    /// Every so many starts, one is answered "nothing free"; 0: none.
+    pub refuse_every: usize,
+    /// Every so many sweeps, one fails; 0: none.
+    pub fail_sweep_every: usize,
+    /// Whether events tell that an update has ended.
+    pub events: bool,
+    pub seed: u64,
+}
+
+/// How it went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Start and end of each update, with account and lane, in order of the starts.
+    pub runs: Vec<(usize, usize, i64, i64)>,
+    pub dead: BTreeMap<usize, u32>,
+    pub updated: BTreeSet<usize>,
+    pub alerts: Vec<String>,
+    pub attempts: BTreeMap<usize, u32>,
+    pub ended_at: i64,
+    pub most_at_once: usize,
+}
+
+struct Message {
+    hint: Hint,
+    visible: Timestamp,
+    receipt: String,
+}
+
+struct Running {
+    account: usize,
+    lane: usize,
+    ends: Timestamp,
+    fails: Option<&'static str>,
+}
+
+pub struct World {
+    setting: Setting,
+    now: Timestamp,
+    /// What the scheduler will be told, and when.
+    pending: BTreeMap<(Timestamp, u64), Observation>,
+    serial: u64,
+    queue: Vec<Message>,
+    receiving: Option<(usize, Timestamp)>,
+    running: BTreeMap<AccountId, Running>,
+    /// Accounts to be decided as done, at the settling.
+    slots: BTreeSet<AccountId>,
+    progress: BTreeMap<AccountId, Progress>,
+    done: BTreeSet<usize>,
+    starts: usize,
+    sends: usize,
+    sweeps: usize,
+    random: u64,
+    outcome: Outcome,
+}
+
+const BEGIN: Timestamp = Timestamp::constant(1_700_000_000, 0);
+
+pub fn id(index: usize) -> AccountId {
+    format!("{:012}", index + 1).parse().unwrap()
+}
+
+fn index(account: &AccountId) -> usize {
+    account.as_str().parse::<usize>().unwrap() - 1
+}
+
+pub fn rules(setting: &Setting) -> Rules {
+    Rules {
+        lanes: setting
+            .lanes
+            .iter()
+            .enumerate()
+            .map(|(index, concurrency)| LaneRules {
+                name: format!("lane-{index}"),
+                concurrency: *concurrency,
+            })
+            .collect(),
+        max_concurrent_operations: setting.cap,
+        max_attempts: setting.max_attempts,
+        wait: Duration::from_secs(30),
+        operation_timeout: Duration::from_secs(3600),
+        window: Duration::from_secs(24 * 3600),
+        sweep_interval: Duration::from_secs(6 * 3600),
+        min_sweep_interval: Duration::from_secs(60),
+    }
+}
+
+impl World {
+    /// Runs a fleet to its end and answers how it went. Panics when a promise is broken.
+    pub fn run(setting: Setting) -> Outcome {
+        let mut scheduler = Scheduler::new(rules(&setting), BEGIN);
+        let mut world = Self {
+            now: BEGIN,
+            pending: BTreeMap::new(),
+            serial: 0,
+            queue: Vec::new(),
+            receiving: None,
+            running: BTreeMap::new(),
+            slots: BTreeSet::new(),
+            progress: BTreeMap::new(),
+            done: BTreeSet::new(),
+            starts: 0,
+            sends: 0,
+            sweeps: 0,
+            random: setting.seed | 1,
+            outcome: Outcome::default(),
+            setting,
+        };
+        world.tell(0, Observation::Woken);
+        for step in 0.. {
+            assert!(step < 200_000, "the fleet does not come to an end");
+            let wake = scheduler.next_wake();
+            let next = world.pending.keys().next().map(|(at, _)| *at);
+            if scheduler.is_settled() && world.receiving.is_none() {
+                break;
+            }
+            let receive = world.receive_at();
+            world.now = [wake, next, receive]
+                .into_iter()
+                .flatten()
+                .min()
+                .expect("the scheduler is not settled and waits for nothing")
+                .max(world.now);
+            let observation = if receive.is_some_and(|at| at <= world.now) {
+                world.deliver()
+            } else {
+                match world.pending.first_entry() {
+                    Some(entry) if entry.key().0 <= world.now => entry.remove(),
+                    _ => Observation::Tick,
+                }
+            };
+            for action in scheduler.observe(world.now, observation) {
+                world.perform(action);
+            }
+            world.check();
+        }
+        world.outcome.ended_at = (world.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
+        world.outcome
+    }
+
+    fn roll(&mut self, below: u64) -> u64 {
+        // xorshift64*: small, and the same everywhere.
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % below.max(1)
+    }
+
+    fn tell(&mut self, after_ms: u64, observation: Observation) {
+        self.serial += 1;
+        let at = self.now + Duration::from_millis(after_ms);
+        self.pending.insert((at, self.serial), observation);
+    }
+
+    /// When the open receive is answered: as soon as a message is visible, or at its end.
+    fn receive_at(&self) -> Option<Timestamp> {
+        let (_, until) = self.receiving?;
+        let visible = self.queue.iter().map(|message| message.visible).min();
+        Some(visible.map_or(until, |at| at.max(self.now).min(until)))
+    }
+
+    fn deliver(&mut self) -> Observation {
+        let (max, _) = self.receiving.take().unwrap();
+        let mut received = Vec::new();
+        let now = self.now;
+        for message in &mut self.queue {
+            if message.visible <= now && received.len() < max {
+                message.visible = now + Duration::from_secs(300);
+                received.push(Received {
+                    body: message.hint.clone(),
+                    receipt: message.receipt.clone(),
+                });
+            }
+        }
+        Observation::Received(received)
+    }
+
+    fn sweep(&mut self) -> Observation {
+        self.sweeps += 1;
+        let every = self.setting.fail_sweep_every;
+        if every > 0 && self.sweeps % every == 0 {
+            return Observation::SweepFailed {
+                reason: "throttled".into(),
+            };
+        }
+        let accounts = self
+            .setting
+            .accounts
+            .iter()
+            .enumerate()
+            .map(|(index, account)| {
+                let progress = self.progress.get(&id(index)).cloned().unwrap_or_default();
+                let until = BEGIN + Duration::from_secs(account.held);
+                let standing = match account.lane {
+                    _ if self.done.contains(&index) => Standing::Current,
+                    _ if progress.dead_lettered => Standing::Skipped,
+                    None => Standing::Skipped,
+                    Some(_) if until > self.now => Standing::Held { until },
+                    Some(lane) => Standing::Outdated {
+                        provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
+                        lane,
+                        failed_attempts: progress.failed_attempts,
+                    },
+                };
+                (id(index), standing)
+            });
+        Observation::Swept(Sweep {
+            started_at: self.now,
+            account_factory: AccountFactory {
+                product: ProductId::new("prod-1"),
+                target: ArtifactId::new("pa-2"),
+            },
+            accounts: accounts.collect(),
+        })
+    }
+
+    fn perform(&mut self, action: Action) {
+        let delay = 50 + self.roll(200);
+        match action {
+            // What a sweep sees is as old as the sweep is long.
+            Action::Sweep => {
+                let seen = self.sweep();
+                let long = self.roll(120_000);
+                self.tell(delay + long, seen);
+            }
+            Action::Enqueue(hints) => {
+                let mut accounts = Vec::new();
+                for hint in hints {
+                    self.sends += 1;
+                    accounts.push(hint.account.clone());
+                    let every = self.setting.lose_every;
+                    if every > 0 && self.sends % every == 0 {
+                        continue;
+                    }
+                    let receipt = format!("receipt-{}", self.sends);
+                    self.queue.push(Message {
+                        hint,
+                        visible: self.now,
+                        receipt,
+                    });
+                }
+                self.tell(delay, Observation::Queued(accounts));
+            }
+            Action::Receive { max } => {
+                assert!(self.receiving.is_none(), "one receive at a time");
+                assert!((1..=10).contains(&max));
+                self.receiving = Some((max, self.now + Duration::from_secs(20)));
+            }
+            Action::Start(message) => self.start(&message.body, delay),
+            Action::Look(slot) => self.look(slot, delay),
+            Action::Settle(settlement) => {
+                let account = settlement.slot.account.clone();
+                let number = index(&account);
+                if let Some((letter, alert)) = settlement.burial {
+                    let again = self.outcome.dead.insert(number, letter.attempts);
+                    assert_eq!(again, None, "{account} is dead-lettered twice");
+                    self.outcome.alerts.push(alert.subject);
+                }
+                if let Some(progress) = settlement.progress {
+                    self.progress.insert(account.clone(), progress);
+                }
+                self.running.remove(&account);
+                self.slots.remove(&account);
+                self.tell(delay, Observation::Settled { account });
+            }
+            Action::Drop { receipt } => self.queue.retain(|message| message.receipt != receipt),
+            Action::Postpone { receipt, until } => {
+                for message in &mut self.queue {
+                    if message.receipt == receipt {
+                        message.visible = until;
+                    }
+                }
+            }
+            Action::Alert(Alert { subject, .. }) => self.outcome.alerts.push(subject),
+        }
+    }
+
+    fn start(&mut self, hint: &Hint, delay: u64) {
+        let account = hint.account.clone();
+        let number = index(&account);
+        self.starts += 1;
+        let every = self.setting.refuse_every;
+        if every > 0 && self.starts % every == 0 {
+            let outcome = StartOutcome::NothingFree;
+            return self.tell(delay, Observation::Start { account, outcome });
+        }
+        assert!(!self.done.contains(&number), "{account} is updated twice");
+        let attempt = self.outcome.attempts.entry(number).or_default();
+        let fails = self.setting.accounts[number]
+            .failures
+            .get(*attempt as usize)
+            .copied();
+        *attempt += 1;
+        let Account { lane, seconds, .. } = self.setting.accounts[number];
+        let lane = lane.expect("only accounts with a lane are started");
+        let ends = self.now + Duration::from_secs(seconds);
+        assert!(
+            self.slots.insert(account.clone()),
+            "{account} runs twice at once"
+        );
+        self.check_earlier_lanes(number, lane);
+        self.running.insert(
+            account.clone(),
+            Running {
+                account: number,
+                lane,
+                ends,
+                fails,
+            },
+        );
+        let begun = (self.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
+        self.outcome
+            .runs
+            .push((number, lane, begun, begun + seconds as i64));
+        if self.setting.events {
+            self.tell(
+                seconds * 1000 + 1500,
+                Observation::AccountWoken(account.clone()),
+            );
+        }
+        let slot = Slot {
+            account: account.clone(),
+            provisioned_product: hint.provisioned_product.clone(),
+            target: hint.target.clone(),
+            lane: hint.lane.clone(),
+            attempt: hint.attempt,
+            token: "token".into(),
+            record: Some(RecordId::new(format!("rec-{}", self.starts))),
+            taken_at: self.now,
+        };
+        self.tell(
+            delay,
+            Observation::Start {
+                account,
+                outcome: StartOutcome::Started(slot),
+            },
+        );
+    }
+
+    fn look(&mut self, slot: Slot, delay: u64) {
+        let account = slot.account.clone();
+        let running = &self.running[&account];
+        let sight = if running.ends > self.now {
+            Sight::Running
+        } else if let Some(text) = running.fails {
+            Sight::Failed(Record {
+                id: slot.record.clone().unwrap(),
+                provisioned_product: slot.provisioned_product.clone(),
+                artifact: None,
+                status: RecordStatus::Failed,
+                errors: vec![RecordError {
+                    code: String::new(),
+                    description: text.into(),
+                }],
+            })
+        } else {
+            self.done.insert(running.account);
+            self.outcome.updated.insert(running.account);
+            Sight::Succeeded
+        };
+        self.tell(delay, Observation::Looked { account, sight });
+    }
+
+    /// Whatever an earlier lane has must be over: updated, given up, skipped or held.
+    fn check_earlier_lanes(&self, starting: usize, lane: usize) {
+        for (number, account) in self.setting.accounts.iter().enumerate() {
+            let earlier = account.lane.is_some_and(|other| other < lane);
+            let over = self.done.contains(&number)
+                || self.outcome.dead.contains_key(&number)
+                || account.held > 0;
+            assert!(
+                !earlier || over,
+                "account {starting} of lane {lane} starts while {number} of an earlier lane is open"
+            );
+        }
+    }
+
+    /// The promises that hold at every moment.
+    fn check(&mut self) {
+        let now = self.now;
+        let live: Vec<&Running> = self
+            .running
+            .values()
+            .filter(|running| running.ends > now)
+            .collect();
+        let at_once = self.running.len();
+        assert!(
+            at_once <= self.setting.cap,
+            "{at_once} at once, over the cap"
+        );
+        for running in &live {
+            let cap = self.setting.lanes[running.lane];
+            let beside = live
+                .iter()
+                .filter(|other| other.lane == running.lane)
+                .count();
+            assert!(beside <= cap, "{beside} at once in a lane, over its {cap}");
+        }
+        self.outcome.most_at_once = self.outcome.most_at_once.max(at_once);
+    }
+}
