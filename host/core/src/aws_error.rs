@@ -63,11 +63,8 @@ const THROTTLING: &[&str] = &[
 
 /// Texts, in lower case, of failures that no repetition mends. Reported by users of other
 /// tools: the OU is not enrolled in Control Tower; a stack of that name is in the way.
-const PERMANENT_TEXTS: &[&str] = &[
-    "is not enrolled in aws control tower",
-    "already exists",
-    "exists already",
-];
+const PERMANENT_TEXTS: &[&str] =
+    &["is not enrolled in aws control tower", "already exists", "exists already"];
 
 /// Classifies an error by its code and text, whether a call answered it or a record
 /// carries it in its `RecordErrors`.
@@ -141,26 +138,14 @@ mod tests {
     #[case("TooManyRequestsException", "", Class::Throttled)]
     #[case("InternalServerError", "", Class::Transient)]
     #[case("AccessDeniedException", "You don't have permissions", Class::Denied)]
-    #[case(
-        "ResourceNotFoundException",
-        "No launch paths found for resource",
-        Class::NotFound
-    )]
+    #[case("ResourceNotFoundException", "No launch paths found for resource", Class::NotFound)]
     #[case(
         "InvalidParametersException",
         "The parent organizational unit 'Custom' is not enrolled in AWS Control Tower.",
         Class::Permanent
     )]
-    #[case(
-        "",
-        "A stack named StackSet-AWSControlTower already exists",
-        Class::Permanent
-    )]
-    #[case(
-        "",
-        "AWS Control Tower failed to set up your landing zone.",
-        Class::Unknown
-    )]
+    #[case("", "A stack named StackSet-AWSControlTower already exists", Class::Permanent)]
+    #[case("", "AWS Control Tower failed to set up your landing zone.", Class::Unknown)]
     fn reported_texts_are_told_apart(#[case] code: &str, #[case] text: &str, #[case] class: Class) {
         assert_eq!(classify(code, text), class);
     }

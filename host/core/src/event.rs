@@ -59,17 +59,13 @@ impl Event {
         let root: Value =
             serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
         let source = string(&root, "/source").ok_or(EventError::Missing { field: "source" })?;
-        let name = string(&root, "/detail/eventName").ok_or(EventError::Missing {
-            field: "detail.eventName",
-        })?;
+        let name = string(&root, "/detail/eventName")
+            .ok_or(EventError::Missing { field: "detail.eventName" })?;
         Ok(Self {
             id: string(&root, "/id").unwrap_or_default(),
             account: account(&root, &name),
             time: string(&root, "/time").and_then(|text| text.parse().ok()),
-            caller_role: string(
-                &root,
-                "/detail/userIdentity/sessionContext/sessionIssuer/arn",
-            ),
+            caller_role: string(&root, "/detail/userIdentity/sessionContext/sessionIssuer/arn"),
             source,
             name,
             json: text.to_owned(),

@@ -72,13 +72,7 @@ pub struct Hearing<'a> {
 impl<'a> Hearing<'a> {
     /// Begins. `lanes` are the names of the configured lanes, in their order.
     pub fn new(lanes: &'a [String], fallback: Fallback, now: Timestamp) -> Self {
-        Self {
-            lanes,
-            fallback,
-            now,
-            proceed: None,
-            named: None,
-        }
+        Self { lanes, fallback, now, proceed: None, named: None }
     }
 
     /// Hears one policy. `Some` is the decision: no further policy needs to be asked.
@@ -105,31 +99,23 @@ impl<'a> Hearing<'a> {
             Verdict::Skip(reason) => Outcome::Skip { reason },
             Verdict::Hold { until, reason } => Outcome::Hold { until, reason },
         };
-        Ok(Some(Decision {
-            outcome,
-            policy: Some(policy.to_owned()),
-        }))
+        Ok(Some(Decision { outcome, policy: Some(policy.to_owned()) }))
     }
 
     /// Concludes when every policy was heard and none skipped or held.
     pub fn conclude(self) -> Decision {
         match (self.named, self.proceed, self.fallback) {
-            (Some((lane, policy)), _, _) => Decision {
-                outcome: Outcome::Proceed { lane },
-                policy: Some(policy),
-            },
-            (None, Some(policy), _) => Decision {
-                outcome: Outcome::Proceed { lane: 0 },
-                policy: Some(policy),
-            },
-            (None, None, Fallback::Proceed) => Decision {
-                outcome: Outcome::Proceed { lane: 0 },
-                policy: None,
-            },
+            (Some((lane, policy)), _, _) => {
+                Decision { outcome: Outcome::Proceed { lane }, policy: Some(policy) }
+            }
+            (None, Some(policy), _) => {
+                Decision { outcome: Outcome::Proceed { lane: 0 }, policy: Some(policy) }
+            }
+            (None, None, Fallback::Proceed) => {
+                Decision { outcome: Outcome::Proceed { lane: 0 }, policy: None }
+            }
             (None, None, Fallback::Skip) => Decision {
-                outcome: Outcome::Skip {
-                    reason: "every-policy-abstained".into(),
-                },
+                outcome: Outcome::Skip { reason: "every-policy-abstained".into() },
                 policy: None,
             },
         }
@@ -139,10 +125,7 @@ impl<'a> Hearing<'a> {
         self.lanes
             .iter()
             .position(|lane| *lane == name)
-            .ok_or_else(|| UnknownLane {
-                lane: name,
-                known: self.lanes.to_vec(),
-            })
+            .ok_or_else(|| UnknownLane { lane: name, known: self.lanes.to_vec() })
     }
 }
 
@@ -191,10 +174,7 @@ mod tests {
             Outcome::Skip { reason } => format!("skip {reason}"),
             Outcome::Hold { reason, .. } => format!("hold {reason}"),
         };
-        assert_eq!(
-            format!("{what} by {}", policy.as_deref().unwrap_or("-")),
-            expected
-        );
+        assert_eq!(format!("{what} by {}", policy.as_deref().unwrap_or("-")), expected);
     }
 
     #[test]
@@ -202,10 +182,7 @@ mod tests {
         let lanes = ["a".to_owned(), "b".to_owned()];
         let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
         let error = hearing.hear("p", lane("c")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "named the lane `c`, which is not one of [[lanes]]: a, b"
-        );
+        assert_eq!(error.to_string(), "named the lane `c`, which is not one of [[lanes]]: a, b");
         assert_eq!(hearing.conclude().policy, None);
     }
 }

@@ -169,6 +169,9 @@ pub trait EventQueue: Send + Sync {
 
     /// Removes an event. Again it does nothing.
     async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+
+    /// Moves an event that can't be read to the dead-letter queue, with the reason.
+    async fn reject(&self, event: &Received<String>, reason: &str) -> Result<(), AwsError>;
 }
 
 /// Something that a person has to know.

@@ -6,19 +6,14 @@ use groundcrew_core::pipeline::Fallback;
 use rstest::rstest;
 
 fn problems(text: &str) -> String {
-    Config::parse("crew.toml", text)
-        .expect_err("the config should be refused")
-        .to_string()
+    Config::parse("crew.toml", text).expect_err("the config should be refused").to_string()
 }
 
 #[test]
 fn an_empty_file_is_complete() {
     let config = Config::parse("crew.toml", "").unwrap();
     assert_eq!(config.region, "us-east-1");
-    assert_eq!(
-        config.account_factory.product_name,
-        "AWS Control Tower Account Factory"
-    );
+    assert_eq!(config.account_factory.product_name, "AWS Control Tower Account Factory");
     assert_eq!(config.updates.max_concurrent_operations, 4);
     assert_eq!(config.updates.account_quota, 5);
     assert_eq!(config.updates.wait.as_secs(), 30);
@@ -27,10 +22,7 @@ fn an_empty_file_is_complete() {
     assert_eq!(config.updates.default, Fallback::Proceed);
     assert_eq!(config.updates.window.as_secs(), 86_400);
     assert_eq!(config.lanes.len(), 1);
-    assert_eq!(
-        (config.lanes[0].name.as_str(), config.lanes[0].concurrency),
-        ("all", 4)
-    );
+    assert_eq!((config.lanes[0].name.as_str(), config.lanes[0].concurrency), ("all", 4));
     assert!(config.policies.is_empty());
 }
 

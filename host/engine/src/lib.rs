@@ -1,1 +1,154 @@
+//! The update engine's shell: performs what the scheduler asks for, through core's ports,
+//! and tells it what it saw.
+//!
+//! It knows neither an AWS SDK nor wasmtime nor a config file; whoever makes an [`Engine`]
+//! hands it the ports. So the service, the Lambda and the simulator run the same one, and
+//! its tests need no network.
+//!
+//! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
+//! `decide` asks the policies, `start` begins an update, `track` follows it to its end,
+//! `run` is the loop around them.
 
+#![deny(missing_docs)]
+
+mod decide;
+mod run;
+mod start;
+mod sweep;
+mod track;
+mod witness;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use groundcrew_core::account::{AccountId, Tags};
+use groundcrew_core::catalog::LaunchPathId;
+use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::ports::{
+    Alert, Alerts, Catalog, Clock, Directory, EventQueue, Ledger, UpdateQueue,
+};
+use groundcrew_core::scheduler::Rules;
+use jiff::Timestamp;
+
+pub use decide::{AskedPolicy, OnFailure};
+pub use run::Until;
+pub use witness::{Ending, Notice, Silent, Witness};
+
+/// The world as the engine reaches it.
+#[derive(Clone)]
+pub struct Ports {
+    /// Service Catalog.
+    pub catalog: Arc<dyn Catalog>,
+    /// AWS Organizations.
+    pub directory: Arc<dyn Directory>,
+    /// The queue of accounts to update.
+    pub updates: Arc<dyn UpdateQueue>,
+    /// The queue of events.
+    pub events: Arc<dyn EventQueue>,
+    /// Where people are told.
+    pub alerts: Arc<dyn Alerts>,
+    /// What AWS does not remember.
+    pub ledger: Arc<dyn Ledger>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whoever wants to see what happens.
+    pub witness: Arc<dyn Witness>,
+}
+
+/// What the engine goes by.
+#[derive(Clone)]
+pub struct Settings {
+    /// The scheduler's rules.
+    pub rules: Rules,
+    /// Control Tower's quota of concurrent account operations, shared by everybody.
+    pub account_quota: usize,
+    /// What happens to an account when every policy abstains.
+    pub fallback: Fallback,
+    /// The policies that are asked about updates, in their order.
+    pub policies: Vec<AskedPolicy>,
+}
+
+/// The update engine.
+pub struct Engine {
+    ports: Ports,
+    settings: Settings,
+    lane_names: Vec<String>,
+    state: Mutex<State>,
+}
+
+/// What is remembered between actions; nothing that a restart must not forget.
+#[derive(Default)]
+struct State {
+    launch_path: Option<LaunchPathId>,
+    /// Tags as sweeps saw them, and when.
+    tags: BTreeMap<AccountId, (Timestamp, Tags)>,
+    /// Timeouts of each policy in a row, in the current sweep.
+    timeouts: BTreeMap<String, u32>,
+    /// When alerts about each lasting trouble went out last.
+    alerted: BTreeMap<String, Timestamp>,
+}
+
+/// Alerts about the same lasting trouble go out at most this often.
+const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
+/// Between tries of a call that must succeed, at first; doubled up to the maximum.
+const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// An engine that has not begun.
+    pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
+        let lane_names = settings.rules.lanes.iter().map(|lane| lane.name.clone()).collect();
+        Arc::new(Self { ports, settings, lane_names, state: Mutex::new(State::default()) })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held; were it so, the state would still be whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes an alert, trying until it is out.
+    async fn alert(&self, alert: &Alert) {
+        tracing::warn!(subject = alert.subject, message = alert.message, "alert");
+        self.insist("publish an alert", || self.ports.alerts.publish(alert)).await;
+        self.ports.witness.see(self.now(), Notice::Alerted(alert));
+    }
+
+    /// Publishes an alert about a lasting trouble, unless one went out lately.
+    async fn alert_once(&self, trouble: &str, alert: &Alert) {
+        let now = self.now();
+        let due = {
+            let mut state = self.state();
+            let due = state.alerted.get(trouble).is_none_or(|last| now >= *last + ALERT_REPEAT);
+            if due {
+                state.alerted.insert(trouble.to_owned(), now);
+            }
+            due
+        };
+        if due {
+            self.alert(alert).await;
+        }
+    }
+
+    /// Repeats a call until it succeeds. For what must not be lost: the caller's slot stays
+    /// taken meanwhile, so that nothing else happens to the account.
+    async fn insist<T, E, F>(&self, what: &str, mut call: impl FnMut() -> F) -> T
+    where
+        E: std::fmt::Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let mut wait = RETRY;
+        loop {
+            match call().await {
+                Ok(value) => return value,
+                Err(error) => tracing::error!(%error, "could not {what}; trying again"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_MAX);
+        }
+    }
+}

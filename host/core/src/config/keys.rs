@@ -38,11 +38,7 @@ pub enum Form {
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |texts: &[&str]| {
-            texts
-                .iter()
-                .map(|text| format!("\"{text}\""))
-                .collect::<Vec<_>>()
-                .join(" or ")
+            texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(" or ")
         };
         match self {
             Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min}"),
@@ -361,10 +357,7 @@ pub const LIMITS: Table = Table {
         },
         Key {
             name: "table_elements",
-            form: Form::Integer {
-                min: 0,
-                max: 10_000_000,
-            },
+            form: Form::Integer { min: 0, max: 10_000_000 },
             default: Is("100000"),
             meaning: "Elements of all tables together.",
         },
@@ -393,14 +386,5 @@ pub const SETTINGS: Table = Table {
 };
 
 /// Every table, in the order of the documentation.
-pub const TABLES: &[Table] = &[
-    AWS,
-    ACCOUNT_FACTORY,
-    UPDATES,
-    LANES,
-    QUEUES,
-    ALERTS,
-    POLICIES,
-    LIMITS,
-    SETTINGS,
-];
+pub const TABLES: &[Table] =
+    &[AWS, ACCOUNT_FACTORY, UPDATES, LANES, QUEUES, ALERTS, POLICIES, LIMITS, SETTINGS];

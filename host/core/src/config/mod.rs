@@ -176,10 +176,7 @@ impl Config {
             lanes: self
                 .lanes
                 .iter()
-                .map(|lane| LaneRules {
-                    name: lane.name.clone(),
-                    concurrency: lane.concurrency,
-                })
+                .map(|lane| LaneRules { name: lane.name.clone(), concurrency: lane.concurrency })
                 .collect(),
             max_concurrent_operations: updates.max_concurrent_operations,
             max_attempts: updates.max_receive_count,
@@ -244,10 +241,7 @@ impl Config {
                         lane.name
                     )
                 };
-                problems.push(Problem {
-                    line: lane.line.max(1),
-                    message,
-                });
+                problems.push(Problem { line: lane.line.max(1), message });
             }
         }
         problems
@@ -256,11 +250,8 @@ impl Config {
 
 /// `None` when something is missing; the reader then has the problem.
 fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
-    let names: Vec<&str> = keys::TABLES
-        .iter()
-        .map(|table| table.name)
-        .filter(|name| !name.contains('.'))
-        .collect();
+    let names: Vec<&str> =
+        keys::TABLES.iter().map(|table| table.name).filter(|name| !name.contains('.')).collect();
     reader.known_tables(root, &names);
 
     let aws = reader.table(root, "aws", &keys::AWS, &[]);
@@ -304,9 +295,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
 
 fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> {
     let section = reader.table(root, "updates", &keys::UPDATES, &[]);
-    let concurrent = section
-        .integer(reader, "max_concurrent_operations")
-        .map(count);
+    let concurrent = section.integer(reader, "max_concurrent_operations").map(count);
     let account_quota = section.integer(reader, "account_quota").map(count);
     if let (Some(concurrent), Some(quota)) = (concurrent, account_quota)
         && concurrent > quota
@@ -321,9 +310,7 @@ fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> 
             ),
         );
     }
-    let wait = section
-        .integer(reader, "wait_seconds")
-        .map(|seconds| seconds.unsigned_abs());
+    let wait = section.integer(reader, "wait_seconds").map(|seconds| seconds.unsigned_abs());
     let operation_timeout = section.duration(reader, "operation_timeout");
     let max_receive_count = section.integer(reader, "max_receive_count");
     let default = section.text(reader, "default");
@@ -356,9 +343,7 @@ fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> 
 }
 
 fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Updates>) -> Vec<Lane> {
-    let concurrent = updates
-        .map(|updates| updates.max_concurrent_operations)
-        .unwrap_or(1);
+    let concurrent = updates.map(|updates| updates.max_concurrent_operations).unwrap_or(1);
     let mut lanes: Vec<Lane> = Vec::new();
     for section in reader.tables(root, "lanes", &keys::LANES, &[]) {
         let name = section.text(reader, "name");
@@ -379,24 +364,14 @@ fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Upda
         let Some(name) = name else { continue };
         if lanes.iter().any(|lane| lane.name == name) {
             let line = section.line_of(reader, "name");
-            reader.problem(
-                line,
-                format!("a second lane is named `{name}`: each needs its own name"),
-            );
+            reader
+                .problem(line, format!("a second lane is named `{name}`: each needs its own name"));
         }
         let line = section.line;
-        lanes.push(Lane {
-            name,
-            concurrency: concurrency.unwrap_or(concurrent),
-            line,
-        });
+        lanes.push(Lane { name, concurrency: concurrency.unwrap_or(concurrent), line });
     }
     if lanes.is_empty() {
-        lanes.push(Lane {
-            name: "all".into(),
-            concurrency: concurrent,
-            line: 0,
-        });
+        lanes.push(Lane { name: "all".into(), concurrency: concurrent, line: 0 });
     }
     lanes
 }
@@ -423,9 +398,7 @@ fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Policy> {
 fn read_policy(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<Policy> {
     let name = section.text(reader, "name");
     let plugin = section.text(reader, "plugin");
-    let sha256 = section
-        .text(reader, "sha256")
-        .map(|digest| digest.to_ascii_lowercase());
+    let sha256 = section.text(reader, "sha256").map(|digest| digest.to_ascii_lowercase());
     let actions = section.texts(reader, "actions");
     let on_failure = section.text(reader, "on_failure");
     let instance = section.text(reader, "instance");
@@ -452,11 +425,9 @@ fn read_policy(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<Pol
     Some(Policy {
         name: name.unwrap_or_else(|| match &plugin {
             Plugin::Bundled(name) => name.clone(),
-            Plugin::File(path) => path
-                .file_stem()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy()
-                .into_owned(),
+            Plugin::File(path) => {
+                path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
         }),
         plugin,
         sha256,

@@ -25,10 +25,7 @@ impl Problems {
     pub fn new(file: impl Into<String>, mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
-        Self {
-            file: file.into(),
-            problems,
-        }
+        Self { file: file.into(), problems }
     }
 }
 

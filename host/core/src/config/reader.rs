@@ -19,26 +19,16 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self {
-            text,
-            problems: Vec::new(),
-        }
+        Self { text, problems: Vec::new() }
     }
 
     pub fn line(&self, offset: usize) -> usize {
         let offset = offset.min(self.text.len());
-        self.text.as_bytes()[..offset]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1
+        self.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
     pub fn problem(&mut self, line: usize, message: impl Into<String>) {
-        self.problems.push(Problem {
-            line,
-            message: message.into(),
-        });
+        self.problems.push(Problem { line, message: message.into() });
     }
 
     /// Checks the tables' names against those that exist.
@@ -62,11 +52,7 @@ impl<'a> Reader<'a> {
         nested: &[&str],
     ) -> Section<'t, 'i> {
         let Some((key, value)) = parent.get_key_value(name) else {
-            return Section {
-                spec,
-                table: None,
-                line: 1,
-            };
+            return Section { spec, table: None, line: 1 };
         };
         let line = self.line(key.span().start);
         self.section(value, line, spec, nested)
@@ -85,10 +71,7 @@ impl<'a> Reader<'a> {
         };
         let Some(items) = value.get_ref().as_array() else {
             let line = self.line(value.span().start);
-            self.problem(
-                line,
-                format!("`{name}` is written as {}, once for each", spec.heading()),
-            );
+            self.problem(line, format!("`{name}` is written as {}, once for each", spec.heading()));
             return Vec::new();
         };
         items
@@ -110,40 +93,21 @@ impl<'a> Reader<'a> {
         let Some(table) = value.get_ref().as_table() else {
             self.problem(
                 line,
-                format!(
-                    "`{}` is {}, expected a table",
-                    spec.name,
-                    show(value.get_ref())
-                ),
+                format!("`{}` is {}, expected a table", spec.name, show(value.get_ref())),
             );
-            return Section {
-                spec,
-                table: None,
-                line,
-            };
+            return Section { spec, table: None, line };
         };
-        let names: Vec<&str> = spec
-            .keys
-            .iter()
-            .map(|key| key.name)
-            .chain(nested.iter().copied())
-            .collect();
+        let names: Vec<&str> =
+            spec.keys.iter().map(|key| key.name).chain(nested.iter().copied()).collect();
         for key in table.keys() {
             let name = key.get_ref().as_ref();
             if !names.contains(&name) {
                 let hint = suggestion(name, names.iter().copied());
                 let line = self.line(key.span().start);
-                self.problem(
-                    line,
-                    format!("unknown key `{name}` in {}{hint}", spec.heading()),
-                );
+                self.problem(line, format!("unknown key `{name}` in {}{hint}", spec.heading()));
             }
         }
-        Section {
-            spec,
-            table: Some(table),
-            line,
-        }
+        Section { spec, table: Some(table), line }
     }
 }
 
@@ -252,9 +216,7 @@ impl Section<'_, '_> {
 
 /// A default, which is kept as the text that would be written, its quotes left out.
 fn default(key: &Key, text: &str) -> Option<Value> {
-    let written = DeValue::parse(text)
-        .ok()
-        .and_then(|value| parse(key, value.get_ref()).ok());
+    let written = DeValue::parse(text).ok().and_then(|value| parse(key, value.get_ref()).ok());
     written.or_else(|| parse(key, &DeValue::String(text.into())).ok())
 }
 
@@ -272,13 +234,11 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             .ok_or_else(found),
         Form::Text => text(value, |text| !text.trim().is_empty()),
         Form::Choice(choices) => text(value, |text| choices.contains(&text)),
-        Form::Sha256 => text(value, |text| {
-            text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
-        }),
+        Form::Sha256 => {
+            text(value, |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
+        }
         Form::QueueUrl => text(value, |text| {
-            let rest = text
-                .strip_prefix("https://")
-                .or_else(|| text.strip_prefix("http://"));
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
             rest.is_some_and(|rest| rest.split('/').filter(|part| !part.is_empty()).count() >= 3)
         }),
         Form::TopicArn => text(value, |text| {
@@ -292,26 +252,15 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             .filter(|duration| !duration.is_zero())
             .map(Value::Duration)
             .ok_or_else(found),
-        Form::Bytes => value
-            .as_str()
-            .and_then(bytes)
-            .map(Value::Bytes)
-            .ok_or_else(found),
+        Form::Bytes => value.as_str().and_then(bytes).map(Value::Bytes).ok_or_else(found),
         Form::Choices(choices) => {
             let items = value.as_array().ok_or_else(found)?;
             let texts: Option<Vec<String>> = items
                 .iter()
-                .map(|item| {
-                    item.get_ref()
-                        .as_str()
-                        .filter(|text| choices.contains(text))
-                })
+                .map(|item| item.get_ref().as_str().filter(|text| choices.contains(text)))
                 .map(|text| text.map(str::to_owned))
                 .collect();
-            texts
-                .filter(|texts| !texts.is_empty())
-                .map(Value::Texts)
-                .ok_or_else(found)
+            texts.filter(|texts| !texts.is_empty()).map(Value::Texts).ok_or_else(found)
         }
         Form::Settings => Err(found()),
     }
@@ -336,11 +285,7 @@ fn bytes(text: &str) -> Option<u64> {
         "GiB" => 1 << 30,
         _ => return None,
     };
-    number
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(factor)
-        .filter(|bytes| *bytes > 0)
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
 }
 
 /// A written value as a problem shows it; long ones cut.
@@ -427,11 +372,9 @@ fn json(
             let digits = number.as_str().replace('_', "");
             i64::from_str_radix(&digits, number.radix()).map_or(Json::String(digits), Json::from)
         }
-        DeValue::Float(number) => number
-            .as_str()
-            .replace('_', "")
-            .parse::<f64>()
-            .map_or(Json::Null, Json::from),
+        DeValue::Float(number) => {
+            number.as_str().replace('_', "").parse::<f64>().map_or(Json::Null, Json::from)
+        }
         DeValue::Boolean(flag) => Json::Bool(*flag),
         DeValue::Datetime(moment) => Json::String(moment.to_string()),
         DeValue::Array(items) => items
@@ -457,12 +400,7 @@ mod tests {
         for table in TABLES {
             for key in table.keys {
                 if let Unwritten::Is(text) = key.default {
-                    assert!(
-                        default(key, text).is_some(),
-                        "{}.{}: {text}",
-                        table.name,
-                        key.name
-                    );
+                    assert!(default(key, text).is_some(), "{}.{}: {text}", table.name, key.name);
                 }
             }
         }

@@ -96,11 +96,7 @@ impl Backlog {
     /// Moves an account to another stage; nothing when it is not in the backlog.
     pub fn advance(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
         if let Some(entry) = self.entries.get(account) {
-            let entry = Entry {
-                stage,
-                touched: now,
-                ..entry.clone()
-            };
+            let entry = Entry { stage, touched: now, ..entry.clone() };
             self.put(account, entry);
         }
     }

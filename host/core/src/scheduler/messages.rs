@@ -176,6 +176,8 @@ pub enum Action {
 pub struct Settlement {
     /// Its slot, to be freed.
     pub slot: Slot,
+    /// Whether the account is on the target.
+    pub succeeded: bool,
     /// What to write down for the account and target; `None` leaves it as it is.
     pub progress: Option<Progress>,
     /// Dead letter and alert, to be out before the slot is freed.

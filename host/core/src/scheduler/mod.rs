@@ -15,6 +15,7 @@
 //!   `max_attempts` of them the account is in the dead-letter queue and an alert is out.
 
 mod backlog;
+mod letters;
 mod messages;
 mod sweeps;
 
@@ -26,10 +27,11 @@ use jiff::Timestamp;
 pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
 
 use crate::account::AccountId;
-use crate::aws_error::{AwsError, Class, classify};
-use crate::catalog::{AccountFactory, Record};
-use crate::ports::{Alert, DeadLetter, Hint, Progress, Received, Slot};
+use crate::aws_error::{AwsError, Class};
+use crate::catalog::AccountFactory;
+use crate::ports::{Alert, Hint, Progress, Received, Slot};
 use backlog::{Backlog, Entry, Stage};
+use letters::{burial, diagnose, overdue};
 use sweeps::Sweeps;
 
 /// What the operator configured.
@@ -98,10 +100,7 @@ enum Then {
     /// Nothing more.
     Close,
     /// Another try, from a moment on.
-    Retry {
-        failed_attempts: u32,
-        ready: Timestamp,
-    },
+    Retry { failed_attempts: u32, ready: Timestamp },
 }
 
 /// The state machine. See the module.
@@ -156,11 +155,7 @@ impl Scheduler {
             Observation::Resumed(slots) => self.resume(slots, now),
             Observation::Woken => self.sweeps.wake(now),
             Observation::AccountWoken(account) => {
-                match self
-                    .operations
-                    .get_mut(&account)
-                    .map(|operation| &mut operation.watch)
-                {
+                match self.operations.get_mut(&account).map(|operation| &mut operation.watch) {
                     Some(Watch::Due(at)) => *at = now,
                     Some(Watch::Looking { again }) => *again = true,
                     Some(Watch::Settling(_)) | None => {}
@@ -228,10 +223,7 @@ impl Scheduler {
             };
             let receive = match self.receiving || self.free(lane) == 0 {
                 true => None,
-                false => self
-                    .backlog
-                    .next_visible(lane)
-                    .map(|at| at.max(self.blocked_until)),
+                false => self.backlog.next_visible(lane).map(|at| at.max(self.blocked_until)),
             };
             next = [next, feed, receive].into_iter().flatten().min();
         }
@@ -251,11 +243,7 @@ impl Scheduler {
     // ---- sweeping ----
 
     fn swept(&mut self, sweep: Sweep, now: Timestamp) {
-        let Sweep {
-            started_at,
-            account_factory,
-            accounts,
-        } = sweep;
+        let Sweep { started_at, account_factory, accounts } = sweep;
         self.sweeps.complete(started_at);
         let gone: Vec<AccountId> = self
             .backlog
@@ -275,10 +263,7 @@ impl Scheduler {
         self.next_hold = None;
         for (account, standing) in accounts {
             let stale = self.changed.contains(&account)
-                || self
-                    .backlog
-                    .get(&account)
-                    .is_some_and(|entry| entry.stage == Stage::Active);
+                || self.backlog.get(&account).is_some_and(|entry| entry.stage == Stage::Active);
             if !stale {
                 self.place(&account, standing, new_target, now);
             } else if let Standing::Held { until } = standing {
@@ -292,11 +277,7 @@ impl Scheduler {
     /// for the same target is left in the queue.
     fn place(&mut self, account: &AccountId, standing: Standing, new_target: bool, now: Timestamp) {
         match standing {
-            Standing::Outdated {
-                provisioned_product,
-                lane,
-                failed_attempts,
-            } => {
+            Standing::Outdated { provisioned_product, lane, failed_attempts } => {
                 let kept = self.backlog.get(account).is_some_and(|entry| {
                     entry.lane == lane && !new_target && entry.failed_attempts == failed_attempts
                 });
@@ -344,24 +325,17 @@ impl Scheduler {
     /// The lane that may run now, if any: the first with an open account, once the lanes
     /// before it are confirmed done.
     fn runnable_lane(&self) -> Option<usize> {
-        self.backlog
-            .first_open_lane()
-            .filter(|lane| self.confirmed_before(*lane))
+        self.backlog.first_open_lane().filter(|lane| self.confirmed_before(*lane))
     }
 
     fn free(&self, lane: usize) -> usize {
-        let cap = self.rules.lanes[lane]
-            .concurrency
-            .min(self.rules.max_concurrent_operations);
+        let cap = self.rules.lanes[lane].concurrency.min(self.rules.max_concurrent_operations);
         cap.saturating_sub(self.in_flight())
     }
 
     fn in_flight(&self) -> usize {
-        let only_starting = self
-            .starting
-            .keys()
-            .filter(|account| !self.operations.contains_key(*account))
-            .count();
+        let only_starting =
+            self.starting.keys().filter(|account| !self.operations.contains_key(*account)).count();
         self.operations.len() + only_starting
     }
 
@@ -381,10 +355,7 @@ impl Scheduler {
         };
         self.feed(lane, now, actions);
         let free = self.free(lane);
-        let visible = self
-            .backlog
-            .next_visible(lane)
-            .is_some_and(|visible| visible <= now);
+        let visible = self.backlog.next_visible(lane).is_some_and(|visible| visible <= now);
         if free > 0 && visible && !self.receiving && self.blocked_until <= now {
             self.receiving = true;
             // SQS hands out at most ten messages a call.
@@ -394,10 +365,7 @@ impl Scheduler {
 
     /// Whether only a sweep is missing: lanes are done and none has confirmed it yet.
     fn wants_confirmation(&self) -> bool {
-        let done = self
-            .backlog
-            .first_open_lane()
-            .unwrap_or(self.rules.lanes.len());
+        let done = self.backlog.first_open_lane().unwrap_or(self.rules.lanes.len());
         !self.sweeps.is_running() && !self.confirmed_before(done)
     }
 
@@ -422,12 +390,7 @@ impl Scheduler {
                 attempt: entry.failed_attempts + 1,
                 serial,
             });
-            let entry = Entry {
-                stage: Stage::Sending,
-                serial,
-                touched: now,
-                ..entry.clone()
-            };
+            let entry = Entry { stage: Stage::Sending, serial, touched: now, ..entry.clone() };
             self.backlog.put(&account, entry);
         }
         if !hints.is_empty() {
@@ -441,13 +404,9 @@ impl Scheduler {
 
     /// How many messages the queue holds at most: what is done within the window.
     fn window(&self, lane: usize) -> usize {
-        let cap = self.rules.lanes[lane]
-            .concurrency
-            .min(self.rules.max_concurrent_operations);
+        let cap = self.rules.lanes[lane].concurrency.min(self.rules.max_concurrent_operations);
         let rounds = self.rules.window.as_secs() / self.typical_update.as_secs().max(1);
-        (usize::try_from(rounds).unwrap_or(usize::MAX))
-            .saturating_mul(cap)
-            .max(2 * cap)
+        (usize::try_from(rounds).unwrap_or(usize::MAX)).saturating_mul(cap).max(2 * cap)
     }
 
     fn look(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
@@ -469,11 +428,7 @@ impl Scheduler {
     /// A message has been sent, or could not be: unless the account was decided anew
     /// meanwhile, it is on.
     fn sent(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
-        if self
-            .backlog
-            .get(account)
-            .is_some_and(|entry| entry.stage == Stage::Sending)
-        {
+        if self.backlog.get(account).is_some_and(|entry| entry.stage == Stage::Sending) {
             self.backlog.advance(account, stage, now);
         }
     }
@@ -493,16 +448,11 @@ impl Scheduler {
                 && Some(entry.lane) == lane
                 && self.rules.lanes[entry.lane].name == hint.lane
                 && entry.failed_attempts + 1 == hint.attempt
-                && self
-                    .target
-                    .as_ref()
-                    .is_some_and(|target| target.target == hint.target)
+                && self.target.as_ref().is_some_and(|target| target.target == hint.target)
         });
         let free = lane.map_or(0, |lane| self.free(lane));
         if !current {
-            return Action::Drop {
-                receipt: message.receipt,
-            };
+            return Action::Drop { receipt: message.receipt };
         }
         if free == 0 {
             return self.postpone(message, now + self.rules.wait, now);
@@ -513,12 +463,8 @@ impl Scheduler {
     }
 
     fn postpone(&mut self, message: Received<Hint>, until: Timestamp, now: Timestamp) -> Action {
-        self.backlog
-            .advance(&message.body.account, Stage::Queued { visible: until }, now);
-        Action::Postpone {
-            receipt: message.receipt,
-            until,
-        }
+        self.backlog.advance(&message.body.account, Stage::Queued { visible: until }, now);
+        Action::Postpone { receipt: message.receipt, until }
     }
 
     /// The wait was in vain although messages should be there. Those that were visible for
@@ -528,8 +474,7 @@ impl Scheduler {
             return;
         };
         for account in self.backlog.visible_since(lane, now - LOST_AFTER) {
-            self.backlog
-                .advance(&account, Stage::Waiting { ready: now }, now);
+            self.backlog.advance(&account, Stage::Waiting { ready: now }, now);
         }
         self.blocked_until = self.blocked_until.max(now + Duration::from_secs(1));
     }
@@ -604,9 +549,7 @@ impl Scheduler {
                     record: None,
                     taken_at: now,
                 };
-                actions.push(Action::Drop {
-                    receipt: message.receipt,
-                });
+                actions.push(Action::Drop { receipt: message.receipt });
                 self.run(slot.clone(), now);
                 self.fail(slot, error.class, error.to_string(), now, actions);
             }
@@ -615,11 +558,7 @@ impl Scheduler {
 
     fn run(&mut self, slot: Slot, look_at: Timestamp) {
         let account = slot.account.clone();
-        let operation = Operation {
-            slot,
-            watch: Watch::Due(look_at),
-            timeout_alerted: false,
-        };
+        let operation = Operation { slot, watch: Watch::Due(look_at), timeout_alerted: false };
         self.operations.insert(account, operation);
     }
 
@@ -628,12 +567,7 @@ impl Scheduler {
         for slot in slots {
             // A lane that is no longer configured: the first one, so that nothing else
             // starts before this has ended.
-            let lane = self
-                .rules
-                .lanes
-                .iter()
-                .position(|lane| lane.name == slot.lane)
-                .unwrap_or(0);
+            let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane).unwrap_or(0);
             let entry = Entry {
                 provisioned_product: slot.provisioned_product.clone(),
                 lane,
@@ -673,11 +607,7 @@ impl Scheduler {
                 // A moving average over about eight updates.
                 self.typical_update = (self.typical_update * 7 + took) / 8;
                 self.settle(
-                    Settlement {
-                        slot,
-                        progress: None,
-                        burial: None,
-                    },
+                    Settlement { slot, progress: None, succeeded: true, burial: None },
                     Then::Close,
                     actions,
                 );
@@ -709,16 +639,9 @@ impl Scheduler {
         if matches!(class, Class::Contention | Class::Throttled) {
             let ready = now + self.rules.wait;
             self.blocked_until = self.blocked_until.max(ready);
-            let then = Then::Retry {
-                failed_attempts: before,
-                ready,
-            };
+            let then = Then::Retry { failed_attempts: before, ready };
             self.settle(
-                Settlement {
-                    slot,
-                    progress: None,
-                    burial: None,
-                },
+                Settlement { slot, progress: None, succeeded: false, burial: None },
                 then,
                 actions,
             );
@@ -730,23 +653,12 @@ impl Scheduler {
             Then::Close
         } else {
             let wait = RETRY.saturating_mul(1 << before.min(10)).min(RETRY_MAX);
-            Then::Retry {
-                failed_attempts,
-                ready: now + wait,
-            }
+            Then::Retry { failed_attempts, ready: now + wait }
         };
         let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
-        let progress = Progress {
-            failed_attempts,
-            last_error: Some(reason),
-            dead_lettered,
-        };
+        let progress = Progress { failed_attempts, last_error: Some(reason), dead_lettered };
         self.settle(
-            Settlement {
-                slot,
-                progress: Some(progress),
-                burial,
-            },
+            Settlement { slot, progress: Some(progress), succeeded: false, burial },
             then,
             actions,
         );
@@ -764,19 +676,11 @@ impl Scheduler {
             return;
         };
         match operation.watch {
-            Watch::Settling(Then::Retry {
-                failed_attempts,
-                ready,
-            }) => {
+            Watch::Settling(Then::Retry { failed_attempts, ready }) => {
                 self.changed.insert(account.clone());
                 if let Some(entry) = self.backlog.get(account) {
                     let stage = Stage::Waiting { ready };
-                    let entry = Entry {
-                        failed_attempts,
-                        stage,
-                        touched: now,
-                        ..entry.clone()
-                    };
+                    let entry = Entry { failed_attempts, stage, touched: now, ..entry.clone() };
                     self.backlog.put(account, entry);
                 }
             }
@@ -801,83 +705,6 @@ impl Scheduler {
             return None;
         }
         self.troubled.insert(subject, now);
-        Some(Action::Alert(Alert {
-            subject: subject.to_owned(),
-            message: reason.to_owned(),
-        }))
-    }
-}
-
-/// What a failed record says, and what it means. AWS spreads the reason over several
-/// errors at times: the first that means something is the class of all.
-fn diagnose(record: &Record) -> (Class, String) {
-    let class = record
-        .errors
-        .iter()
-        .map(|error| classify(&error.code, &error.description))
-        .find(|class| *class != Class::Unknown)
-        .unwrap_or(Class::Unknown);
-    let texts: Vec<String> = record
-        .errors
-        .iter()
-        .map(|error| match error.code.as_str() {
-            "" => error.description.clone(),
-            code => format!("{code}: {}", error.description),
-        })
-        .collect();
-    let reason = match texts.is_empty() {
-        true => format!("record {} failed and AWS gave no reason", record.id),
-        false => texts.join("; "),
-    };
-    (class, reason)
-}
-
-fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, Alert) {
-    let letter = DeadLetter {
-        account: slot.account.clone(),
-        provisioned_product: slot.provisioned_product.clone(),
-        target: slot.target.clone(),
-        lane: slot.lane.clone(),
-        reason: reason.to_owned(),
-        attempts,
-    };
-    let record = slot
-        .record
-        .as_ref()
-        .map_or("none", |record| record.as_str());
-    let alert = Alert {
-        subject: format!("Update of account {} failed", slot.account),
-        message: format!(
-            "Account {} could not be updated and is in the dead-letter queue.\n\
-             Error: {reason}\n\
-             Failed updates: {attempts}\n\
-             Provisioned product: {}\n\
-             Target artifact: {}\n\
-             Record: {record}\n\
-             Lane: {}",
-            slot.account, slot.provisioned_product, slot.target, slot.lane,
-        ),
-    };
-    (letter, alert)
-}
-
-fn overdue(slot: &Slot, age: Duration) -> Alert {
-    let minutes = age.as_secs() / 60;
-    Alert {
-        subject: format!(
-            "Update of account {} has been running for {minutes} minutes",
-            slot.account
-        ),
-        message: format!(
-            "The update of account {} runs longer than operation_timeout. Its slot stays taken \
-             while Service Catalog shows the product under change.\n\
-             Provisioned product: {}\nTarget artifact: {}\nRecord: {}",
-            slot.account,
-            slot.provisioned_product,
-            slot.target,
-            slot.record
-                .as_ref()
-                .map_or("none yet", |record| record.as_str()),
-        ),
+        Some(Action::Alert(Alert { subject: subject.to_owned(), message: reason.to_owned() }))
     }
 }

@@ -54,9 +54,7 @@ impl Sweeps {
 
     /// Asks for a sweep soon: at most one each `min_interval`.
     pub fn wake(&mut self, now: Timestamp) {
-        let earliest = self
-            .last_begun
-            .map_or(now, |last| (last + self.min_interval).max(now));
+        let earliest = self.last_begun.map_or(now, |last| (last + self.min_interval).max(now));
         self.due = self.due.min(earliest);
     }
 
@@ -94,9 +92,7 @@ impl Sweeps {
 
     pub fn fail(&mut self, now: Timestamp) {
         self.running = None;
-        let wait = RETRY
-            .saturating_mul(1 << self.failures.min(10))
-            .min(RETRY_MAX);
+        let wait = RETRY.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
         self.failures += 1;
         self.due = now + wait;
     }

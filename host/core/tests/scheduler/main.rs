@@ -9,12 +9,7 @@ use std::time::Duration;
 use world::{Account, Outcome, Setting, World};
 
 fn plain(lane: usize, seconds: u64) -> Account {
-    Account {
-        lane: Some(lane),
-        held: 0,
-        seconds,
-        failures: vec![],
-    }
+    Account { lane: Some(lane), held: 0, seconds, failures: vec![] }
 }
 
 fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Setting {
@@ -42,29 +37,14 @@ fn five_tagged_then_five_untagged_one_at_a_time() {
     let (first, second): (Vec<Run>, Vec<Run>) = outcome.runs.iter().partition(|run| run.1 == 0);
     assert_eq!((first.len(), second.len()), (5, 5));
     let ends: Vec<i64> = first[..4].iter().map(|run| run.3).collect();
-    let (begins, earliest) = (
-        first[..4].iter().map(|run| run.2),
-        *ends.iter().min().unwrap(),
-    );
-    assert!(
-        begins.max().unwrap() < 150,
-        "four tagged accounts start at once"
-    );
+    let (begins, earliest) = (first[..4].iter().map(|run| run.2), *ends.iter().min().unwrap());
+    assert!(begins.max().unwrap() < 150, "four tagged accounts start at once");
     let fifth = first[4].2;
-    assert!(
-        (earliest..earliest + 10).contains(&fifth),
-        "the fifth starts when one has ended"
-    );
+    assert!((earliest..earliest + 10).contains(&fifth), "the fifth starts when one has ended");
     let tagged_end = first.iter().map(|run| run.3).max().unwrap();
-    assert!(
-        second[0].2 >= tagged_end,
-        "the untagged wait for all tagged accounts"
-    );
+    assert!(second[0].2 >= tagged_end, "the untagged wait for all tagged accounts");
     for pair in second.windows(2) {
-        assert!(
-            pair[1].2 >= pair[0].3,
-            "untagged accounts run one at a time"
-        );
+        assert!(pair[1].2 >= pair[0].3, "untagged accounts run one at a time");
     }
     assert_eq!(outcome.updated.len(), 10);
 }
@@ -98,16 +78,8 @@ fn failures(
     assert_eq!(outcome.updated.contains(&0), updated);
     assert_eq!(outcome.attempts[&0], attempts);
     assert_eq!(outcome.dead.len(), usize::from(!updated));
-    assert_eq!(
-        outcome.alerts.len(),
-        usize::from(!updated),
-        "{:?}",
-        outcome.alerts
-    );
-    assert!(
-        outcome.updated.is_superset(&[1, 2].into()),
-        "the others are updated all the same"
-    );
+    assert_eq!(outcome.alerts.len(), usize::from(!updated), "{:?}", outcome.alerts);
+    assert!(outcome.updated.is_superset(&[1, 2].into()), "the others are updated all the same");
 }
 
 #[test]
@@ -118,10 +90,7 @@ fn a_held_account_blocks_nobody_and_is_updated_when_its_time_comes() {
     let order: Vec<usize> = outcome.runs.iter().map(|run| run.0).collect();
     assert_eq!(order, [1, 0]);
     let (begun, late) = (outcome.runs[1].2, outcome.runs[1].2 - 50_000);
-    assert!(
-        (0..300).contains(&late),
-        "the held account begins at {begun}"
-    );
+    assert!((0..300).contains(&late), "the held account begins at {begun}");
 }
 
 /// Without events, completion is noticed by looking every 30 seconds; with them at once.
@@ -132,14 +101,8 @@ fn close_to_the_list_schedule(#[case] events: bool, #[case] ratio: f64) {
     for cap in [1, 4, 5, 10] {
         let durations = (0..600).map(|index| 600 + (index * 7919) % 1200);
         let accounts: Vec<Account> = durations.map(|seconds| plain(0, seconds)).collect();
-        let outcome = World::run(Setting {
-            events,
-            ..calm(vec![cap], cap, accounts)
-        });
-        let jobs = outcome
-            .runs
-            .iter()
-            .map(|run| Duration::from_secs((run.3 - run.2) as u64));
+        let outcome = World::run(Setting { events, ..calm(vec![cap], cap, accounts) });
+        let jobs = outcome.runs.iter().map(|run| Duration::from_secs((run.3 - run.2) as u64));
         let bound = makespan(jobs, cap).as_secs_f64();
         let end = outcome.runs.iter().map(|run| run.3).max().unwrap() as f64;
         assert!(end <= bound * ratio, "cap {cap}: {end} s against {bound} s");
@@ -175,15 +138,8 @@ fn settings() -> impl Strategy<Value = Setting> {
         1usize..6,
         1u32..4,
         accounts(),
-        (
-            prop_oneof![Just(0usize), 2usize..9],
-            prop_oneof![Just(0usize), 2usize..9],
-        ),
-        (
-            prop_oneof![Just(0usize), 2usize..5],
-            any::<bool>(),
-            any::<u64>(),
-        ),
+        (prop_oneof![Just(0usize), 2usize..9], prop_oneof![Just(0usize), 2usize..9]),
+        (prop_oneof![Just(0usize), 2usize..5], any::<bool>(), any::<u64>()),
     )
         .prop_map(
             |(lanes, cap, max_attempts, accounts, (lose, refuse), (sweeps, events, seed))| {

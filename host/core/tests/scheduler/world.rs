@@ -217,31 +217,24 @@ impl World {
         self.sweeps += 1;
         let every = self.setting.fail_sweep_every;
         if every > 0 && self.sweeps % every == 0 {
-            return Observation::SweepFailed {
-                reason: "throttled".into(),
-            };
+            return Observation::SweepFailed { reason: "throttled".into() };
         }
-        let accounts = self
-            .setting
-            .accounts
-            .iter()
-            .enumerate()
-            .map(|(index, account)| {
-                let progress = self.progress.get(&id(index)).cloned().unwrap_or_default();
-                let until = BEGIN + Duration::from_secs(account.held);
-                let standing = match account.lane {
-                    _ if self.done.contains(&index) => Standing::Current,
-                    _ if progress.dead_lettered => Standing::Skipped,
-                    None => Standing::Skipped,
-                    Some(_) if until > self.now => Standing::Held { until },
-                    Some(lane) => Standing::Outdated {
-                        provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
-                        lane,
-                        failed_attempts: progress.failed_attempts,
-                    },
-                };
-                (id(index), standing)
-            });
+        let accounts = self.setting.accounts.iter().enumerate().map(|(index, account)| {
+            let progress = self.progress.get(&id(index)).cloned().unwrap_or_default();
+            let until = BEGIN + Duration::from_secs(account.held);
+            let standing = match account.lane {
+                _ if self.done.contains(&index) => Standing::Current,
+                _ if progress.dead_lettered => Standing::Skipped,
+                None => Standing::Skipped,
+                Some(_) if until > self.now => Standing::Held { until },
+                Some(lane) => Standing::Outdated {
+                    provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
+                    lane,
+                    failed_attempts: progress.failed_attempts,
+                },
+            };
+            (id(index), standing)
+        });
         Observation::Swept(Sweep {
             started_at: self.now,
             account_factory: AccountFactory {
@@ -271,11 +264,7 @@ impl World {
                         continue;
                     }
                     let receipt = format!("receipt-{}", self.sends);
-                    self.queue.push(Message {
-                        hint,
-                        visible: self.now,
-                        receipt,
-                    });
+                    self.queue.push(Message { hint, visible: self.now, receipt });
                 }
                 self.tell(delay, Observation::Queued(accounts));
             }
@@ -324,37 +313,18 @@ impl World {
         }
         assert!(!self.done.contains(&number), "{account} is updated twice");
         let attempt = self.outcome.attempts.entry(number).or_default();
-        let fails = self.setting.accounts[number]
-            .failures
-            .get(*attempt as usize)
-            .copied();
+        let fails = self.setting.accounts[number].failures.get(*attempt as usize).copied();
         *attempt += 1;
         let Account { lane, seconds, .. } = self.setting.accounts[number];
         let lane = lane.expect("only accounts with a lane are started");
         let ends = self.now + Duration::from_secs(seconds);
-        assert!(
-            self.slots.insert(account.clone()),
-            "{account} runs twice at once"
-        );
+        assert!(self.slots.insert(account.clone()), "{account} runs twice at once");
         self.check_earlier_lanes(number, lane);
-        self.running.insert(
-            account.clone(),
-            Running {
-                account: number,
-                lane,
-                ends,
-                fails,
-            },
-        );
+        self.running.insert(account.clone(), Running { account: number, lane, ends, fails });
         let begun = (self.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
-        self.outcome
-            .runs
-            .push((number, lane, begun, begun + seconds as i64));
+        self.outcome.runs.push((number, lane, begun, begun + seconds as i64));
         if self.setting.events {
-            self.tell(
-                seconds * 1000 + 1500,
-                Observation::AccountWoken(account.clone()),
-            );
+            self.tell(seconds * 1000 + 1500, Observation::AccountWoken(account.clone()));
         }
         let slot = Slot {
             account: account.clone(),
@@ -366,13 +336,7 @@ impl World {
             record: Some(RecordId::new(format!("rec-{}", self.starts))),
             taken_at: self.now,
         };
-        self.tell(
-            delay,
-            Observation::Start {
-                account,
-                outcome: StartOutcome::Started(slot),
-            },
-        );
+        self.tell(delay, Observation::Start { account, outcome: StartOutcome::Started(slot) });
     }
 
     fn look(&mut self, slot: Slot, delay: u64) {
@@ -386,10 +350,7 @@ impl World {
                 provisioned_product: slot.provisioned_product.clone(),
                 artifact: None,
                 status: RecordStatus::Failed,
-                errors: vec![RecordError {
-                    code: String::new(),
-                    description: text.into(),
-                }],
+                errors: vec![RecordError { code: String::new(), description: text.into() }],
             })
         } else {
             self.done.insert(running.account);
@@ -416,22 +377,13 @@ impl World {
     /// The promises that hold at every moment.
     fn check(&mut self) {
         let now = self.now;
-        let live: Vec<&Running> = self
-            .running
-            .values()
-            .filter(|running| running.ends > now)
-            .collect();
+        let live: Vec<&Running> =
+            self.running.values().filter(|running| running.ends > now).collect();
         let at_once = self.running.len();
-        assert!(
-            at_once <= self.setting.cap,
-            "{at_once} at once, over the cap"
-        );
+        assert!(at_once <= self.setting.cap, "{at_once} at once, over the cap");
         for running in &live {
             let cap = self.setting.lanes[running.lane];
-            let beside = live
-                .iter()
-                .filter(|other| other.lane == running.lane)
-                .count();
+            let beside = live.iter().filter(|other| other.lane == running.lane).count();
             assert!(beside <= cap, "{beside} at once in a lane, over its {cap}");
         }
         self.outcome.most_at_once = self.outcome.most_at_once.max(at_once);

@@ -1,0 +1,76 @@
+//! What people are told about one account: the true AWS error, and what is known with it.
+
+use std::time::Duration;
+
+use crate::aws_error::{Class, classify};
+use crate::catalog::Record;
+use crate::ports::{Alert, DeadLetter, Slot};
+
+/// What a failed record says, and what it means. AWS spreads the reason over several
+/// errors at times: the first that means something is the class of all.
+pub(super) fn diagnose(record: &Record) -> (Class, String) {
+    let class = record
+        .errors
+        .iter()
+        .map(|error| classify(&error.code, &error.description))
+        .find(|class| *class != Class::Unknown)
+        .unwrap_or(Class::Unknown);
+    let texts: Vec<String> = record
+        .errors
+        .iter()
+        .map(|error| match error.code.as_str() {
+            "" => error.description.clone(),
+            code => format!("{code}: {}", error.description),
+        })
+        .collect();
+    let reason = match texts.is_empty() {
+        true => format!("record {} failed and AWS gave no reason", record.id),
+        false => texts.join("; "),
+    };
+    (class, reason)
+}
+
+pub(super) fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, Alert) {
+    let letter = DeadLetter {
+        account: slot.account.clone(),
+        provisioned_product: slot.provisioned_product.clone(),
+        target: slot.target.clone(),
+        lane: slot.lane.clone(),
+        reason: reason.to_owned(),
+        attempts,
+    };
+    let record = slot.record.as_ref().map_or("none", |record| record.as_str());
+    let alert = Alert {
+        subject: format!("Update of account {} failed", slot.account),
+        message: format!(
+            "Account {} could not be updated and is in the dead-letter queue.\n\
+             Error: {reason}\n\
+             Failed updates: {attempts}\n\
+             Provisioned product: {}\n\
+             Target artifact: {}\n\
+             Record: {record}\n\
+             Lane: {}",
+            slot.account, slot.provisioned_product, slot.target, slot.lane,
+        ),
+    };
+    (letter, alert)
+}
+
+pub(super) fn overdue(slot: &Slot, age: Duration) -> Alert {
+    let minutes = age.as_secs() / 60;
+    Alert {
+        subject: format!(
+            "Update of account {} has been running for {minutes} minutes",
+            slot.account
+        ),
+        message: format!(
+            "The update of account {} runs longer than operation_timeout. Its slot stays taken \
+             while Service Catalog shows the product under change.\n\
+             Provisioned product: {}\nTarget artifact: {}\nRecord: {}",
+            slot.account,
+            slot.provisioned_product,
+            slot.target,
+            slot.record.as_ref().map_or("none yet", |record| record.as_str()),
+        ),
+    }
+}

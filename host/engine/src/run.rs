@@ -1,0 +1,236 @@
+//! The loop: one scheduler, and a task for each thing it asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use groundcrew_core::event::{Event, Wake};
+use groundcrew_core::ports::{Alert, Received};
+use groundcrew_core::scheduler::{Action, Observation, Scheduler};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+
+use crate::Engine;
+
+/// How long a call waits for messages: the longest that SQS allows, since waiting costs
+/// nothing.
+const LONG_POLL: Duration = Duration::from_secs(20);
+/// After the events queue could not be read.
+const EVENTS_RETRY: Duration = Duration::from_secs(10);
+
+/// When the loop ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When the fleet is settled: every account is up to date, skipped or given up, and a
+    /// sweep has confirmed it.
+    Settled,
+    /// When the fleet is settled, or at this moment with whatever is left.
+    SettledOr(Timestamp),
+}
+
+/// What a task came back with.
+enum Done {
+    Observed(Vec<Observation>),
+    /// The events queue was read; it is read again.
+    Events(Vec<Observation>),
+    Nothing,
+}
+
+impl Engine {
+    /// Runs the engine. What is under way when it ends is in the ledger, and is resumed by
+    /// the next run.
+    pub async fn run(self: Arc<Self>, until: Until) {
+        let mut scheduler = Scheduler::new(self.settings.rules.clone(), self.now());
+        let slots = self.insist("read the ledger", || self.ports.ledger.slots()).await;
+        let mut tasks: JoinSet<Done> = JoinSet::new();
+        self.listen(&mut tasks);
+        let actions = scheduler.observe(self.now(), Observation::Resumed(slots));
+        self.perform(actions, &mut tasks);
+        loop {
+            if scheduler.is_settled() {
+                break;
+            }
+            let now = self.now();
+            if matches!(until, Until::SettledOr(end) if now >= end) {
+                break;
+            }
+            let mut wait = scheduler
+                .next_wake()
+                .map_or(LONG_POLL, |at| Duration::try_from(at - now).unwrap_or(Duration::ZERO));
+            if let Until::SettledOr(end) = until {
+                wait = wait.min(Duration::try_from(end - now).unwrap_or(Duration::ZERO));
+            }
+            let observations = tokio::select! {
+                // What has come in is taken in before time passes.
+                biased;
+                Some(done) = tasks.join_next() => match done {
+                    Ok(Done::Observed(observations)) => observations,
+                    Ok(Done::Events(observations)) => {
+                        self.listen(&mut tasks);
+                        observations
+                    }
+                    Ok(Done::Nothing) => Vec::new(),
+                    Err(error) => {
+                        // A bug of ours; the next sweep finds what it left undone.
+                        tracing::error!(%error, "a task of the engine failed");
+                        Vec::new()
+                    }
+                },
+                () = tokio::time::sleep(wait) => vec![Observation::Tick],
+            };
+            for observation in observations {
+                let actions = scheduler.observe(self.now(), observation);
+                self.perform(actions, &mut tasks);
+            }
+        }
+        tasks.shutdown().await;
+    }
+
+    fn perform(self: &Arc<Self>, actions: Vec<Action>, tasks: &mut JoinSet<Done>) {
+        for action in actions {
+            let engine = Arc::clone(self);
+            tasks.spawn(async move { engine.act(action).await });
+        }
+    }
+
+    async fn act(&self, action: Action) -> Done {
+        let observation = match action {
+            Action::Sweep => match self.sweep().await {
+                Ok(sweep) => Observation::Swept(sweep),
+                Err(incomplete) => {
+                    tracing::warn!(reason = %incomplete, "the sweep could not be completed");
+                    Observation::SweepFailed { reason: incomplete.to_string() }
+                }
+            },
+            Action::Enqueue(hints) => return self.enqueue(hints).await,
+            Action::Receive { max } => self.receive(max).await,
+            Action::Start(message) => {
+                let outcome = self.start(&message.body).await;
+                Observation::Start { account: message.body.account, outcome }
+            }
+            Action::Look(slot) => {
+                let sight = self.look(&slot).await;
+                Observation::Looked { account: slot.account, sight }
+            }
+            Action::Settle(settlement) => {
+                self.settle(&settlement).await;
+                Observation::Settled { account: settlement.slot.account }
+            }
+            Action::Drop { receipt } => {
+                // Left in the queue it comes again, and is dropped then.
+                if let Err(error) = self.ports.updates.delete(&receipt).await {
+                    tracing::warn!(%error, "could not delete a message");
+                }
+                return Done::Nothing;
+            }
+            Action::Postpone { receipt, until } => {
+                let delay = Duration::try_from(until - self.now()).unwrap_or(Duration::ZERO);
+                if let Err(error) = self.ports.updates.postpone(&receipt, delay).await {
+                    tracing::warn!(%error, "could not postpone a message");
+                }
+                return Done::Nothing;
+            }
+            Action::Alert(alert) => {
+                self.alert(&alert).await;
+                return Done::Nothing;
+            }
+        };
+        Done::Observed(vec![observation])
+    }
+
+    async fn enqueue(&self, hints: Vec<groundcrew_core::ports::Hint>) -> Done {
+        let accounts = hints.iter().map(|hint| hint.account.clone());
+        let observations = match self.ports.updates.send(&hints).await {
+            Err(error) => {
+                let (accounts, reason) = (accounts.collect(), error.to_string());
+                vec![Observation::NotQueued { accounts, reason }]
+            }
+            Ok(refused) => {
+                let queued = accounts
+                    .filter(|id| !refused.iter().any(|(account, _)| account == id))
+                    .collect();
+                let mut observations = vec![Observation::Queued(queued)];
+                observations.extend(refused.iter().map(|(account, reason)| {
+                    let accounts = vec![account.clone()];
+                    Observation::NotQueued { accounts, reason: reason.clone() }
+                }));
+                observations
+            }
+        };
+        Done::Observed(observations)
+    }
+
+    async fn receive(&self, max: usize) -> Observation {
+        let messages = match self.ports.updates.receive(max, LONG_POLL).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                return Observation::NotReceived { reason: error.to_string() };
+            }
+        };
+        let mut received = Vec::new();
+        for message in messages {
+            match message {
+                Ok(message) => received.push(message),
+                Err(unreadable) => {
+                    let alert = Alert {
+                        subject: "A message of the updates queue can't be read".into(),
+                        message: format!(
+                            "It is in the dead-letter queue.\nReason: {}\nMessage: {}",
+                            unreadable.reason, unreadable.body
+                        ),
+                    };
+                    self.alert(&alert).await;
+                }
+            }
+        }
+        Observation::Received(received)
+    }
+
+    /// Waits for events, once.
+    fn listen(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
+        let engine = Arc::clone(self);
+        tasks.spawn(async move {
+            let events = match engine.ports.events.receive(LONG_POLL).await {
+                Ok(events) => events,
+                Err(error) => {
+                    tracing::warn!(%error, "could not read the events queue");
+                    tokio::time::sleep(EVENTS_RETRY).await;
+                    return Done::Events(Vec::new());
+                }
+            };
+            let mut observations = Vec::new();
+            for event in events {
+                observations.extend(engine.event(&event).await);
+            }
+            Done::Events(observations)
+        });
+    }
+
+    /// What an event means. It is deleted once it is understood: it only wakes, and lost
+    /// ones are made good by sweeps.
+    async fn event(&self, message: &Received<String>) -> Option<Observation> {
+        let observation = match Event::parse(&message.body) {
+            Ok(event) => match event.wake() {
+                Wake::Sweep => Some(Observation::Woken),
+                Wake::Account(account) => Some(Observation::AccountWoken(account)),
+                Wake::None => None,
+            },
+            Err(error) => {
+                let reason = error.to_string();
+                self.insist("reject an event", || self.ports.events.reject(message, &reason)).await;
+                let alert = Alert {
+                    subject: "An event can't be read".into(),
+                    message: format!(
+                        "It is in the dead-letter queue.\nReason: {reason}\nEvent: {}",
+                        message.body
+                    ),
+                };
+                self.alert(&alert).await;
+                return None;
+            }
+        };
+        if let Err(error) = self.ports.events.delete(&message.receipt).await {
+            tracing::warn!(%error, "could not delete an event; it comes again");
+        }
+        observation
+    }
+}

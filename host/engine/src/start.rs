@@ -1,0 +1,210 @@
+//! Starting an update: examine the account once more, ask the policies again, write the
+//! slot down, start. In that order, so that a crash anywhere leaves a slot that is either
+//! not taken, or leads back to the one update it was taken for.
+
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::catalog::{
+    ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
+    UpdateRequest,
+};
+use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::ports::{Hint, LedgerError, Slot, Taken};
+use groundcrew_core::scheduler::StartOutcome;
+use sha2::{Digest, Sha256};
+
+use crate::sweep::{is_busy, standing};
+use crate::{Engine, Notice};
+
+/// How often a start whose answer was lost is repeated at once. The token makes a repeat
+/// harmless.
+const REPEATS: u32 = 3;
+
+impl Engine {
+    pub(crate) async fn start(&self, hint: &Hint) -> StartOutcome {
+        match self.try_start(hint).await {
+            Ok(outcome) => outcome,
+            Err(error) => StartOutcome::Refused(error),
+        }
+    }
+
+    async fn try_start(&self, hint: &Hint) -> Result<StartOutcome, AwsError> {
+        let catalog = &self.ports.catalog;
+        // Everything is read anew, at once: what the sweep saw may be a day old.
+        let (product, account, tags, under_change) = tokio::join!(
+            catalog.provisioned_product(&hint.provisioned_product),
+            self.ports.directory.account(&hint.account),
+            self.tags(&hint.account),
+            catalog.under_change(),
+        );
+        let product = product?;
+        if product.artifact == hint.target && !is_busy(&product) {
+            return Ok(StartOutcome::Current);
+        }
+        if is_busy(&product) {
+            return self.adopt(hint, &product).await;
+        }
+        let decision = self.decide_update(account?, tags, &product, &hint.target).await;
+        let lane = match decision.outcome {
+            Outcome::Proceed { lane } if self.lane_names[lane] == hint.lane => lane,
+            _ => {
+                let failed_attempts = hint.attempt.saturating_sub(1);
+                return Ok(StartOutcome::Decided(standing(&decision, &product, failed_attempts)));
+            }
+        };
+        if under_change? >= self.settings.account_quota {
+            return Ok(StartOutcome::NothingFree);
+        }
+        let slot = self.slot(hint, &product, None);
+        match self.take(&slot, lane).await? {
+            Taken::Yes => {}
+            // Taken by an earlier run of this host for this very start.
+            Taken::Already(taken) if taken.token == slot.token => {}
+            Taken::Already(_) => return Ok(StartOutcome::AccountBusy),
+            Taken::Full => return Ok(StartOutcome::NothingFree),
+        }
+        let begun = match self.begin(&slot).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                self.free(&slot).await;
+                return Err(error);
+            }
+        };
+        match begun {
+            Some(record) => {
+                let slot = self.note(slot, record).await;
+                self.ports.witness.see(self.now(), Notice::Started(&slot));
+                Ok(StartOutcome::Started(slot))
+            }
+            None => {
+                tracing::warn!(account = %slot.account, "the answer to the start was lost");
+                self.ports.witness.see(self.now(), Notice::Started(&slot));
+                Ok(StartOutcome::Unsure(slot))
+            }
+        }
+    }
+
+    /// Something runs on the account. Towards this target it is as good as ours: it is
+    /// tracked, and holds a slot. Anything else is waited for.
+    async fn adopt(
+        &self,
+        hint: &Hint,
+        product: &ProvisionedProduct,
+    ) -> Result<StartOutcome, AwsError> {
+        let Some(last) = &product.last_record else {
+            return Ok(StartOutcome::AccountBusy);
+        };
+        let record = self.ports.catalog.record(last).await?;
+        if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
+            return Ok(StartOutcome::AccountBusy);
+        }
+        let Some(lane) = self.lane_names.iter().position(|lane| *lane == hint.lane) else {
+            return Ok(StartOutcome::AccountBusy);
+        };
+        let slot = self.slot(hint, product, Some(record.id));
+        match self.take(&slot, lane).await? {
+            Taken::Yes => {
+                tracing::info!(account = %slot.account, "an update towards the target runs already");
+                self.ports.witness.see(self.now(), Notice::Started(&slot));
+                Ok(StartOutcome::Started(slot))
+            }
+            Taken::Already(_) => Ok(StartOutcome::AccountBusy),
+            Taken::Full => Ok(StartOutcome::NothingFree),
+        }
+    }
+
+    fn slot(&self, hint: &Hint, product: &ProvisionedProduct, record: Option<RecordId>) -> Slot {
+        Slot {
+            account: hint.account.clone(),
+            provisioned_product: product.id.clone(),
+            target: hint.target.clone(),
+            lane: hint.lane.clone(),
+            attempt: hint.attempt,
+            token: token(&product.id, &hint.target, product.last_record.as_ref()),
+            record,
+            taken_at: self.now(),
+        }
+    }
+
+    async fn take(&self, slot: &Slot, lane: usize) -> Result<Taken, AwsError> {
+        let rules = &self.settings.rules;
+        let cap = rules.lanes[lane].concurrency.min(rules.max_concurrent_operations);
+        self.ports.ledger.take_slot(slot, cap).await.map_err(unavailable)
+    }
+
+    async fn free(&self, slot: &Slot) {
+        self.insist("free a slot", || {
+            self.ports.ledger.free_slot(&slot.account, &slot.target, None)
+        })
+        .await;
+    }
+
+    /// Writes down the record of a start.
+    pub(crate) async fn note(&self, mut slot: Slot, record: RecordId) -> Slot {
+        self.insist("note a record", || self.ports.ledger.note_record(&slot.account, &record))
+            .await;
+        slot.record = Some(record);
+        slot
+    }
+
+    /// Starts the update that a slot was taken for. `None` when it may have started and
+    /// its record is not known.
+    ///
+    /// # Errors
+    /// When it has certainly not started.
+    pub(crate) async fn begin(&self, slot: &Slot) -> Result<Option<RecordId>, AwsError> {
+        let product = self.ports.catalog.account_factory().await?.product;
+        let request = UpdateRequest {
+            provisioned_product: slot.provisioned_product.clone(),
+            launch_path: self.launch_path(&product).await?,
+            product,
+            target: slot.target.clone(),
+            token: slot.token.clone(),
+        };
+        for _ in 0..REPEATS {
+            match self.ports.catalog.start_update(&request).await {
+                Ok(record) => return Ok(Some(record)),
+                Err(error) if error.effect_possible => {
+                    tracing::warn!(account = %slot.account, %error, "no answer to the start");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {
+        if let Some(path) = self.state().launch_path.clone() {
+            return Ok(path);
+        }
+        let path = self.ports.catalog.launch_path(product).await?;
+        self.state().launch_path = Some(path.clone());
+        Ok(path)
+    }
+}
+
+/// The idempotency token of a start. It names the state that the start was decided in, by
+/// the product's last record: the same start again gives the same token, a later try of
+/// the same account another one.
+pub(crate) fn token(
+    product: &ProvisionedProductId,
+    target: &ArtifactId,
+    last_record: Option<&RecordId>,
+) -> String {
+    let mut hash = Sha256::new();
+    for part in [product.as_str(), target.as_str(), last_record.map_or("", RecordId::as_str)] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let digest = hash.finalize();
+    digest.iter().fold(String::from("groundcrew-"), |token, byte| token + &format!("{byte:02x}"))
+}
+
+fn unavailable(error: LedgerError) -> AwsError {
+    AwsError {
+        operation: "ledger",
+        code: String::new(),
+        message: error.to_string(),
+        class: Class::Transient,
+        effect_possible: false,
+    }
+}

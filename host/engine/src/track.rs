@@ -1,0 +1,83 @@
+//! Following a running update to its end.
+
+use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::catalog::RecordStatus;
+use groundcrew_core::ports::Slot;
+use groundcrew_core::scheduler::{Settlement, Sight};
+
+use crate::start::token;
+use crate::sweep::is_busy;
+use crate::witness::Ending;
+use crate::{Engine, Notice};
+
+impl Engine {
+    pub(crate) async fn look(&self, slot: &Slot) -> Sight {
+        match self.try_look(slot).await {
+            Ok(sight) => sight,
+            Err(error) => {
+                tracing::warn!(account = %slot.account, %error, "could not look at an update");
+                Sight::Unseen(error)
+            }
+        }
+    }
+
+    async fn try_look(&self, slot: &Slot) -> Result<Sight, AwsError> {
+        let catalog = &self.ports.catalog;
+        let Some(record) = &slot.record else {
+            return self.find_record(slot).await;
+        };
+        let record = catalog.record(record).await?;
+        match record.status {
+            RecordStatus::Created | RecordStatus::InProgress | RecordStatus::InProgressInError => {
+                Ok(Sight::Running)
+            }
+            RecordStatus::Failed => Ok(Sight::Failed(record)),
+            RecordStatus::Succeeded => {
+                // The record alone is not proof: success is an available product on target.
+                let product = catalog.provisioned_product(&slot.provisioned_product).await?;
+                let there = product.artifact == slot.target && !is_busy(&product);
+                Ok(if there { Sight::Succeeded } else { Sight::Running })
+            }
+        }
+    }
+
+    /// A slot without a record: its start was cut short or its answer lost. The token holds
+    /// the product's last record from before the start. If that still is the last, nothing
+    /// has started, and it is started now; otherwise the last record is the one.
+    async fn find_record(&self, slot: &Slot) -> Result<Sight, AwsError> {
+        let product = self.ports.catalog.provisioned_product(&slot.provisioned_product).await?;
+        let last = product.last_record.as_ref();
+        if token(&product.id, &slot.target, last) != slot.token
+            && let Some(last) = last
+        {
+            return Ok(Sight::Adopted(self.note(slot.clone(), last.clone()).await));
+        }
+        match self.begin(slot).await {
+            Ok(Some(record)) => Ok(Sight::Adopted(self.note(slot.clone(), record).await)),
+            Ok(None) => Ok(Sight::Running),
+            Err(error) => Ok(Sight::NeverBegan(error)),
+        }
+    }
+
+    /// Writes down how an update ended. Dead letter and alert go out before the slot is
+    /// freed: killed in between, the next run finds the slot, sees the end again and does
+    /// it again.
+    pub(crate) async fn settle(&self, settlement: &Settlement) {
+        let Settlement { slot, succeeded, progress, burial } = settlement;
+        if let Some((letter, alert)) = burial {
+            self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)).await;
+            self.alert(alert).await;
+        }
+        self.insist("settle an update", || {
+            self.ports.ledger.free_slot(&slot.account, &slot.target, progress.as_ref())
+        })
+        .await;
+        let ending = match (burial, succeeded) {
+            (Some((letter, _)), _) => Ending::GivenUp(&letter.reason),
+            (None, true) => Ending::Succeeded,
+            (None, false) => Ending::Retried,
+        };
+        tracing::info!(account = %slot.account, lane = slot.lane, ?ending, "update ended");
+        self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
+    }
+}

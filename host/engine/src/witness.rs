@@ -1,0 +1,64 @@
+//! What the engine shows of its work, for progress, reports and simulations. Seeing
+//! changes nothing.
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::pipeline::Decision;
+use groundcrew_core::ports::{Alert, Slot};
+use jiff::Timestamp;
+
+/// Something that happened.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    /// A sweep is complete.
+    Swept {
+        /// Enrolled accounts that were seen.
+        accounts: usize,
+        /// Of these, on the target.
+        current: usize,
+        /// To be updated.
+        outdated: usize,
+    },
+    /// A candidate was decided about.
+    Decided {
+        /// The account.
+        account: &'a AccountId,
+        /// The decision.
+        decision: &'a Decision,
+    },
+    /// An update was started, or one that ran already was adopted.
+    Started(&'a Slot),
+    /// An update has ended and this is written down.
+    Ended {
+        /// Its slot.
+        slot: &'a Slot,
+        /// How.
+        ending: Ending<'a>,
+    },
+    /// An alert is out.
+    Alerted(&'a Alert),
+}
+
+/// How an update ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending<'a> {
+    /// The account is on the target.
+    Succeeded,
+    /// It failed and is tried again; it may have cost an attempt.
+    Retried,
+    /// It failed and is in the dead-letter queue for this reason.
+    GivenUp(&'a str),
+}
+
+/// Whoever wants to see.
+pub trait Witness: Send + Sync {
+    /// Something happened.
+    fn see(&self, now: Timestamp, notice: Notice<'_>);
+}
+
+/// Sees nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Witness for Silent {
+    fn see(&self, _now: Timestamp, _notice: Notice<'_>) {}
+}
