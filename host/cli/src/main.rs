@@ -1,1 +1,49 @@
-fn main() {}
+//! The `groundcrew` binary: parses the command line, and hands over to the command.
+//!
+//! Exit codes: 0 when it worked, 1 when it didn't, 2 for a wrong config or usage.
+
+mod check;
+mod commands;
+mod loaded;
+mod ports;
+mod simulate;
+mod wording;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use commands::{Cli, Command};
+
+/// How a command ended, when it didn't work.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// The user has to change a config, a file or an option.
+    #[error("{0}")]
+    Usage(String),
+    /// Something else went wrong.
+    #[error("{0}")]
+    Other(String),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Logs go to stderr, which is why stdout can be piped. Silent unless asked for.
+    let filter = EnvFilter::try_from_env("GROUNDCREW_LOG").unwrap_or_else(|_| "off".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
+    let result = match cli.command {
+        Command::Check(options) => check::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Other(_) => 1,
+            })
+        }
+    }
+}

@@ -20,10 +20,9 @@ const EVENTS_RETRY: Duration = Duration::from_secs(10);
 /// When the loop ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// When the fleet is settled: every account is up to date, skipped or given up, and a
-    /// sweep has confirmed it.
-    Settled,
-    /// When the fleet is settled, or at this moment with whatever is left.
+    /// When nothing is left to do before this moment: every account is up to date,
+    /// skipped, given up or held for longer, and a sweep has confirmed it. Or at this
+    /// moment, with whatever is left.
     SettledOr(Timestamp),
 }
 
@@ -46,19 +45,13 @@ impl Engine {
         let actions = scheduler.observe(self.now(), Observation::Resumed(slots));
         self.perform(actions, &mut tasks);
         loop {
-            if scheduler.is_settled() {
-                break;
-            }
+            let Until::SettledOr(end) = until;
             let now = self.now();
-            if matches!(until, Until::SettledOr(end) if now >= end) {
+            if now >= end || scheduler.is_settled(end) {
                 break;
             }
-            let mut wait = scheduler
-                .next_wake()
-                .map_or(LONG_POLL, |at| Duration::try_from(at - now).unwrap_or(Duration::ZERO));
-            if let Until::SettledOr(end) = until {
-                wait = wait.min(Duration::try_from(end - now).unwrap_or(Duration::ZERO));
-            }
+            let wake = scheduler.next_wake().unwrap_or(end).min(end);
+            let wait = Duration::try_from(wake - now).unwrap_or(Duration::ZERO);
             let observations = tokio::select! {
                 // What has come in is taken in before time passes.
                 biased;

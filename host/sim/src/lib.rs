@@ -1,1 +1,47 @@
+//! A simulated AWS control plane that answers the real AWS SDKs.
+//!
+//! [`model::Model`] is a function from HTTP request to answer: Service Catalog with the
+//! Account Factory product, Organizations, SQS and SNS, enforcing what AWS enforces.
+//! [`SimAws`] plugs it under SDK clients as their HTTP client, so that serialization,
+//! retries and error parsing are those of the shipped code.
+//!
+//! # Repeatable runs
+//!
+//! The same seed gives the same run, call by call, if
+//! - everything runs on one current-thread tokio runtime with its clock paused
+//!   (`tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true)`),
+//!   and [`SimAws::new`] is called on it;
+//! - `fastrand::seed` is called on that thread before, since the SDKs take the jitter of
+//!   their retries from fastrand's thread-local generator ([`SimAws::new`] does so);
+//! - clients take their time from [`SimAws::time_source`] and share no retry partition
+//!   with another run (`groundcrew-aws` makes its own for each environment).
 
+#![deny(missing_docs)]
+
+mod agenda;
+mod connector;
+mod events;
+mod faults;
+mod fleet;
+mod ids;
+pub mod model;
+mod organizations;
+pub mod protocol;
+mod queue;
+mod service_catalog;
+mod sim;
+pub mod snapshot;
+mod sns;
+mod sqs;
+mod starter;
+mod throttle;
+mod time;
+mod updates;
+
+pub use faults::FaultLevel;
+pub use queue::QueueOptions;
+pub use sim::{NextCall, SimAws, SimOptions};
+pub use snapshot::{Snapshot, SnapshotAccount, SnapshotError, SnapshotStatus};
+pub use sns::PublishedAlert;
+pub use time::SimClock;
+pub use updates::{MaxConcurrent, OperationLog, OperationOutcome};

@@ -1,1 +1,75 @@
+//! Decides by one tag: whether an account is updated, and in which lane.
+//!
+//! Without settings, every account is. With a tag, only the accounts that carry it are.
+//! In priority mode those go to the first lane and all others to the second. Where the
+//! tag matters and can't be read, the account is skipped.
 
+#![deny(missing_docs)]
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use groundcrew_sdk::{
+    Candidate, Decision, Failure, Lanes, Policy, Problem, Surroundings, Tag, Tags,
+};
+
+pub use settings::Settings;
+
+/// The policy, in one of its three modes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ManagedTag {
+    /// Every account is updated.
+    All,
+    /// Accounts with this tag are updated, no others.
+    TaggedOnly(Tag),
+    /// Every account is updated, those with the tag first.
+    Priority {
+        /// The tag.
+        tag: Tag,
+        /// Lane of the accounts with the tag.
+        first: String,
+        /// Lane of all others.
+        second: String,
+    },
+}
+
+impl Policy for ManagedTag {
+    type Settings = Settings;
+
+    fn configure(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
+        settings.mode(&around.lanes)
+    }
+
+    fn lanes(&self) -> Lanes {
+        Lanes::Only(match self {
+            Self::All | Self::TaggedOnly(_) => vec![],
+            Self::Priority { first, second, .. } => vec![first.clone(), second.clone()],
+        })
+    }
+
+    fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
+        let tags = &candidate.account.tags;
+        Ok(match self {
+            Self::All => Decision::proceed(),
+            Self::TaggedOnly(tag) => match carries(tags, tag) {
+                Some(true) => Decision::proceed(),
+                Some(false) => Decision::skip("untagged"),
+                None => Decision::skip("tags-unreadable"),
+            },
+            Self::Priority { tag, first, second } => match carries(tags, tag) {
+                Some(true) => Decision::proceed_in(first),
+                Some(false) => Decision::proceed_in(second),
+                None => Decision::skip("tags-unreadable"),
+            },
+        })
+    }
+}
+
+/// Whether the tags hold this one; `None` when they can't be read.
+fn carries(tags: &Tags, tag: &Tag) -> Option<bool> {
+    let value = tags.get(&tag.key).ok()?;
+    Some(value == Some(tag.value.as_str()))
+}
+
+groundcrew_sdk::policy!(ManagedTag);

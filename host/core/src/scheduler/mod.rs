@@ -230,13 +230,13 @@ impl Scheduler {
         next
     }
 
-    /// Whether all is done: nothing is open, nothing is held, and a sweep that began after
-    /// the last change confirms it.
-    pub fn is_settled(&self) -> bool {
+    /// Whether all that can be done before `end` is done: nothing is open, nothing is held
+    /// until a moment before that, and a sweep that began after the last change confirms it.
+    pub fn is_settled(&self, end: Timestamp) -> bool {
         self.backlog.is_empty()
             && self.operations.is_empty()
             && !self.sweeps.is_running()
-            && self.next_hold.is_none()
+            && self.next_hold.is_none_or(|hold| hold > end)
             && self.confirmed_before(self.rules.lanes.len())
     }
 

@@ -1,0 +1,93 @@
+//! Core's alerts on an SNS topic.
+
+use async_trait::async_trait;
+use aws_sdk_sns::Client;
+use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::ports::{Alert, Alerts};
+
+use crate::error::Uncertain;
+
+/// SNS takes subjects of fewer than 100 characters.
+const SUBJECT: usize = 99;
+
+/// Stands where a subject was cut.
+const CUT: &str = "...";
+
+/// A topic that people are subscribed to.
+#[derive(Debug)]
+pub struct SnsAlerts {
+    client: Client,
+    topic_arn: String,
+}
+
+impl SnsAlerts {
+    /// The topic with this ARN.
+    pub fn new(client: Client, topic_arn: impl Into<String>) -> Self {
+        Self { client, topic_arn: topic_arn.into() }
+    }
+}
+
+#[async_trait]
+impl Alerts for SnsAlerts {
+    async fn publish(&self, alert: &Alert) -> Result<(), AwsError> {
+        let uncertain = Uncertain::default();
+        // SNS refuses an empty message.
+        let message = if alert.message.is_empty() { &alert.subject } else { &alert.message };
+        self.client
+            .publish()
+            .topic_arn(&self.topic_arn)
+            .subject(subject(&alert.subject))
+            .message(message)
+            .customize()
+            .interceptor(uncertain.clone())
+            .send()
+            .await
+            .map_err(|error| uncertain.of_write("Publish", error))?;
+        Ok(())
+    }
+}
+
+/// A subject that SNS takes: printable ASCII in one line, cut to fit.
+fn subject(text: &str) -> String {
+    let line: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
+    let line = line.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let ascii: String = line.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect();
+    if ascii.is_empty() {
+        return "groundcrew".to_owned();
+    }
+    if ascii.len() <= SUBJECT {
+        return ascii;
+    }
+    // All of it is ASCII, so that any place may be cut at.
+    let cut = &ascii[..SUBJECT - CUT.len()];
+    format!("{}{CUT}", cut.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_subject_stays() {
+        assert_eq!(subject("Update of 111122223333 failed"), "Update of 111122223333 failed");
+        assert_eq!(subject(&"x".repeat(99)), "x".repeat(99));
+    }
+
+    #[test]
+    fn a_long_subject_is_cut_below_a_hundred() {
+        let cut = subject(&"x".repeat(100));
+        assert_eq!(cut.len(), 99);
+        assert!(cut.ends_with("x..."));
+    }
+
+    #[test]
+    fn line_breaks_and_control_characters_become_spaces() {
+        assert_eq!(subject("one\r\n two\tthree\u{7}\u{2028}four\n"), "one two three four");
+    }
+
+    #[test]
+    fn other_alphabets_and_nothing_are_told_apart() {
+        assert_eq!(subject("Zürich"), "Z?rich");
+        assert_eq!(subject(" \n"), "groundcrew");
+    }
+}

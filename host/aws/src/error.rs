@@ -1,0 +1,128 @@
+//! SDK errors in core's words.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
+use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::ConfigBag;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use groundcrew_core::aws_error::{AwsError, Class, classify};
+
+/// The error of a call that changes nothing.
+pub(crate) fn of_read<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    AwsError { effect_possible: false, ..translate(operation, error) }
+}
+
+/// The error of a call that changes something. The last attempt tells whether it may have.
+pub(crate) fn of_write<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    translate(operation, error)
+}
+
+/// Something in an answer that AWS does not send, or in an account that has to be set up.
+pub(crate) fn unexpected(
+    operation: &'static str,
+    class: Class,
+    message: impl Into<String>,
+) -> AwsError {
+    AwsError {
+        operation,
+        code: String::new(),
+        message: message.into(),
+        class,
+        effect_possible: false,
+    }
+}
+
+fn translate<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let way = |message: String, class, effect_possible| AwsError {
+        operation,
+        code: String::new(),
+        message,
+        class,
+        effect_possible,
+    };
+    match &error {
+        SdkError::ServiceError(service) => {
+            let code = service.err().code().unwrap_or_default();
+            let message = service.err().message().unwrap_or_default();
+            let fault = service.raw().status().is_server_error();
+            let class = match classify(code, message) {
+                Class::Permanent if fault => Class::Transient,
+                class => class,
+            };
+            AwsError {
+                operation,
+                code: code.to_owned(),
+                message: message.to_owned(),
+                class,
+                // A server that fails may do so after the effect.
+                effect_possible: fault,
+            }
+        }
+        SdkError::ConstructionFailure(_) => {
+            way(DisplayErrorContext(&error).to_string(), Class::Permanent, false)
+        }
+        // No answer, a broken one, or none in time: by then it may have happened.
+        _ => way(DisplayErrorContext(&error).to_string(), Class::Transient, true),
+    }
+}
+
+/// Notes whether any attempt of a call ended without saying what became of it. The SDK
+/// tells of the last attempt only; an earlier one may have had the effect.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Uncertain(Arc<AtomicBool>);
+
+impl Uncertain {
+    /// The error of the call, with what earlier attempts may have done.
+    pub(crate) fn of_write<E>(
+        &self,
+        operation: &'static str,
+        error: SdkError<E, HttpResponse>,
+    ) -> AwsError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let error = of_write(operation, error);
+        AwsError {
+            effect_possible: error.effect_possible || self.0.load(Ordering::Relaxed),
+            ..error
+        }
+    }
+}
+
+#[dyn_dispatch_hint]
+impl Intercept for Uncertain {
+    fn name(&self) -> &'static str {
+        "Uncertain"
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answered =
+            context.response().is_some_and(|response| !response.status().is_server_error());
+        if !answered {
+            self.0.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Core's directory on AWS Organizations.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_sdk_organizations::Client;
+use aws_sdk_organizations::types::{Account as SdkAccount, ParentType};
+use groundcrew_core::account::{Account, AccountId, OrganizationalUnit};
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::ports::{Directory, Page};
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+
+use crate::error::{of_read, unexpected};
+
+/// Most that ListAccounts gives at once.
+const PAGE: i32 = 20;
+
+/// AWS Organizations. Its client must be patient with throttling: see
+/// [`Environment::clients`](crate::Environment::clients).
+#[derive(Debug)]
+pub struct OrganizationsDirectory {
+    client: Client,
+    units: Mutex<Units>,
+}
+
+/// What is known of organizational units. Forgotten when a listing of the accounts
+/// begins, so that a renamed one is seen then.
+#[derive(Debug, Default)]
+struct Units {
+    names: BTreeMap<String, String>,
+    /// By the ids on the way, so that accounts of one OU share it.
+    ways: BTreeMap<Vec<String>, Arc<[OrganizationalUnit]>>,
+}
+
+impl OrganizationsDirectory {
+    /// Reads through this client.
+    pub fn new(client: Client) -> Self {
+        Self { client, units: Mutex::new(Units::default()) }
+    }
+
+    async fn read(&self, account: SdkAccount) -> Result<Arc<Account>, AwsError> {
+        const OPERATION: &str = "DescribeAccount";
+        let id: AccountId = account
+            .id()
+            .unwrap_or_default()
+            .parse()
+            .map_err(|error| unexpected(OPERATION, Class::Permanent, format!("{error}")))?;
+        let way = match account.paths().first() {
+            Some(path) => {
+                path.split('/').filter(|id| id.starts_with("ou-")).map(str::to_owned).collect()
+            }
+            None => self.walk(&id).await?,
+        };
+        Ok(Arc::new(Account {
+            organizational_units: self.named(way).await?,
+            id,
+            name: account.name.unwrap_or_default(),
+            email: account.email.unwrap_or_default(),
+            joined: account.joined_timestamp.and_then(|time| {
+                Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
+            }),
+        }))
+    }
+
+    /// Ids of the OUs above an account, for an Organizations that gives no paths.
+    async fn walk(&self, account: &AccountId) -> Result<Vec<String>, AwsError> {
+        let (mut way, mut child) = (Vec::new(), account.as_str().to_owned());
+        loop {
+            let answer = self
+                .client
+                .list_parents()
+                .child_id(&child)
+                .send()
+                .await
+                .map_err(|error| of_read("ListParents", error))?;
+            // A child has exactly one parent.
+            let parent = answer.parents.unwrap_or_default().into_iter().next();
+            match parent.map(|parent| (parent.r#type, parent.id)) {
+                Some((Some(ParentType::OrganizationalUnit), Some(id))) => {
+                    way.insert(0, id.clone());
+                    child = id;
+                }
+                _ => return Ok(way),
+            }
+        }
+    }
+
+    async fn named(&self, way: Vec<String>) -> Result<Arc<[OrganizationalUnit]>, AwsError> {
+        // Held across the calls, so that many accounts of a new OU ask for it once.
+        let mut units = self.units.lock().await;
+        if let Some(known) = units.ways.get(&way) {
+            return Ok(Arc::clone(known));
+        }
+        let mut named = Vec::with_capacity(way.len());
+        for id in &way {
+            let name = match units.names.get(id) {
+                Some(name) => name.clone(),
+                None => {
+                    let name = self.unit_name(id).await?;
+                    units.names.insert(id.clone(), name.clone());
+                    name
+                }
+            };
+            named.push(OrganizationalUnit { id: id.clone(), name });
+        }
+        let named: Arc<[OrganizationalUnit]> = named.into();
+        units.ways.insert(way, Arc::clone(&named));
+        Ok(named)
+    }
+
+    async fn unit_name(&self, id: &str) -> Result<String, AwsError> {
+        const OPERATION: &str = "DescribeOrganizationalUnit";
+        let answer = self
+            .client
+            .describe_organizational_unit()
+            .organizational_unit_id(id)
+            .send()
+            .await
+            .map_err(|error| of_read(OPERATION, error))?;
+        answer.organizational_unit.and_then(|unit| unit.name).ok_or_else(|| {
+            unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Name"))
+        })
+    }
+}
+
+#[async_trait]
+impl Directory for OrganizationsDirectory {
+    async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError> {
+        if page.is_none() {
+            *self.units.lock().await = Units::default();
+        }
+        let answer = self
+            .client
+            .list_accounts()
+            .max_results(PAGE)
+            .set_next_token(page.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| of_read("ListAccounts", error))?;
+        let mut items = Vec::new();
+        for account in answer.accounts.unwrap_or_default() {
+            items.push(self.read(account).await?);
+        }
+        Ok(Page { items, next: answer.next_token })
+    }
+
+    async fn account(&self, id: &AccountId) -> Result<Arc<Account>, AwsError> {
+        const OPERATION: &str = "DescribeAccount";
+        let answer = self
+            .client
+            .describe_account()
+            .account_id(id.as_str())
+            .send()
+            .await
+            .map_err(|error| of_read(OPERATION, error))?;
+        let account = answer.account.ok_or_else(|| {
+            unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Account"))
+        })?;
+        self.read(account).await
+    }
+
+    async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError> {
+        let (mut tags, mut next) = (BTreeMap::new(), None);
+        loop {
+            let answer = self
+                .client
+                .list_tags_for_resource()
+                .resource_id(id.as_str())
+                .set_next_token(next)
+                .send()
+                .await
+                .map_err(|error| of_read("ListTagsForResource", error))?;
+            tags.extend(
+                answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)),
+            );
+            next = answer.next_token;
+            if next.is_none() {
+                return Ok(tags);
+            }
+        }
+    }
+}

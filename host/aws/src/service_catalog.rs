@@ -1,0 +1,403 @@
+//! Core's catalog on Service Catalog.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use aws_sdk_servicecatalog::Client;
+use aws_sdk_servicecatalog::error::ProvideErrorMetadata;
+use aws_sdk_servicecatalog::types::{
+    AccessLevelFilter, AccessLevelFilterKey, ProvisionedProductAttribute, ProvisionedProductStatus,
+    ProvisionedProductViewFilterBy, RecordStatus as SdkRecordStatus, UpdateProvisioningParameter,
+};
+use groundcrew_core::account::AccountId;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::catalog::{
+    AccountFactory, ArtifactId, LaunchPathId, ProductId, ProductStatus, ProvisionedProduct,
+    ProvisionedProductId, Record, RecordError, RecordId, RecordStatus, UpdateRequest,
+};
+use groundcrew_core::ports::{Catalog, Page};
+
+use crate::error::{Uncertain, of_read, unexpected};
+
+/// Most that SearchProvisionedProducts gives at once.
+const PAGE: i32 = 100;
+
+/// Type of the provisioned products of Account Factory: real, but undocumented.
+const ACCOUNT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
+
+/// The parameters of Account Factory.
+const PARAMETERS: [&str; 6] = [
+    "AccountEmail",
+    "AccountName",
+    "ManagedOrganizationalUnit",
+    "SSOUserEmail",
+    "SSOUserFirstName",
+    "SSOUserLastName",
+];
+
+/// Service Catalog with one Account Factory product.
+#[derive(Debug)]
+pub struct ServiceCatalog {
+    client: Client,
+    product_name: String,
+    launch_path: Option<LaunchPathId>,
+    /// Accounts of provisioned products seen so far: they never change, and
+    /// DescribeProvisionedProduct does not tell.
+    accounts: Mutex<BTreeMap<ProvisionedProductId, AccountId>>,
+}
+
+impl ServiceCatalog {
+    /// The product has this name. The launch path is looked up unless it is given.
+    pub fn new(
+        client: Client,
+        product_name: impl Into<String>,
+        launch_path: Option<LaunchPathId>,
+    ) -> Self {
+        Self {
+            client,
+            product_name: product_name.into(),
+            launch_path,
+            accounts: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// One page of a search among everything in the account.
+    async fn search(
+        &self,
+        query: String,
+        page: Option<&str>,
+    ) -> Result<Page<ProvisionedProductAttribute>, AwsError> {
+        let answer = self
+            .client
+            .search_provisioned_products()
+            .access_level_filter(
+                AccessLevelFilter::builder()
+                    .key(AccessLevelFilterKey::Account)
+                    .value("self")
+                    .build(),
+            )
+            .filters(ProvisionedProductViewFilterBy::SearchQuery, vec![query])
+            .page_size(PAGE)
+            .set_page_token(page.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| of_read("SearchProvisionedProducts", error))?;
+        Ok(Page {
+            items: answer.provisioned_products.unwrap_or_default(),
+            next: answer.next_page_token,
+        })
+    }
+
+    /// Every result of a search that has few.
+    async fn search_all(&self, query: &str) -> Result<Vec<ProvisionedProductAttribute>, AwsError> {
+        let (mut items, mut next) = (Vec::new(), None);
+        loop {
+            let page: Page<_> = self.search(query.to_owned(), next.as_deref()).await?;
+            items.extend(page.items);
+            next = page.next;
+            if next.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// Reads a search result, and remembers its account. `None` for one without an
+    /// account: creating it has failed, and there is nothing to update.
+    fn read(&self, item: &ProvisionedProductAttribute) -> Option<ProvisionedProduct> {
+        let id = ProvisionedProductId::new(item.id()?);
+        let account: AccountId = item.physical_id()?.parse().ok()?;
+        self.remember(&id, &account);
+        Some(ProvisionedProduct {
+            id,
+            name: item.name().unwrap_or_default().to_owned(),
+            account,
+            status: status(item.status()),
+            artifact: ArtifactId::new(item.provisioning_artifact_id().unwrap_or_default()),
+            last_record: item.last_record_id().map(RecordId::new),
+            last_successful_record: item
+                .last_successful_provisioning_record_id()
+                .map(RecordId::new),
+        })
+    }
+
+    fn remember(&self, id: &ProvisionedProductId, account: &AccountId) {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !accounts.contains_key(id) {
+            accounts.insert(id.clone(), account.clone());
+        }
+    }
+
+    fn remembered(&self, id: &ProvisionedProductId) -> Option<AccountId> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// The account of a provisioned product.
+    async fn account_of(&self, id: &ProvisionedProductId) -> Result<AccountId, AwsError> {
+        if let Some(account) = self.remembered(id) {
+            return Ok(account);
+        }
+        let found = self.search_all(&format!("id:{id}")).await?;
+        found.iter().find_map(|item| self.read(item)).map(|product| product.account).ok_or_else(
+            || {
+                unexpected(
+                    "SearchProvisionedProducts",
+                    Class::NotFound,
+                    format!("the provisioned product {id} names no account in its PhysicalId"),
+                )
+            },
+        )
+    }
+}
+
+#[async_trait]
+impl Catalog for ServiceCatalog {
+    async fn account_factory(&self) -> Result<AccountFactory, AwsError> {
+        const OPERATION: &str = "DescribeProductAsAdmin";
+        let answer = self
+            .client
+            .describe_product_as_admin()
+            .name(&self.product_name)
+            .send()
+            .await
+            .map_err(|error| {
+                let mut error = of_read(OPERATION, error);
+                if error.class == Class::NotFound {
+                    error.message = format!(
+                        "{} (no product is named `{}`: set account_factory.product_name, and run where Control Tower's management account and home Region are)",
+                        error.message, self.product_name
+                    );
+                }
+                error
+            })?;
+        let product = answer
+            .product_view_detail()
+            .and_then(|detail| detail.product_view_summary())
+            .and_then(|summary| summary.product_id())
+            .map(ProductId::new)
+            .ok_or_else(|| {
+                unexpected(OPERATION, Class::Transient, "the answer has no ProductId")
+            })?;
+        let artifacts = self
+            .client
+            .list_provisioning_artifacts()
+            .product_id(product.as_str())
+            .send()
+            .await
+            .map_err(|error| of_read("ListProvisioningArtifacts", error))?;
+        let target = artifacts
+            .provisioning_artifact_details()
+            .iter()
+            .filter(|artifact| artifact.active() == Some(true))
+            .max_by_key(|artifact| {
+                artifact.created_time().map(|time| (time.secs(), time.subsec_nanos()))
+            })
+            .and_then(|artifact| artifact.id())
+            .map(ArtifactId::new)
+            .ok_or_else(|| {
+                unexpected(
+                    "ListProvisioningArtifacts",
+                    Class::NotFound,
+                    format!("the product {product} has no active provisioning artifact"),
+                )
+            })?;
+        Ok(AccountFactory { product, target })
+    }
+
+    async fn provisioned_products(
+        &self,
+        product: &ProductId,
+        page: Option<&str>,
+    ) -> Result<Page<ProvisionedProduct>, AwsError> {
+        let page = self.search(format!("productId:{product}"), page).await?;
+        let items = page
+            .items
+            .iter()
+            .filter_map(|item| {
+                let read = self.read(item);
+                if read.is_none() {
+                    tracing::debug!(id = item.id(), "provisioned product without an account");
+                }
+                read
+            })
+            .collect();
+        Ok(Page { items, next: page.next })
+    }
+
+    async fn provisioned_product(
+        &self,
+        id: &ProvisionedProductId,
+    ) -> Result<ProvisionedProduct, AwsError> {
+        const OPERATION: &str = "DescribeProvisionedProduct";
+        // The search may lag behind; this does not.
+        let answer = self
+            .client
+            .describe_provisioned_product()
+            .id(id.as_str())
+            .send()
+            .await
+            .map_err(|error| of_read(OPERATION, error))?;
+        let detail = answer.provisioned_product_detail.ok_or_else(|| {
+            unexpected(OPERATION, Class::Transient, "the answer has no ProvisionedProductDetail")
+        })?;
+        Ok(ProvisionedProduct {
+            id: id.clone(),
+            account: self.account_of(id).await?,
+            name: detail.name.unwrap_or_default(),
+            status: status(detail.status.as_ref()),
+            artifact: ArtifactId::new(detail.provisioning_artifact_id.unwrap_or_default()),
+            last_record: detail.last_record_id.map(RecordId::new),
+            last_successful_record: detail
+                .last_successful_provisioning_record_id
+                .map(RecordId::new),
+        })
+    }
+
+    /// Only operations on accounts share Control Tower's quota: other products are not
+    /// counted.
+    async fn under_change(&self) -> Result<usize, AwsError> {
+        let found = self.search_all("status:UNDER_CHANGE").await?;
+        Ok(found
+            .iter()
+            .filter(|item| item.r#type().is_none_or(|kind| kind == ACCOUNT_TYPE))
+            .count())
+    }
+
+    async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {
+        const OPERATION: &str = "ListLaunchPaths";
+        if let Some(path) = &self.launch_path {
+            return Ok(path.clone());
+        }
+        let advice = "associate the role that groundcrew runs as with the Account Factory portfolio (servicecatalog:AssociatePrincipalWithPortfolio)";
+        let (mut paths, mut next) = (Vec::new(), None);
+        loop {
+            let answer = self
+                .client
+                .list_launch_paths()
+                .product_id(product.as_str())
+                .set_page_token(next)
+                .send()
+                .await
+                .map_err(|error| {
+                    let no_path =
+                        error.message().is_some_and(|text| text.contains("No launch paths"));
+                    let mut error = of_read(OPERATION, error);
+                    if no_path {
+                        error.message = format!("{}: {advice}", error.message);
+                    }
+                    error
+                })?;
+            paths.extend(
+                answer
+                    .launch_path_summaries
+                    .unwrap_or_default()
+                    .into_iter()
+                    .filter_map(|path| path.id),
+            );
+            next = answer.next_page_token;
+            if next.is_none() {
+                break;
+            }
+        }
+        match paths.as_slice() {
+            [path] => Ok(LaunchPathId::new(path.as_str())),
+            [] => Err(unexpected(
+                OPERATION,
+                Class::NotFound,
+                format!("no launch path leads to the product {product}: {advice}"),
+            )),
+            several => Err(unexpected(
+                OPERATION,
+                Class::Permanent,
+                format!(
+                    "several launch paths lead to the product {product}: set account_factory.launch_path_id to one of {}",
+                    several.join(", ")
+                ),
+            )),
+        }
+    }
+
+    /// Asks Account Factory to keep all six parameters as they are (`UsePreviousValue`).
+    /// Rebuilding them from their sources is for a later version.
+    async fn start_update(&self, request: &UpdateRequest) -> Result<RecordId, AwsError> {
+        const OPERATION: &str = "UpdateProvisionedProduct";
+        let kept = PARAMETERS.map(|key| {
+            UpdateProvisioningParameter::builder().key(key).use_previous_value(true).build()
+        });
+        let uncertain = Uncertain::default();
+        // The token makes the SDK's own retries harmless.
+        let answer = self
+            .client
+            .update_provisioned_product()
+            .provisioned_product_id(request.provisioned_product.as_str())
+            .product_id(request.product.as_str())
+            .provisioning_artifact_id(request.target.as_str())
+            .path_id(request.launch_path.as_str())
+            .set_provisioning_parameters(Some(kept.to_vec()))
+            .update_token(&request.token)
+            .customize()
+            .interceptor(uncertain.clone())
+            .send()
+            .await
+            .map_err(|error| uncertain.of_write(OPERATION, error))?;
+        answer.record_detail.and_then(|detail| detail.record_id).map(RecordId::new).ok_or_else(
+            || AwsError {
+                effect_possible: true,
+                ..unexpected(OPERATION, Class::Transient, "the answer has no RecordId")
+            },
+        )
+    }
+
+    async fn record(&self, id: &RecordId) -> Result<Record, AwsError> {
+        const OPERATION: &str = "DescribeRecord";
+        let answer = self
+            .client
+            .describe_record()
+            .id(id.as_str())
+            .send()
+            .await
+            .map_err(|error| of_read(OPERATION, error))?;
+        let incomplete = |what| {
+            unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no {what}"))
+        };
+        let detail = answer.record_detail.ok_or_else(|| incomplete("RecordDetail"))?;
+        Ok(Record {
+            id: id.clone(),
+            provisioned_product: detail
+                .provisioned_product_id
+                .map(ProvisionedProductId::new)
+                .ok_or_else(|| incomplete("ProvisionedProductId"))?,
+            artifact: detail.provisioning_artifact_id.map(ArtifactId::new),
+            status: match detail.status {
+                Some(SdkRecordStatus::Created) => RecordStatus::Created,
+                Some(SdkRecordStatus::InProgress) => RecordStatus::InProgress,
+                Some(SdkRecordStatus::InProgressInError) => RecordStatus::InProgressInError,
+                Some(SdkRecordStatus::Succeeded) => RecordStatus::Succeeded,
+                Some(SdkRecordStatus::Failed) => RecordStatus::Failed,
+                // One that AWS has added since: whatever it is, it is not a known end.
+                Some(_) => RecordStatus::InProgress,
+                None => return Err(incomplete("Status")),
+            },
+            errors: detail
+                .record_errors
+                .unwrap_or_default()
+                .into_iter()
+                .map(|error| RecordError {
+                    code: error.code.unwrap_or_default(),
+                    description: error.description.unwrap_or_default(),
+                })
+                .collect(),
+        })
+    }
+}
+
+/// Unknown ones count as busy: what can't be read is not acted on.
+fn status(status: Option<&ProvisionedProductStatus>) -> ProductStatus {
+    match status {
+        Some(ProvisionedProductStatus::Available) => ProductStatus::Available,
+        Some(ProvisionedProductStatus::UnderChange) => ProductStatus::UnderChange,
+        Some(ProvisionedProductStatus::Tainted) => ProductStatus::Tainted,
+        Some(ProvisionedProductStatus::Error) => ProductStatus::Error,
+        _ => ProductStatus::PlanInProgress,
+    }
+}

@@ -1,0 +1,219 @@
+//! Core's updates queue on an SQS FIFO queue and its dead-letter queue.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use groundcrew_core::account::AccountId;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::ports::{DeadLetter, Hint, Received, Unreadable, UpdateQueue};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::dead_letters::{DeadLetters, hash};
+use crate::error::{of_read, of_write, unexpected};
+
+/// Most messages that SQS takes or gives at once.
+const BATCH: usize = 10;
+
+/// Longest that SQS waits for a message.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// Longest that SQS hides a message.
+const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
+
+/// The updates queue.
+#[derive(Debug)]
+pub struct SqsUpdates {
+    client: Client,
+    url: String,
+    dead: DeadLetters,
+}
+
+impl SqsUpdates {
+    /// The queue with this URL. Its redrive policy names its dead-letter queue.
+    pub fn new(client: Client, url: impl Into<String>) -> Self {
+        let url = url.into();
+        Self { dead: DeadLetters::of(client.clone(), url.as_str()), client, url }
+    }
+
+    /// Moves a message that can't be read to the dead-letter queue.
+    async fn reject(&self, unreadable: &Unreadable, receipt: &str) -> Result<(), AwsError> {
+        let body = json!({ "unreadable": unreadable.body, "reason": unreadable.reason });
+        self.dead.put("unreadable", body.to_string()).await?;
+        self.delete(receipt).await
+    }
+}
+
+#[async_trait]
+impl UpdateQueue for SqsUpdates {
+    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError> {
+        const OPERATION: &str = "SendMessageBatch";
+        let mut refused = Vec::new();
+        for batch in hints.chunks(BATCH) {
+            let entries = batch
+                .iter()
+                .enumerate()
+                .map(|(index, hint)| entry(index, hint))
+                .collect::<Result<Vec<_>, _>>()?;
+            let answer = self
+                .client
+                .send_message_batch()
+                .queue_url(&self.url)
+                .set_entries(Some(entries))
+                .send()
+                .await
+                .map_err(|error| of_write(OPERATION, error))?;
+            for failed in answer.failed {
+                let hint = failed.id.parse().ok().and_then(|index: usize| batch.get(index));
+                if let Some(hint) = hint {
+                    let reason = failed.message.unwrap_or_default();
+                    refused.push((hint.account.clone(), format!("{}: {reason}", failed.code)));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError> {
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(max.min(BATCH) as i32)
+            .wait_time_seconds(wait.min(LONGEST_WAIT).as_secs() as i32)
+            .send()
+            .await
+            // A message whose answer was lost is seen again after its visibility timeout.
+            .map_err(|error| of_read("ReceiveMessage", error))?;
+        let mut received = Vec::new();
+        for message in answer.messages.unwrap_or_default() {
+            let body = message.body.unwrap_or_default();
+            let receipt = message.receipt_handle.unwrap_or_default();
+            received.push(match serde_json::from_str(&body) {
+                Ok(hint) => Ok(Received { body: hint, receipt }),
+                Err(error) => {
+                    let reason = format!("not a message of groundcrew's updates queue: {error}");
+                    let unreadable = Unreadable { reason, body };
+                    if let Err(error) = self.reject(&unreadable, &receipt).await {
+                        // It comes again; the others must not wait for that.
+                        tracing::warn!(%error, "could not move an unreadable message to the dead-letter queue");
+                    }
+                    Err(unreadable)
+                }
+            });
+        }
+        Ok(received)
+    }
+
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
+        self.client
+            .delete_message()
+            .queue_url(&self.url)
+            .receipt_handle(receipt)
+            .send()
+            .await
+            .map_err(|error| worthless(of_write("DeleteMessage", error)))?;
+        Ok(())
+    }
+
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt)
+            .visibility_timeout(delay.min(LONGEST_VISIBILITY).as_secs() as i32)
+            .send()
+            .await
+            .map_err(|error| {
+                // These two have no code in the SDK's model of SQS.
+                let gone = error.message().is_some_and(|text| text.contains("does not exist"));
+                let error = worthless(of_write("ChangeMessageVisibility", error));
+                if gone { AwsError { class: Class::NotFound, ..error } } else { error }
+            })?;
+        Ok(())
+    }
+
+    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {
+        let body = text("SendMessage", letter)?;
+        self.dead.put(letter.account.as_str(), body).await
+    }
+}
+
+fn entry(index: usize, hint: &Hint) -> Result<SendMessageBatchRequestEntry, AwsError> {
+    const OPERATION: &str = "SendMessageBatch";
+    SendMessageBatchRequestEntry::builder()
+        .id(index.to_string())
+        .message_group_id(hint.account.as_str())
+        .message_deduplication_id(deduplication_id(hint))
+        .message_body(text(OPERATION, hint)?)
+        .build()
+        .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))
+}
+
+/// SQS remembers it for five minutes, even of deleted messages: another attempt, and
+/// another handing over, needs another one.
+fn deduplication_id(hint: &Hint) -> String {
+    let (attempt, serial) = (hint.attempt.to_string(), hint.serial.to_string());
+    hash(&[hint.provisioned_product.as_str(), hint.target.as_str(), &attempt, &serial])
+}
+
+fn text(operation: &'static str, message: &impl Serialize) -> Result<String, AwsError> {
+    serde_json::to_string(message)
+        .map_err(|error| unexpected(operation, Class::Permanent, error.to_string()))
+}
+
+/// A receipt that has expired names nothing any more: the message is received again.
+fn worthless(error: AwsError) -> AwsError {
+    match error.code.as_str() {
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" => {
+            AwsError { class: Class::NotFound, ..error }
+        }
+        "InvalidParameterValue" if error.message.contains("ReceiptHandle") => {
+            AwsError { class: Class::NotFound, ..error }
+        }
+        _ => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
+
+    fn hint(attempt: u32) -> Hint {
+        Hint {
+            account: "111122223333".parse().unwrap(),
+            provisioned_product: ProvisionedProductId::new("pp-1"),
+            target: ArtifactId::new("pa-1"),
+            lane: "tagged".into(),
+            attempt,
+            serial: 1,
+        }
+    }
+
+    #[test]
+    fn another_attempt_is_another_message() {
+        let id = deduplication_id(&hint(1));
+        assert_eq!(id, deduplication_id(&hint(1)));
+        assert_ne!(id, deduplication_id(&hint(2)));
+        assert_ne!(id, deduplication_id(&Hint { serial: 2, ..hint(1) }));
+        // SQS takes up to 128 characters.
+        assert_eq!(id.len(), 64);
+    }
+
+    #[test]
+    fn the_lane_is_no_part_of_what_a_message_repeats() {
+        let other = Hint { lane: "others".into(), ..hint(1) };
+        assert_eq!(deduplication_id(&other), deduplication_id(&hint(1)));
+    }
+}

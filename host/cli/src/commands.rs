@@ -1,0 +1,74 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Services the accounts that AWS Control Tower lands: keeps them current, as policies decide.
+#[derive(Debug, Parser)]
+#[command(name = "groundcrew", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a config: its keys and values, its plugins and their settings
+    Check(Check),
+    /// Rehearse a fleet update on a simulated AWS, in virtual time
+    Simulate(Simulate),
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Simulate {
+    /// The config file; without one every account is updated, four at once
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The organization to rehearse on, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "tagged_percent"])]
+    pub snapshot: Option<PathBuf>,
+    /// Make up an organization of so many accounts, all of them outdated
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub accounts: u32,
+    /// Of the made-up accounts, how many percent have the tag account-factory-managed = "true"
+    #[arg(long, value_name = "P", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub tagged_percent: u8,
+    /// The same seed gives the same run
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Deliver this EventBridge event too, at the beginning; may be given more than once
+    #[arg(long = "event", value_name = "FILE")]
+    pub events: Vec<PathBuf>,
+    /// How much goes wrong
+    #[arg(long, value_enum, default_value_t = Faults::None)]
+    pub faults: Faults,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Faults {
+    /// Nothing
+    None,
+    /// What a large organization sees in a normal week
+    Light,
+    /// What it sees on its worst day
+    Heavy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A summary for people
+    Text,
+    /// One JSON document for programs
+    Json,
+}

@@ -1,0 +1,116 @@
+//! `groundcrew simulate`: the whole host on a simulated AWS, in virtual time. Opens no
+//! socket and reads no secret.
+
+mod progress;
+mod recorder;
+mod report;
+mod text;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use groundcrew_core::config::Config;
+use groundcrew_engine::{Engine, Until};
+use groundcrew_ledger::MemoryLedger;
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+
+use crate::Failure;
+use crate::commands::{Faults, Format, Simulate};
+use crate::loaded::{Loaded, load};
+use crate::ports;
+use progress::Progress;
+use recorder::Recorder;
+use report::Report;
+
+/// When every simulation begins: Tuesday, 1 September 2026, 08:00 UTC. The same for all,
+/// since policies may go by the time.
+const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+/// Simulations end after so long, with whatever is left. The longest that makes sense:
+/// ten thousand accounts, one at a time at half an hour each, take 208 days.
+const LONGEST: Duration = Duration::from_secs(800 * 24 * 3600);
+
+pub fn run(options: &Simulate) -> Result<(), Failure> {
+    let snapshot = snapshot(options)?;
+    let events: Vec<String> =
+        options.events.iter().map(|path| read(path, "event")).collect::<Result<_, _>>()?;
+    // One thread and a paused clock: time passes only when everything waits for it, so
+    // that days take seconds and the same seed gives the same run.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    let began = Instant::now();
+    let report = runtime.block_on(async {
+        let loaded = load(options.config.as_deref()).await?;
+        simulate(options, &loaded, snapshot, &events, began).await
+    })?;
+    match options.format {
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&report)
+                .map_err(|error| Failure::Other(error.to_string()))?;
+            println!("{json}");
+        }
+        Format::Text => print!("{}", text::render(&report)),
+    }
+    Ok(())
+}
+
+async fn simulate(
+    options: &Simulate,
+    loaded: &Loaded,
+    snapshot: Snapshot,
+    events: &[String],
+    began: Instant,
+) -> Result<Report, Failure> {
+    let config: &Config = &loaded.config;
+    let sim = SimAws::new(SimOptions {
+        seed: options.seed,
+        start: BEGIN,
+        snapshot: snapshot.clone(),
+        faults: match options.faults {
+            Faults::None => FaultLevel::None,
+            Faults::Light => FaultLevel::Light,
+            Faults::Heavy => FaultLevel::Heavy,
+        },
+        account_quota: config.updates.account_quota,
+    });
+    let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
+    let ports = ports::simulated(&sim, Arc::new(MemoryLedger::new()), recorder.clone());
+    let engine = Engine::new(ports, loaded.engine_settings());
+    sim.release_artifact();
+    for event in events {
+        sim.inject_event(event);
+    }
+    engine.run(Until::SettledOr(BEGIN + LONGEST)).await;
+    recorder.finish();
+    Ok(Report::new(report::Sources {
+        options,
+        config,
+        snapshot: &snapshot,
+        sim: &sim,
+        recorder: &recorder,
+        begin: BEGIN,
+        real: began.elapsed(),
+        reproducible: !loaded.runtime.deadline_fired(),
+    }))
+}
+
+fn snapshot(options: &Simulate) -> Result<Snapshot, Failure> {
+    match &options.snapshot {
+        None => {
+            let accounts = usize::try_from(options.accounts).unwrap_or(usize::MAX);
+            Ok(Snapshot::generate(accounts, options.tagged_percent, options.seed))
+        }
+        Some(path) => Snapshot::parse(&read(path, "snapshot")?)
+            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display()))),
+    }
+}
+
+fn read(path: &Path, what: &str) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::Usage(format!("{}: the {what} can't be read: {error}", path.display()))
+    })
+}

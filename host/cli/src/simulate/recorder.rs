@@ -1,0 +1,147 @@
+//! Writes down what the engine does, for the report.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::pipeline::{Decision, Outcome};
+use groundcrew_engine::{Ending, Notice, Witness};
+use jiff::Timestamp;
+
+use super::progress::Progress;
+
+/// What became of an account's updates so far.
+#[derive(Clone, Debug)]
+pub struct Course {
+    pub lane: String,
+    pub attempts: u32,
+    /// Of the last attempt, as the host saw them.
+    pub start: Timestamp,
+    pub end: Option<Timestamp>,
+    pub last: Last,
+}
+
+/// How the last attempt stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Last {
+    Running,
+    Succeeded,
+    Retried,
+    GivenUp(String),
+}
+
+/// Sees everything and keeps what the report needs: the last decision and the course of
+/// each account.
+pub struct Recorder {
+    seen: Mutex<Seen>,
+}
+
+struct Seen {
+    progress: Progress,
+    begin: Option<Timestamp>,
+    decisions: BTreeMap<AccountId, Decision>,
+    courses: BTreeMap<AccountId, Course>,
+    alerts: Vec<String>,
+    outdated: u64,
+    done: u64,
+}
+
+impl Recorder {
+    pub fn new(progress: Progress) -> Self {
+        Self {
+            seen: Mutex::new(Seen {
+                progress,
+                begin: None,
+                decisions: BTreeMap::new(),
+                courses: BTreeMap::new(),
+                alerts: Vec::new(),
+                outdated: 0,
+                done: 0,
+            }),
+        }
+    }
+
+    pub fn decisions(&self) -> BTreeMap<AccountId, Decision> {
+        self.seen().decisions.clone()
+    }
+
+    pub fn courses(&self) -> BTreeMap<AccountId, Course> {
+        self.seen().courses.clone()
+    }
+
+    pub fn alerts(&self) -> Vec<String> {
+        self.seen().alerts.clone()
+    }
+
+    pub fn finish(&self) {
+        self.seen().progress.finish();
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Seen is whole after every statement, so that a poisoned one can be read.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Witness for Recorder {
+    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+        let mut seen = self.seen();
+        let begin = *seen.begin.get_or_insert(now);
+        match notice {
+            Notice::Swept { outdated, .. } => {
+                let open = u64::try_from(outdated).unwrap_or(u64::MAX);
+                seen.outdated =
+                    seen.outdated.max(seen.done.saturating_add(open).min(open.max(seen.outdated)));
+            }
+            Notice::Decided { account, decision } => {
+                // Only what is to be updated counts as still to be done.
+                let skips = |decision: &Decision| matches!(decision.outcome, Outcome::Skip { .. });
+                let before = seen.decisions.insert(account.clone(), decision.clone());
+                match (before.as_ref().is_some_and(skips), skips(decision)) {
+                    (false, true) => seen.done += 1,
+                    (true, false) => seen.done -= 1,
+                    _ => {}
+                }
+            }
+            Notice::Started(slot) => {
+                let attempts = seen.courses.get(&slot.account).map_or(0, |course| course.attempts);
+                let course = Course {
+                    lane: slot.lane.clone(),
+                    attempts: attempts + 1,
+                    start: now,
+                    end: None,
+                    last: Last::Running,
+                };
+                seen.courses.insert(slot.account.clone(), course);
+            }
+            Notice::Ended { slot, ending } => {
+                if ending != Ending::Retried {
+                    seen.done += 1;
+                }
+                if let Some(course) = seen.courses.get_mut(&slot.account) {
+                    course.end = Some(now);
+                    course.last = match ending {
+                        Ending::Succeeded => Last::Succeeded,
+                        Ending::Retried => Last::Retried,
+                        Ending::GivenUp(reason) => Last::GivenUp(reason.to_owned()),
+                    };
+                } else if let Ending::GivenUp(reason) = ending {
+                    // Refused before it began.
+                    let course = Course {
+                        lane: slot.lane.clone(),
+                        attempts: 0,
+                        start: now,
+                        end: Some(now),
+                        last: Last::GivenUp(reason.to_owned()),
+                    };
+                    seen.courses.insert(slot.account.clone(), course);
+                }
+            }
+            Notice::Alerted(alert) => seen.alerts.push(alert.subject.clone()),
+        }
+        let after = Duration::try_from(now - begin).unwrap_or_default();
+        let (done, of) = (seen.done.min(seen.outdated), seen.outdated);
+        seen.progress.show(done, of, after);
+    }
+}

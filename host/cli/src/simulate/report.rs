@@ -1,0 +1,307 @@
+//! What a simulation showed: the JSON document, from which the text is made as well.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::config::Config;
+use groundcrew_core::list_schedule::makespan;
+use groundcrew_core::pipeline::Outcome;
+use groundcrew_sim::{OperationLog, SimAws, Snapshot};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::recorder::{Course, Last, Recorder};
+use crate::commands::{Faults, Simulate};
+
+/// The report. Times are in seconds since the beginning, when the new version was
+/// released and its event sent.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub accounts: Accounts,
+    pub operations: Operations,
+    pub time: Time,
+    pub lanes: Vec<Lane>,
+    pub timeline: Vec<Run>,
+    pub decisions: Vec<Decided>,
+    pub notifications: Vec<Notification>,
+    pub alerts: Vec<Alert>,
+    pub aws_calls: BTreeMap<String, u64>,
+    /// Whether the same seed gives the same run again: not when a plugin ran into its
+    /// timeout, which is in real time.
+    pub reproducible: bool,
+    #[serde(skip)]
+    pub heading: String,
+}
+
+/// Each account is in exactly one of these but `total`.
+#[derive(Debug, Default, Serialize)]
+pub struct Accounts {
+    pub total: usize,
+    /// Up to date from the beginning.
+    pub current: usize,
+    pub updated: usize,
+    pub skipped: usize,
+    /// Not before a moment that the simulation did not reach.
+    pub held: usize,
+    /// In the dead-letter queue.
+    pub failed: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Operations {
+    pub started: usize,
+    /// Of those started, how many were not the first for their account.
+    pub retried: usize,
+    pub max_concurrent: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Time {
+    /// Until the host has written down how the last update ended.
+    pub virtual_seconds: f64,
+    /// The list schedule of the same updates in the same order, lane after lane.
+    pub lower_bound_seconds: f64,
+    pub real_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Lane {
+    pub name: String,
+    pub accounts: usize,
+    pub first_start_s: Option<f64>,
+    pub last_finish_s: Option<f64>,
+    pub max_concurrent: usize,
+    #[serde(skip)]
+    pub cap: usize,
+}
+
+/// The last update of one account.
+#[derive(Debug, Serialize)]
+pub struct Run {
+    pub account: AccountId,
+    pub lane: String,
+    pub start_s: f64,
+    pub end_s: Option<f64>,
+    /// `succeeded`, `failed` or `running`.
+    pub outcome: &'static str,
+    /// Updates of this account that were started.
+    pub attempts: u32,
+    #[serde(skip)]
+    pub reason: Option<String>,
+}
+
+/// The last decision about one account.
+#[derive(Debug, Serialize)]
+pub struct Decided {
+    pub account: AccountId,
+    /// `proceed`, `skip` or `hold`.
+    pub decision: &'static str,
+    pub lane: Option<String>,
+    pub reason: Option<String>,
+    /// The policy that decided; none when the configured default did.
+    pub plugin: Option<String>,
+}
+
+/// One notification of another system.
+#[derive(Debug, Serialize)]
+pub struct Notification {
+    pub notifier: String,
+    pub account: AccountId,
+    pub outcome: String,
+    pub reference: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Alert {
+    pub subject: String,
+}
+
+/// Where a report comes from.
+pub struct Sources<'a> {
+    pub options: &'a Simulate,
+    pub config: &'a Config,
+    pub snapshot: &'a Snapshot,
+    pub sim: &'a SimAws,
+    pub recorder: &'a Recorder,
+    pub begin: Timestamp,
+    pub real: Duration,
+    pub reproducible: bool,
+}
+
+impl Report {
+    pub fn new(sources: Sources<'_>) -> Self {
+        let Sources { config, snapshot, sim, recorder, begin, .. } = sources;
+        let since = |moment: Timestamp| {
+            Duration::try_from(moment - begin).unwrap_or_default().as_secs_f64()
+        };
+        let courses = recorder.courses();
+        let own: Vec<OperationLog> =
+            sim.operations().into_iter().filter(|operation| !operation.foreign).collect();
+        let mut by_account: BTreeMap<&AccountId, Vec<&OperationLog>> = BTreeMap::new();
+        for operation in &own {
+            by_account.entry(&operation.account).or_default().push(operation);
+        }
+        let lanes: Vec<Lane> = config
+            .lanes
+            .iter()
+            .map(|lane| {
+                let cap = lane.concurrency.min(config.updates.max_concurrent_operations);
+                let runs: Vec<&OperationLog> = own
+                    .iter()
+                    .filter(|o| courses.get(&o.account).is_some_and(|c| c.lane == lane.name))
+                    .collect();
+                let ends = runs.iter().filter_map(|run| run.end);
+                Lane {
+                    name: lane.name.clone(),
+                    accounts: courses.values().filter(|c| c.lane == lane.name).count(),
+                    first_start_s: runs.iter().map(|run| run.start).min().map(since),
+                    last_finish_s: ends.max().map(since),
+                    max_concurrent: most_at_once(&runs),
+                    cap,
+                }
+            })
+            .collect();
+        let bound = lanes.iter().map(|lane| {
+            let of_lane = |o: &&OperationLog| {
+                courses.get(&o.account).is_some_and(|course| course.lane == lane.name)
+            };
+            let jobs = own
+                .iter()
+                .filter(of_lane)
+                .filter_map(|operation| Duration::try_from(operation.end? - operation.start).ok());
+            makespan(jobs, lane.cap).as_secs_f64()
+        });
+        let lower_bound_seconds = bound.sum();
+        let timeline: Vec<Run> = courses
+            .iter()
+            .map(|(account, course)| {
+                let last = by_account.get(account).and_then(|runs| runs.last());
+                run(account, course, last.copied(), &since)
+            })
+            .collect();
+        let decisions = decisions(config, recorder);
+        let accounts = accounts(snapshot, &courses, &decisions);
+        let last_end = courses.values().filter_map(|course| course.end).max();
+        let started = own.len();
+        Self {
+            accounts,
+            operations: Operations {
+                started,
+                retried: started - by_account.len(),
+                max_concurrent: sim.max_concurrent().own,
+            },
+            time: Time {
+                virtual_seconds: last_end.map_or(0.0, since),
+                lower_bound_seconds,
+                real_seconds: sources.real.as_secs_f64(),
+            },
+            lanes,
+            timeline,
+            decisions,
+            notifications: Vec::new(),
+            alerts: recorder.alerts().into_iter().map(|subject| Alert { subject }).collect(),
+            aws_calls: sim.calls(),
+            reproducible: sources.reproducible,
+            heading: heading(sources.options, snapshot),
+        }
+    }
+}
+
+fn heading(options: &Simulate, snapshot: &Snapshot) -> String {
+    let policy = match &options.config {
+        Some(config) => config.display().to_string(),
+        None => "no config".to_owned(),
+    };
+    let faults = match options.faults {
+        Faults::None => "no",
+        Faults::Light => "light",
+        Faults::Heavy => "heavy",
+    };
+    let accounts = crate::wording::count(snapshot.accounts.len(), "account");
+    format!("{accounts}, {policy}, {faults} faults, seed {}", options.seed)
+}
+
+fn run(
+    account: &AccountId,
+    course: &Course,
+    operation: Option<&OperationLog>,
+    since: &impl Fn(Timestamp) -> f64,
+) -> Run {
+    let (outcome, reason) = match &course.last {
+        Last::Succeeded => ("succeeded", None),
+        Last::GivenUp(reason) => ("failed", Some(reason.clone())),
+        Last::Retried => ("failed", None),
+        Last::Running => ("running", None),
+    };
+    Run {
+        account: account.clone(),
+        lane: course.lane.clone(),
+        start_s: since(operation.map_or(course.start, |operation| operation.start)),
+        end_s: operation.map_or(course.end, |operation| operation.end).map(since),
+        outcome,
+        attempts: course.attempts,
+        reason,
+    }
+}
+
+fn decisions(config: &Config, recorder: &Recorder) -> Vec<Decided> {
+    let decided = recorder.decisions().into_iter().map(|(account, decision)| {
+        let (word, lane, reason) = match decision.outcome {
+            Outcome::Proceed { lane } => {
+                ("proceed", config.lanes.get(lane).map(|lane| lane.name.clone()), None)
+            }
+            Outcome::Skip { reason } => ("skip", None, Some(reason)),
+            Outcome::Hold { until, reason } => {
+                ("hold", None, Some(format!("{reason} (until {until})")))
+            }
+        };
+        Decided { account, decision: word, lane, reason, plugin: decision.policy }
+    });
+    decided.collect()
+}
+
+fn accounts(
+    snapshot: &Snapshot,
+    courses: &BTreeMap<AccountId, Course>,
+    decisions: &[Decided],
+) -> Accounts {
+    let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
+    let decided: BTreeMap<&str, &str> =
+        decisions.iter().map(|d| (d.account.as_str(), d.decision)).collect();
+    let last: BTreeMap<&str, &Last> =
+        courses.iter().map(|(account, course)| (account.as_str(), &course.last)).collect();
+    for account in &snapshot.accounts {
+        let id = account.id.as_str();
+        let of_its_kind = match (last.get(id), decided.get(id)) {
+            (Some(Last::Succeeded), _) => &mut accounts.updated,
+            (Some(Last::GivenUp(_)), _) => &mut accounts.failed,
+            (_, Some(&"hold")) => &mut accounts.held,
+            (_, Some(&"skip")) => &mut accounts.skipped,
+            (None, None) if account.outdated => &mut accounts.skipped,
+            (None, None) => &mut accounts.current,
+            // Decided to proceed and brought up to date by someone else meanwhile.
+            (None, Some(_)) => &mut accounts.current,
+            // Cut off by the end of the simulation.
+            (Some(Last::Running | Last::Retried), _) => &mut accounts.held,
+        };
+        *of_its_kind += 1;
+    }
+    accounts
+}
+
+fn most_at_once(runs: &[&OperationLog]) -> usize {
+    let mut changes: Vec<(Timestamp, isize)> = Vec::new();
+    for run in runs {
+        changes.push((run.start, 1));
+        changes.extend(run.end.map(|end| (end, -1)));
+    }
+    // An end comes before a start of the same moment.
+    changes.sort_unstable();
+    let (mut now, mut most) = (0isize, 0isize);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    most.unsigned_abs()
+}

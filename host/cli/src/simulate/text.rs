@@ -1,0 +1,209 @@
+//! The report as a person reads it, within 80 columns and without colour.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::report::{Report, Run};
+use crate::wording::{count, span, thousands};
+
+/// Columns of the timeline.
+const COLUMNS: usize = 64;
+/// Accounts that are listed one by one before the rest is only counted.
+const LISTED: usize = 8;
+
+/// Renders the report.
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(report, &mut out);
+    out
+}
+
+fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "Fleet update, simulated: {}", report.heading)?;
+    writeln!(out)?;
+    lanes(report, out)?;
+    accounts(report, out)?;
+    time(report, out)?;
+    alerts(report, out)?;
+    calls(report, out)?;
+    timeline(report, out)
+}
+
+fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
+    let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
+    writeln!(out, "{:width$}  accounts  first start  last finish  most at once", "lane")?;
+    for lane in &report.lanes {
+        let at = |seconds: Option<f64>| seconds.map_or("-".to_owned(), clock);
+        writeln!(
+            out,
+            "{:width$}  {:>8}  {:>11}  {:>11}  {:>5} of {}",
+            lane.name,
+            thousands(lane.accounts as u64),
+            at(lane.first_start_s),
+            at(lane.last_finish_s),
+            lane.max_concurrent,
+            lane.cap
+        )?;
+    }
+    writeln!(out)
+}
+
+fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
+    let a = &report.accounts;
+    writeln!(
+        out,
+        "accounts    {}: {} updated, {} current before, {} skipped, {} held, {} failed",
+        thousands(a.total as u64),
+        thousands(a.updated as u64),
+        thousands(a.current as u64),
+        thousands(a.skipped as u64),
+        thousands(a.held as u64),
+        thousands(a.failed as u64)
+    )?;
+    for word in ["skip", "hold"] {
+        let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for decided in report.decisions.iter().filter(|decided| decided.decision == word) {
+            let reason = decided.reason.as_deref().unwrap_or("");
+            let plugin = decided.plugin.as_deref().unwrap_or("updates.default");
+            reasons.entry((reason, plugin)).or_default().push(decided.account.as_str());
+        }
+        let label = if word == "skip" { "  skipped" } else { "  held" };
+        for ((reason, plugin), accounts) in reasons {
+            let number = thousands(accounts.len() as u64);
+            writeln!(out, "{label:<12}{number} {reason} (says {plugin}): {}", list(&accounts))?;
+        }
+    }
+    let failed = |run: &&Run| run.outcome == "failed";
+    for run in report.timeline.iter().filter(failed).take(LISTED) {
+        let reason = run.reason.as_deref().unwrap_or("unknown");
+        writeln!(
+            out,
+            "  failed    {} after {}: {reason}",
+            run.account,
+            count(run.attempts as usize, "attempt")
+        )?;
+    }
+    let more = report.timeline.iter().filter(failed).count().saturating_sub(LISTED);
+    if more > 0 {
+        writeln!(out, "  failed    and {} more", thousands(more as u64))?;
+    }
+    Ok(())
+}
+
+fn list(accounts: &[&str]) -> String {
+    match accounts.len() {
+        0..=3 => accounts.join(", "),
+        _ => format!("{}, …", accounts[..3].join(", ")),
+    }
+}
+
+fn time(report: &Report, out: &mut String) -> std::fmt::Result {
+    let o = &report.operations;
+    writeln!(
+        out,
+        "operations  {} started, of these {} repeated; at most {} at once",
+        thousands(o.started as u64),
+        thousands(o.retried as u64),
+        o.max_concurrent
+    )?;
+    let t = &report.time;
+    writeln!(
+        out,
+        "time        {} against a lower bound of {} (× {:.4}); simulated in {:.1} s",
+        clock(t.virtual_seconds),
+        clock(t.lower_bound_seconds),
+        if t.lower_bound_seconds > 0.0 { t.virtual_seconds / t.lower_bound_seconds } else { 1.0 },
+        t.real_seconds
+    )?;
+    if !report.reproducible {
+        writeln!(
+            out,
+            "            a plugin ran into its timeout, which is real time: not repeatable"
+        )?;
+    }
+    Ok(())
+}
+
+fn alerts(report: &Report, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "alerts      {}", thousands(report.alerts.len() as u64))?;
+    for alert in report.alerts.iter().take(LISTED) {
+        writeln!(out, "            {}", alert.subject)?;
+    }
+    if report.alerts.len() > LISTED {
+        writeln!(out, "            …")?;
+    }
+    Ok(())
+}
+
+fn calls(report: &Report, out: &mut String) -> std::fmt::Result {
+    let total: u64 = report.aws_calls.values().sum();
+    writeln!(out, "AWS calls   {}", thousands(total))?;
+    let mut calls: Vec<(&String, &u64)> = report.aws_calls.iter().collect();
+    calls.sort_by_key(|(operation, calls)| (std::cmp::Reverse(**calls), operation.as_str()));
+    for pair in calls.chunks(2) {
+        let cells: Vec<String> = pair
+            .iter()
+            .map(|(name, calls)| format!("{:>9} {name:<27}", thousands(**calls)))
+            .collect();
+        writeln!(out, "{}", cells.concat().trim_end())?;
+    }
+    Ok(())
+}
+
+/// One row for each slot: which lane's update it ran, over time.
+fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
+    let mut runs: Vec<&Run> = report.timeline.iter().filter(|run| run.end_s.is_some()).collect();
+    runs.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
+    let end = runs.iter().filter_map(|run| run.end_s).fold(0.0, f64::max);
+    if end <= 0.0 {
+        return Ok(());
+    }
+    let letters = letters(report);
+    let mut slots: Vec<(f64, Vec<char>)> = Vec::new();
+    for run in runs {
+        let run_end = run.end_s.unwrap_or(end);
+        let free = slots.iter().position(|(until, _)| *until <= run.start_s);
+        let slot = match free {
+            Some(slot) => slot,
+            None => {
+                slots.push((0.0, vec!['·'; COLUMNS]));
+                slots.len() - 1
+            }
+        };
+        let column = |seconds: f64| ((seconds / end * COLUMNS as f64) as usize).min(COLUMNS - 1);
+        let letter = letters.get(run.lane.as_str()).copied().unwrap_or('?');
+        slots[slot].0 = run_end;
+        slots[slot].1[column(run.start_s)..=column(run_end)].fill(letter);
+    }
+    writeln!(out)?;
+    let legend: Vec<String> =
+        letters.iter().map(|(lane, letter)| format!("{letter} {lane}")).collect();
+    let column = clock(end / COLUMNS as f64);
+    writeln!(out, "timeline    {}, · free; one column is {column}", legend.join(", "))?;
+    for (index, (_, cells)) in slots.iter().enumerate() {
+        writeln!(out, "  slot {:<3}  {}", index + 1, cells.iter().collect::<String>())?;
+    }
+    Ok(())
+}
+
+/// A letter for each lane that ran: the first of its name that is still free.
+fn letters(report: &Report) -> BTreeMap<&str, char> {
+    let mut letters: BTreeMap<&str, char> = BTreeMap::new();
+    for lane in report.lanes.iter().filter(|lane| lane.accounts > 0) {
+        let taken: Vec<char> = letters.values().copied().collect();
+        let letter = lane
+            .name
+            .chars()
+            .chain('a'..='z')
+            .chain('A'..='Z')
+            .find(|letter| letter.is_alphanumeric() && !taken.contains(letter));
+        letters.insert(&lane.name, letter.unwrap_or('#'));
+    }
+    letters
+}
+
+fn clock(seconds: f64) -> String {
+    span(Duration::from_secs_f64(seconds.max(0.0)))
+}

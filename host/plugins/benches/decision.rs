@@ -1,0 +1,51 @@
+//! What one decision costs: on a live instance, and with a fresh store and instance; and
+//! what it costs to load a plugin that is compiled already.
+//!
+//! `cargo bench -p groundcrew-plugins`
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use groundcrew_core::ports::Policy;
+use groundcrew_plugins::{Instance, PolicySpec, Runtime, RuntimeOptions};
+use serde_json::json;
+
+fn tagged_only(instance: Instance) -> PolicySpec {
+    let settings = json!({ "tag_key": "account-factory-managed", "tag_value": "true" });
+    PolicySpec { instance, ..support::managed_tag(settings) }
+}
+
+fn decision(criterion: &mut Criterion) {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let cache_dir = Some(directory.path().join("cache"));
+    let runtime = Runtime::new(RuntimeOptions { cache_dir }).unwrap();
+    let candidate = support::tagged(&[
+        ("account-factory-managed", "true"),
+        ("cost-center", "4711"),
+        ("owner", "payments"),
+    ]);
+
+    for (name, instance) in [("live", Instance::Kept), ("fresh", Instance::Fresh)] {
+        let policy = tokio.block_on(runtime.load_policy(tagged_only(instance))).unwrap();
+        criterion.bench_function(&format!("decision/{name}"), |bencher| {
+            // One `block_on` for all: entering the runtime is no part of a decision.
+            bencher.iter_custom(|iterations| {
+                tokio.block_on(async {
+                    let start = std::time::Instant::now();
+                    for _ in 0..iterations {
+                        policy.evaluate(&candidate).await.unwrap();
+                    }
+                    start.elapsed()
+                })
+            });
+        });
+    }
+    criterion.bench_function("load/precompiled", |bencher| {
+        bencher.iter(|| tokio.block_on(runtime.load_policy(tagged_only(Instance::Fresh))).unwrap());
+    });
+}
+
+criterion_group!(benches, decision);
+criterion_main!(benches);

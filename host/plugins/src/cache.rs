@@ -1,0 +1,204 @@
+//! Compiled components on disk, so that starting the host doesn't compile.
+//!
+//! Compiled code runs with the host's own rights. So an entry is only used when this
+//! build made it, in a directory that belongs to this user and that nobody else can
+//! write to, and when it is whole.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// A cache that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The directory can't be made or looked at.
+    #[error("compile cache {}: {source}", path.display())]
+    Io {
+        /// The directory, or the entry.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It belongs to another user, who could plant code.
+    #[error(
+        "compile cache {} belongs to user {owner}, expected {user}: \
+         choose a directory of this user's own", path.display()
+    )]
+    Owner {
+        /// The directory, or the entry.
+        path: PathBuf,
+        /// The id of the user that it belongs to.
+        owner: u32,
+        /// The id of the user that this process runs as.
+        user: u32,
+    },
+    /// Others can write to it, and so could plant code.
+    #[error(
+        "compile cache {} can be written to by others (mode {mode:o}): \
+         expected 700 for the directory, so run `chmod go-w`", path.display()
+    )]
+    Writable {
+        /// The directory, or the entry.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// An entry is not what was written.
+    #[error("compile cache {} is damaged", path.display())]
+    Damaged {
+        /// The entry.
+        path: PathBuf,
+    },
+}
+
+/// Length of the checksum at the beginning of an entry.
+const CHECKSUM: usize = 32;
+
+/// A directory of compiled components.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    directory: PathBuf,
+}
+
+impl Cache {
+    /// Opens the cache, making the directory where it doesn't exist.
+    pub(crate) fn open(directory: &Path) -> Result<Self, CacheError> {
+        let io = |source| CacheError::Io { path: directory.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
+        require_ours(directory, &fs::metadata(directory).map_err(io)?)?;
+        Ok(Self { directory: directory.to_owned() })
+    }
+
+    /// The compiled component, from the cache or else compiled and put there. A cache
+    /// that doesn't work costs time, never the component.
+    pub(crate) fn component(
+        &self,
+        engine: &Engine,
+        digest: &str,
+        bytes: &[u8],
+    ) -> wasmtime::Result<Component> {
+        let path = self.directory.join(key(engine, digest)).with_extension("cwasm");
+        match read(&path) {
+            Ok(Some(compiled)) => match deserialize(engine, &compiled) {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "compile cache: recompiling")
+                }
+            },
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "compile cache: recompiling"),
+        }
+        let component = Component::from_binary(engine, bytes)?;
+        if let Err(error) = self.write(&path, &component.serialize()?) {
+            tracing::warn!(path = %path.display(), %error, "compile cache: can't write");
+        }
+        Ok(component)
+    }
+
+    /// Writes an entry. It is there as a whole or not at all, whoever writes at once.
+    fn write(&self, path: &Path, compiled: &[u8]) -> io::Result<()> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}.tmp", std::process::id());
+        let temporary = self.directory.join(name);
+        let written = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| {
+                file.write_all(&Sha256::digest(compiled))?;
+                file.write_all(compiled)
+            })
+            .and_then(|()| fs::rename(&temporary, path));
+        if written.is_err() {
+            // What remains is swept up by the next process with this id.
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+}
+
+/// Reads an entry, `None` when there is none.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, CacheError> {
+    let io = |source| CacheError::Io { path: path.to_owned(), source };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    require_ours(path, &file.metadata().map_err(io)?)?;
+    let mut checksum = [0; CHECKSUM];
+    let mut compiled = Vec::new();
+    let damaged = |_| CacheError::Damaged { path: path.to_owned() };
+    file.read_exact(&mut checksum).map_err(damaged)?;
+    file.read_to_end(&mut compiled).map_err(io)?;
+    if Sha256::digest(&compiled)[..] == checksum {
+        Ok(Some(compiled))
+    } else {
+        Err(CacheError::Damaged { path: path.to_owned() })
+    }
+}
+
+/// That nobody but this user can have written it.
+fn require_ours(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
+    let path = || path.to_owned();
+    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if owner != user {
+        return Err(CacheError::Owner { path: path(), owner, user });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(CacheError::Writable { path: path(), mode });
+    }
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes must come from `Component::serialize`. They were read from a file
+    // of this user that no other can write to, in a directory where the same holds; their
+    // checksum is right; and the file's name says that this version of this crate wrote
+    // them with a compatible engine.
+    unsafe { Component::deserialize(engine, compiled) }
+}
+
+/// Names what an entry depends on: the component, this build and its engine.
+fn key(engine: &Engine, digest: &str) -> String {
+    let mut key = Key(Sha256::new());
+    (env!("CARGO_PKG_VERSION"), digest).hash(&mut key);
+    engine.precompile_compatibility_hash().hash(&mut key);
+    hex(&key.0.finalize())
+}
+
+/// SHA-256 as a hasher: the standard library's own may change and is 64 bits short.
+struct Key(Sha256);
+
+impl Hasher for Key {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest = self.0.clone().finalize();
+        digest.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,237 @@
+//! How a call of a plugin can fail.
+
+use std::char::DecodeUtf16Error;
+use std::str::Utf8Error;
+use std::time::Duration;
+
+use groundcrew_core::limits::Limits;
+use groundcrew_core::ports::PolicyFailure;
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+use wasmtime_wasi::I32Exit;
+
+use crate::engine::TICK;
+use crate::log::LogFlood;
+use crate::usage::Denied;
+
+/// A call that failed. All but [`Failure`](Self::Failure) end the instance; the next call
+/// gets a fresh one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It took longer than `limits.timeout`.
+    #[error(
+        "plugin `{plugin}` ran longer than its limit of {} ms: raise `limits.timeout` if it needs it",
+        .limit.as_millis()
+    )]
+    Timeout {
+        /// The plugin.
+        plugin: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It asked for more memory than `limits.memory` and ended.
+    #[error(
+        "plugin `{plugin}` needed more than its limit of {limit} bytes of memory: \
+         raise `limits.memory` if it needs it"
+    )]
+    Memory {
+        /// The plugin.
+        plugin: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// It asked for more table elements than `limits.table_elements` and ended.
+    #[error(
+        "plugin `{plugin}` needed more than its limit of {limit} table elements: \
+         raise `limits.table_elements` if it needs it"
+    )]
+    TableElements {
+        /// The plugin.
+        plugin: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// It recursed too deeply.
+    #[error(
+        "plugin `{plugin}` used up its call stack of {limit} bytes: \
+         it recurses too deeply or without end"
+    )]
+    Stack {
+        /// The plugin.
+        plugin: String,
+        /// The size of the stack, in bytes.
+        limit: usize,
+    },
+    /// It trapped, as after a panic.
+    #[error("plugin `{plugin}` crashed: {reason}; what it wrote to the log may say why")]
+    Trap {
+        /// The plugin.
+        plugin: String,
+        /// wasmtime's name of the trap.
+        reason: String,
+    },
+    /// It wrote more to the log than `limits.log`.
+    #[error(
+        "plugin `{plugin}` wrote more than its limit of {limit} bytes to the log in one call: \
+         it should write less, or raise `limits.log`"
+    )]
+    LogFlood {
+        /// The plugin.
+        plugin: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// It handed the host more than `limits.result`.
+    #[error(
+        "plugin `{plugin}` handed over more than its limit of {limit} bytes: \
+         it should answer less, or raise `limits.result`"
+    )]
+    ResultTooLarge {
+        /// The plugin.
+        plugin: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// It answered something that the contract doesn't allow.
+    #[error("plugin `{plugin}` answered nonsense: {reason}")]
+    InvalidResult {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong with it, and what was expected.
+        reason: String,
+    },
+    /// All places for instances are taken.
+    #[error("plugin `{plugin}` could not be started: too many instances are alive; try again")]
+    Busy {
+        /// The plugin.
+        plugin: String,
+    },
+    /// The settings it accepted when it was loaded, it now rejects.
+    #[error("plugin `{plugin}` rejected settings that it accepted when it was loaded: {problems}")]
+    Settings {
+        /// The plugin.
+        plugin: String,
+        /// What it says about them.
+        problems: String,
+    },
+    /// The plugin's own failure: it works as it should and can't decide.
+    #[error("plugin `{plugin}` failed with `{code}`: {message}")]
+    Failure {
+        /// The plugin.
+        plugin: String,
+        /// Its own code.
+        code: String,
+        /// Its own message.
+        message: String,
+        /// Whether it says that trying again can help.
+        transient: bool,
+    },
+}
+
+impl CallError {
+    pub(crate) fn timeout(plugin: &str, limits: &Limits) -> Self {
+        // Time is measured in ticks: a shorter limit is really one tick.
+        Self::Timeout { plugin: plugin.to_owned(), limit: limits.timeout.max(TICK) }
+    }
+
+    pub(crate) fn invalid(plugin: &str, reason: impl Into<String>) -> Self {
+        Self::InvalidResult { plugin: plugin.to_owned(), reason: reason.into() }
+    }
+
+    /// What an error of wasmtime means. By type, never by text.
+    pub(crate) fn classify(
+        plugin: &str,
+        limits: &Limits,
+        denied: Option<Denied>,
+        error: &wasmtime::Error,
+    ) -> Self {
+        tracing::debug!(plugin, error = ?error, "a call of the plugin failed");
+        let name = || plugin.to_owned();
+        let trap = error.downcast_ref::<Trap>();
+        if trap == Some(&Trap::Interrupt) {
+            return Self::timeout(plugin, limits);
+        }
+        if error.is::<LogFlood>() {
+            return Self::LogFlood { plugin: name(), limit: limits.log };
+        }
+        // An allocator that gets no memory aborts: whatever came of the denial, the
+        // denial is why.
+        match denied {
+            Some(Denied::Memory) => {
+                return Self::Memory { plugin: name(), limit: limits.memory };
+            }
+            Some(Denied::TableElements) => {
+                return Self::TableElements { plugin: name(), limit: limits.table_elements };
+            }
+            None => {}
+        }
+        match trap {
+            Some(Trap::StackOverflow) => {
+                return Self::Stack { plugin: name(), limit: crate::engine::WASM_STACK };
+            }
+            Some(
+                trap @ (Trap::InvalidChar
+                | Trap::InvalidDiscriminant
+                | Trap::ListOutOfBounds
+                | Trap::StringOutOfBounds
+                | Trap::UnalignedPointer),
+            ) => return Self::invalid(plugin, trap.to_string()),
+            Some(trap) => return Self::Trap { plugin: name(), reason: trap.to_string() },
+            None => {}
+        }
+        if let Some(I32Exit(code)) = error.downcast_ref() {
+            return Self::Trap { plugin: name(), reason: format!("it called exit({code})") };
+        }
+        if error.is::<PoolConcurrencyLimitError>() {
+            return Self::Busy { plugin: name() };
+        }
+        // What is left is data that can't be read. wasmtime says why in a plain message
+        // or an error of the standard library, except that it has a type of its own,
+        // which is private, for having read more than `set_hostcall_fuel` allows.
+        let unreadable = error.is::<String>()
+            || error.is::<&'static str>()
+            || error.is::<Utf8Error>()
+            || error.is::<DecodeUtf16Error>();
+        if unreadable {
+            Self::invalid(plugin, error.root_cause().to_string())
+        } else {
+            Self::ResultTooLarge { plugin: name(), limit: limits.result }
+        }
+    }
+
+    /// Short and stable, for grouping.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Timeout { .. } => "timeout",
+            Self::Memory { .. } => "memory",
+            Self::TableElements { .. } => "table-elements",
+            Self::Stack { .. } => "stack",
+            Self::Trap { .. } => "trap",
+            Self::LogFlood { .. } => "log-flood",
+            Self::ResultTooLarge { .. } => "result-too-large",
+            Self::InvalidResult { .. } => "invalid-result",
+            Self::Busy { .. } => "busy",
+            Self::Settings { .. } => "settings",
+            Self::Failure { code, .. } => code,
+        }
+    }
+
+    /// Whether trying again can help. A machine under load makes any plugin slow.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Busy { .. } => true,
+            Self::Failure { transient, .. } => *transient,
+            _ => false,
+        }
+    }
+}
+
+impl From<CallError> for PolicyFailure {
+    fn from(error: CallError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            transient: error.is_transient(),
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The border between the contract's types and core's own.
+
+use std::collections::BTreeMap;
+
+use groundcrew_core::account::Tags;
+use groundcrew_core::catalog::{ArtifactId, ProductStatus, ProvisionedProduct};
+use groundcrew_core::decision::{Action, Candidate, Cause, NamedLanes, SettingProblem, Verdict};
+use jiff::Timestamp;
+use tracing::Level;
+
+use crate::bindings::exports::groundcrew::plugin::{decide, settings};
+use crate::bindings::groundcrew::plugin::{log, types};
+use crate::call_error::CallError;
+
+/// Longest reason and lane name, in bytes. They end in logs and tables.
+const MAX_TEXT: usize = 1 << 10;
+/// What is kept of a failure's message, in bytes.
+const MAX_MESSAGE: usize = 4 << 10;
+
+/// What a borrowed candidate borrows from beside the candidate itself.
+pub(crate) struct Parts<'a> {
+    tags: Vec<types::Tag<'a>>,
+    units: Vec<types::OrganizationalUnit<'a>>,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(candidate: &'a Candidate) -> Self {
+        let tags = match &candidate.tags {
+            Tags::Known(tags) => lower_tags(tags),
+            Tags::Unreadable(_) => Vec::new(),
+        };
+        let units = candidate.account.organizational_units.iter();
+        let units = units
+            .map(|unit| types::OrganizationalUnit { id: &unit.id, name: &unit.name })
+            .collect();
+        Self { tags, units }
+    }
+}
+
+fn lower_tags(tags: &BTreeMap<String, String>) -> Vec<types::Tag<'_>> {
+    tags.iter().map(|(key, value)| types::Tag { key, value }).collect()
+}
+
+/// The candidate as the plugin sees it. Nothing is copied on the host's side.
+pub(crate) fn candidate<'a>(
+    candidate: &'a Candidate,
+    parts: &'a Parts<'a>,
+) -> types::Candidate<'a> {
+    let account = &*candidate.account;
+    types::Candidate {
+        action: candidate.action.into(),
+        cause: candidate.cause.into(),
+        account: types::Account {
+            id: account.id.as_str(),
+            name: &account.name,
+            email: &account.email,
+            organizational_units: &parts.units,
+            tags: match &candidate.tags {
+                Tags::Known(_) => types::Tags::Known(&parts.tags),
+                Tags::Unreadable(why) => types::Tags::Unreadable(why),
+            },
+            joined: account.joined.map(Timestamp::as_second),
+        },
+        product: candidate.product.as_ref().map(|(product, target)| lower_product(product, target)),
+        event: candidate.event.as_deref().map(|event| types::Event {
+            id: &event.id,
+            name: &event.name,
+            source: &event.source,
+            json: &event.json,
+        }),
+        now: candidate.now.as_second(),
+    }
+}
+
+fn lower_product<'a>(
+    product: &'a ProvisionedProduct,
+    target: &'a ArtifactId,
+) -> types::ProvisionedProduct<'a> {
+    types::ProvisionedProduct {
+        id: product.id.as_str(),
+        name: &product.name,
+        status: product.status.into(),
+        artifact: product.artifact.as_str(),
+        target_artifact: target.as_str(),
+    }
+}
+
+impl From<Action> for types::Action {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Onboard => Self::Onboard,
+            Action::Update => Self::Update,
+            Action::Vend => Self::Vend,
+        }
+    }
+}
+
+impl From<Cause> for types::Cause {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Artifact => Self::Artifact,
+            Cause::LandingZone => Self::LandingZone,
+            Cause::OrganizationalUnitMoved => Self::OrganizationalUnitMoved,
+            Cause::Tainted => Self::Tainted,
+            Cause::Error => Self::Error,
+            Cause::Lifecycle => Self::Lifecycle,
+        }
+    }
+}
+
+impl From<ProductStatus> for types::ProductStatus {
+    fn from(status: ProductStatus) -> Self {
+        match status {
+            ProductStatus::Available => Self::Available,
+            ProductStatus::UnderChange => Self::UnderChange,
+            ProductStatus::Tainted => Self::Tainted,
+            ProductStatus::Error => Self::Error,
+            ProductStatus::PlanInProgress => Self::PlanInProgress,
+        }
+    }
+}
+
+impl From<log::Level> for Level {
+    fn from(level: log::Level) -> Self {
+        match level {
+            log::Level::Debug => Self::DEBUG,
+            log::Level::Info => Self::INFO,
+            log::Level::Warn => Self::WARN,
+            log::Level::Error => Self::ERROR,
+        }
+    }
+}
+
+impl From<settings::Lanes> for NamedLanes {
+    fn from(lanes: settings::Lanes) -> Self {
+        match lanes {
+            settings::Lanes::Any => Self::Any,
+            settings::Lanes::Only(names) => Self::Only(names),
+        }
+    }
+}
+
+pub(crate) fn problem(problem: types::Problem) -> SettingProblem {
+    SettingProblem { at: problem.at, message: problem.message }
+}
+
+/// The plugin's answer, checked.
+pub(crate) fn verdict(
+    plugin: &str,
+    lanes: &[String],
+    answer: Result<decide::Decision, types::Failure>,
+) -> Result<Verdict, CallError> {
+    let invalid = |reason: String| CallError::invalid(plugin, reason);
+    match answer.map_err(|error| failure(plugin, error))? {
+        decide::Decision::Abstain => Ok(Verdict::Abstain),
+        decide::Decision::Proceed(None) => Ok(Verdict::Proceed(None)),
+        decide::Decision::Proceed(Some(lane)) if lanes.contains(&lane) => {
+            Ok(Verdict::Proceed(Some(lane)))
+        }
+        decide::Decision::Proceed(Some(mut lane)) => {
+            shorten(&mut lane, MAX_TEXT);
+            let known = lanes.join(", ");
+            Err(invalid(format!("no lane is called {lane:?}, expected one of: {known}")))
+        }
+        decide::Decision::Skip(reason) => {
+            check_reason(&reason).map_err(invalid)?;
+            Ok(Verdict::Skip(reason))
+        }
+        decide::Decision::Hold(decide::Hold { until, reason }) => {
+            check_reason(&reason).map_err(invalid)?;
+            let until = Timestamp::from_second(until)
+                .map_err(|error| invalid(format!("it holds until {until}: {error}")))?;
+            Ok(Verdict::Hold { until, reason })
+        }
+    }
+}
+
+fn check_reason(reason: &str) -> Result<(), String> {
+    match reason.len() {
+        0 => Err("a reason is empty: expected a short text".to_owned()),
+        length if length > MAX_TEXT => {
+            Err(format!("a reason has {length} bytes: expected at most {MAX_TEXT}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn failure(plugin: &str, failure: types::Failure) -> CallError {
+    let types::Failure { kind, mut code, mut message, .. } = failure;
+    shorten(&mut code, MAX_TEXT);
+    shorten(&mut message, MAX_MESSAGE);
+    CallError::Failure {
+        plugin: plugin.to_owned(),
+        code,
+        message,
+        transient: kind == types::FailureKind::Transient,
+    }
+}
+
+fn shorten(text: &mut String, limit: usize) {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
+        text.push('…');
+    }
+}

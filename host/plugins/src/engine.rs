@@ -1,0 +1,103 @@
+//! The one wasmtime engine, and the clock that ends calls.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine, PoolingAllocationConfig};
+
+/// How often the epoch advances: how exactly a time limit is kept.
+pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Memories, tables and core instances of one component. Real ones have one memory, two
+/// tables and about five core instances; composed ones a few times that.
+pub(crate) const MAX_MEMORIES: u32 = 4;
+pub(crate) const MAX_TABLES: u32 = 16;
+pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
+
+/// Component instances alive at once, of which [`FRESH_INSTANCES`] for evaluations under
+/// way, the rest for kept instances. A decision takes microseconds: more would only help
+/// a machine with more cores than that.
+const MAX_INSTANCES: u32 = 32;
+pub(crate) const FRESH_INSTANCES: u32 = 16;
+
+/// Native stack of a plugin's own frames. Rust's default for a thread is four times that.
+pub(crate) const WASM_STACK: usize = 512 << 10;
+/// That, and room for the host functions it calls.
+const STACK: usize = 1 << 20;
+
+/// Where instances get their memories from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allocation {
+    /// Reserved up front and reused: an instance takes microseconds.
+    Pooled,
+    /// Mapped one by one and as small as can be, where address space is short.
+    OnDemand,
+}
+
+/// Makes an engine; on demand where the pool's address space can't be reserved.
+pub(crate) fn new() -> wasmtime::Result<Engine> {
+    with(Allocation::Pooled).or_else(|error| {
+        tracing::info!(
+            %error,
+            "address space is short: plugin instances are allocated on demand, which is slower"
+        );
+        with(Allocation::OnDemand)
+    })
+}
+
+pub(crate) fn with(allocation: Allocation) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(STACK)
+        // What a policy computes must not depend on the machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    match allocation {
+        Allocation::Pooled => {
+            config.allocation_strategy(pool());
+        }
+        Allocation::OnDemand => {
+            config.memory_reservation(0).memory_reservation_for_growth(1 << 20);
+        }
+    }
+    Engine::new(&config)
+}
+
+/// Reserves address space, not memory: 4 GiB for each memory, which spares the compiled
+/// code its bounds checks, so half a TiB in all.
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(MAX_INSTANCES)
+        .total_core_instances(MAX_INSTANCES * MAX_CORE_INSTANCES)
+        .total_memories(MAX_INSTANCES * MAX_MEMORIES)
+        .total_tables(MAX_INSTANCES * MAX_TABLES)
+        .total_stacks(MAX_INSTANCES)
+        // Checked at load, with a better message: see `contract`.
+        .max_memories_per_module(100)
+        .max_tables_per_module(100)
+        // 4 MiB of address space for each table; `limits.table_elements` is what counts.
+        .table_elements(1 << 19)
+        // Memory that an instance dirtied is wiped rather than unmapped, up to here: a
+        // page fault costs more than clearing the page. Small plugins touch less.
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(16 << 10);
+    pool
+}
+
+/// Starts the thread that advances the engine's epoch. It ends with the engine.
+pub(crate) fn start_ticker(engine: &Engine) -> io::Result<()> {
+    let engine = engine.weak();
+    thread::Builder::new().name("groundcrew-epoch".to_owned()).spawn(move || {
+        loop {
+            thread::sleep(TICK);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => break,
+            }
+        }
+    })?;
+    Ok(())
+}

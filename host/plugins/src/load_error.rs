@@ -1,0 +1,167 @@
+//! How loading a plugin can fail.
+
+use std::io;
+use std::path::PathBuf;
+
+use groundcrew_core::decision::SettingProblem;
+
+use crate::call_error::CallError;
+
+/// A plugin that can't be used, and why. Found when the config is loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// No bundled plugin has that name.
+    #[error(
+        "plugin `{plugin}`: no plugin is called `{name}`{}; bundled are {}; \
+         a path to a .wasm file begins with `./` or `/`",
+        nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default(),
+        known.join(", ")
+    )]
+    UnknownBundled {
+        /// The plugin's name in the config.
+        plugin: String,
+        /// The name that is not known.
+        name: String,
+        /// The names that are.
+        known: Vec<&'static str>,
+        /// The nearest of them, if any is near.
+        nearest: Option<&'static str>,
+    },
+    /// The file can't be read.
+    #[error("plugin `{plugin}`: {}: {source}", path.display())]
+    Read {
+        /// The plugin.
+        plugin: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The component is not the one that the config names.
+    #[error(
+        "plugin `{plugin}`: the config expects sha256 {expected}, but the component has {found}"
+    )]
+    Digest {
+        /// The plugin.
+        plugin: String,
+        /// What the config says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// It is not WebAssembly at all.
+    #[error("plugin `{plugin}` is not WebAssembly: expected a component (a .wasm file)")]
+    NotWasm {
+        /// The plugin.
+        plugin: String,
+    },
+    /// It is a core module.
+    #[error(
+        "plugin `{plugin}` is a core WebAssembly module: expected a component; \
+         build for wasm32-wasip2, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule {
+        /// The plugin.
+        plugin: String,
+    },
+    /// It is damaged, or uses what this groundcrew doesn't support.
+    #[error("plugin `{plugin}` is damaged or uses an unsupported feature: {reason}")]
+    Invalid {
+        /// The plugin.
+        plugin: String,
+        /// What wasmtime says.
+        reason: String,
+    },
+    /// It was built for the other world.
+    #[error("plugin `{plugin}` is a notifier, not a policy: name it under [[notifiers]]")]
+    Notifier {
+        /// The plugin.
+        plugin: String,
+    },
+    /// It was built for something else altogether.
+    #[error(
+        "plugin `{plugin}` is not a policy: it lacks the export {missing}; \
+         build it for the world `policy` of groundcrew:plugin"
+    )]
+    NotAPolicy {
+        /// The plugin.
+        plugin: String,
+        /// The export.
+        missing: String,
+    },
+    /// It was built for another version of the contract.
+    #[error(
+        "plugin `{plugin}` was built for {found}, this groundcrew has {expected}: \
+         rebuild it with this version's wit/ or SDK"
+    )]
+    Version {
+        /// The plugin.
+        plugin: String,
+        /// The interface with the version that the plugin names.
+        found: String,
+        /// The interface with this groundcrew's version.
+        expected: String,
+    },
+    /// It imports what a policy isn't given.
+    #[error(
+        "plugin `{plugin}` imports what a policy is not given: {}{hint}",
+        imports.join(", ")
+    )]
+    Undeclared {
+        /// The plugin.
+        plugin: String,
+        /// The interfaces.
+        imports: Vec<String>,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// It has more memories or tables than any plugin needs.
+    #[error("plugin `{plugin}` has {count} {what}: at most {limit} are allowed")]
+    TooMany {
+        /// The plugin.
+        plugin: String,
+        /// What.
+        what: &'static str,
+        /// How many.
+        count: u32,
+        /// How many are allowed.
+        limit: u32,
+    },
+    /// Its imports or exports have the right names and the wrong types.
+    #[error(
+        "plugin `{plugin}` doesn't fit the contract: {reason}; \
+         rebuild it with this version's wit/ or SDK"
+    )]
+    Contract {
+        /// The plugin.
+        plugin: String,
+        /// What wasmtime says.
+        reason: String,
+    },
+    /// What it answers as its settings' schema is none.
+    #[error("plugin `{plugin}` answers no JSON Schema for its settings: {reason}")]
+    Schema {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Settings are wrong: everything that is.
+    #[error("{} wrong: {}", plural(.0.len()), list(.0))]
+    Settings(Vec<SettingProblem>),
+    /// A call failed while it was loaded.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 { "a setting is".to_owned() } else { format!("{count} settings are") }
+}
+
+pub(crate) fn list(problems: &[SettingProblem]) -> String {
+    let one = |SettingProblem { at, message }: &SettingProblem| {
+        if at.is_empty() { message.clone() } else { format!("{at}: {message}") }
+    };
+    problems.iter().map(one).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,191 @@
+//! What plugins write: to the contract's `log`, to stdout and to stderr. It all goes to
+//! the host's log with plugin and account, and it all counts against one budget.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use groundcrew_core::account::AccountId;
+use tracing::Level;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+/// What a line costs beyond its text: about what the host's log adds to it. So empty
+/// lines run into the limit, too.
+const LINE_COST: u64 = 32;
+
+/// The call wrote more than `limits.log` allows.
+#[derive(Debug, thiserror::Error)]
+#[error("more than its limit was written to the log")]
+pub(crate) struct LogFlood;
+
+/// The log of one plugin instance.
+#[derive(Debug)]
+pub(crate) struct PluginLog {
+    plugin: Arc<str>,
+    /// The account that the running call is about. Locked only when a line is written.
+    account: Mutex<Option<AccountId>>,
+    /// What the running call may still write.
+    left: AtomicU64,
+}
+
+impl PluginLog {
+    pub(crate) fn new(plugin: Arc<str>) -> Self {
+        Self { plugin, account: Mutex::new(None), left: AtomicU64::new(0) }
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&self, account: Option<&AccountId>, budget: u64) {
+        *self.account.lock().unwrap_or_else(PoisonError::into_inner) = account.cloned();
+        self.left.store(budget, Ordering::Relaxed);
+    }
+
+    /// Takes what a text costs from the budget.
+    fn spend(&self, cost: u64) -> Result<(), LogFlood> {
+        // An instance runs on one thread at a time: nothing comes between.
+        let left = self.left.load(Ordering::Relaxed).checked_sub(cost).ok_or(LogFlood)?;
+        self.left.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Writes a line that the plugin sent to `log`.
+    pub(crate) fn write(&self, level: Level, message: &str) -> Result<(), LogFlood> {
+        self.spend(message.len() as u64 + LINE_COST)?;
+        self.emit(level, message);
+        Ok(())
+    }
+
+    fn emit(&self, level: Level, message: &str) {
+        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = account.as_ref().map(AccountId::as_str);
+        let plugin = &*self.plugin;
+        let message = printable(message);
+        // The level of a tracing event is fixed where it is written.
+        match level {
+            Level::ERROR => tracing::error!(target: "plugin", plugin, account, "{message}"),
+            Level::WARN => tracing::warn!(target: "plugin", plugin, account, "{message}"),
+            Level::INFO => tracing::info!(target: "plugin", plugin, account, "{message}"),
+            _ => tracing::debug!(target: "plugin", plugin, account, "{message}"),
+        }
+    }
+}
+
+/// The text without characters that would forge a line or steer a terminal.
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.chars().any(char::is_control) {
+        let escape = |character: char| {
+            if character.is_control() {
+                character.escape_default().to_string()
+            } else {
+                character.into()
+            }
+        };
+        text.chars().map(escape).collect::<String>().into()
+    } else {
+        text.into()
+    }
+}
+
+/// Stdout and stderr of a plugin, which end in its log.
+pub(crate) struct Console {
+    pub(crate) log: Arc<PluginLog>,
+    pub(crate) level: Level,
+}
+
+impl IsTerminal for Console {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Console {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Lines { log: self.log.clone(), level: self.level, line: Vec::new() })
+    }
+
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        // WASI 0.3's way in, which the linker doesn't offer.
+        Box::new(tokio::io::empty())
+    }
+}
+
+/// Cuts what is written into lines.
+struct Lines {
+    log: Arc<PluginLog>,
+    level: Level,
+    /// The beginning of a line. The budget bounds it: it was paid for already.
+    line: Vec<u8>,
+}
+
+impl Lines {
+    fn end_line(&mut self) {
+        self.log.emit(self.level, &String::from_utf8_lossy(&self.line));
+        self.line.clear();
+    }
+}
+
+impl OutputStream for Lines {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        let lines = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let cost = bytes.len() as u64 + lines * LINE_COST;
+        self.log.spend(cost).map_err(|flood| StreamError::Trap(flood.into()))?;
+        for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
+            match piece.split_last() {
+                Some((b'\n', text)) => {
+                    self.line.extend_from_slice(text);
+                    self.end_line();
+                }
+                _ => self.line.extend_from_slice(piece),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        // What may be written at once: bounds what the host allocates for it.
+        Ok(4096)
+    }
+}
+
+#[async_trait]
+impl Pollable for Lines {
+    async fn ready(&mut self) {}
+}
+
+/// A plugin that aborts leaves its last words without a line break.
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_not_obeyed() {
+        assert_eq!(printable("a\n\u{1b}[31mb\u{9}ä"), "a\\n\\u{1b}[31mb\\tä");
+        assert!(matches!(printable("plain ä"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn all_ways_to_write_share_the_budget() {
+        let log = Arc::new(PluginLog::new("p".into()));
+        let console = Console { log: log.clone(), level: Level::INFO };
+        log.begin(None, 100);
+        log.write(Level::INFO, "0123456789").unwrap();
+        console.p2_stream().write("0123456789\n".into()).unwrap();
+        assert!(console.p2_stream().write("0123456789012345\n".into()).is_err());
+        log.begin(None, 100);
+        log.write(Level::INFO, "0123456789").unwrap();
+    }
+}

@@ -1,0 +1,45 @@
+//! Which plugin to load, and how.
+
+use std::path::PathBuf;
+
+use groundcrew_core::limits::Limits;
+use serde_json::Value;
+
+/// A policy as the config describes it.
+#[derive(Clone, Debug)]
+pub struct PolicySpec {
+    /// Its name in the config, which errors and logs use.
+    pub name: String,
+    /// Where its component comes from.
+    pub source: Source,
+    /// The SHA-256 that the component must have, in hex.
+    pub sha256: Option<String>,
+    /// Its settings: a JSON object.
+    pub settings: Value,
+    /// The names of all lanes, in the order in which they run.
+    pub lanes: Vec<String>,
+    /// What one call may use.
+    pub limits: Limits,
+    /// How long an instance lives.
+    pub instance: Instance,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// One of [`bundled::names`](crate::bundled::names).
+    Bundled(String),
+    /// A `.wasm` file.
+    File(PathBuf),
+}
+
+/// How long an instance lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Instance {
+    /// A fresh one for each evaluation: nothing is carried over, whatever the plugin does.
+    #[default]
+    Fresh,
+    /// Configured once and kept, for plugins that are costly to configure. It is dropped
+    /// after any failure of the sandbox, and after a bounded number of calls.
+    Kept,
+}

@@ -1,0 +1,453 @@
+//! The simulated control plane as a function from request to answer. It has no clock, no
+//! task and no socket: whoever serves it tells it the time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use groundcrew_core::account::AccountId;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::agenda::{Agenda, Happening};
+use crate::events::{self, UpdateEnded};
+use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
+use crate::fleet::Fleet;
+use crate::ids;
+use crate::organizations::Organizations;
+use crate::protocol::{ApiError, Call, Request, Response, Service};
+use crate::queue::QueueOptions;
+use crate::service_catalog::{PROVISIONED_PRODUCT, RECORD, ServiceCatalog};
+use crate::snapshot::{Snapshot, SnapshotStatus};
+use crate::sns::{PublishedAlert, Sns};
+use crate::sqs::{Outcome, Receive, Sqs};
+use crate::starter::Starter;
+use crate::time::later;
+use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
+
+/// Region of everything but Organizations.
+pub(crate) const REGION: &str = "us-east-1";
+/// The account that all calls are made in.
+pub(crate) const MANAGEMENT_ACCOUNT: &str = "123456789012";
+/// Name of the Account Factory product.
+pub(crate) const PRODUCT_NAME: &str = "AWS Control Tower Account Factory";
+/// Name of the alerts topic.
+pub(crate) const TOPIC: &str = "groundcrew-alerts";
+
+/// Names of the queues that a simulation begins with.
+pub(crate) const UPDATES_QUEUE: &str = "groundcrew-updates.fifo";
+pub(crate) const UPDATES_DEAD: &str = "groundcrew-updates-dead.fifo";
+pub(crate) const NOTIFICATIONS_QUEUE: &str = "groundcrew-notifications.fifo";
+pub(crate) const NOTIFICATIONS_DEAD: &str = "groundcrew-notifications-dead.fifo";
+pub(crate) const EVENTS_QUEUE: &str = "groundcrew-events";
+pub(crate) const EVENTS_DEAD: &str = "groundcrew-events-dead";
+
+/// After so many receives a message is moved to the dead-letter queue: a backstop for
+/// poison messages, far above what waiting for a slot costs.
+const MAX_RECEIVES: u32 = 100;
+
+/// An event arrives so long after what it tells of.
+const EVENT_DELAY: Duration = Duration::from_secs(2);
+
+/// An answer, or the wish to be asked again.
+#[derive(Debug)]
+pub enum Answer {
+    /// The answer.
+    Ready(Response),
+    /// A long poll that has nothing to answer yet. Ask again with [`Model::resume`] at
+    /// [`Poll::wake`], or earlier when [`Model::changes`] answers another number.
+    Wait(Poll),
+}
+
+/// A long poll in progress.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    receive: Receive,
+    operation: &'static str,
+    /// When to ask again at the latest.
+    pub wake: Timestamp,
+}
+
+/// The state of the simulated control plane.
+#[derive(Debug)]
+pub struct Model {
+    now: Timestamp,
+    quota: usize,
+    fleet: Arc<Fleet>,
+    agenda: Agenda,
+    faults: Faults,
+    catalog: ServiceCatalog,
+    organizations: Organizations,
+    sqs: Sqs,
+    sns: Sns,
+    rng: Rng,
+    calls: BTreeMap<String, u64>,
+    /// How the next calls of an operation fare, where a test has said so.
+    planned: BTreeMap<String, VecDeque<Mishap>>,
+    sent: u64,
+}
+
+impl Model {
+    /// A control plane as the snapshot has it.
+    pub fn new(
+        seed: u64,
+        start: Timestamp,
+        snapshot: Snapshot,
+        faults: FaultLevel,
+        quota: usize,
+    ) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let fleet = Arc::new(Fleet::new(snapshot));
+        let topic = format!("arn:aws:sns:{REGION}:{MANAGEMENT_ACCOUNT}:{TOPIC}");
+        let mut model = Self {
+            now: start,
+            quota,
+            agenda: Agenda::default(),
+            faults: Faults::new(faults, rng.u64(..)),
+            catalog: ServiceCatalog::new(Arc::clone(&fleet), start),
+            organizations: Organizations::new(Arc::clone(&fleet), start),
+            sqs: Sqs::new(rng.fork()),
+            sns: Sns::new(topic, rng.fork()),
+            rng,
+            calls: BTreeMap::new(),
+            planned: BTreeMap::new(),
+            sent: 0,
+            fleet,
+        };
+        model.create_queues();
+        model.begin_what_runs();
+        model.plan_foreign(start);
+        model
+    }
+
+    fn create_queues(&mut self) {
+        let fourteen_days = Duration::from_secs(14 * 24 * 3600);
+        let pairs = [
+            (UPDATES_QUEUE, UPDATES_DEAD, 300),
+            (NOTIFICATIONS_QUEUE, NOTIFICATIONS_DEAD, 300),
+            (EVENTS_QUEUE, EVENTS_DEAD, 60),
+        ];
+        for (name, dead, visibility) in pairs {
+            for (name, redrive) in [(dead, None), (name, Some((dead.to_owned(), MAX_RECEIVES)))] {
+                self.sqs.create(
+                    self.now,
+                    QueueOptions {
+                        name: name.to_owned(),
+                        fifo: name.ends_with(".fifo"),
+                        visibility: Duration::from_secs(visibility),
+                        retention: fourteen_days,
+                        redrive,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Starts the operations that the snapshot has in progress.
+    fn begin_what_runs(&mut self) {
+        let fleet = Arc::clone(&self.fleet);
+        for (index, account) in fleet.iter() {
+            match account.status {
+                SnapshotStatus::UnderChange => {
+                    let artifact = self.catalog.updates.product(index).map_or(0, |p| p.artifact);
+                    self.begin_foreign(self.now, index, artifact, None);
+                }
+                SnapshotStatus::PlanInProgress => self.agenda.add(
+                    later(self.now, account.update_time),
+                    Happening::PlanEnds { account: index },
+                ),
+                _ => {}
+            }
+        }
+    }
+
+    /// Answers a request as of `now`, which must not run backwards.
+    pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
+        self.advance(now);
+        let call = match Call::read(request) {
+            Ok(call) => call,
+            Err(error) => return Answer::Ready(error.respond(ids::uuid(&mut self.rng))),
+        };
+        self.dispatch(&call)
+    }
+
+    /// Asks again for a long poll.
+    pub fn resume(&mut self, now: Timestamp, poll: Poll) -> Answer {
+        self.advance(now);
+        let call = Call { service: Service::Sqs, operation: poll.operation, body: b"" };
+        let outcome = self.sqs.resume(self.now, poll.receive);
+        self.answer(&call, Ok(outcome))
+    }
+
+    /// A number that changes whenever a message may have become receivable, or something
+    /// was planned that may make it so.
+    pub fn changes(&self) -> u64 {
+        self.agenda.added() + self.sent
+    }
+
+    fn dispatch(&mut self, call: &Call<'_>) -> Answer {
+        let now = self.now;
+        let outcome = match call.service {
+            Service::Catalog => {
+                let mut starter = Starter {
+                    quota: self.quota,
+                    fleet: &self.fleet,
+                    faults: &mut self.faults,
+                    agenda: &mut self.agenda,
+                };
+                self.catalog.call(now, call, &mut starter).map(Outcome::Done)
+            }
+            Service::Organizations => self.organizations.call(now, call).map(Outcome::Done),
+            Service::Sqs => {
+                if matches!(
+                    call.operation,
+                    "SendMessage"
+                        | "SendMessageBatch"
+                        | "ChangeMessageVisibility"
+                        | "DeleteMessage"
+                        | "DeleteMessageBatch"
+                ) {
+                    self.sent += 1;
+                }
+                self.sqs.call(now, call)
+            }
+            Service::Sns => self.sns.call(call).map(Outcome::Done),
+        };
+        self.answer(call, outcome)
+    }
+
+    fn answer(&mut self, call: &Call<'_>, outcome: Result<Outcome, ApiError>) -> Answer {
+        let result: Result<Value, ApiError> = match outcome {
+            Ok(Outcome::Wait(receive)) => {
+                let wake = self.sqs.wake(&receive);
+                let wake = self.agenda.next().map_or(wake, |next| next.min(wake));
+                return Answer::Wait(Poll { receive, operation: "ReceiveMessage", wake });
+            }
+            Ok(Outcome::Done(members)) => Ok(members),
+            Err(error) => Err(error),
+        };
+        Answer::Ready(call.respond(result, ids::uuid(&mut self.rng)))
+    }
+
+    /// Decides how a request fares on its way, and counts it.
+    pub(crate) fn fate(&mut self, request: &Request<'_>) -> Fate {
+        let Ok(call) = Call::read(request) else {
+            return Fate { there: Duration::ZERO, back: Duration::ZERO, mishap: None };
+        };
+        match self.calls.get_mut(call.operation) {
+            Some(count) => *count += 1,
+            None => {
+                self.calls.insert(call.operation.to_owned(), 1);
+            }
+        }
+        let fate = self.faults.call();
+        match self.planned.get_mut(call.operation).and_then(VecDeque::pop_front) {
+            Some(mishap) => Fate { mishap: Some(mishap), ..fate },
+            None => fate,
+        }
+    }
+
+    /// The answer of a service that refuses a request.
+    pub(crate) fn refusal(&mut self, request: &Request<'_>, refusal: Refusal) -> Response {
+        let id = ids::uuid(&mut self.rng);
+        match Call::read(request) {
+            Ok(call) => call.respond(Err(refusal.error(call.service)), id),
+            Err(error) => error.respond(id),
+        }
+    }
+
+    /// Lets everything happen that is due.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        while let Some((time, happening)) = self.agenda.take_due(now) {
+            match happening {
+                Happening::OperationEnds { record, failure } => {
+                    self.end_operation(time, record, failure);
+                }
+                Happening::PlanEnds { account } => self.catalog.updates.end_plan(account),
+                Happening::EventArrives { event } => {
+                    self.sent += 1;
+                    self.sqs.put(time, EVENTS_QUEUE, event);
+                }
+                Happening::ForeignActs { account } => {
+                    // Half of what people do from the console changes no version.
+                    let artifact = if self.rng.bool() {
+                        self.catalog.newest()
+                    } else {
+                        self.catalog.updates.product(account).map_or(0, |p| p.artifact)
+                    };
+                    self.begin_foreign(time, account, artifact, None);
+                    self.plan_foreign(time);
+                }
+            }
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn end_operation(&mut self, time: Timestamp, number: u32, failure: Option<Box<Failure>>) {
+        let Some(record) = self.catalog.updates.record(number) else { return };
+        let (product, started, failed) = (record.product, record.created, failure.is_some());
+        self.catalog.updates.end(time, number, failure.map_or(Ended::Succeeded, Ended::Failed));
+        let Some(account) = self.fleet.get(product) else { return };
+        let ended = UpdateEnded {
+            account,
+            ou_id: self.organizations.unit_id(product),
+            started,
+            ended: time,
+            failed,
+        };
+        let (id, event_id) = (ids::uuid(&mut self.rng), ids::uuid(&mut self.rng));
+        let event = ended.event(&id, &event_id, later(time, EVENT_DELAY));
+        self.emit(time, event);
+    }
+
+    /// Hands an event to EventBridge, which delivers at its best.
+    fn emit(&mut self, now: Timestamp, event: String) {
+        let time = later(now, EVENT_DELAY);
+        match self.faults.event() {
+            EventFate::Delivered => self.agenda.add(time, Happening::EventArrives { event }),
+            EventFate::Lost => {}
+            EventFate::Late(delay) => {
+                self.agenda.add(later(time, delay), Happening::EventArrives { event });
+            }
+            EventFate::Repeated(delay) => {
+                self.agenda.add(time, Happening::EventArrives { event: event.clone() });
+                self.agenda.add(later(time, delay), Happening::EventArrives { event });
+            }
+        }
+    }
+
+    fn plan_foreign(&mut self, now: Timestamp) {
+        if let Some((wait, account)) = self.faults.foreign(self.fleet.len()) {
+            self.agenda.add(later(now, wait), Happening::ForeignActs { account });
+        }
+    }
+
+    fn begin_foreign(
+        &mut self,
+        now: Timestamp,
+        account: u32,
+        artifact: u32,
+        duration: Option<Duration>,
+    ) -> bool {
+        let mut starter = Starter {
+            quota: self.quota,
+            fleet: &self.fleet,
+            faults: &mut self.faults,
+            agenda: &mut self.agenda,
+        };
+        starter.foreign(now, &mut self.catalog.updates, account, artifact, duration)
+    }
+
+    /// Makes the next artifact of Account Factory active and tells of it by event.
+    /// Answers its id.
+    pub fn release_artifact(&mut self, now: Timestamp) -> String {
+        self.advance(now);
+        let artifact = self.catalog.release(now);
+        let id = ids::uuid(&mut self.rng);
+        let event = events::artifact_released(
+            &id,
+            later(now, EVENT_DELAY),
+            &self.catalog.product_id,
+            &artifact,
+        );
+        self.emit(now, event);
+        artifact
+    }
+
+    /// Delivers an event at once, whatever the fault level.
+    pub fn inject_event(&mut self, now: Timestamp, event: String) {
+        self.advance(now);
+        self.agenda.add(now, Happening::EventArrives { event });
+        self.advance(now);
+    }
+
+    /// Lets someone else start an operation that changes no version; answers whether it
+    /// could start.
+    pub fn foreign_operation(
+        &mut self,
+        now: Timestamp,
+        account: &AccountId,
+        duration: Duration,
+    ) -> bool {
+        self.advance(now);
+        let Some(index) = self.fleet.find(account.as_str()) else { return false };
+        let artifact = self.catalog.updates.product(index).map_or(0, |p| p.artifact);
+        self.begin_foreign(now, index, artifact, Some(duration))
+    }
+
+    /// Lets the next calls of an operation meet this mishap.
+    pub(crate) fn plan_mishap(&mut self, operation: &str, mishap: Mishap) {
+        self.planned.entry(operation.to_owned()).or_default().push_back(mishap);
+    }
+
+    /// Adds a queue, or empties and changes the one of the same name.
+    pub fn create_queue(&mut self, now: Timestamp, options: QueueOptions) {
+        self.advance(now);
+        self.sqs.create(self.now, options);
+    }
+
+    /// Sets the launch paths that the caller has.
+    pub fn set_launch_paths(&mut self, paths: Vec<String>) {
+        self.catalog.paths = paths;
+    }
+
+    /// Id of the Account Factory product.
+    pub fn product_id(&self) -> &str {
+        &self.catalog.product_id
+    }
+
+    /// ARN of the alerts topic.
+    pub fn topic_arn(&self) -> &str {
+        &self.sns.topic_arn
+    }
+
+    /// How often each operation was called, every HTTP attempt counted.
+    pub fn calls(&self) -> &BTreeMap<String, u64> {
+        &self.calls
+    }
+
+    /// Everything published to the alerts topic.
+    pub fn alerts(&self) -> &[PublishedAlert] {
+        &self.sns.published
+    }
+
+    /// Bodies of the messages in a queue, by its name.
+    pub fn queue_bodies(&mut self, now: Timestamp, name: &str) -> Vec<String> {
+        self.advance(now);
+        self.sqs.bodies(self.now, name)
+    }
+
+    /// The most operations that ever ran at once.
+    pub fn max_concurrent(&self) -> MaxConcurrent {
+        self.catalog.updates.most
+    }
+
+    /// Every operation that really started, as of `now`.
+    pub fn operations(&mut self, now: Timestamp) -> Vec<OperationLog> {
+        self.advance(now);
+        let fleet = Arc::clone(&self.fleet);
+        self.catalog
+            .updates
+            .started()
+            .filter_map(|(number, record)| {
+                let outcome = record.ended.as_ref().map(|(_, ended)| match ended {
+                    Ended::Succeeded => OperationOutcome::Succeeded,
+                    Ended::Failed(failure) => OperationOutcome::Failed {
+                        code: failure.code.to_owned(),
+                        description: failure.description.clone(),
+                    },
+                });
+                Some(OperationLog {
+                    account: fleet.get(record.product)?.id.clone(),
+                    provisioned_product: ids::write(PROVISIONED_PRODUCT, record.product),
+                    record: ids::write(RECORD, number),
+                    foreign: record.foreign,
+                    start: record.created,
+                    end: record.ended.as_ref().map(|(time, _)| *time),
+                    outcome,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,680 @@
+//! Service Catalog: the Account Factory product and a provisioned product for each
+//! account. What an update does over time is in [`crate::updates`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::fleet::Fleet;
+use crate::ids;
+use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};
+use crate::protocol::{ApiError, Call, Cursor};
+use crate::starter::Starter;
+use crate::time;
+use crate::updates::{Ended, Record, Status, Updates};
+
+/// Prefixes of ids.
+pub(crate) const PROVISIONED_PRODUCT: &str = "pp-";
+pub(crate) const RECORD: &str = "rec-";
+const PRODUCT: &str = "prod-";
+const ARTIFACT: &str = "pa-";
+const PATH: &str = "lpv2-";
+
+const PRODUCT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
+const OWNER: &str = "AWS Control Tower";
+
+/// The parameters of Account Factory: all must be given, with a value or to be kept.
+const PARAMETERS: [&str; 6] = [
+    "AccountEmail",
+    "AccountName",
+    "ManagedOrganizationalUnit",
+    "SSOUserEmail",
+    "SSOUserFirstName",
+    "SSOUserLastName",
+];
+
+/// Most items on a page of SearchProvisionedProducts, and of every other listing.
+const SEARCH_PAGE: usize = 100;
+const PAGE: usize = 20;
+
+/// One version of the product.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    pub(crate) id: String,
+    name: String,
+    created: Timestamp,
+    pub(crate) active: bool,
+}
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct ServiceCatalog {
+    fleet: Arc<Fleet>,
+    pub(crate) product_id: String,
+    /// Oldest first.
+    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) updates: Updates,
+    created: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DescribeProduct {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SearchProducts {
+    filters: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfProduct {
+    product_id: String,
+    page_token: Option<String>,
+    page_size: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct LevelFilter {
+    key: Option<String>,
+    value: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Search {
+    access_level_filter: Option<LevelFilter>,
+    filters: Option<BTreeMap<String, Vec<String>>>,
+    page_size: Option<usize>,
+    page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ById {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UpdateRequest {
+    provisioned_product_id: Option<String>,
+    provisioned_product_name: Option<String>,
+    product_id: Option<String>,
+    provisioning_artifact_id: Option<String>,
+    path_id: Option<String>,
+    #[serde(default)]
+    provisioning_parameters: Vec<Parameter>,
+    update_token: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    key: Option<String>,
+    value: Option<String>,
+    use_previous_value: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct History {
+    search_filter: Option<SearchFilter>,
+    page_size: Option<usize>,
+    page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SearchFilter {
+    key: Option<String>,
+    value: Option<String>,
+}
+
+impl ServiceCatalog {
+    /// The product with an old artifact that is active and a newer one that is not yet.
+    pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
+        let day = |days: i64| {
+            start.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(start)
+        };
+        let created = day(400);
+        Self {
+            product_id: ids::write(PRODUCT, 1),
+            artifacts: vec![artifact(0, created, true), artifact(1, day(1), false)],
+            paths: vec![ids::write(PATH, 1)],
+            updates: Updates::new(&fleet, created),
+            fleet,
+            created,
+        }
+    }
+
+    /// Makes the next artifact active, and answers its id.
+    pub(crate) fn release(&mut self, now: Timestamp) -> String {
+        if let Some(waiting) = self.artifacts.iter_mut().find(|artifact| !artifact.active) {
+            waiting.active = true;
+            return waiting.id.clone();
+        }
+        let next = artifact(self.artifacts.len() as u32, now, true);
+        let id = next.id.clone();
+        self.artifacts.push(next);
+        id
+    }
+
+    /// Number of the newest active artifact.
+    pub(crate) fn newest(&self) -> u32 {
+        self.artifacts.iter().rposition(|artifact| artifact.active).unwrap_or(0) as u32
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        now: Timestamp,
+        call: &Call<'_>,
+        starter: &mut Starter<'_>,
+    ) -> Result<Value, ApiError> {
+        match call.operation {
+            "DescribeProductAsAdmin" => self.describe_product(&call.json()?),
+            "SearchProductsAsAdmin" => self.search_products(&call.json()?),
+            "ListProvisioningArtifacts" => self.list_artifacts(&call.json()?),
+            "ListLaunchPaths" => self.list_paths(&call.json()?),
+            "SearchProvisionedProducts" => self.search(&call.json()?),
+            "DescribeProvisionedProduct" => self.describe(&call.json()?),
+            "UpdateProvisionedProduct" => self.update(now, call.json()?, starter),
+            "DescribeRecord" => self.describe_record(now, &call.json()?),
+            "ListRecordHistory" => self.history(now, &call.json()?),
+            _ => Err(call.unknown()),
+        }
+    }
+
+    fn product(&self) -> Value {
+        json!({
+            "ProductViewSummary": {
+                "Id": "prodview-aaaaaaaaaaaab",
+                "ProductId": self.product_id,
+                "Name": PRODUCT_NAME,
+                "Owner": OWNER,
+                "Type": "CLOUD_FORMATION_TEMPLATE",
+                "HasDefaultPath": false,
+            },
+            "Status": "AVAILABLE",
+            "ProductARN": format!("arn:aws:catalog:{REGION}:{MANAGEMENT_ACCOUNT}:product/{}", self.product_id),
+            "CreatedTime": time::json(self.created),
+        })
+    }
+
+    fn describe_product(&self, request: &DescribeProduct) -> Result<Value, ApiError> {
+        let found = match (&request.id, &request.name) {
+            (Some(id), _) => *id == self.product_id,
+            (None, Some(name)) => name == PRODUCT_NAME,
+            (None, None) => return Err(invalid("Either Id or Name must be given.")),
+        };
+        if !found {
+            return Err(not_found("Product not found."));
+        }
+        let artifacts: Vec<Value> = self
+            .artifacts
+            .iter()
+            .map(|artifact| {
+                json!({
+                    "Id": artifact.id,
+                    "Name": artifact.name,
+                    "CreatedTime": time::json(artifact.created),
+                })
+            })
+            .collect();
+        Ok(json!({
+            "ProductViewDetail": self.product(),
+            "ProvisioningArtifactSummaries": artifacts,
+            "Tags": [],
+            "TagOptions": [],
+            "Budgets": [],
+        }))
+    }
+
+    fn search_products(&self, request: &SearchProducts) -> Result<Value, ApiError> {
+        let matches = request.filters.iter().flatten().all(|(key, values)| {
+            values.iter().any(|value| match key.as_str() {
+                "Owner" => value == OWNER,
+                "FullTextSearch" => PRODUCT_NAME.contains(value.as_str()),
+                "ProductType" => value == "CLOUD_FORMATION_TEMPLATE",
+                _ => false,
+            })
+        });
+        let products = if matches { vec![self.product()] } else { Vec::new() };
+        Ok(json!({ "ProductViewDetails": products }))
+    }
+
+    fn list_artifacts(&self, request: &OfProduct) -> Result<Value, ApiError> {
+        self.check_product(&request.product_id)?;
+        let artifacts: Vec<Value> = self
+            .artifacts
+            .iter()
+            .map(|artifact| {
+                json!({
+                    "Id": artifact.id,
+                    "Name": artifact.name,
+                    "Type": "CLOUD_FORMATION_TEMPLATE",
+                    "CreatedTime": time::json(artifact.created),
+                    "Active": artifact.active,
+                    "Guidance": "DEFAULT",
+                })
+            })
+            .collect();
+        Ok(json!({ "ProvisioningArtifactDetails": artifacts }))
+    }
+
+    fn list_paths(&self, request: &OfProduct) -> Result<Value, ApiError> {
+        self.check_product(&request.product_id)?;
+        if self.paths.is_empty() {
+            return Err(not_found(&format!(
+                "No launch paths found for resource: {}",
+                self.product_id
+            )));
+        }
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, PAGE, self.paths.len())?;
+        let paths: Vec<Value> = self
+            .paths
+            .get(range)
+            .into_iter()
+            .flatten()
+            .map(|id| {
+                json!({
+                    "Id": id,
+                    "ConstraintSummaries": [],
+                    "Tags": [],
+                    "Name": "AWS Control Tower Account Factory Portfolio",
+                })
+            })
+            .collect();
+        Ok(with_token(json!({ "LaunchPathSummaries": paths }), next))
+    }
+
+    fn check_product(&self, id: &str) -> Result<(), ApiError> {
+        if id == self.product_id {
+            Ok(())
+        } else {
+            Err(not_found(&format!("Product {id} not found.")))
+        }
+    }
+
+    fn search(&self, request: &Search) -> Result<Value, ApiError> {
+        let matching = if self.sees_all(request.access_level_filter.as_ref())? {
+            self.matching(request.filters.as_ref())?
+        } else {
+            Matching::These(Vec::new())
+        };
+        let total = match &matching {
+            Matching::All => self.fleet.len() as usize,
+            Matching::These(indices) => indices.len(),
+        };
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, SEARCH_PAGE, total)?;
+        let products: Vec<Value> = range
+            .filter_map(|place| match &matching {
+                Matching::All => self.attributes(place as u32),
+                Matching::These(indices) => self.attributes(*indices.get(place)?),
+            })
+            .collect();
+        Ok(with_token(json!({ "ProvisionedProducts": products, "TotalResultsCount": total }), next))
+    }
+
+    /// Control Tower provisioned the products, so that a caller who asks for their own
+    /// (as user or as role) sees none.
+    fn sees_all(&self, filter: Option<&LevelFilter>) -> Result<bool, ApiError> {
+        let Some(filter) = filter else { return Ok(true) };
+        if filter.value.as_deref() != Some("self") {
+            return Err(invalid("The value of AccessLevelFilter must be `self`."));
+        }
+        match filter.key.as_deref() {
+            Some("Account") => Ok(true),
+            Some("Role" | "User") => Ok(false),
+            _ => Err(invalid("The key of AccessLevelFilter must be Account, Role or User.")),
+        }
+    }
+
+    fn matching(
+        &self,
+        filters: Option<&BTreeMap<String, Vec<String>>>,
+    ) -> Result<Matching, ApiError> {
+        let Some(filters) = filters.filter(|filters| !filters.is_empty()) else {
+            return Ok(Matching::All);
+        };
+        let query = match filters.get("SearchQuery").map(Vec::as_slice) {
+            Some([query]) if filters.len() == 1 => query,
+            _ => return Err(invalid("Filters must hold one SearchQuery with one value.")),
+        };
+        let (field, value) = query
+            .split_once(':')
+            .ok_or_else(|| invalid("A SearchQuery has the form `field:value`."))?;
+        let value = value.trim_matches('"');
+        let one = |index: Option<u32>| Matching::These(index.into_iter().collect());
+        Ok(match field {
+            "productId" if value == self.product_id => Matching::All,
+            "type" if value == PRODUCT_TYPE => Matching::All,
+            "productId" | "type" => one(None),
+            "physicalId" => one(self.fleet.find(value)),
+            "id" => one(self.find(value)),
+            "status" if value == "UNDER_CHANGE" => {
+                Matching::These(self.updates.under_change().collect())
+            }
+            "status" => Matching::These(
+                (0..self.fleet.len())
+                    .filter(|index| {
+                        self.updates.status(*index).is_some_and(|status| status.name() == value)
+                    })
+                    .collect(),
+            ),
+            "name" => Matching::These(
+                self.fleet
+                    .iter()
+                    .filter(|(_, account)| account.name == value)
+                    .map(|(index, _)| index)
+                    .collect(),
+            ),
+            _ => return Err(invalid(&format!("The simulated AWS can't search by `{field}`."))),
+        })
+    }
+
+    fn find(&self, id: &str) -> Option<u32> {
+        ids::read(PROVISIONED_PRODUCT, id).filter(|index| *index < self.fleet.len())
+    }
+
+    /// What SearchProvisionedProducts and DescribeProvisionedProduct both answer.
+    fn detail(&self, index: u32) -> Option<Value> {
+        let account = self.fleet.get(index)?;
+        let product = self.updates.product(index)?;
+        let mut answer = json!({
+            "Name": provisioned_name(&account.name, index),
+            "Arn": format!("arn:aws:servicecatalog:{REGION}:{MANAGEMENT_ACCOUNT}:stack/{}/{}", provisioned_name(&account.name, index), ids::write(PROVISIONED_PRODUCT, index)),
+            "Type": PRODUCT_TYPE,
+            "Id": ids::write(PROVISIONED_PRODUCT, index),
+            "Status": product.status.name(),
+            "CreatedTime": time::json(self.created),
+            "LastRecordId": ids::write(RECORD, product.last_record),
+            "LastProvisioningRecordId": ids::write(RECORD, product.last_record),
+            "LastSuccessfulProvisioningRecordId": ids::write(RECORD, product.last_successful),
+            "ProductId": self.product_id,
+            "ProvisioningArtifactId": self.artifacts.get(product.artifact as usize)?.id,
+        });
+        if let Some(Ended::Failed(failure)) = self.updates.ended(product.last_record)
+            && product.status != Status::UnderChange
+        {
+            answer["StatusMessage"] = failure.description.clone().into();
+        }
+        Some(answer)
+    }
+
+    fn attributes(&self, index: u32) -> Option<Value> {
+        let mut answer = self.detail(index)?;
+        let product = self.updates.product(index)?;
+        answer["PhysicalId"] = self.fleet.get(index)?.id.as_str().into();
+        answer["ProductName"] = PRODUCT_NAME.into();
+        answer["ProvisioningArtifactName"] =
+            self.artifacts.get(product.artifact as usize)?.name.as_str().into();
+        answer["Tags"] = json!([]);
+        Some(answer)
+    }
+
+    fn describe(&self, request: &ById) -> Result<Value, ApiError> {
+        let index = match (&request.id, &request.name) {
+            (Some(id), _) => self.find(id),
+            (None, Some(name)) => self.find_by_name(name),
+            (None, None) => return Err(invalid("Either Id or Name must be given.")),
+        };
+        let detail = index
+            .and_then(|index| self.detail(index))
+            .ok_or_else(|| not_found("Provisioned product not found."))?;
+        Ok(json!({ "ProvisionedProductDetail": detail, "CloudWatchDashboards": [] }))
+    }
+
+    fn find_by_name(&self, name: &str) -> Option<u32> {
+        self.fleet
+            .iter()
+            .find(|(index, account)| provisioned_name(&account.name, *index) == name)
+            .map(|(index, _)| index)
+    }
+
+    fn update(
+        &mut self,
+        now: Timestamp,
+        request: UpdateRequest,
+        starter: &mut Starter<'_>,
+    ) -> Result<Value, ApiError> {
+        check_token(&request.update_token)?;
+        let index = match (&request.provisioned_product_id, &request.provisioned_product_name) {
+            (Some(id), _) => self.find(id),
+            (None, Some(name)) => self.find_by_name(name),
+            (None, None) => {
+                return Err(invalid(
+                    "ProvisionedProductId or ProvisionedProductName must be given.",
+                ));
+            }
+        }
+        .ok_or_else(|| not_found("Provisioned product not found."))?;
+        if let Some(record) = self.updates.by_token(&request.update_token) {
+            return if self.updates.record(record).is_some_and(|known| known.product == index) {
+                self.started(now, record)
+            } else {
+                Err(invalid("The update token was used for another provisioned product."))
+            };
+        }
+        if let Some(product) = &request.product_id {
+            self.check_product(product)?;
+        }
+        let artifact = request
+            .provisioning_artifact_id
+            .as_deref()
+            .and_then(|id| {
+                self.artifacts.iter().position(|artifact| artifact.id == id && artifact.active)
+            })
+            .ok_or_else(|| not_found("Provisioning artifact not found."))?
+            as u32;
+        match &request.path_id {
+            Some(path) if !self.paths.contains(path) => {
+                return Err(not_found(&format!("Launch path {path} not found.")));
+            }
+            None if self.paths.len() > 1 => {
+                return Err(invalid("More than one launch path ids exist"));
+            }
+            None if self.paths.is_empty() => {
+                return Err(not_found("No launch paths found for resource"));
+            }
+            _ => {}
+        }
+        check_parameters(&request.provisioning_parameters)?;
+        if !self.updates.is_free(index) {
+            return Err(ApiError::new(
+                "ResourceInUseException",
+                "The provisioned product can't be updated because another execution is in progress.",
+            ));
+        }
+        let record = starter.own(now, &mut self.updates, index, artifact, &request.update_token)?;
+        self.started(now, record)
+    }
+
+    fn started(&self, now: Timestamp, record: u32) -> Result<Value, ApiError> {
+        let detail =
+            self.record_detail(now, record).ok_or_else(|| not_found("Record not found."))?;
+        Ok(json!({ "RecordDetail": detail }))
+    }
+
+    fn record_detail(&self, now: Timestamp, number: u32) -> Option<Value> {
+        let record = self.updates.record(number)?;
+        let account = self.fleet.get(record.product)?;
+        let errors = match &record.ended {
+            Some((_, Ended::Failed(failure))) => {
+                json!([{ "Code": failure.code, "Description": failure.description }])
+            }
+            _ => json!([]),
+        };
+        Some(json!({
+            "RecordId": ids::write(RECORD, number),
+            "ProvisionedProductName": provisioned_name(&account.name, record.product),
+            "Status": record.status(now),
+            "CreatedTime": time::json(record.created),
+            "UpdatedTime": time::json(record.ended.as_ref().map_or(record.created, |(time, _)| *time)),
+            "ProvisionedProductType": PRODUCT_TYPE,
+            "RecordType": if record.provisioning { "PROVISION_PRODUCT" } else { "UPDATE_PROVISIONED_PRODUCT" },
+            "ProvisionedProductId": ids::write(PROVISIONED_PRODUCT, record.product),
+            "ProductId": self.product_id,
+            "ProvisioningArtifactId": self.artifacts.get(record.artifact as usize)?.id,
+            "PathId": self.paths.first(),
+            "RecordErrors": errors,
+            "RecordTags": [],
+        }))
+    }
+
+    fn describe_record(&self, now: Timestamp, request: &ById) -> Result<Value, ApiError> {
+        let number = request.id.as_deref().and_then(|id| ids::read(RECORD, id));
+        let found = number.and_then(|number| {
+            Some((self.record_detail(now, number)?, self.updates.record(number)?))
+        });
+        let (detail, record) = found.ok_or_else(|| not_found("Record not found."))?;
+        Ok(json!({ "RecordDetail": detail, "RecordOutputs": self.outputs(record) }))
+    }
+
+    fn outputs(&self, record: &Record) -> Value {
+        match (&record.ended, self.fleet.get(record.product)) {
+            (Some((_, Ended::Succeeded)), Some(account)) => json!([
+                { "OutputKey": "AccountEmail", "OutputValue": account.email },
+                { "OutputKey": "AccountId", "OutputValue": account.id.as_str() },
+                { "OutputKey": "SSOUserEmail", "OutputValue": account.email },
+            ]),
+            _ => json!([]),
+        }
+    }
+
+    fn history(&self, now: Timestamp, request: &History) -> Result<Value, ApiError> {
+        let filter = request.search_filter.as_ref();
+        let key = filter.and_then(|filter| filter.key.as_deref());
+        let value = filter.and_then(|filter| filter.value.as_deref()).unwrap_or_default();
+        // Newest first.
+        let numbers: Vec<u32> = match key {
+            Some("provisionedproduct") => {
+                let product = self.find(value).and_then(|index| self.updates.product(index));
+                std::iter::successors(product.map(|product| product.last_record), |number| {
+                    self.updates.record(*number)?.previous
+                })
+                .collect()
+            }
+            Some("product") if value != self.product_id => Vec::new(),
+            Some("product") | None => (0..self.updates.records()).rev().collect(),
+            Some(_) => {
+                return Err(invalid(
+                    "The search filter key must be `provisionedproduct` or `product`.",
+                ));
+            }
+        };
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, PAGE, numbers.len())?;
+        let records: Vec<Value> = numbers
+            .get(range)
+            .into_iter()
+            .flatten()
+            .filter_map(|number| self.record_detail(now, *number))
+            .collect();
+        Ok(with_token(json!({ "RecordDetails": records }), next))
+    }
+}
+
+/// Which provisioned products a search finds.
+enum Matching {
+    All,
+    These(Vec<u32>),
+}
+
+fn artifact(number: u32, created: Timestamp, active: bool) -> Artifact {
+    Artifact {
+        id: ids::write(ARTIFACT, number + 1),
+        name: "AWS Control Tower Account Factory".to_owned(),
+        created,
+        active,
+    }
+}
+
+/// Names of provisioned products allow fewer characters than those of accounts.
+fn provisioned_name(account: &str, index: u32) -> String {
+    let mut name: String = account
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
+        .take(100)
+        .collect();
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        name.insert(0, 'a');
+    }
+    name.push_str(&format!("-{index}"));
+    name
+}
+
+fn check_token(token: &str) -> Result<(), ApiError> {
+    let good = (1..=128).contains(&token.len())
+        && token.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if good {
+        Ok(())
+    } else {
+        Err(invalid(
+            "UpdateToken must match [a-zA-Z0-9][a-zA-Z0-9_-]* and have at most 128 characters.",
+        ))
+    }
+}
+
+fn check_parameters(parameters: &[Parameter]) -> Result<(), ApiError> {
+    for name in PARAMETERS {
+        let given = parameters.iter().any(|parameter| {
+            parameter.key.as_deref() == Some(name)
+                && (parameter.use_previous_value == Some(true)
+                    || parameter.value.as_ref().is_some_and(|value| !value.is_empty()))
+        });
+        if !given {
+            return Err(invalid(&format!("Parameters: [{name}] must have values")));
+        }
+    }
+    for parameter in parameters {
+        let key = parameter.key.as_deref().unwrap_or_default();
+        if !PARAMETERS.contains(&key) {
+            return Err(invalid(&format!("Parameters: [{key}] do not exist in the template")));
+        }
+    }
+    Ok(())
+}
+
+fn page(
+    token: Option<&str>,
+    size: Option<usize>,
+    most: usize,
+    total: usize,
+) -> Result<(std::ops::Range<usize>, Option<String>), ApiError> {
+    let size = match size {
+        None | Some(0) => PAGE,
+        Some(size) if size <= most => size,
+        Some(_) => return Err(invalid(&format!("PageSize must be at most {most}."))),
+    };
+    let cursor = Cursor::read(token).ok_or_else(|| invalid("The page token is invalid."))?;
+    Ok(cursor.page(size, total))
+}
+
+fn with_token(mut answer: Value, next: Option<String>) -> Value {
+    if let Some(next) = next {
+        answer["NextPageToken"] = next.into();
+    }
+    answer
+}
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::new("InvalidParametersException", message)
+}
+
+fn not_found(message: &str) -> ApiError {
+    ApiError::new("ResourceNotFoundException", message)
+}

@@ -1,0 +1,220 @@
+//! The handle by which a host, a command or a test uses the simulated AWS.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_async::time::SharedTimeSource;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use groundcrew_core::account::AccountId;
+use groundcrew_core::ports::Clock;
+use jiff::Timestamp;
+
+use crate::connector::{Connector, World};
+use crate::faults::{FaultLevel, Mishap, Refusal};
+use crate::model::{
+    self, EVENTS_DEAD, EVENTS_QUEUE, Model, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD,
+    UPDATES_QUEUE,
+};
+use crate::queue::QueueOptions;
+use crate::snapshot::Snapshot;
+use crate::sns::PublishedAlert;
+use crate::sqs;
+use crate::time::SimClock;
+use crate::updates::{MaxConcurrent, OperationLog};
+
+/// What a simulation starts from.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// The same seed gives the same run.
+    pub seed: u64,
+    /// The time that it is at first.
+    pub start: Timestamp,
+    /// The organization.
+    pub snapshot: Snapshot,
+    /// How much goes wrong.
+    pub faults: FaultLevel,
+    /// Control Tower's quota of concurrent account operations: 5 unless AWS has raised it.
+    pub account_quota: usize,
+}
+
+/// How the next call of an operation fares, for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextCall {
+    /// It takes effect, but no reply comes.
+    ReplyLost,
+    /// No connection is made.
+    NotConnected,
+    /// The service throttles it.
+    Throttled,
+    /// No reply comes in any time, and it takes no effect.
+    Hung,
+}
+
+/// A simulated AWS. Clones share one world.
+#[derive(Clone, Debug)]
+pub struct SimAws {
+    world: Arc<World>,
+}
+
+impl SimAws {
+    /// Makes a world. Call it on the runtime that will run the simulation. Seeds
+    /// fastrand's generator of this thread, from which the SDKs take their jitter.
+    pub fn new(options: SimOptions) -> Self {
+        fastrand::seed(options.seed);
+        let model = Model::new(
+            options.seed,
+            options.start,
+            options.snapshot,
+            options.faults,
+            options.account_quota,
+        );
+        let clock = SimClock::starting_at(options.start);
+        Self { world: Arc::new(World::new(model, clock)) }
+    }
+
+    /// The HTTP client to give to SDK clients.
+    pub fn http_client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(Connector(Arc::clone(&self.world)))
+    }
+
+    /// The simulated time, for the host.
+    pub fn clock(&self) -> SimClock {
+        self.world.clock
+    }
+
+    /// The simulated time, for SDK clients.
+    pub fn time_source(&self) -> SharedTimeSource {
+        SharedTimeSource::new(self.world.clock)
+    }
+
+    /// Control Tower's home Region.
+    pub fn region(&self) -> &'static str {
+        model::REGION
+    }
+
+    /// Access key id and secret key that are good here. So is any other pair.
+    pub fn credentials(&self) -> (&'static str, &'static str) {
+        ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+    }
+
+    /// Name of the Account Factory product.
+    pub fn product_name(&self) -> &'static str {
+        model::PRODUCT_NAME
+    }
+
+    /// Id of the Account Factory product.
+    pub fn product_id(&self) -> String {
+        self.world.with(|model| model.product_id().to_owned())
+    }
+
+    /// URL of the updates queue (FIFO).
+    pub fn updates_url(&self) -> String {
+        sqs::url(UPDATES_QUEUE)
+    }
+
+    /// URL of the dead-letter queue of the updates queue.
+    pub fn updates_dead_url(&self) -> String {
+        sqs::url(UPDATES_DEAD)
+    }
+
+    /// URL of the notifications queue (FIFO).
+    pub fn notifications_url(&self) -> String {
+        sqs::url(NOTIFICATIONS_QUEUE)
+    }
+
+    /// URL of the dead-letter queue of the notifications queue.
+    pub fn notifications_dead_url(&self) -> String {
+        sqs::url(NOTIFICATIONS_DEAD)
+    }
+
+    /// URL of the events queue (standard).
+    pub fn events_url(&self) -> String {
+        sqs::url(EVENTS_QUEUE)
+    }
+
+    /// URL of the dead-letter queue of the events queue.
+    pub fn events_dead_url(&self) -> String {
+        sqs::url(EVENTS_DEAD)
+    }
+
+    /// ARN of the alerts topic.
+    pub fn topic_arn(&self) -> String {
+        self.world.with(|model| model.topic_arn().to_owned())
+    }
+
+    /// Makes the next artifact of Account Factory active and tells of it by event.
+    /// Answers its id. The first release is of the artifact that the accounts which are
+    /// not outdated in the snapshot already have.
+    pub fn release_artifact(&self) -> String {
+        self.world.with(|model| model.release_artifact(self.now()))
+    }
+
+    /// Delivers an event to the events queue at once. The text need not be a good event.
+    pub fn inject_event(&self, json: &str) {
+        self.world.with(|model| model.inject_event(self.now(), json.to_owned()));
+    }
+
+    /// Lets someone else start an operation on an account, which takes `duration` and
+    /// changes no version. Answers whether it could start.
+    pub fn foreign_operation(&self, account: &AccountId, duration: Duration) -> bool {
+        self.world.with(|model| model.foreign_operation(self.now(), account, duration))
+    }
+
+    /// Says how the next call of an operation fares; several are for several calls.
+    pub fn next_call(&self, operation: &str, fares: NextCall) {
+        self.world.with(|model| {
+            let mishap = match fares {
+                NextCall::ReplyLost => Mishap::ReplyLost,
+                NextCall::NotConnected => Mishap::NotConnected,
+                NextCall::Throttled => Mishap::Refused(Refusal::Throttled),
+                NextCall::Hung => Mishap::Hung { effect: false },
+            };
+            model.plan_mishap(operation, mishap);
+        });
+    }
+
+    /// Adds a queue, or empties and changes the one of the same name. Answers its URL.
+    pub fn create_queue(&self, options: QueueOptions) -> String {
+        let url = sqs::url(&options.name);
+        self.world.with(|model| model.create_queue(self.now(), options));
+        url
+    }
+
+    /// Sets the launch paths that the caller has to the Account Factory product.
+    pub fn set_launch_paths(&self, paths: &[&str]) {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        self.world.with(|model| model.set_launch_paths(paths));
+    }
+
+    /// How often each operation was called, every HTTP attempt counted.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.world.with(|model| model.calls().clone())
+    }
+
+    /// Every operation on an account that really started, in the order of starting.
+    pub fn operations(&self) -> Vec<OperationLog> {
+        self.world.with(|model| model.operations(self.now()))
+    }
+
+    /// The most operations that ever ran at once.
+    pub fn max_concurrent(&self) -> MaxConcurrent {
+        self.world.with(|model| model.max_concurrent())
+    }
+
+    /// Every alert published.
+    pub fn alerts(&self) -> Vec<PublishedAlert> {
+        self.world.with(|model| model.alerts().to_vec())
+    }
+
+    /// Bodies of the messages in a queue, in flight or not, by its URL: what is in a
+    /// dead-letter queue, for example.
+    pub fn messages(&self, queue_url: &str) -> Vec<String> {
+        let name = queue_url.rsplit('/').next().unwrap_or_default();
+        self.world.with(|model| model.queue_bodies(self.now(), name))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.clock.now()
+    }
+}

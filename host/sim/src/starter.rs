@@ -1,0 +1,87 @@
+//! Starting operations: the quota, and what their end will be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::agenda::{Agenda, Happening};
+use crate::faults::{Failure, Faults};
+use crate::fleet::Fleet;
+use crate::protocol::ApiError;
+use crate::time::later;
+use crate::updates::{Begun, Updates};
+
+/// What Control Tower answers when its quota is used up.
+const BUSY: &str = "AWS Control Tower could not update the account because another AWS Control Tower operation is in progress. Try again later.";
+
+/// What is needed to start an operation.
+pub(crate) struct Starter<'a> {
+    pub(crate) quota: usize,
+    pub(crate) fleet: &'a Arc<Fleet>,
+    pub(crate) faults: &'a mut Faults,
+    pub(crate) agenda: &'a mut Agenda,
+}
+
+impl Starter<'_> {
+    /// Starts an update that a caller asked for, and answers the number of its record.
+    pub(crate) fn own(
+        &mut self,
+        now: Timestamp,
+        updates: &mut Updates,
+        product: u32,
+        artifact: u32,
+        token: &str,
+    ) -> Result<u32, ApiError> {
+        let refused = || ApiError::new("InvalidParametersException", BUSY);
+        if updates.under_change().len() >= self.quota {
+            return Err(refused());
+        }
+        let account = self.fleet.get(product).ok_or_else(refused)?;
+        let ou = account.ou.last().map_or("Root", String::as_str);
+        let failure = self.faults.update(product, ou);
+        let share = failure.as_ref().map_or(1.0, |failure| failure.after);
+        let begun = Begun {
+            product,
+            artifact,
+            token: Some(token),
+            foreign: false,
+            duration: account.update_time.mul_f64(share).max(Duration::from_secs(1)),
+            fails: failure.is_some(),
+        };
+        self.begin(now, updates, begun, failure).ok_or_else(refused)
+    }
+
+    /// Starts an operation of someone else, unless the account is not free or the quota
+    /// is used up; answers whether it did. It succeeds after `duration`, by default the
+    /// account's own.
+    pub(crate) fn foreign(
+        &mut self,
+        now: Timestamp,
+        updates: &mut Updates,
+        product: u32,
+        artifact: u32,
+        duration: Option<Duration>,
+    ) -> bool {
+        let Some(account) = self.fleet.get(product) else { return false };
+        if !updates.is_free(product) || updates.under_change().len() >= self.quota {
+            return false;
+        }
+        let duration = duration.unwrap_or(account.update_time);
+        let begun = Begun { product, artifact, token: None, foreign: true, duration, fails: false };
+        self.begin(now, updates, begun, None).is_some()
+    }
+
+    fn begin(
+        &mut self,
+        now: Timestamp,
+        updates: &mut Updates,
+        begun: Begun<'_>,
+        failure: Option<Failure>,
+    ) -> Option<u32> {
+        let record = updates.begin(now, begun)?;
+        let end = Happening::OperationEnds { record, failure: failure.map(Box::new) };
+        self.agenda.add(later(now, begun.duration), end);
+        Some(record)
+    }
+}

@@ -1,0 +1,291 @@
+//! Provisioned products and the operations on them, over time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use jiff::Timestamp;
+
+use crate::faults::Failure;
+use crate::fleet::Fleet;
+use crate::snapshot::SnapshotStatus;
+use crate::time::later;
+
+/// A record is `CREATED` for so long before it is `IN_PROGRESS`.
+const ACCEPTED: Duration = Duration::from_secs(2);
+
+/// A failing operation rolls back for the last part of its time.
+const ROLLBACK: f64 = 0.1;
+
+/// Status of a provisioned product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Available,
+    UnderChange,
+    Tainted,
+    Error,
+    PlanInProgress,
+}
+
+impl Status {
+    /// As the API writes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Available => "AVAILABLE",
+            Self::UnderChange => "UNDER_CHANGE",
+            Self::Tainted => "TAINTED",
+            Self::Error => "ERROR",
+            Self::PlanInProgress => "PLAN_IN_PROGRESS",
+        }
+    }
+}
+
+impl From<SnapshotStatus> for Status {
+    fn from(status: SnapshotStatus) -> Self {
+        match status {
+            SnapshotStatus::Available => Self::Available,
+            SnapshotStatus::UnderChange => Self::UnderChange,
+            SnapshotStatus::Tainted => Self::Tainted,
+            SnapshotStatus::Error => Self::Error,
+            SnapshotStatus::PlanInProgress => Self::PlanInProgress,
+        }
+    }
+}
+
+/// A provisioned product. Its number is that of its account.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    pub(crate) status: Status,
+    pub(crate) artifact: u32,
+    pub(crate) last_record: u32,
+    pub(crate) last_successful: u32,
+}
+
+/// How an operation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperationOutcome {
+    /// The account is on the artifact.
+    Succeeded,
+    /// It is not.
+    Failed {
+        /// Code in the record's errors.
+        code: String,
+        /// Description in the record's errors.
+        description: String,
+    },
+}
+
+/// How a record ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ended {
+    Succeeded,
+    Failed(Box<Failure>),
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) product: u32,
+    pub(crate) artifact: u32,
+    pub(crate) created: Timestamp,
+    pub(crate) ended: Option<(Timestamp, Ended)>,
+    /// The product's record before this one.
+    pub(crate) previous: Option<u32>,
+    /// The first record of a product.
+    pub(crate) provisioning: bool,
+    pub(crate) foreign: bool,
+    rolls_back_at: Option<Timestamp>,
+}
+
+impl Record {
+    /// Its status at a time, as the API writes it.
+    pub(crate) fn status(&self, now: Timestamp) -> &'static str {
+        match &self.ended {
+            Some((_, Ended::Succeeded)) => "SUCCEEDED",
+            Some((_, Ended::Failed(_))) => "FAILED",
+            None if now < later(self.created, ACCEPTED) => "CREATED",
+            None if self.rolls_back_at.is_some_and(|time| time <= now) => "IN_PROGRESS_IN_ERROR",
+            None => "IN_PROGRESS",
+        }
+    }
+}
+
+/// An operation that really started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationLog {
+    /// The account.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: String,
+    /// The record.
+    pub record: String,
+    /// Whether someone else than the host under test started it.
+    pub foreign: bool,
+    /// When it started.
+    pub start: Timestamp,
+    /// When it ended, if it has.
+    pub end: Option<Timestamp>,
+    /// How it ended, if it has.
+    pub outcome: Option<OperationOutcome>,
+}
+
+/// The most operations that ever ran at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxConcurrent {
+    /// Of those that the host under test started.
+    pub own: usize,
+    /// Of all.
+    pub total: usize,
+}
+
+/// Every provisioned product and record.
+#[derive(Debug)]
+pub(crate) struct Updates {
+    products: Vec<Product>,
+    records: Vec<Record>,
+    tokens: BTreeMap<Box<str>, u32>,
+    under_change: BTreeSet<u32>,
+    own_running: usize,
+    pub(crate) most: MaxConcurrent,
+}
+
+impl Updates {
+    /// Every account with the record of its provisioning, which succeeded at `created`.
+    /// Those that are outdated are on artifact 0, the others on artifact 1.
+    pub(crate) fn new(fleet: &Fleet, created: Timestamp) -> Self {
+        let records = (0..fleet.len())
+            .map(|product| Record {
+                product,
+                artifact: 0,
+                created,
+                ended: Some((created, Ended::Succeeded)),
+                previous: None,
+                provisioning: true,
+                foreign: true,
+                rolls_back_at: None,
+            })
+            .collect();
+        let products = fleet
+            .iter()
+            .map(|(index, account)| Product {
+                // What is under change is put so by an operation that the model starts.
+                status: match account.status {
+                    SnapshotStatus::UnderChange => Status::Available,
+                    status => status.into(),
+                },
+                artifact: u32::from(!account.outdated),
+                last_record: index,
+                last_successful: index,
+            })
+            .collect();
+        Self {
+            products,
+            records,
+            tokens: BTreeMap::new(),
+            under_change: BTreeSet::new(),
+            own_running: 0,
+            most: MaxConcurrent::default(),
+        }
+    }
+
+    pub(crate) fn product(&self, index: u32) -> Option<&Product> {
+        self.products.get(index as usize)
+    }
+
+    pub(crate) fn status(&self, index: u32) -> Option<Status> {
+        self.product(index).map(|product| product.status)
+    }
+
+    /// Whether an operation may start on it.
+    pub(crate) fn is_free(&self, index: u32) -> bool {
+        self.status(index)
+            .is_some_and(|status| !matches!(status, Status::UnderChange | Status::PlanInProgress))
+    }
+
+    pub(crate) fn record(&self, number: u32) -> Option<&Record> {
+        self.records.get(number as usize)
+    }
+
+    pub(crate) fn records(&self) -> u32 {
+        self.records.len() as u32
+    }
+
+    pub(crate) fn ended(&self, number: u32) -> Option<&Ended> {
+        self.record(number)?.ended.as_ref().map(|(_, ended)| ended)
+    }
+
+    pub(crate) fn by_token(&self, token: &str) -> Option<u32> {
+        self.tokens.get(token).copied()
+    }
+
+    pub(crate) fn under_change(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.under_change.iter().copied()
+    }
+
+    /// Notes the start of an operation that will take `duration`.
+    pub(crate) fn begin(&mut self, now: Timestamp, begun: Begun<'_>) -> Option<u32> {
+        let number = self.records();
+        let product = self.products.get_mut(begun.product as usize)?;
+        self.records.push(Record {
+            product: begun.product,
+            artifact: begun.artifact,
+            created: now,
+            ended: None,
+            previous: Some(product.last_record),
+            provisioning: false,
+            foreign: begun.foreign,
+            rolls_back_at: begun.fails.then(|| later(now, begun.duration.mul_f64(1.0 - ROLLBACK))),
+        });
+        product.status = Status::UnderChange;
+        product.last_record = number;
+        if let Some(token) = begun.token {
+            self.tokens.insert(token.into(), number);
+        }
+        self.under_change.insert(begun.product);
+        self.own_running += usize::from(!begun.foreign);
+        self.most.own = self.most.own.max(self.own_running);
+        self.most.total = self.most.total.max(self.under_change.len());
+        Some(number)
+    }
+
+    /// Notes the end of an operation.
+    pub(crate) fn end(&mut self, now: Timestamp, number: u32, ended: Ended) {
+        let Some(record) = self.records.get_mut(number as usize) else { return };
+        let Some(product) = self.products.get_mut(record.product as usize) else { return };
+        if ended == Ended::Succeeded {
+            product.status = Status::Available;
+            product.artifact = record.artifact;
+            product.last_successful = number;
+        } else {
+            product.status = Status::Tainted;
+        }
+        self.under_change.remove(&record.product);
+        self.own_running -= usize::from(!record.foreign);
+        record.ended = Some((now, ended));
+    }
+
+    /// Ends a plan, which leaves no record.
+    pub(crate) fn end_plan(&mut self, index: u32) {
+        if let Some(product) = self.products.get_mut(index as usize)
+            && product.status == Status::PlanInProgress
+        {
+            product.status = Status::Available;
+        }
+    }
+
+    /// Every operation that started, in the order of starting.
+    pub(crate) fn started(&self) -> impl Iterator<Item = (u32, &Record)> {
+        (0_u32..).zip(&self.records).filter(|(_, record)| !record.provisioning)
+    }
+}
+
+/// An operation that begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun<'a> {
+    pub(crate) product: u32,
+    pub(crate) artifact: u32,
+    pub(crate) token: Option<&'a str>,
+    pub(crate) foreign: bool,
+    pub(crate) duration: Duration,
+    pub(crate) fails: bool,
+}

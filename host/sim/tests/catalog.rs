@@ -1,0 +1,278 @@
+//! Service Catalog through the adapter: listing, updating, refusing.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Setup, run};
+use groundcrew_core::aws_error::Class;
+use groundcrew_core::catalog::{
+    AccountFactory, LaunchPathId, ProductStatus, ProvisionedProduct, RecordStatus, UpdateRequest,
+};
+use groundcrew_core::ports::{Catalog, EventQueue};
+use groundcrew_sim::{NextCall, OperationOutcome, Snapshot};
+use tokio::time::sleep;
+
+async fn all_products(setup: &Setup, factory: &AccountFactory) -> (Vec<ProvisionedProduct>, usize) {
+    let (mut products, mut next, mut empty) = (Vec::new(), None, 0);
+    loop {
+        let page =
+            setup.catalog.provisioned_products(&factory.product, next.as_deref()).await.unwrap();
+        empty += usize::from(page.items.is_empty());
+        products.extend(page.items);
+        next = page.next;
+        if next.is_none() {
+            return (products, empty);
+        }
+    }
+}
+
+async fn request(setup: &Setup, product: &ProvisionedProduct, token: &str) -> UpdateRequest {
+    let factory = setup.catalog.account_factory().await.unwrap();
+    UpdateRequest {
+        provisioned_product: product.id.clone(),
+        launch_path: setup.catalog.launch_path(&factory.product).await.unwrap(),
+        product: factory.product,
+        target: factory.target,
+        token: token.to_owned(),
+    }
+}
+
+#[test]
+fn a_listing_has_every_product_once_and_empty_pages_on_the_way() {
+    run(async {
+        let setup = Setup::of(950);
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, empty) = all_products(&setup, &factory).await;
+        assert_eq!(products.len(), 950);
+        assert_eq!(empty, 2);
+        let mut accounts: Vec<_> = products.iter().map(|product| &product.account).collect();
+        accounts.dedup();
+        assert_eq!(accounts.len(), 950);
+        assert!(products.iter().all(|product| product.status == ProductStatus::Available));
+    });
+}
+
+#[test]
+fn a_release_makes_the_outdated_outdated_and_the_others_current() {
+    run(async {
+        let mut snapshot = Snapshot::generate(4, 0, 1);
+        snapshot.accounts[2].outdated = false;
+        let setup = Setup::new(snapshot, groundcrew_sim::FaultLevel::None, 1);
+        let before = setup.catalog.account_factory().await.unwrap();
+        let artifact = setup.sim.release_artifact();
+        let after = setup.catalog.account_factory().await.unwrap();
+        assert_eq!(after.target.as_str(), artifact);
+        assert_ne!(before.target, after.target);
+        let (products, _) = all_products(&setup, &after).await;
+        let current: Vec<_> =
+            products.iter().map(|product| product.artifact == after.target).collect();
+        assert_eq!(current, [false, false, true, false]);
+
+        let events = setup.events.receive(Duration::from_secs(20)).await.unwrap();
+        assert_eq!(events.len(), 1);
+        let event = groundcrew_core::event::Event::parse(&events[0].body).unwrap();
+        assert_eq!(event.wake(), groundcrew_core::event::Wake::Sweep);
+        setup.events.delete(&events[0].receipt).await.unwrap();
+    });
+}
+
+#[test]
+fn an_update_takes_its_time_and_ends_with_an_event() {
+    run(async {
+        let setup = Setup::of(3);
+        setup.sim.release_artifact();
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        let record =
+            setup.catalog.start_update(&request(&setup, &products[1], "one").await).await.unwrap();
+        assert_eq!(setup.catalog.record(&record).await.unwrap().status, RecordStatus::Created);
+        assert_eq!(setup.catalog.under_change().await.unwrap(), 1);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(setup.catalog.record(&record).await.unwrap().status, RecordStatus::InProgress);
+        let product = setup.catalog.provisioned_product(&products[1].id).await.unwrap();
+        assert_eq!(product.status, ProductStatus::UnderChange);
+        assert_eq!(product.last_record.as_ref(), Some(&record));
+        assert_ne!(product.artifact, factory.target);
+
+        sleep(Duration::from_secs(1800)).await;
+        let done = setup.catalog.record(&record).await.unwrap();
+        assert_eq!(done.status, RecordStatus::Succeeded);
+        assert_eq!(done.artifact.as_ref(), Some(&factory.target));
+        let product = setup.catalog.provisioned_product(&products[1].id).await.unwrap();
+        assert_eq!(product.status, ProductStatus::Available);
+        assert_eq!(product.artifact, factory.target);
+        assert_eq!(product.last_successful_record.as_ref(), Some(&record));
+
+        let log = setup.sim.operations();
+        assert_eq!(log.len(), 1);
+        assert_eq!(log[0].outcome, Some(OperationOutcome::Succeeded));
+        assert_eq!(log[0].record, record.as_str());
+        let events = setup.events.receive(Duration::from_secs(20)).await.unwrap();
+        let event = events
+            .iter()
+            .map(|event| groundcrew_core::event::Event::parse(&event.body).unwrap())
+            .find(|event| event.name == "UpdateManagedAccount")
+            .unwrap();
+        assert_eq!(event.account.as_ref(), Some(&product.account));
+    });
+}
+
+#[test]
+fn the_quota_and_a_product_under_change_are_contention() {
+    run(async {
+        let setup = Setup::of(10);
+        setup.sim.release_artifact();
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        assert!(setup.sim.foreign_operation(&products[9].account, Duration::from_secs(60)));
+        for (index, product) in products[..4].iter().enumerate() {
+            let request = request(&setup, product, &format!("t{index}")).await;
+            setup.catalog.start_update(&request).await.unwrap();
+        }
+        assert_eq!(setup.catalog.under_change().await.unwrap(), 5);
+        for product in [&products[5], &products[0]] {
+            let request = request(&setup, product, "other").await;
+            let error = setup.catalog.start_update(&request).await.unwrap_err();
+            assert_eq!(error.class, Class::Contention, "{error}");
+            assert!(!error.effect_possible);
+        }
+        assert!(!setup.sim.foreign_operation(&products[6].account, Duration::from_secs(60)));
+        assert_eq!(setup.sim.max_concurrent().own, 4);
+        assert_eq!(setup.sim.max_concurrent().total, 5);
+    });
+}
+
+#[test]
+fn the_same_token_is_the_same_record() {
+    run(async {
+        let setup = Setup::of(3);
+        setup.sim.release_artifact();
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        let request = request(&setup, &products[0], "token").await;
+        let first = setup.catalog.start_update(&request).await.unwrap();
+        let second = setup.catalog.start_update(&request).await.unwrap();
+        sleep(Duration::from_secs(7200)).await;
+        let third = setup.catalog.start_update(&request).await.unwrap();
+        assert_eq!((&first, &first), (&second, &third));
+        assert_eq!(setup.sim.operations().len(), 1);
+    });
+}
+
+#[test]
+fn a_lost_reply_is_repaired_by_the_token() {
+    run(async {
+        let setup = Setup::of(3);
+        setup.sim.release_artifact();
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        let request = request(&setup, &products[0], "token").await;
+        // One lost reply: the SDK itself asks again.
+        setup.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+        let record = setup.catalog.start_update(&request).await.unwrap();
+        assert_eq!(setup.sim.calls()["UpdateProvisionedProduct"], 2);
+        assert_eq!(setup.sim.operations().len(), 1);
+        assert_eq!(setup.sim.operations()[0].record, record.as_str());
+    });
+}
+
+#[test]
+fn replies_lost_for_good_may_have_had_an_effect() {
+    run(async {
+        let setup = Setup::of(3);
+        setup.sim.release_artifact();
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        let request = request(&setup, &products[0], "token").await;
+        for _ in 0..6 {
+            setup.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+        }
+        let error = setup.catalog.start_update(&request).await.unwrap_err();
+        assert_eq!(error.class, Class::Transient, "{error}");
+        assert!(error.effect_possible);
+        assert_eq!(error.code, "");
+        assert_eq!(setup.sim.operations().len(), 1);
+        let record = setup.catalog.start_update(&request).await.unwrap();
+        assert_eq!(setup.sim.operations()[0].record, record.as_str());
+
+        // An attempt whose reply was lost, then refusals: what the first did is unknown.
+        let other = UpdateRequest { token: "other".into(), ..request };
+        setup.sim.next_call("UpdateProvisionedProduct", NextCall::NotConnected);
+        let error = setup.catalog.start_update(&other).await.unwrap_err();
+        assert_eq!(error.class, Class::Contention, "{error}");
+        assert!(error.effect_possible);
+    });
+}
+
+#[test]
+fn a_hung_call_is_given_up_and_made_again() {
+    run(async {
+        let setup = Setup::of(3);
+        let before = tokio::time::Instant::now();
+        setup.sim.next_call("DescribeProductAsAdmin", NextCall::Hung);
+        setup.catalog.account_factory().await.unwrap();
+        let took = before.elapsed();
+        assert!((30..40).contains(&took.as_secs()), "{took:?}");
+    });
+}
+
+#[test]
+fn launch_paths_are_found_missed_or_to_be_chosen() {
+    run(async {
+        let setup = Setup::of(1);
+        let product = setup.catalog.account_factory().await.unwrap().product;
+        setup.catalog.launch_path(&product).await.unwrap();
+
+        setup.sim.set_launch_paths(&[]);
+        let error = setup.catalog.launch_path(&product).await.unwrap_err();
+        assert_eq!(error.class, Class::NotFound);
+        assert!(error.message.contains("associate the role"), "{error}");
+
+        setup.sim.set_launch_paths(&["lpv2-one", "lpv2-two"]);
+        let error = setup.catalog.launch_path(&product).await.unwrap_err();
+        assert_eq!(error.class, Class::Permanent);
+        assert!(error.message.contains("lpv2-one, lpv2-two"), "{error}");
+
+        let chosen = groundcrew_aws::ServiceCatalog::new(
+            setup.clients.service_catalog.clone(),
+            setup.sim.product_name(),
+            Some(LaunchPathId::new("lpv2-two")),
+        );
+        assert_eq!(chosen.launch_path(&product).await.unwrap().as_str(), "lpv2-two");
+    });
+}
+
+#[test]
+fn a_wrong_product_name_is_explained() {
+    run(async {
+        let setup = Setup::of(1);
+        let catalog = groundcrew_aws::ServiceCatalog::new(
+            setup.clients.service_catalog.clone(),
+            "Account Factory",
+            None,
+        );
+        let error = catalog.account_factory().await.unwrap_err();
+        assert_eq!(error.class, Class::NotFound);
+        assert!(error.message.contains("account_factory.product_name"), "{error}");
+    });
+}
+
+#[test]
+fn what_a_snapshot_has_under_change_ends() {
+    run(async {
+        let text = r#"{"accounts":[
+            {"id":"111122223333","name":"A","status":"UNDER_CHANGE","update_seconds":100},
+            {"id":"111122223334","name":"B","status":"TAINTED"}]}"#;
+        let setup = Setup::new(Snapshot::parse(text).unwrap(), groundcrew_sim::FaultLevel::None, 1);
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let status = |products: &[ProvisionedProduct]| {
+            products.iter().map(|product| product.status).collect::<Vec<_>>()
+        };
+        let (products, _) = all_products(&setup, &factory).await;
+        assert_eq!(status(&products), [ProductStatus::UnderChange, ProductStatus::Tainted]);
+        sleep(Duration::from_secs(100)).await;
+        let (products, _) = all_products(&setup, &factory).await;
+        assert_eq!(status(&products), [ProductStatus::Available, ProductStatus::Tainted]);
+    });
+}

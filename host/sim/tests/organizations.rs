@@ -1,0 +1,115 @@
+//! Organizations through the adapter: listing, OUs, tags, throttling.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Setup, run};
+use groundcrew_core::account::Account;
+use groundcrew_core::aws_error::Class;
+use groundcrew_core::ports::Directory;
+use groundcrew_sim::{FaultLevel, Snapshot};
+
+async fn all_accounts(setup: &Setup) -> (Vec<Arc<Account>>, usize) {
+    let (mut accounts, mut next, mut empty) = (Vec::new(), None, 0);
+    loop {
+        let page = setup.directory.accounts(next.as_deref()).await.unwrap();
+        empty += usize::from(page.items.is_empty());
+        accounts.extend(page.items);
+        next = page.next;
+        if next.is_none() {
+            return (accounts, empty);
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_accounts_are_listed_with_their_units() {
+    run(async {
+        let setup = Setup::of(10_000);
+        let (accounts, empty) = all_accounts(&setup).await;
+        assert_eq!(accounts.len(), 10_000);
+        assert!(empty > 10, "{empty}");
+        let calls = setup.sim.calls();
+        // Names of OUs are asked for once each.
+        assert_eq!(calls["DescribeOrganizationalUnit"], 7);
+        assert_eq!(calls["ListAccounts"], 500 + empty as u64);
+        let names: Vec<_> =
+            accounts[0].organizational_units.iter().map(|unit| unit.name.as_str()).collect();
+        let snapshot = Snapshot::generate(10_000, 50, 1);
+        assert_eq!(names, snapshot.accounts[0].ou);
+        assert_eq!(accounts[0].email, "aws+200000000000@example.com");
+        assert!(accounts[0].joined.is_some());
+    });
+}
+
+#[test]
+fn one_account_is_as_in_the_listing() {
+    run(async {
+        let text = r#"{"accounts":[
+            {"id":"111122223333","name":"A","ou":["Workloads","Prod"]},
+            {"id":"111122223334","name":"B"}]}"#;
+        let setup = Setup::new(Snapshot::parse(text).unwrap(), FaultLevel::None, 1);
+        let (accounts, _) = all_accounts(&setup).await;
+        for account in &accounts {
+            assert_eq!(&setup.directory.account(&account.id).await.unwrap(), account);
+        }
+        assert!(accounts[1].organizational_units.is_empty());
+        let error = setup.directory.account(&"999999999999".parse().unwrap()).await.unwrap_err();
+        assert_eq!(
+            (error.class, error.code.as_str()),
+            (Class::NotFound, "AccountNotFoundException")
+        );
+    });
+}
+
+#[test]
+fn tags_are_read_or_denied() {
+    run(async {
+        let text = r#"{"accounts":[
+            {"id":"111122223333","name":"A","tags":{"team":"x","empty":""}},
+            {"id":"111122223334","name":"B","tags":null},
+            {"id":"111122223335","name":"C"}]}"#;
+        let setup = Setup::new(Snapshot::parse(text).unwrap(), FaultLevel::None, 1);
+        let tags = async |id: &str| setup.directory.tags(&id.parse().unwrap()).await;
+        let known = tags("111122223333").await.unwrap();
+        assert_eq!(
+            known.into_iter().collect::<Vec<_>>(),
+            [("empty".to_owned(), String::new()), ("team".to_owned(), "x".to_owned())]
+        );
+        assert!(tags("111122223335").await.unwrap().is_empty());
+        let error = tags("111122223334").await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (Class::Denied, "AccessDeniedException"));
+        assert_eq!(setup.sim.calls()["ListTagsForResource"], 3);
+    });
+}
+
+#[test]
+fn throttling_is_absorbed_and_the_rate_is_used() {
+    run(async {
+        const ACCOUNTS: usize = 2_000;
+        const AT_ONCE: usize = 16;
+        let setup = Arc::new(Setup::of(ACCOUNTS));
+        let (accounts, _) = all_accounts(&setup).await;
+        let start = tokio::time::Instant::now();
+        let accounts = Arc::new(accounts);
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in 0..AT_ONCE {
+            let (setup, accounts) = (Arc::clone(&setup), Arc::clone(&accounts));
+            tasks.spawn(async move {
+                for account in accounts.iter().skip(worker).step_by(AT_ONCE) {
+                    setup.directory.tags(&account.id).await.unwrap();
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        let took = start.elapsed();
+        let calls = setup.sim.calls()["ListTagsForResource"];
+        // The simulated AWS admits 20 a second: 100 s at best.
+        assert!(took < Duration::from_secs(200), "{took:?}, {calls} calls");
+        assert!(calls < 2 * ACCOUNTS as u64, "{calls} calls in {took:?}");
+    });
+}

@@ -1,0 +1,25 @@
+//! Short ways to say a decision.
+
+use crate::{Decision, Hold, Timestamp};
+
+impl Decision {
+    /// Do it, in whichever lane another policy names.
+    pub fn proceed() -> Self {
+        Self::Proceed(None)
+    }
+
+    /// Do it, in the lane of that name.
+    pub fn proceed_in(lane: impl Into<String>) -> Self {
+        Self::Proceed(Some(lane.into()))
+    }
+
+    /// Don't, for this reason. Short and stable texts (`untagged`) group well.
+    pub fn skip(reason: impl Into<String>) -> Self {
+        Self::Skip(reason.into())
+    }
+
+    /// Not before `until`, for this reason.
+    pub fn hold(until: Timestamp, reason: impl Into<String>) -> Self {
+        Self::Hold(Hold { until, reason: reason.into() })
+    }
+}

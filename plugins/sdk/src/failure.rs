@@ -1,0 +1,30 @@
+//! Short ways to say a failure.
+
+use crate::{Failure, FailureKind};
+
+impl Failure {
+    /// It may work later: the host tries again.
+    pub fn transient(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Transient, code, message)
+    }
+
+    /// It will not work however often it is tried.
+    pub fn permanent(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Permanent, code, message)
+    }
+
+    /// What the plugin was given makes no sense to it.
+    pub fn invalid(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Invalid, code, message)
+    }
+
+    fn new(kind: FailureKind, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: code.into(),
+            message: message.into(),
+            effect_possible: false,
+            retry_after: None,
+        }
+    }
+}

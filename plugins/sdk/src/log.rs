@@ -1,0 +1,32 @@
+//! Writing to the host's log. The host adds plugin and account, and limits how much one
+//! call may write.
+
+pub use crate::bindings::groundcrew::plugin::log::Level;
+
+/// Writes one line. In native tests, to stderr.
+pub fn write(level: Level, message: &str) {
+    #[cfg(target_arch = "wasm32")]
+    crate::bindings::groundcrew::plugin::log::write(level, message);
+    #[cfg(not(target_arch = "wasm32"))]
+    eprintln!("{level:?}: {message}");
+}
+
+/// For whoever debugs the plugin.
+pub fn debug(message: &str) {
+    write(Level::Debug, message);
+}
+
+/// Worth knowing.
+pub fn info(message: &str) {
+    write(Level::Info, message);
+}
+
+/// Worth looking at.
+pub fn warn(message: &str) {
+    write(Level::Warn, message);
+}
+
+/// Wrong.
+pub fn error(message: &str) {
+    write(Level::Error, message);
+}

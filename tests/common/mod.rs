@@ -1,0 +1,50 @@
+//! Running the binary.
+
+#![allow(dead_code)] // each test file uses what it needs
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// How a run of the binary ended.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    /// The JSON document on stdout.
+    pub fn json(&self) -> serde_json::Value {
+        assert_eq!(self.code, 0, "{}", self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// The checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A config that comes with groundcrew, from the checkout.
+pub fn policy(name: &str) -> String {
+    format!("policies/{name}.toml")
+}
+
+/// Runs the binary in a directory, with compiled plugins cached for the tests alone.
+pub fn groundcrew(dir: &Path, args: &[&str]) -> Ran {
+    static CACHE: OnceLock<PathBuf> = OnceLock::new();
+    let cache = CACHE.get_or_init(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
+    let output = Command::new(env!("CARGO_BIN_EXE_groundcrew"))
+        .args(args)
+        .current_dir(dir)
+        .env("GROUNDCREW_CACHE", cache)
+        .env_remove("GROUNDCREW_LOG")
+        .output()
+        .unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}

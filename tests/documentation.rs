@@ -1,0 +1,101 @@
+//! The documentation says what the code does.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use groundcrew_core::config::keys::{Key, TABLES, Unwritten};
+use groundcrew_core::config::Config;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+const BEGIN: &str = "<!-- keys: rendered from host/core/src/config/keys.rs -->\n";
+const END: &str = "<!-- end of keys -->\n";
+
+fn rendered_keys() -> String {
+    let mut out = String::new();
+    for table in TABLES {
+        writeln!(out, "\n### `{}`\n\n{}", table.heading(), table.meaning).unwrap();
+        if table.keys.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n| key | value | default | meaning |\n|---|---|---|---|").unwrap();
+        for Key { name, form, default, meaning } in table.keys {
+            let default = match default {
+                Unwritten::Is(text) if text.parse::<f64>().is_ok() || text.starts_with('[') => {
+                    format!("`{text}`")
+                }
+                Unwritten::Is(text) => format!("`\"{text}\"`"),
+                Unwritten::Required => "required".to_owned(),
+                Unwritten::Nothing(text) => (*text).to_owned(),
+            };
+            writeln!(out, "| `{name}` | {form} | {default} | {meaning} |").unwrap();
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// `docs/configuration.md` lists every key with its form, default and meaning. Run with
+/// `UPDATE_DOCS=1` to write it anew.
+#[test]
+fn every_key_is_documented_as_it_is() {
+    let path = "docs/configuration.md";
+    let text = read(path);
+    let (before, rest) = text.split_once(BEGIN).expect("the marker where the keys begin");
+    let (documented, after) = rest.split_once(END).expect("the marker where the keys end");
+    let rendered = rendered_keys();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let text = format!("{before}{BEGIN}{rendered}{END}{after}");
+        std::fs::write(root().join(path), text).unwrap();
+    } else {
+        assert_eq!(
+            documented, rendered,
+            "{path} is out of date; write it anew with: UPDATE_DOCS=1 cargo test -p groundcrew --test documentation"
+        );
+    }
+}
+
+/// Every TOML block in the documentation is a config that is accepted.
+#[test]
+fn configs_in_the_documentation_parse() {
+    let mut blocks = 0;
+    for path in ["README.md", "docs/configuration.md"] {
+        let text = read(path);
+        for block in text.split("```toml\n").skip(1) {
+            let (toml, _) = block.split_once("```").expect("a block that ends");
+            if let Err(problems) = Config::parse(path, toml) {
+                panic!("{problems}\nin:\n{toml}");
+            }
+            blocks += 1;
+        }
+    }
+    assert!(blocks > 0, "no TOML block was found");
+}
+
+/// Files that the README, the docs and the crates name in links exist.
+#[test]
+fn links_lead_somewhere() {
+    let mut links = 0;
+    let docs = std::fs::read_dir(root().join("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
+    for path in docs.chain(["README.md".to_owned()]) {
+        let text = read(&path);
+        let base = root().join(&path).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(base.join(target).exists(), "{path} links to {target}, which does not exist");
+            links += 1;
+        }
+    }
+    assert!(links > 0, "no link was found");
+}

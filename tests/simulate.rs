@@ -1,0 +1,245 @@
+//! `groundcrew simulate`: the whole host against the simulated AWS, as its users run it.
+
+mod common;
+#[path = "../host/plugins/tests/support/plugin.rs"]
+#[allow(dead_code)]
+mod plugin;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{groundcrew, policy, root};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn simulate(args: &[&str]) -> Value {
+    let args = [&["simulate", "--format", "json"], args].concat();
+    groundcrew(&root(), &args).json()
+}
+
+fn with_snapshot(config: &str, snapshot: &Value) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("snapshot.json");
+    std::fs::write(&path, snapshot.to_string()).unwrap();
+    simulate(&["--config", &policy(config), "--snapshot", path.to_str().unwrap()])
+}
+
+fn account(number: usize, tags: Value, seconds: u64) -> Value {
+    json!({
+        "id": format!("{:012}", 100_000_000_000 + number as u64),
+        "name": format!("account-{number}"),
+        "email": format!("account-{number}@example.com"),
+        "ou": ["Workloads", "Prod"],
+        "tags": tags,
+        "outdated": true,
+        "status": "AVAILABLE",
+        "update_seconds": seconds,
+    })
+}
+
+fn managed() -> Value {
+    json!({ "account-factory-managed": "true" })
+}
+
+/// Runs of the timeline as (start, end) by lane, in order of their starts.
+fn runs(report: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
+    let mut lanes: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+    for run in report["timeline"].as_array().unwrap() {
+        let (start, end) = (run["start_s"].as_f64().unwrap(), run["end_s"].as_f64().unwrap());
+        lanes.entry(run["lane"].as_str().unwrap().into()).or_default().push((start, end));
+    }
+    for runs in lanes.values_mut() {
+        runs.sort_by(|one, other| one.0.total_cmp(&other.0));
+    }
+    lanes
+}
+
+/// The reference text's own example: concurrency 4, five tagged and five untagged accounts.
+#[test]
+fn five_tagged_and_five_untagged_step_by_step() {
+    let seconds = [900, 1200, 1500, 1800, 700, 600, 650, 700, 750, 800];
+    let accounts: Vec<Value> = (0..10)
+        .map(|n| account(n, if n < 5 { managed() } else { json!({}) }, seconds[n]))
+        .collect();
+    let report = with_snapshot("priority", &json!({ "accounts": accounts }));
+
+    let lanes = runs(&report);
+    let (tagged, others) = (&lanes["tagged"], &lanes["others"]);
+    assert_eq!((tagged.len(), others.len()), (5, 5));
+    // Four tagged accounts start at once.
+    let first_end = tagged.iter().map(|run| run.1).fold(f64::MAX, f64::min);
+    assert!(tagged[..4].iter().all(|run| run.0 < first_end));
+    // When one finishes, the fifth starts at once: still four, all tagged.
+    assert!(tagged[4].0 > first_end && tagged[4].0 < first_end + 10.0, "{tagged:?}");
+    // Only when all tagged accounts have finished does the first untagged one start.
+    let last_end = tagged.iter().map(|run| run.1).fold(0.0, f64::max);
+    assert!(others[0].0 > last_end);
+    // The untagged continue one at a time until all are done.
+    for pair in others.windows(2) {
+        assert!(pair[1].0 > pair[0].1, "{others:?}");
+    }
+    assert_eq!(
+        report["accounts"],
+        json!({ "total": 10, "current": 0, "updated": 10, "skipped": 0, "held": 0, "failed": 0 })
+    );
+    assert_eq!(report["lanes"][0]["max_concurrent"], 4);
+    assert_eq!(report["lanes"][1]["max_concurrent"], 1);
+    assert_eq!(report["operations"]["max_concurrent"], 4);
+    assert_eq!(report["alerts"], json!([]));
+}
+
+#[rstest]
+#[case::all("all-accounts", 4, &[])]
+#[case::tagged_only("tagged-only", 1, &["tags-unreadable", "untagged", "untagged"])]
+#[case::priority("priority", 3, &["tags-unreadable"])]
+fn the_three_modes(#[case] config: &str, #[case] updated: usize, #[case] skipped: &[&str]) {
+    let accounts = json!([
+        account(0, managed(), 600),
+        account(1, json!({ "account-factory-managed": "false" }), 600),
+        account(2, json!({}), 600),
+        account(3, Value::Null, 600),
+    ]);
+    let report = with_snapshot(config, &json!({ "accounts": accounts }));
+    assert_eq!(report["accounts"]["updated"], updated);
+    let mut reasons: Vec<&str> = report["decisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|decision| decision["decision"] == "skip")
+        .map(|decision| decision["reason"].as_str().unwrap())
+        .collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, skipped);
+}
+
+#[test]
+fn accounts_that_are_current_are_left_alone() {
+    let mut current = account(0, managed(), 600);
+    current["outdated"] = json!(false);
+    let accounts = json!([current, account(1, managed(), 600)]);
+    let report = with_snapshot("all-accounts", &json!({ "accounts": accounts }));
+    assert_eq!(report["accounts"]["current"], 1);
+    assert_eq!(report["accounts"]["updated"], 1);
+    assert_eq!(report["aws_calls"]["UpdateProvisionedProduct"], 1);
+}
+
+#[rstest]
+#[case::none("none", &[1, 2])]
+#[case::light("light", &[1, 2, 3])]
+#[case::heavy("heavy", &[1, 2, 3, 4, 5, 6])]
+fn every_account_ends_in_exactly_one_state(#[case] faults: &str, #[case] seeds: &[u64]) {
+    for seed in seeds {
+        let seed = seed.to_string();
+        let args = ["--config", &policy("priority"), "--accounts", "60", "--faults", faults, "--seed", &seed];
+        let report = simulate(&args);
+        let replay = format!("replay: groundcrew simulate {}", args.join(" "));
+        let of = |key: &str| report["accounts"][key].as_u64().unwrap();
+        let ends = of("current") + of("updated") + of("skipped") + of("held") + of("failed");
+        assert_eq!(ends, 60, "{replay}");
+        assert_eq!(of("held"), 0, "{replay}");
+        assert!(report["operations"]["max_concurrent"].as_u64().unwrap() <= 4, "{replay}");
+        // Each failure is alerted once.
+        let failed: BTreeSet<String> = report["timeline"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|run| run["outcome"] == "failed")
+            .map(|run| format!("Update of account {} failed", run["account"].as_str().unwrap()))
+            .collect();
+        let alerts: Vec<String> = report["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|alert| alert["subject"].as_str().unwrap().to_owned())
+            .filter(|subject| subject.ends_with(" failed"))
+            .collect();
+        assert_eq!(alerts.len(), failed.len(), "{replay}");
+        assert_eq!(alerts.into_iter().collect::<BTreeSet<_>>(), failed, "{replay}");
+        // A lower lane starts nothing while a higher one is open.
+        let lanes = runs(&report);
+        if let (Some(tagged), Some(others)) = (lanes.get("tagged"), lanes.get("others")) {
+            let end = tagged.iter().map(|run| run.1).fold(0.0, f64::max);
+            assert!(others[0].0 >= end, "{replay}");
+        }
+    }
+}
+
+#[rstest]
+#[case("none")]
+#[case("heavy")]
+fn the_same_seed_gives_the_same_run(#[case] faults: &str) {
+    let run = |seed: &str| {
+        let mut report = simulate(&["--accounts", "40", "--faults", faults, "--seed", seed]);
+        report["time"].as_object_mut().unwrap().remove("real_seconds");
+        report
+    };
+    assert_eq!(run("7"), run("7"));
+    assert_ne!(run("7"), run("8"));
+}
+
+#[test]
+fn close_to_the_list_schedule() {
+    let report = simulate(&["--config", &policy("priority"), "--accounts", "300"]);
+    let time = &report["time"];
+    let ratio = time["virtual_seconds"].as_f64().unwrap() / time["lower_bound_seconds"].as_f64().unwrap();
+    assert!((1.0..=1.005).contains(&ratio), "{ratio}");
+}
+
+/// A plugin that loops for ever, or traps: the accounts are skipped with that reason, an
+/// alert says so, and the run comes to its end.
+#[rstest]
+#[case::loops("(loop $again (br $again))", "policy-failed: timeout")]
+#[case::traps("(unreachable)", "policy-failed: trap")]
+fn a_broken_plugin_means_skip(#[case] evaluate: &'static str, #[case] reason: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = plugin::Plugin { evaluate, ..plugin::ABSTAIN };
+    std::fs::write(dir.path().join("broken.wasm"), broken.build()).unwrap();
+    let config = "[[policies]]\nplugin = \"./broken.wasm\"\nlimits = { timeout = \"100ms\" }\n";
+    std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+    let args = ["simulate", "--format", "json", "--config", "crew.toml", "--accounts", "6"];
+    let report = groundcrew(dir.path(), &args).json();
+    assert_eq!(report["accounts"]["skipped"], 6);
+    assert_eq!(report["operations"]["started"], 0);
+    let reasons: Vec<&str> = report["decisions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|decision| decision["reason"].as_str().unwrap())
+        .collect();
+    assert!(reasons.contains(&reason), "{reasons:?}");
+    assert_eq!(report["alerts"], json!([{ "subject": "Policy broken fails" }]));
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_told_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let event = dir.path().join("event.json");
+    std::fs::write(&event, "{\"source\":\"aws.controltower\"}").unwrap();
+    let report = simulate(&["--accounts", "2", "--event", event.to_str().unwrap()]);
+    assert_eq!(report["alerts"], json!([{ "subject": "An event can't be read" }]));
+    assert_eq!(report["accounts"]["updated"], 2);
+}
+
+#[test]
+fn the_summary_is_readable_at_80_columns() {
+    let args = ["simulate", "--config", &policy("priority"), "--accounts", "20"];
+    let ran = groundcrew(&root(), &args);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for part in ["lane", "tagged", "others", "accounts", "lower bound", "AWS calls", "timeline", "slot 4"] {
+        assert!(ran.stdout.contains(part), "no `{part}` in:\n{}", ran.stdout);
+    }
+    for line in ran.stdout.lines() {
+        assert!(line.chars().count() <= 80, "over 80 columns: {line}");
+    }
+    assert!(ran.stderr.contains("100%"), "no progress: {}", ran.stderr);
+}
+
+#[rstest]
+#[case(&["--snapshot", "nowhere.json"], "nowhere.json: the snapshot can't be read")]
+#[case(&["--config", "nowhere.toml"], "nowhere.toml: the config can't be read")]
+#[case(&["--event", "nowhere.json"], "nowhere.json: the event can't be read")]
+#[case(&["--tagged-percent", "101"], "101")]
+fn what_cannot_be_used_is_a_usage_error(#[case] args: &[&str], #[case] told: &str) {
+    let ran = groundcrew(&root(), &[&["simulate"], args].concat());
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+}
