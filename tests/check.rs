@@ -74,7 +74,11 @@ fn a_lane_that_nothing_can_reach_is_refused() {
         "[[lanes]]\nname = \"a\"\n[[lanes]]\nname = \"b\"\n[[policies]]\nplugin = \"managed-tag\"\n",
     );
     assert_eq!(ran.code, 2);
-    assert!(ran.stdout.starts_with("crew.toml:3: nothing can reach the lane `b`"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.starts_with("crew.toml:3: nothing can reach the lane `b`"),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]

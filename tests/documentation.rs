@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use groundcrew_core::config::keys::{Key, TABLES, Unwritten};
 use groundcrew_core::config::Config;
+use groundcrew_core::config::keys::{Key, TABLES, Unwritten};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")

@@ -129,7 +129,16 @@ fn accounts_that_are_current_are_left_alone() {
 fn every_account_ends_in_exactly_one_state(#[case] faults: &str, #[case] seeds: &[u64]) {
     for seed in seeds {
         let seed = seed.to_string();
-        let args = ["--config", &policy("priority"), "--accounts", "60", "--faults", faults, "--seed", &seed];
+        let args = [
+            "--config",
+            &policy("priority"),
+            "--accounts",
+            "60",
+            "--faults",
+            faults,
+            "--seed",
+            &seed,
+        ];
         let report = simulate(&args);
         let replay = format!("replay: groundcrew simulate {}", args.join(" "));
         let of = |key: &str| report["accounts"][key].as_u64().unwrap();
@@ -180,7 +189,8 @@ fn the_same_seed_gives_the_same_run(#[case] faults: &str) {
 fn close_to_the_list_schedule() {
     let report = simulate(&["--config", &policy("priority"), "--accounts", "300"]);
     let time = &report["time"];
-    let ratio = time["virtual_seconds"].as_f64().unwrap() / time["lower_bound_seconds"].as_f64().unwrap();
+    let ratio =
+        time["virtual_seconds"].as_f64().unwrap() / time["lower_bound_seconds"].as_f64().unwrap();
     assert!((1.0..=1.005).contains(&ratio), "{ratio}");
 }
 
@@ -224,7 +234,9 @@ fn the_summary_is_readable_at_80_columns() {
     let args = ["simulate", "--config", &policy("priority"), "--accounts", "20"];
     let ran = groundcrew(&root(), &args);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    for part in ["lane", "tagged", "others", "accounts", "lower bound", "AWS calls", "timeline", "slot 4"] {
+    for part in
+        ["lane", "tagged", "others", "accounts", "lower bound", "AWS calls", "timeline", "slot 4"]
+    {
         assert!(ran.stdout.contains(part), "no `{part}` in:\n{}", ran.stdout);
     }
     for line in ran.stdout.lines() {

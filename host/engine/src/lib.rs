@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, Tags};
-use groundcrew_core::catalog::LaunchPathId;
+use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
     Alert, Alerts, Catalog, Clock, Directory, EventQueue, Ledger, UpdateQueue,
@@ -80,6 +80,7 @@ pub struct Engine {
 /// What is remembered between actions; nothing that a restart must not forget.
 #[derive(Default)]
 struct State {
+    product: Option<ProductId>,
     launch_path: Option<LaunchPathId>,
     /// Tags as sweeps saw them, and when.
     tags: BTreeMap<AccountId, (Timestamp, Tags)>,

@@ -152,7 +152,7 @@ impl Engine {
     /// # Errors
     /// When it has certainly not started.
     pub(crate) async fn begin(&self, slot: &Slot) -> Result<Option<RecordId>, AwsError> {
-        let product = self.ports.catalog.account_factory().await?.product;
+        let product = self.product().await?;
         let request = UpdateRequest {
             provisioned_product: slot.provisioned_product.clone(),
             launch_path: self.launch_path(&product).await?,
@@ -170,6 +170,14 @@ impl Engine {
             }
         }
         Ok(None)
+    }
+
+    /// The Account Factory product, as the last sweep found it.
+    async fn product(&self) -> Result<ProductId, AwsError> {
+        if let Some(product) = self.state().product.clone() {
+            return Ok(product);
+        }
+        Ok(self.ports.catalog.account_factory().await?.product)
     }
 
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {

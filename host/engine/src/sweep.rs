@@ -47,6 +47,7 @@ impl Engine {
         let started_at = self.now();
         self.state().timeouts.clear();
         let factory = self.ports.catalog.account_factory().await?;
+        self.state().product = Some(factory.product.clone());
         let products = self.products(&factory).await?;
         let progress = self.ports.ledger.all_progress(&factory.target).await?;
         let total = products.len();

@@ -7,6 +7,10 @@ use std::time::Duration;
 use super::report::{Report, Run};
 use crate::wording::{count, span, thousands};
 
+/// Columns of the screen.
+const WIDTH: usize = 80;
+/// Where values begin.
+const INDENT: usize = 12;
 /// Columns of the timeline.
 const COLUMNS: usize = 64;
 /// Accounts that are listed one by one before the rest is only counted.
@@ -21,7 +25,7 @@ pub fn render(report: &Report) -> String {
 }
 
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "Fleet update, simulated: {}", report.heading)?;
+    paragraph(out, &format!("Fleet update, simulated: {}", report.heading))?;
     writeln!(out)?;
     lanes(report, out)?;
     accounts(report, out)?;
@@ -29,6 +33,22 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     alerts(report, out)?;
     calls(report, out)?;
     timeline(report, out)
+}
+
+/// A text within 80 columns; what does not fit in a line goes on below, indented.
+fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
+    let mut line = String::new();
+    // Spaces at the beginning are indentation, spaces within it align.
+    for (index, word) in text.split(' ').enumerate() {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(INDENT);
+        } else if index > 0 {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{}", line.trim_end())
 }
 
 fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
@@ -54,7 +74,7 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
     let a = &report.accounts;
     writeln!(
         out,
-        "accounts    {}: {} updated, {} current before, {} skipped, {} held, {} failed",
+        "accounts    {}: {} updated, {} current, {} skipped, {} held, {} failed",
         thousands(a.total as u64),
         thousands(a.updated as u64),
         thousands(a.current as u64),
@@ -72,18 +92,15 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
         let label = if word == "skip" { "  skipped" } else { "  held" };
         for ((reason, plugin), accounts) in reasons {
             let number = thousands(accounts.len() as u64);
-            writeln!(out, "{label:<12}{number} {reason} (says {plugin}): {}", list(&accounts))?;
+            let accounts = list(&accounts);
+            paragraph(out, &format!("{label:<12}{number} {reason} (says {plugin}): {accounts}"))?;
         }
     }
     let failed = |run: &&Run| run.outcome == "failed";
     for run in report.timeline.iter().filter(failed).take(LISTED) {
         let reason = run.reason.as_deref().unwrap_or("unknown");
-        writeln!(
-            out,
-            "  failed    {} after {}: {reason}",
-            run.account,
-            count(run.attempts as usize, "attempt")
-        )?;
+        let attempts = count(run.attempts as usize, "attempt");
+        paragraph(out, &format!("  failed    {} after {attempts}: {reason}", run.account))?;
     }
     let more = report.timeline.iter().filter(failed).count().saturating_sub(LISTED);
     if more > 0 {
@@ -173,7 +190,7 @@ fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
             }
         };
         let column = |seconds: f64| ((seconds / end * COLUMNS as f64) as usize).min(COLUMNS - 1);
-        let letter = letters.get(run.lane.as_str()).copied().unwrap_or('?');
+        let letter = letters.iter().find(|(lane, _)| *lane == run.lane).map_or('?', |(_, l)| *l);
         slots[slot].0 = run_end;
         slots[slot].1[column(run.start_s)..=column(run_end)].fill(letter);
     }
@@ -189,17 +206,13 @@ fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 /// A letter for each lane that ran: the first of its name that is still free.
-fn letters(report: &Report) -> BTreeMap<&str, char> {
-    let mut letters: BTreeMap<&str, char> = BTreeMap::new();
+fn letters(report: &Report) -> Vec<(&str, char)> {
+    let mut letters: Vec<(&str, char)> = Vec::new();
     for lane in report.lanes.iter().filter(|lane| lane.accounts > 0) {
-        let taken: Vec<char> = letters.values().copied().collect();
-        let letter = lane
-            .name
-            .chars()
-            .chain('a'..='z')
-            .chain('A'..='Z')
-            .find(|letter| letter.is_alphanumeric() && !taken.contains(letter));
-        letters.insert(&lane.name, letter.unwrap_or('#'));
+        let letter = lane.name.chars().chain('a'..='z').chain('A'..='Z').find(|letter| {
+            letter.is_alphanumeric() && letters.iter().all(|(_, taken)| taken != letter)
+        });
+        letters.push((&lane.name, letter.unwrap_or('#')));
     }
     letters
 }

@@ -1,0 +1,275 @@
+//! The engine against the simulated AWS through the real SDKs: what goes wrong between
+//! two calls, crashes included. In virtual time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use groundcrew_aws::{
+    Environment, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
+};
+use groundcrew_core::account::{AccountId, Tags};
+use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::ports::{Policy, PolicyFailure};
+use groundcrew_core::scheduler::{LaneRules, Rules};
+use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Until};
+use groundcrew_ledger::MemoryLedger;
+use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+use rstest::rstest;
+
+const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+const CAP: usize = 2;
+
+/// A policy written in Rust, without a sandbox.
+struct Native<F>(F);
+
+#[async_trait]
+impl<F> Policy for Native<F>
+where
+    F: Fn(&Candidate) -> Result<Verdict, PolicyFailure> + Send + Sync,
+{
+    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
+        (self.0)(candidate)
+    }
+}
+
+fn asked(
+    on_failure: OnFailure,
+    policy: impl Fn(&Candidate) -> Result<Verdict, PolicyFailure> + Send + Sync + 'static,
+) -> AskedPolicy {
+    let policy = Arc::new(Native(policy));
+    AskedPolicy { name: "native".into(), digest: "none".into(), on_failure, policy }
+}
+
+/// A simulated AWS and a ledger, both of which outlive the hosts that run on them.
+struct Place {
+    sim: SimAws,
+    ledger: Arc<MemoryLedger>,
+    policies: Vec<AskedPolicy>,
+}
+
+impl Place {
+    fn new(accounts: usize) -> Self {
+        let sim = SimAws::new(SimOptions {
+            seed: 1,
+            start: BEGIN,
+            snapshot: Snapshot::generate(accounts, 50, 1),
+            faults: FaultLevel::None,
+            account_quota: 5,
+        });
+        sim.release_artifact();
+        Self { sim, ledger: Arc::default(), policies: Vec::new() }
+    }
+
+    fn host(&self) -> Arc<Engine> {
+        let sim = &self.sim;
+        let (key, secret) = sim.credentials();
+        let credentials = Credentials::new(key, secret, None, None, "simulation");
+        let clients = Environment::new(
+            sim.region(),
+            SharedCredentialsProvider::new(credentials),
+            sim.http_client(),
+            sim.time_source(),
+        )
+        .clients();
+        let lane = |name: &str, concurrency| LaneRules { name: name.into(), concurrency };
+        Engine::new(
+            Ports {
+                catalog: Arc::new(ServiceCatalog::new(
+                    clients.service_catalog,
+                    sim.product_name(),
+                    None,
+                )),
+                directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
+                updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
+                events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
+                alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
+                ledger: self.ledger.clone(),
+                clock: Arc::new(sim.clock()),
+                witness: Arc::new(Silent),
+            },
+            Settings {
+                rules: Rules {
+                    lanes: vec![lane("first", CAP), lane("second", 1)],
+                    max_concurrent_operations: CAP,
+                    max_attempts: 3,
+                    wait: Duration::from_secs(30),
+                    operation_timeout: Duration::from_secs(3600),
+                    window: Duration::from_secs(86_400),
+                    sweep_interval: Duration::from_secs(6 * 3600),
+                    min_sweep_interval: Duration::from_secs(60),
+                },
+                account_quota: 5,
+                fallback: Fallback::Proceed,
+                policies: self.policies.clone(),
+            },
+        )
+    }
+
+    async fn run(&self) {
+        self.host().run(Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400))).await;
+    }
+
+    fn own(&self) -> Vec<OperationLog> {
+        self.sim.operations().into_iter().filter(|operation| !operation.foreign).collect()
+    }
+
+    /// Each of so many accounts was updated once, and never too many at a time.
+    fn assert_each_once(&self, accounts: usize) {
+        let mut updated: Vec<AccountId> = self.own().into_iter().map(|o| o.account).collect();
+        updated.sort();
+        let started = updated.len();
+        updated.dedup();
+        assert_eq!((started, updated.len()), (accounts, accounts));
+        assert!(self.sim.max_concurrent().own <= CAP);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_account_is_updated_once() {
+    let place = Place::new(9);
+    place.run().await;
+    place.assert_each_once(9);
+    assert!(place.sim.alerts().is_empty());
+}
+
+/// The answer to the start is lost after it took effect: the same update goes on.
+#[rstest]
+#[case::once(1)]
+#[case::so_often_that_the_host_gives_up_asking(40)]
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_starts_nothing_twice(#[case] times: usize) {
+    let place = Place::new(4);
+    for _ in 0..times {
+        place.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+    }
+    place.run().await;
+    place.assert_each_once(4);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// The host is killed after every so many seconds, wherever it then is, and started again.
+#[rstest]
+#[case(7)]
+#[case(61)]
+#[case(450)]
+#[tokio::test(start_paused = true)]
+async fn killed_again_and_again_it_loses_and_repeats_nothing(#[case] seconds: u64) {
+    let place = Place::new(6);
+    let mut kills = 0;
+    while tokio::time::timeout(Duration::from_secs(seconds), place.run()).await.is_err() {
+        kills += 1;
+        assert!(kills < 20_000, "it never comes to an end");
+    }
+    place.assert_each_once(6);
+    assert!(kills > 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
+    let place = Place::new(8);
+    let accounts: Vec<AccountId> =
+        (0..4).map(|n| Snapshot::generate(8, 50, 1).accounts[n].id.parse().unwrap()).collect();
+    for account in &accounts {
+        assert!(place.sim.foreign_operation(account, Duration::from_secs(5000)));
+    }
+    place.run().await;
+    place.assert_each_once(8);
+    assert!(place.sim.max_concurrent().total <= 5);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// Tags decide the lane in the sweep; before the start the policies are asked again.
+#[tokio::test(start_paused = true)]
+async fn a_decision_that_changes_before_the_start_is_heeded() {
+    let mut place = Place::new(3);
+    let asked_before = Mutex::new(std::collections::BTreeSet::new());
+    place.policies = vec![asked(OnFailure::Skip, move |candidate| {
+        let first = asked_before.lock().unwrap().insert(candidate.account.id.clone());
+        Ok(if first { Verdict::Proceed(None) } else { Verdict::Skip("frozen".into()) })
+    })];
+    place.run().await;
+    assert!(place.own().is_empty());
+    assert!(place.sim.messages(&place.sim.updates_url()).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_accounts_are_updated_when_their_time_comes() {
+    let mut place = Place::new(2);
+    let until = BEGIN + Duration::from_secs(40_000);
+    place.policies =
+        vec![asked(OnFailure::Skip, move |_| Ok(Verdict::Hold { until, reason: "freeze".into() }))];
+    place.run().await;
+    place.assert_each_once(2);
+    assert!(place.own().iter().all(|operation| operation.start >= until));
+}
+
+#[rstest]
+#[case::skip(OnFailure::Skip, 0)]
+#[case::abstain(OnFailure::Abstain, 2)]
+#[case::retry(OnFailure::Retry, 0)]
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_fails_never_stops_the_run(
+    #[case] on_failure: OnFailure,
+    #[case] updated: usize,
+) {
+    let mut place = Place::new(2);
+    let asks = Arc::new(Mutex::new(0));
+    let counted = asks.clone();
+    place.policies = vec![asked(on_failure, move |_| {
+        *counted.lock().unwrap() += 1;
+        Err(PolicyFailure { code: "trap".into(), message: "it trapped".into(), transient: false })
+    })];
+    place.run().await;
+    place.assert_each_once(updated);
+    let alerts = place.sim.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0].subject, "Policy native fails");
+    if on_failure == OnFailure::Retry {
+        assert_eq!(*asks.lock().unwrap() % 3, 0);
+    }
+}
+
+/// Reading the tags is denied: the policy sees why, and whatever it says holds.
+#[tokio::test(start_paused = true)]
+async fn unreadable_tags_reach_the_policy_as_such() {
+    let mut snapshot = Snapshot::generate(2, 100, 1);
+    snapshot.accounts[0].tags = None;
+    let denied = snapshot.accounts[0].id.clone();
+    let mut place = Place::new(0);
+    place.sim = SimAws::new(SimOptions {
+        seed: 1,
+        start: BEGIN,
+        snapshot,
+        faults: FaultLevel::None,
+        account_quota: 5,
+    });
+    place.sim.release_artifact();
+    place.policies = vec![asked(OnFailure::Skip, |candidate| {
+        Ok(match &candidate.tags {
+            Tags::Known(tags) if tags.contains_key("account-factory-managed") => Verdict::Abstain,
+            Tags::Known(_) => Verdict::Skip("untagged".into()),
+            Tags::Unreadable(why) if why.contains("AccessDenied") => Verdict::Skip("denied".into()),
+            Tags::Unreadable(_) => Verdict::Abstain,
+        })
+    })];
+    place.run().await;
+    place.assert_each_once(1);
+    assert!(place.own().iter().all(|operation| operation.account.as_str() != denied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_read_is_kept_and_told() {
+    let place = Place::new(1);
+    place.sim.inject_event("{not json");
+    place.run().await;
+    place.assert_each_once(1);
+    let kept = place.sim.messages(&place.sim.events_dead_url());
+    assert_eq!(kept.len(), 1);
+    assert!(kept[0].contains("{not json") && kept[0].contains("not JSON"), "{kept:?}");
+    assert_eq!(place.sim.alerts().len(), 1);
+}
