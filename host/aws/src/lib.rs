@@ -18,5 +18,5 @@ pub use alerts::SnsAlerts;
 pub use clients::{Clients, Environment};
 pub use events_queue::SqsEvents;
 pub use organizations::OrganizationsDirectory;
-pub use service_catalog::ServiceCatalog;
+pub use service_catalog::{LaunchPath, ServiceCatalog};
 pub use updates_queue::SqsUpdates;

@@ -36,24 +36,29 @@ const PARAMETERS: [&str; 6] = [
     "SSOUserLastName",
 ];
 
+/// By which launch path the product is launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LaunchPath {
+    /// By this one.
+    Given(LaunchPathId),
+    /// By the only one there is, or, of several, by that of the portfolio of this name.
+    OfPortfolio(String),
+}
+
 /// Service Catalog with one Account Factory product.
 #[derive(Debug)]
 pub struct ServiceCatalog {
     client: Client,
     product_name: String,
-    launch_path: Option<LaunchPathId>,
+    launch_path: LaunchPath,
     /// Accounts of provisioned products seen so far: they never change, and
     /// DescribeProvisionedProduct does not tell.
     accounts: Mutex<BTreeMap<ProvisionedProductId, AccountId>>,
 }
 
 impl ServiceCatalog {
-    /// The product has this name. The launch path is looked up unless it is given.
-    pub fn new(
-        client: Client,
-        product_name: impl Into<String>,
-        launch_path: Option<LaunchPathId>,
-    ) -> Self {
+    /// The product has this name.
+    pub fn new(client: Client, product_name: impl Into<String>, launch_path: LaunchPath) -> Self {
         Self {
             client,
             product_name: product_name.into(),
@@ -265,9 +270,10 @@ impl Catalog for ServiceCatalog {
 
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {
         const OPERATION: &str = "ListLaunchPaths";
-        if let Some(path) = &self.launch_path {
-            return Ok(path.clone());
-        }
+        let portfolio = match &self.launch_path {
+            LaunchPath::Given(path) => return Ok(path.clone()),
+            LaunchPath::OfPortfolio(name) => name,
+        };
         let advice = "associate the role that groundcrew runs as with the Account Factory portfolio (servicecatalog:AssociatePrincipalWithPortfolio)";
         let (mut paths, mut next) = (Vec::new(), None);
         loop {
@@ -287,20 +293,19 @@ impl Catalog for ServiceCatalog {
                     }
                     error
                 })?;
-            paths.extend(
-                answer
-                    .launch_path_summaries
-                    .unwrap_or_default()
-                    .into_iter()
-                    .filter_map(|path| path.id),
-            );
+            // The name of a path is that of its portfolio.
+            let summaries = answer.launch_path_summaries.unwrap_or_default();
+            paths.extend(summaries.into_iter().filter_map(|path| Some((path.id?, path.name))));
             next = answer.next_page_token;
             if next.is_none() {
                 break;
             }
         }
+        if paths.len() > 1 && paths.iter().any(|(_, name)| name.as_ref() == Some(portfolio)) {
+            paths.retain(|(_, name)| name.as_ref() == Some(portfolio));
+        }
         match paths.as_slice() {
-            [path] => Ok(LaunchPathId::new(path.as_str())),
+            [(path, _)] => Ok(LaunchPathId::new(path.as_str())),
             [] => Err(unexpected(
                 OPERATION,
                 Class::NotFound,
@@ -310,8 +315,8 @@ impl Catalog for ServiceCatalog {
                 OPERATION,
                 Class::Permanent,
                 format!(
-                    "several launch paths lead to the product {product}: set account_factory.launch_path_id to one of {}",
-                    several.join(", ")
+                    "several launch paths lead to the product {product}: set account_factory.launch_path to one of {}",
+                    several.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ")
                 ),
             )),
         }

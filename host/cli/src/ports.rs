@@ -5,7 +5,8 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Environment, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
+    Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents,
+    SqsUpdates,
 };
 use groundcrew_core::ports::Ledger;
 use groundcrew_engine::{Ports, Witness};
@@ -24,7 +25,11 @@ pub fn simulated(sim: &SimAws, ledger: Arc<dyn Ledger>, witness: Arc<dyn Witness
     );
     let clients = environment.clients();
     Ports {
-        catalog: Arc::new(ServiceCatalog::new(clients.service_catalog, sim.product_name(), None)),
+        catalog: Arc::new(ServiceCatalog::new(
+            clients.service_catalog,
+            sim.product_name(),
+            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+        )),
         directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
         updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
         events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Environment, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
+    Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents,
+    SqsUpdates,
 };
 use groundcrew_core::account::{AccountId, Tags};
 use groundcrew_core::decision::{Candidate, Verdict};
@@ -82,7 +83,7 @@ impl Place {
                 catalog: Arc::new(ServiceCatalog::new(
                     clients.service_catalog,
                     sim.product_name(),
-                    None,
+                    LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
                 )),
                 directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
                 updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),

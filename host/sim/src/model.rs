@@ -1,7 +1,7 @@
 //! The simulated control plane as a function from request to answer. It has no clock, no
 //! task and no socket: whoever serves it tells it the time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::ids;
 use crate::organizations::Organizations;
 use crate::protocol::{ApiError, Call, Request, Response, Service};
 use crate::queue::QueueOptions;
-use crate::service_catalog::{PROVISIONED_PRODUCT, RECORD, ServiceCatalog};
+use crate::service_catalog::{PROVISIONED_PRODUCT, Path, RECORD, ServiceCatalog};
 use crate::snapshot::{Snapshot, SnapshotStatus};
 use crate::sns::{PublishedAlert, Sns};
 use crate::sqs::{Outcome, Receive, Sqs};
@@ -387,9 +387,13 @@ impl Model {
         self.sqs.create(self.now, options);
     }
 
-    /// Sets the launch paths that the caller has.
-    pub fn set_launch_paths(&mut self, paths: Vec<String>) {
-        self.catalog.paths = paths;
+    /// Sets the launch paths that the caller has: ids, and names of their portfolios.
+    pub fn set_launch_paths(&mut self, paths: &[(&str, &str)]) {
+        let path = |(id, portfolio): &(&str, &str)| Path {
+            id: (*id).to_owned(),
+            portfolio: (*portfolio).to_owned(),
+        };
+        self.catalog.paths = paths.iter().map(path).collect();
     }
 
     /// Id of the Account Factory product.
@@ -421,6 +425,16 @@ impl Model {
     /// The most operations that ever ran at once.
     pub fn max_concurrent(&self) -> MaxConcurrent {
         self.catalog.updates.most
+    }
+
+    /// The accounts that are on the newest active artifact, as of `now`.
+    pub fn current_accounts(&mut self, now: Timestamp) -> BTreeSet<AccountId> {
+        self.advance(now);
+        let newest = self.catalog.newest();
+        let updates = &self.catalog.updates;
+        let current = |index| updates.product(index).is_some_and(|p| p.artifact == newest);
+        let accounts = self.fleet.iter().filter(|(index, _)| current(*index));
+        accounts.map(|(_, account)| account.id.clone()).collect()
     }
 
     /// Every operation that really started, as of `now`.

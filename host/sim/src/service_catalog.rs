@@ -49,6 +49,17 @@ pub(crate) struct Artifact {
     pub(crate) active: bool,
 }
 
+/// Name of the portfolio that holds the Account Factory product.
+pub(crate) const PORTFOLIO_NAME: &str = "AWS Control Tower Account Factory Portfolio";
+
+/// A launch path that the caller has.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) id: String,
+    /// Name of the portfolio that it leads through.
+    pub(crate) portfolio: String,
+}
+
 /// The service.
 #[derive(Debug)]
 pub(crate) struct ServiceCatalog {
@@ -56,7 +67,7 @@ pub(crate) struct ServiceCatalog {
     pub(crate) product_id: String,
     /// Oldest first.
     pub(crate) artifacts: Vec<Artifact>,
-    pub(crate) paths: Vec<String>,
+    pub(crate) paths: Vec<Path>,
     pub(crate) updates: Updates,
     created: Timestamp,
 }
@@ -151,7 +162,7 @@ impl ServiceCatalog {
         Self {
             product_id: ids::write(PRODUCT, 1),
             artifacts: vec![artifact(0, created, true), artifact(1, day(1), false)],
-            paths: vec![ids::write(PATH, 1)],
+            paths: vec![Path { id: ids::write(PATH, 1), portfolio: PORTFOLIO_NAME.to_owned() }],
             updates: Updates::new(&fleet, created),
             fleet,
             created,
@@ -287,12 +298,12 @@ impl ServiceCatalog {
             .get(range)
             .into_iter()
             .flatten()
-            .map(|id| {
+            .map(|path| {
                 json!({
-                    "Id": id,
+                    "Id": path.id,
                     "ConstraintSummaries": [],
                     "Tags": [],
-                    "Name": "AWS Control Tower Account Factory Portfolio",
+                    "Name": path.portfolio,
                 })
             })
             .collect();
@@ -480,7 +491,7 @@ impl ServiceCatalog {
             .ok_or_else(|| not_found("Provisioning artifact not found."))?
             as u32;
         match &request.path_id {
-            Some(path) if !self.paths.contains(path) => {
+            Some(path) if !self.paths.iter().any(|known| known.id == *path) => {
                 return Err(not_found(&format!("Launch path {path} not found.")));
             }
             None if self.paths.len() > 1 => {
@@ -528,7 +539,7 @@ impl ServiceCatalog {
             "ProvisionedProductId": ids::write(PROVISIONED_PRODUCT, record.product),
             "ProductId": self.product_id,
             "ProvisioningArtifactId": self.artifacts.get(record.artifact as usize)?.id,
-            "PathId": self.paths.first(),
+            "PathId": self.paths.first().map(|path| &path.id),
             "RecordErrors": errors,
             "RecordTags": [],
         }))

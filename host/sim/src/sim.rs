@@ -1,6 +1,6 @@
 //! The handle by which a host, a command or a test uses the simulated AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,6 +103,11 @@ impl SimAws {
         model::PRODUCT_NAME
     }
 
+    /// Name of the portfolio that holds the Account Factory product.
+    pub fn portfolio_name(&self) -> &'static str {
+        crate::service_catalog::PORTFOLIO_NAME
+    }
+
     /// Id of the Account Factory product.
     pub fn product_id(&self) -> String {
         self.world.with(|model| model.product_id().to_owned())
@@ -181,15 +186,20 @@ impl SimAws {
         url
     }
 
-    /// Sets the launch paths that the caller has to the Account Factory product.
-    pub fn set_launch_paths(&self, paths: &[&str]) {
-        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    /// Sets the launch paths that the caller has to the Account Factory product: ids, and
+    /// names of their portfolios.
+    pub fn set_launch_paths(&self, paths: &[(&str, &str)]) {
         self.world.with(|model| model.set_launch_paths(paths));
     }
 
     /// How often each operation was called, every HTTP attempt counted.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.world.with(|model| model.calls().clone())
+    }
+
+    /// The accounts that are on the newest active artifact.
+    pub fn current_accounts(&self) -> BTreeSet<AccountId> {
+        self.world.with(|model| model.current_accounts(self.now()))
     }
 
     /// Every operation on an account that really started, in the order of starting.

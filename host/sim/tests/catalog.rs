@@ -5,6 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Setup, run};
+use groundcrew_aws::LaunchPath;
 use groundcrew_core::aws_error::Class;
 use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductStatus, ProvisionedProduct, RecordStatus, UpdateRequest,
@@ -229,7 +230,11 @@ fn launch_paths_are_found_missed_or_to_be_chosen() {
         assert_eq!(error.class, Class::NotFound);
         assert!(error.message.contains("associate the role"), "{error}");
 
-        setup.sim.set_launch_paths(&["lpv2-one", "lpv2-two"]);
+        let ours = setup.sim.portfolio_name();
+        setup.sim.set_launch_paths(&[("lpv2-one", "Another"), ("lpv2-two", ours)]);
+        assert_eq!(setup.catalog.launch_path(&product).await.unwrap().as_str(), "lpv2-two");
+
+        setup.sim.set_launch_paths(&[("lpv2-one", ours), ("lpv2-two", ours)]);
         let error = setup.catalog.launch_path(&product).await.unwrap_err();
         assert_eq!(error.class, Class::Permanent);
         assert!(error.message.contains("lpv2-one, lpv2-two"), "{error}");
@@ -237,7 +242,7 @@ fn launch_paths_are_found_missed_or_to_be_chosen() {
         let chosen = groundcrew_aws::ServiceCatalog::new(
             setup.clients.service_catalog.clone(),
             setup.sim.product_name(),
-            Some(LaunchPathId::new("lpv2-two")),
+            LaunchPath::Given(LaunchPathId::new("lpv2-two")),
         );
         assert_eq!(chosen.launch_path(&product).await.unwrap().as_str(), "lpv2-two");
     });
@@ -250,7 +255,7 @@ fn a_wrong_product_name_is_explained() {
         let catalog = groundcrew_aws::ServiceCatalog::new(
             setup.clients.service_catalog.clone(),
             "Account Factory",
-            None,
+            LaunchPath::OfPortfolio(String::new()),
         );
         let error = catalog.account_factory().await.unwrap_err();
         assert_eq!(error.class, Class::NotFound);

@@ -1,6 +1,6 @@
 //! What a simulation showed: the JSON document, from which the text is made as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
@@ -181,7 +181,7 @@ impl Report {
             })
             .collect();
         let decisions = decisions(config, recorder);
-        let accounts = accounts(snapshot, &courses, &decisions);
+        let accounts = accounts(snapshot, &courses, &decisions, &sim.current_accounts());
         let last_end = courses.values().filter_map(|course| course.end).max();
         let started = own.len();
         Self {
@@ -265,8 +265,10 @@ fn accounts(
     snapshot: &Snapshot,
     courses: &BTreeMap<AccountId, Course>,
     decisions: &[Decided],
+    current: &BTreeSet<AccountId>,
 ) -> Accounts {
     let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
+    let current: BTreeSet<&str> = current.iter().map(AccountId::as_str).collect();
     let decided: BTreeMap<&str, &str> =
         decisions.iter().map(|d| (d.account.as_str(), d.decision)).collect();
     let last: BTreeMap<&str, &Last> =
@@ -276,14 +278,11 @@ fn accounts(
         let of_its_kind = match (last.get(id), decided.get(id)) {
             (Some(Last::Succeeded), _) => &mut accounts.updated,
             (Some(Last::GivenUp(_)), _) => &mut accounts.failed,
-            (_, Some(&"hold")) => &mut accounts.held,
-            (_, Some(&"skip")) => &mut accounts.skipped,
-            (None, None) if account.outdated => &mut accounts.skipped,
-            (None, None) => &mut accounts.current,
-            // Decided to proceed and brought up to date by someone else meanwhile.
-            (None, Some(_)) => &mut accounts.current,
-            // Cut off by the end of the simulation.
-            (Some(Last::Running | Last::Retried), _) => &mut accounts.held,
+            // From the beginning, or brought there by someone else.
+            _ if current.contains(id) => &mut accounts.current,
+            (_, None | Some(&"skip")) => &mut accounts.skipped,
+            // Held, or cut off by the end of the simulation.
+            _ => &mut accounts.held,
         };
         *of_its_kind += 1;
     }

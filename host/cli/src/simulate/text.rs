@@ -72,8 +72,7 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
 
 fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
     let a = &report.accounts;
-    writeln!(
-        out,
+    let line = format!(
         "accounts    {}: {} updated, {} current, {} skipped, {} held, {} failed",
         thousands(a.total as u64),
         thousands(a.updated as u64),
@@ -81,7 +80,8 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
         thousands(a.skipped as u64),
         thousands(a.held as u64),
         thousands(a.failed as u64)
-    )?;
+    );
+    paragraph(out, &line)?;
     for word in ["skip", "hold"] {
         let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
         for decided in report.decisions.iter().filter(|decided| decided.decision == word) {
@@ -126,14 +126,14 @@ fn time(report: &Report, out: &mut String) -> std::fmt::Result {
         o.max_concurrent
     )?;
     let t = &report.time;
-    writeln!(
-        out,
-        "time        {} against a lower bound of {} (× {:.4}); simulated in {:.1} s",
+    let line = format!(
+        "time        {} against a lower bound of {} (× {:.4}); took {:.1} s",
         clock(t.virtual_seconds),
         clock(t.lower_bound_seconds),
         if t.lower_bound_seconds > 0.0 { t.virtual_seconds / t.lower_bound_seconds } else { 1.0 },
         t.real_seconds
-    )?;
+    );
+    paragraph(out, &line)?;
     if !report.reproducible {
         writeln!(
             out,

@@ -6,7 +6,8 @@ use std::future::Future;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Clients, Environment, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
+    Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents,
+    SqsUpdates,
 };
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 
@@ -40,7 +41,11 @@ impl Setup {
         )
         .clients();
         Self {
-            catalog: ServiceCatalog::new(clients.service_catalog.clone(), sim.product_name(), None),
+            catalog: ServiceCatalog::new(
+                clients.service_catalog.clone(),
+                sim.product_name(),
+                LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+            ),
             directory: OrganizationsDirectory::new(clients.organizations.clone()),
             updates: SqsUpdates::new(clients.sqs.clone(), sim.updates_url()),
             events: SqsEvents::new(clients.sqs.clone(), sim.events_url()),
