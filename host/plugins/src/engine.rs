@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use wasmtime::{Config, Engine, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 /// How often the epoch advances: how exactly a time limit is kept.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
@@ -80,9 +80,12 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_module(100)
         // 4 MiB of address space for each table; `limits.table_elements` is what counts.
         .table_elements(1 << 19)
-        // Memory that an instance dirtied is wiped rather than unmapped, up to here: a
-        // page fault costs more than clearing the page. Small plugins touch less.
-        .linear_memory_keep_resident(256 << 10)
+        // What an instance dirtied is wiped rather than unmapped, up to here: a page
+        // fault costs more than clearing a page. Rust's stack alone takes the first MiB.
+        .linear_memory_keep_resident(2 << 20)
+        // Linux 6.7 and later tell which pages those are, which halves the time that a
+        // fresh instance takes.
+        .pagemap_scan(Enabled::Auto)
         .table_keep_resident(16 << 10);
     pool
 }
