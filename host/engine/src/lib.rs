@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use groundcrew_core::account::{AccountId, Tags};
+use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
@@ -77,11 +77,16 @@ pub struct Engine {
     state: Mutex<State>,
 }
 
+/// The accounts of the organization.
+type Listing = Arc<BTreeMap<AccountId, Arc<Account>>>;
+
 /// What is remembered between actions; nothing that a restart must not forget.
 #[derive(Default)]
 struct State {
     product: Option<ProductId>,
     launch_path: Option<LaunchPathId>,
+    /// Accounts as a sweep listed them, and when.
+    directory: Option<(Timestamp, Listing)>,
     /// Tags as sweeps saw them, and when.
     tags: BTreeMap<AccountId, (Timestamp, Tags)>,
     /// Timeouts of each policy in a row, in the current sweep.

@@ -1,6 +1,7 @@
 //! A sweep: looks at every enrolled account and finds those that need an update. Service
-//! Catalog is the truth; nothing is taken from memory but tags, which are read again
-//! before anything is done to an account.
+//! Catalog is the truth on that. What Organizations knows of accounts, their tags and OUs,
+//! is remembered for as long as the queue's window: it only chooses the lane, and is read
+//! again before anything is done to an account.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::ports::{LedgerError, Page};
 use groundcrew_core::scheduler::{Standing, Sweep};
 
-use crate::{Engine, Notice};
+use crate::{Engine, Listing, Notice};
 
 /// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
 /// it is throttled.
@@ -74,7 +75,7 @@ impl Engine {
         tracing::info!(accounts = total, current, outdated = outdated.len(), "sweep");
 
         if !outdated.is_empty() {
-            let directory = self.directory().await?;
+            let directory = self.directory(&outdated).await?;
             let tags = self.tags_of(outdated.iter().map(|product| &product.account)).await;
             self.forget_tags_but(&tags);
             for product in outdated {
@@ -133,7 +134,22 @@ impl Engine {
         }
     }
 
-    async fn directory(&self) -> Result<BTreeMap<AccountId, Arc<Account>>, AwsError> {
+    /// The organization's accounts: as an earlier sweep listed them, if that is not too long
+    /// ago and all of these are among them.
+    async fn directory(&self, wanted: &[ProvisionedProduct]) -> Result<Listing, AwsError> {
+        let now = self.now();
+        if let Some((listed, accounts)) = &self.state().directory
+            && *listed > now - self.settings.rules.window
+            && wanted.iter().all(|product| accounts.contains_key(&product.account))
+        {
+            return Ok(accounts.clone());
+        }
+        let accounts = Arc::new(self.list_accounts().await?);
+        self.state().directory = Some((now, accounts.clone()));
+        Ok(accounts)
+    }
+
+    async fn list_accounts(&self) -> Result<BTreeMap<AccountId, Arc<Account>>, AwsError> {
         let mut accounts = BTreeMap::new();
         let mut page: Option<String> = None;
         loop {
@@ -146,8 +162,8 @@ impl Engine {
         }
     }
 
-    /// Tags of these accounts: as an earlier sweep saw them if that is not older than the
-    /// sweep interval, otherwise read. Without a policy to show them to, none are read.
+    /// Tags of these accounts: as an earlier sweep saw them if that is not too long ago,
+    /// otherwise read. Without a policy to show them to, none are read.
     async fn tags_of<'a>(
         &self,
         accounts: impl Iterator<Item = &'a AccountId>,
@@ -156,7 +172,7 @@ impl Engine {
             return accounts.map(|id| (id.clone(), Tags::Known(BTreeMap::new()))).collect();
         }
         let now = self.now();
-        let oldest = now - self.settings.rules.sweep_interval;
+        let oldest = now - self.settings.rules.window;
         let mut known = BTreeMap::new();
         let mut missing = Vec::new();
         {

@@ -207,7 +207,8 @@ pub const UPDATES: Table = Table {
             form: Form::Duration,
             default: Is("24h"),
             meaning: "How much work the queue holds at most: about what is done in this time. \
-                      The rest stays in Service Catalog, where sweeps find it again.",
+                      The rest stays in Service Catalog, where sweeps find it again. Sweeps \
+                      remember tags and OUs for as long; before an update they are read again.",
         },
         Key {
             name: "sweep_interval",
