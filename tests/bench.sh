@@ -3,8 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-cargo bench --package groundcrew-plugins --bench decision -- --quiet 2>/dev/null |
-    grep -E 'time:|^(decision|load)' || true
+cargo bench --package groundcrew-plugins --bench decision | grep 'time:'
 
 cargo build --release --package groundcrew
 groundcrew="${CARGO_TARGET_DIR:-target}/release/groundcrew"

@@ -24,7 +24,10 @@ fn the_configs_that_come_with_groundcrew_are_fit(#[case] name: &str) {
 #[test]
 fn every_problem_of_config_and_plugins_is_told_at_once() {
     let ran = check(
-        r#"[[lanes]]
+        r#"[updates]
+max_concurent_operations = 4
+wait_seconds = 0
+[[lanes]]
 name = "first"
 
 [[policies]]
@@ -52,10 +55,12 @@ plugin = "./none.wasm"
         });
         assert!(found, "nothing about {parts:?} at line {line} in:\n{}", ran.stdout);
     };
-    told(6, &["managed-tags", "did you mean `managed-tag`?"]);
-    told(12, &["tag_kee", "did you mean `tag_key`?"]);
-    told(13, &["priority_mode", "boolean"]);
-    told(17, &["none.wasm"]);
+    told(2, &["max_concurent_operations", "did you mean `max_concurrent_operations`?"]);
+    told(3, &["wait_seconds", "is 0"]);
+    told(9, &["managed-tags", "did you mean `managed-tag`?"]);
+    told(15, &["tag_kee", "did you mean `tag_key`?"]);
+    told(16, &["priority_mode", "boolean"]);
+    told(20, &["none.wasm"]);
 }
 
 #[test]

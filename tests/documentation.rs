@@ -79,6 +79,32 @@ fn configs_in_the_documentation_parse() {
     assert!(blocks > 0, "no TOML block was found");
 }
 
+/// The README's plugin is the one that the SDK's own documentation tests.
+#[test]
+fn the_readmes_plugin_is_the_tested_one() {
+    let (readme, sdk) = (read("README.md"), read("plugins/sdk/src/lib.rs"));
+    let (_, block) = readme.split_once("```rust\n").expect("a Rust block");
+    let (block, _) = block.split_once("```").expect("a block that ends");
+    let documented: String = sdk
+        .lines()
+        .map_while(|line| line.strip_prefix("//!"))
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect();
+    assert!(documented.contains(block), "the SDK documents another plugin than:\n{block}");
+}
+
+/// No text is left to be filled in.
+#[test]
+fn nothing_is_left_to_fill_in() {
+    for path in ["README.md", "docs/benchmarks.md", "docs/architecture.md"] {
+        let text = read(path);
+        let open = text.split('@').skip(1).step_by(2).find(|word| {
+            !word.is_empty() && word.chars().all(|letter| letter.is_ascii_uppercase())
+        });
+        assert_eq!(open, None, "{path}");
+    }
+}
+
 /// Files that the README, the docs and the crates name in links exist.
 #[test]
 fn links_lead_somewhere() {

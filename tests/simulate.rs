@@ -189,11 +189,19 @@ fn close_to_the_list_schedule() {
     assert!((1.0..=1.005).contains(&ratio), "{ratio}");
 }
 
-/// A plugin that loops for ever, or traps: the accounts are skipped with that reason, an
+/// A plugin that loops for ever, traps, takes all memory or answers nonsense: the accounts are skipped with that reason, an
 /// alert says so, and the run comes to its end.
 #[rstest]
 #[case::loops("(loop $again (br $again))", "policy-failed: timeout")]
 #[case::traps("(unreachable)", "policy-failed: trap")]
+#[case::takes_all_memory(
+    "(loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)",
+    "policy-failed: memory"
+)]
+#[case::answers_nonsense(
+    "(i32.store8 (i32.const 72) (i32.const 9))",
+    "policy-failed: invalid-result"
+)]
 fn a_broken_plugin_means_skip(#[case] evaluate: &'static str, #[case] reason: &str) {
     let dir = tempfile::tempdir().unwrap();
     let broken = plugin::Plugin { evaluate, ..plugin::ABSTAIN };

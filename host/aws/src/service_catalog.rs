@@ -313,7 +313,8 @@ impl Catalog for ServiceCatalog {
             )),
             several => Err(unexpected(
                 OPERATION,
-                Class::Permanent,
+                // Found out for one account, but true for all: no account is to blame.
+                Class::NotFound,
                 format!(
                     "several launch paths lead to the product {product}: set account_factory.launch_path to one of {}",
                     several.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ")

@@ -2,8 +2,8 @@
 
 use crate::Failure;
 use crate::commands::Check;
-use crate::loaded::load;
-use crate::wording::count;
+use crate::loaded::{Loaded, load};
+use crate::wording::{count, print};
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
 pub fn run(options: &Check) -> Result<(), Failure> {
@@ -14,30 +14,41 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     let loaded = match runtime.block_on(load(Some(&options.config))) {
         Ok(loaded) => loaded,
         Err(Failure::Usage(problems)) => {
-            println!("{problems}");
+            print(&format!("{problems}\n"));
             let found = problems.lines().count();
             return Err(Failure::Usage(format!("{} found", count(found, "problem"))));
         }
         Err(other) => return Err(other),
     };
-    println!("{}: ok", options.config.display());
-    let updates = &loaded.config.updates;
-    println!(
-        "  at most {} at once of the quota of {}",
-        count(updates.max_concurrent_operations, "update"),
-        updates.account_quota
-    );
-    for (index, lane) in loaded.config.lanes.iter().enumerate() {
-        println!("  lane {} `{}`: at most {} at once", index + 1, lane.name, lane.concurrency);
-    }
-    for policy in &loaded.policies {
-        println!("  policy `{}`: sha256 {}", policy.name(), policy.digest());
-    }
-    if loaded.policies.is_empty() {
-        println!(
-            "  no policies: every outdated account is updated in lane `{}`",
-            loaded.config.lanes[0].name
-        );
-    }
+    print(&describe(options, &loaded));
     Ok(())
+}
+
+fn describe(options: &Check, loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let updates = &config.updates;
+    let mut lines = vec![
+        format!("{}: ok", options.config.display()),
+        format!(
+            "  at most {} at once of the quota of {}",
+            count(updates.max_concurrent_operations, "update"),
+            updates.account_quota
+        ),
+    ];
+    lines.extend(config.lanes.iter().enumerate().map(|(index, lane)| {
+        format!("  lane {} `{}`: at most {} at once", index + 1, lane.name, lane.concurrency)
+    }));
+    lines.extend(
+        loaded
+            .policies
+            .iter()
+            .map(|policy| format!("  policy `{}`: sha256 {}", policy.name(), policy.digest())),
+    );
+    if let (true, Some(lane)) = (loaded.policies.is_empty(), config.lanes.first()) {
+        lines.push(format!(
+            "  no policies: every outdated account is updated in lane `{}`",
+            lane.name
+        ));
+    }
+    lines.join("\n") + "\n"
 }

@@ -32,23 +32,29 @@ pub async fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
             (path.display().to_string(), text)
         }
     };
-    let config =
-        Config::parse(&name, &text).map_err(|problems| Failure::Usage(problems.to_string()))?;
+    let (config, mut problems) = Config::read(&text);
+    let Some(config) = config else {
+        return Err(Failure::Usage(Problems::new(name, problems).to_string()));
+    };
     let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
         .map_err(|error| Failure::Other(error.to_string()))?;
     let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
     let mut policies = Vec::new();
-    let mut problems = Vec::new();
+    let mut named = Vec::new();
     for policy in &config.policies {
         match runtime.load_policy(spec(&config, policy, base)).await {
-            Ok(loaded) => policies.push(Arc::new(loaded)),
-            Err(error) => problems.extend(describe(policy, error)),
+            Ok(loaded) => {
+                named.push(loaded.lanes().clone());
+                policies.push(Arc::new(loaded));
+            }
+            Err(error) => {
+                // What it would name can't be told: its lanes are given the benefit of doubt.
+                named.push(NamedLanes::Any);
+                problems.extend(describe(policy, error));
+            }
         }
     }
-    if problems.is_empty() {
-        let named: Vec<NamedLanes> = policies.iter().map(|policy| policy.lanes().clone()).collect();
-        problems = config.check_lanes(&named);
-    }
+    problems.extend(config.check_lanes(&named));
     match problems.is_empty() {
         true => Ok(Loaded { config, policies, runtime }),
         false => Err(Failure::Usage(Problems::new(name, problems).to_string())),
@@ -115,8 +121,13 @@ fn describe(policy: &config::Policy, error: LoadError) -> Vec<Problem> {
                 },
             })
             .collect(),
-        error => vec![Problem { line: policy.line, message: error.to_string() }],
+        error => vec![Problem { line: policy.line, message: one_line(&error.to_string()) }],
     }
+}
+
+/// Problems have a line each, whatever a compiler says.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory. An

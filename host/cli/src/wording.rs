@@ -1,6 +1,12 @@
 //! How numbers and spans of time are written for people.
 
+use std::io::Write as _;
 use std::time::Duration;
+
+/// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error.
+pub fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
 
 /// `1 problem`, `2 problems`.
 pub fn count(number: usize, thing: &str) -> String {

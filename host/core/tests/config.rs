@@ -90,7 +90,7 @@ timout = "1s"
     insta::assert_snapshot!(problems(text), @r#"
     crew.toml:2: unknown key `max_concurent_operations` in [updates]; did you mean `max_concurrent_operations`?
     crew.toml:3: `updates.wait_seconds` is "30", expected a whole number from 1 to 3600
-    crew.toml:4: `updates.operation_timeout` is "soon", expected a duration such as "30s", "60m", "24h" or "14d"
+    crew.toml:4: `updates.operation_timeout` is "soon", expected a duration such as "30s", "60m", "24h" or "14d", at most 366 days
     crew.toml:5: `updates.default` is "update", expected "proceed" or "skip"
     crew.toml:7: unknown table `lane`; did you mean `lanes`?
     crew.toml:10: `plugin` is missing in [[policies]]: expected a text

@@ -124,7 +124,23 @@ impl Engine {
         self.ports.witness.see(self.now(), Notice::Alerted(alert));
     }
 
-    /// Publishes an alert about a lasting trouble, unless one went out lately.
+    /// Publishes an alert, and answers whether it is out.
+    async fn try_alert(&self, alert: &Alert) -> bool {
+        tracing::warn!(subject = alert.subject, message = alert.message, "alert");
+        match self.ports.alerts.publish(alert).await {
+            Ok(()) => {
+                self.ports.witness.see(self.now(), Notice::Alerted(alert));
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "could not publish an alert");
+                false
+            }
+        }
+    }
+
+    /// Publishes an alert about a lasting trouble, unless one went out lately. One that
+    /// does not get out is tried again when the trouble shows next.
     async fn alert_once(&self, trouble: &str, alert: &Alert) {
         let now = self.now();
         let due = {
@@ -135,8 +151,8 @@ impl Engine {
             }
             due
         };
-        if due {
-            self.alert(alert).await;
+        if due && !self.try_alert(alert).await {
+            self.state().alerted.remove(trouble);
         }
     }
 

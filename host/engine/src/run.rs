@@ -62,11 +62,12 @@ impl Engine {
                         observations
                     }
                     Ok(Done::Nothing) => Vec::new(),
-                    Err(error) => {
-                        // A bug of ours; the next sweep finds what it left undone.
-                        tracing::error!(%error, "a task of the engine failed");
-                        Vec::new()
+                    // A bug of ours. The scheduler would wait for its answer for ever; the
+                    // ledger lets the next run resume.
+                    Err(error) if error.is_panic() => {
+                        std::panic::resume_unwind(error.into_panic())
                     }
+                    Err(_cancelled) => Vec::new(),
                 },
                 () = tokio::time::sleep(wait) => vec![Observation::Tick],
             };
@@ -171,7 +172,7 @@ impl Engine {
                             unreadable.reason, unreadable.body
                         ),
                     };
-                    self.alert(&alert).await;
+                    self.try_alert(&alert).await;
                 }
             }
         }
@@ -209,15 +210,19 @@ impl Engine {
             },
             Err(error) => {
                 let reason = error.to_string();
-                self.insist("reject an event", || self.ports.events.reject(message, &reason)).await;
                 let alert = Alert {
                     subject: "An event can't be read".into(),
                     message: format!(
-                        "It is in the dead-letter queue.\nReason: {reason}\nEvent: {}",
+                        "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
                         message.body
                     ),
                 };
-                self.alert(&alert).await;
+                // What fails here is done when the event comes again: nothing else waits.
+                if self.try_alert(&alert).await
+                    && let Err(error) = self.ports.events.reject(message, &reason).await
+                {
+                    tracing::error!(%error, "could not move an event to the dead-letter queue");
+                }
                 return None;
             }
         };

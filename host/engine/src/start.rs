@@ -9,7 +9,7 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::ports::{Hint, LedgerError, Slot, Taken};
-use groundcrew_core::scheduler::StartOutcome;
+use groundcrew_core::scheduler::{Standing, StartOutcome};
 use sha2::{Digest, Sha256};
 
 use crate::sweep::{is_busy, standing};
@@ -36,14 +36,19 @@ impl Engine {
             self.tags(&hint.account),
             catalog.under_change(),
         );
-        let product = product?;
+        // Closed, or no longer enrolled, since the sweep: nobody else's trouble.
+        if is_gone(&product) || is_gone(&account) {
+            return Ok(StartOutcome::Decided(Standing::Skipped));
+        }
+        let product = product.map_err(read)?;
         if product.artifact == hint.target && !is_busy(&product) {
             return Ok(StartOutcome::Current);
         }
         if is_busy(&product) {
             return self.adopt(hint, &product).await;
         }
-        let decision = self.decide_update(account?, tags, &product, &hint.target).await;
+        let decision =
+            self.decide_update(account.map_err(read)?, tags, &product, &hint.target).await;
         let lane = match decision.outcome {
             Outcome::Proceed { lane } if self.lane_names[lane] == hint.lane => lane,
             _ => {
@@ -51,7 +56,7 @@ impl Engine {
                 return Ok(StartOutcome::Decided(standing(&decision, &product, failed_attempts)));
             }
         };
-        if under_change? >= self.settings.account_quota {
+        if under_change.map_err(read)? >= self.settings.account_quota {
             return Ok(StartOutcome::NothingFree);
         }
         let slot = self.slot(hint, &product, None);
@@ -93,7 +98,7 @@ impl Engine {
         let Some(last) = &product.last_record else {
             return Ok(StartOutcome::AccountBusy);
         };
-        let record = self.ports.catalog.record(last).await?;
+        let record = self.ports.catalog.record(last).await.map_err(read)?;
         if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
             return Ok(StartOutcome::AccountBusy);
         }
@@ -152,7 +157,7 @@ impl Engine {
     /// # Errors
     /// When it has certainly not started.
     pub(crate) async fn begin(&self, slot: &Slot) -> Result<Option<RecordId>, AwsError> {
-        let product = self.product().await?;
+        let product = self.product().await.map_err(read)?;
         let request = UpdateRequest {
             provisioned_product: slot.provisioned_product.clone(),
             launch_path: self.launch_path(&product).await?,
@@ -160,10 +165,13 @@ impl Engine {
             target: slot.target.clone(),
             token: slot.token.clone(),
         };
+        let mut unsure = false;
         for _ in 0..REPEATS {
             match self.ports.catalog.start_update(&request).await {
                 Ok(record) => return Ok(Some(record)),
-                Err(error) if error.effect_possible => {
+                // Whatever a repeat is answered, the first may have taken effect.
+                Err(error) if unsure || error.effect_possible => {
+                    unsure = true;
                     tracing::warn!(account = %slot.account, %error, "no answer to the start");
                 }
                 Err(error) => return Err(error),
@@ -187,6 +195,19 @@ impl Engine {
         let path = self.ports.catalog.launch_path(product).await?;
         self.state().launch_path = Some(path.clone());
         Ok(path)
+    }
+}
+
+fn is_gone<T>(answer: &Result<T, AwsError>) -> bool {
+    answer.as_ref().is_err_and(|error| error.class == Class::NotFound)
+}
+
+/// Only the start itself can fail for good: whatever a read before it is answered, nothing
+/// has run, and the account is not to blame.
+fn read(error: AwsError) -> AwsError {
+    match error.class {
+        Class::Permanent | Class::Unknown => AwsError { class: Class::Transient, ..error },
+        _ => error,
     }
 }
 

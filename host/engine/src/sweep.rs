@@ -46,7 +46,12 @@ impl From<LedgerError> for Incomplete {
 impl Engine {
     pub(crate) async fn sweep(&self) -> Result<Sweep, Incomplete> {
         let started_at = self.now();
-        self.state().timeouts.clear();
+        {
+            let mut state = self.state();
+            state.timeouts.clear();
+            // The operator may have mended it meanwhile.
+            state.launch_path = None;
+        }
         let factory = self.ports.catalog.account_factory().await?;
         self.state().product = Some(factory.product.clone());
         let products = self.products(&factory).await?;

@@ -1,6 +1,6 @@
 //! Following a running update to its end.
 
-use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::RecordStatus;
 use groundcrew_core::ports::Slot;
 use groundcrew_core::scheduler::{Settlement, Sight};
@@ -14,6 +14,8 @@ impl Engine {
     pub(crate) async fn look(&self, slot: &Slot) -> Sight {
         match self.try_look(slot).await {
             Ok(sight) => sight,
+            // The provisioned product is gone, and its update with it.
+            Err(error) if error.class == Class::NotFound => Sight::NeverBegan(error),
             Err(error) => {
                 tracing::warn!(account = %slot.account, %error, "could not look at an update");
                 Sight::Unseen(error)
@@ -33,24 +35,36 @@ impl Engine {
             }
             RecordStatus::Failed => Ok(Sight::Failed(record)),
             RecordStatus::Succeeded => {
-                // The record alone is not proof: success is an available product on target.
+                // The record alone is not proof: success is a product on target.
                 let product = catalog.provisioned_product(&slot.provisioned_product).await?;
-                let there = product.artifact == slot.target && !is_busy(&product);
-                Ok(if there { Sight::Succeeded } else { Sight::Running })
+                Ok(match () {
+                    () if is_busy(&product) => Sight::Running,
+                    () if product.artifact == slot.target => Sight::Succeeded,
+                    () => Sight::NeverBegan(elsewhere()),
+                })
             }
         }
     }
 
     /// A slot without a record: its start was cut short or its answer lost. The token holds
     /// the product's last record from before the start. If that still is the last, nothing
-    /// has started, and it is started now; otherwise the last record is the one.
+    /// has started, and it is started now; otherwise the last record is the one, unless it
+    /// is about another artifact.
     async fn find_record(&self, slot: &Slot) -> Result<Sight, AwsError> {
         let product = self.ports.catalog.provisioned_product(&slot.provisioned_product).await?;
         let last = product.last_record.as_ref();
         if token(&product.id, &slot.target, last) != slot.token
             && let Some(last) = last
         {
-            return Ok(Sight::Adopted(self.note(slot.clone(), last.clone()).await));
+            let record = self.ports.catalog.record(last).await?;
+            if record.artifact.as_ref().is_none_or(|artifact| *artifact == slot.target) {
+                return Ok(Sight::Adopted(self.note(slot.clone(), last.clone()).await));
+            }
+            // Somebody else came first, towards another artifact.
+            return Ok(match record.status.is_terminal() {
+                true => Sight::NeverBegan(elsewhere()),
+                false => Sight::Running,
+            });
         }
         match self.begin(slot).await {
             Ok(Some(record)) => Ok(Sight::Adopted(self.note(slot.clone(), record).await)),
@@ -65,8 +79,11 @@ impl Engine {
     pub(crate) async fn settle(&self, settlement: &Settlement) {
         let Settlement { slot, succeeded, progress, burial } = settlement;
         if let Some((letter, alert)) = burial {
-            self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)).await;
-            self.alert(alert).await;
+            // At once, so that a queue that refuses the letter keeps nobody from knowing.
+            tokio::join!(
+                self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)),
+                self.alert(alert),
+            );
         }
         self.insist("settle an update", || {
             self.ports.ledger.free_slot(&slot.account, &slot.target, progress.as_ref())
@@ -79,5 +96,17 @@ impl Engine {
         };
         tracing::info!(account = %slot.account, lane = slot.lane, ?ending, "update ended");
         self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
+    }
+}
+
+/// Somebody else has moved the account to another artifact meanwhile. It costs nothing,
+/// and the account is looked at anew.
+fn elsewhere() -> AwsError {
+    AwsError {
+        operation: "UpdateProvisionedProduct",
+        code: String::new(),
+        message: "somebody else has updated the account to another artifact".into(),
+        class: Class::Contention,
+        effect_possible: false,
     }
 }

@@ -153,6 +153,21 @@ async fn a_lost_answer_starts_nothing_twice(#[case] times: usize) {
     assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 }
 
+/// The answer is lost, and the repeat is throttled: the slot stays taken for what runs.
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_and_a_throttled_repeat_start_nothing_twice() {
+    let place = Place::new(4);
+    for _ in 0..6 {
+        place.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+    }
+    for _ in 0..12 {
+        place.sim.next_call("UpdateProvisionedProduct", NextCall::Throttled);
+    }
+    place.run().await;
+    place.assert_each_once(4);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
 /// The host is killed after every so many seconds, wherever it then is, and started again.
 #[rstest]
 #[case(7)]
@@ -176,12 +191,25 @@ async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
     let accounts: Vec<AccountId> =
         (0..4).map(|n| Snapshot::generate(8, 50, 1).accounts[n].id.parse().unwrap()).collect();
     for account in &accounts {
-        assert!(place.sim.foreign_operation(account, Duration::from_secs(5000)));
+        assert!(place.sim.foreign_operation(account, Duration::from_secs(3000)));
     }
     place.run().await;
     place.assert_each_once(8);
     assert!(place.sim.max_concurrent().total <= 5);
     assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// Somebody else's operation takes longer than any update: it is told once, and waited for.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_busy_for_long_is_told_once() {
+    let place = Place::new(1);
+    let account: AccountId = Snapshot::generate(1, 50, 1).accounts[0].id.parse().unwrap();
+    assert!(place.sim.foreign_operation(&account, Duration::from_secs(20_000)));
+    place.run().await;
+    place.assert_each_once(1);
+    let alerts = place.sim.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0].subject, format!("Account {account} has been busy for 60 minutes"));
 }
 
 /// Tags decide the lane in the sweep; before the start the policies are asked again.

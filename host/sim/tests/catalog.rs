@@ -236,7 +236,7 @@ fn launch_paths_are_found_missed_or_to_be_chosen() {
 
         setup.sim.set_launch_paths(&[("lpv2-one", ours), ("lpv2-two", ours)]);
         let error = setup.catalog.launch_path(&product).await.unwrap_err();
-        assert_eq!(error.class, Class::Permanent);
+        assert_eq!(error.class, Class::NotFound);
         assert!(error.message.contains("lpv2-one, lpv2-two"), "{error}");
 
         let chosen = groundcrew_aws::ServiceCatalog::new(

@@ -20,6 +20,7 @@ use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
 use crate::loaded::{Loaded, load};
 use crate::ports;
+use crate::wording::print;
 use progress::Progress;
 use recorder::Recorder;
 use report::Report;
@@ -51,9 +52,9 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
         Format::Json => {
             let json = serde_json::to_string_pretty(&report)
                 .map_err(|error| Failure::Other(error.to_string()))?;
-            println!("{json}");
+            print(&format!("{json}\n"));
         }
-        Format::Text => print!("{}", text::render(&report)),
+        Format::Text => print(&text::render(&report)),
     }
     Ok(())
 }

@@ -44,9 +44,9 @@ impl fmt::Display for Form {
             Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min}"),
             Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Text => f.write_str("a text"),
-            Self::Duration => {
-                f.write_str("a duration such as \"30s\", \"60m\", \"24h\" or \"14d\"")
-            }
+            Self::Duration => f.write_str(
+                "a duration such as \"30s\", \"60m\", \"24h\" or \"14d\", at most 366 days",
+            ),
             Self::Bytes => f.write_str("a size such as \"64MiB\""),
             Self::Choice(choices) => f.write_str(&quoted(choices)),
             Self::Choices(choices) => write!(f, "a list of {}", quoted(choices)),
@@ -332,8 +332,8 @@ pub const POLICIES: Table = Table {
             form: Form::Choice(&["fresh", "kept"]),
             default: Is("fresh"),
             meaning: "Whether each question gets a fresh instance of the plugin, or one \
-                      instance is asked again and again until it fails. `kept` is faster and \
-                      for plugins whose `configure` is costly.",
+                      instance is asked again and again, until it fails or has answered \
+                      10,000 times. `kept` is for plugins whose `configure` is costly.",
         },
     ],
 };
@@ -358,7 +358,7 @@ pub const LIMITS: Table = Table {
         },
         Key {
             name: "table_elements",
-            form: Form::Integer { min: 0, max: 10_000_000 },
+            form: Form::Integer { min: 0, max: 500_000 },
             default: Is("100000"),
             meaning: "Elements of all tables together.",
         },

@@ -153,6 +153,16 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
+        match Self::read(text) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => Err(Problems::new(file, problems)),
+        }
+    }
+
+    /// Reads a configuration as far as it can be read, with everything that is wrong: what is
+    /// wrong reads as its default, so that plugins can be checked all the same. `None` only
+    /// with at least one problem.
+    pub fn read(text: &str) -> (Option<Self>, Vec<Problem>) {
         let mut reader = Reader::new(text);
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
@@ -160,13 +170,10 @@ impl Config {
             reader.problem(line, format!("not TOML: {}", error.message().trim()));
         }
         let config = read(&mut reader, root.get_ref());
-        if reader.problems.is_empty() {
-            if let Some(config) = config {
-                return Ok(config);
-            }
+        if config.is_none() && reader.problems.is_empty() {
             reader.problem(1, "the configuration is incomplete");
         }
-        Err(Problems::new(file, reader.problems))
+        (config, reader.problems)
     }
 
     /// The scheduler's part of it.
@@ -317,6 +324,16 @@ fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> 
     let window = section.duration(reader, "window");
     let sweep_interval = section.duration(reader, "sweep_interval");
     let min_sweep_interval = section.duration(reader, "min_sweep_interval");
+    if let (Some(shortest), Some(longest)) = (min_sweep_interval, sweep_interval)
+        && (shortest < Duration::from_secs(1) || longest < shortest)
+    {
+        let line = section.line_of(reader, "sweep_interval");
+        reader.problem(
+            line,
+            "`updates.min_sweep_interval` must be at least \"1s\", and `updates.sweep_interval` at \
+             least as long",
+        );
+    }
     if let Some(window) = window
         && window > Duration::from_secs(14 * 24 * 3600)
     {

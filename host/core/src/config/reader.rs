@@ -11,6 +11,10 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Form, Key, Table, Unwritten};
 use super::problem::{Problem, suggestion};
 
+/// Durations are within these bounds.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Turns byte offsets into lines and collects problems.
 pub(super) struct Reader<'a> {
     text: &'a str,
@@ -191,7 +195,11 @@ impl Section<'_, '_> {
                             self.spec.name, key.name, key.form
                         );
                         reader.problem(line, message);
-                        None
+                        // Read on, so that what follows is checked as well.
+                        match key.default {
+                            Unwritten::Is(text) => default(key, text),
+                            Unwritten::Required | Unwritten::Nothing(_) => None,
+                        }
                     }
                 }
             }
@@ -249,7 +257,7 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
         Form::Duration => value
             .as_str()
             .and_then(|text| humantime::parse_duration(text).ok())
-            .filter(|duration| !duration.is_zero())
+            .filter(|duration| (SHORTEST..=LONGEST).contains(duration))
             .map(Value::Duration)
             .ok_or_else(found),
         Form::Bytes => value.as_str().and_then(bytes).map(Value::Bytes).ok_or_else(found),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::account::AccountId;
 use crate::aws_error::{Class, classify};
 use crate::catalog::Record;
 use crate::ports::{Alert, DeadLetter, Slot};
@@ -71,6 +72,18 @@ pub(super) fn overdue(slot: &Slot, age: Duration) -> Alert {
             slot.provisioned_product,
             slot.target,
             slot.record.as_ref().map_or("none yet", |record| record.as_str()),
+        ),
+    }
+}
+
+pub(super) fn blocked(account: &AccountId, age: Duration) -> Alert {
+    let minutes = age.as_secs() / 60;
+    Alert {
+        subject: format!("Account {account} has been busy for {minutes} minutes"),
+        message: format!(
+            "Account {account} needs an update, but Service Catalog shows its provisioned product \
+             under change by somebody else. It is waited for, and so are the lanes after it. See \
+             the product's last record in Service Catalog.",
         ),
     }
 }

@@ -31,7 +31,7 @@ use crate::aws_error::{AwsError, Class};
 use crate::catalog::AccountFactory;
 use crate::ports::{Alert, Hint, Progress, Received, Slot};
 use backlog::{Backlog, Entry, Stage};
-use letters::{burial, diagnose, overdue};
+use letters::{blocked, burial, diagnose, overdue};
 use sweeps::Sweeps;
 
 /// What the operator configured.
@@ -116,6 +116,8 @@ pub struct Scheduler {
     /// Accounts whose update ended or that were decided anew since the running sweep
     /// began: what that sweep saw of them is stale.
     changed: BTreeSet<AccountId>,
+    /// Accounts on which something else runs: since when, and whether it was told.
+    busy: BTreeMap<AccountId, (Timestamp, bool)>,
     receiving: bool,
     /// Nothing is started before this: no operation was free.
     blocked_until: Timestamp,
@@ -139,6 +141,7 @@ impl Scheduler {
             operations: BTreeMap::new(),
             starting: BTreeMap::new(),
             changed: BTreeSet::new(),
+            busy: BTreeMap::new(),
             receiving: false,
             blocked_until: now,
             troubled: BTreeMap::new(),
@@ -452,6 +455,14 @@ impl Scheduler {
         });
         let free = lane.map_or(0, |lane| self.free(lane));
         if !current {
+            // The very message that this account waits for, made void by a newer decision:
+            // it is handed over again.
+            let awaited = self.backlog.get(&hint.account).is_some_and(|entry| {
+                entry.serial == hint.serial && matches!(entry.stage, Stage::Queued { .. })
+            });
+            if awaited {
+                self.backlog.advance(&hint.account, Stage::Waiting { ready: now }, now);
+            }
             return Action::Drop { receipt: message.receipt };
         }
         if free == 0 {
@@ -492,6 +503,9 @@ impl Scheduler {
             return;
         };
         let receipt = message.receipt.clone();
+        if !matches!(outcome, StartOutcome::AccountBusy) {
+            self.busy.remove(account);
+        }
         match outcome {
             StartOutcome::Started(slot) | StartOutcome::Unsure(slot) => {
                 self.run(slot, now + self.rules.wait);
@@ -507,6 +521,7 @@ impl Scheduler {
                 actions.push(Action::Drop { receipt });
             }
             StartOutcome::AccountBusy => {
+                actions.extend(self.busy(account, now));
                 actions.push(self.postpone(message, now + self.rules.wait, now));
             }
             StartOutcome::NothingFree => {
@@ -565,7 +580,7 @@ impl Scheduler {
     /// Slots of an earlier run of this host are tracked on, and count from the first moment.
     fn resume(&mut self, slots: Vec<Slot>, now: Timestamp) {
         for slot in slots {
-            // A lane that is no longer configured: the first one, so that nothing else
+            // A lane that is no longer configured: the first one, so that no later lane
             // starts before this has ended.
             let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane).unwrap_or(0);
             let entry = Entry {
@@ -615,6 +630,11 @@ impl Scheduler {
             Sight::Failed(record) => {
                 let slot = operation.slot.clone();
                 let (class, reason) = diagnose(&record);
+                // What ran and failed spends an attempt, but for contention and throttling.
+                let class = match class {
+                    Class::Transient | Class::Denied | Class::NotFound => Class::Unknown,
+                    class => class,
+                };
                 self.fail(slot, class, reason, now, actions);
             }
             Sight::NeverBegan(error) => {
@@ -624,9 +644,9 @@ impl Scheduler {
         }
     }
 
-    /// An update ended badly, or could not be begun. Contention and throttling cost
-    /// nothing; everything else an attempt, and the last attempt ends in the dead-letter
-    /// queue.
+    /// An update ended badly, or could not be begun. What is the account's own failure
+    /// costs an attempt, and the last attempt ends in the dead-letter queue; everything
+    /// else costs nothing.
     fn fail(
         &mut self,
         slot: Slot,
@@ -636,7 +656,7 @@ impl Scheduler {
         actions: &mut Vec<Action>,
     ) {
         let before = slot.attempt.saturating_sub(1);
-        if matches!(class, Class::Contention | Class::Throttled) {
+        if !matches!(class, Class::Permanent | Class::Unknown) {
             let ready = now + self.rules.wait;
             self.blocked_until = self.blocked_until.max(ready);
             let then = Then::Retry { failed_attempts: before, ready };
@@ -678,6 +698,9 @@ impl Scheduler {
         match operation.watch {
             Watch::Settling(Then::Retry { failed_attempts, ready }) => {
                 self.changed.insert(account.clone());
+                // Attempts are counted for each target: those towards the last one are void.
+                let same = self.target.as_ref().is_none_or(|t| t.target == operation.slot.target);
+                let failed_attempts = if same { failed_attempts } else { 0 };
                 if let Some(entry) = self.backlog.get(account) {
                     let stage = Stage::Waiting { ready };
                     let entry = Entry { failed_attempts, stage, touched: now, ..entry.clone() };
@@ -697,6 +720,18 @@ impl Scheduler {
     }
 
     // ---- telling people ----
+
+    /// Something else runs on the account. It is waited for, and told once when it takes
+    /// longer than any update: the lanes that follow wait as well.
+    fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<Action> {
+        let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
+        let age = now.duration_since(*since).unsigned_abs();
+        if *told || age < self.rules.operation_timeout {
+            return None;
+        }
+        *told = true;
+        Some(Action::Alert(blocked(account, age)))
+    }
 
     /// An alert about the host as a whole, unless one about the same is out already.
     fn trouble(&mut self, subject: &'static str, reason: &str, now: Timestamp) -> Option<Action> {

@@ -65,9 +65,10 @@ impl Sweeps {
         }
     }
 
-    /// Asks for a sweep at a moment.
+    /// Asks for a sweep at a moment, or as soon after it as `min_interval` allows.
     pub fn at(&mut self, moment: Timestamp) {
-        self.due = self.due.min(moment);
+        let earliest = self.last_begun.map_or(moment, |last| last + self.min_interval);
+        self.due = self.due.min(moment.max(earliest));
     }
 
     /// Whether to begin one now; then it counts as running.

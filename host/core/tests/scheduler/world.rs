@@ -85,6 +85,8 @@ pub struct World {
     slots: BTreeSet<AccountId>,
     progress: BTreeMap<AccountId, Progress>,
     done: BTreeSet<usize>,
+    /// Accounts that a sweep has told to be outdated and free to start.
+    known: BTreeSet<usize>,
     starts: usize,
     sends: usize,
     sweeps: usize,
@@ -137,6 +139,7 @@ impl World {
             slots: BTreeSet::new(),
             progress: BTreeMap::new(),
             done: BTreeSet::new(),
+            known: BTreeSet::new(),
             starts: 0,
             sends: 0,
             sweeps: 0,
@@ -167,6 +170,11 @@ impl World {
                     _ => Observation::Tick,
                 }
             };
+            if let Observation::Swept(sweep) = &observation {
+                let outdated = |standing: &Standing| matches!(standing, Standing::Outdated { .. });
+                let open = sweep.accounts.iter().filter(|(_, standing)| outdated(standing));
+                world.known.extend(open.map(|(account, _)| index(account)));
+            }
             for action in scheduler.observe(world.now, observation) {
                 world.perform(action);
             }
@@ -360,13 +368,14 @@ impl World {
         self.tell(delay, Observation::Looked { account, sight });
     }
 
-    /// Whatever an earlier lane has must be over: updated, given up, skipped or held.
+    /// Whatever an earlier lane has must be over: updated, given up, skipped, or held until
+    /// a sweep has told that it no longer is.
     fn check_earlier_lanes(&self, starting: usize, lane: usize) {
         for (number, account) in self.setting.accounts.iter().enumerate() {
             let earlier = account.lane.is_some_and(|other| other < lane);
             let over = self.done.contains(&number)
                 || self.outcome.dead.contains_key(&number)
-                || account.held > 0;
+                || (account.held > 0 && !self.known.contains(&number));
             assert!(
                 !earlier || over,
                 "account {starting} of lane {lane} starts while {number} of an earlier lane is open"
