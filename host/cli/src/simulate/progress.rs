@@ -37,7 +37,7 @@ impl Progress {
             bar.set_position(done);
             bar.set_message(format!("simulated {}", span(after)));
         }
-        let tenths = if of == 0 { 0 } else { done * 10 / of };
+        let tenths = (done * 10).checked_div(of).unwrap_or(0);
         if self.lines && tenths > self.tenths {
             self.tenths = tenths;
             eprintln!(

@@ -224,7 +224,7 @@ impl World {
     fn sweep(&mut self) -> Observation {
         self.sweeps += 1;
         let every = self.setting.fail_sweep_every;
-        if every > 0 && self.sweeps % every == 0 {
+        if every > 0 && self.sweeps.is_multiple_of(every) {
             return Observation::SweepFailed { reason: "throttled".into() };
         }
         let accounts = self.setting.accounts.iter().enumerate().map(|(index, account)| {
@@ -268,7 +268,7 @@ impl World {
                     self.sends += 1;
                     accounts.push(hint.account.clone());
                     let every = self.setting.lose_every;
-                    if every > 0 && self.sends % every == 0 {
+                    if every > 0 && self.sends.is_multiple_of(every) {
                         continue;
                     }
                     let receipt = format!("receipt-{}", self.sends);
@@ -315,7 +315,7 @@ impl World {
         let number = index(&account);
         self.starts += 1;
         let every = self.setting.refuse_every;
-        if every > 0 && self.starts % every == 0 {
+        if every > 0 && self.starts.is_multiple_of(every) {
             let outcome = StartOutcome::NothingFree;
             return self.tell(delay, Observation::Start { account, outcome });
         }
