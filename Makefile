@@ -32,8 +32,8 @@ demo: setup ## a fleet update on the simulated AWS, decided by a plugin
 .PHONY: test
 test: setup ## pass the tests
 ifeq ($(NEXTEST),yes)
-	@$(CARGO) nextest run --workspace
 	@$(CARGO) test --workspace --doc --quiet
+	@$(CARGO) nextest run --workspace
 else
 	@$(CARGO) test --workspace
 endif

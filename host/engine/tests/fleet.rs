@@ -199,6 +199,25 @@ async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
     assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 }
 
+/// Another version is released while the fleet is being updated to the last one: in the end
+/// every account is on the newest, and nothing was lost between the two.
+#[rstest]
+#[case(2)]
+#[case(1000)]
+#[case(2500)]
+#[tokio::test(start_paused = true)]
+async fn a_version_released_meanwhile_becomes_the_target(#[case] seconds: u64) {
+    let place = Place::new(9);
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        place.sim.release_artifact();
+    };
+    tokio::join!(place.run(), release);
+    assert_eq!(place.sim.current_accounts().len(), 9);
+    assert!(place.sim.max_concurrent().own <= CAP);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
 /// Somebody else's operation takes longer than any update: it is told once, and waited for.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_busy_for_long_is_told_once() {
