@@ -222,6 +222,20 @@ fn a_broken_plugin_means_skip(#[case] evaluate: &'static str, #[case] reason: &s
     assert_eq!(report["alerts"], json!([{ "subject": "Policy broken fails" }]));
 }
 
+#[rstest]
+#[case("create-managed-account-failed")]
+#[case("create-managed-account-succeeded")]
+#[case("update-landing-zone-succeeded")]
+#[case("update-managed-account-succeeded")]
+#[case("update-provisioning-artifact")]
+fn events_that_aws_sends_disturb_nothing(#[case] event: &str) {
+    let event = format!("tests/events/{event}.json");
+    let report = simulate(&["--accounts", "3", "--event", &event, "--event", &event]);
+    assert_eq!(report["accounts"]["updated"], 3);
+    assert_eq!(report["operations"]["started"], 3);
+    assert_eq!(report["alerts"], json!([]));
+}
+
 #[test]
 fn an_event_that_cannot_be_read_is_told_and_kept() {
     let dir = tempfile::tempdir().unwrap();
