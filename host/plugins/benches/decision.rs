@@ -42,6 +42,26 @@ fn decision(criterion: &mut Criterion) {
             });
         });
     }
+    // The same account with nothing to copy but its own three texts: the difference is what
+    // tags, OUs and product cost on their way into the sandbox.
+    let mut bare = support::tagged(&[]);
+    bare.account = std::sync::Arc::new(groundcrew_core::account::Account {
+        organizational_units: [].into(),
+        ..(*bare.account).clone()
+    });
+    bare.product = None;
+    let policy = tokio.block_on(runtime.load_policy(tagged_only(Instance::Kept))).unwrap();
+    criterion.bench_function("decision/live-bare", |bencher| {
+        bencher.iter_custom(|iterations| {
+            tokio.block_on(async {
+                let start = std::time::Instant::now();
+                for _ in 0..iterations {
+                    policy.evaluate(&bare).await.unwrap();
+                }
+                start.elapsed()
+            })
+        });
+    });
     criterion.bench_function("load/precompiled", |bencher| {
         bencher.iter(|| tokio.block_on(runtime.load_policy(tagged_only(Instance::Fresh))).unwrap());
     });
