@@ -6,7 +6,10 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::sync::Arc;
+
 use criterion::{Criterion, criterion_group, criterion_main};
+use groundcrew_core::account::Account;
 use groundcrew_core::ports::Policy;
 use groundcrew_plugins::{Instance, PolicySpec, Runtime, RuntimeOptions};
 use serde_json::json;
@@ -27,7 +30,17 @@ fn decision(criterion: &mut Criterion) {
         ("owner", "payments"),
     ]);
 
-    for (name, instance) in [("live", Instance::Kept), ("fresh", Instance::Fresh)] {
+    // The same account with nothing to copy but its own three texts: the difference is what
+    // tags, OUs and product cost on their way into the sandbox.
+    let mut bare = support::tagged(&[]);
+    bare.account = Arc::new(Account { organizational_units: [].into(), ..(*bare.account).clone() });
+    bare.product = None;
+
+    for (name, instance, candidate) in [
+        ("live", Instance::Kept, &candidate),
+        ("fresh", Instance::Fresh, &candidate),
+        ("live-bare", Instance::Kept, &bare),
+    ] {
         let policy = tokio.block_on(runtime.load_policy(tagged_only(instance))).unwrap();
         criterion.bench_function(&format!("decision/{name}"), |bencher| {
             // One `block_on` for all: entering the runtime is no part of a decision.
@@ -35,33 +48,13 @@ fn decision(criterion: &mut Criterion) {
                 tokio.block_on(async {
                     let start = std::time::Instant::now();
                     for _ in 0..iterations {
-                        policy.evaluate(&candidate).await.unwrap();
+                        policy.evaluate(candidate).await.unwrap();
                     }
                     start.elapsed()
                 })
             });
         });
     }
-    // The same account with nothing to copy but its own three texts: the difference is what
-    // tags, OUs and product cost on their way into the sandbox.
-    let mut bare = support::tagged(&[]);
-    bare.account = std::sync::Arc::new(groundcrew_core::account::Account {
-        organizational_units: [].into(),
-        ..(*bare.account).clone()
-    });
-    bare.product = None;
-    let policy = tokio.block_on(runtime.load_policy(tagged_only(Instance::Kept))).unwrap();
-    criterion.bench_function("decision/live-bare", |bencher| {
-        bencher.iter_custom(|iterations| {
-            tokio.block_on(async {
-                let start = std::time::Instant::now();
-                for _ in 0..iterations {
-                    policy.evaluate(&bare).await.unwrap();
-                }
-                start.elapsed()
-            })
-        });
-    });
     criterion.bench_function("load/precompiled", |bencher| {
         bencher.iter(|| tokio.block_on(runtime.load_policy(tagged_only(Instance::Fresh))).unwrap());
     });

@@ -91,8 +91,8 @@ impl Witness for Recorder {
         match notice {
             Notice::Swept { outdated, .. } => {
                 let open = u64::try_from(outdated).unwrap_or(u64::MAX);
-                seen.outdated =
-                    seen.outdated.max(seen.done.saturating_add(open).min(open.max(seen.outdated)));
+                // The first sweep sees them all; later ones see what is left.
+                seen.outdated = seen.outdated.max(open);
             }
             Notice::Decided { account, decision } => {
                 // Only what is to be updated counts as still to be done.

@@ -79,7 +79,7 @@ pub struct Sweep {
 /// How an account stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// On the target, and available.
+    /// On the target.
     Current,
     /// To be updated.
     Outdated {
@@ -127,7 +127,7 @@ pub enum Sight {
     NeverBegan(AwsError),
     /// It runs on.
     Running,
-    /// It ended well: the product is available, and on the target.
+    /// It ended well: nothing runs on the product any more, and it is on the target.
     Succeeded,
     /// It failed.
     Failed(Record),

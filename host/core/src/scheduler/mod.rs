@@ -273,7 +273,6 @@ impl Scheduler {
                 self.hold(until);
             }
         }
-        self.changed.clear();
     }
 
     /// Puts an account where a decision wants it. What is already handed over in that lane
