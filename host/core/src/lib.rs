@@ -15,6 +15,8 @@ pub mod decision;
 pub mod event;
 pub mod limits;
 pub mod list_schedule;
+pub mod notification;
 pub mod pipeline;
 pub mod ports;
 pub mod scheduler;
+pub mod support_case;

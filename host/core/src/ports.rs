@@ -19,6 +19,11 @@ use crate::catalog::{
     Record, RecordId, UpdateRequest,
 };
 use crate::decision::{Candidate, Verdict};
+use crate::notification::{
+    Claim, Claimed, Notification, NotificationEntry, NotificationKey, NotificationState,
+    NotifyFailure, Receipt,
+};
+use crate::support_case::SupportCase;
 
 /// The time. Simulations show a virtual one.
 pub trait Clock: Send + Sync {
@@ -293,4 +298,56 @@ pub trait Ledger: Send + Sync {
         &self,
         target: &ArtifactId,
     ) -> Result<BTreeMap<AccountId, Progress>, LedgerError>;
+}
+
+/// What AWS and the other systems do not remember for us: which notifications were told.
+#[async_trait]
+pub trait NotificationLedger: Send + Sync {
+    /// When this ledger began. The first call writes `now`; every later one, of any host,
+    /// answers the same.
+    async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError>;
+
+    /// Takes a notification to tell it, as [`Claim::decide`] says, in one step: of two
+    /// hosts that claim at once, one gets it.
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, LedgerError>;
+
+    /// Writes what became of a notification that `by` has taken. Answers whether it still
+    /// had it; if not, nothing is written.
+    async fn settle(
+        &self,
+        key: &NotificationKey,
+        by: &str,
+        state: &NotificationState,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError>;
+
+    /// Writes an entry unless there is one. Answers whether it wrote.
+    async fn record(
+        &self,
+        key: &NotificationKey,
+        entry: &NotificationEntry,
+    ) -> Result<bool, LedgerError>;
+
+    /// What is known of one notification.
+    async fn notification(
+        &self,
+        key: &NotificationKey,
+    ) -> Result<Option<NotificationEntry>, LedgerError>;
+}
+
+/// One configured notifier, ready to be used.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Tells the other system. Never panics, whatever the plugin does, and ends within its
+    /// limits. May be called again with the same key.
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure>;
+}
+
+/// AWS Support, in the Region where it lives.
+#[async_trait]
+pub trait SupportCases: Send + Sync {
+    /// Opens the case, its body closed by the key's reference line, and answers the case
+    /// id. Before every attempt it looks for a case that is closed by that line, open or
+    /// resolved, and answers that one instead. A `CreateCase` is never repeated blindly.
+    async fn open(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError>;
 }

@@ -1,0 +1,280 @@
+//! Telling another system about an account: what is told, and the entry that the ledger
+//! keeps of it, so that it is told once.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Account, AccountId, Tags};
+use crate::decision::Cause;
+use crate::event::Event;
+
+/// What a notification is known by, in the ledger and in the other system: the same for
+/// every try, whichever event led to it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NotificationKey(String);
+
+impl NotificationKey {
+    /// Of telling a notifier that an account is there: one in the life of an account, since
+    /// AWS never uses an account id again.
+    pub fn onboard(account: &AccountId, notifier: &str) -> Self {
+        Self(format!("onboard/{account}/{notifier}"))
+    }
+
+    /// As the ledger and the other systems see it, for example `onboard/111122223333/ams`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NotificationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One thing to tell one system.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// The same for every try.
+    pub key: NotificationKey,
+    /// Why it is told.
+    pub cause: Cause,
+    /// The account, as far as it is known.
+    pub account: Arc<Account>,
+    /// The account's tags.
+    pub tags: Tags,
+    /// The event that led to it, unless a sweep found the account.
+    pub event: Option<Arc<Event>>,
+    /// The host's time.
+    pub now: Timestamp,
+    /// 1 for the first try.
+    pub attempt: u32,
+}
+
+/// The other system knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// What it calls the result: a case id, a record's number, a URL.
+    pub reference: String,
+}
+
+/// Why a notification could not be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFailureKind {
+    /// It may work later.
+    Transient,
+    /// It will not work however often it is tried.
+    Permanent,
+    /// A grant or a permission is missing.
+    Denied,
+    /// What was to be told makes no sense to the notifier.
+    Invalid,
+}
+
+/// A notification that could not be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NotifyFailure {
+    /// What kind of failure it is.
+    pub kind: NotifyFailureKind,
+    /// Short and stable, for grouping: `timeout`, `trap`, …, or the plugin's own.
+    pub code: String,
+    /// Names the notifier, what happened, and what to do about it.
+    pub message: String,
+    /// Whether the other system may know all the same, as when a reply was lost.
+    pub effect_possible: bool,
+    /// How long to wait before the next try, where the other system said so.
+    pub retry_after: Option<Duration>,
+}
+
+/// What the ledger knows of one notification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationEntry {
+    /// The account that it is about.
+    pub account: AccountId,
+    /// Name of the notifier in the config.
+    pub notifier: String,
+    /// How far it is.
+    #[serde(flatten)]
+    pub state: NotificationState,
+    /// How often it was taken to be told.
+    pub attempts: u32,
+    /// When it came to this state.
+    pub changed_at: Timestamp,
+}
+
+/// How far a notification is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum NotificationState {
+    /// A host is telling it. Written before anything is sent.
+    Taken {
+        /// Which host.
+        by: String,
+        /// Until when nobody else may try: that host has died if it took longer.
+        until: Timestamp,
+    },
+    /// The other system knows.
+    Told {
+        /// What it calls the result.
+        reference: String,
+    },
+    /// It was not told, since the account is older than the ledger.
+    Recorded,
+    /// The last try failed; another may follow.
+    Failed {
+        /// What went wrong.
+        error: String,
+        /// Whether the other system may know all the same.
+        effect_possible: bool,
+    },
+}
+
+/// The wish of one host to tell one notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The notification.
+    pub key: NotificationKey,
+    /// The account that it is about.
+    pub account: AccountId,
+    /// Name of the notifier in the config.
+    pub notifier: String,
+    /// Which host asks: no two that run have the same name.
+    pub by: String,
+    /// The host's time.
+    pub now: Timestamp,
+    /// Until when the host will have told it or given up.
+    pub until: Timestamp,
+}
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    /// It is ours to tell; the entry as the ledger now has it.
+    Ours(NotificationEntry),
+    /// There is nothing to tell: the other system knows, or is not to be told.
+    Settled(NotificationEntry),
+    /// Another host is telling it.
+    Busy {
+        /// Until when nobody else may try.
+        until: Timestamp,
+    },
+}
+
+impl Claim {
+    /// Decides on the claim by what the ledger knows of the notification.
+    ///
+    /// A host that asks again under its own name waits for its own claim like anybody
+    /// else: it may have two of the same at once.
+    pub fn decide(&self, known: Option<&NotificationEntry>) -> Claimed {
+        if let Some(entry) = known {
+            match &entry.state {
+                NotificationState::Told { .. } | NotificationState::Recorded => {
+                    return Claimed::Settled(entry.clone());
+                }
+                NotificationState::Taken { until, .. } if self.now < *until => {
+                    return Claimed::Busy { until: *until };
+                }
+                NotificationState::Taken { .. } | NotificationState::Failed { .. } => {}
+            }
+        }
+        Claimed::Ours(NotificationEntry {
+            account: self.account.clone(),
+            notifier: self.notifier.clone(),
+            state: NotificationState::Taken { by: self.by.clone(), until: self.until },
+            attempts: known.map_or(0, |entry| entry.attempts).saturating_add(1),
+            changed_at: self.now,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::constant(1_000_000 + second, 0)
+    }
+
+    fn claim() -> Claim {
+        let account: AccountId = "111122223333".parse().unwrap();
+        Claim {
+            key: NotificationKey::onboard(&account, "ams"),
+            account,
+            notifier: "ams".into(),
+            by: "host-2".into(),
+            now: at(100),
+            until: at(160),
+        }
+    }
+
+    #[rstest]
+    #[case::unknown(None, "ours, attempt 1")]
+    #[case::told(Some(NotificationState::Told { reference: "case-1".into() }), "settled")]
+    #[case::recorded(Some(NotificationState::Recorded), "settled")]
+    #[case::failed(
+        Some(NotificationState::Failed { error: "no".into(), effect_possible: true }),
+        "ours, attempt 3"
+    )]
+    #[case::taken(Some(NotificationState::Taken { by: "host-1".into(), until: at(101) }), "busy")]
+    #[case::its_host_has_died(
+        Some(NotificationState::Taken { by: "host-1".into(), until: at(100) }),
+        "ours, attempt 3"
+    )]
+    #[case::taken_under_the_same_name(
+        Some(NotificationState::Taken { by: "host-2".into(), until: at(101) }),
+        "busy"
+    )]
+    fn claims(#[case] known: Option<NotificationState>, #[case] expected: &str) {
+        let known = known.map(|state| NotificationEntry {
+            account: claim().account,
+            notifier: "ams".into(),
+            state,
+            attempts: 2,
+            changed_at: at(0),
+        });
+        let outcome = match claim().decide(known.as_ref()) {
+            Claimed::Ours(entry) => {
+                let taken = NotificationState::Taken { by: "host-2".into(), until: at(160) };
+                assert_eq!(entry.state, taken);
+                format!("ours, attempt {}", entry.attempts)
+            }
+            Claimed::Settled(entry) => {
+                assert_eq!(Some(entry), known);
+                "settled".to_owned()
+            }
+            Claimed::Busy { .. } => "busy".to_owned(),
+        };
+        assert_eq!(outcome, expected);
+    }
+
+    #[test]
+    fn an_entry_is_one_flat_object() {
+        let entry = NotificationEntry {
+            account: claim().account,
+            notifier: "ams".into(),
+            state: NotificationState::Told { reference: "case-1".into() },
+            attempts: 1,
+            changed_at: at(0),
+        };
+        let json = serde_json::to_value(&entry).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({
+                "account": "111122223333",
+                "notifier": "ams",
+                "state": "told",
+                "reference": "case-1",
+                "attempts": 1,
+                "changed_at": "1970-01-12T13:46:40Z",
+            })
+        );
+        assert_eq!(serde_json::from_value::<NotificationEntry>(json).unwrap(), entry);
+    }
+}
