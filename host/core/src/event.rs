@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::account::AccountId;
+use crate::account::{AccountId, OrganizationalUnit};
 
 /// An EventBridge event that groundcrew understands enough to act on.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,7 +13,8 @@ pub struct Event {
     pub id: String,
     /// For example `aws.controltower`.
     pub source: String,
-    /// `detail.eventName`, for example `CreateManagedAccount`.
+    /// `detail.eventName`, for example `CreateManagedAccount`; of events that are no API
+    /// call and no service event, the `detail-type`, for example `Scheduled Event`.
     pub name: String,
     /// When it happened, where the event says so in a form that can be read.
     pub time: Option<Timestamp>,
@@ -37,6 +38,33 @@ pub enum EventError {
         /// Path of the field.
         field: &'static str,
     },
+    /// An account was created or updated, but which or how is not told as it should be.
+    #[error("the event {event} {problem}")]
+    Lifecycle {
+        /// Its name.
+        event: String,
+        /// What is wrong and what was expected.
+        problem: String,
+    },
+}
+
+/// What `CreateManagedAccount` and `UpdateManagedAccount` tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ManagedAccount {
+    /// Control Tower has created, enrolled or updated the account.
+    Succeeded {
+        /// The account.
+        id: AccountId,
+        /// Its name, where the event tells.
+        name: Option<String>,
+        /// The OU that holds it, where the event tells.
+        organizational_unit: Option<OrganizationalUnit>,
+    },
+    /// Control Tower could not; there may be no account.
+    Failed {
+        /// What Control Tower says, in words that change.
+        message: String,
+    },
 }
 
 /// What an event means to the update engine.
@@ -54,12 +82,18 @@ impl Event {
     /// Reads an event from JSON text.
     ///
     /// # Errors
-    /// When the text is not JSON, or lacks `source`, `detail` or `detail.eventName`.
+    /// When the text is not JSON, or lacks `source`, or `detail.eventName` where it comes by
+    /// CloudTrail.
     pub fn parse(text: &str) -> Result<Self, EventError> {
         let root: Value =
             serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
         let source = string(&root, "/source").ok_or(EventError::Missing { field: "source" })?;
+        let other = || {
+            let kind = string(&root, "/detail-type")?;
+            (!kind.ends_with("via CloudTrail")).then_some(kind)
+        };
         let name = string(&root, "/detail/eventName")
+            .or_else(other)
             .ok_or(EventError::Missing { field: "detail.eventName" })?;
         Ok(Self {
             id: string(&root, "/id").unwrap_or_default(),
@@ -70,6 +104,72 @@ impl Event {
             name,
             json: text.to_owned(),
         })
+    }
+
+    /// What the event tells of an account; `None` for every other event.
+    ///
+    /// # Errors
+    /// When it is such an event, but its state or account can't be read. The texts of its
+    /// messages are never looked at: they change.
+    pub fn managed_account(&self) -> Result<Option<ManagedAccount>, EventError> {
+        let named = matches!(self.name.as_str(), "CreateManagedAccount" | "UpdateManagedAccount");
+        if self.source != "aws.controltower" || !named {
+            return Ok(None);
+        }
+        let root: Value = serde_json::from_str(&self.json)
+            .map_err(|error| EventError::NotJson(error.to_string()))?;
+        let wrong = |problem: String| EventError::Lifecycle { event: self.name.clone(), problem };
+        let key = status_key(&self.name).unwrap_or_default();
+        let path = format!("detail.serviceEventDetails.{key}");
+        let status = root
+            .pointer("/detail/serviceEventDetails")
+            .and_then(|details| details.get(&key))
+            .ok_or_else(|| wrong(format!("has no `{path}`")))?;
+        let text = |pointer: &str| string(status, pointer);
+        let state = text("/state").ok_or_else(|| {
+            wrong(format!("has no `{path}.state`: expected `SUCCEEDED` or `FAILED`"))
+        })?;
+        match state.as_str() {
+            "SUCCEEDED" => {}
+            "FAILED" => {
+                let message = text("/message").unwrap_or_default();
+                return Ok(Some(ManagedAccount::Failed { message }));
+            }
+            other => {
+                let problem =
+                    format!("has the `{path}.state` {other:?}: expected `SUCCEEDED` or `FAILED`");
+                return Err(wrong(problem));
+            }
+        }
+        let id = text("/account/accountId").ok_or_else(|| {
+            wrong(format!("has no `{path}.account.accountId`: expected twelve digits"))
+        })?;
+        let id = id.parse().map_err(|_| {
+            wrong(format!("has the `{path}.account.accountId` {id:?}: expected twelve digits"))
+        })?;
+        let unit = |field: &str| text(&format!("/organizationalUnit/organizationalUnit{field}"));
+        let organizational_unit = match (unit("Id"), unit("Name")) {
+            (None, None) => None,
+            (id, name) => Some(OrganizationalUnit {
+                id: id.unwrap_or_default(),
+                name: name.unwrap_or_default(),
+            }),
+        };
+        Ok(Some(ManagedAccount::Succeeded {
+            id,
+            name: text("/account/accountName"),
+            organizational_unit,
+        }))
+    }
+
+    /// Whether a schedule sent it: time to look for what lost events would have told.
+    /// EventBridge rules send `aws.events`; an EventBridge Scheduler target is given this
+    /// host's own source.
+    pub fn is_schedule(&self) -> bool {
+        matches!(
+            (self.source.as_str(), self.name.as_str()),
+            ("aws.events" | "aws.scheduler", "Scheduled Event") | ("groundcrew", "Sweep")
+        )
     }
 
     /// What this event means to the update engine. Only names are looked at: no real
@@ -93,13 +193,16 @@ fn string(root: &Value, pointer: &str) -> Option<String> {
     root.pointer(pointer)?.as_str().map(str::to_owned)
 }
 
-/// The body is under a key named after the event, `createManagedAccountStatus`.
-fn account(root: &Value, name: &str) -> Option<AccountId> {
+/// The key of an event's body, named after the event: `createManagedAccountStatus`.
+fn status_key(name: &str) -> Option<String> {
     let mut letters = name.chars();
     let first = letters.next()?.to_ascii_lowercase();
-    let key = format!("{first}{}Status", letters.as_str());
+    Some(format!("{first}{}Status", letters.as_str()))
+}
+
+fn account(root: &Value, name: &str) -> Option<AccountId> {
     root.pointer("/detail/serviceEventDetails")?
-        .get(key)?
+        .get(status_key(name)?)?
         .pointer("/account/accountId")?
         .as_str()?
         .parse()

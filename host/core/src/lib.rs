@@ -16,6 +16,7 @@ pub mod event;
 pub mod limits;
 pub mod list_schedule;
 pub mod notification;
+pub mod onboarding;
 pub mod pipeline;
 pub mod ports;
 pub mod scheduler;

@@ -23,6 +23,7 @@ use crate::notification::{
     Claim, Claimed, Notification, NotificationEntry, NotificationKey, NotificationState,
     NotifyFailure, Receipt,
 };
+use crate::onboarding::QueuedNotification;
 use crate::support_case::SupportCase;
 
 /// The time. Simulations show a virtual one.
@@ -333,6 +334,21 @@ pub trait NotificationLedger: Send + Sync {
         &self,
         key: &NotificationKey,
     ) -> Result<Option<NotificationEntry>, LedgerError>;
+
+    /// Writes that something was said, for example an alert, so that it isn't said again.
+    /// `what` is any short text. Again it does nothing.
+    async fn note(&self, what: &str, now: Timestamp) -> Result<(), LedgerError>;
+
+    /// Whether it was noted.
+    async fn noted(&self, what: &str) -> Result<bool, LedgerError>;
+}
+
+/// The notifications queue (SQS FIFO).
+#[async_trait]
+pub trait NotificationQueue: Send + Sync {
+    /// Hands over one notification. Its group is notifier and account, so that a system that
+    /// is down delays no other. A repeat within SQS's deduplication window is swallowed.
+    async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError>;
 }
 
 /// One configured notifier, ready to be used.

@@ -1,6 +1,6 @@
 //! Configs as users write them: what is accepted, and what they are told otherwise.
 
-use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::config::{Config, LedgerPlace, Plugin};
 use groundcrew_core::decision::NamedLanes;
 use groundcrew_core::pipeline::Fallback;
 use rstest::rstest;
@@ -58,14 +58,14 @@ nested = { depth = 2 }
     )
     .unwrap();
     let policy = &config.policies[0];
-    assert_eq!(policy.name, "ring");
-    assert_eq!(policy.plugin, Plugin::File("./own/ring.wasm".into()));
-    assert_eq!(policy.limits.timeout.as_millis(), 500);
-    assert_eq!(policy.limits.memory, 16 << 20);
-    assert_eq!(policy.settings.json["rings"][1], "prod");
-    assert_eq!(policy.settings.line("/nested/depth"), 24);
-    assert_eq!(policy.settings.line("/rings/1"), 23);
-    assert_eq!(policy.settings.line("/not/there"), 22);
+    assert_eq!(policy.component.name, "ring");
+    assert_eq!(policy.component.plugin, Plugin::File("./own/ring.wasm".into()));
+    assert_eq!(policy.component.limits.timeout.as_millis(), 500);
+    assert_eq!(policy.component.limits.memory, 16 << 20);
+    assert_eq!(policy.component.settings.json["rings"][1], "prod");
+    assert_eq!(policy.component.settings.line("/nested/depth"), 24);
+    assert_eq!(policy.component.settings.line("/rings/1"), 23);
+    assert_eq!(policy.component.settings.line("/not/there"), 22);
 }
 
 #[test]
@@ -143,9 +143,27 @@ timout = "1s"
     "[alerts]\ntopic_arn = \"groundcrew\"",
     "crew.toml:2: `alerts.topic_arn` is \"groundcrew\", expected the ARN of an SNS topic"
 )]
-#[case::half_of_the_queues(
-    "[queues]\nupdates_url = \"https://sqs.us-east-1.amazonaws.com/111122223333/u.fifo\"",
-    "crew.toml:1: `events_url` is missing in [queues]: expected the https URL of an SQS queue"
+#[case::two_ledgers(
+    "[ledger]\nfile = \"a.db\"\ntable = \"crew\"",
+    "crew.toml:3: `ledger` has both `file` and `table`: a ledger is in one place; remove one"
+)]
+#[case::notifier_on_what_is_no_event(
+    "[[notifiers]]\nplugin = \"ams-case\"\non = [\"CreateAccount\"]",
+    "crew.toml:3: `notifiers.on` is [\"CreateAccount\"], expected a list of \
+     \"CreateManagedAccount\" or \"UpdateManagedAccount\""
+)]
+#[case::notifier_whose_file_makes_no_name(
+    "[[notifiers]]\nplugin = \"./our cmdb.wasm\"",
+    "crew.toml:2: the notifier `our cmdb` needs a `name` of its own: a name of 1 to 40 letters, \
+     digits, `-` and `_`"
+)]
+#[case::two_notifiers_of_one_name(
+    "[[notifiers]]\nplugin = \"ams-case\"\n[[notifiers]]\nplugin = \"ams-case\"",
+    "crew.toml:3: a second notifier is named `ams-case`: each needs its own `name`"
+)]
+#[case::a_grant_that_is_none(
+    "[[notifiers]]\nplugin = \"ams-case\"\n[notifiers.grants]\nsupport_case = [\"x\"]",
+    "crew.toml:4: unknown key `support_case` in [notifiers.grants]; did you mean `support_cases`?"
 )]
 fn limits_and_cross_checks(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(problems(text), expected);
@@ -187,4 +205,48 @@ fn lanes_that_nothing_can_reach(
         let told = format!("{}: {}", problem.line, problem.message);
         assert!(told.starts_with(expected), "{told}");
     }
+}
+
+#[test]
+fn notifiers_have_their_own_limits_and_grants() {
+    let config = Config::parse(
+        "crew.toml",
+        r#"
+[queues]
+notifications_url = "https://sqs.us-east-1.amazonaws.com/111122223333/n.fifo"
+[ledger]
+table = "crew"
+onboarding_lookback = "7d"
+[[notifiers]]
+name = "ams"
+plugin = "ams-case"
+on = ["CreateManagedAccount", "UpdateManagedAccount"]
+limits = { memory = "32MiB" }
+[notifiers.settings]
+severity_code = "low"
+[[notifiers]]
+plugin = "./cmdb.wasm"
+[notifiers.grants]
+support_cases = ["general-info"]
+"#,
+    )
+    .unwrap();
+    assert_eq!(config.queues.updates_url, None);
+    assert!(config.queues.notifications_url.is_some());
+    assert_eq!(config.ledger.place, LedgerPlace::Table("crew".into()));
+    assert_eq!(config.ledger.onboarding_lookback.as_secs(), 7 * 24 * 3600);
+    let [ams, cmdb] = config.notifiers.as_slice() else { panic!("two notifiers") };
+    assert_eq!(ams.on, ["CreateManagedAccount", "UpdateManagedAccount"]);
+    assert_eq!(ams.component.limits.timeout.as_secs(), 30);
+    assert_eq!(ams.component.limits.memory, 32 << 20);
+    assert_eq!(ams.component.settings.json["severity_code"], "low");
+    assert_eq!(ams.grants.support_cases, ["service-ams-operations-service-request"]);
+    assert_eq!((cmdb.component.name.as_str(), cmdb.on.len()), ("cmdb", 1));
+    assert_eq!(cmdb.grants.support_cases, ["general-info"]);
+}
+
+#[test]
+fn the_ledger_is_a_file_beside_the_config_unless_told_otherwise() {
+    let config = Config::parse("crew.toml", "").unwrap();
+    assert_eq!(config.ledger.place, LedgerPlace::File("groundcrew.db".into()));
 }

@@ -17,6 +17,10 @@ pub enum Form {
     },
     /// Text that is not empty.
     Text,
+    /// A list of texts, none of them empty.
+    Texts,
+    /// A name: 1 to 40 letters, digits, `-` and `_`.
+    Name,
     /// A span of time such as `"30s"`, `"60m"`, `"24h"` or `"14d"`.
     Duration,
     /// An amount of memory such as `"64MiB"`.
@@ -44,6 +48,8 @@ impl fmt::Display for Form {
             Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min}"),
             Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Text => f.write_str("a text"),
+            Self::Texts => f.write_str("a list of texts"),
+            Self::Name => f.write_str("a name of 1 to 40 letters, digits, `-` and `_`"),
             Self::Duration => f.write_str(
                 "a duration such as \"30s\", \"60m\", \"24h\" or \"14d\", at most 366 days",
             ),
@@ -259,16 +265,55 @@ pub const QUEUES: Table = Table {
         Key {
             name: "updates_url",
             form: Form::QueueUrl,
-            default: Required,
+            default: Nothing("no updates"),
             meaning: "The FIFO queue of accounts to update, a short window of work. Its \
                       dead-letter queue is taken from its redrive policy.",
         },
         Key {
+            name: "notifications_url",
+            form: Form::QueueUrl,
+            default: Nothing("notifiers are called at once"),
+            meaning: "The FIFO queue of notifications, one message for each event and notifier.",
+        },
+        Key {
             name: "events_url",
             form: Form::QueueUrl,
-            default: Required,
+            default: Nothing("no events but those that `groundcrew handle` is given"),
             meaning: "The standard queue that EventBridge fills with Control Tower's and \
                       Service Catalog's events.",
+        },
+    ],
+};
+
+/// `[ledger]`
+pub const LEDGER: Table = Table {
+    name: "ledger",
+    many: false,
+    meaning: "Where groundcrew keeps what AWS does not remember: which notifications were told, \
+              which updates run, which have failed. A file is for one host and locked by it; a \
+              table is for several, and for a Lambda. A simulation keeps its own.",
+    keys: &[
+        Key {
+            name: "file",
+            form: Form::Text,
+            default: Nothing("`groundcrew.db` beside the config file, unless there is a table"),
+            meaning: "Path of the file, relative to the config file. It is made when it isn't \
+                      there.",
+        },
+        Key {
+            name: "table",
+            form: Form::Text,
+            default: Nothing("a file"),
+            meaning: "Name of a DynamoDB table in the home Region, with the string keys `pk` \
+                      (partition) and `sk` (sort).",
+        },
+        Key {
+            name: "onboarding_lookback",
+            form: Form::Duration,
+            default: Is("14d"),
+            meaning: "An enrolled account that joined the organization within this time and has \
+                      no entry has lost its event: the sweep makes up for it. An account that \
+                      joined before the ledger began is recorded and not told.",
         },
     ],
 };
@@ -307,12 +352,7 @@ pub const POLICIES: Table = Table {
             meaning: "A bundled plugin (`managed-tag`), or the path of a `.wasm` component, \
                       relative to the config file.",
         },
-        Key {
-            name: "sha256",
-            form: Form::Sha256,
-            default: Nothing("any"),
-            meaning: "Digest that the component must have.",
-        },
+        SHA256,
         Key {
             name: "actions",
             form: Form::Choices(&["onboard", "update", "vend"]),
@@ -322,10 +362,11 @@ pub const POLICIES: Table = Table {
         Key {
             name: "on_failure",
             form: Form::Choice(&["skip", "proceed", "retry"]),
-            default: Is("skip"),
+            default: Nothing("`skip` for `update` and `vend`, `retry` for `onboard`"),
             meaning: "What happens to an account when the plugin fails on it (a trap, a limit, \
                       a nonsensical answer): it is skipped, the policy counts as abstaining, \
-                      or it is asked twice more before the account is skipped.",
+                      or it is asked twice more. If that fails too, an update is skipped, and \
+                      onboarding counts as failed: it is tried again and raises an alert.",
         },
         Key {
             name: "instance",
@@ -336,6 +377,39 @@ pub const POLICIES: Table = Table {
                       10,000 times. `kept` is for plugins whose `configure` is costly.",
         },
     ],
+};
+
+const SHA256: Key = Key {
+    name: "sha256",
+    form: Form::Sha256,
+    default: Nothing("any"),
+    meaning: "Digest that the component must have.",
+};
+
+/// The limits of every plugin, but for the time.
+const MEMORY: Key = Key {
+    name: "memory",
+    form: Form::Bytes,
+    default: Is("64MiB"),
+    meaning: "Linear memory, all memories together.",
+};
+const TABLE_ELEMENTS: Key = Key {
+    name: "table_elements",
+    form: Form::Integer { min: 0, max: 500_000 },
+    default: Is("100000"),
+    meaning: "Elements of all tables together.",
+};
+const LOG: Key = Key {
+    name: "log",
+    form: Form::Bytes,
+    default: Is("64KiB"),
+    meaning: "What a call may write to the log, stdout and stderr together.",
+};
+const RESULT: Key = Key {
+    name: "result",
+    form: Form::Bytes,
+    default: Is("1MiB"),
+    meaning: "What a call may hand to the host, arguments and result together.",
 };
 
 /// `[policies.limits]`
@@ -350,30 +424,10 @@ pub const LIMITS: Table = Table {
             default: Is("2s"),
             meaning: "Wall-clock time.",
         },
-        Key {
-            name: "memory",
-            form: Form::Bytes,
-            default: Is("64MiB"),
-            meaning: "Linear memory, all memories together.",
-        },
-        Key {
-            name: "table_elements",
-            form: Form::Integer { min: 0, max: 500_000 },
-            default: Is("100000"),
-            meaning: "Elements of all tables together.",
-        },
-        Key {
-            name: "log",
-            form: Form::Bytes,
-            default: Is("64KiB"),
-            meaning: "What a call may write to the log, stdout and stderr together.",
-        },
-        Key {
-            name: "result",
-            form: Form::Bytes,
-            default: Is("1MiB"),
-            meaning: "What a call may hand to the host, arguments and result together.",
-        },
+        MEMORY,
+        TABLE_ELEMENTS,
+        LOG,
+        RESULT,
     ],
 };
 
@@ -386,6 +440,96 @@ pub const SETTINGS: Table = Table {
     keys: &[],
 };
 
+/// `[[notifiers]]`
+pub const NOTIFIERS: Table = Table {
+    name: "notifiers",
+    many: true,
+    meaning: "Notifiers tell other systems that an account was created or enrolled: each is told \
+              once for each account, whatever events say so and however often.",
+    keys: &[
+        Key {
+            name: "name",
+            form: Form::Name,
+            default: Nothing("the plugin's name"),
+            meaning: "Its name in logs, reports and the ledger; no two have the same. With \
+                      another name it tells every account anew.",
+        },
+        Key {
+            name: "plugin",
+            form: Form::Text,
+            default: Required,
+            meaning: "A bundled plugin (`ams-case`), or the path of a `.wasm` component, relative \
+                      to the config file.",
+        },
+        SHA256,
+        Key {
+            name: "on",
+            form: Form::Choices(&["CreateManagedAccount", "UpdateManagedAccount"]),
+            default: Is("[\"CreateManagedAccount\"]"),
+            meaning: "The lifecycle events that it listens to. Control Tower says \
+                      `UpdateManagedAccount` when a creation or enrolment is *retried*, but also \
+                      for every account it updates: only accounts that joined within \
+                      `onboarding_lookback` are told of by it.",
+        },
+    ],
+};
+
+/// `[notifiers.limits]`
+pub const NOTIFIER_LIMITS: Table = Table {
+    name: "notifiers.limits",
+    many: false,
+    meaning: "What telling one thing may use. A call that reaches a limit fails.",
+    keys: &[
+        Key {
+            name: "timeout",
+            form: Form::Duration,
+            default: Is("30s"),
+            meaning: "Wall-clock time, the other system's included.",
+        },
+        MEMORY,
+        TABLE_ELEMENTS,
+        LOG,
+        RESULT,
+    ],
+};
+
+/// `[notifiers.grants]`
+pub const GRANTS: Table = Table {
+    name: "notifiers.grants",
+    many: false,
+    meaning: "What the plugin may reach. Without grants: nothing.",
+    keys: &[Key {
+        name: "support_cases",
+        form: Form::Texts,
+        default: Nothing("none; for `ams-case` the service code of AMS service requests"),
+        meaning: "The service codes with which it may open AWS Support cases, for example \
+                  `[\"service-ams-operations-service-request\"]`.",
+    }],
+};
+
+/// `[notifiers.settings]`
+pub const NOTIFIER_SETTINGS: Table = Table {
+    name: "notifiers.settings",
+    many: false,
+    meaning: "Settings of the plugin, which validates them. Those of bundled plugins are listed \
+              below.",
+    keys: &[],
+};
+
 /// Every table, in the order of the documentation.
-pub const TABLES: &[Table] =
-    &[AWS, ACCOUNT_FACTORY, UPDATES, LANES, QUEUES, ALERTS, POLICIES, LIMITS, SETTINGS];
+pub const TABLES: &[Table] = &[
+    AWS,
+    ACCOUNT_FACTORY,
+    UPDATES,
+    LANES,
+    QUEUES,
+    LEDGER,
+    ALERTS,
+    POLICIES,
+    LIMITS,
+    SETTINGS,
+    NOTIFIERS,
+    NOTIFIER_LIMITS,
+    GRANTS,
+    NOTIFIER_SETTINGS,
+];

@@ -4,6 +4,7 @@
 //! only a loaded plugin can tell is checked by [`Config::check_lanes`] afterwards.
 
 pub mod keys;
+mod plugins;
 mod problem;
 mod reader;
 
@@ -12,15 +13,15 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+pub use plugins::{Component, Grants, Instance, Notifier, OnFailure, Plugin, Policy};
 pub use problem::{Problem, Problems, nearest, suggestion};
 pub use reader::Settings;
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
-use crate::limits::Limits;
 use crate::pipeline::Fallback;
 use crate::scheduler::{LaneRules, Rules};
-use reader::{Reader, Section};
+use reader::Reader;
 
 /// A complete configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,12 +34,16 @@ pub struct Config {
     pub updates: Updates,
     /// At least one, in the order in which they run.
     pub lanes: Vec<Lane>,
-    /// The SQS queues, where configured.
-    pub queues: Option<Queues>,
+    /// The SQS queues, as far as configured.
+    pub queues: Queues,
+    /// Where groundcrew keeps what AWS does not remember.
+    pub ledger: Ledger,
     /// ARN of the SNS topic of alerts, where configured.
     pub alerts_topic: Option<String>,
     /// In the order in which they are asked.
     pub policies: Vec<Policy>,
+    /// In the order in which they are written.
+    pub notifiers: Vec<Notifier>,
 }
 
 /// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
@@ -87,64 +92,32 @@ pub struct Lane {
 }
 
 /// `[queues]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
     /// The FIFO queue of accounts to update.
-    pub updates_url: String,
+    pub updates_url: Option<String>,
+    /// The FIFO queue of notifications.
+    pub notifications_url: Option<String>,
     /// The standard queue of events.
-    pub events_url: String,
+    pub events_url: Option<String>,
 }
 
-/// One of `[[policies]]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
-    /// Its name.
-    pub name: String,
-    /// Its plugin.
-    pub plugin: Plugin,
-    /// Digest that the component must have, in lower case.
-    pub sha256: Option<String>,
-    /// What it is asked about.
-    pub actions: Vec<Action>,
-    /// What happens when it fails.
-    pub on_failure: OnFailure,
-    /// How instances are used.
-    pub instance: Instance,
-    /// What one call may use.
-    pub limits: Limits,
-    /// What the plugin is configured with.
-    pub settings: Settings,
-    /// Where its plugin is written: problems with it are shown there.
-    pub line: usize,
-}
-
-/// Where a plugin comes from.
+/// `[ledger]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plugin {
-    /// One that comes with groundcrew, by its name.
-    Bundled(String),
+pub struct Ledger {
+    /// Where it is.
+    pub place: LedgerPlace,
+    /// Accounts that joined within this time and have no entry have lost their event.
+    pub onboarding_lookback: Duration,
+}
+
+/// Where the ledger is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerPlace {
     /// A file, relative to the config file.
     File(PathBuf),
-}
-
-/// What happens to an account when a policy fails on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
-    /// It is skipped.
-    Skip,
-    /// The policy counts as abstaining.
-    Proceed,
-    /// The policy is asked again, then the account is skipped.
-    Retry,
-}
-
-/// How instances of a plugin are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Instance {
-    /// A fresh one for each question.
-    Fresh,
-    /// One is asked again and again until it fails.
-    Kept,
+    /// A DynamoDB table.
+    Table(String),
 }
 
 impl Config {
@@ -212,11 +185,11 @@ impl Config {
                         let known = self.lane_names();
                         let hint = suggestion(name, known.iter().map(String::as_str));
                         problems.push(Problem {
-                            line: policy.line,
+                            line: policy.component.line,
                             message: format!(
                                 "policy `{}` names the lane `{name}`, which is not one of \
                                  [[lanes]]: {}{hint}",
-                                policy.name,
+                                policy.component.name,
                                 known.join(", ")
                             ),
                         });
@@ -272,18 +245,19 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
     let updates = read_updates(reader, root);
     let lanes = read_lanes(reader, root, updates.as_ref());
 
-    let queues = root.contains_key("queues").then(|| {
-        let section = reader.table(root, "queues", &keys::QUEUES, &[]);
-        Some(Queues {
-            updates_url: section.text(reader, "updates_url")?,
-            events_url: section.text(reader, "events_url")?,
-        })
-    });
+    let section = reader.table(root, "queues", &keys::QUEUES, &[]);
+    let queues = Queues {
+        updates_url: section.text(reader, "updates_url"),
+        notifications_url: section.text(reader, "notifications_url"),
+        events_url: section.text(reader, "events_url"),
+    };
+    let ledger = read_ledger(reader, root);
     let alerts_topic = root.contains_key("alerts").then(|| {
         let section = reader.table(root, "alerts", &keys::ALERTS, &[]);
         section.text(reader, "topic_arn")
     });
-    let policies = read_policies(reader, root);
+    let policies = plugins::read_policies(reader, root);
+    let notifiers = plugins::read_notifiers(reader, root);
 
     Some(Config {
         region: region?,
@@ -294,10 +268,31 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
         },
         updates: updates?,
         lanes,
-        queues: queues.flatten(),
+        queues,
+        ledger: ledger?,
         alerts_topic: alerts_topic.flatten(),
         policies,
+        notifiers,
     })
+}
+
+fn read_ledger(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Ledger> {
+    let section = reader.table(root, "ledger", &keys::LEDGER, &[]);
+    let file = section.text(reader, "file");
+    let table = section.text(reader, "table");
+    if file.is_some() && table.is_some() {
+        let line = section.line_of(reader, "table");
+        reader.problem(
+            line,
+            "`ledger` has both `file` and `table`: a ledger is in one place; remove one",
+        );
+    }
+    let place = match table {
+        Some(table) => LedgerPlace::Table(table),
+        None => LedgerPlace::File(file.unwrap_or_else(|| "groundcrew.db".to_owned()).into()),
+    };
+    let onboarding_lookback = section.duration(reader, "onboarding_lookback");
+    Some(Ledger { place, onboarding_lookback: onboarding_lookback? })
 }
 
 fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> {
@@ -391,100 +386,6 @@ fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Upda
         lanes.push(Lane { name: "all".into(), concurrency: concurrent, line: 0 });
     }
     lanes
-}
-
-fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Policy> {
-    let mut policies: Vec<Policy> = Vec::new();
-    for section in reader.tables(root, "policies", &keys::POLICIES, &["limits", "settings"]) {
-        let Some(policy) = read_policy(reader, &section) else {
-            continue;
-        };
-        if policies.iter().any(|other| other.name == policy.name) {
-            let line = section.line_of(reader, "name");
-            let name = &policy.name;
-            reader.problem(
-                line,
-                format!("a second policy is named `{name}`: each needs its own `name`"),
-            );
-        }
-        policies.push(policy);
-    }
-    policies
-}
-
-fn read_policy(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<Policy> {
-    let name = section.text(reader, "name");
-    let plugin = section.text(reader, "plugin");
-    let sha256 = section.text(reader, "sha256").map(|digest| digest.to_ascii_lowercase());
-    let actions = section.texts(reader, "actions");
-    let on_failure = section.text(reader, "on_failure");
-    let instance = section.text(reader, "instance");
-    let table = section.table?;
-    let limits = read_limits(reader, table);
-    let settings = match table.get_key_value("settings") {
-        None => Settings::empty(section.line),
-        Some((key, value)) => {
-            let line = reader.line(key.span().start);
-            match value.get_ref().as_table() {
-                Some(table) => Settings::read(reader, table, line),
-                None => {
-                    reader.problem(line, "`policies.settings` is not a table");
-                    Settings::empty(line)
-                }
-            }
-        }
-    };
-    let plugin = plugin?;
-    let plugin = match plugin.contains(['/', '\\', '.']) {
-        true => Plugin::File(plugin.into()),
-        false => Plugin::Bundled(plugin),
-    };
-    Some(Policy {
-        name: name.unwrap_or_else(|| match &plugin {
-            Plugin::Bundled(name) => name.clone(),
-            Plugin::File(path) => {
-                path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-            }
-        }),
-        plugin,
-        sha256,
-        actions: actions?
-            .iter()
-            .map(|action| match action.as_str() {
-                "onboard" => Action::Onboard,
-                "vend" => Action::Vend,
-                _ => Action::Update,
-            })
-            .collect(),
-        on_failure: match on_failure?.as_str() {
-            "proceed" => OnFailure::Proceed,
-            "retry" => OnFailure::Retry,
-            _ => OnFailure::Skip,
-        },
-        instance: match instance?.as_str() {
-            "kept" => Instance::Kept,
-            _ => Instance::Fresh,
-        },
-        limits: limits?,
-        settings,
-        line: section.line_of(reader, "plugin"),
-    })
-}
-
-fn read_limits(reader: &mut Reader<'_>, policy: &DeTable<'_>) -> Option<Limits> {
-    let section = reader.table(policy, "limits", &keys::LIMITS, &[]);
-    let timeout = section.duration(reader, "timeout");
-    let memory = section.bytes(reader, "memory");
-    let table_elements = section.integer(reader, "table_elements");
-    let log = section.bytes(reader, "log");
-    let result = section.bytes(reader, "result");
-    Some(Limits {
-        timeout: timeout?,
-        memory: memory?,
-        table_elements: table_elements?.unsigned_abs(),
-        log: log?,
-        result: result?,
-    })
 }
 
 /// Numbers whose form already bounds them to a few.

@@ -241,6 +241,8 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             .map(Value::Integer)
             .ok_or_else(found),
         Form::Text => text(value, |text| !text.trim().is_empty()),
+        Form::Texts => texts(value, |text| !text.trim().is_empty()),
+        Form::Name => text(value, is_name),
         Form::Choice(choices) => text(value, |text| choices.contains(&text)),
         Form::Sha256 => {
             text(value, |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
@@ -261,15 +263,7 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             .map(Value::Duration)
             .ok_or_else(found),
         Form::Bytes => value.as_str().and_then(bytes).map(Value::Bytes).ok_or_else(found),
-        Form::Choices(choices) => {
-            let items = value.as_array().ok_or_else(found)?;
-            let texts: Option<Vec<String>> = items
-                .iter()
-                .map(|item| item.get_ref().as_str().filter(|text| choices.contains(text)))
-                .map(|text| text.map(str::to_owned))
-                .collect();
-            texts.filter(|texts| !texts.is_empty()).map(Value::Texts).ok_or_else(found)
-        }
+        Form::Choices(choices) => texts(value, |text| choices.contains(&text)),
         Form::Settings => Err(found()),
     }
 }
@@ -280,6 +274,24 @@ fn text(value: &DeValue<'_>, accept: impl Fn(&str) -> bool) -> Result<Value, Str
         .filter(|text| accept(text))
         .map(|text| Value::Text(text.to_owned()))
         .ok_or_else(|| show(value))
+}
+
+/// A list that is not empty, of texts that are accepted.
+fn texts(value: &DeValue<'_>, accept: impl Fn(&str) -> bool) -> Result<Value, String> {
+    let found = || show(value);
+    let texts: Option<Vec<String>> = value
+        .as_array()
+        .ok_or_else(found)?
+        .iter()
+        .map(|item| item.get_ref().as_str().filter(|text| accept(text)).map(str::to_owned))
+        .collect();
+    texts.filter(|texts| !texts.is_empty()).map(Value::Texts).ok_or_else(found)
+}
+
+/// Fit for the ledger's keys and for the last line of a support case.
+pub(super) fn is_name(text: &str) -> bool {
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=40).contains(&text.len()) && text.bytes().all(fit)
 }
 
 /// `64MiB`, `64KiB`, `1GiB` or plain bytes as `4096B`.

@@ -1,0 +1,240 @@
+//! `[[policies]]` and `[[notifiers]]`: the plugins, and what each may use.
+
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use super::keys::{self, Table};
+use super::reader::{self, Reader, Section, Settings};
+use crate::decision::Action;
+use crate::limits::Limits;
+
+/// A plugin as the user wrote it: what policies and notifiers have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// Its name in logs and reports.
+    pub name: String,
+    /// Where it comes from.
+    pub plugin: Plugin,
+    /// Digest that it must have, in lower case.
+    pub sha256: Option<String>,
+    /// What one call may use.
+    pub limits: Limits,
+    /// What it is configured with.
+    pub settings: Settings,
+    /// Where it is named: problems with it are shown there.
+    pub line: usize,
+}
+
+/// One of `[[policies]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Its plugin.
+    pub component: Component,
+    /// What it is asked about.
+    pub actions: Vec<Action>,
+    /// What happens when it fails; `None` leaves it to what it is asked about.
+    pub on_failure: Option<OnFailure>,
+    /// How instances are used.
+    pub instance: Instance,
+}
+
+/// Where a plugin comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plugin {
+    /// One that comes with groundcrew, by its name.
+    Bundled(String),
+    /// A file, relative to the config file.
+    File(PathBuf),
+}
+
+/// What happens to an account when a policy fails on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is skipped.
+    Skip,
+    /// The policy counts as abstaining.
+    Proceed,
+    /// The policy is asked again; then an update is skipped, and onboarding has failed.
+    Retry,
+}
+
+/// How instances of a plugin are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instance {
+    /// A fresh one for each question.
+    Fresh,
+    /// One is asked again and again until it fails.
+    Kept,
+}
+
+/// One of `[[notifiers]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notifier {
+    /// Its plugin.
+    pub component: Component,
+    /// The lifecycle events that it listens to.
+    pub on: Vec<String>,
+    /// What it may reach.
+    pub grants: Grants,
+}
+
+/// `[notifiers.grants]`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Service codes of the AWS Support cases that it may open.
+    pub support_cases: Vec<String>,
+}
+
+/// The bundled plugin that opens AMS cases, and the service code it may use without a
+/// grant: naming it says as much.
+const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
+
+pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Policy> {
+    let mut policies: Vec<Policy> = Vec::new();
+    for section in reader.tables(root, "policies", &keys::POLICIES, &["limits", "settings"]) {
+        let actions = section.texts(reader, "actions");
+        let on_failure = section.text(reader, "on_failure");
+        let instance = section.text(reader, "instance");
+        let component = read_component(reader, &section, &keys::LIMITS);
+        let (Some(component), Some(actions), Some(instance)) = (component, actions, instance)
+        else {
+            continue;
+        };
+        let others = policies.iter().map(|policy| &policy.component);
+        own_name(reader, &section, "policy", &component, others);
+        policies.push(Policy {
+            component,
+            actions: actions
+                .iter()
+                .map(|action| match action.as_str() {
+                    "onboard" => Action::Onboard,
+                    "vend" => Action::Vend,
+                    _ => Action::Update,
+                })
+                .collect(),
+            on_failure: on_failure.map(|on_failure| match on_failure.as_str() {
+                "proceed" => OnFailure::Proceed,
+                "retry" => OnFailure::Retry,
+                _ => OnFailure::Skip,
+            }),
+            instance: match instance.as_str() {
+                "kept" => Instance::Kept,
+                _ => Instance::Fresh,
+            },
+        });
+    }
+    policies
+}
+
+pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Notifier> {
+    let mut notifiers: Vec<Notifier> = Vec::new();
+    let nested = ["limits", "grants", "settings"];
+    for section in reader.tables(root, "notifiers", &keys::NOTIFIERS, &nested) {
+        let on = section.texts(reader, "on");
+        let component = read_component(reader, &section, &keys::NOTIFIER_LIMITS);
+        let (Some(component), Some(on), Some(table)) = (component, on, section.table) else {
+            continue;
+        };
+        let grants = reader.table(table, "grants", &keys::GRANTS, &[]);
+        let support_cases = grants.texts(reader, "support_cases").unwrap_or_else(|| {
+            let (plugin, service_code) = AMS_CASE;
+            match component.plugin == Plugin::Bundled(plugin.to_owned()) {
+                true => vec![service_code.to_owned()],
+                false => vec![],
+            }
+        });
+        let others = notifiers.iter().map(|notifier| &notifier.component);
+        own_name(reader, &section, "notifier", &component, others);
+        if !reader::is_name(&component.name) {
+            let line = section.line_of(reader, "plugin");
+            let message = format!(
+                "the notifier `{}` needs a `name` of its own: {}",
+                component.name,
+                keys::Form::Name
+            );
+            reader.problem(line, message);
+        }
+        notifiers.push(Notifier { component, on, grants: Grants { support_cases } });
+    }
+    notifiers
+}
+
+/// Each has its own name.
+fn own_name<'c>(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    what: &str,
+    component: &Component,
+    mut others: impl Iterator<Item = &'c Component>,
+) {
+    let name = &component.name;
+    if others.any(|other| other.name == *name) {
+        let line = section.line_of(reader, "name");
+        reader
+            .problem(line, format!("a second {what} is named `{name}`: each needs its own `name`"));
+    }
+}
+
+fn read_component(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    limits: &'static Table,
+) -> Option<Component> {
+    let name = section.text(reader, "name");
+    let plugin = section.text(reader, "plugin");
+    let sha256 = section.text(reader, "sha256").map(|digest| digest.to_ascii_lowercase());
+    let table = section.table?;
+    let limits = read_limits(reader, table, limits);
+    let settings = match table.get_key_value("settings") {
+        None => Settings::empty(section.line),
+        Some((key, value)) => {
+            let line = reader.line(key.span().start);
+            match value.get_ref().as_table() {
+                Some(table) => Settings::read(reader, table, line),
+                None => {
+                    reader.problem(line, "`settings` is not a table");
+                    Settings::empty(line)
+                }
+            }
+        }
+    };
+    let plugin = plugin?;
+    let plugin = match plugin.contains(['/', '\\', '.']) {
+        true => Plugin::File(plugin.into()),
+        false => Plugin::Bundled(plugin),
+    };
+    Some(Component {
+        name: name.unwrap_or_else(|| match &plugin {
+            Plugin::Bundled(name) => name.clone(),
+            Plugin::File(path) => {
+                path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
+        }),
+        plugin,
+        sha256,
+        limits: limits?,
+        settings,
+        line: section.line_of(reader, "plugin"),
+    })
+}
+
+fn read_limits(
+    reader: &mut Reader<'_>,
+    component: &DeTable<'_>,
+    spec: &'static Table,
+) -> Option<Limits> {
+    let section = reader.table(component, "limits", spec, &[]);
+    let timeout = section.duration(reader, "timeout");
+    let memory = section.bytes(reader, "memory");
+    let table_elements = section.integer(reader, "table_elements");
+    let log = section.bytes(reader, "log");
+    let result = section.bytes(reader, "result");
+    Some(Limits {
+        timeout: timeout?,
+        memory: memory?,
+        table_elements: table_elements?.unsigned_abs(),
+        log: log?,
+        result: result?,
+    })
+}

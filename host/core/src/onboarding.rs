@@ -1,0 +1,182 @@
+//! What an event means for onboarding, and which accounts are still to be told of.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{AccountId, OrganizationalUnit};
+use crate::event::{Event, EventError, ManagedAccount};
+use crate::notification::NotificationKey;
+
+/// What is to be done about an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// An account has landed: notifiers that listen are told.
+    Tell(Landed),
+    /// A schedule says to look for accounts whose event was lost.
+    Sweep,
+    /// Nothing, for this reason.
+    Nothing {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An account that has landed, as far as its event tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The account.
+    pub id: AccountId,
+    /// Its name, where the event tells.
+    pub name: Option<String>,
+    /// The OU that holds it, where the event tells.
+    pub organizational_unit: Option<OrganizationalUnit>,
+    /// Whether the event says that it was created or enrolled. Otherwise it was updated, which
+    /// is also what Control Tower says of a creation or enrolment that it had to retry.
+    pub created: bool,
+}
+
+/// Decides what is to be done about an event.
+///
+/// # Errors
+/// When the event tells of an account but can't be understood.
+pub fn plan(event: &Event) -> Result<Plan, EventError> {
+    if event.is_schedule() {
+        return Ok(Plan::Sweep);
+    }
+    Ok(match event.managed_account()? {
+        Some(ManagedAccount::Succeeded { id, name, organizational_unit }) => Plan::Tell(Landed {
+            id,
+            name,
+            organizational_unit,
+            created: event.name == "CreateManagedAccount",
+        }),
+        Some(ManagedAccount::Failed { message }) => Plan::Nothing {
+            reason: match message.is_empty() {
+                true => format!("{} has failed", event.name),
+                false => format!("{} has failed: {message}", event.name),
+            },
+        },
+        None => Plan::Nothing {
+            reason: format!("{} of {} tells of no account that landed", event.name, event.source),
+        },
+    })
+}
+
+/// How an account without an entry in the ledger was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// An event says that it was created or enrolled.
+    Created,
+    /// An event says that it was updated.
+    Updated,
+    /// A sweep came by.
+    Swept,
+}
+
+/// What is due to an account without an entry in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Notifiers are told.
+    Tell,
+    /// It is written down as not to be told.
+    Record,
+    /// Nothing.
+    Nothing,
+    /// When it joined must be known before anything is done.
+    Unknown,
+}
+
+/// What is due to an account without an entry.
+///
+/// An event that says *created* is believed. One that says *updated* comes for every account
+/// of the organization sooner or later, and only those that joined within `lookback` can
+/// have been created in more than one try. A sweep finds accounts whose event was lost:
+/// those that joined within `lookback`, unless the ledger began later.
+pub fn due(
+    found: Found,
+    joined: Option<Timestamp>,
+    began: Timestamp,
+    now: Timestamp,
+    lookback: Duration,
+) -> Due {
+    let recent = joined.map(|joined| joined >= now - lookback);
+    match (found, recent, joined) {
+        (Found::Created, ..) | (Found::Updated, Some(true), _) => Due::Tell,
+        (Found::Updated, Some(false), _) => Due::Record,
+        (Found::Updated, None, _) => Due::Unknown,
+        (Found::Swept, Some(true), Some(joined)) if joined < began => Due::Record,
+        (Found::Swept, Some(true), _) => Due::Tell,
+        (Found::Swept, ..) => Due::Nothing,
+    }
+}
+
+/// A message of the notifications queue: one event for one notifier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedNotification {
+    /// The notification.
+    pub key: NotificationKey,
+    /// Name of the notifier.
+    pub notifier: String,
+    /// The account.
+    pub account: AccountId,
+    /// The event as it came.
+    pub event: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const DAY: i64 = 24 * 3600;
+
+    fn day(day: i64) -> Timestamp {
+        Timestamp::constant(1_700_000_000 + day * DAY, 0)
+    }
+
+    #[rstest]
+    #[case::created(Found::Created, Some(0), Due::Tell)]
+    #[case::created_unknown(Found::Created, None, Due::Tell)]
+    #[case::updated_recent(Found::Updated, Some(90), Due::Tell)]
+    #[case::updated_at_the_bound(Found::Updated, Some(86), Due::Tell)]
+    #[case::updated_old(Found::Updated, Some(85), Due::Record)]
+    #[case::updated_unknown(Found::Updated, None, Due::Unknown)]
+    #[case::swept_new(Found::Swept, Some(96), Due::Tell)]
+    #[case::swept_before_the_ledger(Found::Swept, Some(94), Due::Record)]
+    #[case::swept_long_ago(Found::Swept, Some(80), Due::Nothing)]
+    #[case::swept_unknown(Found::Swept, None, Due::Nothing)]
+    fn what_is_due(#[case] found: Found, #[case] joined: Option<i64>, #[case] expected: Due) {
+        let lookback = Duration::from_secs(14 * 24 * 3600);
+        assert_eq!(due(found, joined.map(day), day(95), day(100), lookback), expected);
+    }
+
+    #[rstest]
+    #[case(r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, "Sweep")]
+    #[case(
+        r#"{"source":"aws.controltower","detail":{"eventName":"EnableGuardrail"}}"#,
+        "Nothing { reason: \"EnableGuardrail of aws.controltower tells of no account that landed\" }"
+    )]
+    fn plans(#[case] event: &str, #[case] expected: &str) {
+        let plan = plan(&Event::parse(event).unwrap()).unwrap();
+        assert_eq!(format!("{plan:?}"), expected);
+    }
+
+    #[rstest]
+    #[case(include_str!("../../../tests/events/create-managed-account-succeeded.json"), Some(true))]
+    #[case(include_str!("../../../tests/events/update-managed-account-succeeded.json"), Some(false))]
+    #[case(include_str!("../../../tests/events/create-managed-account-failed.json"), None)]
+    fn landed_accounts(#[case] event: &str, #[case] created: Option<bool>) {
+        match plan(&Event::parse(event).unwrap()).unwrap() {
+            Plan::Tell(landed) => {
+                assert_eq!((landed.id.as_str(), created), ("111122223333", Some(landed.created)));
+            }
+            Plan::Nothing { reason } => {
+                assert_eq!(created, None);
+                assert!(reason.starts_with("CreateManagedAccount has failed: AWS"), "{reason}");
+            }
+            Plan::Sweep => panic!("no schedule"),
+        }
+    }
+}
