@@ -21,16 +21,35 @@ setup:
 		|| rustup target list --installed | grep -qx wasm32-wasip2 \
 		|| rustup target add wasm32-wasip2
 
+# Tests also run against software in Python, each of the two in its own environment. Debian
+# has venv in a package of its own.
+.PHONY: peers
+peers: .venv/installed .venv-ministack/installed
+
+.venv/installed: tests/requirements.txt
+.venv-ministack/installed: tests/requirements-ministack.txt
+.venv/installed .venv-ministack/installed:
+	@echo "installing $< into $(@D)"
+	@python3 -m venv $(@D) 2>/dev/null || { \
+		apt-get install --yes --quiet python3-venv >/dev/null && python3 -m venv $(@D); \
+	} || { echo "the tests need Python 3 with venv: install python3-venv" >&2; exit 1; }
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 .PHONY: demo
-demo: setup ## a fleet update on the simulated AWS, decided by a plugin
+demo: setup ## a fleet update and an onboarding on the simulated AWS, decided by plugins
 	@$(CARGO) build --release --package groundcrew
 	@printf '\n$$ groundcrew check --config policies/priority.toml\n'
 	@$(GROUNDCREW) check --config policies/priority.toml
 	@printf '\n$$ groundcrew simulate --config policies/priority.toml --accounts 40\n'
 	@$(GROUNDCREW) simulate --config policies/priority.toml --accounts 40
+	@printf '\n$$ groundcrew simulate --config policies/ams-onboarding.toml --accounts 3 \\\n'
+	@printf '      --event tests/events/create-managed-account-succeeded.json\n'
+	@$(GROUNDCREW) simulate --config policies/ams-onboarding.toml --accounts 3 \
+		--event tests/events/create-managed-account-succeeded.json
 
 .PHONY: test
-test: setup ## pass the tests
+test: setup peers ## pass the tests
 ifeq ($(NEXTEST),yes)
 	@$(CARGO) test --workspace --doc --quiet
 	@$(CARGO) nextest run --workspace

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Measures what docs/benchmarks.md states: one policy decision, and whole simulated fleets.
+# Measures what docs/benchmarks.md states: one policy decision, one notification, whole
+# simulated fleets, and a Lambda's way from an event to a case. A handler in Python to compare
+# with is named in HANDLER; it needs boto3, which `make peers` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo bench --package groundcrew-plugins --bench decision | grep 'time:'
+
+cargo bench --package groundcrew-plugins --bench notification | grep 'time:'
 
 cargo build --release --package groundcrew
 groundcrew="${CARGO_TARGET_DIR:-target}/release/groundcrew"
@@ -29,3 +33,8 @@ measure --accounts 1000 --config policies/priority.toml
 measure --accounts 10000
 measure --accounts 10000 --config policies/all-accounts.toml
 measure --accounts 10000 --config policies/priority.toml
+
+printf '\n'
+python=.venv/bin/python
+[ -x "$python" ] || python=python3
+"$python" tests/bench/onboarding.py "$groundcrew" ${HANDLER:+"$HANDLER"}

@@ -66,7 +66,7 @@ fn every_key_is_documented_as_it_is() {
 #[test]
 fn configs_in_the_documentation_parse() {
     let mut blocks = 0;
-    for path in ["README.md", "docs/configuration.md"] {
+    for path in ["README.md", "docs/ams-case.md", "docs/configuration.md"] {
         let text = read(path);
         for block in text.split("```toml\n").skip(1) {
             let (toml, _) = block.split_once("```").expect("a block that ends");

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses what it needs
 
+pub mod server;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -32,17 +34,33 @@ pub fn policy(name: &str) -> String {
     format!("policies/{name}.toml")
 }
 
-/// Runs the binary in a directory, with compiled plugins cached for the tests alone.
-pub fn groundcrew(dir: &Path, args: &[&str]) -> Ran {
+/// The binary, with compiled plugins cached for the tests alone, and nothing in its
+/// environment that would lead to a real AWS.
+pub fn command(dir: &Path) -> Command {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
     let cache = CACHE.get_or_init(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
-    let output = Command::new(env!("CARGO_BIN_EXE_groundcrew"))
-        .args(args)
-        .current_dir(dir)
-        .env("GROUNDCREW_CACHE", cache)
-        .env_remove("GROUNDCREW_LOG")
-        .output()
-        .unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_groundcrew"));
+    command.current_dir(dir).env("GROUNDCREW_CACHE", cache).env_remove("GROUNDCREW_LOG");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    command
+}
+
+/// Runs the binary in a directory.
+pub fn groundcrew(dir: &Path, args: &[&str]) -> Ran {
+    ran(command(dir).args(args))
+}
+
+/// Runs a command to its end.
+pub fn ran(command: &mut Command) -> Ran {
+    let output = command.output().unwrap();
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),

@@ -1,4 +1,4 @@
-//! SDK clients, built from explicit parts.
+//! SDK clients, and the environment that they are built from.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
 use aws_types::region::Region;
 
 /// How long one attempt may take. Longer than the longest long poll (20 s).
@@ -24,21 +25,11 @@ const ATTEMPTS: u32 = 6;
 /// are read one by one.
 const ORGANIZATIONS_ATTEMPTS: u32 = 50;
 
-/// Where and as whom AWS is called.
+/// Where and as whom AWS is called: credentials, the home Region, endpoints, the way that
+/// requests travel, and the time.
 #[derive(Clone, Debug)]
 pub struct Environment {
-    /// Control Tower's home Region.
-    pub region: String,
-    /// Who calls.
-    pub credentials: SharedCredentialsProvider,
-    /// How requests travel.
-    pub http_client: SharedHttpClient,
-    /// The time that requests are signed with.
-    pub time_source: SharedTimeSource,
-    /// How to wait between attempts.
-    pub sleep: SharedAsyncSleep,
-    /// Where to call instead of AWS's own endpoints.
-    pub endpoint: Option<String>,
+    shared: SdkConfig,
 }
 
 /// A client for each service.
@@ -52,19 +43,19 @@ pub struct Clients {
     pub sqs: aws_sdk_sqs::Client,
     /// SNS, in the home Region.
     pub sns: aws_sdk_sns::Client,
+    /// AWS Support, in the Region that has its endpoint.
+    pub support: aws_sdk_support::Client,
+    /// DynamoDB, in the home Region.
+    pub dynamodb: aws_sdk_dynamodb::Client,
 }
 
 /// The clients' builders have the same methods, but no trait in common.
 macro_rules! client {
     ($sdk:ident, $environment:expr, $region:expr, $retry:expr, $partition:expr) => {{
         let environment: &Environment = $environment;
-        let mut config = $sdk::Config::builder()
+        let config = $sdk::config::Builder::from(&environment.shared)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new($region))
-            .credentials_provider(environment.credentials.clone())
-            .http_client(environment.http_client.clone())
-            .time_source(environment.time_source.clone())
-            .sleep_impl(environment.sleep.clone())
             // Bodies are small and the attempt timeout bounds every call; watching the
             // throughput would only cost a wake-up every half second of a long poll.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -73,9 +64,6 @@ macro_rules! client {
             .timeout_config(
                 TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build(),
             );
-        if let Some(endpoint) = &environment.endpoint {
-            config = config.endpoint_url(endpoint);
-        }
         $sdk::Client::from_conf(config.build())
     }};
 }
@@ -88,21 +76,39 @@ impl Environment {
         http_client: SharedHttpClient,
         time_source: SharedTimeSource,
     ) -> Self {
-        Self {
-            region: region.into(),
-            credentials,
-            http_client,
-            time_source,
-            sleep: SharedAsyncSleep::new(TokioSleep::new()),
-            endpoint: None,
-        }
+        let shared = SdkConfig::builder()
+            .region(Region::new(region.into()))
+            .credentials_provider(credentials)
+            .http_client(http_client)
+            .time_source(time_source)
+            .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+            .build();
+        Self { shared }
+    }
+
+    /// The environment of this process, as AWS's own tools see it: variables such as
+    /// `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, the files in
+    /// `~/.aws`, and the credentials of a container, an instance or a Lambda.
+    pub async fn of_process(region: impl Into<String>) -> Self {
+        let shared = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new(region.into()))
+            .http_client(crate::http::client())
+            .load()
+            .await;
+        Self { shared }
+    }
+
+    /// Control Tower's home Region.
+    fn region(&self) -> String {
+        self.shared.region().map(ToString::to_string).unwrap_or_default()
     }
 
     /// A client for each service. Clients of one environment share nothing with those of
     /// another: by default the SDK keeps retry quotas in statics, and a simulation would
     /// not repeat.
     pub fn clients(&self) -> Clients {
-        let region = || self.region.clone();
+        let home = self.region();
+        let region = || home.clone();
         let retry = || RetryConfig::standard().with_max_attempts(ATTEMPTS);
         let partition = |name: &'static str| {
             RetryPartition::custom(name).token_bucket(TokenBucket::default()).build()
@@ -123,28 +129,56 @@ impl Environment {
             organizations: client!(
                 aws_sdk_organizations,
                 self,
-                organizations_region(&self.region),
+                global_region(&home),
                 patient,
                 unlimited
             ),
             sqs: client!(aws_sdk_sqs, self, region(), retry(), partition("sqs")),
             sns: client!(aws_sdk_sns, self, region(), retry(), partition("sns")),
+            support: client!(
+                aws_sdk_support,
+                self,
+                support_region(&home),
+                retry(),
+                partition("support")
+            ),
+            dynamodb: client!(aws_sdk_dynamodb, self, region(), retry(), partition("dynamodb")),
         }
     }
 }
 
 /// The Region with the endpoint of Organizations, for a home Region.
-fn organizations_region(home: &str) -> &'static str {
-    if home.starts_with("us-gov-") { "us-gov-west-1" } else { "us-east-1" }
+fn global_region(home: &str) -> &'static str {
+    match home {
+        _ if home.starts_with("us-gov-") => "us-gov-west-1",
+        _ if home.starts_with("cn-") => "cn-northwest-1",
+        _ => "us-east-1",
+    }
+}
+
+/// The Region with the endpoint of AWS Support, for a home Region.
+fn support_region(home: &str) -> &'static str {
+    match home {
+        _ if home.starts_with("us-gov-") => "us-gov-west-1",
+        _ if home.starts_with("cn-") => "cn-north-1",
+        _ => "us-east-1",
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
-    #[test]
-    fn organizations_has_one_endpoint_in_each_partition() {
-        assert_eq!(organizations_region("eu-central-1"), "us-east-1");
-        assert_eq!(organizations_region("us-gov-east-1"), "us-gov-west-1");
+    #[rstest]
+    #[case("eu-central-1", "us-east-1", "us-east-1")]
+    #[case("us-gov-east-1", "us-gov-west-1", "us-gov-west-1")]
+    #[case("cn-north-1", "cn-northwest-1", "cn-north-1")]
+    fn global_services_have_one_endpoint_in_each_partition(
+        #[case] home: &str,
+        #[case] organizations: &str,
+        #[case] support: &str,
+    ) {
+        assert_eq!((global_region(home), support_region(home)), (organizations, support));
     }
 }

@@ -1,7 +1,7 @@
 //! Core's ports, implemented on the AWS SDKs.
 //!
-//! Nothing here looks at the process environment: an [`Environment`] says where and as
-//! whom to call, so that the simulated AWS plugs in under the very same code.
+//! An [`Environment`] says where and as whom to call, so that the simulated AWS plugs in
+//! under the very same code. Only [`Environment::of_process`] looks at the process.
 
 #![deny(missing_docs)]
 
@@ -10,13 +10,18 @@ mod clients;
 mod dead_letters;
 mod error;
 mod events_queue;
+mod http;
+mod notifications_queue;
 mod organizations;
 mod service_catalog;
+mod support;
 mod updates_queue;
 
 pub use alerts::SnsAlerts;
 pub use clients::{Clients, Environment};
 pub use events_queue::SqsEvents;
+pub use notifications_queue::SqsNotifications;
 pub use organizations::OrganizationsDirectory;
 pub use service_catalog::{LaunchPath, ServiceCatalog};
+pub use support::AwsSupport;
 pub use updates_queue::SqsUpdates;

@@ -1,8 +1,11 @@
 //! `groundcrew check`: is this config fit for use?
 
+use std::sync::Arc;
+
 use crate::Failure;
 use crate::commands::Check;
-use crate::loaded::{Loaded, load};
+use crate::loaded::{Loaded, Need, read};
+use crate::ports::NoSupport;
 use crate::wording::{count, print};
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
@@ -11,7 +14,8 @@ pub fn run(options: &Check) -> Result<(), Failure> {
         .enable_time()
         .build()
         .map_err(|error| Failure::Other(error.to_string()))?;
-    let loaded = match runtime.block_on(load(Some(&options.config))) {
+    let loading = async { read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await };
+    let loaded = match runtime.block_on(loading) {
         Ok(loaded) => loaded,
         Err(Failure::Usage(problems)) => {
             print(&format!("{problems}\n"));
@@ -44,6 +48,10 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
             .iter()
             .map(|policy| format!("  policy `{}`: sha256 {}", policy.name(), policy.digest())),
     );
+    lines.extend(loaded.notifiers.iter().zip(&config.notifiers).map(|(notifier, config)| {
+        let on = config.on.join(" and ");
+        format!("  notifier `{}` on {on}: sha256 {}", notifier.name(), notifier.digest())
+    }));
     if let (true, Some(lane)) = (loaded.policies.is_empty(), config.lanes.first()) {
         lines.push(format!(
             "  no policies: every outdated account is updated in lane `{}`",

@@ -1,10 +1,12 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Services the accounts that AWS Control Tower lands: keeps them current, as policies decide.
+/// Services the accounts that AWS Control Tower lands: tells who has to know of them, and
+/// keeps them current, as policies decide.
 #[derive(Debug, Parser)]
 #[command(name = "groundcrew", version, about, arg_required_else_help = true)]
 pub struct Cli {
@@ -18,6 +20,10 @@ pub enum Command {
     Check(Check),
     /// Rehearse a fleet update on a simulated AWS, in virtual time
     Simulate(Simulate),
+    /// Handle one EventBridge event: tell the notifiers of an account that landed
+    Handle(Handle),
+    /// Serve the simulated AWS on an address of this machine, in real time
+    SimAws(SimAws),
 }
 
 #[derive(Debug, Args)]
@@ -25,6 +31,32 @@ pub struct Check {
     /// The config file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Handle {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The event as EventBridge delivers it, as JSON; `-` reads it from stdin
+    #[arg(value_name = "EVENT.json")]
+    pub event: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SimAws {
+    /// Where to listen; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4577")]
+    pub listen: SocketAddr,
+    /// The organization, as JSON
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "tagged_percent"])]
+    pub snapshot: Option<PathBuf>,
+    /// Make up an organization of so many accounts
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    pub accounts: u32,
+    /// Of the made-up accounts, how many percent have the tag account-factory-managed = "true"
+    #[arg(long, value_name = "P", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub tagged_percent: u8,
 }
 
 #[derive(Debug, Args)]

@@ -3,26 +3,46 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::config::{self, Config, Problem, Problems};
+use groundcrew_core::config::{self, Component, Config, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes};
+use groundcrew_core::ports::SupportCases;
+use groundcrew_engine::onboarding::{ConfiguredNotifier, OnboardingSettings};
 use groundcrew_engine::{AskedPolicy, OnFailure, Settings};
 use groundcrew_plugins::{
-    Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions, Source,
+    Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
+    RuntimeOptions, Source, SupportGrant,
 };
 
 use crate::Failure;
 
-/// A config and its policies, ready to be asked.
+/// A config as it was read; its plugins are not loaded yet.
+pub struct Read {
+    /// As far as it could be read: what is wrong reads as its default.
+    pub config: Config,
+    problems: Vec<Problem>,
+    name: String,
+    base: PathBuf,
+}
+
+/// Which plugins are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    All,
+    /// Those that have a part in onboarding. A cold start pays for every plugin it loads.
+    Onboarding,
+}
+
+/// A config and its plugins, ready for use.
 pub struct Loaded {
     pub config: Config,
     pub policies: Vec<Arc<LoadedPolicy>>,
-    /// Runs the policies.
+    pub notifiers: Vec<Arc<LoadedNotifier>>,
+    /// Runs the plugins.
     pub runtime: Runtime,
 }
 
-/// Reads a config file, loads every plugin and has it check its settings. Everything that
-/// is wrong is told at once. No file at all is the empty config.
-pub async fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
+/// Reads a config file. No file at all is the empty config.
+pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
     let (name, text) = match file {
         None => ("(no config)".to_owned(), String::new()),
         Some(path) => {
@@ -32,71 +52,120 @@ pub async fn load(file: Option<&Path>) -> Result<Loaded, Failure> {
             (path.display().to_string(), text)
         }
     };
-    let (config, mut problems) = Config::read(&text);
-    let Some(config) = config else {
-        return Err(Failure::Usage(Problems::new(name, problems).to_string()));
-    };
-    let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
-        .map_err(|error| Failure::Other(error.to_string()))?;
-    let base = file.and_then(Path::parent).unwrap_or(Path::new(""));
-    let mut policies = Vec::new();
-    let mut named = Vec::new();
-    for policy in &config.policies {
-        match runtime.load_policy(spec(&config, policy, base)).await {
-            Ok(loaded) => {
-                named.push(loaded.lanes().clone());
-                policies.push(Arc::new(loaded));
-            }
-            Err(error) => {
-                // What it would name can't be told: its lanes are given the benefit of doubt.
-                named.push(NamedLanes::Any);
-                problems.extend(describe(policy, error));
+    let (config, problems) = Config::read(&text);
+    let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    match config {
+        Some(config) => Ok(Read { config, problems, name, base }),
+        None => Err(Failure::Usage(Problems::new(name, problems).to_string())),
+    }
+}
+
+impl Read {
+    /// A path of the config, which is relative to the file.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// Loads the plugins and has them check their settings. Everything that is wrong is told
+    /// at once. Notifiers that may open support cases do so through `support`.
+    pub async fn load(self, need: Need, support: Arc<dyn SupportCases>) -> Result<Loaded, Failure> {
+        let Self { mut config, mut problems, name, base } = self;
+        let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
+            .map_err(|error| Failure::Other(error.to_string()))?;
+        if need == Need::Onboarding {
+            config.policies.retain(|policy| policy.actions.contains(&Action::Onboard));
+        }
+        let mut policies = Vec::new();
+        let mut named = Vec::new();
+        for policy in &config.policies {
+            match runtime.load_policy(policy_spec(&config, policy, &base)).await {
+                Ok(loaded) => {
+                    named.push(loaded.lanes().clone());
+                    policies.push(Arc::new(loaded));
+                }
+                Err(error) => {
+                    // What it would name can't be told: its lanes are given the benefit of doubt.
+                    named.push(NamedLanes::Any);
+                    problems.extend(describe("policy", &policy.component, error));
+                }
             }
         }
-    }
-    problems.extend(config.check_lanes(&named));
-    match problems.is_empty() {
-        true => Ok(Loaded { config, policies, runtime }),
-        false => Err(Failure::Usage(Problems::new(name, problems).to_string())),
+        let mut notifiers = Vec::new();
+        for notifier in &config.notifiers {
+            match runtime.load_notifier(notifier_spec(notifier, &base, &support)).await {
+                Ok(loaded) => notifiers.push(Arc::new(loaded)),
+                Err(error) => problems.extend(describe("notifier", &notifier.component, error)),
+            }
+        }
+        if need == Need::All {
+            problems.extend(config.check_lanes(&named));
+        }
+        match problems.is_empty() {
+            true => Ok(Loaded { config, policies, notifiers, runtime }),
+            false => Err(Failure::Usage(Problems::new(name, problems).to_string())),
+        }
     }
 }
 
 impl Loaded {
     /// What the update engine goes by.
     pub fn engine_settings(&self) -> Settings {
-        let asked = self.config.policies.iter().zip(&self.policies);
         Settings {
             rules: self.config.rules(),
             account_quota: self.config.updates.account_quota,
             fallback: self.config.updates.default,
-            policies: asked
-                .filter(|(config, _)| config.actions.contains(&Action::Update))
-                .map(|(config, policy)| AskedPolicy {
-                    name: config.name.clone(),
-                    digest: policy.digest().to_owned(),
-                    on_failure: match config.on_failure {
-                        config::OnFailure::Skip => OnFailure::Skip,
-                        config::OnFailure::Proceed => OnFailure::Abstain,
-                        config::OnFailure::Retry => OnFailure::Retry,
-                    },
-                    policy: policy.clone(),
+            policies: self.asked(Action::Update, OnFailure::Skip),
+        }
+    }
+
+    /// What onboarding goes by. `host` is the name of this host in the ledger.
+    pub fn onboarding_settings(&self, host: String) -> OnboardingSettings {
+        let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
+        OnboardingSettings {
+            policies: self.asked(Action::Onboard, OnFailure::Retry),
+            notifiers: notifiers
+                .map(|(config, notifier)| ConfiguredNotifier {
+                    name: config.component.name.clone(),
+                    digest: notifier.digest().to_owned(),
+                    on: config.on.clone(),
+                    timeout: config.component.limits.timeout,
+                    notifier: notifier.clone(),
                 })
                 .collect(),
+            lookback: self.config.ledger.onboarding_lookback,
+            host,
         }
+    }
+
+    /// The policies that are asked about an action.
+    fn asked(&self, action: Action, unless_told: OnFailure) -> Vec<AskedPolicy> {
+        let policies = self.config.policies.iter().zip(&self.policies);
+        policies
+            .filter(|(config, _)| config.actions.contains(&action))
+            .map(|(config, policy)| AskedPolicy {
+                name: config.component.name.clone(),
+                digest: policy.digest().to_owned(),
+                on_failure: match config.on_failure {
+                    None => unless_told,
+                    Some(config::OnFailure::Skip) => OnFailure::Skip,
+                    Some(config::OnFailure::Proceed) => OnFailure::Abstain,
+                    Some(config::OnFailure::Retry) => OnFailure::Retry,
+                },
+                policy: policy.clone(),
+            })
+            .collect()
     }
 }
 
-fn spec(config: &Config, policy: &config::Policy, base: &Path) -> PolicySpec {
+fn policy_spec(config: &Config, policy: &config::Policy, base: &Path) -> PolicySpec {
+    let component = &policy.component;
     PolicySpec {
-        name: policy.name.clone(),
-        source: match &policy.plugin {
-            config::Plugin::Bundled(name) => Source::Bundled(name.clone()),
-            config::Plugin::File(path) => Source::File(base.join(path)),
-        },
-        sha256: policy.sha256.clone(),
-        settings: policy.settings.json.clone(),
+        name: component.name.clone(),
+        source: source(component, base),
+        sha256: component.sha256.clone(),
+        settings: component.settings.json.clone(),
         lanes: config.lane_names(),
-        limits: policy.limits,
+        limits: component.limits,
         instance: match policy.instance {
             config::Instance::Fresh => Instance::Fresh,
             config::Instance::Kept => Instance::Kept,
@@ -104,24 +173,52 @@ fn spec(config: &Config, policy: &config::Policy, base: &Path) -> PolicySpec {
     }
 }
 
+fn notifier_spec(
+    notifier: &config::Notifier,
+    base: &Path,
+    support: &Arc<dyn SupportCases>,
+) -> NotifierSpec {
+    let component = &notifier.component;
+    NotifierSpec {
+        name: component.name.clone(),
+        source: source(component, base),
+        sha256: component.sha256.clone(),
+        settings: component.settings.json.clone(),
+        limits: component.limits,
+        // A plugin without the grant is told so when it asks.
+        support: Some(SupportGrant {
+            cases: support.clone(),
+            service_codes: notifier.grants.support_cases.clone(),
+        }),
+    }
+}
+
+fn source(component: &Component, base: &Path) -> Source {
+    match &component.plugin {
+        config::Plugin::Bundled(name) => Source::Bundled(name.clone()),
+        config::Plugin::File(path) => Source::File(base.join(path)),
+    }
+}
+
 /// Problems of a plugin, each at its line: rejected settings where they are written,
 /// everything else where the plugin is named.
-fn describe(policy: &config::Policy, error: LoadError) -> Vec<Problem> {
+fn describe(what: &str, component: &Component, error: LoadError) -> Vec<Problem> {
+    let name = &component.name;
     match error {
         LoadError::Settings(problems) => problems
             .into_iter()
             .map(|problem| Problem {
-                line: policy.settings.line(&problem.at),
+                line: component.settings.line(&problem.at),
                 message: match problem.at.strip_prefix('/') {
                     Some(at) => {
                         let key = at.replace('/', ".").replace("~1", "/").replace("~0", "~");
-                        format!("policy `{}`, setting `{key}`: {}", policy.name, problem.message)
+                        format!("{what} `{name}`, setting `{key}`: {}", problem.message)
                     }
-                    None => format!("policy `{}`, settings: {}", policy.name, problem.message),
+                    None => format!("{what} `{name}`, settings: {}", problem.message),
                 },
             })
             .collect(),
-        error => vec![Problem { line: policy.line, message: one_line(&error.to_string()) }],
+        error => vec![Problem { line: component.line, message: one_line(&error.to_string()) }],
     }
 }
 

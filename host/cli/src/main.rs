@@ -4,8 +4,11 @@
 
 mod check;
 mod commands;
+mod handle;
+mod lambda;
 mod loaded;
 mod ports;
+mod sim_aws;
 mod simulate;
 mod wording;
 
@@ -28,13 +31,19 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    // Logs go to stderr, which is why stdout can be piped. Silent unless asked for.
-    let filter = EnvFilter::try_from_env("GROUNDCREW_LOG").unwrap_or_else(|_| "off".into());
+    let is_lambda = lambda::is_lambda();
+    let command = if is_lambda { None } else { Some(Cli::parse().command) };
+    // Logs go to stderr, which is why stdout can be piped. Silent unless asked for, but in a
+    // Lambda, whose log is all that is seen of it.
+    let unless_told = if is_lambda { "info,aws_config=warn" } else { "off" };
+    let filter = EnvFilter::try_from_env("GROUNDCREW_LOG").unwrap_or_else(|_| unless_told.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
-    let result = match cli.command {
-        Command::Check(options) => check::run(&options),
-        Command::Simulate(options) => simulate::run(&options),
+    let result = match command {
+        None => lambda::run(),
+        Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Simulate(options)) => simulate::run(&options),
+        Some(Command::Handle(options)) => handle::run(&options),
+        Some(Command::SimAws(options)) => sim_aws::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

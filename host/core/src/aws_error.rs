@@ -46,7 +46,8 @@ impl fmt::Display for AwsError {
     }
 }
 
-/// Codes by which AWS services throttle. From the SDKs' own retry classification.
+/// Codes by which AWS services throttle. From the SDKs' own retry classification; and AWS
+/// Support's way of saying that there were too many cases lately.
 const THROTTLING: &[&str] = &[
     "Throttling",
     "ThrottlingException",
@@ -59,6 +60,7 @@ const THROTTLING: &[&str] = &[
     "ProvisionedThroughputExceededException",
     "SlowDown",
     "PriorRequestNotComplete",
+    "CaseCreationLimitExceeded",
 ];
 
 /// Texts, in lower case, of failures that no repetition mends. Reported by users of other
@@ -89,7 +91,9 @@ pub fn classify(code: &str, message: &str) -> Class {
         | "AuthorizationError"
         | "UnrecognizedClientException"
         | "ExpiredTokenException"
-        | "InvalidClientTokenId" => Class::Denied,
+        | "InvalidClientTokenId"
+        // AWS Support, without a plan that has its API. Documented, but not in its model.
+        | "SubscriptionRequiredException" => Class::Denied,
         "ResourceNotFoundException"
         | "AccountNotFoundException"
         | "TargetNotFoundException"

@@ -1,5 +1,5 @@
-//! The update engine's shell: performs what the scheduler asks for, through core's ports,
-//! and tells it what it saw.
+//! The shell around core: performs what the scheduler asks for, through core's ports, and
+//! tells it what it saw; and sees to it that accounts that landed are told of.
 //!
 //! It knows neither an AWS SDK nor wasmtime nor a config file; whoever makes an [`Engine`]
 //! hands it the ports. So the service, the Lambda and the simulator run the same one, and
@@ -7,11 +7,12 @@
 //!
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update, `track` follows it to its end,
-//! `run` is the loop around them.
+//! `run` is the loop around them. [`onboarding`] tells notifiers of accounts that landed.
 
 #![deny(missing_docs)]
 
 mod decide;
+pub mod onboarding;
 mod run;
 mod start;
 mod sweep;
@@ -31,7 +32,9 @@ use groundcrew_core::ports::{
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
 
+use decide::Panel;
 pub use decide::{AskedPolicy, OnFailure};
+use onboarding::{Handled, Onboarding};
 pub use run::Until;
 pub use witness::{Ending, Notice, Silent, Witness};
 
@@ -54,6 +57,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Whoever wants to see what happens.
     pub witness: Arc<dyn Witness>,
+    /// Who tells of accounts that landed, where notifiers are configured.
+    pub onboarding: Option<Arc<Onboarding>>,
 }
 
 /// What the engine goes by.
@@ -73,7 +78,7 @@ pub struct Settings {
 pub struct Engine {
     ports: Ports,
     settings: Settings,
-    lane_names: Vec<String>,
+    panel: Panel,
     state: Mutex<State>,
 }
 
@@ -89,8 +94,6 @@ struct State {
     directory: Option<(Timestamp, Listing)>,
     /// Tags as sweeps saw them, and when.
     tags: BTreeMap<AccountId, (Timestamp, Tags)>,
-    /// Timeouts of each policy in a row, in the current sweep.
-    timeouts: BTreeMap<String, u32>,
     /// When alerts about each lasting trouble went out last.
     alerted: BTreeMap<String, Timestamp>,
 }
@@ -104,8 +107,9 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 impl Engine {
     /// An engine that has not begun.
     pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
-        let lane_names = settings.rules.lanes.iter().map(|lane| lane.name.clone()).collect();
-        Arc::new(Self { ports, settings, lane_names, state: Mutex::new(State::default()) })
+        let lanes = settings.rules.lanes.iter().map(|lane| lane.name.clone()).collect();
+        let panel = Panel::new(settings.policies.clone(), lanes, settings.fallback);
+        Arc::new(Self { ports, settings, panel, state: Mutex::default() })
     }
 
     fn now(&self) -> Timestamp {
@@ -115,6 +119,13 @@ impl Engine {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; were it so, the state would still be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows what onboarding has done.
+    fn witness_onboarding(&self, handled: &Handled) {
+        let (now, witness) = (self.now(), &self.ports.witness);
+        handled.notifications.iter().for_each(|told| witness.see(now, Notice::Told(told)));
+        handled.alerts.iter().for_each(|alert| witness.see(now, Notice::Alerted(alert)));
     }
 
     /// Publishes an alert, trying until it is out.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use groundcrew_core::event::{Event, Wake};
 use groundcrew_core::ports::{Alert, Received};
 use groundcrew_core::scheduler::{Action, Observation, Scheduler};
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::Engine;
+use crate::onboarding::HandledOutcome;
 
 /// How long a call waits for messages: the longest that SQS allows, since waiting costs
 /// nothing.
@@ -89,7 +91,12 @@ impl Engine {
     async fn act(&self, action: Action) -> Done {
         let observation = match action {
             Action::Sweep => match self.sweep().await {
-                Ok(sweep) => Observation::Swept(sweep),
+                Ok(sweep) => {
+                    if let Some(onboarding) = &self.ports.onboarding {
+                        self.witness_onboarding(&onboarding.make_up().await);
+                    }
+                    Observation::Swept(sweep)
+                }
                 Err(incomplete) => {
                     tracing::warn!(reason = %incomplete, "the sweep could not be completed");
                     Observation::SweepFailed { reason: incomplete.to_string() }
@@ -192,22 +199,19 @@ impl Engine {
                 }
             };
             let mut observations = Vec::new();
-            for event in events {
-                observations.extend(engine.event(&event).await);
-            }
+            // All at once: a notifier that is down delays no other event.
+            let seen = join_all(events.iter().map(|event| engine.event(event))).await;
+            observations.extend(seen.into_iter().flatten());
             Done::Events(observations)
         });
     }
 
-    /// What an event means. It is deleted once it is understood: it only wakes, and lost
-    /// ones are made good by sweeps.
+    /// What an event means. It is deleted once it is understood and whoever has to be told of
+    /// an account was told; to the update engine it is only a wake-up, and lost ones are made
+    /// good by sweeps.
     async fn event(&self, message: &Received<String>) -> Option<Observation> {
-        let observation = match Event::parse(&message.body) {
-            Ok(event) => match event.wake() {
-                Wake::Sweep => Some(Observation::Woken),
-                Wake::Account(account) => Some(Observation::AccountWoken(account)),
-                Wake::None => None,
-            },
+        let event = match Event::parse(&message.body) {
+            Ok(event) => event,
             Err(error) => {
                 let reason = error.to_string();
                 let alert = Alert {
@@ -218,17 +222,41 @@ impl Engine {
                     ),
                 };
                 // What fails here is done when the event comes again: nothing else waits.
-                if self.try_alert(&alert).await
-                    && let Err(error) = self.ports.events.reject(message, &reason).await
-                {
-                    tracing::error!(%error, "could not move an event to the dead-letter queue");
+                if self.try_alert(&alert).await {
+                    self.reject(message, &reason).await;
                 }
                 return None;
             }
         };
+        if let Some(onboarding) = &self.ports.onboarding {
+            let handled = onboarding.handle(&message.body, None).await;
+            self.witness_onboarding(&handled);
+            if handled.outcome == HandledOutcome::Failed {
+                // Left in the queue it comes again.
+                if handled.malformed {
+                    self.reject(message, handled.reason.as_deref().unwrap_or_default()).await;
+                }
+                return wake(&event);
+            }
+        }
         if let Err(error) = self.ports.events.delete(&message.receipt).await {
             tracing::warn!(%error, "could not delete an event; it comes again");
         }
-        observation
+        wake(&event)
+    }
+
+    async fn reject(&self, message: &Received<String>, reason: &str) {
+        if let Err(error) = self.ports.events.reject(message, reason).await {
+            tracing::error!(%error, "could not move an event to the dead-letter queue");
+        }
+    }
+}
+
+/// What an event means to the scheduler.
+fn wake(event: &Event) -> Option<Observation> {
+    match event.wake() {
+        Wake::Sweep => Some(Observation::Woken),
+        Wake::Account(account) => Some(Observation::AccountWoken(account)),
+        Wake::None => None,
     }
 }

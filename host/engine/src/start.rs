@@ -50,7 +50,7 @@ impl Engine {
         let decision =
             self.decide_update(account.map_err(read)?, tags, &product, &hint.target).await;
         let lane = match decision.outcome {
-            Outcome::Proceed { lane } if self.lane_names[lane] == hint.lane => lane,
+            Outcome::Proceed { lane } if self.panel.lane(lane) == hint.lane => lane,
             _ => {
                 let failed_attempts = hint.attempt.saturating_sub(1);
                 return Ok(StartOutcome::Decided(standing(&decision, &product, failed_attempts)));
@@ -102,7 +102,8 @@ impl Engine {
         if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
             return Ok(StartOutcome::AccountBusy);
         }
-        let Some(lane) = self.lane_names.iter().position(|lane| *lane == hint.lane) else {
+        let Some(lane) = self.settings.rules.lanes.iter().position(|lane| lane.name == hint.lane)
+        else {
             return Ok(StartOutcome::AccountBusy);
         };
         let slot = self.slot(hint, product, Some(record.id));

@@ -46,12 +46,9 @@ impl From<LedgerError> for Incomplete {
 impl Engine {
     pub(crate) async fn sweep(&self) -> Result<Sweep, Incomplete> {
         let started_at = self.now();
-        {
-            let mut state = self.state();
-            state.timeouts.clear();
-            // The operator may have mended it meanwhile.
-            state.launch_path = None;
-        }
+        // The operator may have mended them meanwhile.
+        self.panel.forgive();
+        self.state().launch_path = None;
         let factory = self.ports.catalog.account_factory().await?;
         self.state().product = Some(factory.product.clone());
         let products = self.products(&factory).await?;

@@ -6,6 +6,8 @@ use groundcrew_core::pipeline::Decision;
 use groundcrew_core::ports::{Alert, Slot};
 use jiff::Timestamp;
 
+use crate::onboarding::Told;
+
 /// Something that happened.
 #[derive(Debug)]
 pub enum Notice<'a> {
@@ -34,6 +36,8 @@ pub enum Notice<'a> {
         /// How.
         ending: Ending<'a>,
     },
+    /// Something became of a notification.
+    Told(&'a Told),
     /// An alert is out.
     Alerted(&'a Alert),
 }

@@ -92,6 +92,7 @@ impl Place {
                 ledger: self.ledger.clone(),
                 clock: Arc::new(sim.clock()),
                 witness: Arc::new(Silent),
+                onboarding: None,
             },
             Settings {
                 rules: Rules {

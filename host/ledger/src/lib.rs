@@ -1,10 +1,30 @@
-//! Core's [`Ledger`](groundcrew_core::ports::Ledger) port: what AWS does not remember.
+//! Core's [`Ledger`](groundcrew_core::ports::Ledger) and
+//! [`NotificationLedger`](groundcrew_core::ports::NotificationLedger) ports: what AWS does
+//! not remember.
 //!
-//! [`MemoryLedger`] forgets everything with its process. It serves the simulator, where
-//! it stands for a ledger that outlives its host.
+//! What a ledger promises is written once, in [`StoreLedger`], over a [`Store`] that knows
+//! nothing but versioned texts. There are three:
+//!
+//! - [`FileLedger`], a file, for one host;
+//! - [`DynamoLedger`], a DynamoDB table, for Lambda and for several hosts;
+//! - [`MemoryLedger`], which forgets everything with its process. It serves the simulator,
+//!   where it stands for a ledger that outlives its host.
 
 #![deny(missing_docs)]
 
+mod dynamo;
+mod dynamo_error;
+mod file;
+mod file_error;
 mod memory;
+mod notifications;
+mod slots;
+mod store;
+mod store_ledger;
 
-pub use memory::MemoryLedger;
+pub use dynamo::{DynamoLedger, DynamoStore};
+pub use file::{FileLedger, FileStore};
+pub use file_error::FileError;
+pub use memory::{MemoryLedger, MemoryStore};
+pub use store::{Item, Key, Store, StoreError, Write};
+pub use store_ledger::StoreLedger;

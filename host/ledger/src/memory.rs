@@ -1,31 +1,37 @@
-//! A ledger in memory.
+//! A store in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use groundcrew_core::account::AccountId;
-use groundcrew_core::catalog::{ArtifactId, RecordId};
-use groundcrew_core::ports::{Ledger, LedgerError, Progress, Slot, Taken};
+
+use crate::store::{Item, Key, Store, StoreError, Write};
+use crate::store_ledger::StoreLedger;
 
 /// A ledger that lives as long as its process.
-#[derive(Debug, Default)]
-pub struct MemoryLedger {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    slots: BTreeMap<AccountId, Slot>,
-    progress: BTreeMap<(ArtifactId, AccountId), Progress>,
-}
+pub type MemoryLedger = StoreLedger<MemoryStore>;
 
 impl MemoryLedger {
     /// An empty ledger.
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+/// A store that lives as long as its process.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: BTreeMap<Key, Item>,
+    /// How many items were ever written: the version of the last.
+    written: u64,
+}
+
+impl MemoryStore {
     fn state(&self) -> MutexGuard<'_, State> {
         // No change of the state can panic half-way, so that a poisoned one is whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -33,105 +39,32 @@ impl MemoryLedger {
 }
 
 #[async_trait]
-impl Ledger for MemoryLedger {
-    async fn slots(&self) -> Result<Vec<Slot>, LedgerError> {
-        Ok(self.state().slots.values().cloned().collect())
+impl Store for MemoryStore {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        Ok(self.state().items.get(key).cloned())
     }
 
-    async fn take_slot(&self, slot: &Slot, cap: usize) -> Result<Taken, LedgerError> {
-        let mut state = self.state();
-        if let Some(taken) = state.slots.get(&slot.account) {
-            return Ok(Taken::Already(taken.clone()));
-        }
-        if state.slots.len() >= cap {
-            return Ok(Taken::Full);
-        }
-        state.slots.insert(slot.account.clone(), slot.clone());
-        Ok(Taken::Yes)
-    }
-
-    async fn note_record(&self, account: &AccountId, record: &RecordId) -> Result<(), LedgerError> {
-        if let Some(slot) = self.state().slots.get_mut(account) {
-            slot.record = Some(record.clone());
-        }
-        Ok(())
-    }
-
-    async fn free_slot(
-        &self,
-        account: &AccountId,
-        target: &ArtifactId,
-        progress: Option<&Progress>,
-    ) -> Result<(), LedgerError> {
-        let mut state = self.state();
-        state.slots.remove(account);
-        if let Some(progress) = progress {
-            state.progress.insert((target.clone(), account.clone()), progress.clone());
-        }
-        Ok(())
-    }
-
-    async fn progress(
-        &self,
-        account: &AccountId,
-        target: &ArtifactId,
-    ) -> Result<Progress, LedgerError> {
-        let key = (target.clone(), account.clone());
-        Ok(self.state().progress.get(&key).cloned().unwrap_or_default())
-    }
-
-    async fn all_progress(
-        &self,
-        target: &ArtifactId,
-    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError> {
+    async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
         let state = self.state();
-        let of_target = state.progress.iter().filter(|((artifact, _), _)| artifact == target);
-        Ok(of_target.map(|((_, account), progress)| (account.clone(), progress.clone())).collect())
+        let from_partition = state.items.range(Key::new(partition, "")..);
+        let items = from_partition.take_while(|(key, _)| key.partition == partition);
+        Ok(items.map(|(key, item)| (key.sort.clone(), item.clone())).collect())
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use groundcrew_core::catalog::ProvisionedProductId;
-    use jiff::Timestamp;
-
-    fn slot(number: u32) -> Slot {
-        Slot {
-            account: format!("{number:012}").parse().unwrap(),
-            provisioned_product: ProvisionedProductId::new(format!("pp-{number}")),
-            target: ArtifactId::new("pa-2"),
-            lane: "all".into(),
-            attempt: 1,
-            token: format!("token-{number}"),
-            record: None,
-            taken_at: Timestamp::UNIX_EPOCH,
+    async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
+        let mut state = self.state();
+        let found = |write: &Write| state.items.get(&write.key).map(|item| item.version);
+        if writes.iter().any(|write| found(write) != write.expected) {
+            return Ok(false);
         }
-    }
-
-    #[tokio::test]
-    async fn slots_are_taken_once_each_and_never_more_than_the_cap() {
-        let ledger = MemoryLedger::new();
-        assert_eq!(ledger.take_slot(&slot(1), 2).await, Ok(Taken::Yes));
-        assert_eq!(ledger.take_slot(&slot(1), 2).await, Ok(Taken::Already(slot(1))));
-        assert_eq!(ledger.take_slot(&slot(2), 2).await, Ok(Taken::Yes));
-        assert_eq!(ledger.take_slot(&slot(3), 2).await, Ok(Taken::Full));
-        let target = ArtifactId::new("pa-2");
-        let failed = Progress { failed_attempts: 1, ..Progress::default() };
-        ledger.free_slot(&slot(1).account, &target, Some(&failed)).await.unwrap();
-        assert_eq!(ledger.take_slot(&slot(3), 2).await, Ok(Taken::Yes));
-        assert_eq!(ledger.progress(&slot(1).account, &target).await, Ok(failed));
-        let other = ArtifactId::new("pa-3");
-        assert_eq!(ledger.progress(&slot(1).account, &other).await, Ok(Progress::default()));
-        assert_eq!(ledger.all_progress(&target).await.unwrap().len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_record_is_kept_with_its_slot() {
-        let ledger = MemoryLedger::new();
-        ledger.take_slot(&slot(1), 1).await.unwrap();
-        ledger.note_record(&slot(1).account, &RecordId::new("rec-1")).await.unwrap();
-        let slots = ledger.slots().await.unwrap();
-        assert_eq!(slots[0].record, Some(RecordId::new("rec-1")));
+        for Write { key, new, .. } in writes.iter().cloned() {
+            state.written += 1;
+            let version = state.written;
+            match new {
+                Some(json) => state.items.insert(key, Item { version, json }),
+                None => state.items.remove(&key),
+            };
+        }
+        Ok(true)
     }
 }

@@ -1,12 +1,28 @@
-//! What wasmtime makes of the contract. Only [`crate::convert`], [`crate::sandbox`] and
-//! [`crate::log`] know these types.
+//! What wasmtime makes of the contract, both worlds at once, so that they have the same
+//! types. What a plugin really exports and may import is said by [`crate::exports`] and
+//! [`crate::sandbox`]; values cross the border in [`crate::convert`], [`crate::delivery`]
+//! and [`crate::support`].
 
 #![allow(missing_docs)]
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "policy",
-    imports: { default: trappable },
+    inline: "
+        package groundcrew:host;
+
+        world plugin {
+            import groundcrew:plugin/log@0.1.0;
+            import groundcrew:plugin/support-cases@0.1.0;
+            export groundcrew:plugin/settings@0.1.0;
+            export groundcrew:plugin/decide@0.1.0;
+            export groundcrew:plugin/deliver@0.1.0;
+        }
+    ",
+    world: "groundcrew:host/plugin",
+    imports: {
+        "groundcrew:plugin/support-cases.open-case": async | trappable,
+        default: trappable,
+    },
     exports: { default: async },
     // Candidates are lowered straight from the host's own strings.
     ownership: Borrowing { duplicate_if_necessary: true },

@@ -1,17 +1,21 @@
 //! The plugins that are part of the binary. `build.rs` builds them.
 
-/// A plugin: its name and its component.
-type Bundled = (&'static str, &'static [u8]);
+use crate::world::World;
 
-const ALL: [Bundled; 1] =
-    [("managed-tag", include_bytes!(concat!(env!("OUT_DIR"), "/managed-tag.wasm")))];
+/// A plugin: its name, what it is for, and its component.
+type Bundled = (&'static str, World, &'static [u8]);
 
-/// The names that `plugin = "…"` can say.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|(name, _)| *name)
+const ALL: [Bundled; 2] = [
+    ("managed-tag", World::Policy, include_bytes!(concat!(env!("OUT_DIR"), "/managed-tag.wasm"))),
+    ("ams-case", World::Notifier, include_bytes!(concat!(env!("OUT_DIR"), "/ams-case.wasm"))),
+];
+
+/// The names that `plugin = "…"` can say where the config names plugins of this world.
+pub fn names(world: World) -> impl Iterator<Item = &'static str> {
+    ALL.iter().filter(move |(_, its, _)| *its == world).map(|(name, ..)| *name)
 }
 
-/// The component of that name.
+/// The component of that name, whatever its world.
 pub(crate) fn component(name: &str) -> Option<&'static [u8]> {
-    ALL.iter().find(|(known, _)| *known == name).map(|(_, component)| *component)
+    ALL.iter().find(|(known, ..)| *known == name).map(|(.., component)| *component)
 }

@@ -106,6 +106,17 @@ pub enum CallError {
         /// The plugin.
         plugin: String,
     },
+    /// Its imports or exports have the right names and the wrong types.
+    #[error(
+        "plugin `{plugin}` doesn't fit the contract: {reason}; \
+         rebuild it with this version's wit/ or SDK"
+    )]
+    Contract {
+        /// The plugin.
+        plugin: String,
+        /// What wasmtime says.
+        reason: String,
+    },
     /// The settings it accepted when it was loaded, it now rejects.
     #[error("plugin `{plugin}` rejected settings that it accepted when it was loaded: {problems}")]
     Settings {
@@ -136,6 +147,10 @@ impl CallError {
 
     pub(crate) fn invalid(plugin: &str, reason: impl Into<String>) -> Self {
         Self::InvalidResult { plugin: plugin.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn contract(plugin: &str, error: &wasmtime::Error) -> Self {
+        Self::Contract { plugin: plugin.to_owned(), reason: format!("{error:#}") }
     }
 
     /// What an error of wasmtime means. By type, never by text.
@@ -211,6 +226,7 @@ impl CallError {
             Self::ResultTooLarge { .. } => "result-too-large",
             Self::InvalidResult { .. } => "invalid-result",
             Self::Busy { .. } => "busy",
+            Self::Contract { .. } => "contract",
             Self::Settings { .. } => "settings",
             Self::Failure { code, .. } => code,
         }

@@ -6,15 +6,32 @@ use wasmtime::component::Component;
 use crate::engine::{MAX_MEMORIES, MAX_TABLES};
 use crate::load_error::LoadError;
 use crate::wasi;
+use crate::world::World;
 
-/// What a policy exports, in the version that this groundcrew speaks.
-const EXPORTS: [&str; 2] = ["groundcrew:plugin/settings@0.1.0", "groundcrew:plugin/decide@0.1.0"];
-/// What it may import beside [`wasi::OFFERED`].
-const IMPORTS: [&str; 2] = ["groundcrew:plugin/types@0.1.0", "groundcrew:plugin/log@0.1.0"];
-/// What a notifier exports instead.
-const NOTIFIER: &str = "groundcrew:plugin/deliver";
+/// What every plugin exports, in the version that this groundcrew speaks.
+const SETTINGS: &str = "groundcrew:plugin/settings@0.1.0";
+const TYPES: &str = "groundcrew:plugin/types@0.1.0";
+const LOG: &str = "groundcrew:plugin/log@0.1.0";
+/// A notifier's capability to open AWS Support cases.
+pub(crate) const SUPPORT_CASES: &str = "groundcrew:plugin/support-cases@0.1.0";
 /// The version of WASI whose interfaces are offered: any patch of it will do.
 const WASI: &str = "0.2.";
+
+/// The export that makes a plugin what it is.
+fn task(world: World) -> &'static str {
+    match world {
+        World::Policy => "groundcrew:plugin/decide@0.1.0",
+        World::Notifier => "groundcrew:plugin/deliver@0.1.0",
+    }
+}
+
+/// What a plugin may import beside [`wasi::OFFERED`].
+fn offered(world: World) -> &'static [&'static str] {
+    match world {
+        World::Policy => &[TYPES, LOG],
+        World::Notifier => &[TYPES, LOG, SUPPORT_CASES],
+    }
+}
 
 /// Tells components from everything else by their first eight bytes.
 pub(crate) fn check_preamble(plugin: &str, bytes: &[u8]) -> Result<(), LoadError> {
@@ -27,17 +44,33 @@ pub(crate) fn check_preamble(plugin: &str, bytes: &[u8]) -> Result<(), LoadError
 }
 
 /// Checks a compiled component.
-pub(crate) fn check(plugin: &str, engine: &Engine, component: &Component) -> Result<(), LoadError> {
-    check_exports(plugin, engine, component)?;
-    check_imports(plugin, engine, component)?;
+pub(crate) fn check(
+    plugin: &str,
+    world: World,
+    engine: &Engine,
+    component: &Component,
+) -> Result<(), LoadError> {
+    check_exports(plugin, world, engine, component)?;
+    check_imports(plugin, world, engine, component)?;
     check_needs(plugin, component)
 }
 
+/// Whether a component imports an interface.
+pub(crate) fn imports(engine: &Engine, component: &Component, import: &str) -> bool {
+    component.component_type().imports(engine).any(|(name, _)| name == import)
+}
+
 /// More exports than these are nobody's business.
-fn check_exports(plugin: &str, engine: &Engine, component: &Component) -> Result<(), LoadError> {
+fn check_exports(
+    plugin: &str,
+    world: World,
+    engine: &Engine,
+    component: &Component,
+) -> Result<(), LoadError> {
     let ty = component.component_type();
     let exports = || ty.exports(engine).map(|(name, _)| name);
-    for expected in EXPORTS {
+    let other = interface(task(world.other()));
+    for expected in [SETTINGS, task(world)] {
         // wasmtime's own rule for which versions are compatible.
         if component.get_export_index(None, expected).is_some() {
             continue;
@@ -46,23 +79,29 @@ fn check_exports(plugin: &str, engine: &Engine, component: &Component) -> Result
             return Err(version(plugin, found, expected));
         }
         let plugin = plugin.to_owned();
-        return Err(if exports().any(|name| interface(name) == NOTIFIER) {
-            LoadError::Notifier { plugin }
+        return Err(if exports().any(|name| interface(name) == other) {
+            LoadError::OtherWorld { plugin, found: world.other() }
         } else {
-            LoadError::NotAPolicy { plugin, missing: expected.to_owned() }
+            LoadError::NotOfWorld { plugin, world, missing: expected.to_owned() }
         });
     }
     Ok(())
 }
 
-fn check_imports(plugin: &str, engine: &Engine, component: &Component) -> Result<(), LoadError> {
+fn check_imports(
+    plugin: &str,
+    world: World,
+    engine: &Engine,
+    component: &Component,
+) -> Result<(), LoadError> {
+    let offered = offered(world);
     let ty = component.component_type();
     let mut undeclared = Vec::new();
     for (import, _) in ty.imports(engine) {
-        if IMPORTS.contains(&import) {
+        if offered.contains(&import) {
             continue;
         }
-        if let Some(expected) = IMPORTS.iter().find(|ours| interface(ours) == interface(import)) {
+        if let Some(expected) = offered.iter().find(|ours| interface(ours) == interface(import)) {
             return Err(version(plugin, import, expected));
         }
         let (name, version) = import.split_once('@').unwrap_or((import, ""));
@@ -73,8 +112,8 @@ fn check_imports(plugin: &str, engine: &Engine, component: &Component) -> Result
     if undeclared.is_empty() {
         Ok(())
     } else {
-        let hint = hint(&undeclared);
-        Err(LoadError::Undeclared { plugin: plugin.to_owned(), imports: undeclared, hint })
+        let hint = hint(world, &undeclared);
+        Err(LoadError::Undeclared { plugin: plugin.to_owned(), world, imports: undeclared, hint })
     }
 }
 
@@ -108,16 +147,26 @@ fn version(plugin: &str, found: &str, expected: &str) -> LoadError {
 }
 
 /// What to do about imports that are refused.
-fn hint(imports: &[String]) -> &'static str {
+fn hint(world: World, imports: &[String]) -> &'static str {
     let any = |prefix| imports.iter().any(|import| import.starts_with(prefix));
-    if any("wasi:sockets") {
-        "; a policy has no network: with componentize-py use `--stub-wasi`"
-    } else if any("wasi:http") {
-        "; a policy has no network: what talks to other systems is a notifier; \
-         with componentize-js use `--disable http`"
-    } else if any("groundcrew:plugin/") {
-        "; only notifiers are given it"
-    } else {
-        "; a policy gets its candidate, a log, and the part of WASI 0.2 that needs no grant"
+    match world {
+        _ if any("wasi:sockets") => {
+            "; a plugin has no network: with componentize-py use `--stub-wasi`"
+        }
+        World::Policy if any("wasi:http") => {
+            "; a policy has no network: what talks to other systems is a notifier; \
+             with componentize-js use `--disable http`"
+        }
+        World::Notifier if any("wasi:http") => {
+            "; HTTP for plugins is not offered yet: so far a notifier can open AWS Support cases"
+        }
+        World::Policy if any("groundcrew:plugin/") => "; only notifiers are given it",
+        World::Policy => {
+            "; a policy gets its candidate, a log, and the part of WASI 0.2 that needs no grant"
+        }
+        World::Notifier => {
+            "; a notifier gets its notification, a log, support cases where they are granted, \
+             and the part of WASI 0.2 that needs no grant"
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! The border between the contract's types and core's own.
+//! The border between the contract's types and core's own: what both worlds share, and
+//! candidates and decisions. Notifications and receipts are in [`crate::delivery`].
 
 use std::collections::BTreeMap;
 
-use groundcrew_core::account::Tags;
+use groundcrew_core::account::{Account, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductStatus, ProvisionedProduct};
 use groundcrew_core::decision::{Action, Candidate, Cause, NamedLanes, SettingProblem, Verdict};
+use groundcrew_core::event::Event;
 use jiff::Timestamp;
 use tracing::Level;
 
@@ -17,19 +19,19 @@ const MAX_TEXT: usize = 1 << 10;
 /// What is kept of a failure's message, in bytes.
 const MAX_MESSAGE: usize = 4 << 10;
 
-/// What a borrowed candidate borrows from beside the candidate itself.
+/// What a borrowed account borrows from beside the account itself.
 pub(crate) struct Parts<'a> {
     tags: Vec<types::Tag<'a>>,
     units: Vec<types::OrganizationalUnit<'a>>,
 }
 
 impl<'a> Parts<'a> {
-    pub(crate) fn of(candidate: &'a Candidate) -> Self {
-        let tags = match &candidate.tags {
+    pub(crate) fn of(account: &'a Account, tags: &'a Tags) -> Self {
+        let tags = match tags {
             Tags::Known(tags) => lower_tags(tags),
             Tags::Unreadable(_) => Vec::new(),
         };
-        let units = candidate.account.organizational_units.iter();
+        let units = account.organizational_units.iter();
         let units = units
             .map(|unit| types::OrganizationalUnit { id: &unit.id, name: &unit.name })
             .collect();
@@ -46,30 +48,38 @@ pub(crate) fn candidate<'a>(
     candidate: &'a Candidate,
     parts: &'a Parts<'a>,
 ) -> types::Candidate<'a> {
-    let account = &*candidate.account;
     types::Candidate {
         action: candidate.action.into(),
         cause: candidate.cause.into(),
-        account: types::Account {
-            id: account.id.as_str(),
-            name: &account.name,
-            email: &account.email,
-            organizational_units: &parts.units,
-            tags: match &candidate.tags {
-                Tags::Known(_) => types::Tags::Known(&parts.tags),
-                Tags::Unreadable(why) => types::Tags::Unreadable(why),
-            },
-            joined: account.joined.map(Timestamp::as_second),
-        },
+        account: account(&candidate.account, &candidate.tags, parts),
         product: candidate.product.as_ref().map(|(product, target)| lower_product(product, target)),
-        event: candidate.event.as_deref().map(|event| types::Event {
-            id: &event.id,
-            name: &event.name,
-            source: &event.source,
-            json: &event.json,
-        }),
+        event: candidate.event.as_deref().map(event),
         now: candidate.now.as_second(),
     }
+}
+
+/// The account as the plugin sees it, its tags included.
+pub(crate) fn account<'a>(
+    account: &'a Account,
+    tags: &'a Tags,
+    parts: &'a Parts<'a>,
+) -> types::Account<'a> {
+    types::Account {
+        id: account.id.as_str(),
+        name: &account.name,
+        email: &account.email,
+        organizational_units: &parts.units,
+        tags: match tags {
+            Tags::Known(_) => types::Tags::Known(&parts.tags),
+            Tags::Unreadable(why) => types::Tags::Unreadable(why),
+        },
+        joined: account.joined.map(Timestamp::as_second),
+    }
+}
+
+/// The event as the plugin sees it.
+pub(crate) fn event(event: &Event) -> types::Event<'_> {
+    types::Event { id: &event.id, name: &event.name, source: &event.source, json: &event.json }
 }
 
 fn lower_product<'a>(
@@ -186,9 +196,7 @@ fn check_reason(reason: &str) -> Result<(), String> {
 }
 
 fn failure(plugin: &str, failure: types::Failure) -> CallError {
-    let types::Failure { kind, mut code, mut message, .. } = failure;
-    shorten(&mut code, MAX_TEXT);
-    shorten(&mut message, MAX_MESSAGE);
+    let types::Failure { kind, code, message, .. } = shortened(failure);
     CallError::Failure {
         plugin: plugin.to_owned(),
         code,
@@ -197,7 +205,14 @@ fn failure(plugin: &str, failure: types::Failure) -> CallError {
     }
 }
 
-fn shorten(text: &mut String, limit: usize) {
+/// The failure with texts of a bounded length: they end in logs and alerts.
+pub(crate) fn shortened(mut failure: types::Failure) -> types::Failure {
+    shorten(&mut failure.code, MAX_TEXT);
+    shorten(&mut failure.message, MAX_MESSAGE);
+    failure
+}
+
+pub(crate) fn shorten(text: &mut String, limit: usize) {
     if text.len() > limit {
         text.truncate(text.floor_char_boundary(limit));
         text.push('…');

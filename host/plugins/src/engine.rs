@@ -16,10 +16,11 @@ pub(crate) const MAX_TABLES: u32 = 16;
 pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
 
 /// Component instances alive at once, of which [`FRESH_INSTANCES`] for evaluations under
-/// way, the rest for kept instances. A decision takes microseconds: more would only help
-/// a machine with more cores than that.
+/// way, [`NOTIFYING_INSTANCES`] for notifications under way, the rest for kept instances.
+/// A decision takes microseconds: more would only help a machine with more cores than that.
 const MAX_INSTANCES: u32 = 32;
 pub(crate) const FRESH_INSTANCES: u32 = 16;
+pub(crate) const NOTIFYING_INSTANCES: u32 = 8;
 
 /// Native stack of a plugin's own frames. Rust's default for a thread is four times that.
 pub(crate) const WASM_STACK: usize = 512 << 10;

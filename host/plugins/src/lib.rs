@@ -1,10 +1,14 @@
 //! Runs plugins: WebAssembly components behind the contract in `wit/`.
 //!
 //! A [`Runtime`] loads a [`LoadedPolicy`] from a [`PolicySpec`]; asking it is
-//! [`groundcrew_core::ports::Policy`]. A plugin has no authority: no file, no network, no
-//! environment, no clock but the candidate's time. Whatever it does, a call ends within
-//! its [`Limits`](groundcrew_core::limits::Limits), with a typed error that names the
-//! plugin and the limit, and the next call is not affected.
+//! [`groundcrew_core::ports::Policy`]. It loads a [`LoadedNotifier`] from a
+//! [`NotifierSpec`]; telling by it is [`groundcrew_core::ports::Notifier`].
+//!
+//! A plugin has no authority: no file, no network, no environment, no clock but the time of
+//! the candidate or notification. What a notifier may do beyond that is in its spec: to
+//! open support cases of certain services ([`SupportGrant`]). Whatever a plugin does, a call
+//! ends within its [`Limits`](groundcrew_core::limits::Limits), with a typed error that
+//! names the plugin and the limit, and the next call is not affected.
 
 #![deny(missing_docs)]
 
@@ -14,20 +18,28 @@ mod cache;
 mod call_error;
 mod contract;
 mod convert;
+mod delivery;
 mod engine;
+mod exports;
 mod load_error;
 mod log;
+mod notifier;
 mod policy;
 mod runtime;
 mod sandbox;
 mod schema;
 mod spec;
+mod support;
 mod usage;
 mod wasi;
+mod world;
 
 pub use cache::CacheError;
 pub use call_error::CallError;
 pub use load_error::LoadError;
+pub use notifier::LoadedNotifier;
 pub use policy::LoadedPolicy;
 pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
-pub use spec::{Instance, PolicySpec, Source};
+pub use spec::{Instance, NotifierSpec, PolicySpec, Source};
+pub use support::SupportGrant;
+pub use world::World;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use groundcrew_core::decision::SettingProblem;
 
 use crate::call_error::CallError;
+use crate::world::World;
 
 /// A plugin that can't be used, and why. Found when the config is loaded.
 #[derive(Debug, thiserror::Error)]
@@ -13,7 +14,7 @@ use crate::call_error::CallError;
 pub enum LoadError {
     /// No bundled plugin has that name.
     #[error(
-        "plugin `{plugin}`: no plugin is called `{name}`{}; bundled are {}; \
+        "plugin `{plugin}`: no {world} is called `{name}`{}; bundled are {}; \
          a path to a .wasm file begins with `./` or `/`",
         nearest.map(|name| format!(", did you mean `{name}`?")).unwrap_or_default(),
         known.join(", ")
@@ -21,6 +22,8 @@ pub enum LoadError {
     UnknownBundled {
         /// The plugin's name in the config.
         plugin: String,
+        /// What was looked for.
+        world: World,
         /// The name that is not known.
         name: String,
         /// The names that are.
@@ -74,19 +77,26 @@ pub enum LoadError {
         reason: String,
     },
     /// It was built for the other world.
-    #[error("plugin `{plugin}` is a notifier, not a policy: name it under [[notifiers]]")]
-    Notifier {
+    #[error(
+        "plugin `{plugin}` is a {found}, not a {}: name it under {}",
+        found.other(), found.table()
+    )]
+    OtherWorld {
         /// The plugin.
         plugin: String,
+        /// What it is.
+        found: World,
     },
     /// It was built for something else altogether.
     #[error(
-        "plugin `{plugin}` is not a policy: it lacks the export {missing}; \
-         build it for the world `policy` of groundcrew:plugin"
+        "plugin `{plugin}` is not a {world}: it lacks the export {missing}; \
+         build it for the world `{world}` of groundcrew:plugin"
     )]
-    NotAPolicy {
+    NotOfWorld {
         /// The plugin.
         plugin: String,
+        /// What it was to be.
+        world: World,
         /// The export.
         missing: String,
     },
@@ -103,18 +113,28 @@ pub enum LoadError {
         /// The interface with this groundcrew's version.
         expected: String,
     },
-    /// It imports what a policy isn't given.
+    /// It imports what such a plugin isn't given.
     #[error(
-        "plugin `{plugin}` imports what a policy is not given: {}{hint}",
+        "plugin `{plugin}` imports what a {world} is not given: {}{hint}",
         imports.join(", ")
     )]
     Undeclared {
         /// The plugin.
         plugin: String,
+        /// What it is.
+        world: World,
         /// The interfaces.
         imports: Vec<String>,
         /// What to do about it.
         hint: &'static str,
+    },
+    /// It imports `support-cases`, and the config grants it no service code.
+    #[error("plugin `{plugin}` opens support cases, and none are granted: {hint}")]
+    NoSupportCases {
+        /// The plugin.
+        plugin: String,
+        /// What to write into the config.
+        hint: String,
     },
     /// It has more memories or tables than any plugin needs.
     #[error("plugin `{plugin}` has {count} {what}: at most {limit} are allowed")]
@@ -127,17 +147,6 @@ pub enum LoadError {
         count: u32,
         /// How many are allowed.
         limit: u32,
-    },
-    /// Its imports or exports have the right names and the wrong types.
-    #[error(
-        "plugin `{plugin}` doesn't fit the contract: {reason}; \
-         rebuild it with this version's wit/ or SDK"
-    )]
-    Contract {
-        /// The plugin.
-        plugin: String,
-        /// What wasmtime says.
-        reason: String,
     },
     /// What it answers as its settings' schema is none.
     #[error("plugin `{plugin}` answers no JSON Schema for its settings: {reason}")]

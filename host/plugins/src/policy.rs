@@ -8,9 +8,9 @@ use groundcrew_core::decision::{Candidate, NamedLanes, Verdict};
 use groundcrew_core::ports;
 use tokio::sync::Semaphore;
 
+use crate::bindings::exports::groundcrew::plugin::decide;
 use crate::call_error::CallError;
 use crate::convert::{self, Parts};
-use crate::load_error::list;
 use crate::sandbox::{About, Blueprint, Sandbox};
 use crate::spec::Instance;
 
@@ -20,19 +20,18 @@ const KEPT_CALLS: u32 = 10_000;
 
 /// A policy plugin, loaded and configured.
 pub struct LoadedPolicy {
-    pub(crate) blueprint: Blueprint,
+    pub(crate) blueprint: Blueprint<decide::Guest>,
     pub(crate) digest: String,
     pub(crate) named_lanes: NamedLanes,
-    pub(crate) settings: String,
-    pub(crate) lanes: Vec<String>,
     pub(crate) instance: Instance,
-    pub(crate) kept: Mutex<Option<Kept>>,
+    /// Boxed, since it moves in and out with every question.
+    pub(crate) kept: Mutex<Option<Box<Kept>>>,
     pub(crate) permits: Arc<Semaphore>,
 }
 
 /// An instance between two calls.
 pub(crate) struct Kept {
-    sandbox: Sandbox,
+    sandbox: Sandbox<decide::Guest>,
     calls_left: u32,
 }
 
@@ -62,7 +61,7 @@ impl LoadedPolicy {
             Instance::Fresh => {
                 // The semaphore is never closed.
                 let _permit = self.permits.acquire().await;
-                let mut sandbox = self.configured(candidate).await?;
+                let mut sandbox = Sandbox::configured(&self.blueprint, about(candidate)).await?;
                 self.ask(&mut sandbox, candidate).await
             }
             Instance::Kept => {
@@ -70,9 +69,10 @@ impl LoadedPolicy {
                 let idle = self.kept().take();
                 let mut kept = match idle {
                     Some(kept) => kept,
-                    None => {
-                        Kept { sandbox: self.configured(candidate).await?, calls_left: KEPT_CALLS }
-                    }
+                    None => Box::new(Kept {
+                        sandbox: Sandbox::configured(&self.blueprint, about(candidate)).await?,
+                        calls_left: KEPT_CALLS,
+                    }),
                 };
                 let answer = self.ask(&mut kept.sandbox, candidate).await;
                 kept.calls_left -= 1;
@@ -85,36 +85,19 @@ impl LoadedPolicy {
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Kept>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Box<Kept>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A fresh instance that has its settings.
-    async fn configured(&self, candidate: &Candidate) -> Result<Sandbox, CallError> {
-        let about = about(candidate);
-        let mut sandbox = Sandbox::start(&self.blueprint, about).await?;
-        let lanes: Vec<_> = self.lanes.iter().map(String::as_str).collect();
-        match sandbox.configure(&self.settings, &lanes, about).await? {
-            Ok(_outline) => Ok(sandbox),
-            Err(problems) => {
-                let problems: Vec<_> = problems.into_iter().map(convert::problem).collect();
-                Err(CallError::Settings {
-                    plugin: self.name().to_owned(),
-                    problems: list(&problems),
-                })
-            }
-        }
     }
 
     async fn ask(
         &self,
-        sandbox: &mut Sandbox,
+        sandbox: &mut Sandbox<decide::Guest>,
         candidate: &Candidate,
     ) -> Result<Verdict, CallError> {
-        let parts = Parts::of(candidate);
+        let parts = Parts::of(&candidate.account, &candidate.tags);
         let lowered = convert::candidate(candidate, &parts);
         let answer = sandbox.evaluate(lowered, about(candidate)).await?;
-        convert::verdict(self.name(), &self.lanes, answer)
+        convert::verdict(self.name(), &self.blueprint.lanes, answer)
     }
 }
 

@@ -7,19 +7,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use groundcrew_core::decision::SettingProblem;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Component;
 
-use crate::bindings::PolicyPre;
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
 use crate::cache::{Cache, CacheError, hex};
-use crate::engine::{self, FRESH_INSTANCES};
+use crate::call_error::CallError;
+use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
+use crate::exports::{Pre, Task};
 use crate::load_error::LoadError;
+use crate::notifier::LoadedNotifier;
 use crate::policy::LoadedPolicy;
-use crate::sandbox::{self, About, Blueprint, Sandbox, State};
-use crate::spec::{PolicySpec, Source};
+use crate::sandbox::{About, Blueprint, Linkers, Sandbox};
+use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
+use crate::support::{self, SupportGrant};
+use crate::world::World;
 use crate::{bundled, contract, convert, schema};
 
 /// How the runtime works.
@@ -50,9 +55,11 @@ pub enum RuntimeError {
 /// Loads plugins. One is enough for a process.
 pub struct Runtime {
     engine: Engine,
-    linker: Linker<State>,
+    linkers: Linkers,
     cache: Option<Cache>,
     permits: Arc<Semaphore>,
+    /// Of their own, since a notification may wait long for another system.
+    notifying_permits: Arc<Semaphore>,
     deadline_fired: Arc<AtomicBool>,
 }
 
@@ -68,9 +75,10 @@ impl Runtime {
     fn with(engine: Engine, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         engine::start_ticker(&engine).map_err(RuntimeError::Ticker)?;
         Ok(Self {
-            linker: sandbox::linker(&engine).map_err(unusable)?,
+            linkers: Linkers::new(&engine).map_err(unusable)?,
             cache: options.cache_dir.as_deref().map(Cache::open).transpose()?,
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
+            notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
             deadline_fired: Arc::default(),
             engine,
         })
@@ -89,38 +97,59 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the plugin or its settings.
     pub async fn load_policy(&self, spec: PolicySpec) -> Result<LoadedPolicy, LoadError> {
-        let plugin = &spec.name;
-        let bytes = read(&spec)?;
-        let digest = hex(&Sha256::digest(&bytes));
-        check_digest(&spec, &digest)?;
-        contract::check_preamble(plugin, &bytes)?;
-        let component = self.compile(&digest, &bytes).map_err(|error| LoadError::Invalid {
-            plugin: plugin.clone(),
-            reason: format!("{error:#}"),
-        })?;
-        contract::check(plugin, &self.engine, &component)?;
-        let pre = self.link(&component).map_err(|error| LoadError::Contract {
-            plugin: plugin.clone(),
-            reason: format!("{error:#}"),
-        })?;
-        let blueprint = Blueprint {
-            plugin: plugin.as_str().into(),
-            limits: spec.limits,
-            pre,
-            deadline_fired: self.deadline_fired.clone(),
-        };
-        let settings = spec.settings.to_string();
-        let outline = self.configure(&spec, &settings, &blueprint).await?;
+        let (blueprint, digest, outline) = self.load(spec.common(), None).await?;
         Ok(LoadedPolicy {
             blueprint,
             digest,
             named_lanes: outline.lanes.into(),
-            settings,
-            lanes: spec.lanes,
             instance: spec.instance,
             kept: Mutex::new(None),
             permits: self.permits.clone(),
         })
+    }
+
+    /// Loads a notifier, as [`load_policy`](Self::load_policy) does a policy. Nothing is told
+    /// by that: a plugin that asks for a support case meanwhile is refused.
+    ///
+    /// # Errors
+    /// What is wrong with the plugin, its settings or its grants.
+    pub async fn load_notifier(&self, spec: NotifierSpec) -> Result<LoadedNotifier, LoadError> {
+        let support = spec.support.clone().map(Arc::new);
+        let (blueprint, digest, _outline) = self.load(spec.common(), support).await?;
+        Ok(LoadedNotifier { blueprint, digest, permits: self.notifying_permits.clone() })
+    }
+
+    /// Loads a plugin of either world: what its instances are made from, its digest, and
+    /// what it says about itself.
+    async fn load<T: Task>(
+        &self,
+        spec: Common<'_>,
+        support: Option<Arc<SupportGrant>>,
+    ) -> Result<(Blueprint<T>, String, Outline), LoadError> {
+        let plugin = spec.name;
+        let bytes = read(spec, T::WORLD)?;
+        let digest = hex(&Sha256::digest(&bytes));
+        check_digest(spec, &digest)?;
+        contract::check_preamble(plugin, &bytes)?;
+        let component = self.compile(&digest, &bytes).map_err(|error| LoadError::Invalid {
+            plugin: plugin.to_owned(),
+            reason: format!("{error:#}"),
+        })?;
+        contract::check(plugin, T::WORLD, &self.engine, &component)?;
+        self.check_grants(plugin, &component, support.as_deref())?;
+        let mut blueprint = Blueprint {
+            plugin: plugin.into(),
+            limits: spec.limits,
+            pre: self.link(&component).map_err(|error| CallError::contract(plugin, &error))?,
+            settings: spec.settings.to_string(),
+            lanes: spec.lanes.to_vec(),
+            support,
+            // Loading may take its time: no decision depends on it.
+            deadline_fired: Arc::default(),
+        };
+        let outline = self.configure(spec.settings, &blueprint).await?;
+        blueprint.deadline_fired = self.deadline_fired.clone();
+        Ok((blueprint, digest, outline))
     }
 
     fn compile(&self, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
@@ -130,30 +159,48 @@ impl Runtime {
         }
     }
 
-    fn link(&self, component: &Component) -> wasmtime::Result<PolicyPre<State>> {
-        PolicyPre::new(self.linker.instantiate_pre(component)?)
+    fn link<T: Task>(&self, component: &Component) -> wasmtime::Result<Pre<T>> {
+        let linker = match T::WORLD {
+            World::Policy => &self.linkers.policy,
+            World::Notifier => &self.linkers.notifier,
+        };
+        Pre::new(linker.instantiate_pre(component)?)
+    }
+
+    /// What a plugin can't do anything with is found here rather than when it is used.
+    fn check_grants(
+        &self,
+        plugin: &str,
+        component: &Component,
+        support: Option<&SupportGrant>,
+    ) -> Result<(), LoadError> {
+        let granted = support.is_some_and(|grant| !grant.service_codes.is_empty());
+        if granted || !contract::imports(&self.engine, component, contract::SUPPORT_CASES) {
+            return Ok(());
+        }
+        Err(LoadError::NoSupportCases {
+            plugin: plugin.to_owned(),
+            hint: support::grant_toml(["…"].into_iter()),
+        })
     }
 
     /// Tries the settings on an instance.
-    async fn configure(
+    async fn configure<T: Task>(
         &self,
-        spec: &PolicySpec,
-        settings: &str,
-        blueprint: &Blueprint,
+        settings: &Value,
+        blueprint: &Blueprint<T>,
     ) -> Result<Outline, LoadError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
-        // Loading may take its time: no decision depends on it.
-        let blueprint = Blueprint { deadline_fired: Arc::default(), ..blueprint.clone() };
-        let mut sandbox = Sandbox::start(&blueprint, About::default()).await?;
+        let mut sandbox = Sandbox::start(blueprint, About::default()).await?;
         let schema = sandbox.schema().await?;
-        let problems = schema::check(&schema, &spec.settings)
-            .map_err(|reason| LoadError::Schema { plugin: spec.name.clone(), reason })?;
+        let problems = schema::check(&schema, settings)
+            .map_err(|reason| LoadError::Schema { plugin: blueprint.plugin.to_string(), reason })?;
         if !problems.is_empty() {
             return Err(LoadError::Settings(problems));
         }
-        let lanes: Vec<_> = spec.lanes.iter().map(String::as_str).collect();
-        let answer = sandbox.configure(settings, &lanes, About::default()).await?;
+        let lanes: Vec<_> = blueprint.lanes.iter().map(String::as_str).collect();
+        let answer = sandbox.configure(&blueprint.settings, &lanes, About::default()).await?;
         answer.map_err(|problems| {
             let problems: Vec<SettingProblem> =
                 problems.into_iter().map(convert::problem).collect();
@@ -167,27 +214,29 @@ fn unusable(error: wasmtime::Error) -> RuntimeError {
 }
 
 /// The bytes of the component.
-fn read(spec: &PolicySpec) -> Result<Cow<'static, [u8]>, LoadError> {
-    match &spec.source {
+fn read(spec: Common<'_>, world: World) -> Result<Cow<'static, [u8]>, LoadError> {
+    let plugin = || spec.name.to_owned();
+    match spec.source {
         Source::Bundled(name) => {
             bundled::component(name).map(Cow::Borrowed).ok_or_else(|| LoadError::UnknownBundled {
-                plugin: spec.name.clone(),
+                plugin: plugin(),
+                world,
                 name: name.clone(),
-                known: bundled::names().collect(),
-                nearest: schema::nearest(name, bundled::names()),
+                known: bundled::names(world).collect(),
+                nearest: schema::nearest(name, bundled::names(world)),
             })
         }
-        Source::File(path) => std::fs::read(path).map(Cow::Owned).map_err(|source| {
-            LoadError::Read { plugin: spec.name.clone(), path: path.clone(), source }
-        }),
+        Source::File(path) => std::fs::read(path)
+            .map(Cow::Owned)
+            .map_err(|source| LoadError::Read { plugin: plugin(), path: path.clone(), source }),
     }
 }
 
-fn check_digest(spec: &PolicySpec, found: &str) -> Result<(), LoadError> {
-    match &spec.sha256 {
+fn check_digest(spec: Common<'_>, found: &str) -> Result<(), LoadError> {
+    match spec.sha256 {
         Some(expected) if !expected.eq_ignore_ascii_case(found) => Err(LoadError::Digest {
-            plugin: spec.name.clone(),
-            expected: expected.clone(),
+            plugin: spec.name.to_owned(),
+            expected: expected.to_owned(),
             found: found.to_owned(),
         }),
         _ => Ok(()),

@@ -1,33 +1,46 @@
-//! One instance of a policy in its store: the box that its limits are made of.
+//! One instance of a plugin in its store: the box that its limits are made of.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::limits::Limits;
 use jiff::Timestamp;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
-use crate::bindings::exports::groundcrew::plugin::decide::Decision;
+use crate::bindings::exports::groundcrew::plugin::decide::{self, Decision};
+use crate::bindings::exports::groundcrew::plugin::deliver;
 use crate::bindings::exports::groundcrew::plugin::settings::{Outline, Surroundings};
+use crate::bindings::groundcrew;
+use crate::bindings::groundcrew::plugin::support_cases;
 use crate::bindings::groundcrew::plugin::types::{self, Problem};
-use crate::bindings::{Policy, PolicyPre, groundcrew};
 use crate::call_error::CallError;
+use crate::convert;
 use crate::engine::TICK;
+use crate::exports::{Exports, Pre, Task};
+use crate::load_error::list;
 use crate::log::PluginLog;
+use crate::support::{Support, SupportGrant};
 use crate::usage::Usage;
 use crate::wasi::{self, Wasi};
 
 /// What a sandbox is made from: the same for all instances of a plugin.
-#[derive(Clone)]
-pub(crate) struct Blueprint {
+pub(crate) struct Blueprint<T: Task> {
     pub(crate) plugin: Arc<str>,
     pub(crate) limits: Limits,
-    pub(crate) pre: PolicyPre<State>,
+    pub(crate) pre: Pre<T>,
+    /// The settings, as JSON text.
+    pub(crate) settings: String,
+    /// The names of all lanes, in the order in which they run.
+    pub(crate) lanes: Vec<String>,
+    pub(crate) support: Option<Arc<SupportGrant>>,
     /// Set once real time has had a say in a call.
     pub(crate) deadline_fired: Arc<AtomicBool>,
 }
@@ -36,6 +49,7 @@ pub(crate) struct Blueprint {
 pub(crate) struct State {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) wasi: Wasi,
+    pub(crate) support: Option<Support>,
     usage: Usage,
     limits: Limits,
     /// Ticks that the running call has lasted.
@@ -51,30 +65,56 @@ pub(crate) struct About<'a> {
 }
 
 /// A live instance.
-pub(crate) struct Sandbox {
+pub(crate) struct Sandbox<T> {
     plugin: Arc<str>,
     store: Store<State>,
-    exports: Policy,
+    exports: Exports<T>,
 }
 
-impl Sandbox {
+impl<T: Task> Sandbox<T> {
     /// Makes an instance. Components may run code of their own while they start.
-    pub(crate) async fn start(blueprint: &Blueprint, about: About<'_>) -> Result<Self, CallError> {
+    pub(crate) async fn start(
+        blueprint: &Blueprint<T>,
+        about: About<'_>,
+    ) -> Result<Self, CallError> {
         let plugin = &blueprint.plugin;
         let mut store = blueprint.store();
         begin(&mut store, about);
-        let starting = blueprint.pre.instantiate_async(&mut store);
-        let outcome = timeout(blueprint.limits.timeout, starting).await;
-        let exports = end(plugin, &store, outcome)?;
+        let starting = blueprint.pre.instance.instantiate_async(&mut store);
+        let outcome = within(blueprint.limits.timeout, starting).await;
+        let instance = end(plugin, &store, outcome)?;
+        let exports = blueprint
+            .pre
+            .exports(&mut store, &instance)
+            .map_err(|error| CallError::contract(plugin, &error))?;
         Ok(Self { plugin: plugin.clone(), store, exports })
+    }
+
+    /// Makes an instance that has its settings.
+    pub(crate) async fn configured(
+        blueprint: &Blueprint<T>,
+        about: About<'_>,
+    ) -> Result<Self, CallError> {
+        let mut sandbox = Self::start(blueprint, about).await?;
+        let lanes: Vec<_> = blueprint.lanes.iter().map(String::as_str).collect();
+        match sandbox.configure(&blueprint.settings, &lanes, about).await? {
+            Ok(_outline) => Ok(sandbox),
+            Err(problems) => {
+                let problems: Vec<_> = problems.into_iter().map(convert::problem).collect();
+                Err(CallError::Settings {
+                    plugin: blueprint.plugin.to_string(),
+                    problems: list(&problems),
+                })
+            }
+        }
     }
 
     /// The JSON Schema of the plugin's settings.
     pub(crate) async fn schema(&mut self) -> Result<String, CallError> {
         begin(&mut self.store, About::default());
         let limit = self.store.data().limits.timeout;
-        let asking = self.exports.groundcrew_plugin_settings().call_schema(&mut self.store);
-        let outcome = timeout(limit, asking).await;
+        let asking = self.exports.settings.call_schema(&mut self.store);
+        let outcome = within(limit, asking).await;
         end(&self.plugin, &self.store, outcome)
     }
 
@@ -87,12 +127,14 @@ impl Sandbox {
     ) -> Result<Result<Outline, Vec<Problem>>, CallError> {
         begin(&mut self.store, about);
         let limit = self.store.data().limits.timeout;
-        let exports = self.exports.groundcrew_plugin_settings();
-        let configuring = exports.call_configure(&mut self.store, settings, Surroundings { lanes });
-        let outcome = timeout(limit, configuring).await;
+        let around = Surroundings { lanes };
+        let configuring = self.exports.settings.call_configure(&mut self.store, settings, around);
+        let outcome = within(limit, configuring).await;
         end(&self.plugin, &self.store, outcome)
     }
+}
 
+impl Sandbox<decide::Guest> {
     /// Asks for a decision.
     pub(crate) async fn evaluate(
         &mut self,
@@ -101,25 +143,45 @@ impl Sandbox {
     ) -> Result<Result<Decision, types::Failure>, CallError> {
         begin(&mut self.store, about);
         let limit = self.store.data().limits.timeout;
-        let exports = self.exports.groundcrew_plugin_decide();
-        let asking = exports.call_evaluate(&mut self.store, candidate);
-        let outcome = timeout(limit, asking).await;
+        let asking = self.exports.task.call_evaluate(&mut self.store, candidate);
+        let outcome = within(limit, asking).await;
         end(&self.plugin, &self.store, outcome)
     }
 }
 
-impl Blueprint {
+impl Sandbox<deliver::Guest> {
+    /// Has a notification told.
+    pub(crate) async fn notify(
+        &mut self,
+        notification: deliver::Notification<'_>,
+        about: About<'_>,
+    ) -> Result<Result<deliver::Receipt, types::Failure>, CallError> {
+        begin(&mut self.store, about);
+        let limit = self.store.data().limits.timeout;
+        let telling = self.exports.task.call_notify(&mut self.store, notification);
+        let outcome = within(limit, telling).await;
+        end(&self.plugin, &self.store, outcome)
+    }
+
+    /// What the instance makes of its grant to open support cases.
+    pub(crate) fn support(&mut self) -> Option<&mut Support> {
+        self.store.data_mut().support.as_mut()
+    }
+}
+
+impl<T: Task> Blueprint<T> {
     /// An empty store with its limits set.
     fn store(&self) -> Store<State> {
         let state = State {
             log: Arc::new(PluginLog::new(self.plugin.clone())),
             wasi: Wasi::new(),
+            support: self.support.clone().map(Support::new),
             usage: Usage::new(&self.limits),
             limits: self.limits,
             ticks: 0,
             deadline_fired: self.deadline_fired.clone(),
         };
-        let mut store = Store::new(self.pre.engine(), state);
+        let mut store = Store::new(self.pre.instance.component().engine(), state);
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(usize::try_from(self.limits.result).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(tick);
@@ -135,6 +197,16 @@ fn begin(store: &mut Store<State>, about: About<'_>) {
     state.log.begin(about.account, state.limits.log);
     state.wasi.begin(about.now);
     store.set_epoch_deadline(1);
+}
+
+/// Ends a call that takes too long. Sets no timer for one that ends without ever having to
+/// wait, as nearly every decision does: reading the clock is a good part of what it costs.
+async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Elapsed> {
+    let mut call = pin!(call);
+    match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => tokio::time::timeout(limit, call).await,
+    }
 }
 
 /// What became of a call. Epochs end what a plugin does; that it `Elapsed` ends what the
@@ -194,10 +266,20 @@ impl groundcrew::plugin::log::Host for State {
     }
 }
 
-/// All that a policy may import, and nothing else.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(engine);
-    Policy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
-    wasi::link(&mut linker)?;
-    Ok(linker)
+/// What plugins of each world may import, and nothing else.
+pub(crate) struct Linkers {
+    pub(crate) policy: Linker<State>,
+    pub(crate) notifier: Linker<State>,
+}
+
+impl Linkers {
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut policy = Linker::new(engine);
+        groundcrew::plugin::types::add_to_linker::<_, HasSelf<_>>(&mut policy, |state| state)?;
+        groundcrew::plugin::log::add_to_linker::<_, HasSelf<_>>(&mut policy, |state| state)?;
+        wasi::link(&mut policy)?;
+        let mut notifier = policy.clone();
+        support_cases::add_to_linker::<_, HasSelf<_>>(&mut notifier, |state| state)?;
+        Ok(Self { policy, notifier })
+    }
 }

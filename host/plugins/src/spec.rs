@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use groundcrew_core::limits::Limits;
 use serde_json::Value;
 
+use crate::support::SupportGrant;
+
 /// A policy as the config describes it.
 #[derive(Clone, Debug)]
 pub struct PolicySpec {
@@ -24,10 +26,64 @@ pub struct PolicySpec {
     pub instance: Instance,
 }
 
+/// A notifier as the config describes it.
+#[derive(Clone, Debug)]
+pub struct NotifierSpec {
+    /// Its name in the config, which errors and logs use.
+    pub name: String,
+    /// Where its component comes from.
+    pub source: Source,
+    /// The SHA-256 that the component must have, in hex.
+    pub sha256: Option<String>,
+    /// Its settings: a JSON object.
+    pub settings: Value,
+    /// What one call may use. The time includes what the other system takes.
+    pub limits: Limits,
+    /// What it may do with AWS Support; nothing when `None`.
+    pub support: Option<SupportGrant>,
+}
+
+/// What both kinds of plugins have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) source: &'a Source,
+    pub(crate) sha256: Option<&'a str>,
+    pub(crate) settings: &'a Value,
+    pub(crate) lanes: &'a [String],
+    pub(crate) limits: Limits,
+}
+
+impl PolicySpec {
+    pub(crate) fn common(&self) -> Common<'_> {
+        Common {
+            name: &self.name,
+            source: &self.source,
+            sha256: self.sha256.as_deref(),
+            settings: &self.settings,
+            lanes: &self.lanes,
+            limits: self.limits,
+        }
+    }
+}
+
+impl NotifierSpec {
+    pub(crate) fn common(&self) -> Common<'_> {
+        Common {
+            name: &self.name,
+            source: &self.source,
+            sha256: self.sha256.as_deref(),
+            settings: &self.settings,
+            lanes: &[],
+            limits: self.limits,
+        }
+    }
+}
+
 /// Where a component comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// One of [`bundled::names`](crate::bundled::names).
+    /// One of [`bundled::names`](crate::bundled::names()).
     Bundled(String),
     /// A `.wasm` file.
     File(PathBuf),

@@ -3,10 +3,10 @@
 mod support;
 
 use groundcrew_core::decision::Verdict;
-use groundcrew_plugins::{Instance, LoadError, PolicySpec, Source};
+use groundcrew_plugins::{CallError, Instance, LoadError, PolicySpec, Source};
 use rstest::rstest;
 use serde_json::json;
-use support::plugin::{self, ABSTAIN, LOG, Plugin};
+use support::plugin::{self, ABSTAIN, LOG, Plugin, RECEIPT, SUPPORT_CASES};
 use support::{load_bytes, managed_tag, runtime, spec, tagged};
 
 #[rstest]
@@ -36,7 +36,7 @@ async fn a_truncated_component() {
         let error = load_bytes(&runtime, &whole[..length]).await.unwrap_err();
         let known = matches!(
             &error,
-            LoadError::Invalid { plugin, .. } | LoadError::NotAPolicy { plugin, .. }
+            LoadError::Invalid { plugin, .. } | LoadError::NotOfWorld { plugin, .. }
                 if plugin == "hostile"
         );
         assert!(known, "cut at {length}: {error}");
@@ -45,14 +45,17 @@ async fn a_truncated_component() {
 
 #[tokio::test]
 async fn a_notifier() {
-    let error = load_bytes(&runtime(), &plugin::notifier()).await.unwrap_err();
-    assert!(matches!(&error, LoadError::Notifier { plugin } if plugin == "hostile"), "{error}");
+    let error = load_bytes(&runtime(), &RECEIPT.build()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "plugin `hostile` is a notifier, not a policy: name it under [[notifiers]]"
+    );
 }
 
 #[tokio::test]
 async fn a_component_of_another_kind() {
     let error = load_bytes(&runtime(), &plugin::stranger()).await.unwrap_err();
-    let LoadError::NotAPolicy { missing, .. } = &error else { panic!("{error:?}") };
+    let LoadError::NotOfWorld { missing, .. } = &error else { panic!("{error:?}") };
     assert_eq!(missing, "groundcrew:plugin/settings@0.1.0");
 }
 
@@ -71,7 +74,8 @@ async fn another_version_of_the_contract(#[case] version: &str) {
 #[tokio::test]
 async fn another_contract_of_the_same_version() {
     let error = load_bytes(&runtime(), &plugin::of_version("0.1.0")).await.unwrap_err();
-    assert!(matches!(&error, LoadError::Contract { plugin, .. } if plugin == "hostile"), "{error}");
+    let LoadError::Call(CallError::Contract { plugin, .. }) = &error else { panic!("{error:?}") };
+    assert_eq!(plugin, "hostile");
 }
 
 #[tokio::test]
@@ -88,6 +92,25 @@ async fn imports_that_are_not_granted() {
     let mut imports = imports.clone();
     imports.sort();
     assert_eq!(imports, ["test:hostile/secrets", "test:hostile/sockets"]);
+}
+
+#[tokio::test]
+async fn support_cases_are_for_notifiers() {
+    let plugin = Plugin {
+        imports: SUPPORT_CASES,
+        // Never called: to import it is enough.
+        fields: "(func $unused (call $open
+            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))",
+        ..ABSTAIN
+    };
+    let error = load_bytes(&runtime(), &plugin.build()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "plugin `hostile` imports what a policy is not given: \
+         groundcrew:plugin/support-cases@0.1.0; only notifiers are given it"
+    );
 }
 
 #[tokio::test]
@@ -141,7 +164,7 @@ async fn a_bundled_name_that_nobody_has() {
     let error = runtime().load_policy(spec("by-tag", source)).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "plugin `by-tag`: no plugin is called `manged-tag`, did you mean `managed-tag`?; \
+        "plugin `by-tag`: no policy is called `manged-tag`, did you mean `managed-tag`?; \
          bundled are managed-tag; a path to a .wasm file begins with `./` or `/`"
     );
 }

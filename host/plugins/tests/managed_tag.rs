@@ -4,7 +4,7 @@ mod support;
 
 use groundcrew_core::account::Tags;
 use groundcrew_core::decision::{Candidate, NamedLanes, Verdict};
-use groundcrew_plugins::{Instance, LoadError, PolicySpec, bundled};
+use groundcrew_plugins::{Instance, LoadError, PolicySpec, World, bundled};
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::{candidate, managed_tag, runtime, tagged};
@@ -69,7 +69,7 @@ async fn says_what_it_is() {
     assert_eq!(policy.name(), "by-tag");
     assert_eq!(policy.digest().len(), 64);
     assert_eq!(*policy.lanes(), NamedLanes::Only(vec!["first".to_owned(), "second".to_owned()]));
-    assert_eq!(bundled::names().collect::<Vec<_>>(), ["managed-tag"]);
+    assert_eq!(bundled::names(World::Policy).collect::<Vec<_>>(), ["managed-tag"]);
 }
 
 #[rstest]

@@ -1,9 +1,11 @@
 //! A simulated AWS control plane that answers the real AWS SDKs.
 //!
 //! [`model::Model`] is a function from HTTP request to answer: Service Catalog with the
-//! Account Factory product, Organizations, SQS and SNS, enforcing what AWS enforces.
+//! Account Factory product, Organizations, SQS, SNS, Support and DynamoDB, enforcing what AWS
+//! enforces.
 //! [`SimAws`] plugs it under SDK clients as their HTTP client, so that serialization,
-//! retries and error parsing are those of the shipped code.
+//! retries and error parsing are those of the shipped code. [`serve()`] serves it over HTTP
+//! in real time, for the AWS CLI and other SDKs.
 //!
 //! # Repeatable runs
 //!
@@ -19,29 +21,44 @@
 #![deny(missing_docs)]
 
 mod agenda;
+mod cbor;
 mod connector;
+mod control;
+mod cursor;
+mod dynamodb;
 mod events;
 mod faults;
 mod fleet;
 mod ids;
+mod message_attributes;
 pub mod model;
+mod operations;
 mod organizations;
 pub mod protocol;
 mod queue;
+mod queue_settings;
+mod queues;
+mod serve;
 mod service_catalog;
 mod sim;
 pub mod snapshot;
 mod sns;
 mod sqs;
 mod starter;
+mod sts;
+mod support;
 mod throttle;
 mod time;
 mod updates;
+mod world;
+mod xml;
 
 pub use faults::FaultLevel;
 pub use queue::QueueOptions;
+pub use serve::{ServeOptions, serve};
 pub use sim::{NextCall, SimAws, SimOptions};
 pub use snapshot::{Snapshot, SnapshotAccount, SnapshotError, SnapshotStatus};
 pub use sns::PublishedAlert;
+pub use support::OpenedCase;
 pub use time::SimClock;
 pub use updates::{MaxConcurrent, OperationLog, OperationOutcome};

@@ -11,18 +11,22 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::agenda::{Agenda, Happening};
+use crate::dynamodb::{self, DynamoDb};
 use crate::events::{self, UpdateEnded};
 use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
 use crate::fleet::Fleet;
 use crate::ids;
-use crate::organizations::Organizations;
-use crate::protocol::{ApiError, Call, Request, Response, Service};
+use crate::operations;
+use crate::organizations::{self, Organizations};
+use crate::protocol::{ApiError, Call, Encoding, Request, Response, Service};
 use crate::queue::QueueOptions;
-use crate::service_catalog::{PROVISIONED_PRODUCT, Path, RECORD, ServiceCatalog};
+use crate::service_catalog::{self, PROVISIONED_PRODUCT, Path, RECORD, ServiceCatalog};
 use crate::snapshot::{Snapshot, SnapshotStatus};
-use crate::sns::{PublishedAlert, Sns};
-use crate::sqs::{Outcome, Receive, Sqs};
+use crate::sns::{self, PublishedAlert, Sns};
+use crate::sqs::{self, Outcome, Receive, Sqs};
 use crate::starter::Starter;
+use crate::sts::{self, Sts};
+use crate::support::{self, OpenedCase, Support};
 use crate::time::later;
 use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
 
@@ -49,6 +53,19 @@ const MAX_RECEIVES: u32 = 100;
 
 /// An event arrives so long after what it tells of.
 const EVENT_DELAY: Duration = Duration::from_secs(2);
+
+/// The operations that are offered, by service: what [`Model::handle`] dispatches.
+pub fn offered() -> BTreeMap<&'static str, Vec<&'static str>> {
+    BTreeMap::from([
+        ("dynamodb", operations::names(dynamodb::OPERATIONS)),
+        ("organizations", operations::names(organizations::OPERATIONS)),
+        ("servicecatalog", operations::names(service_catalog::OPERATIONS)),
+        ("sns", operations::names(sns::OPERATIONS)),
+        ("sqs", operations::names(sqs::OPERATIONS)),
+        ("sts", operations::names(sts::OPERATIONS)),
+        ("support", operations::names(support::OPERATIONS)),
+    ])
+}
 
 /// An answer, or the wish to be asked again.
 #[derive(Debug)]
@@ -81,6 +98,8 @@ pub struct Model {
     organizations: Organizations,
     sqs: Sqs,
     sns: Sns,
+    support: Support,
+    dynamo: DynamoDb,
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
@@ -99,7 +118,6 @@ impl Model {
     ) -> Self {
         let mut rng = Rng::with_seed(seed);
         let fleet = Arc::new(Fleet::new(snapshot));
-        let topic = format!("arn:aws:sns:{REGION}:{MANAGEMENT_ACCOUNT}:{TOPIC}");
         let mut model = Self {
             now: start,
             quota,
@@ -108,7 +126,10 @@ impl Model {
             catalog: ServiceCatalog::new(Arc::clone(&fleet), start),
             organizations: Organizations::new(Arc::clone(&fleet), start),
             sqs: Sqs::new(rng.fork()),
-            sns: Sns::new(topic, rng.fork()),
+            sns: Sns::new(rng.fork()),
+            // With numbers of their own, so that they change nothing for the others.
+            support: Support::new(Rng::with_seed(seed ^ 1)),
+            dynamo: DynamoDb::new(start, Rng::with_seed(seed ^ 2)),
             rng,
             calls: BTreeMap::new(),
             planned: BTreeMap::new(),
@@ -175,7 +196,12 @@ impl Model {
     /// Asks again for a long poll.
     pub fn resume(&mut self, now: Timestamp, poll: Poll) -> Answer {
         self.advance(now);
-        let call = Call { service: Service::Sqs, operation: poll.operation, body: b"" };
+        let call = Call {
+            service: Service::Sqs,
+            operation: poll.operation,
+            encoding: Encoding::Json,
+            body: b"",
+        };
         let outcome = self.sqs.resume(self.now, poll.receive);
         self.answer(&call, Ok(outcome))
     }
@@ -205,14 +231,26 @@ impl Model {
                     "SendMessage"
                         | "SendMessageBatch"
                         | "ChangeMessageVisibility"
+                        | "ChangeMessageVisibilityBatch"
                         | "DeleteMessage"
                         | "DeleteMessageBatch"
+                        | "DeleteQueue"
                 ) {
                     self.sent += 1;
                 }
                 self.sqs.call(now, call)
             }
-            Service::Sns => self.sns.call(call).map(Outcome::Done),
+            Service::Sns => {
+                let result = self.sns.call(now, call);
+                for (queue, message) in self.sns.outbox.drain(..) {
+                    self.sent += 1;
+                    self.sqs.put(now, &queue, message);
+                }
+                result.map(Outcome::Done)
+            }
+            Service::Sts => Sts.call(now, call).map(Outcome::Done),
+            Service::Support => self.support.call(now, call).map(Outcome::Done),
+            Service::DynamoDb => self.dynamo.call(now, call).map(Outcome::Done),
         };
         self.answer(call, outcome)
     }
@@ -230,6 +268,11 @@ impl Model {
         Answer::Ready(call.respond(result, ids::uuid(&mut self.rng)))
     }
 
+    /// The answer to a request that is refused before a service sees it.
+    pub(crate) fn refuse(&mut self, error: ApiError) -> Response {
+        error.respond(ids::uuid(&mut self.rng))
+    }
+
     /// Decides how a request fares on its way, and counts it.
     pub(crate) fn fate(&mut self, request: &Request<'_>) -> Fate {
         let Ok(call) = Call::read(request) else {
@@ -237,9 +280,10 @@ impl Model {
         };
         match self.calls.get_mut(call.operation) {
             Some(count) => *count += 1,
-            None => {
+            None if offered().values().flatten().any(|name| *name == call.operation) => {
                 self.calls.insert(call.operation.to_owned(), 1);
             }
+            None => {}
         }
         let fate = self.faults.call();
         match self.planned.get_mut(call.operation).and_then(VecDeque::pop_front) {
@@ -381,6 +425,11 @@ impl Model {
         self.planned.entry(operation.to_owned()).or_default().push_back(mishap);
     }
 
+    /// Sets what the URLs of queues begin with, instead of SQS's own endpoint.
+    pub fn set_queue_endpoint(&mut self, endpoint: String) {
+        self.sqs.endpoint = endpoint;
+    }
+
     /// Adds a queue, or empties and changes the one of the same name.
     pub fn create_queue(&mut self, now: Timestamp, options: QueueOptions) {
         self.advance(now);
@@ -414,6 +463,22 @@ impl Model {
     /// Everything published to the alerts topic.
     pub fn alerts(&self) -> &[PublishedAlert] {
         &self.sns.published
+    }
+
+    /// Says whether the account has a support plan, which it has at first. Without one,
+    /// AWS Support refuses every call.
+    pub fn set_support_plan(&mut self, plan: bool) {
+        self.support.plan = plan;
+    }
+
+    /// Sets after what time a new case is seen by `DescribeCases`: at once at first.
+    pub fn set_case_delay(&mut self, delay: Duration) {
+        self.support.delay = delay;
+    }
+
+    /// Every support case that was opened, the oldest first.
+    pub fn cases(&self) -> &[OpenedCase] {
+        &self.support.cases
     }
 
     /// Bodies of the messages in a queue, by its name.

@@ -1,5 +1,6 @@
 //! AWS Organizations: accounts, organizational units and tags.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +9,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cursor::Cursor;
 use crate::fleet::{Fleet, FleetAccount};
 use crate::model::MANAGEMENT_ACCOUNT;
-use crate::protocol::{ApiError, Call, Cursor, Service};
+use crate::operations::{self, Operation};
+use crate::protocol::{ApiError, Call, Service};
 use crate::throttle::Throttle;
 use crate::time;
 
@@ -27,6 +30,9 @@ const OUS_RATE: (f64, f64) = (5.0, 8.0);
 /// Rate of ListTagsForResource: chosen, since AWS publishes none.
 const TAGS_RATE: (f64, f64) = (20.0, 40.0);
 
+/// Most tags of a resource.
+const TAGS: usize = 50;
+
 /// The organization.
 #[derive(Debug)]
 pub(crate) struct Organizations {
@@ -34,6 +40,8 @@ pub(crate) struct Organizations {
     units: Vec<Unit>,
     /// Unit that holds each account; `None` directly under the root.
     unit_of: Vec<Option<u32>>,
+    /// The tags that were changed, by account, unit or root: all of it.
+    tags: BTreeMap<String, BTreeMap<String, String>>,
     joined: Timestamp,
     ous_throttle: Throttle,
     tags_throttle: Throttle,
@@ -84,9 +92,62 @@ struct ParentsRequest {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct ChildrenOfTypeRequest {
+    child_type: String,
+    #[serde(flatten)]
+    children: ChildrenRequest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct TagsRequest {
     resource_id: String,
 }
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagRequest {
+    resource_id: String,
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UntagRequest {
+    resource_id: String,
+    tag_keys: Vec<String>,
+}
+
+/// What the service offers.
+pub(crate) const OPERATIONS: &[(&str, Operation<Organizations>)] = &[
+    ("DescribeAccount", |organization, _, call| organization.describe_account(&call.json()?)),
+    ("DescribeOrganization", |_, _, _| Ok(organization())),
+    ("DescribeOrganizationalUnit", |organization, _, call| {
+        organization.describe_unit(&call.json()?)
+    }),
+    ("ListAccounts", |organization, _, call| organization.list_accounts(&call.json()?)),
+    ("ListAccountsForParent", |organization, _, call| organization.list_accounts_of(&call.json()?)),
+    ("ListChildren", |organization, _, call| organization.list_children(&call.json()?)),
+    ("ListOrganizationalUnitsForParent", |organization, now, call| {
+        admit(&mut organization.ous_throttle, now)?;
+        organization.list_units(&call.json()?)
+    }),
+    ("ListParents", |organization, _, call| organization.list_parents(&call.json()?)),
+    ("ListRoots", |_, _, _| Ok(roots())),
+    ("ListTagsForResource", |organization, now, call| {
+        admit(&mut organization.tags_throttle, now)?;
+        organization.list_tags(&call.json()?)
+    }),
+    ("TagResource", |organization, _, call| organization.tag(call.json()?)),
+    ("UntagResource", |organization, _, call| organization.untag(&call.json()?)),
+];
 
 impl Organizations {
     pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
@@ -127,6 +188,7 @@ impl Organizations {
         Self {
             units,
             unit_of,
+            tags: BTreeMap::new(),
             fleet,
             // Long before any lookback for lost creation events.
             joined: start
@@ -153,27 +215,7 @@ impl Organizations {
     }
 
     pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Value, ApiError> {
-        match call.operation {
-            "ListAccounts" => self.list_accounts(&call.json()?),
-            "DescribeAccount" => self.describe_account(&call.json()?),
-            "ListRoots" => Ok(json!({ "Roots": [{
-                "Id": ROOT_ID,
-                "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:root/{ORGANIZATION_ID}/{ROOT_ID}"),
-                "Name": "Root",
-                "PolicyTypes": [],
-            }]})),
-            "ListOrganizationalUnitsForParent" => {
-                admit(&mut self.ous_throttle, now)?;
-                self.list_units(&call.json()?)
-            }
-            "DescribeOrganizationalUnit" => self.describe_unit(&call.json()?),
-            "ListParents" => self.list_parents(&call.json()?),
-            "ListTagsForResource" => {
-                admit(&mut self.tags_throttle, now)?;
-                self.list_tags(&call.json()?)
-            }
-            _ => Err(call.unknown()),
-        }
+        operations::find(OPERATIONS, call)?(self, now, call)
     }
 
     fn list_accounts(&self, request: &Listing) -> Result<Value, ApiError> {
@@ -216,29 +258,61 @@ impl Organizations {
     }
 
     fn list_units(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
-        let children: Vec<u32> = if request.parent_id == ROOT_ID {
-            (0..self.units.len() as u32)
-                .filter(|index| self.units[*index as usize].parent.is_none())
-                .collect()
-        } else {
-            self.find_unit(&request.parent_id).map(|unit| unit.children.clone()).ok_or_else(
-                || {
-                    ApiError::new(
-                        "ParentNotFoundException",
-                        "You specified parent that doesn't exist.",
-                    )
-                },
-            )?
-        };
-        let (range, next) =
-            page(request.next_token.as_deref(), request.max_results, children.len())?;
-        let units: Vec<Value> = children
-            .get(range)
-            .into_iter()
-            .flatten()
-            .filter_map(|index| self.units.get(*index as usize).map(describe))
-            .collect();
+        let units = self.units_of(&request.parent_id)?;
+        let (page, next) = request.page(&units)?;
+        let units: Vec<Value> =
+            page.iter().filter_map(|index| self.units.get(*index as usize).map(describe)).collect();
         Ok(with_token(json!({ "OrganizationalUnits": units }), next))
+    }
+
+    fn list_accounts_of(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
+        let accounts = self.accounts_of(&request.parent_id)?;
+        let (page, next) = request.page(&accounts)?;
+        let accounts: Vec<Value> = page
+            .iter()
+            .filter_map(|index| Some(self.account(*index, self.fleet.get(*index)?)))
+            .collect();
+        Ok(with_token(json!({ "Accounts": accounts }), next))
+    }
+
+    fn list_children(&self, request: &ChildrenOfTypeRequest) -> Result<Value, ApiError> {
+        let parent = &request.children.parent_id;
+        let kind = request.child_type.as_str();
+        let ids: Vec<&str> = match kind {
+            "ACCOUNT" => self
+                .accounts_of(parent)?
+                .into_iter()
+                .filter_map(|index| Some(self.fleet.get(index)?.id.as_str()))
+                .collect(),
+            "ORGANIZATIONAL_UNIT" => self
+                .units_of(parent)?
+                .into_iter()
+                .filter_map(|index| Some(self.units.get(index as usize)?.id.as_str()))
+                .collect(),
+            _ => return Err(invalid("INVALID_ENUM", "You specified an invalid ChildType.")),
+        };
+        let (page, next) = request.children.page(&ids)?;
+        let children: Vec<Value> =
+            page.iter().map(|id| json!({ "Id": id, "Type": kind })).collect();
+        Ok(with_token(json!({ "Children": children }), next))
+    }
+
+    /// The units directly under a unit or the root.
+    fn units_of(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
+        if parent == ROOT_ID {
+            return Ok((0..self.units.len() as u32)
+                .filter(|index| self.units[*index as usize].parent.is_none())
+                .collect());
+        }
+        self.find_unit(parent).map(|unit| unit.children.clone()).ok_or_else(parent_not_found)
+    }
+
+    /// The accounts directly under a unit or the root.
+    fn accounts_of(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
+        if parent != ROOT_ID && self.find_unit(parent).is_none() {
+            return Err(parent_not_found());
+        }
+        Ok((0..self.fleet.len()).filter(|index| self.unit_id(*index) == parent).collect())
     }
 
     fn describe_unit(&self, request: &UnitRequest) -> Result<Value, ApiError> {
@@ -271,29 +345,116 @@ impl Organizations {
     }
 
     fn list_tags(&self, request: &TagsRequest) -> Result<Value, ApiError> {
-        let id = request.resource_id.as_str();
-        let tags = match self.fleet.find(id).and_then(|index| self.fleet.get(index)) {
-            Some(account) => account.tags.as_ref().ok_or_else(|| {
-                ApiError::new(
-                    "AccessDeniedException",
-                    "You don't have permissions to access this resource.",
-                )
-            })?,
-            // Units and the root carry no tags here.
-            None if id == ROOT_ID || self.find_unit(id).is_some() => {
-                return Ok(json!({ "Tags": [] }));
-            }
-            None => {
-                return Err(ApiError::new(
-                    "TargetNotFoundException",
-                    "You specified a target that doesn't exist.",
-                ));
-            }
-        };
-        let tags: Vec<Value> =
-            tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+        let tags: Vec<Value> = self
+            .tags_of(&request.resource_id)?
+            .iter()
+            .map(|(key, value)| json!({ "Key": key, "Value": value }))
+            .collect();
         Ok(json!({ "Tags": tags }))
     }
+
+    fn tag(&mut self, request: TagRequest) -> Result<Value, ApiError> {
+        let mut tags = self.tags_of(&request.resource_id)?.into_owned();
+        for Tag { key, value } in request.tags {
+            check_tag(&key, &value)?;
+            tags.insert(key, value);
+        }
+        if tags.len() > TAGS {
+            return Err(ApiError::new(
+                "ConstraintViolationException",
+                "You have exceeded the number of tags allowed on this resource.",
+            )
+            .with("Reason", "MAX_TAG_LIMIT_EXCEEDED".into()));
+        }
+        self.tags.insert(request.resource_id, tags);
+        Ok(json!({}))
+    }
+
+    fn untag(&mut self, request: &UntagRequest) -> Result<Value, ApiError> {
+        let mut tags = self.tags_of(&request.resource_id)?.into_owned();
+        tags.retain(|key, _| !request.tag_keys.contains(key));
+        self.tags.insert(request.resource_id.clone(), tags);
+        Ok(json!({}))
+    }
+
+    /// The tags of an account, a unit or the root.
+    fn tags_of(&self, id: &str) -> Result<Cow<'_, BTreeMap<String, String>>, ApiError> {
+        let account = self.fleet.find(id).and_then(|index| self.fleet.get(index));
+        match (account, self.tags.get(id)) {
+            (Some(account), _) if account.tags.is_none() => Err(ApiError::new(
+                "AccessDeniedException",
+                "You don't have permissions to access this resource.",
+            )),
+            (_, Some(tags)) => Ok(Cow::Borrowed(tags)),
+            (Some(account), None) => {
+                Ok(account.tags.as_ref().map_or_else(Cow::default, Cow::Borrowed))
+            }
+            // Units and the root carry no tags at first.
+            (None, None) if id == ROOT_ID || self.find_unit(id).is_some() => Ok(Cow::default()),
+            (None, None) => Err(ApiError::new(
+                "TargetNotFoundException",
+                "You specified a target that doesn't exist.",
+            )),
+        }
+    }
+}
+
+impl ChildrenRequest {
+    /// The page of these items that is asked for.
+    fn page<'a, T>(&self, items: &'a [T]) -> Result<(&'a [T], Option<String>), ApiError> {
+        let (range, next) = page(self.next_token.as_deref(), self.max_results, items.len())?;
+        Ok((&items[range], next))
+    }
+}
+
+fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
+    let allowed = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
+    if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 {
+        return Err(invalid(
+            "MAX_LENGTH_EXCEEDED",
+            "A tag's key has 1 to 128 characters, and its value at most 256.",
+        ));
+    }
+    if !allowed(key) || !allowed(value) {
+        return Err(invalid("INVALID_PATTERN", "A tag has a character that is not allowed."));
+    }
+    if key.to_ascii_lowercase().starts_with("aws:") {
+        return Err(invalid(
+            "INVALID_SYSTEM_TAGS_PARAMETER",
+            "You specified a tag key that is a system tag. You can't add, edit, or delete system tag keys.",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(reason: &str, message: &str) -> ApiError {
+    ApiError::new("InvalidInputException", message).with("Reason", reason.into())
+}
+
+fn parent_not_found() -> ApiError {
+    ApiError::new("ParentNotFoundException", "You specified parent that doesn't exist.")
+}
+
+fn organization() -> Value {
+    let arn = format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}");
+    json!({ "Organization": {
+        "Id": ORGANIZATION_ID,
+        "Arn": format!("{arn}:organization/{ORGANIZATION_ID}"),
+        "FeatureSet": "ALL",
+        "MasterAccountArn": format!("{arn}:account/{ORGANIZATION_ID}/{MANAGEMENT_ACCOUNT}"),
+        "MasterAccountId": MANAGEMENT_ACCOUNT,
+        "MasterAccountEmail": "management@example.com",
+        "AvailablePolicyTypes": [],
+    }})
+}
+
+fn roots() -> Value {
+    json!({ "Roots": [{
+        "Id": ROOT_ID,
+        "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:root/{ORGANIZATION_ID}/{ROOT_ID}"),
+        "Name": "Root",
+        "PolicyTypes": [],
+    }]})
 }
 
 fn describe(unit: &Unit) -> Value {
@@ -316,13 +477,10 @@ fn page(
 ) -> Result<(std::ops::Range<usize>, Option<String>), ApiError> {
     let size = size.unwrap_or(PAGE);
     if !(1..=PAGE).contains(&size) {
-        return Err(ApiError::new(
-            "InvalidInputException",
-            format!("MaxResults must be 1 to {PAGE}."),
-        ));
+        return Err(invalid("MAX_VALUE_EXCEEDED", &format!("MaxResults must be 1 to {PAGE}.")));
     }
     let cursor = Cursor::read(token).ok_or_else(|| {
-        ApiError::new("InvalidInputException", "You specified an invalid value for NextToken.")
+        invalid("INVALID_NEXT_TOKEN", "You specified an invalid value for NextToken.")
     })?;
     Ok(cursor.page(size, total))
 }

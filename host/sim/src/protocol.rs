@@ -1,14 +1,18 @@
-//! The wire formats: JSON 1.0 and 1.1 with `X-Amz-Target`, and form-encoded queries with
-//! XML answers.
+//! The wire formats: JSON 1.0 and 1.1 with `X-Amz-Target`, CBOR by path, and form-encoded
+//! queries with XML answers.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{cbor, xml};
 
 /// What of an HTTP request the model looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// The path, by which CBOR services name the operation.
+    pub path: &'a str,
     /// The header `X-Amz-Target`, by which JSON services name the operation.
     pub target: Option<&'a str>,
     /// The body.
@@ -20,12 +24,10 @@ pub struct Request<'a> {
 pub struct Response {
     /// Status code.
     pub status: u16,
-    /// The header `Content-Type`.
-    pub content_type: &'static str,
-    /// The header `x-amzn-RequestId`.
-    pub request_id: String,
+    /// The headers.
+    pub headers: Vec<(&'static str, String)>,
     /// The body.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 /// A service and how it speaks.
@@ -35,35 +37,92 @@ pub(crate) enum Service {
     Organizations,
     Sqs,
     Sns,
+    Sts,
+    Support,
+    DynamoDb,
 }
 
 impl Service {
+    /// The JSON service whose targets begin so.
     fn of_target(prefix: &str) -> Option<Self> {
         match prefix {
             "AWS242ServiceCatalogService" => Some(Self::Catalog),
             "AWSOrganizationsV20161128" => Some(Self::Organizations),
             "AmazonSQS" => Some(Self::Sqs),
+            "AWSSupport_20130415" => Some(Self::Support),
+            "DynamoDB_20120810" => Some(Self::DynamoDb),
             _ => None,
         }
     }
 
-    fn content_type(self) -> &'static str {
+    /// The query service with this version of its API.
+    fn of_version(version: &str) -> Option<Self> {
+        match version {
+            "2010-03-31" => Some(Self::Sns),
+            "2011-06-15" => Some(Self::Sts),
+            _ => None,
+        }
+    }
+
+    fn json_type(self) -> &'static str {
         match self {
-            Self::Catalog | Self::Organizations => "application/x-amz-json-1.1",
-            Self::Sqs => "application/x-amz-json-1.0",
-            Self::Sns => "text/xml",
+            Self::Sqs | Self::DynamoDb => "application/x-amz-json-1.0",
+            _ => "application/x-amz-json-1.1",
+        }
+    }
+
+    fn xml_namespace(self) -> &'static str {
+        match self {
+            Self::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+            _ => "http://sns.amazonaws.com/doc/2010-03-31/",
+        }
+    }
+
+    /// What comes before the code of an error.
+    fn error_namespace(self, code: &str) -> &'static str {
+        match (self, code) {
+            (Self::Sqs, _) => "com.amazonaws.sqs#",
+            (Self::DynamoDb, "ValidationException") => "com.amazon.coral.validate#",
+            (Self::DynamoDb, "SerializationException" | "UnknownOperationException") => {
+                "com.amazon.coral.service#"
+            }
+            (Self::DynamoDb, _) => "com.amazonaws.dynamodb.v20120810#",
+            _ => "",
+        }
+    }
+
+    /// The member that holds an error's message. The models differ; so do the services.
+    fn message_member(self, code: &str) -> &'static str {
+        match (self, code) {
+            (
+                Self::DynamoDb,
+                "TransactionCanceledException" | "IdempotentParameterMismatchException",
+            ) => "Message",
+            (Self::Sqs | Self::Support | Self::DynamoDb, _) => "message",
+            _ => "Message",
         }
     }
 
     /// The code by which the service says that it was called too often.
     pub(crate) fn throttling_code(self) -> &'static str {
         match self {
-            Self::Catalog => "ThrottlingException",
+            Self::Catalog | Self::Support | Self::DynamoDb => "ThrottlingException",
             Self::Organizations => "TooManyRequestsException",
             Self::Sqs => "RequestThrottled",
-            Self::Sns => "Throttling",
+            Self::Sns | Self::Sts => "Throttling",
         }
     }
+}
+
+/// How a call is written, and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// AWS JSON 1.0 or 1.1.
+    Json,
+    /// Smithy RPC v2 CBOR.
+    Cbor,
+    /// A form, answered in XML.
+    Query,
 }
 
 /// A request, as far as its operation is known.
@@ -71,34 +130,50 @@ impl Service {
 pub(crate) struct Call<'a> {
     pub(crate) service: Service,
     pub(crate) operation: &'a str,
+    pub(crate) encoding: Encoding,
     pub(crate) body: &'a [u8],
 }
 
 impl<'a> Call<'a> {
     pub(crate) fn read(request: &Request<'a>) -> Result<Self, ApiError> {
-        let unknown = |what: &str| {
-            ApiError::new(
-                "UnknownOperationException",
-                format!("the simulated AWS does not know {what}"),
-            )
-        };
+        let body = request.body;
         if let Some(target) = request.target {
             let (prefix, operation) = target.split_once('.').ok_or_else(|| unknown(target))?;
             let service = Service::of_target(prefix).ok_or_else(|| unknown(target))?;
-            return Ok(Self { service, operation, body: request.body });
+            return Ok(Self { service, operation, encoding: Encoding::Json, body });
         }
-        // Query operations have plain names, which no encoding changes.
-        let operation = std::str::from_utf8(request.body)
-            .ok()
-            .and_then(|form| form.split('&').find_map(|pair| pair.strip_prefix("Action=")))
+        // https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
+        if let Some(rest) = request.path.strip_prefix("/service/") {
+            let (prefix, operation) =
+                rest.split_once("/operation/").ok_or_else(|| unknown(request.path))?;
+            let service = Service::of_target(prefix).ok_or_else(|| unknown(request.path))?;
+            return Ok(Self { service, operation, encoding: Encoding::Cbor, body });
+        }
+        // Operations and versions have plain names, which no encoding changes.
+        let form = std::str::from_utf8(body).unwrap_or_default();
+        let member = |name| form.split('&').find_map(|pair| pair.strip_prefix(name));
+        let operation = member("Action=")
             .ok_or_else(|| unknown("a request with neither X-Amz-Target nor Action"))?;
-        Ok(Self { service: Service::Sns, operation, body: request.body })
+        let service = match member("Version=") {
+            Some(version) => Service::of_version(version).ok_or_else(|| unknown(operation))?,
+            None => Service::Sns,
+        };
+        Ok(Self { service, operation, encoding: Encoding::Query, body })
     }
 
-    /// The members of a JSON request.
-    pub(crate) fn json<T: Deserialize<'a>>(&self) -> Result<T, ApiError> {
-        serde_json::from_slice(self.body)
-            .map_err(|error| ApiError::new("SerializationException", error.to_string()))
+    /// The members of a JSON or CBOR request.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let malformed = |message: String| ApiError::new("SerializationException", message);
+        match self.encoding {
+            Encoding::Cbor => {
+                let value = cbor::read(self.body).map_err(|error| malformed(error.to_string()))?;
+                T::deserialize(value).map_err(|error| malformed(error.to_string()))
+            }
+            // A call without members may have no body.
+            _ if self.body.is_empty() => T::deserialize(Value::Object(Map::new()))
+                .map_err(|error| malformed(error.to_string())),
+            _ => serde_json::from_slice(self.body).map_err(|error| malformed(error.to_string())),
+        }
     }
 
     /// A member of a query request.
@@ -108,39 +183,78 @@ impl<'a> Call<'a> {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The elements of a list in a query request.
+    pub(crate) fn members(&self, list: &str) -> Vec<String> {
+        (1..).map_while(|number| self.form(&format!("{list}.member.{number}"))).collect()
+    }
+
+    /// A map in a query request.
+    pub(crate) fn entries(&self, map: &str) -> BTreeMap<String, String> {
+        self.pairs(&format!("{map}.entry"), "key", "value")
+    }
+
+    /// The list of tags in a query request.
+    pub(crate) fn tags(&self) -> BTreeMap<String, String> {
+        self.pairs("Tags.member", "Key", "Value")
+    }
+
+    fn pairs(&self, list: &str, key: &str, value: &str) -> BTreeMap<String, String> {
+        let member = |number: u32, name: &str| self.form(&format!("{list}.{number}.{name}"));
+        (1..)
+            .map_while(|number| {
+                Some((member(number, key)?, member(number, value).unwrap_or_default()))
+            })
+            .collect()
+    }
+
     pub(crate) fn unknown(&self) -> ApiError {
+        let code = match self.encoding {
+            Encoding::Query => "InvalidAction",
+            _ => "UnknownOperationException",
+        };
         ApiError::new(
-            "UnknownOperationException",
+            code,
             format!("the simulated AWS does not know the operation {}", self.operation),
         )
     }
 
     pub(crate) fn respond(&self, result: Result<Value, ApiError>, request_id: String) -> Response {
-        let (status, body) = match (self.service, result) {
-            (Service::Sns, Ok(members)) => (200, self.xml(&members, &request_id)),
-            (Service::Sns, Err(error)) => (error.status, error.xml(&request_id)),
-            (_, Ok(members)) => (200, members.to_string()),
-            (service, Err(error)) => (error.status, error.json(service)),
+        let mut headers = Vec::new();
+        let (status, content_type, body) = match self.encoding {
+            Encoding::Query => {
+                let namespace = self.service.xml_namespace();
+                let (status, body) = match result {
+                    Ok(members) => {
+                        (200, xml::answer(self.operation, namespace, &members, &request_id))
+                    }
+                    Err(error) => (error.status, error.xml(namespace, &request_id)),
+                };
+                (status, "text/xml", body.into_bytes())
+            }
+            encoding => {
+                let (status, members) = match result {
+                    Ok(members) => (200, members),
+                    Err(error) => {
+                        headers.extend(error.query_header(self.service));
+                        (error.status, error.members(self.service))
+                    }
+                };
+                if encoding == Encoding::Cbor {
+                    headers.push(("smithy-protocol", "rpc-v2-cbor".to_owned()));
+                    (status, "application/cbor", cbor::write(&members))
+                } else {
+                    (status, self.service.json_type(), members.to_string().into_bytes())
+                }
+            }
         };
-        Response { status, content_type: self.service.content_type(), request_id, body }
+        headers.push(("content-type", content_type.to_owned()));
+        headers.push(("x-amzn-requestid", request_id));
+        Response { status, headers, body }
     }
+}
 
-    fn xml(&self, members: &Value, request_id: &str) -> String {
-        let operation = self.operation;
-        let mut xml = format!(
-            "<{operation}Response xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><{operation}Result>"
-        );
-        for (name, value) in members.as_object().into_iter().flatten() {
-            let text = escape(value.as_str().unwrap_or_default());
-            // Writing to a String does not fail.
-            let _ = write!(xml, "<{name}>{text}</{name}>");
-        }
-        let _ = write!(
-            xml,
-            "</{operation}Result><ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation}Response>"
-        );
-        xml
-    }
+fn unknown(what: &str) -> ApiError {
+    ApiError::new("UnknownOperationException", format!("the simulated AWS does not know {what}"))
 }
 
 /// An error that a service answers.
@@ -149,16 +263,24 @@ pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) message: String,
+    /// Members that it has besides.
+    members: Map<String, Value>,
 }
 
 impl ApiError {
     /// The caller's fault: status 400.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { status: 400, code, message: message.into() }
+        Self { status: 400, code, message: message.into(), members: Map::new() }
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.status = status;
+        self
+    }
+
+    /// With one more member.
+    pub(crate) fn with(mut self, member: &str, value: Value) -> Self {
+        self.members.insert(member.to_owned(), value);
         self
     }
 
@@ -170,106 +292,135 @@ impl ApiError {
     pub(crate) fn respond(self, request_id: String) -> Response {
         Response {
             status: self.status,
-            content_type: "application/x-amz-json-1.1",
-            request_id,
-            body: self.json(Service::Catalog),
+            headers: vec![
+                ("content-type", Service::Catalog.json_type().to_owned()),
+                ("x-amzn-requestid", request_id),
+            ],
+            body: self.members(Service::Catalog).to_string().into_bytes(),
         }
     }
 
-    fn json(&self, service: Service) -> String {
-        // The models differ in how they write the member; so do the services.
-        let message = if service == Service::Sqs { "message" } else { "Message" };
-        let namespace = if service == Service::Sqs { "com.amazonaws.sqs#" } else { "" };
-        json!({ "__type": format!("{namespace}{}", self.code), message: self.message }).to_string()
+    fn fault(&self) -> &'static str {
+        if self.status < 500 { "Sender" } else { "Receiver" }
     }
 
-    fn xml(&self, request_id: &str) -> String {
-        let fault = if self.status < 500 { "Sender" } else { "Receiver" };
-        format!(
-            "<ErrorResponse xmlns=\"http://sns.amazonaws.com/doc/2010-03-31/\"><Error><Type>{fault}</Type><Code>{}</Code><Message>{}</Message></Error><RequestId>{request_id}</RequestId></ErrorResponse>",
-            self.code,
-            escape(&self.message),
-        )
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Where a listing goes on: the number of the next item, and whether an empty page comes
-/// first. AWS answers such pages, so the simulated one does after the first page of a
-/// listing and after every eighth from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub(crate) next: usize,
-    pub(crate) empty: bool,
-}
-
-impl Cursor {
-    /// Reads a token that [`Cursor::after`] wrote; no token is the beginning.
-    pub(crate) fn read(token: Option<&str>) -> Option<Self> {
-        let Some(token) = token else { return Some(Self { next: 0, empty: false }) };
-        let (empty, number) = match token.strip_prefix("empty-") {
-            Some(number) => (true, number),
-            None => (false, token.strip_prefix("page-")?),
+    /// SQS spoke the query protocol once, and tells the codes of that time in a header:
+    /// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#awsquerycompatible-trait
+    fn query_header(&self, service: Service) -> Option<(&'static str, String)> {
+        let code = match (service, self.code) {
+            (Service::Sqs, "QueueDoesNotExist") => "AWS.SimpleQueueService.NonExistentQueue",
+            (Service::Sqs, "QueueNameExists") => "QueueAlreadyExists",
+            (
+                Service::Sqs,
+                code @ ("BatchEntryIdsNotDistinct"
+                | "BatchRequestTooLong"
+                | "EmptyBatchRequest"
+                | "InvalidBatchEntryId"
+                | "MessageNotInflight"
+                | "PurgeQueueInProgress"
+                | "QueueDeletedRecently"
+                | "TooManyEntriesInBatchRequest"
+                | "UnsupportedOperation"),
+            ) => {
+                let header = format!("AWS.SimpleQueueService.{code};{}", self.fault());
+                return Some(("x-amzn-query-error", header));
+            }
+            (Service::Sqs, code) => code,
+            _ => return None,
         };
-        Some(Self { next: number.parse().ok()?, empty })
+        Some(("x-amzn-query-error", format!("{code};{}", self.fault())))
     }
 
-    /// The page this cursor stands for: where it begins and ends in a list of `total`
-    /// items, and the token of the page after it.
-    pub(crate) fn page(
-        self,
-        size: usize,
-        total: usize,
-    ) -> (std::ops::Range<usize>, Option<String>) {
-        if self.empty {
-            return (0..0, Some(format!("page-{}", self.next)));
-        }
-        let size = size.max(1);
-        let begin = self.next.min(total);
-        let end = begin.saturating_add(size).min(total);
-        let kind = if (end / size) % 8 == 1 { "empty" } else { "page" };
-        (begin..end, (end < total).then(|| format!("{kind}-{end}")))
+    fn members(&self, service: Service) -> Value {
+        let mut members = self.members.clone();
+        let code = format!("{}{}", service.error_namespace(self.code), self.code);
+        members.insert("__type".to_owned(), code.into());
+        let member = service.message_member(self.code);
+        members.insert(member.to_owned(), self.message.as_str().into());
+        members.into()
+    }
+
+    fn xml(&self, namespace: &str, request_id: &str) -> String {
+        xml::error(namespace, self.fault(), self.code, &self.message, request_id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
-    #[test]
-    fn a_listing_shows_everything_once_and_has_empty_pages() {
-        let (mut token, mut seen, mut empty) = (None, Vec::new(), 0);
-        loop {
-            let (range, next) = Cursor::read(token.as_deref()).unwrap().page(20, 405);
-            empty += usize::from(range.is_empty());
-            seen.extend(range);
-            token = next;
-            if token.is_none() {
-                break;
-            }
-        }
-        assert_eq!(seen, (0..405).collect::<Vec<_>>());
-        assert_eq!(empty, 3);
+    #[rstest]
+    #[case(Some("AmazonSQS.SendMessage"), "/", b"{}", Service::Sqs, "SendMessage")]
+    #[case(Some("DynamoDB_20120810.Query"), "/", b"", Service::DynamoDb, "Query")]
+    #[case(
+        None,
+        "/service/AWS242ServiceCatalogService/operation/DescribeRecord",
+        b"\xa0",
+        Service::Catalog,
+        "DescribeRecord"
+    )]
+    #[case(None, "/", b"Action=Publish&Subject=a%26b", Service::Sns, "Publish")]
+    #[case(
+        None,
+        "/",
+        b"Action=GetCallerIdentity&Version=2011-06-15",
+        Service::Sts,
+        "GetCallerIdentity"
+    )]
+    fn operations_are_found_in_every_protocol(
+        #[case] target: Option<&str>,
+        #[case] path: &str,
+        #[case] body: &[u8],
+        #[case] service: Service,
+        #[case] operation: &str,
+    ) {
+        let call = Call::read(&Request { path, target, body }).unwrap();
+        assert_eq!((call.service, call.operation), (service, operation));
+    }
+
+    #[rstest]
+    #[case(None, "/", b"")]
+    #[case(None, "/", b"\xff\xfe")]
+    #[case(None, "/", b"Action=Publish&Version=1999-01-01")]
+    #[case(None, "/service/AmazonEC2/operation/RunInstances", b"")]
+    #[case(None, "/service/AmazonSQS", b"")]
+    #[case(Some("AmazonSQS"), "/", b"{}")]
+    #[case(Some("AmazonEC2.RunInstances"), "/", b"{}")]
+    fn what_is_no_operation_is_refused(
+        #[case] target: Option<&str>,
+        #[case] path: &str,
+        #[case] body: &[u8],
+    ) {
+        let error = Call::read(&Request { path, target, body }).unwrap_err();
+        assert_eq!(error.code, "UnknownOperationException");
     }
 
     #[test]
-    fn a_foreign_token_is_refused() {
-        assert_eq!(Cursor::read(Some("nonsense")), None);
-        assert_eq!(Cursor::read(Some("page--1")), None);
-    }
-
-    #[test]
-    fn operations_are_found_in_both_protocols() {
-        let json = Request { target: Some("AmazonSQS.SendMessage"), body: b"{}" };
-        let call = Call::read(&json).unwrap();
-        assert_eq!((call.service, call.operation), (Service::Sqs, "SendMessage"));
-        let form = Request { target: None, body: b"Action=Publish&Subject=a%26b" };
-        let call = Call::read(&form).unwrap();
-        assert_eq!((call.service, call.operation), (Service::Sns, "Publish"));
+    fn members_of_forms_are_decoded() {
+        let body = b"Action=Publish&Subject=a%26b";
+        let call = Call::read(&Request { path: "/", target: None, body }).unwrap();
         assert_eq!(call.form("Subject").as_deref(), Some("a&b"));
-        assert!(Call::read(&Request { target: None, body: b"" }).is_err());
+        assert_eq!(call.form("Message"), None);
+        let body =
+            b"TagKeys.member.1=a&TagKeys.member.2=b&Tags.member.1.Key=k&Tags.member.1.Value=v";
+        let call = Call { body, ..call };
+        assert_eq!(call.members("TagKeys"), ["a", "b"]);
+        assert_eq!(call.tags(), BTreeMap::from([("k".to_owned(), "v".to_owned())]));
+    }
+
+    #[rstest]
+    #[case("QueueDoesNotExist", 400, "AWS.SimpleQueueService.NonExistentQueue;Sender")]
+    #[case("EmptyBatchRequest", 400, "AWS.SimpleQueueService.EmptyBatchRequest;Sender")]
+    #[case("ServiceUnavailable", 503, "ServiceUnavailable;Receiver")]
+    fn sqs_tells_its_old_codes(
+        #[case] code: &'static str,
+        #[case] status: u16,
+        #[case] header: &str,
+    ) {
+        let error = ApiError::new(code, "").with_status(status);
+        let (name, value) = error.query_header(Service::Sqs).unwrap();
+        assert_eq!((name, value.as_str()), ("x-amzn-query-error", header));
+        assert_eq!(error.query_header(Service::Support), None);
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use crate::ids;
+use crate::message_attributes::MessageAttributes;
 use crate::model::{MANAGEMENT_ACCOUNT, REGION};
 use crate::protocol::ApiError;
+use crate::queue_settings::Settings;
 use crate::time::later;
 
 /// SQS remembers deduplication ids so long, whether the message was deleted or not.
@@ -23,7 +24,7 @@ const LAG: Duration = Duration::from_secs(60);
 const SAMPLING: Duration = Duration::from_secs(5);
 
 /// Longest time a message can be hidden, counted from its receipt.
-const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
+pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
 
 /// What a queue is made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub struct QueueOptions {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NewMessage {
     pub(crate) body: String,
-    pub(crate) attributes: Option<Value>,
+    pub(crate) attributes: MessageAttributes,
     pub(crate) group: Option<String>,
     pub(crate) deduplication: Option<String>,
     pub(crate) delay: Duration,
@@ -65,7 +66,7 @@ pub(crate) struct Delivered {
     pub(crate) id: String,
     pub(crate) receipt: String,
     pub(crate) body: String,
-    pub(crate) attributes: Option<Value>,
+    pub(crate) attributes: MessageAttributes,
     pub(crate) system: BTreeMap<&'static str, String>,
 }
 
@@ -95,7 +96,14 @@ type Counts = (usize, usize, usize);
 /// One queue.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    pub(crate) options: QueueOptions,
+    pub(crate) name: String,
+    pub(crate) fifo: bool,
+    pub(crate) settings: Settings,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// When it was emptied at once.
+    pub(crate) purged: Option<Timestamp>,
+    /// When its settings were changed.
+    pub(crate) modified: Timestamp,
     rng: Rng,
     created: Timestamp,
     next: u64,
@@ -116,7 +124,12 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new(now: Timestamp, options: QueueOptions, rng: Rng) -> Self {
         Self {
-            options,
+            settings: Settings::from(&options),
+            name: options.name,
+            fifo: options.fifo,
+            tags: BTreeMap::new(),
+            purged: None,
+            modified: now,
             rng,
             created: now,
             next: 0,
@@ -142,9 +155,9 @@ impl Queue {
         self.next += 1;
         let sent = Sent {
             id: ids::uuid(&mut self.rng),
-            sequence_number: self.options.fifo.then(|| sequence_number(number)),
+            sequence_number: self.fifo.then(|| sequence_number(number)),
         };
-        if let Some(id) = new.deduplication.clone().filter(|_| self.options.fifo) {
+        if let Some(id) = new.deduplication.clone().filter(|_| self.fifo) {
             let until = later(now, DEDUPLICATION);
             self.forgetting.push_back((until, id.clone()));
             self.remembered.insert(id, Remembered { sent: sent.clone(), until });
@@ -180,7 +193,7 @@ impl Queue {
         if self.visible.is_empty() {
             return (Vec::new(), Vec::new());
         }
-        let limit = self.options.redrive.as_ref().map_or(u32::MAX, |(_, limit)| *limit);
+        let limit = self.settings.redrive.as_ref().map_or(u32::MAX, |(_, limit)| *limit);
         let (mut chosen, mut dead) = (Vec::new(), Vec::new());
         // Several messages of one group may come in one receive, in their order.
         for number in &self.visible {
@@ -194,7 +207,7 @@ impl Queue {
             }
             let busy =
                 message.new.group.as_ref().is_some_and(|group| self.busy.contains_key(group));
-            if !(self.options.fifo && busy) {
+            if !(self.fifo && busy) {
                 chosen.push(*number);
             }
         }
@@ -243,12 +256,12 @@ impl Queue {
         if let Some(source) = &message.new.source {
             system.insert("DeadLetterQueueSourceArn", source.clone());
         }
-        if self.options.fifo {
+        if self.fifo {
             system.insert("SequenceNumber", sequence_number(number));
         }
         let delivered = Delivered {
             id: message.id.clone(),
-            receipt: format!("{}.{number}.{receipt}", self.options.name),
+            receipt: format!("{}.{number}.{receipt}", self.name),
             body: message.new.body.clone(),
             attributes: message.new.attributes.clone(),
             system,
@@ -268,7 +281,7 @@ impl Queue {
         self.settle(now);
         let Some(message) = self.messages.get(&number) else { return Ok(()) };
         // A standard queue takes any receipt of the message.
-        if self.options.fifo && (message.receipt != receipt || message.hidden_until.is_none()) {
+        if self.fifo && (message.receipt != receipt || message.hidden_until.is_none()) {
             return Err(expired());
         }
         self.sample(now);
@@ -297,7 +310,7 @@ impl Queue {
                 "Value for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.",
             ));
         };
-        if self.options.fifo && message.receipt != receipt {
+        if self.fifo && message.receipt != receipt {
             return Err(expired());
         }
         let until = later(now, visibility);
@@ -333,39 +346,35 @@ impl Queue {
     }
 
     /// Every attribute of the queue that it has.
-    pub(crate) fn attributes(&mut self, now: Timestamp) -> BTreeMap<&'static str, String> {
+    pub(crate) fn attributes(&mut self, now: Timestamp) -> BTreeMap<String, String> {
         self.settle(now);
         let (visible, in_flight, delayed) = self.lagging_counts(now);
-        let created = self.created.as_second().to_string();
-        let mut attributes = BTreeMap::from([
+        let mut attributes = self.settings.attributes(self.fifo);
+        let own = [
             ("QueueArn", self.arn()),
             ("ApproximateNumberOfMessages", visible.to_string()),
             ("ApproximateNumberOfMessagesNotVisible", in_flight.to_string()),
             ("ApproximateNumberOfMessagesDelayed", delayed.to_string()),
-            ("CreatedTimestamp", created.clone()),
-            ("LastModifiedTimestamp", created),
-            ("DelaySeconds", "0".to_owned()),
-            ("MaximumMessageSize", "1048576".to_owned()),
-            ("MessageRetentionPeriod", self.options.retention.as_secs().to_string()),
-            ("ReceiveMessageWaitTimeSeconds", "0".to_owned()),
-            ("VisibilityTimeout", self.options.visibility.as_secs().to_string()),
-            ("SqsManagedSseEnabled", "true".to_owned()),
-        ]);
-        if self.options.fifo {
-            attributes.insert("FifoQueue", "true".to_owned());
-            attributes.insert("ContentBasedDeduplication", "false".to_owned());
-            attributes.insert("DeduplicationScope", "queue".to_owned());
-            attributes.insert("FifoThroughputLimit", "perQueue".to_owned());
-        }
-        if let Some((name, limit)) = &self.options.redrive {
-            let policy = json!({ "deadLetterTargetArn": arn(name), "maxReceiveCount": limit });
-            attributes.insert("RedrivePolicy", policy.to_string());
-        }
+            ("CreatedTimestamp", self.created.as_second().to_string()),
+            ("LastModifiedTimestamp", self.modified.as_second().to_string()),
+        ];
+        attributes.extend(own.map(|(name, value)| (name.to_owned(), value)));
         attributes
     }
 
+    /// Removes every message.
+    pub(crate) fn purge(&mut self, now: Timestamp) {
+        self.settle(now);
+        self.sample(now);
+        self.messages.clear();
+        self.visible.clear();
+        self.hidden.clear();
+        self.busy.clear();
+        self.purged = Some(now);
+    }
+
     fn arn(&self) -> String {
-        arn(&self.options.name)
+        arn(&self.name)
     }
 
     /// Does what time alone does: shows hidden messages again, drops old ones, forgets
@@ -379,7 +388,7 @@ impl Queue {
             self.show(number);
         }
         while let Some((number, message)) = self.messages.first_key_value() {
-            if later(message.sent, self.options.retention) > now {
+            if later(message.sent, self.settings.retention) > now {
                 break;
             }
             let number = *number;
@@ -429,7 +438,7 @@ impl Queue {
 
     fn read_receipt(&self, receipt: &str) -> Result<(u64, u64), ApiError> {
         receipt
-            .strip_prefix(&self.options.name)
+            .strip_prefix(&self.name)
             .and_then(|rest| rest.strip_prefix('.'))
             .and_then(|rest| rest.split_once('.'))
             .and_then(|(number, receipt)| Some((number.parse().ok()?, receipt.parse().ok()?)))
@@ -439,8 +448,11 @@ impl Queue {
     }
 
     fn counts(&self) -> Counts {
-        let delayed = 0;
-        (self.visible.len(), self.hidden.len(), delayed)
+        let never_received = |(_, number): &&(Timestamp, u64)| {
+            self.messages.get(number).is_some_and(|message| message.received == 0)
+        };
+        let delayed = self.hidden.iter().filter(never_received).count();
+        (self.visible.len(), self.hidden.len() - delayed, delayed)
     }
 
     /// Notes the counts as they were before a change at `now`.
@@ -463,7 +475,8 @@ impl Queue {
     }
 }
 
-fn arn(name: &str) -> String {
+/// ARN of the queue with this name.
+pub(crate) fn arn(name: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{MANAGEMENT_ACCOUNT}:{name}")
 }
 

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cursor::Cursor;
 use crate::fleet::Fleet;
 use crate::ids;
 use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};
-use crate::protocol::{ApiError, Call, Cursor};
+use crate::operations;
+use crate::protocol::{ApiError, Call};
 use crate::starter::Starter;
 use crate::time;
 use crate::updates::{Ended, Record, Status, Updates};
@@ -111,6 +113,23 @@ struct Search {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct Scan {
+    access_level_filter: Option<LevelFilter>,
+    page_size: Option<usize>,
+    page_token: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Outputs {
+    provisioned_product_id: Option<String>,
+    provisioned_product_name: Option<String>,
+    #[serde(default)]
+    output_keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct ById {
     id: Option<String>,
     name: Option<String>,
@@ -152,6 +171,27 @@ struct SearchFilter {
     value: Option<String>,
 }
 
+/// What an operation does; starting one takes a starter.
+type CatalogOperation =
+    fn(&mut ServiceCatalog, Timestamp, &Call<'_>, &mut Starter<'_>) -> Result<Value, ApiError>;
+
+/// What the service offers.
+pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
+    ("DescribeProductAsAdmin", |catalog, _, call, _| catalog.describe_product(&call.json()?)),
+    ("DescribeProvisionedProduct", |catalog, _, call, _| catalog.describe(&call.json()?)),
+    ("DescribeRecord", |catalog, now, call, _| catalog.describe_record(now, &call.json()?)),
+    ("GetProvisionedProductOutputs", |catalog, _, call, _| catalog.product_outputs(&call.json()?)),
+    ("ListLaunchPaths", |catalog, _, call, _| catalog.list_paths(&call.json()?)),
+    ("ListProvisioningArtifacts", |catalog, _, call, _| catalog.list_artifacts(&call.json()?)),
+    ("ListRecordHistory", |catalog, now, call, _| catalog.history(now, &call.json()?)),
+    ("ScanProvisionedProducts", |catalog, _, call, _| catalog.scan(&call.json()?)),
+    ("SearchProductsAsAdmin", |catalog, _, call, _| catalog.search_products(&call.json()?)),
+    ("SearchProvisionedProducts", |catalog, _, call, _| catalog.search(&call.json()?)),
+    ("UpdateProvisionedProduct", |catalog, now, call, starter| {
+        catalog.update(now, call.json()?, starter)
+    }),
+];
+
 impl ServiceCatalog {
     /// The product with an old artifact that is active and a newer one that is not yet.
     pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
@@ -192,18 +232,7 @@ impl ServiceCatalog {
         call: &Call<'_>,
         starter: &mut Starter<'_>,
     ) -> Result<Value, ApiError> {
-        match call.operation {
-            "DescribeProductAsAdmin" => self.describe_product(&call.json()?),
-            "SearchProductsAsAdmin" => self.search_products(&call.json()?),
-            "ListProvisioningArtifacts" => self.list_artifacts(&call.json()?),
-            "ListLaunchPaths" => self.list_paths(&call.json()?),
-            "SearchProvisionedProducts" => self.search(&call.json()?),
-            "DescribeProvisionedProduct" => self.describe(&call.json()?),
-            "UpdateProvisionedProduct" => self.update(now, call.json()?, starter),
-            "DescribeRecord" => self.describe_record(now, &call.json()?),
-            "ListRecordHistory" => self.history(now, &call.json()?),
-            _ => Err(call.unknown()),
-        }
+        operations::find(OPERATIONS, call)?(self, now, call, starter)
     }
 
     fn product(&self) -> Value {
@@ -339,6 +368,14 @@ impl ServiceCatalog {
         Ok(with_token(json!({ "ProvisionedProducts": products, "TotalResultsCount": total }), next))
     }
 
+    fn scan(&self, request: &Scan) -> Result<Value, ApiError> {
+        let sees_all = self.sees_all(request.access_level_filter.as_ref())?;
+        let total = if sees_all { self.fleet.len() as usize } else { 0 };
+        let (range, next) = page(request.page_token.as_deref(), request.page_size, PAGE, total)?;
+        let products: Vec<Value> = range.filter_map(|place| self.detail(place as u32)).collect();
+        Ok(with_token(json!({ "ProvisionedProducts": products }), next))
+    }
+
     /// Control Tower provisioned the products, so that a caller who asks for their own
     /// (as user or as role) sees none.
     fn sees_all(&self, filter: Option<&LevelFilter>) -> Result<bool, ApiError> {
@@ -437,22 +474,28 @@ impl ServiceCatalog {
     }
 
     fn describe(&self, request: &ById) -> Result<Value, ApiError> {
-        let index = match (&request.id, &request.name) {
-            (Some(id), _) => self.find(id),
-            (None, Some(name)) => self.find_by_name(name),
-            (None, None) => return Err(invalid("Either Id or Name must be given.")),
-        };
-        let detail = index
-            .and_then(|index| self.detail(index))
-            .ok_or_else(|| not_found("Provisioned product not found."))?;
+        let index = self.find_product(request.id.as_deref(), request.name.as_deref())?;
+        let detail =
+            self.detail(index).ok_or_else(|| not_found("Provisioned product not found."))?;
         Ok(json!({ "ProvisionedProductDetail": detail, "CloudWatchDashboards": [] }))
     }
 
-    fn find_by_name(&self, name: &str) -> Option<u32> {
-        self.fleet
-            .iter()
-            .find(|(index, account)| provisioned_name(&account.name, *index) == name)
-            .map(|(index, _)| index)
+    /// The provisioned product with this id, or else of this name.
+    fn find_product(&self, id: Option<&str>, name: Option<&str>) -> Result<u32, ApiError> {
+        let index = match (id, name) {
+            (Some(id), _) => self.find(id),
+            (None, Some(name)) => self
+                .fleet
+                .iter()
+                .find(|(index, account)| provisioned_name(&account.name, *index) == name)
+                .map(|(index, _)| index),
+            (None, None) => {
+                return Err(invalid(
+                    "The id or the name of the provisioned product must be given.",
+                ));
+            }
+        };
+        index.ok_or_else(|| not_found("Provisioned product not found."))
     }
 
     fn update(
@@ -462,16 +505,10 @@ impl ServiceCatalog {
         starter: &mut Starter<'_>,
     ) -> Result<Value, ApiError> {
         check_token(&request.update_token)?;
-        let index = match (&request.provisioned_product_id, &request.provisioned_product_name) {
-            (Some(id), _) => self.find(id),
-            (None, Some(name)) => self.find_by_name(name),
-            (None, None) => {
-                return Err(invalid(
-                    "ProvisionedProductId or ProvisionedProductName must be given.",
-                ));
-            }
-        }
-        .ok_or_else(|| not_found("Provisioned product not found."))?;
+        let index = self.find_product(
+            request.provisioned_product_id.as_deref(),
+            request.provisioned_product_name.as_deref(),
+        )?;
         if let Some(record) = self.updates.by_token(&request.update_token) {
             return if self.updates.record(record).is_some_and(|known| known.product == index) {
                 self.started(now, record)
@@ -563,6 +600,26 @@ impl ServiceCatalog {
             ]),
             _ => json!([]),
         }
+    }
+
+    /// The outputs of the last operation that succeeded.
+    fn product_outputs(&self, request: &Outputs) -> Result<Value, ApiError> {
+        let index = self.find_product(
+            request.provisioned_product_id.as_deref(),
+            request.provisioned_product_name.as_deref(),
+        )?;
+        let record = self
+            .updates
+            .product(index)
+            .and_then(|product| self.updates.record(product.last_successful))
+            .ok_or_else(|| not_found("Record not found."))?;
+        let mut outputs = self.outputs(record);
+        if let (Some(outputs), false) = (outputs.as_array_mut(), request.output_keys.is_empty()) {
+            outputs.retain(|output| {
+                request.output_keys.iter().any(|key| output["OutputKey"] == **key)
+            });
+        }
+        Ok(json!({ "Outputs": outputs }))
     }
 
     fn history(&self, now: Timestamp, request: &History) -> Result<Value, ApiError> {

@@ -9,8 +9,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::ports::Clock;
 use jiff::Timestamp;
+use serde::Deserialize;
 
-use crate::connector::{Connector, World};
+use crate::connector::Connector;
 use crate::faults::{FaultLevel, Mishap, Refusal};
 use crate::model::{
     self, EVENTS_DEAD, EVENTS_QUEUE, Model, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD,
@@ -20,8 +21,10 @@ use crate::queue::QueueOptions;
 use crate::snapshot::Snapshot;
 use crate::sns::PublishedAlert;
 use crate::sqs;
+use crate::support::OpenedCase;
 use crate::time::SimClock;
 use crate::updates::{MaxConcurrent, OperationLog};
+use crate::world::World;
 
 /// What a simulation starts from.
 #[derive(Clone, Debug)]
@@ -39,7 +42,8 @@ pub struct SimOptions {
 }
 
 /// How the next call of an operation fares, for tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum NextCall {
     /// It takes effect, but no reply comes.
     ReplyLost,
@@ -49,6 +53,17 @@ pub enum NextCall {
     Throttled,
     /// No reply comes in any time, and it takes no effect.
     Hung,
+}
+
+impl From<NextCall> for Mishap {
+    fn from(fares: NextCall) -> Self {
+        match fares {
+            NextCall::ReplyLost => Self::ReplyLost,
+            NextCall::NotConnected => Self::NotConnected,
+            NextCall::Throttled => Self::Refused(Refusal::Throttled),
+            NextCall::Hung => Self::Hung { effect: false },
+        }
+    }
 }
 
 /// A simulated AWS. Clones share one world.
@@ -168,15 +183,7 @@ impl SimAws {
 
     /// Says how the next call of an operation fares; several are for several calls.
     pub fn next_call(&self, operation: &str, fares: NextCall) {
-        self.world.with(|model| {
-            let mishap = match fares {
-                NextCall::ReplyLost => Mishap::ReplyLost,
-                NextCall::NotConnected => Mishap::NotConnected,
-                NextCall::Throttled => Mishap::Refused(Refusal::Throttled),
-                NextCall::Hung => Mishap::Hung { effect: false },
-            };
-            model.plan_mishap(operation, mishap);
-        });
+        self.world.with(|model| model.plan_mishap(operation, fares.into()));
     }
 
     /// Adds a queue, or empties and changes the one of the same name. Answers its URL.
@@ -184,6 +191,28 @@ impl SimAws {
         let url = sqs::url(&options.name);
         self.world.with(|model| model.create_queue(self.now(), options));
         url
+    }
+
+    /// Says whether the account has a support plan, which it has at first. Without one,
+    /// AWS Support answers every call with `SubscriptionRequiredException`.
+    pub fn set_support_plan(&self, plan: bool) {
+        self.world.with(|model| model.set_support_plan(plan));
+    }
+
+    /// Sets after what time a new case is seen by `DescribeCases`: at once at first.
+    pub fn set_case_delay(&self, delay: Duration) {
+        self.world.with(|model| model.set_case_delay(delay));
+    }
+
+    /// Every support case that was opened, the oldest first.
+    pub fn cases(&self) -> Vec<OpenedCase> {
+        self.world.with(|model| model.cases().to_vec())
+    }
+
+    /// Name of the DynamoDB table that is there from the start, with the string keys `pk`
+    /// and `sk`.
+    pub fn table_name(&self) -> &'static str {
+        crate::dynamodb::TABLE
     }
 
     /// Sets the launch paths that the caller has to the Account Factory product: ids, and

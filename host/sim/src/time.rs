@@ -1,4 +1,4 @@
-//! Simulated time: the start of the simulation plus what tokio's clock has run since.
+//! The time of a simulation: virtual, from its start on by tokio's clock, or real.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,31 +7,38 @@ use groundcrew_core::ports::Clock;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The clock of a simulation, for the host and for the SDK. Follows tokio's clock, so
-/// that a paused one makes it virtual.
+/// The clock of a simulation, for the host and for the SDK.
 #[derive(Clone, Copy, Debug)]
 pub struct SimClock {
-    start: Timestamp,
-    epoch: Instant,
+    /// Where it began, and what tokio's clock showed then; the real time if not given.
+    origin: Option<(Timestamp, Instant)>,
 }
 
 impl SimClock {
-    /// A clock that shows `start` now. Call it on the runtime that will run the
-    /// simulation, since it reads tokio's clock.
+    /// A clock that shows `start` now and follows tokio's clock, so that a paused one makes
+    /// it virtual. Call it on the runtime that will run the simulation.
     pub fn starting_at(start: Timestamp) -> Self {
-        Self { start, epoch: Instant::now() }
+        Self { origin: Some((start, Instant::now())) }
+    }
+
+    /// A clock that shows the real time.
+    pub fn real() -> Self {
+        Self { origin: None }
     }
 
     /// What tokio's clock shows when this one shows `time`.
     pub fn instant(&self, time: Timestamp) -> Instant {
-        let since = Duration::try_from(time.duration_since(self.start)).unwrap_or_default();
-        self.epoch + since
+        let (start, epoch) = self.origin.unwrap_or_else(|| (Timestamp::now(), Instant::now()));
+        epoch + Duration::try_from(time.duration_since(start)).unwrap_or_default()
     }
 }
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        later(self.start, self.epoch.elapsed())
+        match self.origin {
+            Some((start, epoch)) => later(start, epoch.elapsed()),
+            None => Timestamp::now(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::faults::Failure;
 use crate::fleet::Fleet;
@@ -62,7 +63,8 @@ pub(crate) struct Product {
 }
 
 /// How an operation ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OperationOutcome {
     /// The account is on the artifact.
     Succeeded,
@@ -111,7 +113,7 @@ impl Record {
 }
 
 /// An operation that really started.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OperationLog {
     /// The account.
     pub account: AccountId,

@@ -1,20 +1,15 @@
-//! From a [`Policy`] to the exports of a plugin.
+//! From a [`Policy`](crate::Policy) or a [`Notifier`](crate::Notifier) to the exports of a
+//! plugin. Natively the macros make nothing, so that a plugin's crate can be tested like
+//! any other.
 
-use std::cell::OnceCell;
-
-use schemars::schema_for;
-
-use crate::problem::of_serde;
-use crate::{Candidate, Decision, Failure, Outline, Policy, Problem, Surroundings};
-
-/// Makes the component's exports out of a [`Policy`]. Natively it makes nothing, so that
-/// a plugin's crate can be tested like any other.
+/// Makes the component's exports out of a [`Policy`](crate::Policy).
 #[macro_export]
 macro_rules! policy {
     ($policy:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::bindings::exports::groundcrew::plugin::{decide, settings};
+            use $crate::bindings::decide::exports::groundcrew::plugin::decide;
+            use $crate::bindings::settings::exports::groundcrew::plugin::settings;
 
             ::std::thread_local! {
                 static INSTANCE: $crate::Instance<$policy> = const { $crate::Instance::new() };
@@ -24,7 +19,7 @@ macro_rules! policy {
 
             impl settings::Guest for Plugin {
                 fn schema() -> ::std::string::String {
-                    $crate::schema::<$policy>()
+                    $crate::schema::<<$policy as $crate::Policy>::Settings>()
                 }
 
                 fn configure(
@@ -32,7 +27,7 @@ macro_rules! policy {
                     around: $crate::Surroundings,
                 ) -> ::core::result::Result<$crate::Outline, ::std::vec::Vec<$crate::Problem>>
                 {
-                    INSTANCE.with(|instance| instance.configure(&settings, &around))
+                    INSTANCE.with(|instance| instance.configure_policy(&settings, &around))
                 }
             }
 
@@ -44,56 +39,55 @@ macro_rules! policy {
                 }
             }
 
-    $crate::bindings::export!(Plugin with_types_in $crate::bindings);
+            $crate::bindings::settings::export!(
+                Plugin with_types_in $crate::bindings::settings
+            );
+    $crate::bindings::decide::export!(Plugin with_types_in $crate::bindings::decide);
         };
     };
 }
 
-/// The JSON Schema of a policy's settings.
-#[doc(hidden)]
-pub fn schema<P: Policy>() -> String {
-    schema_for!(P::Settings).as_value().to_string()
-}
+/// Makes the component's exports out of a [`Notifier`](crate::Notifier).
+#[macro_export]
+macro_rules! notifier {
+    ($notifier:ty) => {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::deliver::exports::groundcrew::plugin::deliver;
+            use $crate::bindings::settings::exports::groundcrew::plugin::settings;
 
-/// The one policy that lives in an instance of the component.
-#[doc(hidden)]
-pub struct Instance<P>(OnceCell<P>);
+            ::std::thread_local! {
+                static INSTANCE: $crate::Instance<$notifier> = const { $crate::Instance::new() };
+            }
 
-impl<P: Policy> Instance<P> {
-    /// Not configured yet.
-    #[allow(clippy::new_without_default)]
-    pub const fn new() -> Self {
-        Self(OnceCell::new())
-    }
+            struct Plugin;
 
-    /// Makes the policy from its settings, a JSON object.
-    ///
-    /// # Errors
-    /// All that is wrong with them.
-    pub fn configure(
-        &self,
-        settings: &str,
-        around: &Surroundings,
-    ) -> Result<Outline, Vec<Problem>> {
-        let mut json = serde_json::Deserializer::from_str(settings);
-        let settings =
-            serde_path_to_error::deserialize(&mut json).map_err(|error| vec![of_serde(error)])?;
-        let policy = P::configure(settings, around)?;
-        let outline = Outline { lanes: policy.lanes() };
-        self.0.set(policy).map_err(|_| {
-            vec![Problem::new("", "this instance is configured already: make another one")]
-        })?;
-        Ok(outline)
-    }
+            impl settings::Guest for Plugin {
+                fn schema() -> ::std::string::String {
+                    $crate::schema::<<$notifier as $crate::Notifier>::Settings>()
+                }
 
-    /// Asks the policy.
-    ///
-    /// # Errors
-    /// The policy's own failure, or that it was not configured.
-    pub fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
-        let policy = self.0.get().ok_or_else(|| {
-            Failure::invalid("not-configured", "`configure` must succeed before `evaluate`")
-        })?;
-        policy.evaluate(candidate)
-    }
+                fn configure(
+                    settings: ::std::string::String,
+                    around: $crate::Surroundings,
+                ) -> ::core::result::Result<$crate::Outline, ::std::vec::Vec<$crate::Problem>>
+                {
+                    INSTANCE.with(|instance| instance.configure_notifier(&settings, &around))
+                }
+            }
+
+            impl deliver::Guest for Plugin {
+                fn notify(
+                    notification: $crate::Notification,
+                ) -> ::core::result::Result<$crate::Receipt, $crate::Failure> {
+                    INSTANCE.with(|instance| instance.notify(&notification))
+                }
+            }
+
+            $crate::bindings::settings::export!(
+                Plugin with_types_in $crate::bindings::settings
+            );
+    $crate::bindings::deliver::export!(Plugin with_types_in $crate::bindings::deliver);
+        };
+    };
 }

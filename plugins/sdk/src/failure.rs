@@ -13,6 +13,11 @@ impl Failure {
         Self::new(FailureKind::Permanent, code, message)
     }
 
+    /// A grant or a permission is missing.
+    pub fn denied(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Denied, code, message)
+    }
+
     /// What the plugin was given makes no sense to it.
     pub fn invalid(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(FailureKind::Invalid, code, message)

@@ -1,7 +1,9 @@
-//! Write a groundcrew policy in about fifteen lines.
+//! Write a groundcrew plugin in about twenty lines.
 //!
-//! A policy is a type: made from its settings, asked about candidates. [`policy!`] turns
-//! it into a plugin.
+//! # A policy
+//!
+//! is a type: made from its settings, asked about candidates. [`policy!`] turns it into a
+//! plugin.
 //!
 //! ```
 //! use groundcrew_sdk::{Candidate, Decision, Failure, Policy, Problem, Surroundings};
@@ -26,6 +28,48 @@
 //! groundcrew_sdk::policy!(Frozen);
 //! ```
 //!
+//! # A notifier
+//!
+//! is a type that tells another system about an account. [`notifier!`] turns it into a
+//! plugin. What it may do beyond computing is granted in the config, as here
+//! [`support_cases`].
+//!
+//! ```
+//! use groundcrew_sdk::support_cases::{self, SupportCase};
+//! use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings};
+//!
+//! #[derive(serde::Deserialize, schemars::JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct Desk {
+//!     /// AWS Support's code of the service that the cases are about.
+//!     service_code: String,
+//! }
+//!
+//! impl Notifier for Desk {
+//!     type Settings = Self;
+//!     fn configure(settings: Self, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+//!         Ok(settings)
+//!     }
+//!     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
+//!         let account = &notification.account;
+//!         let case_id = support_cases::open(&SupportCase {
+//!             subject: format!("Account {} has landed", account.id),
+//!             body: format!("Please add {} to the inventory.", account.name),
+//!             service_code: self.service_code.clone(),
+//!             category_code: "other".to_owned(),
+//!             severity_code: "low".to_owned(),
+//!             cc_email_addresses: vec![],
+//!             language: "en".to_owned(),
+//!             issue_type: "customer-service".to_owned(),
+//!         })?;
+//!         Ok(Receipt::new(case_id))
+//!     }
+//! }
+//! groundcrew_sdk::notifier!(Desk);
+//! ```
+//!
+//! # Building and testing
+//!
 //! In the plugin's `Cargo.toml`:
 //!
 //! ```toml
@@ -39,39 +83,39 @@
 //! ```
 //!
 //! `cargo build --release --target wasm32-wasip2` makes the `.wasm` file that
-//! `plugin = "./frozen.wasm"` names in the config. Everything but the macro also builds
-//! natively, so that `cargo test` tests a policy like any other type.
+//! `plugin = "./frozen.wasm"` names in the config. Everything but the macros also builds
+//! natively, so that `cargo test` tests a plugin like any other type.
 
 #![deny(missing_docs)]
 
 mod account;
+#[cfg(any(test, all(target_arch = "wasm32", feature = "allocator")))]
+mod allocator;
+#[doc(hidden)]
+pub mod bindings;
 mod decision;
 mod export;
 mod failure;
+mod instance;
 pub mod log;
+mod notifier;
 mod policy;
 mod problem;
+pub mod support_cases;
 
-#[allow(missing_docs)]
-#[doc(hidden)]
-pub mod bindings {
-    //! What `wit-bindgen` makes of the contract.
-    wit_bindgen::generate!({
-        path: "../../wit",
-        world: "policy",
-        pub_export_macro: true,
-        default_bindings_module: "groundcrew_sdk::bindings",
-        additional_derives: [PartialEq, Eq, Clone],
-    });
-}
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: allocator::Recycling = allocator::Recycling::new();
 
 #[doc(hidden)]
-pub use export::{Instance, schema};
+pub use instance::{Instance, schema};
+pub use notifier::Notifier;
 pub use policy::Policy;
 
-pub use bindings::exports::groundcrew::plugin::decide::{Decision, Hold};
-pub use bindings::exports::groundcrew::plugin::settings::{Lanes, Outline, Surroundings};
-pub use bindings::groundcrew::plugin::types::{
+pub use bindings::decide::exports::groundcrew::plugin::decide::{Decision, Hold};
+pub use bindings::deliver::exports::groundcrew::plugin::deliver::{Notification, Receipt};
+pub use bindings::settings::exports::groundcrew::plugin::settings::{Lanes, Outline, Surroundings};
+pub use bindings::settings::groundcrew::plugin::types::{
     Account, Action, Candidate, Cause, Event, Failure, FailureKind, OrganizationalUnit, Problem,
     ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,
 };

@@ -1,12 +1,12 @@
 //! Writing to the host's log. The host adds plugin and account, and limits how much one
 //! call may write.
 
-pub use crate::bindings::groundcrew::plugin::log::Level;
+pub use crate::bindings::settings::groundcrew::plugin::log::Level;
 
 /// Writes one line. In native tests, to stderr.
 pub fn write(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
-    crate::bindings::groundcrew::plugin::log::write(level, message);
+    crate::bindings::settings::groundcrew::plugin::log::write(level, message);
     #[cfg(not(target_arch = "wasm32"))]
     eprintln!("{level:?}: {message}");
 }

@@ -10,15 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use groundcrew_core::config::Config;
+use groundcrew_aws::AwsSupport;
 use groundcrew_engine::{Engine, Until};
-use groundcrew_ledger::MemoryLedger;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
-use crate::loaded::{Loaded, load};
+use crate::loaded::{Need, Read, read};
 use crate::ports;
 use crate::wording::print;
 use progress::Progress;
@@ -33,9 +32,14 @@ const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 const LONGEST: Duration = Duration::from_secs(800 * 24 * 3600);
 
 pub fn run(options: &Simulate) -> Result<(), Failure> {
-    let snapshot = snapshot(options)?;
+    let snapshot = snapshot(
+        options.snapshot.as_deref(),
+        options.accounts,
+        options.tagged_percent,
+        options.seed,
+    )?;
     let events: Vec<String> =
-        options.events.iter().map(|path| read(path, "event")).collect::<Result<_, _>>()?;
+        options.events.iter().map(|path| file(path, "event")).collect::<Result<_, _>>()?;
     // One thread and a paused clock: time passes only when everything waits for it, so
     // that days take seconds and the same seed gives the same run.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -45,8 +49,8 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
         .map_err(|error| Failure::Other(error.to_string()))?;
     let began = Instant::now();
     let report = runtime.block_on(async {
-        let loaded = load(options.config.as_deref()).await?;
-        simulate(options, &loaded, snapshot, &events, began).await
+        let config = read(options.config.as_deref())?;
+        simulate(options, config, snapshot, &events, began).await
     })?;
     match options.format {
         Format::Json => {
@@ -61,12 +65,11 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
 
 async fn simulate(
     options: &Simulate,
-    loaded: &Loaded,
+    config: Read,
     snapshot: Snapshot,
     events: &[String],
     began: Instant,
 ) -> Result<Report, Failure> {
-    let config: &Config = &loaded.config;
     let sim = SimAws::new(SimOptions {
         seed: options.seed,
         start: BEGIN,
@@ -76,10 +79,13 @@ async fn simulate(
             Faults::Light => FaultLevel::Light,
             Faults::Heavy => FaultLevel::Heavy,
         },
-        account_quota: config.updates.account_quota,
+        account_quota: config.config.updates.account_quota,
     });
+    let clients = ports::simulated_clients(&sim);
+    let support = Arc::new(AwsSupport::new(clients.support.clone()));
+    let loaded = config.load(Need::All, support).await?;
     let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
-    let ports = ports::simulated(&sim, Arc::new(MemoryLedger::new()), recorder.clone());
+    let ports = ports::simulated(&sim, clients, &loaded, recorder.clone());
     let engine = Engine::new(ports, loaded.engine_settings());
     sim.release_artifact();
     for event in events {
@@ -89,7 +95,7 @@ async fn simulate(
     recorder.finish();
     Ok(Report::new(report::Sources {
         options,
-        config,
+        config: &loaded.config,
         snapshot: &snapshot,
         sim: &sim,
         recorder: &recorder,
@@ -99,18 +105,24 @@ async fn simulate(
     }))
 }
 
-fn snapshot(options: &Simulate) -> Result<Snapshot, Failure> {
-    match &options.snapshot {
+/// The organization of a file, or one that is made up.
+pub fn snapshot(
+    file_name: Option<&Path>,
+    accounts: u32,
+    tagged_percent: u8,
+    seed: u64,
+) -> Result<Snapshot, Failure> {
+    match file_name {
         None => {
-            let accounts = usize::try_from(options.accounts).unwrap_or(usize::MAX);
-            Ok(Snapshot::generate(accounts, options.tagged_percent, options.seed))
+            let accounts = usize::try_from(accounts).unwrap_or(usize::MAX);
+            Ok(Snapshot::generate(accounts, tagged_percent, seed))
         }
-        Some(path) => Snapshot::parse(&read(path, "snapshot")?)
+        Some(path) => Snapshot::parse(&file(path, "snapshot")?)
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display()))),
     }
 }
 
-fn read(path: &Path, what: &str) -> Result<String, Failure> {
+fn file(path: &Path, what: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         Failure::Usage(format!("{}: the {what} can't be read: {error}", path.display()))
     })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::pipeline::{Decision, Outcome};
+use groundcrew_engine::onboarding::{Told, ToldOutcome};
 use groundcrew_engine::{Ending, Notice, Witness};
 use jiff::Timestamp;
 
@@ -42,6 +43,7 @@ struct Seen {
     begin: Option<Timestamp>,
     decisions: BTreeMap<AccountId, Decision>,
     courses: BTreeMap<AccountId, Course>,
+    told: BTreeMap<(AccountId, String), Told>,
     alerts: Vec<String>,
     outdated: u64,
     done: u64,
@@ -55,6 +57,7 @@ impl Recorder {
                 begin: None,
                 decisions: BTreeMap::new(),
                 courses: BTreeMap::new(),
+                told: BTreeMap::new(),
                 alerts: Vec::new(),
                 outdated: 0,
                 done: 0,
@@ -68,6 +71,11 @@ impl Recorder {
 
     pub fn courses(&self) -> BTreeMap<AccountId, Course> {
         self.seen().courses.clone()
+    }
+
+    /// The last that became of each notification.
+    pub fn told(&self) -> Vec<Told> {
+        self.seen().told.values().cloned().collect()
     }
 
     pub fn alerts(&self) -> Vec<String> {
@@ -136,6 +144,14 @@ impl Witness for Recorder {
                         last: Last::GivenUp(reason.to_owned()),
                     };
                     seen.courses.insert(slot.account.clone(), course);
+                }
+            }
+            Notice::Told(told) => {
+                // The last word counts: a failure may be made good. That it was told already is
+                // no news.
+                let key = (told.account.clone(), told.notifier.clone());
+                if told.outcome != ToldOutcome::AlreadyTold || !seen.told.contains_key(&key) {
+                    seen.told.insert(key, told.clone());
                 }
             }
             Notice::Alerted(alert) => seen.alerts.push(alert.subject.clone()),

@@ -108,8 +108,12 @@ pub struct Decided {
 pub struct Notification {
     pub notifier: String,
     pub account: AccountId,
+    /// `told`, `recorded`, `skipped` or `failed`.
     pub outcome: String,
+    /// What the other system calls it.
     pub reference: Option<String>,
+    #[serde(skip)]
+    pub detail: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -199,7 +203,17 @@ impl Report {
             lanes,
             timeline,
             decisions,
-            notifications: Vec::new(),
+            notifications: recorder
+                .told()
+                .into_iter()
+                .map(|told| Notification {
+                    notifier: told.notifier,
+                    account: told.account,
+                    outcome: told.outcome.to_string(),
+                    reference: told.reference,
+                    detail: told.detail,
+                })
+                .collect(),
             alerts: recorder.alerts().into_iter().map(|subject| Alert { subject }).collect(),
             aws_calls: sim.calls(),
             reproducible: sources.reproducible,

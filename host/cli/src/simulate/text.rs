@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::report::{Report, Run};
+use super::report::{Notification, Report, Run};
 use crate::wording::{count, span, thousands};
 
 /// Columns of the screen.
@@ -30,6 +30,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     lanes(report, out)?;
     accounts(report, out)?;
     time(report, out)?;
+    notifications(report, out)?;
     alerts(report, out)?;
     calls(report, out)?;
     timeline(report, out)
@@ -139,6 +140,23 @@ fn time(report: &Report, out: &mut String) -> std::fmt::Result {
             out,
             "            a plugin ran into its timeout, which is real time: not repeatable"
         )?;
+    }
+    Ok(())
+}
+
+/// Nothing for a config without notifiers.
+fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
+    if report.notifications.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "told        {}", thousands(report.notifications.len() as u64))?;
+    for notification in report.notifications.iter().take(LISTED) {
+        let Notification { notifier, account, outcome, reference, detail } = notification;
+        let more = reference.as_deref().or(detail.as_deref()).unwrap_or("");
+        writeln!(out, "            {account}  {notifier}  {outcome}  {more}")?;
+    }
+    if report.notifications.len() > LISTED {
+        writeln!(out, "            … and {} more", report.notifications.len() - LISTED)?;
     }
     Ok(())
 }

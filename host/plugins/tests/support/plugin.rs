@@ -1,4 +1,4 @@
-//! Policies made of a few lines of core WebAssembly text.
+//! Policies and notifiers made of a few lines of core WebAssembly text.
 
 use std::path::Path;
 
@@ -11,6 +11,7 @@ const WORLDS: &str = r#"
 
     world policy {
         include groundcrew:plugin/policy@0.1.0;
+        import groundcrew:plugin/support-cases@0.1.0;
         import wasi:clocks/monotonic-clock@0.2.12;
         import sockets;
         import secrets;
@@ -18,6 +19,7 @@ const WORLDS: &str = r#"
 
     world notifier {
         include groundcrew:plugin/notifier@0.1.0;
+        import wasi:clocks/wall-clock@0.2.12;
     }
 
     interface sockets { connect: func(); }
@@ -93,21 +95,97 @@ impl Plugin {
     }
 }
 
-/// A notifier that does nothing.
-pub fn notifier() -> Vec<u8> {
-    component(
-        WORLDS,
-        "notifier",
-        r#"(module
-            (memory (export "memory") 1)
-            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
-            (func (export "groundcrew:plugin/settings@0.1.0#schema") (result i32) (i32.const 0))
-            (func (export "groundcrew:plugin/settings@0.1.0#configure")
-                (param i32 i32 i32 i32) (result i32) (i32.const 0))
-            (func (export "groundcrew:plugin/deliver@0.1.0#notify") (param i32) (result i32)
-                (i32.const 0))
-        )"#,
-    )
+/// A notifier that imports nothing, accepts any settings and answers the reference `r-1`,
+/// unless a part of it is replaced.
+///
+/// `notify` answers at 64, where zero means success. Then the reference's address is at 68
+/// and its length at 72; otherwise the failure's kind is at 68, its code at 72, its message
+/// at 80, at 88 whether an effect is possible, at 92 whether to wait, and at 96 how long.
+#[derive(Clone, Copy)]
+pub struct Notifier {
+    pub imports: &'static str,
+    pub memory: &'static str,
+    pub fields: &'static str,
+    pub configure: &'static str,
+    /// Runs when the notification's cause is not `artifact`, so that the same plugin can be
+    /// given something harmless afterwards.
+    pub lifecycle: &'static str,
+}
+
+pub const RECEIPT: Notifier = Notifier {
+    imports: "",
+    memory: r#"(memory (export "memory") 2)"#,
+    fields: "",
+    configure: "",
+    lifecycle: "",
+};
+
+/// `$open`, of the contract.
+pub const SUPPORT_CASES: &str = r#"
+    (import "groundcrew:plugin/support-cases@0.1.0" "open-case" (func $open
+        (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+
+/// `$case`, which has a case opened and answers what the host does, to be used with
+/// [`SUPPORT_CASES`].
+pub const CASE: &str = r#"
+    (data (i32.const 3072) "New account")
+    (data (i32.const 3104) "It has landed.")
+    (data (i32.const 3136) "service-ams-operations-service-request")
+    (data (i32.const 3200) "onboarding-or-offboarding")
+    (data (i32.const 3232) "low")
+    (data (i32.const 3248) "en")
+    (data (i32.const 3264) "technical")
+    (func $case_of (param $service i32) (param $length i32)
+        (call $open
+            (i32.const 3072) (i32.const 11)
+            (i32.const 3104) (i32.const 14)
+            (local.get $service) (local.get $length)
+            (i32.const 3200) (i32.const 25)
+            (i32.const 3232) (i32.const 3)
+            (i32.const 0) (i32.const 0)
+            (i32.const 3248) (i32.const 2)
+            (i32.const 3264) (i32.const 9)
+            (i32.const 64)))
+    (func $case (call $case_of (i32.const 3136) (i32.const 38)))"#;
+
+impl Notifier {
+    fn module(&self) -> String {
+        let Self { imports, memory, fields, configure, lifecycle } = self;
+        format!(
+            r#"(module
+                {imports}
+                {memory}
+                {fields}
+                (data (i32.const 16) "\00\04\00\00\02\00\00\00")
+                (data (i32.const 1024) "{{}}")
+                (data (i32.const 1040) "r-1")
+                (global $free (mut i32) (i32.const 0x10000))
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                    (global.set $free (i32.and
+                        (i32.add (global.get $free) (i32.const 7))
+                        (i32.const -8)))
+                    (global.get $free)
+                    (global.set $free (i32.add (global.get $free) (local.get 3))))
+                (func (export "groundcrew:plugin/settings@0.1.0#schema") (result i32)
+                    (i32.const 16))
+                (func (export "groundcrew:plugin/settings@0.1.0#configure")
+                    (param i32 i32 i32 i32) (result i32)
+                    {configure}
+                    (i32.const 32))
+                (func (export "groundcrew:plugin/deliver@0.1.0#notify")
+                    (param $notification i32) (result i32)
+                    (i32.store (i32.const 68) (i32.const 1040))
+                    (i32.store (i32.const 72) (i32.const 3))
+                    (if (i32.load8_u offset=8 (local.get $notification)) (then {lifecycle}))
+                    (i32.const 64))
+            )"#
+        )
+    }
+
+    /// The component.
+    pub fn build(&self) -> Vec<u8> {
+        component(WORLDS, "notifier", &self.module())
+    }
 }
 
 /// A policy of some contract that has the same names and another version.
@@ -125,6 +203,32 @@ pub fn of_version(version: &str) -> Vec<u8> {
         )"#
     );
     component(&package, "policy", &module)
+}
+
+/// A notifier whose `notify` takes and answers nothing.
+pub fn odd_notifier() -> Vec<u8> {
+    let contract = "package groundcrew:plugin@0.1.0;
+        interface types { record problem { at: string, message: string } }
+        interface settings {
+            use types.{problem};
+            record surroundings { lanes: list<string> }
+            variant lanes { any, only(list<string>) }
+            record outline { lanes: lanes }
+            schema: func() -> string;
+            configure: func(settings: string, around: surroundings)
+                -> result<outline, list<problem>>;
+        }
+        interface deliver { notify: func(); }
+        world notifier { export settings; export deliver; }";
+    let module = r#"(module
+        (memory (export "memory") 1)
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+        (func (export "groundcrew:plugin/settings@0.1.0#schema") (result i32) (i32.const 0))
+        (func (export "groundcrew:plugin/settings@0.1.0#configure")
+            (param i32 i32 i32 i32) (result i32) (i32.const 0))
+        (func (export "groundcrew:plugin/deliver@0.1.0#notify"))
+    )"#;
+    component(contract, "notifier", module)
 }
 
 /// A component of one's own that has nothing to do with the contract.

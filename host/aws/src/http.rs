@@ -1,0 +1,73 @@
+//! The HTTP client of the real AWS.
+
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+
+/// A client that sets TLS up with the first request that needs it: reading the system's
+/// certificates takes longer than all else that a cold start does, and emulators speak
+/// plain HTTP. Goes by `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+pub(crate) fn client() -> SharedHttpClient {
+    SharedHttpClient::new(TlsWhenNeeded {
+        plain: Builder::new()
+            .build_with_connector_fn(|settings, parts| connector(settings, parts).build_http()),
+        secure: Builder::new().build_with_connector_fn(|settings, parts| {
+            connector(settings, parts).tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+        }),
+    })
+}
+
+fn connector(
+    settings: Option<&HttpConnectorSettings>,
+    components: Option<&RuntimeComponents>,
+) -> ConnectorBuilder {
+    let mut builder = Connector::builder().proxy_config(ProxyConfig::from_env());
+    builder.set_connector_settings(settings.cloned());
+    builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
+    builder
+}
+
+#[derive(Clone, Debug)]
+struct TlsWhenNeeded {
+    plain: SharedHttpClient,
+    secure: SharedHttpClient,
+}
+
+impl HttpClient for TlsWhenNeeded {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(ByScheme {
+            clients: self.clone(),
+            settings: settings.clone(),
+            components: components.clone(),
+        })
+    }
+}
+
+/// Connectors are made with the first request, and kept by their client from then on.
+#[derive(Debug)]
+struct ByScheme {
+    clients: TlsWhenNeeded,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for ByScheme {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = match request.uri().starts_with("http://") {
+            true => &self.clients.plain,
+            false => &self.clients.secure,
+        };
+        client.http_connector(&self.settings, &self.components).call(request)
+    }
+}

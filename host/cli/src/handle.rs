@@ -1,0 +1,116 @@
+//! `groundcrew handle`: one EventBridge event, through the real code path, against whatever
+//! AWS the environment names.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use groundcrew_engine::onboarding::{Handled, HandledOutcome};
+use serde::Serialize;
+
+use crate::Failure;
+use crate::commands::Handle;
+use crate::loaded::{Need, read};
+use crate::ports::RealAws;
+use crate::wording::print;
+
+/// What was done, as it is printed and as the Lambda answers.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub event: Option<String>,
+    pub outcome: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    pub notifications: Vec<Notification>,
+    pub alerts: Vec<Alert>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Notification {
+    pub notifier: String,
+    pub account: String,
+    pub outcome: String,
+    pub reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Alert {
+    pub subject: String,
+}
+
+pub fn run(options: &Handle) -> Result<(), Failure> {
+    let event = event(&options.event)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    let handled = runtime.block_on(async {
+        let read = read(Some(&options.config))?;
+        let aws = RealAws::of(&read).await?;
+        let loaded = read.load(Need::Onboarding, aws.support()).await?;
+        Ok(aws.onboarding(&loaded).handle(&event, None).await)
+    })?;
+    let failure = failure(&handled);
+    let json = serde_json::to_string_pretty(&Report::from(handled))
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    print(&format!("{json}\n"));
+    failure.map_or(Ok(()), |failure| Err(Failure::Other(failure)))
+}
+
+/// What went wrong, in one line; `None` when nothing did.
+pub fn failure(handled: &Handled) -> Option<String> {
+    if handled.outcome != HandledOutcome::Failed {
+        return None;
+    }
+    let failed = handled.notifications.iter().filter_map(|told| {
+        let detail = told.detail.as_deref()?;
+        let failed = told.outcome == groundcrew_engine::onboarding::ToldOutcome::Failed;
+        failed.then(|| {
+            format!(
+                "notifier `{}` was not told of account {}: {detail}",
+                told.notifier, told.account
+            )
+        })
+    });
+    Some(handled.reason.iter().cloned().chain(failed).collect::<Vec<_>>().join("; "))
+}
+
+impl From<Handled> for Report {
+    fn from(handled: Handled) -> Self {
+        Self {
+            event: handled.event,
+            outcome: handled.outcome.to_string(),
+            reason: handled.reason,
+            notifications: handled
+                .notifications
+                .into_iter()
+                .map(|told| Notification {
+                    notifier: told.notifier,
+                    account: told.account.to_string(),
+                    outcome: told.outcome.to_string(),
+                    reference: told.reference,
+                    detail: told.detail,
+                })
+                .collect(),
+            alerts: handled
+                .alerts
+                .into_iter()
+                .map(|alert| Alert { subject: alert.subject })
+                .collect(),
+        }
+    }
+}
+
+fn event(path: &Path) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().read_to_end(&mut bytes).map(|_| ()),
+        false => std::fs::read(path).map(|read| bytes = read),
+    };
+    read.map_err(|error| {
+        Failure::Usage(format!("{}: the event can't be read: {error}", path.display()))
+    })?;
+    // What isn't UTF-8 isn't JSON either, which the alert about it says.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,433 @@
+//! Onboarding against the simulated AWS through the real SDKs: one case for each account,
+//! whatever is killed, lost or done twice. In virtual time.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use groundcrew_aws::{
+    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog,
+    SnsAlerts, SqsNotifications,
+};
+use groundcrew_core::account::AccountId;
+use groundcrew_core::aws_error::Class;
+use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::notification::{
+    Notification, NotificationKey, NotificationState, NotifyFailure, NotifyFailureKind, Receipt,
+};
+use groundcrew_core::ports::{
+    Clock, NotificationLedger, Notifier, Policy, PolicyFailure, SupportCases,
+};
+use groundcrew_core::support_case::SupportCase;
+use groundcrew_engine::onboarding::{
+    ConfiguredNotifier, Handled, HandledOutcome, Onboarding, OnboardingPorts, OnboardingSettings,
+    ToldOutcome,
+};
+use groundcrew_engine::{AskedPolicy, OnFailure};
+use groundcrew_ledger::DynamoLedger;
+use groundcrew_sim::{FaultLevel, NextCall, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+use rstest::rstest;
+
+const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
+
+const CREATED: &str = include_str!("../../../tests/events/create-managed-account-succeeded.json");
+const UPDATED: &str = include_str!("../../../tests/events/update-managed-account-succeeded.json");
+const FAILED: &str = include_str!("../../../tests/events/create-managed-account-failed.json");
+
+/// Opens a case, without a plugin.
+struct CaseNotifier(AwsSupport);
+
+#[async_trait]
+impl Notifier for CaseNotifier {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        let case = SupportCase {
+            subject: format!("Onboard {}", notification.account.name),
+            body: format!("Account {}", notification.account.id),
+            service_code: "service-ams-operations-service-request".into(),
+            category_code: "onboarding-or-offboarding".into(),
+            severity_code: "low".into(),
+            cc_email_addresses: vec![],
+            language: "en".into(),
+            issue_type: "technical".into(),
+        };
+        match self.0.open(&notification.key, &case).await {
+            Ok(reference) => Ok(Receipt { reference }),
+            Err(error) => Err(NotifyFailure {
+                kind: match error.class {
+                    Class::Denied => NotifyFailureKind::Denied,
+                    Class::NotFound | Class::Permanent => NotifyFailureKind::Permanent,
+                    _ => NotifyFailureKind::Transient,
+                },
+                code: error.code.clone(),
+                message: error.to_string(),
+                effect_possible: error.effect_possible,
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+struct Says(fn(&Candidate) -> Result<Verdict, PolicyFailure>);
+
+#[async_trait]
+impl Policy for Says {
+    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
+        (self.0)(candidate)
+    }
+}
+
+/// A simulated AWS, with the ledger in one of its tables, which outlives the hosts.
+struct Place {
+    sim: SimAws,
+    lookback: Duration,
+    policy: Option<fn(&Candidate) -> Result<Verdict, PolicyFailure>>,
+    queue: bool,
+}
+
+impl Place {
+    fn new() -> Self {
+        let sim = SimAws::new(SimOptions {
+            seed: 1,
+            start: BEGIN,
+            snapshot: Snapshot::generate(3, 0, 1),
+            faults: FaultLevel::None,
+            account_quota: 5,
+        });
+        Self { sim, lookback: TWO_WEEKS, policy: None, queue: false }
+    }
+
+    fn clients(&self) -> Clients {
+        let (key, secret) = self.sim.credentials();
+        let credentials = Credentials::new(key, secret, None, None, "simulation");
+        Environment::new(
+            self.sim.region(),
+            SharedCredentialsProvider::new(credentials),
+            self.sim.http_client(),
+            self.sim.time_source(),
+        )
+        .clients()
+    }
+
+    fn ledger(&self) -> DynamoLedger {
+        DynamoLedger::new(self.clients().dynamodb, self.sim.table_name())
+    }
+
+    fn host(&self, name: &str) -> Onboarding {
+        let clients = self.clients();
+        let support = AwsSupport::new(clients.support.clone());
+        let notifier = ConfiguredNotifier {
+            name: "ams".into(),
+            digest: "none".into(),
+            on: vec!["CreateManagedAccount".into(), "UpdateManagedAccount".into()],
+            timeout: Duration::from_secs(30),
+            notifier: Arc::new(CaseNotifier(support)),
+        };
+        let path = LaunchPath::OfPortfolio(self.sim.portfolio_name().to_owned());
+        let queue = SqsNotifications::new(clients.sqs.clone(), self.sim.notifications_url());
+        Onboarding::new(
+            OnboardingPorts {
+                catalog: Arc::new(ServiceCatalog::new(
+                    clients.service_catalog.clone(),
+                    self.sim.product_name(),
+                    path,
+                )),
+                directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+                alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), self.sim.topic_arn())),
+                ledger: Arc::new(self.ledger()),
+                queue: self.queue.then(|| Arc::new(queue) as _),
+                clock: Arc::new(self.sim.clock()),
+            },
+            OnboardingSettings {
+                policies: self
+                    .policy
+                    .map(|policy| AskedPolicy {
+                        name: "native".into(),
+                        digest: "none".into(),
+                        on_failure: OnFailure::Retry,
+                        policy: Arc::new(Says(policy)),
+                    })
+                    .into_iter()
+                    .collect(),
+                notifiers: vec![notifier],
+                lookback: self.lookback,
+                host: name.to_owned(),
+            },
+        )
+    }
+
+    async fn handle(&self, event: &str) -> Handled {
+        self.host("host").handle(event, None).await
+    }
+
+    fn cases(&self) -> usize {
+        self.sim.cases().len()
+    }
+}
+
+/// An event about an account that the simulated organization has.
+fn about(place: &Place, event: &str) -> (AccountId, String) {
+    let snapshot = Snapshot::generate(3, 0, 1);
+    let account: AccountId = snapshot.accounts[0].id.parse().unwrap();
+    assert!(place.sim.current_accounts().contains(&account));
+    (account.clone(), event.replace("111122223333", account.as_str()))
+}
+
+fn outcome(handled: &Handled) -> (HandledOutcome, Vec<ToldOutcome>) {
+    (handled.outcome, handled.notifications.iter().map(|told| told.outcome).collect())
+}
+
+/// Lets a future run until it has waited so often; `None` when it was killed there.
+async fn kill_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_created_account_opens_one_case_whatever_comes_after() {
+    let place = Place::new();
+    let (account, created) = about(&place, CREATED);
+    let told = place.handle(&created).await;
+    assert_eq!(outcome(&told), (HandledOutcome::Notified, vec![ToldOutcome::Told]));
+    let case = &place.sim.cases()[0];
+    assert_eq!(told.notifications[0].reference.as_deref(), Some(case.id.as_str()));
+    assert!(case.body.ends_with(&format!("Ref: groundcrew/onboard/{account}/ams")), "{case:?}");
+
+    let again = created.replace("999cccaa", "000cccaa");
+    let updated = UPDATED.replace("111122223333", account.as_str());
+    for event in [&created, &again, &updated] {
+        let told = place.handle(event).await;
+        assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::AlreadyTold]));
+        assert_eq!(told.notifications[0].reference.as_deref(), Some(case.id.as_str()));
+    }
+    assert_eq!(place.cases(), 1);
+    assert_eq!(place.sim.alerts(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_can_not_be_looked_up_is_told_as_the_event_says() {
+    let place = Place::new();
+    let told = place.handle(CREATED).await;
+    assert_eq!(told.outcome, HandledOutcome::Notified);
+    assert_eq!(place.sim.cases()[0].subject, "Onboard LifeCycle1");
+}
+
+#[rstest]
+#[case::failed(FAILED.to_owned(), HandledOutcome::Ignored, 0)]
+#[case::not_available(CREATED.replace("111122223333", "Not Available"), HandledOutcome::Failed, 1)]
+#[case::no_state(CREATED.replace("\"state\"", "\"status\""), HandledOutcome::Failed, 1)]
+#[case::no_account(CREATED.replace("accountId", "id"), HandledOutcome::Failed, 1)]
+#[case::other(CREATED.replace("CreateManagedAccount", "EnableGuardrail"), HandledOutcome::Ignored, 0)]
+#[case::not_json("{".to_owned(), HandledOutcome::Failed, 1)]
+#[case::updated_unknown(UPDATED.to_owned(), HandledOutcome::Failed, 1)]
+#[tokio::test(start_paused = true)]
+async fn what_is_no_account_that_landed_opens_no_case(
+    #[case] event: String,
+    #[case] expected: HandledOutcome,
+    #[case] alerts: usize,
+) {
+    let place = Place::new();
+    let handled = place.handle(&event).await;
+    assert_eq!(handled.outcome, expected, "{handled:?}");
+    assert_eq!(handled.reason.is_some() || !handled.notifications.is_empty(), true);
+    // Lambda tries again: one alert is enough.
+    place.handle(&event).await;
+    let published = place.sim.alerts();
+    assert_eq!((place.cases(), published.len()), (0, alerts), "{published:?}");
+    for alert in published {
+        assert!(alert.subject.len() < 100 && !alert.subject.contains('\n'), "{alert:?}");
+        assert!(alert.message.contains(event.trim()), "{alert:?}");
+    }
+}
+
+/// Killed at every point where it waits, and started again.
+#[tokio::test(start_paused = true)]
+async fn a_crash_anywhere_loses_nothing_and_opens_no_second_case() {
+    let mut points = 0;
+    loop {
+        let place = Place::new();
+        let (_, created) = about(&place, CREATED);
+        let host = place.host("first");
+        let killed = kill_after(points, host.handle(&created, None)).await.is_none();
+        drop(host);
+        if !killed {
+            assert_eq!(place.cases(), 1);
+            break;
+        }
+        let told = place.host("second").handle(&created, None).await;
+        assert_ne!(told.outcome, HandledOutcome::Failed, "killed at {points}: {told:?}");
+        assert_eq!(place.cases(), 1, "killed at {points}");
+        points += 1;
+    }
+    assert!(points > 10, "only {points} points to be killed at");
+}
+
+/// Each call that has an effect takes it, and its reply is lost.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_opens_no_second_case(
+    #[values("CreateCase", "PutItem", "TransactWriteItems", "DescribeCases", "GetItem")]
+    operation: &str,
+    #[values(1, 2)] times: usize,
+    #[values(0, 3, 60)] delay: u64,
+) {
+    let place = Place::new();
+    place.sim.set_case_delay(Duration::from_secs(delay));
+    let (_, created) = about(&place, CREATED);
+    (0..times).for_each(|_| place.sim.next_call(operation, NextCall::ReplyLost));
+    // Until it is told: Lambda and people try again, a minute later.
+    for _ in 0..4 {
+        place.handle(&created).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let last = place.handle(&created).await;
+    assert_eq!(outcome(&last), (HandledOutcome::Ignored, vec![ToldOutcome::AlreadyTold]));
+    // A case that AWS does not list yet can't be found: what is left is to wait before the
+    // next attempt, as long as Lambda does.
+    let expected = if operation == "CreateCase" && delay == 60 { 1..=1 + times } else { 1..=1 };
+    assert!(expected.contains(&place.cases()), "{} cases", place.cases());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_at_once_open_one_case() {
+    let place = Place::new();
+    let (_, created) = about(&place, CREATED);
+    let (first, second) = (place.host("first"), place.host("second"));
+    let (a, b) = tokio::join!(first.handle(&created, None), second.handle(&created, None));
+    assert_eq!(place.cases(), 1);
+    let outcomes = [a.outcome, b.outcome];
+    assert!(outcomes.contains(&HandledOutcome::Notified), "{outcomes:?}");
+    assert!(outcomes.contains(&HandledOutcome::Ignored), "{outcomes:?}");
+    assert_eq!(a.notifications[0].reference, b.notifications[0].reference);
+}
+
+/// The second host has less time than the first one's claim lasts.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
+    let place = Place::new();
+    let (account, created) = about(&place, CREATED);
+    place.sim.next_call("DescribeCases", NextCall::Hung);
+    let (first, second) = (place.host("first"), place.host("second"));
+    let soon = place.sim.clock().now() + Duration::from_secs(5);
+    let (a, b) = tokio::join!(first.handle(&created, None), second.handle(&created, Some(soon)));
+    assert_eq!(a.outcome, HandledOutcome::Notified, "{a:?}");
+    assert_eq!(b.outcome, HandledOutcome::Failed);
+    let detail = b.notifications[0].detail.as_deref().unwrap();
+    assert!(detail.starts_with("another host has been telling it"), "{detail}");
+    assert_eq!(place.cases(), 1);
+    assert!(place.sim.alerts()[0].subject.contains(account.as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_support_plan_it_fails_once_and_says_why() {
+    let place = Place::new();
+    place.sim.set_support_plan(false);
+    let (_, created) = about(&place, CREATED);
+    let failed = place.handle(&created).await;
+    assert_eq!(outcome(&failed), (HandledOutcome::Failed, vec![ToldOutcome::Failed]));
+    let alert = &place.sim.alerts()[0];
+    assert!(alert.message.contains("SubscriptionRequiredException"), "{alert:?}");
+    place.sim.set_support_plan(true);
+    assert_eq!(place.handle(&created).await.outcome, HandledOutcome::Notified);
+    assert_eq!(place.cases(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_case_is_tried_again_at_once() {
+    let place = Place::new();
+    let (_, created) = about(&place, CREATED);
+    (0..2).for_each(|_| place.sim.next_call("CreateCase", NextCall::Throttled));
+    assert_eq!(place.handle(&created).await.outcome, HandledOutcome::Notified);
+    assert_eq!((place.cases(), place.sim.alerts().len()), (1, 0));
+}
+
+fn skips(_: &Candidate) -> Result<Verdict, PolicyFailure> {
+    Ok(Verdict::Skip("sandbox".into()))
+}
+
+fn fails(_: &Candidate) -> Result<Verdict, PolicyFailure> {
+    Err(PolicyFailure { code: "trap".into(), message: "trapped".into(), transient: false })
+}
+
+#[rstest]
+#[case::skips(skips, HandledOutcome::Ignored, "policy `native`: sandbox")]
+#[case::fails(fails, HandledOutcome::Failed, "trapped")]
+#[tokio::test(start_paused = true)]
+async fn policies_are_asked(
+    #[case] policy: fn(&Candidate) -> Result<Verdict, PolicyFailure>,
+    #[case] expected: HandledOutcome,
+    #[case] detail: &str,
+) {
+    let place = Place { policy: Some(policy), ..Place::new() };
+    let (_, created) = about(&place, CREATED);
+    let handled = place.handle(&created).await;
+    assert_eq!(handled.outcome, expected);
+    assert_eq!(handled.notifications[0].detail.as_deref(), Some(detail));
+    assert_eq!(place.cases(), 0);
+}
+
+const SCHEDULED: &str = r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#;
+
+/// Events that were lost are made good; accounts from before the ledger are left alone.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_makes_up_for_lost_events() {
+    let place = Place { lookback: Duration::from_secs(4000 * 24 * 3600), ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!(swept.outcome, HandledOutcome::Notified, "{swept:?}");
+    assert_eq!(place.cases(), 3);
+    let again = place.handle(SCHEDULED).await;
+    assert_eq!(outcome(&again), (HandledOutcome::Ignored, vec![]));
+    assert_eq!(place.cases(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_older_than_the_ledger_are_recorded_and_never_told() {
+    let place = Place { lookback: Duration::from_secs(4000 * 24 * 3600), ..Place::new() };
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!(outcome(&swept), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded; 3]));
+    let (account, updated) = about(&place, UPDATED);
+    let told = place.handle(&updated).await;
+    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded]));
+    let key = NotificationKey::onboard(&account, "ams");
+    let entry = place.ledger().notification(&key).await.unwrap().unwrap();
+    assert_eq!((entry.state, place.cases()), (NotificationState::Recorded, 0));
+}
+
+/// A fleet update sends this event for every account.
+#[tokio::test(start_paused = true)]
+async fn an_update_of_an_account_that_joined_long_ago_opens_no_case() {
+    let place = Place::new();
+    let (_, updated) = about(&place, UPDATED);
+    let told = place.handle(&updated).await;
+    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded]));
+    assert_eq!(place.cases(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_a_queue_it_hands_over() {
+    let place = Place { queue: true, ..Place::new() };
+    let (account, created) = about(&place, CREATED);
+    let handled = place.handle(&created).await;
+    assert_eq!(outcome(&handled), (HandledOutcome::Queued, vec![ToldOutcome::Queued]));
+    // Within the deduplication window SQS swallows the repeat.
+    place.handle(&created).await;
+    let messages = place.sim.messages(&place.sim.notifications_url());
+    assert_eq!((messages.len(), place.cases()), (1, 0));
+    assert!(messages[0].contains(&format!("onboard/{account}/ams")), "{messages:?}");
+}

@@ -1,0 +1,166 @@
+//! A store in a DynamoDB table, for any number of hosts.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+
+use crate::dynamo_error::Table;
+use crate::store::{Item, Key, Store, StoreError, Write};
+use crate::store_ledger::StoreLedger;
+
+const PARTITION: &str = "pk";
+const SORT: &str = "sk";
+const VERSION: &str = "version";
+const VALUE: &str = "value";
+
+/// What a commit takes. A transaction has no permission of its own.
+const MAY_COMMIT: &str = "dynamodb:PutItem and dynamodb:DeleteItem";
+
+/// A ledger in a DynamoDB table, for Lambda and for several hosts.
+pub type DynamoLedger = StoreLedger<DynamoStore>;
+
+impl DynamoLedger {
+    /// The ledger in a table whose keys are the strings `pk` and `sk`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        Self::over(DynamoStore::new(client, table))
+    }
+}
+
+/// A store in a DynamoDB table: attributes `pk`, `sk`, `version` and `value`.
+///
+/// Every commit is a transaction, also that of one item, for the sake of its client token:
+/// the SDK makes one for each commit and repeats it with every attempt. When an attempt has
+/// taken effect and its answer is lost, DynamoDB tells the next one that it succeeded. A
+/// conditional `PutItem` would be told that its condition failed, by its own effect.
+/// DynamoDB remembers a token for ten minutes, longer than the SDK goes on trying.
+#[derive(Clone, Debug)]
+pub struct DynamoStore {
+    client: Client,
+    table: Table,
+}
+
+impl DynamoStore {
+    /// The store in a table whose keys are the strings `pk` and `sk`.
+    pub fn new(client: Client, table: impl Into<String>) -> Self {
+        let region = client.config().region().map_or("no Region", |region| region.as_ref());
+        let table = Table { name: table.into(), region: region.to_owned() };
+        Self { client, table }
+    }
+
+    fn item(&self, mut attributes: HashMap<String, AttributeValue>) -> Result<Item, StoreError> {
+        match (attributes.remove(VERSION), attributes.remove(VALUE)) {
+            (Some(AttributeValue::N(version)), Some(AttributeValue::S(json))) => {
+                let version = version.parse().map_err(|_| self.table.foreign())?;
+                Ok(Item { version, json })
+            }
+            _ => Err(self.table.foreign()),
+        }
+    }
+
+    fn transact(&self, write: &Write) -> Result<TransactWriteItem, BuildError> {
+        let condition = match write.expected {
+            Some(_) => "#version = :expected",
+            None => "attribute_not_exists(pk)",
+        };
+        // DynamoDB refuses names and values that no expression uses.
+        let names = write.expected.map(|_| HashMap::from([("#version".into(), VERSION.into())]));
+        let values =
+            write.expected.map(|version| HashMap::from([(":expected".into(), number(version))]));
+        let change = TransactWriteItem::builder();
+        let change = match &write.new {
+            Some(json) => change.put(
+                Put::builder()
+                    .table_name(&self.table.name)
+                    .set_item(Some(attributes(&write.key)))
+                    .item(VERSION, number(write.next_version()))
+                    .item(VALUE, text(json))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?,
+            ),
+            None => change.delete(
+                Delete::builder()
+                    .table_name(&self.table.name)
+                    .set_key(Some(attributes(&write.key)))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?,
+            ),
+        };
+        Ok(change.build())
+    }
+}
+
+#[async_trait]
+impl Store for DynamoStore {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table.name)
+            .set_key(Some(attributes(key)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| self.table.failed("dynamodb:GetItem", &error))?;
+        answer.item.map(|attributes| self.item(attributes)).transpose()
+    }
+
+    async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table.name)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(partition))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut items = Vec::new();
+        while let Some(attributes) = pages.next().await {
+            let mut attributes =
+                attributes.map_err(|error| self.table.failed("dynamodb:Query", &error))?;
+            let Some(AttributeValue::S(sort)) = attributes.remove(SORT) else {
+                return Err(self.table.foreign());
+            };
+            items.push((sort, self.item(attributes)?));
+        }
+        Ok(items)
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
+        let writes: Result<_, _> = writes.iter().map(|write| self.transact(write)).collect();
+        let writes = writes.map_err(|error| StoreError(format!("{}: {error}", self.table)))?;
+        let answer =
+            self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
+        let Err(error) = answer else { return Ok(true) };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
+                self.table.canceled(MAY_COMMIT, canceled).map(|()| false)
+            }
+            _ => Err(self.table.failed(MAY_COMMIT, &error)),
+        }
+    }
+}
+
+fn attributes(key: &Key) -> HashMap<String, AttributeValue> {
+    HashMap::from([
+        (PARTITION.to_owned(), text(&key.partition)),
+        (SORT.to_owned(), text(&key.sort)),
+    ])
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: u64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

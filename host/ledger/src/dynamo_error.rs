@@ -1,0 +1,158 @@
+//! What went wrong with a DynamoDB table, and what to do about it.
+
+use std::error::Error;
+use std::fmt;
+
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::error::TransactionCanceledException;
+use groundcrew_core::aws_error::{Class, classify};
+
+use crate::store::StoreError;
+
+/// Why DynamoDB cancels a transaction that may work the next time; `None` is said of those
+/// of its writes that nothing is wrong with.
+const PASSING: &[&str] = &[
+    "None",
+    "ConditionalCheckFailed",
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+];
+
+/// A table, as errors name it.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) region: String,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DynamoDB table `{}` in {}", self.name, self.region)
+    }
+}
+
+impl Table {
+    /// A call that failed, after the SDK's own retries. `permissions` are what it takes.
+    pub(crate) fn failed<E>(
+        &self,
+        permissions: &str,
+        error: &SdkError<E, HttpResponse>,
+    ) -> StoreError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        match error.as_service_error() {
+            Some(answer) => {
+                let code = answer.code().unwrap_or_default();
+                let message = answer.message().unwrap_or_default();
+                self.refused(permissions, code, message)
+            }
+            None => StoreError(format!("{self}: {}", DisplayErrorContext(error))),
+        }
+    }
+
+    /// A call that DynamoDB refused.
+    pub(crate) fn refused(&self, permissions: &str, code: &str, message: &str) -> StoreError {
+        let name = &self.name;
+        let advice = match classify(code, message) {
+            Class::Denied => format!("; allow {permissions} on the table"),
+            Class::NotFound => format!(
+                "; create it there: aws dynamodb create-table --table-name {name} \
+                 --attribute-definitions AttributeName=pk,AttributeType=S AttributeName=sk,AttributeType=S \
+                 --key-schema AttributeName=pk,KeyType=HASH AttributeName=sk,KeyType=RANGE \
+                 --billing-mode PAY_PER_REQUEST"
+            ),
+            Class::Throttled => {
+                "; give the table on-demand capacity, or more of its own".to_owned()
+            }
+            _ if message.contains("key") => {
+                "; the table's keys have to be `pk` and `sk`, both strings".to_owned()
+            }
+            _ => String::new(),
+        };
+        StoreError(format!("{self}: {code}: {message}{advice}"))
+    }
+
+    /// A transaction that DynamoDB cancelled: an error unless it may work the next time.
+    pub(crate) fn canceled(
+        &self,
+        permissions: &str,
+        canceled: &TransactionCanceledException,
+    ) -> Result<(), StoreError> {
+        for reason in canceled.cancellation_reasons() {
+            let code = reason.code().unwrap_or("None");
+            if !PASSING.contains(&code) {
+                let message = reason.message().unwrap_or_default();
+                return Err(self.refused(permissions, code, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// An item that no groundcrew wrote.
+    pub(crate) fn foreign(&self) -> StoreError {
+        StoreError(format!(
+            "{self}: expected items with the strings `pk`, `sk` and `value` and the number \
+             `version`, found another: give groundcrew a table of its own"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use rstest::rstest;
+
+    fn table() -> Table {
+        Table { name: "ledger".into(), region: "eu-central-1".into() }
+    }
+
+    #[rstest]
+    #[case::denied(
+        "AccessDeniedException",
+        "User is not authorized",
+        "; allow dynamodb:Query on the table"
+    )]
+    #[case::throttled(
+        "ProvisionedThroughputExceededException",
+        "The level of configured provisioned throughput for the table was exceeded",
+        "; give the table on-demand capacity, or more of its own"
+    )]
+    #[case::other_keys(
+        "ValidationException",
+        "The provided key element does not match the schema",
+        "; the table's keys have to be `pk` and `sk`, both strings"
+    )]
+    #[case::too_large("ValidationException", "Item size has exceeded the maximum allowed size", "")]
+    fn a_refusal_says_what_to_do(#[case] code: &str, #[case] message: &str, #[case] advice: &str) {
+        let StoreError(text) = table().refused("dynamodb:Query", code, message);
+        assert_eq!(
+            text,
+            format!("DynamoDB table `ledger` in eu-central-1: {code}: {message}{advice}")
+        );
+    }
+
+    #[rstest]
+    #[case::condition(&["None", "ConditionalCheckFailed"], None)]
+    #[case::conflict(&["TransactionConflict", "None"], None)]
+    #[case::throttled(&["ThrottlingError", "ConditionalCheckFailed"], None)]
+    #[case::denied(&["ConditionalCheckFailed", "AccessDenied"], Some("AccessDenied"))]
+    #[case::too_large(&["ValidationError", "None"], Some("ValidationError"))]
+    fn a_cancelled_transaction_may_work_the_next_time(
+        #[case] codes: &[&str],
+        #[case] for_good: Option<&str>,
+    ) {
+        let reasons = codes.iter().map(|code| CancellationReason::builder().code(*code).build());
+        let canceled = TransactionCanceledException::builder()
+            .set_cancellation_reasons(Some(reasons.collect()))
+            .build();
+        let error = table().canceled("dynamodb:PutItem", &canceled).err();
+        assert_eq!(error.is_some(), for_good.is_some());
+        for (StoreError(text), code) in error.into_iter().zip(for_good) {
+            assert!(text.contains(code), "{text}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Why a ledger file can't be opened.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::StoreError;
+
+/// A ledger file that can't be opened: which, what was expected, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Another process has it open, or this one for a second time.
+    #[error(
+        "ledger file {path}: another groundcrew has it open, and it serves one at a time: \
+         stop the other, give this one a file of its own, or let both share a DynamoDB table"
+    )]
+    InUse {
+        /// The ledger file.
+        path: PathBuf,
+    },
+    /// The directory of the file does not exist.
+    #[error(
+        "ledger file {path}: there is no directory {directory} to hold it: create the \
+         directory, or name another file"
+    )]
+    NoDirectory {
+        /// The ledger file.
+        path: PathBuf,
+        /// The directory that it should be in.
+        directory: PathBuf,
+    },
+    /// The file, or its directory, may not be read or written.
+    #[error(
+        "ledger file {path}: {source}: let the user that runs groundcrew read and write the \
+         file, and create files in its directory"
+    )]
+    Denied {
+        /// The ledger file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something else is there.
+    #[error(
+        "ledger file {path}: expected a ledger that groundcrew made, found {found}: name \
+         another file; where there is none, groundcrew makes one"
+    )]
+    NotALedger {
+        /// The ledger file.
+        path: PathBuf,
+        /// What is there instead.
+        found: String,
+    },
+    /// A later groundcrew wrote it.
+    #[error(
+        "ledger file {path}: its format is {found}, and this groundcrew reads formats up to \
+         {expected}: run the groundcrew that wrote it, or a later one"
+    )]
+    Newer {
+        /// The ledger file.
+        path: PathBuf,
+        /// The format it has.
+        found: u64,
+        /// The format that this build reads and writes.
+        expected: u64,
+    },
+    /// It is a ledger, and broken.
+    #[error(
+        "ledger file {path}: it is damaged ({what}): put back a copy, or move it away to \
+         begin with an empty ledger, which knows of no running update and no notification"
+    )]
+    Damaged {
+        /// The ledger file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The system failed to open, read or write it.
+    #[error("ledger file {path}: {source}: look after the disk, then start groundcrew again")]
+    Io {
+        /// The ledger file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    /// What went wrong with the file, in the database's words.
+    pub(crate) fn of(path: &Path, error: impl Into<redb::Error>) -> Self {
+        let path = path.to_owned();
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse { path },
+            redb::Error::Io(source) => Self::of_io(path, source),
+            redb::Error::PreviousIo => {
+                Self::Io { path, source: io::Error::other("an earlier write has failed") }
+            }
+            redb::Error::UpgradeRequired(format) => {
+                Self::NotALedger { path, found: format!("a redb database of format {format}") }
+            }
+            error => Self::Damaged { path, what: error.to_string() },
+        }
+    }
+
+    fn of_io(path: PathBuf, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                let directory = directory_of(&path).to_owned();
+                Self::NoDirectory { path, directory }
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                Self::Denied { path, source }
+            }
+            io::ErrorKind::IsADirectory => {
+                Self::NotALedger { path, found: "a directory".to_owned() }
+            }
+            // The database's word for a file that does not begin as its own do.
+            io::ErrorKind::InvalidData => {
+                Self::NotALedger { path, found: "something else".to_owned() }
+            }
+            io::ErrorKind::UnexpectedEof => {
+                Self::Damaged { path, what: "it is cut short".to_owned() }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+impl From<FileError> for StoreError {
+    fn from(error: FileError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(directory) if directory != Path::new("") => directory,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::no_permission(
+        io::ErrorKind::PermissionDenied,
+        "ledger file state/l.db: permission denied: let the user that runs groundcrew read and \
+         write the file, and create files in its directory"
+    )]
+    #[case::read_only(
+        io::ErrorKind::ReadOnlyFilesystem,
+        "ledger file state/l.db: read-only filesystem or storage medium: let the user that runs \
+         groundcrew read and write the file, and create files in its directory"
+    )]
+    #[case::no_directory(
+        io::ErrorKind::NotFound,
+        "ledger file state/l.db: there is no directory state to hold it: create the directory, \
+         or name another file"
+    )]
+    #[case::something_else(
+        io::ErrorKind::InvalidData,
+        "ledger file state/l.db: expected a ledger that groundcrew made, found something else: \
+         name another file; where there is none, groundcrew makes one"
+    )]
+    #[case::full(
+        io::ErrorKind::StorageFull,
+        "ledger file state/l.db: no storage space: look after the disk, then start groundcrew \
+         again"
+    )]
+    fn a_failure_says_what_to_do(#[case] kind: io::ErrorKind, #[case] expected: &str) {
+        let error = FileError::of(Path::new("state/l.db"), io::Error::from(kind));
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[rstest]
+    #[case("state/l.db", "state")]
+    #[case("l.db", ".")]
+    #[case("/l.db", "/")]
+    fn a_file_is_in_a_directory(#[case] path: &str, #[case] directory: &str) {
+        assert_eq!(directory_of(Path::new(path)), Path::new(directory));
+    }
+}

@@ -1,0 +1,77 @@
+//! Where a ledger's items are kept: texts under two-part keys, each with a version by which
+//! a writer says what it has seen.
+
+use async_trait::async_trait;
+
+/// Where an item is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// What is listed together. Not empty.
+    pub partition: String,
+    /// Which item of the partition it is. Not empty.
+    pub sort: String,
+}
+
+impl Key {
+    /// The item `sort` of a partition.
+    pub fn new(partition: impl Into<String>, sort: impl Into<String>) -> Self {
+        Self { partition: partition.into(), sort: sort.into() }
+    }
+
+    /// The only item of a partition.
+    pub fn only(partition: impl Into<String>) -> Self {
+        Self::new(partition, "-")
+    }
+}
+
+/// What is under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Differs from every version that was under this key before, that of a deleted item
+    /// included. The store chooses it.
+    pub version: u64,
+    /// The value.
+    pub json: String,
+}
+
+/// One change of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// What is changed.
+    pub key: Key,
+    /// The version that must be there for the change to be made; `None`: no item.
+    pub expected: Option<u64>,
+    /// The new value; `None` deletes.
+    pub new: Option<String>,
+}
+
+impl Write {
+    /// A version to follow the expected one, for stores that don't count their own. It
+    /// begins anywhere: a slow writer may still expect a version of an item that was deleted
+    /// meanwhile, and must not meet it again.
+    pub(crate) fn next_version(&self) -> u64 {
+        self.expected.map_or_else(|| fastrand::u32(..).into(), |version| version.wrapping_add(1))
+    }
+}
+
+/// A store that can't be read or written: what happened, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub String);
+
+/// Versioned texts that are changed together or not at all.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The item under a key: what the last commit wrote, whoever made it.
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError>;
+
+    /// Every item of a partition, in the order of the sort keys.
+    async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError>;
+
+    /// Makes all of the changes, which are of different items, or none. Has them on durable
+    /// storage before it answers.
+    ///
+    /// `false`: none was made, since something else was there than a write expected, or was
+    /// about to be. After an error they may have been made or not.
+    async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError>;
+}

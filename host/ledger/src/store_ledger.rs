@@ -1,0 +1,122 @@
+//! A ledger over a store: read, decide, write; and again if someone else wrote in between.
+
+use std::time::Duration;
+
+use groundcrew_core::ports::LedgerError;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::store::{Item, Key, Store, StoreError, Write};
+
+/// How often a change is tried. Each time that it fails somebody else's succeeds, so that
+/// this is enough for a hundred who want the same item at once.
+const TRIES: u32 = 16;
+
+/// The longest wait after the first try. Doubles with every other.
+const FIRST_WAIT: Duration = Duration::from_millis(25);
+
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// A ledger whose items are in `S`. Any number of ledgers may share what is in one store.
+#[derive(Clone, Debug, Default)]
+pub struct StoreLedger<S> {
+    store: S,
+}
+
+/// What is under a key, read to be replaced.
+pub(crate) struct Held<V> {
+    key: Key,
+    version: Option<u64>,
+    /// The value, if there is one.
+    pub(crate) value: Option<V>,
+}
+
+impl<V: Serialize> Held<V> {
+    /// Replaces what was read, and nothing else.
+    pub(crate) fn replace(&self, value: &V) -> Result<Write, LedgerError> {
+        let json =
+            serde_json::to_string(value).map_err(|error| bad_item("write", &self.key, &error))?;
+        Ok(Write { key: self.key.clone(), expected: self.version, new: Some(json) })
+    }
+}
+
+impl<S: Store> StoreLedger<S> {
+    /// The ledger in a store.
+    pub fn over(store: S) -> Self {
+        Self { store }
+    }
+
+    /// What is under a key now.
+    pub(crate) async fn hold<V: DeserializeOwned>(&self, key: Key) -> Result<Held<V>, LedgerError> {
+        let item = self.store.get(&key).await.map_err(unavailable)?;
+        let version = item.as_ref().map(|item| item.version);
+        let value = item.map(|item| parse(&key, &item)).transpose()?;
+        Ok(Held { key, version, value })
+    }
+
+    /// Every value of a partition, each with its sort key.
+    pub(crate) async fn list<V: DeserializeOwned>(
+        &self,
+        partition: &str,
+    ) -> Result<Vec<(String, V)>, LedgerError> {
+        let items = self.store.list(partition).await.map_err(unavailable)?;
+        let parse = |(sort, item): (String, Item)| {
+            let value = parse(&Key::new(partition, sort.as_str()), &item)?;
+            Ok((sort, value))
+        };
+        items.into_iter().map(parse).collect()
+    }
+
+    /// Changes one item: `decide` sees its value, and says what to answer and what to
+    /// write, if anything.
+    pub(crate) async fn change<V, T>(
+        &self,
+        key: &Key,
+        decide: impl Fn(Option<V>) -> (T, Option<V>),
+    ) -> Result<T, LedgerError>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        let decide = &decide;
+        self.commit(|| async move {
+            let mut held = self.hold(key.clone()).await?;
+            let (answer, new) = decide(held.value.take());
+            let write = new.map(|new| held.replace(&new)).transpose()?;
+            Ok((answer, Vec::from_iter(write)))
+        })
+        .await
+    }
+
+    /// Commits what `plan` has read and decided, or plans again if someone else wrote
+    /// meanwhile. Answers what the plan did that was committed.
+    pub(crate) async fn commit<T, F>(&self, plan: impl Fn() -> F) -> Result<T, LedgerError>
+    where
+        F: Future<Output = Result<(T, Vec<Write>), LedgerError>>,
+    {
+        let mut longest = FIRST_WAIT;
+        for _ in 0..TRIES {
+            let (answer, writes) = plan().await?;
+            if writes.is_empty() || self.store.commit(&writes).await.map_err(unavailable)? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+            longest = LONGEST_WAIT.min(longest * 2);
+        }
+        Err(LedgerError(format!(
+            "gave up after {TRIES} tries: each time others wrote, or the store was too busy"
+        )))
+    }
+}
+
+fn parse<V: DeserializeOwned>(key: &Key, item: &Item) -> Result<V, LedgerError> {
+    serde_json::from_str(&item.json).map_err(|error| bad_item("read", key, &error))
+}
+
+fn bad_item(verb: &str, key: &Key, error: &serde_json::Error) -> LedgerError {
+    LedgerError(format!("can't {verb} the item `{}`, `{}`: {error}", key.partition, key.sort))
+}
+
+fn unavailable(error: StoreError) -> LedgerError {
+    LedgerError(error.0)
+}

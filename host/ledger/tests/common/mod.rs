@@ -1,0 +1,167 @@
+//! Ledgers and stores of every kind, and what is written into them.
+#![allow(dead_code)] // Each test crate uses a part of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, StalledStreamProtectionConfig};
+use groundcrew_core::account::AccountId;
+use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
+use groundcrew_core::notification::{Claim, NotificationEntry, NotificationKey, NotificationState};
+use groundcrew_core::ports::{Ledger, NotificationLedger, Progress, Slot};
+use groundcrew_ledger::{
+    DynamoLedger, DynamoStore, FileLedger, FileStore, MemoryLedger, MemoryStore, Store,
+};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+/// Both ports of a ledger.
+pub trait Both: Ledger + NotificationLedger {}
+
+impl<L: Ledger + NotificationLedger> Both for L {}
+
+/// Where a ledger is.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Memory,
+    File,
+    Dynamo,
+}
+
+/// A place for a ledger that several hosts can reach.
+pub enum Place {
+    /// What hosts share within a process.
+    Shared(Arc<dyn Both>, Option<TempDir>),
+    /// What each host has a client for.
+    Sim(SimAws),
+}
+
+impl Place {
+    pub fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Memory => Self::Shared(Arc::new(MemoryLedger::new()), None),
+            Kind::File => {
+                let directory = tempfile::tempdir().unwrap();
+                let ledger = FileLedger::open(directory.path().join("ledger")).unwrap();
+                Self::Shared(Arc::new(ledger), Some(directory))
+            }
+            Kind::Dynamo => Self::Sim(sim()),
+        }
+    }
+
+    /// The ledger as one more host sees it.
+    pub fn host(&self) -> Arc<dyn Both> {
+        match self {
+            Self::Shared(ledger, _) => Arc::clone(ledger),
+            Self::Sim(sim) => Arc::new(DynamoLedger::new(client(sim), sim.table_name())),
+        }
+    }
+}
+
+/// A store of a kind, and what keeps it there.
+pub fn store(kind: Kind) -> (Box<dyn Store>, Option<TempDir>) {
+    match kind {
+        Kind::Memory => (Box::new(MemoryStore::default()), None),
+        Kind::File => {
+            let directory = tempfile::tempdir().unwrap();
+            let store = FileStore::open(directory.path().join("ledger")).unwrap();
+            (Box::new(store), Some(directory))
+        }
+        Kind::Dynamo => {
+            let sim = sim();
+            (Box::new(DynamoStore::new(client(&sim), sim.table_name())), None)
+        }
+    }
+}
+
+/// A simulated AWS in which nothing goes wrong by itself.
+pub fn sim() -> SimAws {
+    sim_with(FaultLevel::None, 1)
+}
+
+/// A simulated AWS.
+pub fn sim_with(faults: FaultLevel, seed: u64) -> SimAws {
+    let snapshot = Snapshot::generate(1, 0, 1);
+    SimAws::new(SimOptions { seed, start: at(0), snapshot, faults, account_quota: 5 })
+}
+
+/// A client of the simulated AWS: attempts and time limits are those of groundcrew's own.
+pub fn client(sim: &SimAws) -> Client {
+    let (id, secret) = sim.credentials();
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(sim.region()))
+        .credentials_provider(Credentials::new(id, secret, None, None, "simulation"))
+        .http_client(sim.http_client())
+        .time_source(sim.time_source())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .retry_config(RetryConfig::standard().with_max_attempts(6))
+        .timeout_config(
+            TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(30)).build(),
+        );
+    Client::from_conf(config.build())
+}
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::new(1_790_000_000 + second, 0).unwrap()
+}
+
+pub fn account(number: usize) -> AccountId {
+    format!("{number:012}").parse().unwrap()
+}
+
+pub fn target() -> ArtifactId {
+    ArtifactId::new("pa-2")
+}
+
+pub fn slot(number: usize) -> Slot {
+    Slot {
+        account: account(number),
+        provisioned_product: ProvisionedProductId::new(format!("pp-{number}")),
+        target: target(),
+        lane: "all".into(),
+        attempt: 1,
+        token: format!("token-{number}"),
+        record: None,
+        taken_at: at(0),
+    }
+}
+
+pub fn failed(attempts: u32) -> Progress {
+    Progress { failed_attempts: attempts, last_error: Some("no".into()), dead_lettered: false }
+}
+
+pub fn key(number: usize) -> NotificationKey {
+    NotificationKey::onboard(&account(number), "ams")
+}
+
+/// The wish of a host to tell a notification from a second on, for a minute.
+pub fn claim(number: usize, by: &str, second: i64) -> Claim {
+    Claim {
+        key: key(number),
+        account: account(number),
+        notifier: "ams".into(),
+        by: by.into(),
+        now: at(second),
+        until: at(second + 60),
+    }
+}
+
+pub fn entry(number: usize, state: NotificationState, attempts: u32) -> NotificationEntry {
+    NotificationEntry {
+        account: account(number),
+        notifier: "ams".into(),
+        state,
+        attempts,
+        changed_at: at(0),
+    }
+}
+
+pub fn told() -> NotificationState {
+    NotificationState::Told { reference: "case-1".into() }
+}

@@ -1,0 +1,239 @@
+//! Hosts that share a ledger, in every order of their reads and writes, with answers lost on
+//! the way: what was promised holds.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{Both, account, at, client, failed, key, sim_with, slot, target, told};
+use fastrand::Rng;
+use futures_util::future::join_all;
+use groundcrew_core::account::AccountId;
+use groundcrew_core::notification::{Claim, Claimed};
+use groundcrew_core::ports::{Clock, LedgerError, Slot, Taken};
+use groundcrew_ledger::{
+    DynamoLedger, Item, Key, MemoryStore, Store, StoreError, StoreLedger, Write,
+};
+use groundcrew_sim::{FaultLevel, SimClock};
+use proptest::prelude::*;
+use rstest::rstest;
+use tokio::time::{sleep, timeout};
+
+/// Slots that may be taken at once.
+const CAP: usize = 3;
+
+/// Accounts, each with a notification.
+const ACCOUNTS: usize = 5;
+
+/// Far more than hosts need, even when claims run out because their answers were lost.
+const LONGEST: Duration = Duration::from_secs(6 * 3600);
+
+/// A store on the other side of a network.
+struct Far {
+    store: Arc<MemoryStore>,
+    rng: Mutex<Rng>,
+}
+
+impl Far {
+    async fn travel(&self) {
+        let milliseconds = self.rng.lock().unwrap().u64(0..40);
+        sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    fn is_lost(&self) -> Result<(), StoreError> {
+        let lost = self.rng.lock().unwrap().u8(0..10) == 0;
+        if lost { Err(StoreError("lost".into())) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Store for Far {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        self.travel().await;
+        let item = self.store.get(key).await;
+        self.travel().await;
+        item
+    }
+
+    async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
+        self.travel().await;
+        self.store.list(partition).await
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
+        self.travel().await;
+        self.is_lost()?;
+        let committed = self.store.commit(writes).await;
+        self.is_lost()?;
+        self.travel().await;
+        committed
+    }
+}
+
+/// What is true of all hosts together.
+#[derive(Default)]
+struct Truth {
+    running: BTreeSet<AccountId>,
+    most: usize,
+    runs: BTreeMap<AccountId, u32>,
+    told: BTreeMap<AccountId, u32>,
+}
+
+/// One host: runs every account once, and tells every notification unless it is told.
+struct Host<'a> {
+    name: String,
+    ledger: Arc<dyn Both>,
+    clock: SimClock,
+    truth: &'a Mutex<Truth>,
+    rng: Mutex<Rng>,
+}
+
+impl Host<'_> {
+    async fn live(&self) {
+        let runs = (0..ACCOUNTS).map(|number| self.run(number));
+        let tells = (0..ACCOUNTS).map(|number| self.tell(number));
+        tokio::join!(join_all(runs), join_all(tells));
+    }
+
+    async fn idle(&self) {
+        let milliseconds = self.rng.lock().unwrap().u64(0..500);
+        sleep(Duration::from_millis(milliseconds)).await;
+    }
+
+    /// Calls until there is an answer, as the engine does.
+    async fn insist<T, F>(&self, call: impl Fn() -> F) -> T
+    where
+        F: Future<Output = Result<T, LedgerError>>,
+    {
+        loop {
+            match call().await {
+                Ok(answer) => return answer,
+                Err(_) => self.idle().await,
+            }
+        }
+    }
+
+    async fn run(&self, number: usize) {
+        let slot = Slot { token: self.name.clone(), ..slot(number) };
+        loop {
+            self.idle().await;
+            match self.insist(|| self.ledger.take_slot(&slot, CAP)).await {
+                Taken::Yes => break,
+                Taken::Already(taken) if taken.token == slot.token => break,
+                Taken::Already(_) | Taken::Full => {}
+            }
+        }
+        {
+            let mut truth = self.truth.lock().unwrap();
+            assert!(truth.running.insert(slot.account.clone()), "two hold a slot of one account");
+            truth.most = truth.most.max(truth.running.len());
+            *truth.runs.entry(slot.account.clone()).or_default() += 1;
+        }
+        self.idle().await;
+        let known = self.insist(|| self.ledger.progress(&slot.account, &slot.target)).await;
+        let progress = failed(known.failed_attempts + 1);
+        self.truth.lock().unwrap().running.remove(&slot.account);
+        // Whoever frees a slot again may free another host's, so that this looks first.
+        while self.ledger.free_slot(&slot.account, &slot.target, Some(&progress)).await.is_err() {
+            if !self.insist(|| self.ledger.slots()).await.contains(&slot) {
+                break;
+            }
+        }
+    }
+
+    async fn tell(&self, number: usize) {
+        loop {
+            self.idle().await;
+            let now = self.clock.now();
+            let claim = Claim {
+                key: key(number),
+                account: account(number),
+                notifier: "ams".into(),
+                by: self.name.clone(),
+                now,
+                // Beyond any loss of the answer to what follows.
+                until: now + Duration::from_secs(600),
+            };
+            match self.insist(|| self.ledger.claim(&claim)).await {
+                Claimed::Settled(_) => return,
+                Claimed::Busy { until } => {
+                    sleep(until.duration_since(now).try_into().unwrap()).await;
+                }
+                Claimed::Ours(_) => {
+                    *self.truth.lock().unwrap().told.entry(account(number)).or_default() += 1;
+                    let (key, told) = (key(number), told());
+                    self.insist(|| self.ledger.settle(&key, &self.name, &told, now)).await;
+                }
+            }
+        }
+    }
+}
+
+/// Lets hosts live, each with a ledger of its own, and looks at what they did.
+async fn play(ledgers: Vec<Arc<dyn Both>>, clock: SimClock, seed: u64) {
+    fastrand::seed(seed);
+    let truth = Mutex::default();
+    let number = u32::try_from(ledgers.len()).unwrap();
+    let host = |(number, ledger): (usize, &Arc<dyn Both>)| Host {
+        name: format!("host-{number}"),
+        ledger: Arc::clone(ledger),
+        clock,
+        truth: &truth,
+        rng: Mutex::new(Rng::new()),
+    };
+    let hosts: Vec<_> = ledgers.iter().enumerate().map(host).collect();
+    let lives = join_all(hosts.iter().map(Host::live));
+    timeout(LONGEST, lives).await.expect("hosts wait for each other");
+
+    let (ledger, target) = (&ledgers[0], target());
+    let progress = hosts[0].insist(|| ledger.all_progress(&target)).await;
+    assert_eq!(progress, (0..ACCOUNTS).map(|n| (account(n), failed(number))).collect());
+    assert_eq!(hosts[0].insist(|| ledger.slots()).await, vec![]);
+    let truth = truth.lock().unwrap();
+    assert!((1..=CAP).contains(&truth.most), "{} at once", truth.most);
+    let each = |count: u32| (0..ACCOUNTS).map(|number| (account(number), count)).collect();
+    assert_eq!(truth.runs, each(number));
+    assert_eq!(truth.told, each(1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn hosts_on_a_store_that_loses_answers(hosts in 1..=4_usize, seed: u64) {
+        run(async {
+            let store = Arc::new(MemoryStore::default());
+            let ledgers = (0..hosts).map(|number| {
+                let rng = Mutex::new(Rng::with_seed(seed ^ number as u64));
+                let far = Far { store: Arc::clone(&store), rng };
+                Arc::new(StoreLedger::over(far)) as Arc<dyn Both>
+            });
+            play(ledgers.collect(), SimClock::starting_at(at(0)), seed).await;
+        });
+    }
+}
+
+#[rstest]
+#[case(FaultLevel::None, 1)]
+#[case(FaultLevel::Heavy, 2)]
+#[case(FaultLevel::Heavy, 3)]
+fn hosts_on_a_table(#[case] faults: FaultLevel, #[case] seed: u64) {
+    run(async {
+        let sim = sim_with(faults, seed);
+        let ledger = || {
+            let ledger = DynamoLedger::new(client(&sim), sim.table_name());
+            Arc::new(ledger) as Arc<dyn Both>
+        };
+        play(vec![ledger(), ledger(), ledger()], sim.clock(), seed).await;
+    });
+}
+
+/// Runs a test in virtual time.
+fn run(test: impl Future<Output = ()>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().unwrap().block_on(test);
+}

@@ -1,0 +1,206 @@
+//! What a ledger promises, wherever it is.
+
+mod common;
+
+use common::{Kind, Place, account, at, claim, entry, failed, key, slot, target, told};
+use futures_util::future::join_all;
+use groundcrew_core::catalog::{ArtifactId, RecordId};
+use groundcrew_core::notification::{Claimed, NotificationState};
+use groundcrew_core::ports::{Progress, Taken};
+use rstest::rstest;
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn slots_are_taken_once_each_and_never_more_than_the_cap(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    assert_eq!(one.take_slot(&slot(1), 2).await, Ok(Taken::Yes));
+    assert_eq!(two.take_slot(&slot(1), 2).await, Ok(Taken::Already(slot(1))));
+    assert_eq!(two.take_slot(&slot(2), 2).await, Ok(Taken::Yes));
+    assert_eq!(one.take_slot(&slot(3), 2).await, Ok(Taken::Full));
+    assert_eq!(one.take_slot(&slot(2), 2).await, Ok(Taken::Already(slot(2))));
+    assert_eq!(one.slots().await, Ok(vec![slot(1), slot(2)]));
+    one.free_slot(&account(1), &target(), None).await.unwrap();
+    assert_eq!(two.take_slot(&slot(3), 2).await, Ok(Taken::Yes));
+    assert_eq!(one.slots().await, Ok(vec![slot(2), slot(3)]));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_record_is_kept_with_its_slot(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let ledger = Place::new(kind).host();
+    let record = RecordId::new("rec-1");
+    ledger.note_record(&account(1), &record).await.unwrap();
+    assert_eq!(ledger.slots().await, Ok(vec![]));
+    ledger.take_slot(&slot(1), 1).await.unwrap();
+    for _ in 0..2 {
+        ledger.note_record(&account(1), &record).await.unwrap();
+        let slots = ledger.slots().await.unwrap();
+        assert_eq!(slots[0].record.as_ref(), Some(&record));
+    }
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_freed_together_with_the_progress(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let ledger = Place::new(kind).host();
+    let other = ArtifactId::new("pa-3");
+    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
+    ledger.take_slot(&slot(1), 1).await.unwrap();
+    for _ in 0..2 {
+        ledger.free_slot(&account(1), &target(), Some(&failed(1))).await.unwrap();
+        assert_eq!(ledger.slots().await, Ok(vec![]));
+        assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(1)));
+    }
+    ledger.free_slot(&account(1), &target(), Some(&failed(2))).await.unwrap();
+    ledger.free_slot(&account(1), &target(), None).await.unwrap();
+    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(2)));
+    assert_eq!(ledger.progress(&account(1), &other).await, Ok(Progress::default()));
+    assert_eq!(ledger.all_progress(&target()).await.unwrap(), [(account(1), failed(2))].into());
+    assert!(ledger.all_progress(&other).await.unwrap().is_empty());
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn all_progress_is_listed_however_much_it_is(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let ledger = Place::new(kind).host();
+    // DynamoDB answers a megabyte at a time.
+    let long = Progress { last_error: Some("no ".repeat(50_000)), ..failed(1) };
+    for number in 0..20 {
+        ledger.free_slot(&account(number), &target(), Some(&long)).await.unwrap();
+    }
+    ledger.free_slot(&account(7), &ArtifactId::new("pa-21"), Some(&long)).await.unwrap();
+    let all = ledger.all_progress(&target()).await.unwrap();
+    assert_eq!(all.len(), 20);
+    assert!(all.values().all(|progress| *progress == long));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn it_begins_once(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
+    let place = Place::new(kind);
+    assert_eq!(place.host().began(at(1)).await, Ok(at(1)));
+    assert_eq!(place.host().began(at(0)).await, Ok(at(1)));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_notification_is_taken_and_settled(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    let taken = NotificationState::Taken { by: "one".into(), until: at(60) };
+    assert_eq!(one.notification(&key(1)).await, Ok(None));
+    let claimed = one.claim(&claim(1, "one", 0)).await;
+    assert_eq!(claimed, Ok(Claimed::Ours(entry(1, taken.clone(), 1))));
+    assert_eq!(two.notification(&key(1)).await, Ok(Some(entry(1, taken, 1))));
+    let claimed = two.claim(&claim(1, "two", 59)).await;
+    assert_eq!(claimed, Ok(Claimed::Busy { until: at(60) }));
+    // The first has died. When it is back, it is too late.
+    let Ok(Claimed::Ours(second)) = two.claim(&claim(1, "two", 60)).await else {
+        panic!("the claim was over");
+    };
+    assert_eq!(second.attempts, 2);
+    assert_eq!(one.settle(&key(1), "one", &told(), at(61)).await, Ok(false));
+    assert_eq!(two.notification(&key(1)).await, Ok(Some(second.clone())));
+    assert_eq!(two.settle(&key(1), "two", &told(), at(62)).await, Ok(true));
+    let settled = groundcrew_core::notification::NotificationEntry {
+        state: told(),
+        changed_at: at(62),
+        ..second
+    };
+    assert_eq!(one.claim(&claim(1, "one", 1000)).await, Ok(Claimed::Settled(settled.clone())));
+    assert_eq!(two.settle(&key(1), "two", &told(), at(63)).await, Ok(false));
+    assert_eq!(one.notification(&key(1)).await, Ok(Some(settled)));
+    assert_eq!(one.notification(&key(2)).await, Ok(None));
+    assert_eq!(one.settle(&key(2), "one", &told(), at(63)).await, Ok(false));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn an_entry_is_recorded_unless_there_is_one(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let ledger = Place::new(kind).host();
+    let recorded = entry(1, NotificationState::Recorded, 0);
+    assert_eq!(ledger.record(&key(1), &recorded).await, Ok(true));
+    assert_eq!(ledger.record(&key(1), &entry(1, told(), 0)).await, Ok(false));
+    assert_eq!(ledger.claim(&claim(1, "one", 0)).await, Ok(Claimed::Settled(recorded)));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn what_is_noted_stays_noted(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
+    let ledger = Place::new(kind).host();
+    for what in ["alert/ams", ""] {
+        assert_eq!(ledger.noted(what).await, Ok(false));
+        for second in [0, 1] {
+            ledger.note(what, at(second)).await.unwrap();
+            assert_eq!(ledger.noted(what).await, Ok(true));
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn many_hosts_at_once_never_exceed_the_cap(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let hosts: Vec<_> = (0..4).map(|_| place.host()).collect();
+    let slots: Vec<_> = (0..40).map(slot).collect();
+    let takes = slots.iter().enumerate().map(|(n, slot)| hosts[n % 4].take_slot(slot, 5));
+    let taken: Vec<_> = join_all(takes).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(taken.iter().filter(|taken| **taken == Taken::Yes).count(), 5);
+    assert_eq!(taken.iter().filter(|taken| **taken == Taken::Full).count(), 35);
+    let held = hosts[0].slots().await.unwrap();
+    let won = slots.iter().zip(&taken).filter(|(_, taken)| **taken == Taken::Yes);
+    assert_eq!(held, won.map(|(slot, _)| slot.clone()).collect::<Vec<_>>());
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn slots_freed_at_once_are_all_freed(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let hosts: Vec<_> = (0..4).map(|_| place.host()).collect();
+    let slots: Vec<_> = (0..30).map(slot).collect();
+    for slot in &slots {
+        hosts[0].take_slot(slot, 30).await.unwrap();
+    }
+    let (target, failed) = (target(), failed(1));
+    let frees = slots
+        .iter()
+        .enumerate()
+        .map(|(number, slot)| hosts[number % 4].free_slot(&slot.account, &target, Some(&failed)));
+    for freed in join_all(frees).await {
+        freed.unwrap();
+    }
+    assert_eq!(hosts[0].slots().await, Ok(vec![]));
+    assert_eq!(hosts[0].all_progress(&target).await.unwrap().len(), 30);
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn of_claims_at_once_one_wins(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
+    let place = Place::new(kind);
+    let hosts: Vec<_> = (0..8).map(|number| (place.host(), format!("host-{number}"))).collect();
+    let claims = hosts
+        .iter()
+        .map(|(host, name)| async move { host.claim(&claim(1, name, 0)).await.unwrap() });
+    let claimed = join_all(claims).await;
+    let ours = |claimed: &&Claimed| matches!(claimed, Claimed::Ours(_));
+    assert_eq!(claimed.iter().filter(ours).count(), 1);
+    let busy = Claimed::Busy { until: at(60) };
+    assert_eq!(claimed.iter().filter(|claimed| **claimed == busy).count(), 7);
+}

@@ -1,0 +1,50 @@
+//! What it costs to tell one notification by `ams-case`, AWS Support aside; to load it when
+//! it is compiled already; and both in a runtime of their own, as in a process that starts.
+//!
+//! `cargo bench -p groundcrew-plugins --bench notification`
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use groundcrew_core::ports::Notifier;
+use groundcrew_plugins::{LoadedNotifier, Runtime, RuntimeOptions};
+use serde_json::json;
+use support::notifier::{Counter, ams_case, notification};
+
+fn runtime(cache: &Path) -> Runtime {
+    Runtime::new(RuntimeOptions { cache_dir: Some(cache.to_owned()) }).unwrap()
+}
+
+async fn load(runtime: &Runtime) -> LoadedNotifier {
+    let cases = Arc::new(Counter::default());
+    runtime.load_notifier(ams_case(json!({}), cases)).await.unwrap()
+}
+
+fn notify(criterion: &mut Criterion) {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let cache = directory.path().join("cache");
+    let warm = runtime(&cache);
+    let notifier = tokio.block_on(load(&warm));
+    let notification = notification();
+
+    criterion.bench_function("notification/warm", |bencher| {
+        bencher.iter(|| tokio.block_on(notifier.notify(&notification)).unwrap());
+    });
+    criterion.bench_function("notification/load", |bencher| {
+        bencher.iter(|| tokio.block_on(load(&warm)));
+    });
+    criterion.bench_function("notification/cold", |bencher| {
+        bencher.iter(|| {
+            let runtime = runtime(&cache);
+            tokio.block_on(async { load(&runtime).await.notify(&notification).await.unwrap() })
+        });
+    });
+}
+
+criterion_group!(benches, notify);
+criterion_main!(benches);

@@ -1,0 +1,91 @@
+//! The border between the contract's types and core's own: notifications, receipts, and
+//! what a failure means for telling again.
+
+use std::time::Duration;
+
+use groundcrew_core::notification::{Notification, NotifyFailure, NotifyFailureKind, Receipt};
+
+use crate::bindings::exports::groundcrew::plugin::deliver;
+use crate::bindings::groundcrew::plugin::types::{self, FailureKind};
+use crate::call_error::CallError;
+use crate::convert::{self, Parts};
+
+/// Longest reference of a receipt, in bytes. It ends in the ledger and in reports.
+const MAX_REFERENCE: usize = 1 << 10;
+
+/// The notification as the plugin sees it. Nothing is copied on the host's side.
+pub(crate) fn notification<'a>(
+    notification: &'a Notification,
+    parts: &'a Parts<'a>,
+) -> deliver::Notification<'a> {
+    deliver::Notification {
+        key: notification.key.as_str(),
+        cause: notification.cause.into(),
+        account: convert::account(&notification.account, &notification.tags, parts),
+        event: notification.event.as_deref().map(convert::event),
+        now: notification.now.as_second(),
+        attempt: notification.attempt,
+    }
+}
+
+/// The plugin's receipt, checked.
+pub(crate) fn receipt(plugin: &str, receipt: deliver::Receipt) -> Result<Receipt, CallError> {
+    let reference = receipt.reference;
+    let wrong = match reference.len() {
+        0 => Some("is empty: expected a case id, a number or a URL".to_owned()),
+        length if length > MAX_REFERENCE => {
+            Some(format!("has {length} bytes: expected at most {MAX_REFERENCE}"))
+        }
+        _ if reference.chars().any(char::is_control) => {
+            Some("has a line break or control character: expected one line".to_owned())
+        }
+        _ => None,
+    };
+    match wrong {
+        None => Ok(Receipt { reference }),
+        Some(wrong) => Err(CallError::invalid(plugin, format!("its receipt's reference {wrong}"))),
+    }
+}
+
+/// The plugin's own failure. It can't know less than the host about what may have happened.
+pub(crate) fn refusal(
+    plugin: &str,
+    failure: types::Failure,
+    effect_possible: bool,
+) -> NotifyFailure {
+    let failure = convert::shortened(failure);
+    NotifyFailure {
+        kind: failure.kind.into(),
+        message: format!("plugin `{plugin}` failed with `{}`: {}", failure.code, failure.message),
+        code: failure.code,
+        effect_possible: failure.effect_possible || effect_possible,
+        retry_after: failure.retry_after.map(|seconds| Duration::from_secs(seconds.into())),
+    }
+}
+
+/// A failure of the sandbox. Always worth another try: it may be of the machine or of this
+/// one account's making, and an account that nobody is told of is worse than one told late.
+pub(crate) fn mishap(error: &CallError, effect_possible: bool) -> NotifyFailure {
+    let mut message = error.to_string();
+    if effect_possible {
+        message.push_str("; it had begun to open a support case, which may be open all the same");
+    }
+    NotifyFailure {
+        kind: NotifyFailureKind::Transient,
+        code: error.code().to_owned(),
+        message,
+        effect_possible,
+        retry_after: None,
+    }
+}
+
+impl From<FailureKind> for NotifyFailureKind {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Transient => Self::Transient,
+            FailureKind::Permanent => Self::Permanent,
+            FailureKind::Denied => Self::Denied,
+            FailureKind::Invalid => Self::Invalid,
+        }
+    }
+}

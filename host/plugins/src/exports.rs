@@ -1,0 +1,93 @@
+//! What the plugins of each world export: settings, and the one task that they are for.
+
+use wasmtime::Store;
+use wasmtime::component::{Instance, InstancePre};
+
+use crate::bindings::exports::groundcrew::plugin::{decide, deliver, settings};
+use crate::sandbox::State;
+use crate::world::World;
+
+/// The task of a world's plugins: the exported interface that makes them what they are.
+pub(crate) trait Task: Sized + Send + 'static {
+    /// The world.
+    const WORLD: World;
+    /// Where the interface's functions are in a component.
+    type Indices: Send + Sync;
+
+    /// Finds them.
+    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices>;
+
+    /// The functions of one instance. Fails where their types are not the contract's.
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Self>;
+}
+
+impl Task for decide::Guest {
+    const WORLD: World = World::Policy;
+    type Indices = decide::GuestIndices;
+
+    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
+        Self::Indices::new(pre)
+    }
+
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Self> {
+        indices.load(store, instance)
+    }
+}
+
+impl Task for deliver::Guest {
+    const WORLD: World = World::Notifier;
+    type Indices = deliver::GuestIndices;
+
+    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
+        Self::Indices::new(pre)
+    }
+
+    fn load(
+        indices: &Self::Indices,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Self> {
+        indices.load(store, instance)
+    }
+}
+
+/// A component, ready to be instantiated.
+pub(crate) struct Pre<T: Task> {
+    pub(crate) instance: InstancePre<State>,
+    settings: settings::GuestIndices,
+    task: T::Indices,
+}
+
+/// The exports of one instance.
+pub(crate) struct Exports<T> {
+    pub(crate) settings: settings::Guest,
+    pub(crate) task: T,
+}
+
+impl<T: Task> Pre<T> {
+    pub(crate) fn new(instance: InstancePre<State>) -> wasmtime::Result<Self> {
+        let settings = settings::GuestIndices::new(&instance)?;
+        let task = T::find(&instance)?;
+        Ok(Self { instance, settings, task })
+    }
+
+    /// The exports of an instance. Fails where their types are not the contract's.
+    pub(crate) fn exports(
+        &self,
+        store: &mut Store<State>,
+        instance: &Instance,
+    ) -> wasmtime::Result<Exports<T>> {
+        Ok(Exports {
+            settings: self.settings.load(&mut *store, instance)?,
+            task: T::load(&self.task, store, instance)?,
+        })
+    }
+}

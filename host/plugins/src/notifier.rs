@@ -1,0 +1,69 @@
+//! A notifier that was loaded: its settings are right and it can be used.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use groundcrew_core::notification::{Notification, NotifyFailure, Receipt};
+use groundcrew_core::ports;
+use tokio::sync::Semaphore;
+
+use crate::bindings::exports::groundcrew::plugin::deliver;
+use crate::convert::Parts;
+use crate::delivery;
+use crate::sandbox::{About, Blueprint, Sandbox};
+
+/// A notifier plugin, loaded. Each notification gets an instance of its own.
+pub struct LoadedNotifier {
+    pub(crate) blueprint: Blueprint<deliver::Guest>,
+    pub(crate) digest: String,
+    pub(crate) permits: Arc<Semaphore>,
+}
+
+impl LoadedNotifier {
+    /// Its name in the config.
+    pub fn name(&self) -> &str {
+        &self.blueprint.plugin
+    }
+
+    /// SHA-256 of its component, in hex.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+#[async_trait]
+impl ports::Notifier for LoadedNotifier {
+    /// Needs a tokio runtime with time enabled.
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await;
+        let about = About { account: Some(&notification.account.id), now: notification.now };
+        let mut sandbox = Sandbox::configured(&self.blueprint, about)
+            .await
+            .map_err(|error| delivery::mishap(&error, false))?;
+        if let Some(support) = sandbox.support() {
+            support.tell(&notification.key);
+        }
+
+        let parts = Parts::of(&notification.account, &notification.tags);
+        let lowered = delivery::notification(notification, &parts);
+        let answer = sandbox.notify(lowered, about).await;
+        let effect_possible = sandbox.support().is_some_and(|support| support.effect_possible());
+        match answer {
+            Ok(Ok(receipt)) => delivery::receipt(self.name(), receipt)
+                .map_err(|error| delivery::mishap(&error, effect_possible)),
+            Ok(Err(failure)) => Err(delivery::refusal(self.name(), failure, effect_possible)),
+            Err(error) => Err(delivery::mishap(&error, effect_possible)),
+        }
+    }
+}
+
+impl fmt::Debug for LoadedNotifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoadedNotifier")
+            .field("name", &self.name())
+            .field("digest", &self.digest)
+            .finish_non_exhaustive()
+    }
+}

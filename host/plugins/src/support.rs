@@ -1,0 +1,179 @@
+//! The capability `support-cases`: AWS Support cases that the host opens for a notifier.
+
+use std::fmt;
+use std::sync::Arc;
+
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::notification::NotificationKey;
+use groundcrew_core::ports::SupportCases;
+use groundcrew_core::support_case::SupportCase;
+
+use crate::bindings::groundcrew::plugin::support_cases;
+use crate::bindings::groundcrew::plugin::types::{Failure, FailureKind};
+use crate::convert::shorten;
+use crate::sandbox::State;
+
+/// Cases that a plugin may ask for while it tells one notification. One is opened at most,
+/// whatever it asks; more than one call is for plugins that try another severity or the like.
+const MAX_CALLS: u32 = 4;
+/// What is repeated of a service code that isn't granted, in bytes.
+const MAX_CODE: usize = 256;
+
+/// What a notifier is granted of AWS Support.
+#[derive(Clone)]
+pub struct SupportGrant {
+    /// Opens the cases.
+    pub cases: Arc<dyn SupportCases>,
+    /// The service codes that the cases may have.
+    pub service_codes: Vec<String>,
+}
+
+impl fmt::Debug for SupportGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SupportGrant")
+            .field("service_codes", &self.service_codes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one instance makes of its grant.
+pub(crate) struct Support {
+    grant: Arc<SupportGrant>,
+    /// The notification that is told; none while the plugin is loaded.
+    telling: Option<NotificationKey>,
+    calls: u32,
+    /// Whether there may be a case that the plugin's answer doesn't tell of.
+    effect_possible: bool,
+}
+
+impl Support {
+    pub(crate) fn new(grant: Arc<SupportGrant>) -> Self {
+        Self { grant, telling: None, calls: 0, effect_possible: false }
+    }
+
+    /// A notification is told from now on.
+    pub(crate) fn tell(&mut self, key: &NotificationKey) {
+        self.telling = Some(key.clone());
+    }
+
+    /// Whether a case was opened, or may have been.
+    pub(crate) fn effect_possible(&self) -> bool {
+        self.effect_possible
+    }
+
+    async fn open(&mut self, case: SupportCase) -> Result<String, Failure> {
+        let Some(key) = &self.telling else {
+            return Err(failure(
+                FailureKind::Denied,
+                "not-telling",
+                "support cases can be opened in `notify` only",
+            ));
+        };
+        self.calls += 1;
+        if self.calls > MAX_CALLS {
+            return Err(failure(
+                FailureKind::Denied,
+                "too-many-support-cases",
+                format!("at most {MAX_CALLS} support cases can be asked for in one notification"),
+            ));
+        }
+        if !self.grant.service_codes.contains(&case.service_code) {
+            return Err(not_granted(&self.grant.service_codes, case.service_code));
+        }
+        if let Err(problem) = case.check(key) {
+            return Err(failure(FailureKind::Invalid, "invalid-support-case", problem.to_string()));
+        }
+        // Until the outcome is known: the call may end here.
+        let before = std::mem::replace(&mut self.effect_possible, true);
+        self.grant.cases.open(key, &case).await.map_err(|error| {
+            self.effect_possible = before || error.effect_possible;
+            refused(error)
+        })
+    }
+}
+
+impl support_cases::Host for State {
+    async fn open_case(
+        &mut self,
+        case: support_cases::SupportCase,
+    ) -> wasmtime::Result<Result<String, Failure>> {
+        Ok(match &mut self.support {
+            Some(support) => support.open(lift(case)).await,
+            None => Err(not_granted(&[], case.service_code)),
+        })
+    }
+}
+
+fn lift(case: support_cases::SupportCase) -> SupportCase {
+    SupportCase {
+        subject: case.subject,
+        body: case.body,
+        service_code: case.service_code,
+        category_code: case.category_code,
+        severity_code: case.severity_code,
+        cc_email_addresses: case.cc_email_addresses,
+        language: case.language,
+        issue_type: case.issue_type,
+    }
+}
+
+fn failure(kind: FailureKind, code: &str, message: impl Into<String>) -> Failure {
+    Failure {
+        kind,
+        code: code.to_owned(),
+        message: message.into(),
+        effect_possible: false,
+        retry_after: None,
+    }
+}
+
+fn not_granted(granted: &[String], mut wanted: String) -> Failure {
+    shorten(&mut wanted, MAX_CODE);
+    let message = format!(
+        "support cases of the service {wanted:?} are not granted: {}",
+        grant_toml(granted.iter().map(String::as_str).chain([wanted.as_str()]))
+    );
+    failure(FailureKind::Denied, "service-code-not-granted", message)
+}
+
+/// What to write into the config so that these service codes are granted.
+pub(crate) fn grant_toml<'a>(service_codes: impl Iterator<Item = &'a str>) -> String {
+    let codes: Vec<_> = service_codes.map(|code| format!("{code:?}")).collect();
+    format!(
+        "to grant them, write `support_cases = [{}]` under `[notifiers.grants]` of this notifier",
+        codes.join(", ")
+    )
+}
+
+/// An error of AWS Support as the plugin sees it.
+fn refused(error: AwsError) -> Failure {
+    let (kind, explanation) = match error.code.as_str() {
+        "SubscriptionRequiredException" => (
+            FailureKind::Denied,
+            "; the AWS Support API needs a Business, Enterprise On-Ramp or Enterprise support \
+             plan on the account whose credentials this host uses (accounts under AMS have one): \
+             subscribe it to one, or run with a role in an account that has one",
+        ),
+        "CaseCreationLimitExceeded" => (
+            FailureKind::Transient,
+            "; the account has created as many cases as AWS Support allows for now: AWS Support \
+             can raise that limit",
+        ),
+        _ => (kind(error.class), ""),
+    };
+    let code = if error.code.is_empty() { "no-answer" } else { &error.code };
+    Failure {
+        effect_possible: error.effect_possible,
+        ..failure(kind, code, format!("{error}{explanation}"))
+    }
+}
+
+fn kind(class: Class) -> FailureKind {
+    match class {
+        Class::Contention | Class::Throttled | Class::Transient | Class::Unknown => {
+            FailureKind::Transient
+        }
+        Class::Denied => FailureKind::Denied,
+        Class::NotFound | Class::Permanent => FailureKind::Permanent,
+    }
+}

@@ -1,0 +1,168 @@
+//! Notifications, specs of notifiers, and AWS Support as a test wants it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use groundcrew_core::account::{Account, OrganizationalUnit, Tags};
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::decision::Cause;
+use groundcrew_core::event::Event;
+use groundcrew_core::limits::Limits;
+use groundcrew_core::notification::{Notification, NotificationKey};
+use groundcrew_core::ports::SupportCases;
+use groundcrew_core::support_case::SupportCase;
+use groundcrew_plugins::{LoadError, LoadedNotifier, NotifierSpec, Runtime, Source, SupportGrant};
+use serde_json::{Value, json};
+
+/// The service code that test notifiers are granted.
+pub const GRANTED: &str = "service-ams-operations-service-request";
+
+/// AWS Support: remembers what it is asked for.
+#[derive(Default)]
+pub struct Recorder {
+    opened: Mutex<Vec<(NotificationKey, SupportCase)>>,
+    /// What it fails with instead of opening a case.
+    pub error: Option<AwsError>,
+    /// Whether it never answers.
+    pub silent: bool,
+}
+
+#[async_trait]
+impl SupportCases for Recorder {
+    async fn open(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError> {
+        if self.silent {
+            std::future::pending::<()>().await;
+        }
+        let mut opened = self.opened.lock().unwrap();
+        opened.push((key.clone(), case.clone()));
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(format!("case-{}", opened.len())),
+        }
+    }
+}
+
+impl Recorder {
+    pub fn failing(code: &str, class: Class, effect_possible: bool) -> Self {
+        let error = AwsError {
+            operation: "CreateCase",
+            code: code.to_owned(),
+            message: "no".to_owned(),
+            class,
+            effect_possible,
+        };
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    pub fn silent() -> Self {
+        Self { silent: true, ..Self::default() }
+    }
+
+    /// All that it was asked for.
+    pub fn opened(&self) -> Vec<(NotificationKey, SupportCase)> {
+        self.opened.lock().unwrap().clone()
+    }
+}
+
+/// Answers at once and remembers nothing.
+#[derive(Default)]
+pub struct Counter(AtomicU32);
+
+#[async_trait]
+impl SupportCases for Counter {
+    async fn open(&self, _: &NotificationKey, _: &SupportCase) -> Result<String, AwsError> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok("case-111122223333-muen-2026-0123456789abcdef".to_owned())
+    }
+}
+
+pub fn grant(cases: Arc<dyn SupportCases>) -> SupportGrant {
+    SupportGrant { cases, service_codes: vec![GRANTED.to_owned()] }
+}
+
+pub fn spec(name: &str, source: Source, cases: Arc<dyn SupportCases>) -> NotifierSpec {
+    NotifierSpec {
+        name: name.to_owned(),
+        source,
+        sha256: None,
+        settings: json!({}),
+        limits: super::limits(),
+        support: Some(grant(cases)),
+    }
+}
+
+/// The bundled `ams-case`.
+pub fn ams_case(settings: Value, cases: Arc<dyn SupportCases>) -> NotifierSpec {
+    let source = Source::Bundled("ams-case".to_owned());
+    NotifierSpec { settings, limits: Limits::default(), ..spec("ams", source, cases) }
+}
+
+/// Loads a component from its bytes.
+pub async fn load_bytes(
+    runtime: &Runtime,
+    bytes: &[u8],
+    cases: Arc<dyn SupportCases>,
+) -> Result<LoadedNotifier, LoadError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    runtime.load_notifier(spec("hostile", Source::File(file.path().to_owned()), cases)).await
+}
+
+pub fn notification() -> Notification {
+    let account: groundcrew_core::account::AccountId = "111122223333".parse().unwrap();
+    let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
+    let tags = [("cost-center", "4711"), ("owner", "payments")];
+    Notification {
+        key: NotificationKey::onboard(&account, "ams"),
+        cause: Cause::Lifecycle,
+        account: Arc::new(Account {
+            id: account.clone(),
+            name: "payments-prod".to_owned(),
+            email: "aws+payments-prod@example.com".to_owned(),
+            organizational_units: [
+                unit("ou-abcd-11111111", "Workloads"),
+                unit("ou-abcd-22222222", "Prod"),
+            ]
+            .into(),
+            joined: Some("2026-01-02T03:00:00Z".parse().unwrap()),
+        }),
+        tags: Tags::Known(tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        event: Some(Arc::new(Event {
+            id: "7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10".to_owned(),
+            source: "aws.controltower".to_owned(),
+            name: "CreateManagedAccount".to_owned(),
+            time: None,
+            account: Some(account),
+            caller_role: None,
+            json: r#"{"detail":{}}"#.to_owned(),
+        })),
+        now: "2026-01-02T03:04:05Z".parse().unwrap(),
+        attempt: 1,
+    }
+}
+
+/// A notification of which only id and name of the account are known.
+pub fn sparse() -> Notification {
+    let whole = notification();
+    Notification {
+        account: Arc::new(Account {
+            email: String::new(),
+            organizational_units: [].into(),
+            joined: None,
+            ..(*whole.account).clone()
+        }),
+        tags: Tags::Unreadable("AccessDeniedException".to_owned()),
+        event: None,
+        ..whole
+    }
+}
+
+/// A notification about an account of this name.
+pub fn named(name: &str) -> Notification {
+    let whole = notification();
+    Notification {
+        account: Arc::new(Account { name: name.to_owned(), ..(*whole.account).clone() }),
+        ..whole
+    }
+}

@@ -1,0 +1,58 @@
+//! What tests ask of the server besides AWS's own calls.
+
+use groundcrew_core::ports::Clock;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::model;
+use crate::protocol::Response;
+use crate::sim::NextCall;
+use crate::world::World;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlannedCall {
+    operation: String,
+    fares: NextCall,
+}
+
+/// Answers a request by the name of what it is for.
+pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) -> Response {
+    let now = world.clock.now();
+    let result = match (method.as_str(), name) {
+        ("GET", "offered") => Ok(json!(model::offered())),
+        ("GET", "calls") => Ok(world.with(|model| json!(model.calls()))),
+        ("GET", "operations") => Ok(world.with(|model| json!(model.operations(now)))),
+        ("GET", "alerts") => Ok(world.with(|model| json!(model.alerts()))),
+        ("GET", "cases") => Ok(world.with(|model| json!(model.cases()))),
+        ("POST", "release-artifact") => {
+            let artifact = world.with(|model| model.release_artifact(now));
+            Ok(json!({ "artifact": artifact }))
+        }
+        ("POST", "event") => match std::str::from_utf8(body) {
+            Ok(event) => {
+                world.with(|model| model.inject_event(now, event.to_owned()));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, format!("the event must be UTF-8: {error}"))),
+        },
+        ("POST", "next-call") => match serde_json::from_slice::<PlannedCall>(body) {
+            Ok(call) => {
+                world.with(|model| model.plan_mishap(&call.operation, call.fares.into()));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        _ => Err((404, format!("the simulated AWS has no {method} /_groundcrew/{name}"))),
+    };
+    let (status, body): (u16, Value) = match result {
+        Ok(answer) => (200, answer),
+        Err((status, message)) => (status, json!({ "error": message })),
+    };
+    Response {
+        status,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.to_string().into_bytes(),
+    }
+}

@@ -1,0 +1,193 @@
+//! The model as a server: HTTP/1.1 in real time, for the AWS CLI, boto3 and other SDKs.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use groundcrew_core::ports::Clock;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Response as HttpResponse, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::control;
+use crate::faults::{Fate, FaultLevel};
+use crate::model::Model;
+use crate::protocol::{ApiError, Request, Response};
+use crate::snapshot::Snapshot;
+use crate::time::SimClock;
+use crate::world::{Exchange, World};
+
+/// Most bytes of a request.
+const LARGEST_BODY: usize = 10 * 1024 * 1024;
+
+/// A request that is too large is read on for so many bytes, so that its sender comes to
+/// read the answer.
+const LARGEST_WASTE: usize = 10 * LARGEST_BODY;
+
+/// On shutdown, requests that are being answered get so long.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// After a connection that could not be accepted, for want of files perhaps.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a server starts from.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// What is random is by this seed. Real time repeats no run exactly.
+    pub seed: u64,
+    /// The organization.
+    pub snapshot: Snapshot,
+    /// How much goes wrong. A reply that is lost closes its connection.
+    pub faults: FaultLevel,
+    /// Control Tower's quota of concurrent account operations: 5 unless AWS has raised it.
+    pub quota: usize,
+}
+
+/// Serves a simulated AWS until `shutdown` is ready. Every service answers at every path,
+/// in the Region `us-east-1`, to whatever credentials. Paths under `/_groundcrew/` are for
+/// tests:
+///
+/// - `GET offered`: the operations by service;
+/// - `GET calls`: how often each operation was called;
+/// - `GET operations`: the account operations so far;
+/// - `GET alerts`: what was published to the alerts topic;
+/// - `GET cases`: the support cases;
+/// - `POST release-artifact`: releases the next artifact of Account Factory;
+/// - `POST event`: delivers the body to the events queue;
+/// - `POST next-call`: lets the next call of an operation fail, for example
+///   `{"operation": "CreateCase", "fares": "reply-lost"}`, or `not-connected`, `throttled`,
+///   `hung`.
+///
+/// # Errors
+/// When the listener has no address.
+pub async fn serve(
+    listener: TcpListener,
+    options: ServeOptions,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let clock = SimClock::real();
+    let mut model =
+        Model::new(options.seed, clock.now(), options.snapshot, options.faults, options.quota);
+    model.set_queue_endpoint(format!("http://{}", reachable(listener.local_addr()?)));
+    let world = Arc::new(World::new(model, clock));
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(_) => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            },
+            () = &mut shutdown => break,
+        };
+        // Answers are small; without it they are only later.
+        let _ = stream.set_nodelay(true);
+        let world = Arc::clone(&world);
+        let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| {
+                let world = Arc::clone(&world);
+                async move { answer(&world, request).await }
+            }),
+        );
+        let connection = graceful.watch(connection);
+        // A connection ends badly when its peer goes or when its reply is lost.
+        connections.spawn(async move { drop(connection.await) });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = sleep(GRACE) => {}
+    }
+    // What is still running, long polls above all, ends with the set.
+    Ok(())
+}
+
+/// An address that a client can use.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    address
+}
+
+/// No answer: the connection is to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the reply is lost")]
+struct Lost;
+
+async fn answer(
+    world: &World,
+    request: hyper::Request<Incoming>,
+) -> Result<HttpResponse<Full<Bytes>>, Lost> {
+    let (head, body) = request.into_parts();
+    let body = match read(body).await.map_err(|_| Lost)? {
+        Some(body) => body,
+        None => {
+            let error = ApiError::new(
+                "RequestEntityTooLargeException",
+                format!("The request has more than {LARGEST_BODY} bytes."),
+            );
+            return Ok(http(world.with(|model| model.refuse(error.with_status(413)))));
+        }
+    };
+    let path = head.uri.path();
+    if let Some(name) = path.strip_prefix("/_groundcrew/") {
+        return Ok(http(control::answer(world, &head.method, name, &body)));
+    }
+    let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let request = Request { path, target, body: &body };
+    // The way takes the time that it takes.
+    let fate = Fate {
+        there: Duration::ZERO,
+        back: Duration::ZERO,
+        ..world.with(|model| model.fate(&request))
+    };
+    match world.exchange(&request, fate).await {
+        Exchange::Answered(response) => Ok(http(response)),
+        Exchange::NotConnected | Exchange::Broken => Err(Lost),
+    }
+}
+
+/// Reads a body to its end; nothing if it is too large.
+async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, Lost> {
+    let (mut bytes, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Lost)?.into_data() else { continue };
+        length += data.len();
+        if length > LARGEST_WASTE {
+            return Err(Lost);
+        }
+        if length <= LARGEST_BODY {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok((length <= LARGEST_BODY).then_some(bytes))
+}
+
+fn http(response: Response) -> HttpResponse<Full<Bytes>> {
+    let status = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = HttpResponse::new(Full::new(Bytes::from(response.body)));
+    *answer.status_mut() = status;
+    for (name, value) in response.headers {
+        if let Ok(value) = value.parse() {
+            answer.headers_mut().insert(name, value);
+        }
+    }
+    answer
+}

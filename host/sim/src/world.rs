@@ -1,0 +1,96 @@
+//! The model with its clock, as whoever serves it shares it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use groundcrew_core::ports::Clock;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout_at};
+
+use crate::faults::{Fate, Mishap};
+use crate::model::{Answer, Model};
+use crate::protocol::{Request, Response};
+use crate::time::SimClock;
+
+/// Longer than any caller waits for an answer.
+const FOREVER: Duration = Duration::from_secs(600);
+
+/// The model with its clock, shared by every client.
+#[derive(Debug)]
+pub(crate) struct World {
+    model: Mutex<Model>,
+    pub(crate) clock: SimClock,
+    changed: Notify,
+}
+
+/// How a request ended for its caller.
+#[derive(Debug)]
+pub(crate) enum Exchange {
+    Answered(Response),
+    /// It never reached the service.
+    NotConnected,
+    /// It may have, but no answer came back.
+    Broken,
+}
+
+impl World {
+    pub(crate) fn new(model: Model, clock: SimClock) -> Self {
+        Self { model: Mutex::new(model), clock, changed: Notify::new() }
+    }
+
+    /// The model, for a moment. Wakes long polls if what is done to it may concern them.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
+        let mut model = self.lock();
+        let before = model.changes();
+        let result = act(&mut model);
+        if model.changes() != before {
+            self.changed.notify_waiters();
+        }
+        result
+    }
+
+    /// A panic while the model was held would be a defect of the model itself; its state
+    /// is as good as it was.
+    fn lock(&self) -> MutexGuard<'_, Model> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a request fare as decided.
+    pub(crate) async fn exchange(&self, request: &Request<'_>, fate: Fate) -> Exchange {
+        sleep(fate.there).await;
+        let response = match fate.mishap {
+            None => self.answer(request).await,
+            Some(Mishap::Refused(refusal)) => self.with(|model| model.refusal(request, refusal)),
+            Some(Mishap::NotConnected) => return Exchange::NotConnected,
+            Some(Mishap::ReplyLost) => {
+                self.answer(request).await;
+                sleep(fate.back).await;
+                return Exchange::Broken;
+            }
+            Some(Mishap::Hung { effect }) => {
+                if effect {
+                    self.answer(request).await;
+                }
+                sleep(FOREVER).await;
+                return Exchange::Broken;
+            }
+        };
+        sleep(fate.back).await;
+        Exchange::Answered(response)
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Response {
+        let mut changed = self.changed.notified();
+        let mut answer = self.with(|model| model.handle(self.clock.now(), request));
+        loop {
+            let poll = match answer {
+                Answer::Ready(response) => return response,
+                Answer::Wait(poll) => poll,
+            };
+            // Waking early, late or for nothing is all the same: the model is asked again.
+            let _ = timeout_at(self.clock.instant(poll.wake), changed).await;
+            changed = self.changed.notified();
+            answer = self.with(|model| model.resume(self.clock.now(), poll));
+        }
+    }
+}

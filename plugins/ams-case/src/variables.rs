@@ -1,0 +1,146 @@
+//! What templates can refer to.
+
+use std::sync::Arc;
+
+use groundcrew_sdk::{
+    Account, Cause, Event, Notification, OrganizationalUnit, Tag, Tags, Timestamp,
+};
+use minijinja::value::{Enumerator, Object};
+use minijinja::{Value, context};
+
+/// Everything that templates can refer to. All are texts, except the organizational units,
+/// which are a list of names, and the tags, where `account.tags.owner` is a text too.
+pub(crate) const NAMES: [&str; 14] = [
+    "account.id",
+    "account.name",
+    "account.email",
+    "account.organizational_units",
+    "account.ou_path",
+    "account.tags",
+    "account.joined",
+    "event.id",
+    "event.name",
+    "event.source",
+    "event.json",
+    "now",
+    "key",
+    "cause",
+];
+
+/// The variables of a notification. All are there whatever is known: what isn't is empty.
+pub(crate) fn of(notification: &Notification) -> Value {
+    let Notification { key, cause, account, event, now, .. } = notification;
+    let units: Vec<_> =
+        account.organizational_units.iter().map(|unit| one_line(&unit.name)).collect();
+    let event = event.as_ref();
+    let of_event = |field: fn(&Event) -> &str| event.map(field).unwrap_or_default();
+    context! {
+        account => context! {
+            id => account.id.as_str(),
+            name => one_line(&account.name),
+            email => one_line(&account.email),
+            ou_path => units.join("/"),
+            organizational_units => units,
+            tags => tags(&account.tags),
+            joined => account.joined.map(moment).unwrap_or_default(),
+        },
+        event => context! {
+            id => one_line(of_event(|event| &event.id)),
+            name => one_line(of_event(|event| &event.name)),
+            source => one_line(of_event(|event| &event.source)),
+            json => of_event(|event| &event.json),
+        },
+        now => moment(*now),
+        key => key.as_str(),
+        cause => cause_name(*cause),
+    }
+}
+
+/// A notification that knows everything, and one that knows as little as possible: no
+/// event, since a sweep found the account, and of the account its id and name.
+pub(crate) fn samples() -> [Notification; 2] {
+    let account = |email: &str, units: Vec<OrganizationalUnit>, tags, joined| Account {
+        id: "111122223333".to_owned(),
+        name: "payments-prod".to_owned(),
+        email: email.to_owned(),
+        organizational_units: units,
+        tags,
+        joined,
+    };
+    let unit =
+        |id: &str, name: &str| OrganizationalUnit { id: id.to_owned(), name: name.to_owned() };
+    let notification = |cause, account, event| Notification {
+        key: "onboard/111122223333/ams".to_owned(),
+        cause,
+        account,
+        event,
+        now: 1_767_323_045,
+        attempt: 1,
+    };
+    let units = vec![unit("ou-abcd-11111111", "Workloads"), unit("ou-abcd-22222222", "Prod")];
+    let tags = Tags::Known(vec![Tag::new("owner", "payments")]);
+    [
+        notification(
+            Cause::Lifecycle,
+            account("payments@example.com", units, tags, Some(1_767_323_000)),
+            Some(Event {
+                id: "7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10".to_owned(),
+                name: "CreateManagedAccount".to_owned(),
+                source: "aws.controltower".to_owned(),
+                json: "{}".to_owned(),
+            }),
+        ),
+        notification(
+            Cause::Lifecycle,
+            account("", vec![], Tags::Unreadable("AccessDeniedException".to_owned()), None),
+            None,
+        ),
+    ]
+}
+
+/// The text in one line and without control characters, so that no name of an account can
+/// pass for another line of the case.
+pub(crate) fn one_line(text: &str) -> String {
+    let space = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = text.chars().map(space).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A moment as in RFC 3339.
+fn moment(timestamp: Timestamp) -> String {
+    jiff::Timestamp::from_second(timestamp).map(|moment| moment.to_string()).unwrap_or_default()
+}
+
+fn cause_name(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Artifact => "artifact",
+        Cause::LandingZone => "landing-zone",
+        Cause::OrganizationalUnitMoved => "organizational-unit-moved",
+        Cause::Tainted => "tainted",
+        Cause::Error => "error",
+        Cause::Lifecycle => "lifecycle",
+    }
+}
+
+fn tags(tags: &Tags) -> Value {
+    let known = tags.known().unwrap_or_default();
+    let pairs = known.iter().map(|tag| (one_line(&tag.key), one_line(&tag.value))).collect();
+    Value::from_object(TagMap(pairs))
+}
+
+/// Tags by their keys. A tag that the account hasn't got is empty rather than undefined:
+/// which tags there are is only known at night.
+#[derive(Debug)]
+struct TagMap(Vec<(String, String)>);
+
+impl Object for TagMap {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let key = key.as_str()?;
+        let value = self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+        Some(Value::from(value.unwrap_or_default()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.iter().map(|(key, _)| Value::from(key.as_str())).collect())
+    }
+}

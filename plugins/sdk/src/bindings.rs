@@ -1,0 +1,66 @@
+//! What `wit-bindgen` makes of the contract: a module for each interface that plugins
+//! export. A policy is `settings` and `decide`, a notifier `settings` and `deliver`; so
+//! both have the same types, and each gets only the imports that it uses.
+
+#![allow(missing_docs)]
+
+/// Settings, which every plugin exports; and the types and the log, which every plugin has.
+pub mod settings {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package groundcrew:sdk;
+
+            world settings {
+                import groundcrew:plugin/log@0.1.0;
+                export groundcrew:plugin/settings@0.1.0;
+            }
+        ",
+        world: "groundcrew:sdk/settings",
+        generate_all,
+        pub_export_macro: true,
+        additional_derives: [PartialEq, Eq, Clone],
+    });
+}
+
+/// What a policy exports.
+pub mod decide {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package groundcrew:sdk;
+
+            world decide {
+                export groundcrew:plugin/decide@0.1.0;
+            }
+        ",
+        world: "groundcrew:sdk/decide",
+        with: {
+            "groundcrew:plugin/types@0.1.0": crate::bindings::settings::groundcrew::plugin::types,
+        },
+        pub_export_macro: true,
+        additional_derives: [PartialEq, Eq, Clone],
+    });
+}
+
+/// What a notifier exports, and what it may import beside the log.
+pub mod deliver {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package groundcrew:sdk;
+
+            world deliver {
+                import groundcrew:plugin/support-cases@0.1.0;
+                export groundcrew:plugin/deliver@0.1.0;
+            }
+        ",
+        world: "groundcrew:sdk/deliver",
+        with: {
+            "groundcrew:plugin/types@0.1.0": crate::bindings::settings::groundcrew::plugin::types,
+            "groundcrew:plugin/support-cases@0.1.0": generate,
+        },
+        pub_export_macro: true,
+        additional_derives: [PartialEq, Eq, Clone],
+    });
+}

@@ -1,0 +1,76 @@
+//! AWS Support cases, which the host opens for a notifier. It brings its own credentials;
+//! the config grants the service codes.
+
+pub use crate::bindings::deliver::groundcrew::plugin::support_cases::SupportCase;
+
+use crate::Failure;
+
+/// Opens the case, or finds the one that was opened earlier for this notification, and
+/// answers its id. The host closes the body with a reference line; together they have at
+/// most 8000 characters.
+///
+/// In native tests the closure given to [`answer_with`] answers.
+///
+/// # Errors
+/// Why there is no case: a service code that is not granted, a case that AWS Support would
+/// refuse, or what AWS Support said. Hand it on with `?` unless the plugin knows better.
+pub fn open(case: &SupportCase) -> Result<String, Failure> {
+    #[cfg(target_arch = "wasm32")]
+    return crate::bindings::deliver::groundcrew::plugin::support_cases::open_case(case);
+    #[cfg(not(target_arch = "wasm32"))]
+    native::answer(case)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::answer_with;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use std::cell::RefCell;
+
+    use super::{Failure, SupportCase};
+
+    type Answer = Box<dyn FnMut(&SupportCase) -> Result<String, Failure>>;
+
+    thread_local! {
+        static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
+    }
+
+    /// In native tests: what [`open`](super::open) answers on this thread from now on.
+    pub fn answer_with(answer: impl FnMut(&SupportCase) -> Result<String, Failure> + 'static) {
+        ANSWER.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
+    }
+
+    pub(super) fn answer(case: &SupportCase) -> Result<String, Failure> {
+        ANSWER.with(|slot| match &mut *slot.borrow_mut() {
+            Some(answer) => answer(case),
+            None => Err(Failure::denied(
+                "no-host",
+                "there is no host here: a test says with `support_cases::answer_with` what is \
+                 answered",
+            )),
+        })
+    }
+}
+
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_answers_for_the_host() {
+        let case = SupportCase {
+            subject: "New account".to_owned(),
+            body: "It has landed.".to_owned(),
+            service_code: "service".to_owned(),
+            category_code: "category".to_owned(),
+            severity_code: "low".to_owned(),
+            cc_email_addresses: vec![],
+            language: "en".to_owned(),
+            issue_type: "technical".to_owned(),
+        };
+        assert_eq!(open(&case).unwrap_err().code, "no-host");
+        answer_with(|case| Ok(format!("case for {}", case.subject)));
+        assert_eq!(open(&case), Ok("case for New account".to_owned()));
+    }
+}

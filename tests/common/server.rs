@@ -1,0 +1,121 @@
+//! Servers that tests talk to on loopback: the simulated AWS, and software not written here.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Ran, command, ran};
+
+/// A server that ends with the test.
+pub struct Server {
+    child: Child,
+    /// As in `127.0.0.1:4577`.
+    pub address: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    /// `groundcrew sim-aws` on a free port, with an organization of so many accounts.
+    pub fn sim_aws(accounts: usize) -> Self {
+        let mut child = command(Path::new("/"))
+            .args(["sim-aws", "--listen", "127.0.0.1:0", "--accounts", &accounts.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
+        Self { child, address: address.to_owned() }
+    }
+
+    /// Any server, once it accepts connections.
+    pub fn started(command: &mut Command, address: String) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while TcpStream::connect(&address).is_err() {
+            assert!(child.try_wait().unwrap().is_none(), "{command:?} has ended");
+            std::thread::yield_now();
+        }
+        Self { child, address }
+    }
+
+    /// A process that listens nowhere.
+    pub fn running(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { child, address: String::new() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Runs the binary against this AWS.
+    pub fn groundcrew(&self, dir: &Path, args: &[&str]) -> Ran {
+        ran(self.environment(&mut command(dir)).args(args))
+    }
+
+    /// Leads a command to this AWS.
+    pub fn environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command
+            .env("AWS_ENDPOINT_URL", self.url())
+            .env("AWS_REGION", "us-east-1")
+            .env("AWS_ACCESS_KEY_ID", "testing")
+            .env("AWS_SECRET_ACCESS_KEY", "testing")
+    }
+
+    /// What the simulated AWS says for tests, under `/_groundcrew/`.
+    pub fn look(&self, what: &str) -> Value {
+        self.request("GET", &format!("/_groundcrew/{what}"), "")
+    }
+
+    /// Has the simulated AWS do something, under `/_groundcrew/`.
+    pub fn ask(&self, what: &str, body: &str) -> Value {
+        self.request("POST", &format!("/_groundcrew/{what}"), body)
+    }
+
+    /// Invokes a function, and answers its answer, be it an error.
+    pub fn invoke(&self, path: &str, event: &str) -> String {
+        self.exchange("POST", path, event).1
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> Value {
+        let (head, body) = self.exchange(method, path, body);
+        assert!(head.starts_with("HTTP/1.1 2"), "{head}\n{body}");
+        if body.trim().is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() }
+    }
+
+    fn exchange(&self, method: &str, path: &str, body: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body = match head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            false => body.to_owned(),
+            // Small answers come in one piece, between its size and the last, empty one.
+            true => body.lines().nth(1).unwrap_or_default().to_owned(),
+        };
+        (head.to_owned(), body)
+    }
+}
+
+/// A port that was free just now.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

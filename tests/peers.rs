@@ -1,0 +1,201 @@
+//! Against software not written here: moto, ministack, cargo-lambda's Runtime API, with
+//! boto3 looking.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::server::{Server, free_port};
+use common::{ran, root};
+use serde_json::{Value, json};
+
+fn event(name: &str) -> String {
+    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
+}
+
+/// A program of one of the Python environments.
+fn program(environment: &str, name: &str) -> Command {
+    let path: PathBuf = root().join(environment).join("bin").join(name);
+    assert!(path.exists(), "{} is missing: run `make peers`", path.display());
+    Command::new(path)
+}
+
+fn python(aws: &Server, script: &str, args: &[&str]) -> String {
+    let mut command = program(".venv", "python");
+    command.arg(root().join("tests/peers").join(script)).args(args);
+    let ran = ran(aws.environment(&mut command).env("AWS_DEFAULT_REGION", "us-east-1"));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    ran.stdout
+}
+
+fn moto() -> Server {
+    let port = free_port();
+    let mut command = program(".venv", "moto_server");
+    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+    Server::started(&mut command, format!("127.0.0.1:{port}"))
+}
+
+fn handle(aws: &Server, dir: &Path, event: &str) -> Value {
+    std::fs::write(dir.join("event.json"), event).unwrap();
+    let ran = aws.groundcrew(dir, &["handle", "--config", "crew.toml", "event.json"]);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr))
+}
+
+/// The config for an account's onboarding, with a table as its ledger.
+fn config(topic: &str) -> String {
+    format!(
+        r#"
+[ledger]
+table = "groundcrew"
+[alerts]
+topic_arn = "{topic}"
+[[notifiers]]
+name = "ams"
+plugin = "ams-case"
+on = ["CreateManagedAccount", "UpdateManagedAccount"]
+[notifiers.settings]
+body = "{{{{ account.name }}}} in {{{{ account.ou_path }}}}, owned by {{{{ account.tags.owner }}}}"
+"#
+    )
+}
+
+#[test]
+fn moto_has_one_case_its_alerts_and_the_ledger() {
+    let aws = moto();
+    let prepared: Value = serde_json::from_str(&python(&aws, "moto.py", &["prepare"])).unwrap();
+    let (account, topic) = (prepared["account"].as_str().unwrap(), &prepared["topic"]);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), config(topic.as_str().unwrap())).unwrap();
+    let about = |name: &str| event(name).replace("111122223333", account);
+
+    let created = about("create-managed-account-succeeded");
+    let told = handle(&aws, dir.path(), &created);
+    assert_eq!(told["outcome"], "notified", "{told}");
+    for repeat in [
+        created.clone(),
+        created.replace("999cccaa", "000cccaa"),
+        about("update-managed-account-succeeded"),
+    ] {
+        let again = handle(&aws, dir.path(), &repeat);
+        assert_eq!(again["notifications"][0]["outcome"], "already-told", "{again}");
+    }
+    let ignored = handle(&aws, dir.path(), &event("create-managed-account-failed"));
+    assert_eq!(ignored["outcome"], "ignored");
+    let malformed = handle(&aws, dir.path(), &created.replace("SUCCEEDED", "MAYBE"));
+    assert_eq!(malformed["outcome"], "failed");
+
+    let seen: Value = serde_json::from_str(&python(&aws, "moto.py", &["look"])).unwrap();
+    let [case] = seen["cases"].as_array().unwrap().as_slice() else { panic!("{seen}") };
+    assert_eq!(case["id"], told["notifications"][0]["reference"]);
+    assert_eq!(case["service_code"], "service-ams-operations-service-request");
+    let body = format!(
+        "payments-prod in Workloads, owned by payments\n\nRef: groundcrew/onboard/{account}/ams"
+    );
+    assert_eq!(case["bodies"], json!([body]));
+    let [alert] = seen["alerts"].as_array().unwrap().as_slice() else { panic!("{seen}") };
+    assert_eq!(alert["subject"], "An event can't be understood");
+    assert!(alert["message"].as_str().unwrap().contains("MAYBE"), "{alert}");
+    let ledger = seen["ledger"].as_object().unwrap();
+    let entry = ledger.iter().find(|(key, _)| key.contains(account)).map(|(_, entry)| entry);
+    let entry = entry.unwrap_or_else(|| panic!("{seen}"));
+    assert_eq!((&entry["state"], &entry["reference"]), (&json!("told"), &case["id"]), "{entry}");
+}
+
+/// What a Lambda is started with, apart from what its runtime sets.
+fn environment(aws: &Server, config: &Path) -> Value {
+    json!({
+        "AWS_ENDPOINT_URL": aws.url(),
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "GROUNDCREW_CONFIG": config,
+        "GROUNDCREW_CACHE": std::env::temp_dir().join("groundcrew-test-cache"),
+    })
+}
+
+const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts";
+
+/// Waits for what another process does.
+fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn ministack_runs_the_lambda_on_an_event() {
+    let aws = Server::sim_aws(0);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let config = file("crew.toml", &config(TOPIC));
+    let variables = file("environment.json", &environment(&aws, &config).to_string());
+    let event = file("event.json", &event("create-managed-account-succeeded"));
+    // The binary stays where it is: the one of tests is large.
+    let bootstrap = format!("#!/bin/sh\nexec {}\n", env!("CARGO_BIN_EXE_groundcrew"));
+    let bootstrap = file("bootstrap", &bootstrap);
+    let zip = dir.path().join("bootstrap.zip");
+    let zipped = "import sys, zipfile\n\
+        entry = zipfile.ZipInfo('bootstrap')\n\
+        entry.external_attr = 0o755 << 16\n\
+        zipfile.ZipFile(sys.argv[2], 'w').writestr(entry, open(sys.argv[1]).read())";
+    let ran = ran(program(".venv", "python").args(["-c", zipped]).args([&bootstrap, &zip]));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+
+    let port = free_port();
+    let mut command = program(".venv-ministack", "ministack");
+    command.env("GATEWAY_PORT", port.to_string()).current_dir(dir.path());
+    let ministack = Server::started(&mut command, format!("127.0.0.1:{port}"));
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let args = [text(&zip), text(&variables), text(&event)];
+    python(&ministack, "ministack.py", &args.each_ref().map(String::as_str));
+    eventually("a case", || aws.look("cases").as_array().unwrap().len() == 1);
+}
+
+#[test]
+fn a_runtime_api_gets_reports_and_errors() {
+    let aws = Server::sim_aws(0);
+    let dir = tempfile::tempdir().unwrap();
+    let config_file = dir.path().join("crew.toml");
+    std::fs::write(&config_file, config(TOPIC)).unwrap();
+    let port = free_port();
+    let mut command = program(".venv", "cargo-lambda");
+    command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-port", &port.to_string()]);
+    let runtime = Server::started(command.current_dir(dir.path()), format!("127.0.0.1:{port}"));
+
+    let mut bootstrap = common::command(dir.path());
+    for (name, value) in environment(&aws, &config_file).as_object().unwrap() {
+        bootstrap.env(name, value.as_str().unwrap());
+    }
+    bootstrap
+        .env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{port}/.rt"))
+        .env("AWS_LAMBDA_FUNCTION_NAME", "groundcrew")
+        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+        .env("AWS_LAMBDA_LOG_GROUP_NAME", "groundcrew")
+        .env("AWS_LAMBDA_LOG_STREAM_NAME", "1");
+    let _bootstrap = Server::running(&mut bootstrap);
+
+    let invoke = |event: &str| runtime.invoke("/2015-03-31/functions/_/invocations", event);
+    let told: Value =
+        serde_json::from_str(&invoke(&event("create-managed-account-succeeded"))).unwrap();
+    assert_eq!(told["outcome"], "notified", "{told}");
+    assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
+    let failed: Value = serde_json::from_str(&invoke(
+        &event("create-managed-account-succeeded").replace("SUCCEEDED", "MAYBE"),
+    ))
+    .unwrap();
+    assert_eq!(failed["errorType"], "Groundcrew.MalformedEvent", "{failed}");
+    assert!(failed["errorMessage"].as_str().unwrap().contains("MAYBE"), "{failed}");
+    let ignored: Value =
+        serde_json::from_str(&invoke(&event("create-managed-account-failed"))).unwrap();
+    assert_eq!(ignored["outcome"], "ignored", "{ignored}");
+    assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
+}
