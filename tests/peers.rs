@@ -168,15 +168,15 @@ fn a_runtime_api_gets_reports_and_errors() {
     let port = free_port();
     let mut command = program(".venv", "cargo-lambda");
     command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-port", &port.to_string()]);
-    let runtime = Server::started(command.current_dir(dir.path()), format!("127.0.0.1:{port}"));
+    let runtime = Server::started(command.current_dir(root()), format!("127.0.0.1:{port}"));
 
     let mut bootstrap = common::command(dir.path());
     for (name, value) in environment(&aws, &config_file).as_object().unwrap() {
         bootstrap.env(name, value.as_str().unwrap());
     }
     bootstrap
-        .env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{port}/.rt"))
-        .env("AWS_LAMBDA_FUNCTION_NAME", "groundcrew")
+        .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt"))
+        .env("AWS_LAMBDA_FUNCTION_NAME", "_")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
         .env("AWS_LAMBDA_LOG_GROUP_NAME", "groundcrew")

@@ -199,7 +199,9 @@ class Checker:
         if size == 0 and place in MAY_BE_EMPTY:
             return
         if not declared.get("min", size) <= size <= declared.get("max", size):
-            self.problem(f"{place}: {size} is not from {declared.get('min')} to {declared.get('max')}")
+            self.problem(
+                f"{place}: {size} is not from {declared.get('min')} to {declared.get('max')}"
+            )
 
     def check_pattern(self, pattern, value, place):
         if pattern is None:
@@ -277,15 +279,25 @@ def service_catalog(aws):
     aws.control("release-artifact", b"")
     artifacts = catalog.list_provisioning_artifacts(ProductId=product_id)
     newest = artifacts["ProvisioningArtifactDetails"][-1]["Id"]
-    aws.refused("ResourceNotFoundException", catalog.list_provisioning_artifacts, ProductId="prod-a")
+    aws.refused(
+        "ResourceNotFoundException", catalog.list_provisioning_artifacts, ProductId="prod-a"
+    )
 
-    pages = every_page(catalog.search_provisioned_products, "PageToken", "NextPageToken", PageSize=7)
+    pages = every_page(
+        catalog.search_provisioned_products, "PageToken", "NextPageToken", PageSize=7
+    )
     products = [product for page in pages for product in page["ProvisionedProducts"]]
     aws.expect("30 provisioned products", len(products) == 30)
-    one = catalog.search_provisioned_products(Filters={"SearchQuery": [f"physicalId:{products[3]['PhysicalId']}"]})
+    one = catalog.search_provisioned_products(
+        Filters={"SearchQuery": [f"physicalId:{products[3]['PhysicalId']}"]}
+    )
     aws.expect("one provisioned product", one["TotalResultsCount"] == 1)
-    aws.refused("InvalidParametersException", catalog.search_provisioned_products, Filters={"X": ["y"]})
-    scanned = every_page(catalog.scan_provisioned_products, "PageToken", "NextPageToken", PageSize=9)
+    aws.refused(
+        "InvalidParametersException", catalog.search_provisioned_products, Filters={"X": ["y"]}
+    )
+    scanned = every_page(
+        catalog.scan_provisioned_products, "PageToken", "NextPageToken", PageSize=9
+    )
     aws.expect("as many", sum(len(page["ProvisionedProducts"]) for page in scanned) == 30)
     catalog.describe_provisioned_product(Id=products[0]["Id"])
     catalog.describe_provisioned_product(Name=products[0]["Name"])
@@ -346,11 +358,15 @@ def organizations(aws):
     aws.expect("30 accounts", len(accounts) == 30)
     account = accounts[0]["Id"]
     organizations.describe_account(AccountId=account)
-    aws.refused("AccountNotFoundException", organizations.describe_account, AccountId="999999999999")
+    aws.refused(
+        "AccountNotFoundException", organizations.describe_account, AccountId="999999999999"
+    )
     units = organizations.list_organizational_units_for_parent(ParentId=root)["OrganizationalUnits"]
     unit = units[0]["Id"]
     aws.refused(
-        "ParentNotFoundException", organizations.list_organizational_units_for_parent, ParentId="r-none"
+        "ParentNotFoundException",
+        organizations.list_organizational_units_for_parent,
+        ParentId="r-none",
     )
     organizations.describe_organizational_unit(OrganizationalUnitId=unit)
     aws.refused(
@@ -370,9 +386,13 @@ def organizations(aws):
         organizations.untag_resource(ResourceId=resource, TagKeys=["empty"])
         found = organizations.list_tags_for_resource(ResourceId=resource)["Tags"]
         aws.expect("a tag", {"Key": "owner", "Value": "ops"} in found and tags[1] not in found)
-    aws.refused("TargetNotFoundException", organizations.list_tags_for_resource, ResourceId="999999999999")
+    aws.refused(
+        "TargetNotFoundException", organizations.list_tags_for_resource, ResourceId="999999999999"
+    )
     many = [{"Key": f"k{number}", "Value": "v"} for number in range(51)]
-    aws.refused("ConstraintViolationException", organizations.tag_resource, ResourceId=root, Tags=many)
+    aws.refused(
+        "ConstraintViolationException", organizations.tag_resource, ResourceId=root, Tags=many
+    )
     system = [{"Key": "aws:x", "Value": "v"}]
     aws.refused("InvalidInputException", organizations.tag_resource, ResourceId=root, Tags=system)
     aws.refused("InvalidInputException", organizations.list_accounts, NextToken="nonsense")
@@ -380,11 +400,17 @@ def organizations(aws):
 
 def sqs(aws):
     sqs = aws.client["sqs"]
-    dead = sqs.create_queue(QueueName="conformance-dead.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    dead = sqs.create_queue(QueueName="conformance-dead.fifo", Attributes={"FifoQueue": "true"})[
+        "QueueUrl"
+    ]
     aws.expect("a URL of this server", dead.startswith(aws.endpoint))
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["All"])["Attributes"]["QueueArn"]
     redrive = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 3})
-    attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true", "RedrivePolicy": redrive}
+    attributes = {
+        "FifoQueue": "true",
+        "ContentBasedDeduplication": "true",
+        "RedrivePolicy": redrive,
+    }
     queue = sqs.create_queue(
         QueueName="conformance.fifo", Attributes=attributes, tags={"owner": "ops"}
     )["QueueUrl"]
@@ -397,7 +423,12 @@ def sqs(aws):
         Attributes={"FifoQueue": "true", "VisibilityTimeout": "7"},
     )
     aws.refused("InvalidAttributeName", sqs.create_queue, QueueName="other", Attributes={"X": "1"})
-    aws.refused("InvalidAttributeValue", sqs.create_queue, QueueName="other", Attributes={"DelaySeconds": "901"})
+    aws.refused(
+        "InvalidAttributeValue",
+        sqs.create_queue,
+        QueueName="other",
+        Attributes={"DelaySeconds": "901"},
+    )
     aws.refused("InvalidParameterValue", sqs.create_queue, QueueName="other.fifo")
     aws.expect("the URL", sqs.get_queue_url(QueueName="conformance.fifo")["QueueUrl"] == queue)
     aws.refused("AWS.SimpleQueueService.NonExistentQueue", sqs.get_queue_url, QueueName="nothing")
@@ -410,7 +441,9 @@ def sqs(aws):
     sqs.untag_queue(QueueUrl=queue, TagKeys=["owner"])
     aws.expect("one tag", sqs.list_queue_tags(QueueUrl=queue)["Tags"] == {"a": "b"})
     sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "60"})
-    aws.refused("InvalidAttributeName", sqs.get_queue_attributes, QueueUrl=queue, AttributeNames=["X"])
+    aws.refused(
+        "InvalidAttributeName", sqs.get_queue_attributes, QueueUrl=queue, AttributeNames=["X"]
+    )
 
     # botocore itself compares the digests of bodies and attributes.
     attribute = {
@@ -424,16 +457,39 @@ def sqs(aws):
     repeated = sqs.send_message(QueueUrl=queue, MessageBody="first", MessageGroupId="a")
     aws.expect("one message", first["MessageId"] == repeated["MessageId"])
     aws.refused("MissingParameter", sqs.send_message, QueueUrl=queue, MessageBody="first")
-    aws.refused("InvalidMessageContents", sqs.send_message, QueueUrl=queue, MessageBody="\x01", MessageGroupId="a")
-    entries = [{"Id": str(n), "MessageBody": f"message {n}", "MessageGroupId": f"g{n}"} for n in range(5)]
+    aws.refused(
+        "InvalidMessageContents",
+        sqs.send_message,
+        QueueUrl=queue,
+        MessageBody="\x01",
+        MessageGroupId="a",
+    )
+    entries = [
+        {"Id": str(n), "MessageBody": f"message {n}", "MessageGroupId": f"g{n}"} for n in range(5)
+    ]
     entries.append({"Id": "bad", "MessageBody": "no group"})
     sent = sqs.send_message_batch(QueueUrl=queue, Entries=entries)
     aws.expect("one failure", [failed["Id"] for failed in sent["Failed"]] == ["bad"])
-    aws.refused("AWS.SimpleQueueService.EmptyBatchRequest", sqs.send_message_batch, QueueUrl=queue, Entries=[])
+    aws.refused(
+        "AWS.SimpleQueueService.EmptyBatchRequest",
+        sqs.send_message_batch,
+        QueueUrl=queue,
+        Entries=[],
+    )
     twice = [{"Id": "a", "MessageBody": "x", "MessageGroupId": "a"}] * 2
-    aws.refused("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", sqs.send_message_batch, QueueUrl=queue, Entries=twice)
+    aws.refused(
+        "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+        sqs.send_message_batch,
+        QueueUrl=queue,
+        Entries=twice,
+    )
     eleven = [{"Id": str(n), "MessageBody": "x", "MessageGroupId": "a"} for n in range(11)]
-    aws.refused("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", sqs.send_message_batch, QueueUrl=queue, Entries=eleven)
+    aws.refused(
+        "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+        sqs.send_message_batch,
+        QueueUrl=queue,
+        Entries=eleven,
+    )
 
     # Any form of URL is good.
     path = queue.removeprefix(aws.endpoint)
@@ -444,14 +500,18 @@ def sqs(aws):
         MessageSystemAttributeNames=["All"],
     )["Messages"]
     aws.expect("six messages", len(received) == 6)
-    aws.expect("attributes", received[0]["MessageAttributes"]["bytes"]["BinaryValue"] == b"\x00\x01")
+    aws.expect(
+        "attributes", received[0]["MessageAttributes"]["bytes"]["BinaryValue"] == b"\x00\x01"
+    )
     handles = [message["ReceiptHandle"] for message in received]
     sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handles[0], VisibilityTimeout=90)
     changes = [{"Id": "a", "ReceiptHandle": handles[1], "VisibilityTimeout": 90}]
     changes.append({"Id": "b", "ReceiptHandle": "nonsense", "VisibilityTimeout": 90})
     changed = sqs.change_message_visibility_batch(QueueUrl=queue, Entries=changes)
     aws.expect("one failure", len(changed["Failed"]) == 1)
-    aws.refused("ReceiptHandleIsInvalid", sqs.delete_message, QueueUrl=queue, ReceiptHandle="nonsense")
+    aws.refused(
+        "ReceiptHandleIsInvalid", sqs.delete_message, QueueUrl=queue, ReceiptHandle="nonsense"
+    )
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=handles[0])
     deletions = [{"Id": str(n), "ReceiptHandle": handle} for n, handle in enumerate(handles[1:4])]
     deletions.append({"Id": "bad", "ReceiptHandle": "nonsense"})
@@ -460,7 +520,9 @@ def sqs(aws):
 
     start = time.monotonic()
     empty = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1)
-    aws.expect("a long poll of a second", "Messages" not in empty and time.monotonic() - start > 0.9)
+    aws.expect(
+        "a long poll of a second", "Messages" not in empty and time.monotonic() - start > 0.9
+    )
     sqs.purge_queue(QueueUrl=queue)
     aws.refused("AWS.SimpleQueueService.PurgeQueueInProgress", sqs.purge_queue, QueueUrl=queue)
     sqs.delete_queue(QueueUrl=queue)
@@ -476,9 +538,13 @@ def sqs(aws):
 def sns(aws):
     sns, sqs = aws.client["sns"], aws.client["sqs"]
     queue = sqs.create_queue(QueueName="conformance-topic")["QueueUrl"]
-    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    queue_arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"][
+        "QueueArn"
+    ]
     tags = [{"Key": "owner", "Value": "ops"}]
-    topic = sns.create_topic(Name="conformance", Tags=tags, Attributes={"DisplayName": "A & B"})["TopicArn"]
+    topic = sns.create_topic(Name="conformance", Tags=tags, Attributes={"DisplayName": "A & B"})[
+        "TopicArn"
+    ]
     aws.refused("InvalidParameter", sns.create_topic, Name="with space")
     aws.expect("two topics", len(sns.list_topics()["Topics"]) == 2)
     attributes = sns.get_topic_attributes(TopicArn=topic)["Attributes"]
@@ -487,16 +553,23 @@ def sns(aws):
     aws.refused("NotFound", sns.get_topic_attributes, TopicArn=topic + "x")
     sns.tag_resource(ResourceArn=topic, Tags=[{"Key": "a", "Value": "b"}])
     sns.untag_resource(ResourceArn=topic, TagKeys=["owner"])
-    aws.expect("one tag", sns.list_tags_for_resource(ResourceArn=topic)["Tags"] == [{"Key": "a", "Value": "b"}])
+    aws.expect(
+        "one tag",
+        sns.list_tags_for_resource(ResourceArn=topic)["Tags"] == [{"Key": "a", "Value": "b"}],
+    )
     aws.refused("ResourceNotFound", sns.list_tags_for_resource, ResourceArn=topic + "x")
-    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)["SubscriptionArn"]
+    subscription = sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn)[
+        "SubscriptionArn"
+    ]
     sns.subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.com")
     aws.refused("InvalidParameter", sns.subscribe, TopicArn=topic, Protocol="pigeon", Endpoint="x")
     aws.expect("two subscriptions", len(sns.list_subscriptions()["Subscriptions"]) == 2)
     sns.list_subscriptions_by_topic(TopicArn=topic)
     published = sns.publish(TopicArn=topic, Subject="Alert", Message="<a> & b")
     body = json.loads(sqs.receive_message(QueueUrl=queue)["Messages"][0]["Body"])
-    aws.expect("the message", (body["MessageId"], body["Message"]) == (published["MessageId"], "<a> & b"))
+    aws.expect(
+        "the message", (body["MessageId"], body["Message"]) == (published["MessageId"], "<a> & b")
+    )
     aws.refused("InvalidParameter", sns.publish, TopicArn=topic, Message="a", Subject="two\nlines")
     aws.refused("NotFound", sns.publish, TopicArn=topic + "x", Message="a")
     sns.unsubscribe(SubscriptionArn=subscription)
@@ -529,7 +602,11 @@ def support(aws):
     aws.refused("DryRunOperationException", support.create_case, dryRun=True, **case)
     aws.refused("ValidationException", support.create_case, **{**case, "severityCode": "worst"})
     aws.refused("AttachmentSetIdNotFound", support.create_case, attachmentSetId="x", **case)
-    cases = [case for page in support.get_paginator("describe_cases").paginate() for case in page["cases"]]
+    cases = [
+        case
+        for page in support.get_paginator("describe_cases").paginate()
+        for case in page["cases"]
+    ]
     aws.expect("every case", {case["caseId"] for case in cases} == set(ids))
     for number in range(12):
         support.add_communication_to_case(caseId=ids[0], communicationBody=f"number {number}")
@@ -541,7 +618,9 @@ def support(aws):
     for call in (support.describe_communications, support.resolve_case):
         aws.refused("CaseIdNotFound", call, caseId="case-nothing")
     aws.refused("CaseIdNotFound", support.describe_cases, caseIdList=["case-nothing"])
-    aws.refused("CaseIdNotFound", support.add_communication_to_case, caseId="x", communicationBody="x")
+    aws.refused(
+        "CaseIdNotFound", support.add_communication_to_case, caseId="x", communicationBody="x"
+    )
 
 
 def dynamodb(aws):
@@ -561,9 +640,15 @@ def dynamodb(aws):
     dynamo.create_table(**table)
     aws.refused("ResourceInUseException", dynamo.create_table, **table)
     dynamo.describe_table(TableName="groundcrew")
-    names = [name for page in dynamo.get_paginator("list_tables").paginate(Limit=1) for name in page["TableNames"]]
+    names = [
+        name
+        for page in dynamo.get_paginator("list_tables").paginate(Limit=1)
+        for name in page["TableNames"]
+    ]
     aws.expect("two tables", names == ["conformance", "groundcrew"])
-    until(lambda: dynamo.describe_table(TableName="conformance")["Table"]["TableStatus"] == "ACTIVE")
+    until(
+        lambda: dynamo.describe_table(TableName="conformance")["Table"]["TableStatus"] == "ACTIVE"
+    )
 
     def key(number):
         return {"id": {"N": "1"}, "at": {"B": bytes([number])}}
@@ -583,11 +668,17 @@ def dynamodb(aws):
         dynamo.put_item(TableName="conformance", Item={**item, **key(number)})
     old = dynamo.put_item(TableName="conformance", Item={**item, **key(0)}, ReturnValues="ALL_OLD")
     aws.expect("the same item", old["Attributes"] == {**item, **key(0)})
-    new = {"TableName": "conformance", "Item": key(0), "ConditionExpression": "attribute_not_exists(id)"}
+    new = {
+        "TableName": "conformance",
+        "Item": key(0),
+        "ConditionExpression": "attribute_not_exists(id)",
+    }
     aws.refused("ConditionalCheckFailedException", dynamo.put_item, **new)
     new["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
     aws.refused("ConditionalCheckFailedException", dynamo.put_item, **new)
-    aws.refused("ValidationException", dynamo.put_item, TableName="conformance", Item={"id": {"N": "1"}})
+    aws.refused(
+        "ValidationException", dynamo.put_item, TableName="conformance", Item={"id": {"N": "1"}}
+    )
     aws.refused("ResourceNotFoundException", dynamo.get_item, TableName="nothing", Key=key(0))
     found = dynamo.get_item(TableName="conformance", Key=key(0), ConsistentRead=True)["Item"]
     aws.expect("the item", found == {**item, **key(0)})
@@ -610,7 +701,9 @@ def dynamodb(aws):
     aws.expect("six items", sum(page["Count"] for page in pages) == 6)
     query["KeyConditionExpression"] = "id > :id"
     aws.refused("ValidationException", dynamo.query, **query)
-    pages = dynamo.get_paginator("scan").paginate(TableName="conformance", PaginationConfig={"PageSize": 10})
+    pages = dynamo.get_paginator("scan").paginate(
+        TableName="conformance", PaginationConfig={"PageSize": 10}
+    )
     aws.expect("25 items", sum(len(page["Items"]) for page in pages) == 25)
     batch = dynamo.batch_get_item(RequestItems={"conformance": {"Keys": [key(1), key(99)]}})
     aws.expect("one item", len(batch["Responses"]["conformance"]) == 1)
@@ -667,7 +760,9 @@ def main():
     aws = Aws(sys.argv[1].rstrip("/"), checker)
     for exercise in (service_catalog, organizations, sqs, sns, sts, support, dynamodb):
         exercise(aws)
-    offered = {(service, name) for service, names in aws.control("offered").items() for name in names}
+    offered = {
+        (service, name) for service, names in aws.control("offered").items() for name in names
+    }
     for service, name in sorted(offered - checker.called):
         checker.problem(f"{service} {name}: never called")
     problems = len(checker.problems)

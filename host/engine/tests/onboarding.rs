@@ -324,7 +324,11 @@ async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
     place.sim.next_call("DescribeCases", NextCall::Hung);
     let (first, second) = (place.host("first"), place.host("second"));
     let soon = place.sim.clock().now() + Duration::from_secs(5);
-    let (a, b) = tokio::join!(first.handle(&created, None), second.handle(&created, Some(soon)));
+    let late = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        second.handle(&created, Some(soon)).await
+    };
+    let (a, b) = tokio::join!(first.handle(&created, None), late);
     assert_eq!(a.outcome, HandledOutcome::Notified, "{a:?}");
     assert_eq!(b.outcome, HandledOutcome::Failed);
     let detail = b.notifications[0].detail.as_deref().unwrap();

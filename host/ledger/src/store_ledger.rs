@@ -68,6 +68,12 @@ impl<S: Store> StoreLedger<S> {
         items.into_iter().map(parse).collect()
     }
 
+    /// Writes an item unless there is one. Answers whether it wrote.
+    pub(crate) async fn add<V: Serialize>(&self, key: Key, value: &V) -> Result<bool, LedgerError> {
+        let nothing = Held { key, version: None, value: None::<V> };
+        self.store.commit(&[nothing.replace(value)?]).await.map_err(unavailable)
+    }
+
     /// Changes one item: `decide` sees its value, and says what to answer and what to
     /// write, if anything.
     pub(crate) async fn change<V, T>(

@@ -16,8 +16,8 @@ use crate::sandbox::State;
 /// Cases that a plugin may ask for while it tells one notification. One is opened at most,
 /// whatever it asks; more than one call is for plugins that try another severity or the like.
 const MAX_CALLS: u32 = 4;
-/// What is repeated of a service code that isn't granted, in bytes.
-const MAX_CODE: usize = 256;
+/// What is repeated of a service code that isn't granted, in bytes: AWS's own are shorter.
+const MAX_CODE: usize = 100;
 
 /// What a notifier is granted of AWS Support.
 #[derive(Clone)]

@@ -398,8 +398,7 @@ async fn no_case_is_opened_by_loading() {
             (if (i32.ne (i32.load8_u (i32.const 64)) (i32.const 1)) (then (unreachable)))",
         ..opens("")
     };
-    let notifier = load(&runtime(), plugin, &cases).await;
-    assert_eq!(notifier.notify(&artifact()).await.unwrap_err().code, "not-telling");
+    load(&runtime(), plugin, &cases).await;
     assert_eq!(cases.opened(), []);
 }
 

@@ -1,7 +1,7 @@
 //! Subject and body: found to be wrong before they are used.
 
 use groundcrew_sdk::{Failure, Notification, Problem};
-use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior};
+use minijinja::{Environment, Error, ErrorKind, Template, UndefinedBehavior, filters, tests};
 
 use crate::variables::{self, NAMES};
 
@@ -22,9 +22,7 @@ impl Templates {
     /// What is wrong with them: of each template every name that is not known, or else its
     /// first other problem.
     pub(crate) fn new(subject: &str, body: &str) -> Result<Self, Vec<Problem>> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_debug(true);
+        let mut environment = environment();
         let problems: Vec<_> = [(SUBJECT, subject), (BODY, body)]
             .into_iter()
             .flat_map(|(name, source)| {
@@ -52,14 +50,39 @@ impl Templates {
     }
 }
 
+/// What templates can use. Few of minijinja's filters and tests: all of them are as large as
+/// the rest of this plugin, and nearly none is of use to a case.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::empty();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // So that errors have the names of what is undefined.
+    environment.set_debug(true);
+    environment.add_filter("capitalize", filters::capitalize);
+    environment.add_filter("default", filters::default);
+    environment.add_filter("first", filters::first);
+    environment.add_filter("indent", filters::indent);
+    environment.add_filter("items", filters::items);
+    environment.add_filter("join", filters::join);
+    environment.add_filter("last", filters::last);
+    environment.add_filter("length", filters::length);
+    environment.add_filter("lower", filters::lower);
+    environment.add_filter("replace", filters::replace);
+    environment.add_filter("split", filters::split);
+    environment.add_filter("title", filters::title);
+    environment.add_filter("trim", filters::trim);
+    environment.add_filter("upper", filters::upper);
+    environment.add_test("defined", tests::is_defined);
+    environment.add_test("endingwith", tests::is_endingwith);
+    environment.add_test("startingwith", tests::is_startingwith);
+    environment
+}
+
 /// What is wrong with a template that could be compiled.
 fn check(environment: &Environment<'static>, name: &str) -> Vec<String> {
-    let problems: Vec<_> = environment
-        .get_template(name)
-        .iter()
-        .flat_map(|template| unknown(environment, template))
-        .collect();
-    if !problems.is_empty() {
+    let unknown = environment.get_template(name).map(|template| unknown(&template));
+    if let Ok(problems) = unknown
+        && !problems.is_empty()
+    {
         return problems;
     }
     let [full, sparse] = variables::samples();
@@ -71,11 +94,11 @@ fn check(environment: &Environment<'static>, name: &str) -> Vec<String> {
 }
 
 /// The names in a template that it can't refer to, wherever they are in it.
-fn unknown(environment: &Environment<'_>, template: &Template<'_, '_>) -> Vec<String> {
+fn unknown(template: &Template<'_, '_>) -> Vec<String> {
     let mut names: Vec<_> = template
         .undeclared_variables(true)
         .into_iter()
-        .filter(|name| !is_known(name) && environment.globals().all(|(global, _)| global != name))
+        .filter(|name| !is_known(name))
         .map(|name| (line_of(template.source(), &name), name))
         .collect();
     names.sort_unstable();

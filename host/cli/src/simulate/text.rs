@@ -149,7 +149,12 @@ fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     if report.notifications.is_empty() {
         return Ok(());
     }
-    writeln!(out, "told        {}", thousands(report.notifications.len() as u64))?;
+    let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
+    for notification in &report.notifications {
+        *outcomes.entry(&notification.outcome).or_default() += 1;
+    }
+    let outcomes = outcomes.into_iter().map(|(what, count)| format!("{} {what}", thousands(count)));
+    writeln!(out, "notifiers   {}", outcomes.collect::<Vec<_>>().join(", "))?;
     for notification in report.notifications.iter().take(LISTED) {
         let Notification { notifier, account, outcome, reference, detail } = notification;
         let more = reference.as_deref().or(detail.as_deref()).unwrap_or("");

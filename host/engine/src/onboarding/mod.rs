@@ -19,10 +19,12 @@ use groundcrew_core::notification::{NotificationEntry, NotificationKey, Notifica
 use groundcrew_core::onboarding::{Due, Found, Landed, Plan, QueuedNotification, due, plan};
 use groundcrew_core::pipeline::{Fallback, Outcome};
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, NotificationLedger, NotificationQueue, Notifier,
+    Alert, Alerts, Catalog, Clock, Directory, LedgerError, NotificationLedger, NotificationQueue,
+    Notifier,
 };
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 use crate::decide::Panel;
 use crate::{AskedPolicy, OnFailure};
@@ -79,6 +81,8 @@ pub struct Onboarding {
     ports: OnboardingPorts,
     settings: OnboardingSettings,
     panel: Panel,
+    /// When the ledger began: once known, it doesn't change.
+    began: OnceCell<Timestamp>,
 }
 
 /// What is to be told, and of whom.
@@ -92,7 +96,7 @@ impl Onboarding {
     /// Ready to take events.
     pub fn new(ports: OnboardingPorts, settings: OnboardingSettings) -> Self {
         let panel = Panel::new(settings.policies.clone(), vec![String::new()], Fallback::Proceed);
-        Self { ports, settings, panel }
+        Self { ports, settings, panel, began: OnceCell::new() }
     }
 
     /// Takes one event: EventBridge's JSON. Never panics, whatever the event says. Waits no
@@ -206,7 +210,10 @@ impl Onboarding {
             listening.iter().map(async |notifier| (*notifier, self.entry(notifier, landed).await));
         let (entries, known) = match landed.created {
             true => {
-                let (entries, known) = tokio::join!(join_all(entries), self.known(landed));
+                let began = self.began(self.ports.clock.now());
+                // One that fails now is asked for again when it is needed.
+                let (entries, known, _) =
+                    tokio::join!(join_all(entries), self.known(landed), began);
                 (entries, Some(known))
             }
             false => (join_all(entries).await, None),
@@ -231,11 +238,16 @@ impl Onboarding {
         handled.with(told)
     }
 
+    /// When the ledger began. The first to ask begins it.
+    async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError> {
+        self.began.get_or_try_init(|| self.ports.ledger.began(now)).await.copied()
+    }
+
     async fn entry(
         &self,
         notifier: &ConfiguredNotifier,
         landed: &Landed,
-    ) -> Result<Option<NotificationEntry>, groundcrew_core::ports::LedgerError> {
+    ) -> Result<Option<NotificationEntry>, LedgerError> {
         let key = NotificationKey::onboard(&landed.id, &notifier.name);
         self.ports.ledger.notification(&key).await
     }
@@ -252,7 +264,7 @@ impl Onboarding {
             open.iter().map(|notifier| Told::failed(notifier, &account.id, error)).collect()
         };
         let now = self.ports.clock.now();
-        let began = match self.ports.ledger.began(now).await {
+        let began = match self.began(now).await {
             Ok(began) => began,
             Err(error) => return fail(&error.to_string()),
         };

@@ -29,7 +29,7 @@ impl Onboarding {
         }
         // The ledger begins now if it hasn't: what lands from here on is told.
         let now = self.ports.clock.now();
-        if let Err(error) = self.ports.ledger.began(now).await {
+        if let Err(error) = self.began(now).await {
             return handled.broken(error.to_string());
         }
         let accounts = match self.landed_lately(now).await {
