@@ -11,8 +11,10 @@ an operation that was not called.
 """
 
 import base64
+import hashlib
 import json
 import re
+import struct
 import sys
 import time
 import urllib.request
@@ -445,15 +447,17 @@ def sqs(aws):
         "InvalidAttributeName", sqs.get_queue_attributes, QueueUrl=queue, AttributeNames=["X"]
     )
 
-    # botocore itself compares the digests of bodies and attributes.
-    attribute = {
+    attributes = {
         "text": {"DataType": "String", "StringValue": "ä"},
         "number": {"DataType": "Number", "StringValue": "1"},
         "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\x01"},
     }
     first = sqs.send_message(
-        QueueUrl=queue, MessageBody="first", MessageGroupId="a", MessageAttributes=attribute
+        QueueUrl=queue, MessageBody="first", MessageGroupId="a", MessageAttributes=attributes
     )
+    aws.expect("the body's digest", first["MD5OfMessageBody"] == hashlib.md5(b"first").hexdigest())
+    digest = md5_of(attributes)
+    aws.expect("the attributes' digest", first["MD5OfMessageAttributes"] == digest)
     repeated = sqs.send_message(QueueUrl=queue, MessageBody="first", MessageGroupId="a")
     aws.expect("one message", first["MessageId"] == repeated["MessageId"])
     aws.refused("MissingParameter", sqs.send_message, QueueUrl=queue, MessageBody="first")
@@ -500,9 +504,8 @@ def sqs(aws):
         MessageSystemAttributeNames=["All"],
     )["Messages"]
     aws.expect("six messages", len(received) == 6)
-    aws.expect(
-        "attributes", received[0]["MessageAttributes"]["bytes"]["BinaryValue"] == b"\x00\x01"
-    )
+    aws.expect("the attributes", received[0]["MessageAttributes"] == attributes)
+    aws.expect("their digest", received[0]["MD5OfMessageAttributes"] == digest)
     handles = [message["ReceiptHandle"] for message in received]
     sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=handles[0], VisibilityTimeout=90)
     changes = [{"Id": "a", "ReceiptHandle": handles[1], "VisibilityTimeout": 90}]
@@ -734,6 +737,22 @@ def dynamodb(aws):
     aws.refused("TransactionCanceledException", dynamo.transact_write_items, TransactItems=writes)
     dynamo.delete_table(TableName="conformance")
     aws.refused("ResourceNotFoundException", dynamo.delete_table, TableName="nothing")
+
+
+def md5_of(attributes):
+    """The digest of message attributes, as the developer guide of SQS has it."""
+
+    def sized(data):
+        return struct.pack(">I", len(data)) + data
+
+    digest = hashlib.md5()
+    for name, attribute in sorted(attributes.items()):
+        digest.update(sized(name.encode()) + sized(attribute["DataType"].encode()))
+        if "BinaryValue" in attribute:
+            digest.update(b"\x02" + sized(attribute["BinaryValue"]))
+        else:
+            digest.update(b"\x01" + sized(attribute["StringValue"].encode()))
+    return digest.hexdigest()
 
 
 def every_page(call, given, answered, **members):

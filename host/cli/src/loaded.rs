@@ -227,13 +227,15 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory. An
-/// empty `GROUNDCREW_CACHE` means nowhere.
+/// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory, or what
+/// a Lambda may write to. An empty `GROUNDCREW_CACHE` means nowhere.
 fn cache_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("GROUNDCREW_CACHE") {
         return (!dir.is_empty()).then(|| dir.into());
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    cache.or(home).filter(|dir| dir.is_absolute()).map(|dir| dir.join("groundcrew"))
+    let lambda = crate::lambda::is_lambda().then(|| PathBuf::from("/tmp"));
+    let dir = lambda.or(cache).or(home).filter(|dir| dir.is_absolute());
+    dir.map(|dir| dir.join("groundcrew"))
 }

@@ -74,7 +74,9 @@ impl Notifier for CaseNotifier {
     }
 }
 
-struct Says(fn(&Candidate) -> Result<Verdict, PolicyFailure>);
+type Answer = fn(&Candidate) -> Result<Verdict, PolicyFailure>;
+
+struct Says(Answer);
 
 #[async_trait]
 impl Policy for Says {
@@ -87,7 +89,7 @@ impl Policy for Says {
 struct Place {
     sim: SimAws,
     lookback: Duration,
-    policy: Option<fn(&Candidate) -> Result<Verdict, PolicyFailure>>,
+    policy: Option<Answer>,
     queue: bool,
 }
 
@@ -244,7 +246,7 @@ async fn what_is_no_account_that_landed_opens_no_case(
     let place = Place::new();
     let handled = place.handle(&event).await;
     assert_eq!(handled.outcome, expected, "{handled:?}");
-    assert_eq!(handled.reason.is_some() || !handled.notifications.is_empty(), true);
+    assert!(handled.reason.is_some() || !handled.notifications.is_empty());
     // Lambda tries again: one alert is enough.
     place.handle(&event).await;
     let published = place.sim.alerts();
@@ -373,7 +375,7 @@ fn fails(_: &Candidate) -> Result<Verdict, PolicyFailure> {
 #[case::fails(fails, HandledOutcome::Failed, "trapped")]
 #[tokio::test(start_paused = true)]
 async fn policies_are_asked(
-    #[case] policy: fn(&Candidate) -> Result<Verdict, PolicyFailure>,
+    #[case] policy: Answer,
     #[case] expected: HandledOutcome,
     #[case] detail: &str,
 ) {

@@ -141,4 +141,15 @@ mod tests {
         let selected = select(&attributes, &wanted);
         assert_eq!(selected.keys().collect::<Vec<_>>(), seen);
     }
+
+    #[test]
+    fn the_digest_is_the_one_that_clients_compute() {
+        let attributes = read(json!({
+            "text": { "DataType": "String", "StringValue": "ä" },
+            "number": { "DataType": "Number", "StringValue": "1" },
+            "bytes": { "DataType": "Binary", "BinaryValue": "AAE=" },
+        }));
+        // Computed by moto 5.2.5.
+        assert_eq!(md5(&attributes), "845602e8818bc084fd6af6bed2fbd180");
+    }
 }
