@@ -193,7 +193,7 @@ async fn a_service_that_is_not_granted() {
         ("/sbject", "unknown key `sbject`, did you mean `subject`?"),
         (
             "/severity_code",
-            "\"hgih\" is not one of \"low\", \"normal\", \"high\" or 2 other candidates",
+            "\"hgih\" is not one of \"low\", \"normal\" or 3 other candidates",
         ),
     ],
 )]
