@@ -272,3 +272,33 @@ fn what_cannot_be_used_is_a_usage_error(#[case] args: &[&str], #[case] told: &st
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
+
+/// Notifiers are told of what events say has landed, and of nothing that was there before.
+#[rstest]
+#[case::nothing_else_to_do("0", 0)]
+#[case::beside_an_update("3", 3)]
+fn an_account_that_lands_is_told_of_once(#[case] accounts: &str, #[case] recorded: usize) {
+    let event = "tests/events/create-managed-account-succeeded.json";
+    let report = simulate(&[
+        "--config",
+        &policy("ams-onboarding"),
+        "--accounts",
+        accounts,
+        "--event",
+        event,
+        "--event",
+        event,
+    ]);
+    let (told, others): (Vec<_>, Vec<_>) = report["notifications"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .partition(|notification| notification["outcome"] == "told");
+    let [told] = told.as_slice() else { panic!("{report}") };
+    assert_eq!((&told["notifier"], &told["account"]), (&json!("ams"), &json!("111122223333")));
+    assert!(told["reference"].as_str().unwrap().starts_with("case-"), "{told}");
+    assert_eq!(others.len(), recorded);
+    assert!(others.iter().all(|notification| notification["outcome"] == "recorded"), "{report}");
+    assert_eq!(report["aws_calls"]["CreateCase"], 1);
+    assert_eq!(report["alerts"], json!([]));
+}

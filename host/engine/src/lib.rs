@@ -20,6 +20,7 @@ mod track;
 mod witness;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,6 +81,8 @@ pub struct Engine {
     settings: Settings,
     panel: Panel,
     state: Mutex<State>,
+    /// Whether onboarding handles events right now.
+    handling: AtomicBool,
 }
 
 /// The accounts of the organization.
@@ -109,7 +112,13 @@ impl Engine {
     pub fn new(ports: Ports, settings: Settings) -> Arc<Self> {
         let lanes = settings.rules.lanes.iter().map(|lane| lane.name.clone()).collect();
         let panel = Panel::new(settings.policies.clone(), lanes, settings.fallback);
-        Arc::new(Self { ports, settings, panel, state: Mutex::default() })
+        Arc::new(Self {
+            ports,
+            settings,
+            panel,
+            state: Mutex::default(),
+            handling: AtomicBool::new(false),
+        })
     }
 
     fn now(&self) -> Timestamp {

@@ -1,6 +1,7 @@
 //! The loop: one scheduler, and a task for each thing it asked for.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -31,8 +32,11 @@ pub enum Until {
 /// What a task came back with.
 enum Done {
     Observed(Vec<Observation>),
-    /// The events queue was read; it is read again.
-    Events(Vec<Observation>),
+    /// The events queue was read, and what it held is done; it is read again.
+    Events {
+        observations: Vec<Observation>,
+        empty: bool,
+    },
     Nothing,
 }
 
@@ -44,12 +48,16 @@ impl Engine {
         let slots = self.insist("read the ledger", || self.ports.ledger.slots()).await;
         let mut tasks: JoinSet<Done> = JoinSet::new();
         self.listen(&mut tasks);
+        // An account that landed is told of before the loop ends: not while the events queue
+        // may hold its event, nor while that is being handled.
+        let mut quiet = self.ports.onboarding.is_none();
         let actions = scheduler.observe(self.now(), Observation::Resumed(slots));
         self.perform(actions, &mut tasks);
         loop {
             let Until::SettledOr(end) = until;
             let now = self.now();
-            if now >= end || scheduler.is_settled(end) {
+            let settled = scheduler.is_settled(end);
+            if now >= end || settled && quiet && !self.handling.load(Ordering::Relaxed) {
                 break;
             }
             let wake = scheduler.next_wake().unwrap_or(end).min(end);
@@ -59,7 +67,8 @@ impl Engine {
                 biased;
                 Some(done) = tasks.join_next() => match done {
                     Ok(Done::Observed(observations)) => observations,
-                    Ok(Done::Events(observations)) => {
+                    Ok(Done::Events { observations, empty }) => {
+                        quiet = empty || self.ports.onboarding.is_none();
                         self.listen(&mut tasks);
                         observations
                     }
@@ -195,14 +204,16 @@ impl Engine {
                 Err(error) => {
                     tracing::warn!(%error, "could not read the events queue");
                     tokio::time::sleep(EVENTS_RETRY).await;
-                    return Done::Events(Vec::new());
+                    return Done::Events { observations: Vec::new(), empty: false };
                 }
             };
-            let mut observations = Vec::new();
+            let (mut observations, empty) = (Vec::new(), events.is_empty());
+            engine.handling.store(!empty && engine.ports.onboarding.is_some(), Ordering::Relaxed);
             // All at once: a notifier that is down delays no other event.
             let seen = join_all(events.iter().map(|event| engine.event(event))).await;
             observations.extend(seen.into_iter().flatten());
-            Done::Events(observations)
+            engine.handling.store(false, Ordering::Relaxed);
+            Done::Events { observations, empty }
         });
     }
 
