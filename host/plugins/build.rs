@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use sha2::{Digest, Sha256};
+
 /// Packages of the workspace that are built as plugins. `src/bundled.rs` names them too.
-const PLUGINS: [&str; 2] = ["managed-tag", "ams-case"];
+const PLUGINS: [&str; 3] = ["managed-tag", "ams-case", "rego"];
 const TARGET: &str = "wasm32-wasip2";
 
 /// What the outer cargo set for the host's own crates and what must not leak into the
@@ -60,11 +62,19 @@ fn build() -> Result<(), String> {
     let built = target_dir.join(TARGET).join("plugin");
     for plugin in PLUGINS {
         let from = built.join(format!("{}.wasm", plugin.replace('-', "_")));
-        let to = output.join(format!("{plugin}.wasm"));
-        std::fs::copy(&from, &to)
-            .map_err(|error| format!("copying {} to {}: {error}", from.display(), to.display()))?;
+        let component =
+            std::fs::read(&from).map_err(|error| format!("{}: {error}", from.display()))?;
+        // A start doesn't have to compute what never changes.
+        let digest = Sha256::digest(&component);
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        write(&output.join(format!("{plugin}.wasm")), &component)?;
+        write(&output.join(format!("{plugin}.sha256")), digest.as_bytes())?;
     }
     Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    std::fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Fails early and says what to do where the standard library for the target is missing.

@@ -10,10 +10,7 @@ use crate::wording::{count, print};
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
 pub fn run(options: &Check) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    let runtime = crate::current_thread()?;
     let loading = async { read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await };
     let loaded = match runtime.block_on(loading) {
         Ok(loaded) => loaded,

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use groundcrew_core::account::AccountId;
+use jiff::Timestamp;
 
 /// Services the accounts that AWS Control Tower lands: tells who has to know of them, and
 /// keeps them current, as policies decide.
@@ -20,6 +22,15 @@ pub enum Command {
     Check(Check),
     /// Rehearse a fleet update on a simulated AWS, in virtual time
     Simulate(Simulate),
+    /// Show what a fleet update would do now, account by account
+    Plan(Plan),
+    /// Show what each policy says of one account, and why
+    Explain(Explain),
+    /// Work on policies
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Print the JSON Schema of the config, for editors
+    Schema,
     /// Handle one EventBridge event: tell the notifiers of an account that landed
     Handle(Handle),
     /// Serve the simulated AWS on an address of this machine, in real time
@@ -31,6 +42,68 @@ pub struct Check {
     /// The config file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The organization, as `groundcrew snapshot` wrote it; by default it is read now
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// Plan for this moment instead of now, for example 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// List every account
+    #[arg(long)]
+    pub all: bool,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The account
+    #[arg(long, value_name = "ID")]
+    pub account: AccountId,
+    /// The organization, as `groundcrew snapshot` wrote it; by default the account is read now
+    #[arg(long, value_name = "FILE")]
+    pub snapshot: Option<PathBuf>,
+    /// What policies are asked about
+    #[arg(long, value_enum, default_value_t = About::Update)]
+    pub action: About,
+    /// Ask as if it were this moment, for example 2026-12-24T18:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum About {
+    /// An update to the newest Account Factory version
+    Update,
+    /// Telling the notifiers of it
+    Onboard,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Run the test cases of policies: files named like rings.cases.toml
+    Test(PolicyTest),
+}
+
+#[derive(Debug, Args)]
+pub struct PolicyTest {
+    /// A file of cases, or a directory that is searched for them
+    #[arg(value_name = "PATH", default_value = ".")]
+    pub path: PathBuf,
 }
 
 #[derive(Debug, Args)]

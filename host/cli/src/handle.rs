@@ -11,7 +11,7 @@ use crate::Failure;
 use crate::commands::Handle;
 use crate::loaded::{Need, read};
 use crate::ports::RealAws;
-use crate::wording::print;
+use crate::wording::{json, print};
 
 /// What was done, as it is printed and as the Lambda answers.
 #[derive(Debug, Serialize)]
@@ -41,10 +41,7 @@ pub struct Alert {
 
 pub fn run(options: &Handle) -> Result<(), Failure> {
     let event = event(&options.event)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    let runtime = crate::current_thread()?;
     let handled = runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let aws = RealAws::of(&read).await?;
@@ -52,9 +49,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
         Ok(aws.onboarding(&loaded).handle(&event, None).await)
     })?;
     let failure = failure(&handled);
-    let json = serde_json::to_string_pretty(&Report::from(handled))
-        .map_err(|error| Failure::Other(error.to_string()))?;
-    print(&format!("{json}\n"));
+    print(&json(&Report::from(handled))?);
     failure.map_or(Ok(()), |failure| Err(Failure::Other(failure)))
 }
 

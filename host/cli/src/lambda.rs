@@ -27,10 +27,7 @@ pub fn is_lambda() -> bool {
 
 /// Takes events until the process is ended.
 pub fn run() -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    let runtime = crate::current_thread()?;
     runtime.block_on(async {
         let file = config_file()?;
         let read = read(Some(&file))?;

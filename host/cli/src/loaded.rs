@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use groundcrew_core::config::{self, Component, Config, Problem, Problems};
-use groundcrew_core::decision::{Action, NamedLanes};
+use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
+use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_engine::onboarding::{ConfiguredNotifier, OnboardingSettings};
-use groundcrew_engine::{AskedPolicy, OnFailure, Settings};
+use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
 use groundcrew_plugins::{
     Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
     RuntimeOptions, Source, SupportGrant,
 };
 
 use crate::Failure;
+use crate::script_data::ScriptData;
 
 /// A config as it was read; its plugins are not loaded yet.
 pub struct Read {
@@ -78,7 +80,13 @@ impl Read {
         let mut policies = Vec::new();
         let mut named = Vec::new();
         for policy in &config.policies {
-            match runtime.load_policy(policy_spec(&config, policy, &base)).await {
+            let component = &policy.component;
+            let data = ScriptData::of(&component.plugin, &base).unwrap_or_else(|message| {
+                let message = format!("policy `{}`: {message}", component.name);
+                problems.push(Problem { line: component.line, message });
+                None
+            });
+            match runtime.load_policy(policy_spec(&config, policy, data.as_ref(), &base)).await {
                 Ok(loaded) => {
                     named.push(loaded.lanes().clone());
                     policies.push(Arc::new(loaded));
@@ -86,7 +94,7 @@ impl Read {
                 Err(error) => {
                     // What it would name can't be told: its lanes are given the benefit of doubt.
                     named.push(NamedLanes::Any);
-                    problems.extend(describe("policy", &policy.component, error));
+                    problems.extend(describe("policy", component, data.as_ref(), error));
                 }
             }
         }
@@ -94,7 +102,7 @@ impl Read {
         for notifier in &config.notifiers {
             match runtime.load_notifier(notifier_spec(notifier, &base, &support)).await {
                 Ok(loaded) => notifiers.push(Arc::new(loaded)),
-                Err(error) => problems.extend(describe("notifier", &notifier.component, error)),
+                Err(error) => problems.extend(describe("notifier", &notifier.component, None, error)),
             }
         }
         if need == Need::All {
@@ -137,6 +145,20 @@ impl Loaded {
         }
     }
 
+    /// The policies as they are asked about an action, one after the other.
+    pub fn panel(&self, action: Action) -> Panel {
+        match action {
+            Action::Onboard => {
+                let policies = self.asked(action, OnFailure::Retry);
+                Panel::new(policies, vec![String::new()], Fallback::Proceed)
+            }
+            Action::Update | Action::Vend => {
+                let policies = self.asked(action, OnFailure::Skip);
+                Panel::new(policies, self.config.lane_names(), self.config.updates.default)
+            }
+        }
+    }
+
     /// The policies that are asked about an action.
     fn asked(&self, action: Action, unless_told: OnFailure) -> Vec<AskedPolicy> {
         let policies = self.config.policies.iter().zip(&self.policies);
@@ -151,19 +173,26 @@ impl Loaded {
                     Some(config::OnFailure::Proceed) => OnFailure::Abstain,
                     Some(config::OnFailure::Retry) => OnFailure::Retry,
                 },
+                monitored: config.mode == config::Mode::Monitor,
                 policy: policy.clone(),
             })
             .collect()
     }
 }
 
-fn policy_spec(config: &Config, policy: &config::Policy, base: &Path) -> PolicySpec {
+fn policy_spec(
+    config: &Config,
+    policy: &config::Policy,
+    data: Option<&ScriptData>,
+    base: &Path,
+) -> PolicySpec {
     let component = &policy.component;
+    let settings = &component.settings;
     PolicySpec {
         name: component.name.clone(),
-        source: source(component, base),
+        source: source(&component.plugin, base),
         sha256: component.sha256.clone(),
-        settings: component.settings.json.clone(),
+        settings: data.map_or_else(|| settings.json.clone(), |data| data.under(settings).json),
         lanes: config.lane_names(),
         limits: component.limits,
         instance: match policy.instance {
@@ -181,7 +210,7 @@ fn notifier_spec(
     let component = &notifier.component;
     NotifierSpec {
         name: component.name.clone(),
-        source: source(component, base),
+        source: source(&component.plugin, base),
         sha256: component.sha256.clone(),
         settings: component.settings.json.clone(),
         limits: component.limits,
@@ -193,29 +222,55 @@ fn notifier_spec(
     }
 }
 
-fn source(component: &Component, base: &Path) -> Source {
-    match &component.plugin {
+/// Where the code of a plugin comes from.
+pub fn source(plugin: &config::Plugin, base: &Path) -> Source {
+    match plugin {
         config::Plugin::Bundled(name) => Source::Bundled(name.clone()),
         config::Plugin::File(path) => Source::File(base.join(path)),
+        config::Plugin::Script(path) => {
+            Source::Script { path: base.join(path), name: path.display().to_string() }
+        }
     }
 }
 
 /// Problems of a plugin, each at its line: rejected settings where they are written,
 /// everything else where the plugin is named.
-fn describe(what: &str, component: &Component, error: LoadError) -> Vec<Problem> {
-    let name = &component.name;
+fn describe(
+    what: &str,
+    component: &Component,
+    data: Option<&ScriptData>,
+    error: LoadError,
+) -> Vec<Problem> {
+    let (name, settings) = (&component.name, &component.settings);
+    let is_script = matches!(component.plugin, config::Plugin::Script(_));
     match error {
         LoadError::Settings(problems) => problems
             .into_iter()
-            .map(|problem| Problem {
-                line: component.settings.line(&problem.at),
-                message: match problem.at.strip_prefix('/') {
-                    Some(at) => {
-                        let key = at.replace('/', ".").replace("~1", "/").replace("~0", "~");
-                        format!("{what} `{name}`, setting `{key}`: {}", problem.message)
-                    }
-                    None => format!("{what} `{name}`, settings: {}", problem.message),
-                },
+            .map(|SettingProblem { at, message }| {
+                let Some(key) = at.strip_prefix('/') else {
+                    return match is_script {
+                        // The message begins with file, line and column.
+                        true => Problem {
+                            line: component.line,
+                            message: format!("{what} `{name}`: {message}"),
+                        },
+                        false => Problem {
+                            line: settings.line(""),
+                            message: format!("{what} `{name}`, settings: {message}"),
+                        },
+                    };
+                };
+                let key = key.replace('/', ".").replace("~1", "/").replace("~0", "~");
+                match data.and_then(|data| data.place(settings, &at)) {
+                    Some(place) => Problem {
+                        line: component.line,
+                        message: format!("{what} `{name}`: {place}: `{key}`: {message}"),
+                    },
+                    None => Problem {
+                        line: settings.line(&at),
+                        message: format!("{what} `{name}`, setting `{key}`: {message}"),
+                    },
+                }
             })
             .collect(),
         error => vec![Problem { line: component.line, message: one_line(&error.to_string()) }],
@@ -229,7 +284,7 @@ fn one_line(text: &str) -> String {
 
 /// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory, or what
 /// a Lambda may write to. An empty `GROUNDCREW_CACHE` means nowhere.
-fn cache_dir() -> Option<PathBuf> {
+pub fn cache_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("GROUNDCREW_CACHE") {
         return (!dir.is_empty()).then(|| dir.into());
     }

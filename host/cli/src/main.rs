@@ -4,10 +4,15 @@
 
 mod check;
 mod commands;
+mod explain;
 mod handle;
 mod lambda;
 mod loaded;
+mod plan;
+mod policy_test;
 mod ports;
+mod schema;
+mod script_data;
 mod sim_aws;
 mod simulate;
 mod wording;
@@ -15,9 +20,10 @@ mod wording;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
-use commands::{Cli, Command};
+use commands::{Cli, Command, PolicyCommand};
 
 /// How a command ended, when it didn't work.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +34,12 @@ enum Failure {
     /// Something else went wrong.
     #[error("{0}")]
     Other(String),
+}
+
+/// The runtime of commands: plugins and AWS calls take turns on one thread.
+fn current_thread() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(error.to_string()))
 }
 
 fn main() -> ExitCode {
@@ -43,6 +55,10 @@ fn main() -> ExitCode {
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Simulate(options)) => simulate::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),
+        Some(Command::Plan(options)) => plan::run(&options),
+        Some(Command::Explain(options)) => explain::run(&options),
+        Some(Command::Policy(PolicyCommand::Test(options))) => policy_test::run(&options),
+        Some(Command::Schema) => schema::run(),
         Some(Command::SimAws(options)) => sim_aws::run(&options),
     };
     match result {

@@ -1,7 +1,18 @@
-//! How numbers and spans of time are written for people.
+//! How numbers, moments and lines are written for people.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::Failure;
+
+/// Columns of the screen.
+const WIDTH: usize = 80;
+/// Where values begin, and lines that go on.
+const INDENT: usize = 12;
 
 /// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error.
 pub fn print(text: &str) {
@@ -38,6 +49,41 @@ pub fn span(span: Duration) -> String {
         0 => clock,
         _ => format!("{days}d {clock}"),
     }
+}
+
+/// `2026-11-20 10:00 UTC`
+pub fn minute(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// The first few.
+pub fn list(items: &[&str]) -> String {
+    match items.len() {
+        0..=3 => items.join(", "),
+        _ => format!("{}, …", items[..3].join(", ")),
+    }
+}
+
+/// Writes a text within 80 columns; what does not fit in a line goes on below, indented.
+pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
+    let mut line = String::new();
+    // Spaces at the beginning are indentation, spaces within it align.
+    for (index, word) in text.split(' ').enumerate() {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(INDENT);
+        } else if index > 0 {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{}", line.trim_end())
+}
+
+/// A document for programs.
+pub fn json(report: &impl Serialize) -> Result<String, Failure> {
+    let json = serde_json::to_string_pretty(report);
+    json.map(|json| json + "\n").map_err(|error| Failure::Other(error.to_string()))
 }
 
 #[cfg(test)]

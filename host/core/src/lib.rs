@@ -18,6 +18,7 @@ pub mod list_schedule;
 pub mod notification;
 pub mod onboarding;
 pub mod pipeline;
+pub mod plan;
 pub mod ports;
 pub mod scheduler;
 pub mod support_case;

@@ -75,6 +75,17 @@ impl<'a> Hearing<'a> {
         Self { lanes, fallback, now, proceed: None, named: None }
     }
 
+    /// Whether a verdict can be heard.
+    ///
+    /// # Errors
+    /// When it names a lane that is not configured.
+    pub fn check(&self, verdict: &Verdict) -> Result<(), UnknownLane> {
+        match verdict {
+            Verdict::Proceed(Some(lane)) => self.lane(lane).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Hears one policy. `Some` is the decision: no further policy needs to be asked.
     ///
     /// # Errors
@@ -90,7 +101,7 @@ impl<'a> Hearing<'a> {
             Verdict::Hold { until, .. } if until <= self.now => return Ok(None),
             Verdict::Proceed(lane) => {
                 if let Some(lane) = lane {
-                    let index = self.lane(lane)?;
+                    let index = self.lane(&lane)?;
                     self.named.get_or_insert_with(|| (index, policy.to_owned()));
                 }
                 self.proceed.get_or_insert_with(|| policy.to_owned());
@@ -121,11 +132,11 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    fn lane(&self, name: String) -> Result<usize, UnknownLane> {
+    fn lane(&self, name: &str) -> Result<usize, UnknownLane> {
         self.lanes
             .iter()
             .position(|lane| *lane == name)
-            .ok_or_else(|| UnknownLane { lane: name, known: self.lanes.to_vec() })
+            .ok_or_else(|| UnknownLane { lane: name.to_owned(), known: self.lanes.to_vec() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
@@ -18,6 +19,8 @@ pub struct AskedPolicy {
     pub digest: String,
     /// What happens when it fails.
     pub on_failure: OnFailure,
+    /// Whether it is only watched: asked and logged, and without a say.
+    pub monitored: bool,
     /// The policy.
     pub policy: Arc<dyn Policy>,
 }
@@ -40,7 +43,7 @@ const ASKS: u32 = 3;
 const TIMEOUTS: u32 = 3;
 
 /// The policies that are asked, and how their answers become one.
-pub(crate) struct Panel {
+pub struct Panel {
     policies: Vec<AskedPolicy>,
     lanes: Vec<String>,
     fallback: Fallback,
@@ -49,19 +52,41 @@ pub(crate) struct Panel {
 }
 
 /// What became of asking.
-pub(crate) struct Heard<'a> {
-    pub(crate) decision: Decision,
-    /// The policies that failed meanwhile; the last of them may have decided by that.
-    pub(crate) failures: Vec<(&'a AskedPolicy, PolicyFailure)>,
+pub struct Heard<'a> {
+    /// What is done.
+    pub decision: Decision,
+    /// What would be done if the monitored policies had a say, where that is something else.
+    pub instead: Option<Decision>,
+    /// What each policy said that was asked, in their order.
+    pub answers: Vec<Answer<'a>>,
+}
+
+/// What one policy said.
+pub struct Answer<'a> {
+    /// The policy.
+    pub policy: &'a AskedPolicy,
+    /// Its verdict, or how it failed at last.
+    pub said: Result<Verdict, PolicyFailure>,
+    /// How long it took, repeats included.
+    pub took: Duration,
+}
+
+impl<'a> Heard<'a> {
+    /// The policies that failed; the last of them may have decided by that.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'a AskedPolicy, &PolicyFailure)> {
+        self.answers.iter().filter_map(|answer| Some((answer.policy, answer.said.as_ref().err()?)))
+    }
 }
 
 impl Panel {
-    pub(crate) fn new(policies: Vec<AskedPolicy>, lanes: Vec<String>, fallback: Fallback) -> Self {
+    /// The panel of these policies. `lanes` are the names of the configured lanes, in their
+    /// order.
+    pub fn new(policies: Vec<AskedPolicy>, lanes: Vec<String>, fallback: Fallback) -> Self {
         Self { policies, lanes, fallback, timeouts: Mutex::default() }
     }
 
     /// The name of a lane that a decision names.
-    pub(crate) fn lane(&self, index: usize) -> &str {
+    pub fn lane(&self, index: usize) -> &str {
         self.lanes.get(index).map_or("", String::as_str)
     }
 
@@ -72,8 +97,8 @@ impl Panel {
 
     /// Asks the policies in their order and composes their answers, and logs the decision.
     /// A policy that fails never stops the others.
-    pub(crate) async fn hear(&self, candidate: &Candidate) -> Heard<'_> {
-        let started = std::time::Instant::now();
+    pub async fn hear(&self, candidate: &Candidate) -> Heard<'_> {
+        let started = Instant::now();
         let heard = self.ask_all(candidate).await;
         let decision = &heard.decision;
         let (verdict, detail) = match &decision.outcome {
@@ -98,45 +123,61 @@ impl Panel {
     }
 
     async fn ask_all(&self, candidate: &Candidate) -> Heard<'_> {
-        let mut hearing = Hearing::new(&self.lanes, self.fallback, candidate.now);
-        let mut failures = Vec::new();
-        for asked in &self.policies {
-            let asks = if asked.on_failure == OnFailure::Retry { ASKS } else { 1 };
-            let mut failure = None;
-            for _ in 0..asks {
-                let answer = self.ask(asked, candidate).await;
-                let heard = answer.and_then(|verdict| {
-                    hearing.hear(&asked.name, verdict).map_err(|unknown| PolicyFailure {
-                        code: "unknown-lane".into(),
-                        message: format!("policy `{}` {unknown}", asked.name),
-                        transient: false,
-                    })
-                });
-                match heard {
-                    Ok(Some(decision)) => return Heard { decision, failures },
-                    Ok(None) => {
-                        failure = None;
-                        break;
-                    }
-                    Err(error) => failure = Some(error),
-                }
+        let hearing = || Hearing::new(&self.lanes, self.fallback, candidate.now);
+        // What counts, and what would if monitored policies had a say.
+        let (mut counting, mut trial) = (hearing(), hearing());
+        let mut decided_by_trial = None;
+        let mut answers = Vec::with_capacity(self.policies.len());
+        for policy in &self.policies {
+            let started = Instant::now();
+            let said = self.insist(policy, candidate, &counting).await;
+            let heard = |hearing: &mut Hearing<'_>| match &said {
+                Ok(verdict) => hearing.hear(&policy.name, verdict.clone()).unwrap_or_default(),
+                Err(failure) => policy.decided_by_failing(failure),
+            };
+            if decided_by_trial.is_none() {
+                decided_by_trial = heard(&mut trial);
             }
-            let Some(failure) = failure else { continue };
-            tracing::warn!(
-                account = %candidate.account.id,
-                policy = asked.name,
-                code = failure.code,
-                "policy failed: {failure}"
-            );
-            let reason = format!("policy-failed: {}", failure.code);
-            failures.push((asked, failure));
-            if asked.on_failure != OnFailure::Abstain {
-                let outcome = Outcome::Skip { reason };
-                let decision = Decision { outcome, policy: Some(asked.name.clone()) };
-                return Heard { decision, failures };
+            let decided = if policy.monitored { None } else { heard(&mut counting) };
+            let took = started.elapsed();
+            log(candidate, policy, &said);
+            answers.push(Answer { policy, said, took });
+            if let Some(decision) = decided {
+                let instead = decided_by_trial.filter(|trial| trial.outcome != decision.outcome);
+                return Heard { decision, instead, answers };
             }
         }
-        Heard { decision: hearing.conclude(), failures }
+        let decision = counting.conclude();
+        let trial = decided_by_trial.unwrap_or_else(|| trial.conclude());
+        let instead = Some(trial).filter(|trial| trial.outcome != decision.outcome);
+        Heard { decision, instead, answers }
+    }
+
+    /// Asks one policy, again if it fails and the operator said so. A lane that it names is
+    /// one of the config.
+    async fn insist(
+        &self,
+        policy: &AskedPolicy,
+        candidate: &Candidate,
+        hearing: &Hearing<'_>,
+    ) -> Result<Verdict, PolicyFailure> {
+        let mut asks = if policy.on_failure == OnFailure::Retry { ASKS } else { 1 };
+        loop {
+            asks -= 1;
+            let said = self.ask(policy, candidate).await.and_then(|verdict| {
+                match hearing.check(&verdict) {
+                    Ok(()) => Ok(verdict),
+                    Err(unknown) => Err(PolicyFailure {
+                        code: "unknown-lane".into(),
+                        message: format!("policy `{}` {unknown}", policy.name),
+                        transient: false,
+                    }),
+                }
+            });
+            if said.is_ok() || asks == 0 {
+                return said;
+            }
+        }
     }
 
     /// Asks one policy, unless it has been timing out.
@@ -168,11 +209,38 @@ impl Panel {
     }
 }
 
+impl AskedPolicy {
+    /// What its failure decides, if anything.
+    fn decided_by_failing(&self, failure: &PolicyFailure) -> Option<Decision> {
+        let outcome = Outcome::Skip { reason: format!("policy-failed: {}", failure.code) };
+        (self.on_failure != OnFailure::Abstain)
+            .then(|| Decision { outcome, policy: Some(self.name.clone()) })
+    }
+}
+
+/// Logs what deserves a line of its own: that a policy failed, and what a monitored one said.
+fn log(candidate: &Candidate, policy: &AskedPolicy, said: &Result<Verdict, PolicyFailure>) {
+    let (account, monitored) = (&candidate.account.id, policy.monitored);
+    match said {
+        Err(failure) => tracing::warn!(
+            %account,
+            policy = policy.name,
+            monitored,
+            code = failure.code,
+            "policy failed: {failure}"
+        ),
+        Ok(verdict) if monitored => {
+            tracing::info!(%account, policy = policy.name, ?verdict, "monitored policy");
+        }
+        Ok(_) => {}
+    }
+}
+
 impl Engine {
     /// Asks the policies about an update, and tells of those that fail.
     pub(crate) async fn decide(&self, candidate: &Candidate) -> Decision {
         let heard = self.panel.hear(candidate).await;
-        for (asked, failure) in &heard.failures {
+        for (asked, failure) in heard.failures() {
             let alert = Alert {
                 subject: format!("Policy {} fails", asked.name),
                 message: format!(

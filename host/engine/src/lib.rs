@@ -33,8 +33,7 @@ use groundcrew_core::ports::{
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
 
-use decide::Panel;
-pub use decide::{AskedPolicy, OnFailure};
+pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::Until;
 pub use witness::{Ending, Notice, Silent, Witness};

@@ -43,7 +43,13 @@ fn asked(
     policy: impl Fn(&Candidate) -> Result<Verdict, PolicyFailure> + Send + Sync + 'static,
 ) -> AskedPolicy {
     let policy = Arc::new(Native(policy));
-    AskedPolicy { name: "native".into(), digest: "none".into(), on_failure, policy }
+    AskedPolicy {
+        name: "native".into(),
+        digest: "none".into(),
+        on_failure,
+        monitored: false,
+        policy,
+    }
 }
 
 /// A simulated AWS and a ledger, both of which outlive the hosts that run on them.

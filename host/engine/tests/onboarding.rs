@@ -153,6 +153,7 @@ impl Place {
                         name: "native".into(),
                         digest: "none".into(),
                         on_failure: OnFailure::Retry,
+                        monitored: false,
                         policy: Arc::new(Says(policy)),
                     })
                     .into_iter()

@@ -76,7 +76,7 @@ impl DynamoStore {
                 Put::builder()
                     .table_name(&self.table.name)
                     .set_item(Some(attributes(&write.key)))
-                    .item(VERSION, number(write.next_version()))
+                    .item(VERSION, number(write.version))
                     .item(VALUE, text(json))
                     .condition_expression(condition)
                     .set_expression_attribute_names(names)

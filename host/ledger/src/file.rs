@@ -145,7 +145,7 @@ impl FileStore {
         for write in writes {
             let key = (write.key.partition.as_str(), write.key.sort.as_str());
             match &write.new {
-                Some(json) => items.insert(key, (write.next_version(), json.as_str()))?,
+                Some(json) => items.insert(key, (write.version, json.as_str()))?,
                 None => items.remove(key)?,
             };
         }

@@ -1,5 +1,8 @@
 //! Notifications and notes: an item for each, and one that tells since when they are written.
 
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use groundcrew_core::notification::{
     Claim, Claimed, NotificationEntry, NotificationKey, NotificationState,
@@ -22,6 +25,13 @@ fn note_of(what: &str) -> Key {
     Key::only(format!("note/{what}"))
 }
 
+impl<S> StoreLedger<S> {
+    fn claimed(&self) -> MutexGuard<'_, BTreeMap<NotificationKey, (NotificationEntry, u64)>> {
+        // No change of it can panic half-way, so that a poisoned one is whole.
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl<S: Store> NotificationLedger for StoreLedger<S> {
     async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError> {
@@ -35,8 +45,9 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
     async fn claim(&self, claim: &Claim) -> Result<Claimed, LedgerError> {
         // Nearly every claim is the first of its notification, which needs no reading.
         if let Claimed::Ours(entry) = claim.decide(None)
-            && self.add(entry_of(&claim.key), &entry).await?
+            && let Some(version) = self.add(entry_of(&claim.key), &entry).await?
         {
+            self.claimed().insert(claim.key.clone(), (entry.clone(), version));
             return Ok(Claimed::Ours(entry));
         }
         self.change(&entry_of(&claim.key), |known| {
@@ -58,12 +69,19 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
         let still_has = |entry: &NotificationEntry| matches!(&entry.state, NotificationState::Taken { by: holder, .. } if holder == by);
+        let settled = |entry: NotificationEntry| NotificationEntry {
+            state: state.clone(),
+            changed_at: now,
+            ..entry
+        };
+        let claimed = self.claimed().remove(key).filter(|(entry, _)| still_has(entry));
+        if let Some((entry, version)) = claimed
+            && self.replace(entry_of(key), Some(version), &settled(entry)).await?.is_some()
+        {
+            return Ok(true);
+        }
         self.change(&entry_of(key), |known: Option<NotificationEntry>| {
-            let settled = known.filter(still_has).map(|entry| NotificationEntry {
-                state: state.clone(),
-                changed_at: now,
-                ..entry
-            });
+            let settled = known.filter(still_has).map(settled);
             (settled.is_some(), settled)
         })
         .await
@@ -74,11 +92,7 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
         key: &NotificationKey,
         entry: &NotificationEntry,
     ) -> Result<bool, LedgerError> {
-        self.change(&entry_of(key), |known| match known {
-            Some(_) => (false, None),
-            None => (true, Some(entry.clone())),
-        })
-        .await
+        Ok(self.add(entry_of(key), entry).await?.is_some())
     }
 
     async fn notification(

@@ -28,7 +28,7 @@ impl Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// Differs from every version that was under this key before, that of a deleted item
-    /// included. The store chooses it.
+    /// included.
     pub version: u64,
     /// The value.
     pub json: String,
@@ -43,14 +43,18 @@ pub struct Write {
     pub expected: Option<u64>,
     /// The new value; `None` deletes.
     pub new: Option<String>,
+    /// The version that the item has from then on.
+    pub version: u64,
 }
 
 impl Write {
-    /// A version to follow the expected one, for stores that don't count their own. It
-    /// begins anywhere: a slow writer may still expect a version of an item that was deleted
-    /// meanwhile, and must not meet it again.
-    pub(crate) fn next_version(&self) -> u64 {
-        self.expected.map_or_else(|| fastrand::u32(..).into(), |version| version.wrapping_add(1))
+    /// A change of what is under a key at this version.
+    pub fn new(key: Key, expected: Option<u64>, new: Option<String>) -> Self {
+        // The first begins anywhere: a slow writer may still expect a version of an item that
+        // was deleted meanwhile, and must not meet it again.
+        let first = || fastrand::u32(..).into();
+        let version = expected.map_or_else(first, |version| version.wrapping_add(1));
+        Self { key, expected, new, version }
     }
 }
 

@@ -1,7 +1,10 @@
 //! A ledger over a store: read, decide, write; and again if someone else wrote in between.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use groundcrew_core::notification::{NotificationEntry, NotificationKey};
 use groundcrew_core::ports::LedgerError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,9 +22,12 @@ const FIRST_WAIT: Duration = Duration::from_millis(25);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// A ledger whose items are in `S`. Any number of ledgers may share what is in one store.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct StoreLedger<S> {
     store: S,
+    /// The notifications that were claimed through this ledger and are not settled: what was
+    /// written, and its version. What becomes of one is then written without reading.
+    pub(crate) claimed: Mutex<BTreeMap<NotificationKey, (NotificationEntry, u64)>>,
 }
 
 /// What is under a key, read to be replaced.
@@ -37,14 +43,14 @@ impl<V: Serialize> Held<V> {
     pub(crate) fn replace(&self, value: &V) -> Result<Write, LedgerError> {
         let json =
             serde_json::to_string(value).map_err(|error| bad_item("write", &self.key, &error))?;
-        Ok(Write { key: self.key.clone(), expected: self.version, new: Some(json) })
+        Ok(Write::new(self.key.clone(), self.version, Some(json)))
     }
 }
 
 impl<S: Store> StoreLedger<S> {
     /// The ledger in a store.
     pub fn over(store: S) -> Self {
-        Self { store }
+        Self { store, claimed: Mutex::default() }
     }
 
     /// What is under a key now.
@@ -68,10 +74,27 @@ impl<S: Store> StoreLedger<S> {
         items.into_iter().map(parse).collect()
     }
 
-    /// Writes an item unless there is one. Answers whether it wrote.
-    pub(crate) async fn add<V: Serialize>(&self, key: Key, value: &V) -> Result<bool, LedgerError> {
-        let nothing = Held { key, version: None, value: None::<V> };
-        self.store.commit(&[nothing.replace(value)?]).await.map_err(unavailable)
+    /// Writes an item unless there is one. Answers its version, or `None` if there is one.
+    pub(crate) async fn add<V: Serialize>(
+        &self,
+        key: Key,
+        value: &V,
+    ) -> Result<Option<u64>, LedgerError> {
+        self.replace(key, None, value).await
+    }
+
+    /// Replaces what is under a key at this version. Answers its new version, or `None` if
+    /// something else is there.
+    pub(crate) async fn replace<V: Serialize>(
+        &self,
+        key: Key,
+        version: Option<u64>,
+        value: &V,
+    ) -> Result<Option<u64>, LedgerError> {
+        let write = Held { key, version, value: None::<V> }.replace(value)?;
+        let version = write.version;
+        let written = self.store.commit(&[write]).await.map_err(unavailable)?;
+        Ok(written.then_some(version))
     }
 
     /// Changes one item: `decide` sees its value, and says what to answer and what to

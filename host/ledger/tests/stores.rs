@@ -7,7 +7,7 @@ use groundcrew_ledger::{Key, Store, Write};
 use rstest::rstest;
 
 fn write(sort: &str, expected: Option<u64>, new: Option<&str>) -> Write {
-    Write { key: Key::new("p", sort), expected, new: new.map(str::to_owned) }
+    Write::new(Key::new("p", sort), expected, new.map(str::to_owned))
 }
 
 async fn version(store: &dyn Store, sort: &str) -> Option<u64> {
@@ -56,7 +56,7 @@ async fn a_partition_is_listed_by_itself_and_in_order(
     let (store, _kept) = store(kind);
     for (partition, sort) in [("p", "b"), ("p", "a"), ("o", "z"), ("p/", "a"), ("q", "a")] {
         let key = Key::new(partition, sort);
-        let write = Write { key, expected: None, new: Some("1".into()) };
+        let write = Write::new(key, None, Some("1".into()));
         assert_eq!(store.commit(&[write]).await, Ok(true));
     }
     assert_eq!(values(store.as_ref()).await, pairs(&[("a", "1"), ("b", "1")]));

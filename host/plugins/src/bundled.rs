@@ -2,20 +2,39 @@
 
 use crate::world::World;
 
-/// A plugin: its name, what it is for, and its component.
-type Bundled = (&'static str, World, &'static [u8]);
+/// A plugin that is part of the binary.
+pub(crate) struct Bundled {
+    name: &'static str,
+    world: World,
+    pub(crate) component: &'static [u8],
+    /// SHA-256 of the component, in hex.
+    pub(crate) digest: &'static str,
+}
 
-const ALL: [Bundled; 2] = [
-    ("managed-tag", World::Policy, include_bytes!(concat!(env!("OUT_DIR"), "/managed-tag.wasm"))),
-    ("ams-case", World::Notifier, include_bytes!(concat!(env!("OUT_DIR"), "/ams-case.wasm"))),
-];
+macro_rules! bundled {
+    ($name:literal, $world:expr) => {
+        Bundled {
+            name: $name,
+            world: $world,
+            component: include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")),
+            digest: include_str!(concat!(env!("OUT_DIR"), "/", $name, ".sha256")),
+        }
+    };
+}
+
+/// Those that the config can name.
+static NAMED: [Bundled; 2] =
+    [bundled!("managed-tag", World::Policy), bundled!("ams-case", World::Notifier)];
+
+/// Runs policy scripts. The config names the script.
+pub(crate) static INTERPRETER: Bundled = bundled!("rego", World::Policy);
 
 /// The names that `plugin = "…"` can say where the config names plugins of this world.
 pub fn names(world: World) -> impl Iterator<Item = &'static str> {
-    ALL.iter().filter(move |(_, its, _)| *its == world).map(|(name, ..)| *name)
+    NAMED.iter().filter(move |bundled| bundled.world == world).map(|bundled| bundled.name)
 }
 
-/// The component of that name, whatever its world.
-pub(crate) fn component(name: &str) -> Option<&'static [u8]> {
-    ALL.iter().find(|(known, ..)| *known == name).map(|(.., component)| *component)
+/// The plugin of that name, whatever its world.
+pub(crate) fn find(name: &str) -> Option<&'static Bundled> {
+    NAMED.iter().find(|bundled| bundled.name == name)
 }

@@ -28,6 +28,7 @@ mod policy;
 mod runtime;
 mod sandbox;
 mod schema;
+mod script;
 mod spec;
 mod support;
 mod usage;

@@ -41,6 +41,16 @@ pub enum LoadError {
         /// Why.
         source: io::Error,
     },
+    /// A script that is not text.
+    #[error("plugin `{plugin}`: {} is not UTF-8 text: byte {at} is none", path.display())]
+    NotText {
+        /// The plugin.
+        plugin: String,
+        /// The file.
+        path: PathBuf,
+        /// How many bytes of it are text.
+        at: usize,
+    },
     /// The component is not the one that the config names.
     #[error(
         "plugin `{plugin}`: the config expects sha256 {expected}, but the component has {found}"

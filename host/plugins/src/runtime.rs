@@ -25,7 +25,8 @@ use crate::sandbox::{About, Blueprint, Linkers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
 use crate::support::{self, SupportGrant};
 use crate::world::World;
-use crate::{bundled, contract, convert, schema};
+use crate::bundled::{self, Bundled};
+use crate::{contract, convert, schema, script};
 
 /// How the runtime works.
 #[derive(Clone, Debug, Default)]
@@ -127,35 +128,41 @@ impl Runtime {
         support: Option<Arc<SupportGrant>>,
     ) -> Result<(Blueprint<T>, String, Outline), LoadError> {
         let plugin = spec.name;
-        let bytes = read(spec, T::WORLD)?;
-        let digest = hex(&Sha256::digest(&bytes));
-        check_digest(spec, &digest)?;
-        contract::check_preamble(plugin, &bytes)?;
-        let component = self.compile(&digest, &bytes).map_err(|error| LoadError::Invalid {
+        let code = read(spec, T::WORLD)?;
+        check_digest(spec, &code.digest)?;
+        contract::check_preamble(plugin, &code.component)?;
+        let component = self.compile(&code).map_err(|error| LoadError::Invalid {
             plugin: plugin.to_owned(),
             reason: format!("{error:#}"),
         })?;
+        let Code { digest, settings, .. } = code;
         contract::check(plugin, T::WORLD, &self.engine, &component)?;
         self.check_grants(plugin, &component, support.as_deref())?;
         let mut blueprint = Blueprint {
             plugin: plugin.into(),
             limits: spec.limits,
             pre: self.link(&component).map_err(|error| CallError::contract(plugin, &error))?,
-            settings: spec.settings.to_string(),
+            settings: settings.to_string(),
             lanes: spec.lanes.to_vec(),
             support,
             // Loading may take its time: no decision depends on it.
             deadline_fired: Arc::default(),
         };
-        let outline = self.configure(spec.settings, &blueprint).await?;
+        let outline = self.configure(&settings, &blueprint).await.map_err(|error| match error {
+            LoadError::Settings(problems) if matches!(spec.source, Source::Script { .. }) => {
+                LoadError::Settings(problems.into_iter().map(script::problem).collect())
+            }
+            error => error,
+        })?;
         blueprint.deadline_fired = self.deadline_fired.clone();
         Ok((blueprint, digest, outline))
     }
 
-    fn compile(&self, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+    fn compile(&self, code: &Code<'_>) -> wasmtime::Result<Component> {
+        let Code { component, component_digest, .. } = code;
         match &self.cache {
-            Some(cache) => cache.component(&self.engine, digest, bytes),
-            None => Component::from_binary(&self.engine, bytes),
+            Some(cache) => cache.component(&self.engine, component_digest, component),
+            None => Component::from_binary(&self.engine, component),
         }
     }
 
@@ -213,22 +220,63 @@ fn unusable(error: wasmtime::Error) -> RuntimeError {
     RuntimeError::Engine { reason: format!("{error:#}") }
 }
 
-/// The bytes of the component.
-fn read(spec: Common<'_>, world: World) -> Result<Cow<'static, [u8]>, LoadError> {
+/// What a plugin is made of.
+struct Code<'a> {
+    /// The component.
+    component: Cow<'static, [u8]>,
+    /// SHA-256 of the component, in hex.
+    component_digest: Cow<'static, str>,
+    /// SHA-256 of what the user chose, in hex: the component, or the script that it runs.
+    digest: String,
+    /// What the component is configured with.
+    settings: Cow<'a, Value>,
+}
+
+impl<'a> Code<'a> {
+    fn bundled(bundled: &'static Bundled, digest: String, settings: Cow<'a, Value>) -> Self {
+        Self {
+            component: bundled.component.into(),
+            component_digest: bundled.digest.into(),
+            digest,
+            settings,
+        }
+    }
+}
+
+/// Reads a plugin.
+fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError> {
     let plugin = || spec.name.to_owned();
+    let settings = Cow::Borrowed(spec.settings);
     match spec.source {
         Source::Bundled(name) => {
-            bundled::component(name).map(Cow::Borrowed).ok_or_else(|| LoadError::UnknownBundled {
+            let bundled = bundled::find(name).ok_or_else(|| LoadError::UnknownBundled {
                 plugin: plugin(),
                 world,
                 name: name.clone(),
                 known: bundled::names(world).collect(),
                 nearest: schema::nearest(name, bundled::names(world)),
+            })?;
+            Ok(Code::bundled(bundled, bundled.digest.to_owned(), settings))
+        }
+        Source::File(path) => {
+            let component = std::fs::read(path).map_err(|source| LoadError::Read {
+                plugin: plugin(),
+                path: path.clone(),
+                source,
+            })?;
+            let digest = hex(&Sha256::digest(&component));
+            Ok(Code {
+                component: component.into(),
+                component_digest: digest.clone().into(),
+                digest,
+                settings,
             })
         }
-        Source::File(path) => std::fs::read(path)
-            .map(Cow::Owned)
-            .map_err(|source| LoadError::Read { plugin: plugin(), path: path.clone(), source }),
+        Source::Script { path, name } => {
+            let (script, settings) = script::read(spec.name, path, name, spec.settings)?;
+            let digest = hex(&Sha256::digest(&script));
+            Ok(Code::bundled(&bundled::INTERPRETER, digest, Cow::Owned(settings)))
+        }
     }
 }
 

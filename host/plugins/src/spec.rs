@@ -87,6 +87,13 @@ pub enum Source {
     Bundled(String),
     /// A `.wasm` file.
     File(PathBuf),
+    /// A policy script in Rego, run by the bundled interpreter. Its settings are its data.
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// Its name in messages: as the user wrote it.
+        name: String,
+    },
 }
 
 /// How long an instance lives.

@@ -5,12 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Notification, Report, Run};
-use crate::wording::{count, span, thousands};
+use crate::wording::{count, list, paragraph, span, thousands};
 
-/// Columns of the screen.
-const WIDTH: usize = 80;
-/// Where values begin.
-const INDENT: usize = 12;
 /// Columns of the timeline.
 const COLUMNS: usize = 64;
 /// Accounts that are listed one by one before the rest is only counted.
@@ -34,22 +30,6 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     alerts(report, out)?;
     calls(report, out)?;
     timeline(report, out)
-}
-
-/// A text within 80 columns; what does not fit in a line goes on below, indented.
-fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
-    let mut line = String::new();
-    // Spaces at the beginning are indentation, spaces within it align.
-    for (index, word) in text.split(' ').enumerate() {
-        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            writeln!(out, "{}", line.trim_end())?;
-            line = " ".repeat(INDENT);
-        } else if index > 0 {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "{}", line.trim_end())
 }
 
 fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
@@ -108,13 +88,6 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "  failed    and {} more", thousands(more as u64))?;
     }
     Ok(())
-}
-
-fn list(accounts: &[&str]) -> String {
-    match accounts.len() {
-        0..=3 => accounts.join(", "),
-        _ => format!("{}, …", accounts[..3].join(", ")),
-    }
 }
 
 fn time(report: &Report, out: &mut String) -> std::fmt::Result {

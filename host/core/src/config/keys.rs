@@ -349,10 +349,18 @@ pub const POLICIES: Table = Table {
             name: "plugin",
             form: Form::Text,
             default: Required,
-            meaning: "A bundled plugin (`managed-tag`), or the path of a `.wasm` component, \
-                      relative to the config file.",
+            meaning: "A bundled plugin (`managed-tag`), or the path of a `.wasm` component or of \
+                      a policy script in Rego (`.rego`), relative to the config file. See \
+                      [writing policies](writing-policies.md).",
         },
         SHA256,
+        Key {
+            name: "mode",
+            form: Form::Choice(&["enforce", "monitor"]),
+            default: Is("enforce"),
+            meaning: "With `monitor` the policy is asked and its answers are logged, but they \
+                      don't count; `groundcrew plan` shows what they would have changed.",
+        },
         Key {
             name: "actions",
             form: Form::Choices(&["onboard", "update", "vend"]),
@@ -371,7 +379,7 @@ pub const POLICIES: Table = Table {
         Key {
             name: "instance",
             form: Form::Choice(&["fresh", "kept"]),
-            default: Is("fresh"),
+            default: Nothing("`kept` for a script, otherwise `fresh`"),
             meaning: "Whether each question gets a fresh instance of the plugin, or one \
                       instance is asked again and again, until it fails or has answered \
                       10,000 times. `kept` is for plugins whose `configure` is costly.",
@@ -383,7 +391,7 @@ const SHA256: Key = Key {
     name: "sha256",
     form: Form::Sha256,
     default: Nothing("any"),
-    meaning: "Digest that the component must have.",
+    meaning: "Digest that the component, or the script, must have.",
 };
 
 /// The limits of every plugin, but for the time.

@@ -7,15 +7,17 @@ pub mod keys;
 mod plugins;
 mod problem;
 mod reader;
+mod schema;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeTable;
 
-pub use plugins::{Component, Grants, Instance, Notifier, OnFailure, Plugin, Policy};
+pub use plugins::{Component, Grants, Instance, Mode, Notifier, OnFailure, Plugin, Policy};
 pub use problem::{Problem, Problems, nearest, suggestion};
 pub use reader::Settings;
+pub use schema::schema;
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
@@ -139,8 +141,7 @@ impl Config {
         let mut reader = Reader::new(text);
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
-            let line = reader.line(error.span().map_or(0, |span| span.start));
-            reader.problem(line, format!("not TOML: {}", error.message().trim()));
+            reader.not_toml(&error);
         }
         let config = read(&mut reader, root.get_ref());
         if config.is_none() && reader.problems.is_empty() {

@@ -37,6 +37,8 @@ pub struct Policy {
     pub on_failure: Option<OnFailure>,
     /// How instances are used.
     pub instance: Instance,
+    /// Whether its answers count.
+    pub mode: Mode,
 }
 
 /// Where a plugin comes from.
@@ -44,8 +46,31 @@ pub struct Policy {
 pub enum Plugin {
     /// One that comes with groundcrew, by its name.
     Bundled(String),
-    /// A file, relative to the config file.
+    /// A component, relative to the config file.
     File(PathBuf),
+    /// A policy script in Rego, relative to the config file.
+    Script(PathBuf),
+}
+
+impl Plugin {
+    /// The plugin that `plugin = "…"` means.
+    pub fn named(plugin: &str) -> Self {
+        match plugin.contains(['/', '\\', '.']) {
+            true if plugin.ends_with(".rego") => Self::Script(plugin.into()),
+            true => Self::File(plugin.into()),
+            false => Self::Bundled(plugin.to_owned()),
+        }
+    }
+
+    /// Its name where the user gives it none.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Bundled(name) => name.clone(),
+            Self::File(path) | Self::Script(path) => {
+                path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
+        }
+    }
 }
 
 /// What happens to an account when a policy fails on it.
@@ -57,6 +82,15 @@ pub enum OnFailure {
     Proceed,
     /// The policy is asked again; then an update is skipped, and onboarding has failed.
     Retry,
+}
+
+/// Whether a policy's answers count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// They do.
+    Enforce,
+    /// It is asked and its answers are logged, no more.
+    Monitor,
 }
 
 /// How instances of a plugin are used.
@@ -86,6 +120,9 @@ pub struct Grants {
     pub support_cases: Vec<String>,
 }
 
+/// The bundled plugin that runs scripts. It is never named itself.
+const REGO: &str = "rego";
+
 /// The bundled plugin that opens AMS cases, and the service code it may use without a
 /// grant: naming it says as much.
 const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
@@ -97,14 +134,20 @@ pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<
         let on_failure = section.text(reader, "on_failure");
         let instance = section.text(reader, "instance");
         let component = read_component(reader, &section, &keys::LIMITS);
-        let (Some(component), Some(actions), Some(instance)) = (component, actions, instance)
-        else {
+        let mode = section.text(reader, "mode");
+        let (Some(component), Some(actions), Some(mode)) = (component, actions, mode) else {
             continue;
         };
+        if component.plugin == Plugin::Bundled(REGO.to_owned()) {
+            let message = format!(
+                "the plugin `{REGO}` runs policy scripts: name the script instead, as in \
+                 `plugin = \"ring-rollout.rego\"`"
+            );
+            reader.problem(component.line, message);
+        }
         let others = policies.iter().map(|policy| &policy.component);
         own_name(reader, &section, "policy", &component, others);
         policies.push(Policy {
-            component,
             actions: actions
                 .iter()
                 .map(|action| match action.as_str() {
@@ -118,10 +161,15 @@ pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<
                 "retry" => OnFailure::Retry,
                 _ => OnFailure::Skip,
             }),
-            instance: match instance.as_str() {
-                "kept" => Instance::Kept,
+            instance: match (instance.as_deref(), &component.plugin) {
+                (Some("kept"), _) | (None, Plugin::Script(_)) => Instance::Kept,
                 _ => Instance::Fresh,
             },
+            mode: match mode.as_str() {
+                "monitor" => Mode::Monitor,
+                _ => Mode::Enforce,
+            },
+            component,
         });
     }
     policies
@@ -154,6 +202,15 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
                 keys::Form::Name
             );
             reader.problem(line, message);
+        }
+        if let Plugin::Script(script) = &component.plugin {
+            let message = format!(
+                "the notifier `{}` is a script, `{}`: only policies can be scripts; name a bundled \
+                 notifier or a `.wasm` component",
+                component.name,
+                script.display()
+            );
+            reader.problem(component.line, message);
         }
         notifiers.push(Notifier { component, on, grants: Grants { support_cases } });
     }
@@ -200,17 +257,9 @@ fn read_component(
         }
     };
     let plugin = plugin?;
-    let plugin = match plugin.contains(['/', '\\', '.']) {
-        true => Plugin::File(plugin.into()),
-        false => Plugin::Bundled(plugin),
-    };
+    let plugin = Plugin::named(&plugin);
     Some(Component {
-        name: name.unwrap_or_else(|| match &plugin {
-            Plugin::Bundled(name) => name.clone(),
-            Plugin::File(path) => {
-                path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-            }
-        }),
+        name: name.unwrap_or_else(|| plugin.name()),
         plugin,
         sha256,
         limits: limits?,

@@ -87,6 +87,12 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
+    /// Notes what the TOML parser can't read.
+    pub fn not_toml(&mut self, error: &toml::de::Error) {
+        let line = self.line(error.span().map_or(0, |span| span.start));
+        self.problem(line, format!("not TOML: {}", error.message().trim()));
+    }
+
     fn section<'t, 'i>(
         &mut self,
         value: &'t Spanned<DeValue<'i>>,
@@ -342,6 +348,32 @@ impl Settings {
             json: Json::Object(serde_json::Map::new()),
             lines: BTreeMap::from([(String::new(), line)]),
         }
+    }
+
+    /// Settings in a TOML text of their own.
+    ///
+    /// # Errors
+    /// Everything that is not TOML, with its line.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(text);
+        let (root, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            reader.not_toml(&error);
+        }
+        match reader.problems.is_empty() {
+            true => Ok(Self::read(&reader, root.get_ref(), 1)),
+            false => Err(reader.problems),
+        }
+    }
+
+    /// These settings, and of others the keys that these lack.
+    pub fn or(mut self, others: serde_json::Map<String, Json>) -> Self {
+        if let Json::Object(own) = &mut self.json {
+            for (key, value) in others {
+                own.entry(key).or_insert(value);
+            }
+        }
+        self
     }
 
     /// Line of the value at a JSON pointer, or of the nearest value around it.

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
-use crate::decide::Panel;
+use crate::Panel;
 use crate::{AskedPolicy, OnFailure};
 use account::Known;
 pub use report::{Handled, HandledOutcome, Told, ToldOutcome};
@@ -205,18 +205,21 @@ impl Onboarding {
         until: Option<Timestamp>,
     ) -> Handled {
         // What the ledger knows is cheaper to ask than all else: most events are repeats or
-        // routine updates.
-        let entries =
-            listening.iter().map(async |notifier| (*notifier, self.entry(notifier, landed).await));
+        // routine updates. Where no policy is to be asked about a new account, claiming the
+        // notification asks it as well.
+        let claimed_at_once = landed.created && self.settings.policies.is_empty();
+        let entries = join_all(listening.iter().map(async |notifier| match claimed_at_once {
+            true => (*notifier, Ok(None)),
+            false => (*notifier, self.entry(notifier, landed).await),
+        }));
         let (entries, known) = match landed.created {
             true => {
                 let began = self.began(self.ports.clock.now());
                 // One that fails now is asked for again when it is needed.
-                let (entries, known, _) =
-                    tokio::join!(join_all(entries), self.known(landed), began);
+                let (entries, known, _) = tokio::join!(entries, self.known(landed), began);
                 (entries, Some(known))
             }
-            false => (join_all(entries).await, None),
+            false => (entries.await, None),
         };
         let (settled, open): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|(_, entry)| entry.as_ref().is_ok_and(is_settled));
@@ -324,7 +327,9 @@ impl Onboarding {
             now: self.ports.clock.now(),
         };
         let heard = self.panel.hear(&candidate).await;
-        let failed = heard.failures.iter().find(|(asked, _)| asked.on_failure == OnFailure::Retry);
+        let failed = heard
+            .failures()
+            .find(|(asked, _)| !asked.monitored && asked.on_failure == OnFailure::Retry);
         if let Some((_, failure)) = failed {
             // A lost onboarding is worse than a late one.
             return Asked::Failed(failure.to_string());

@@ -1,0 +1,288 @@
+//! `groundcrew explain`: one account, every policy that is asked, what each sees and says, and
+//! which one wins.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use groundcrew_core::account::Tags;
+use groundcrew_core::decision::{Action, Candidate, Cause, Verdict};
+use groundcrew_core::plan::{Finder, Found};
+use groundcrew_engine::{Answer, Heard, Panel};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::Failure;
+use crate::commands::{About, Explain, Format};
+use crate::loaded::{Need, read};
+use crate::plan::{Decided, snapshot};
+use crate::ports::NoSupport;
+use crate::wording::{minute, paragraph, print};
+
+/// What policies are asked and say about an account.
+#[derive(Debug, Serialize)]
+struct Report {
+    at: Timestamp,
+    action: Action,
+    cause: Cause,
+    account: Account,
+    /// Why policies would not be asked now, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_asked: Option<&'static str>,
+    answers: Vec<Said>,
+    decision: Decided,
+    /// What would be decided if monitored policies had a say, where that is something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    with_monitored: Option<Decided>,
+}
+
+/// What policies see of the account.
+#[derive(Debug, Serialize)]
+struct Account {
+    id: String,
+    name: String,
+    email: String,
+    ou: Vec<String>,
+    tags: Option<Vec<(String, String)>>,
+    tags_unreadable: Option<String>,
+    joined: Option<Timestamp>,
+    product: Option<Product>,
+}
+
+#[derive(Debug, Serialize)]
+struct Product {
+    id: String,
+    status: String,
+    artifact: String,
+    target_artifact: String,
+}
+
+/// What one policy says.
+#[derive(Debug, Serialize)]
+struct Said {
+    policy: String,
+    /// SHA-256 of its component or script.
+    digest: String,
+    monitored: bool,
+    /// `abstain`, `proceed`, `skip`, `hold` or `failure`.
+    says: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    micros: u64,
+}
+
+pub fn run(options: &Explain) -> Result<(), Failure> {
+    let runtime = crate::current_thread()?;
+    let report = runtime.block_on(report(options))?;
+    print(&match options.format {
+        Format::Text => render(&report),
+        Format::Json => crate::wording::json(&report)?,
+    });
+    Ok(())
+}
+
+async fn report(options: &Explain) -> Result<Report, Failure> {
+    let read = read(Some(&options.config))?;
+    let wanted = &options.account;
+    let snapshot = snapshot(&read, options.snapshot.as_deref()).await?;
+    let account = snapshot.accounts.iter().find(|account| account.id == wanted.as_str());
+    let account = account.ok_or_else(|| {
+        Failure::Usage(format!("account {wanted} is not in the organization: check the id"))
+    })?;
+    let at = options.at.unwrap_or_else(Timestamp::now);
+    let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
+
+    let mut finder = Finder::new(&snapshot, at);
+    let invalid = |error: groundcrew_core::account::NotAnAccountId| Failure::Usage(error.to_string());
+    let candidate = finder.candidate(account).map_err(invalid)?;
+    let (candidate, not_asked) = match options.action {
+        About::Update => {
+            let not_asked = match finder.find(account).map_err(invalid)? {
+                Found::Outdated(_) => None,
+                Found::Current => Some("it is on the newest Account Factory version"),
+                Found::NotEnrolled => Some("it has no provisioned product of Account Factory"),
+            };
+            (candidate, not_asked)
+        }
+        About::Onboard => {
+            let candidate = Candidate {
+                action: Action::Onboard,
+                cause: Cause::Lifecycle,
+                product: None,
+                ..candidate
+            };
+            (candidate, None)
+        }
+    };
+    let panel = loaded.panel(candidate.action);
+    let heard = panel.hear(&candidate).await;
+    Ok(Report::of(&candidate, not_asked, &panel, heard))
+}
+
+impl Report {
+    fn of(
+        candidate: &Candidate,
+        not_asked: Option<&'static str>,
+        panel: &Panel,
+        heard: Heard<'_>,
+    ) -> Self {
+        let account = &candidate.account;
+        let decided = |decision| {
+            let lane = |index| panel.lane(index).to_owned();
+            Decided::new(account.id.as_str(), &account.name, decision, lane)
+        };
+        Self {
+            at: candidate.now,
+            action: candidate.action,
+            cause: candidate.cause,
+            account: Account::of(candidate),
+            not_asked,
+            answers: heard.answers.iter().map(Said::of).collect(),
+            with_monitored: heard.instead.map(decided),
+            decision: decided(heard.decision),
+        }
+    }
+}
+
+impl Account {
+    fn of(candidate: &Candidate) -> Self {
+        let account = &candidate.account;
+        let units = account.organizational_units.iter();
+        let (tags, tags_unreadable) = match &candidate.tags {
+            Tags::Known(tags) => (Some(tags.clone().into_iter().collect()), None),
+            Tags::Unreadable(why) => (None, Some(why.clone())),
+        };
+        Self {
+            id: account.id.to_string(),
+            name: account.name.clone(),
+            email: account.email.clone(),
+            ou: units.map(|unit| unit.name.clone()).collect(),
+            tags,
+            tags_unreadable,
+            joined: account.joined,
+            product: candidate.product.as_ref().map(|(product, target)| Product {
+                id: product.id.to_string(),
+                status: format!("{:?}", product.status),
+                artifact: product.artifact.to_string(),
+                target_artifact: target.to_string(),
+            }),
+        }
+    }
+}
+
+impl Said {
+    fn of(answer: &Answer<'_>) -> Self {
+        let (says, lane, reason, until) = match &answer.said {
+            Ok(Verdict::Abstain) => ("abstain", None, None, None),
+            Ok(Verdict::Proceed(lane)) => ("proceed", lane.clone(), None, None),
+            Ok(Verdict::Skip(reason)) => ("skip", None, Some(reason.clone()), None),
+            Ok(Verdict::Hold { until, reason }) => {
+                ("hold", None, Some(reason.clone()), Some(*until))
+            }
+            Err(failure) => ("failure", None, Some(failure.message.clone()), None),
+        };
+        Self {
+            policy: answer.policy.name.clone(),
+            digest: answer.policy.digest.clone(),
+            monitored: answer.policy.monitored,
+            says,
+            lane,
+            reason,
+            until,
+            micros: u64::try_from(answer.took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The report as a person reads it.
+fn render(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(report, &mut out);
+    out
+}
+
+fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+    let Report { account, action, .. } = report;
+    let at = minute(report.at);
+    paragraph(out, &format!("Account {} {}: {action}, {at}", account.id, account.name))?;
+    if let Some(why) = report.not_asked {
+        paragraph(out, &format!("            no policy is asked now: {why}; if it were outdated:"))?;
+    }
+    writeln!(out, "\npolicies see")?;
+    sees(report, out)?;
+    writeln!(out, "\npolicies say")?;
+    if report.answers.is_empty() {
+        writeln!(out, "            nothing: none is asked about this action")?;
+    }
+    for said in &report.answers {
+        let mode = if said.monitored { ", monitored: doesn't count" } else { "" };
+        let digest: String = said.digest.chars().take(12).collect();
+        let line = format!(
+            "  {:<10}{}{mode}  ({} µs, sha256 {digest}…)",
+            said.policy,
+            words(said.says, said.lane.as_deref(), said.reason.as_deref(), said.until),
+            said.micros
+        );
+        paragraph(out, &line)?;
+    }
+    writeln!(out)?;
+    decision(out, "decision", &report.decision)?;
+    match &report.with_monitored {
+        None => Ok(()),
+        Some(trial) => decision(out, "monitored", trial),
+    }
+}
+
+fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
+    let account = &report.account;
+    let mut line = |label: &str, value: &str| paragraph(out, &format!("  {label:<10}{value}"));
+    line("cause", &format!("{:?}", report.cause))?;
+    line("email", &account.email)?;
+    let ou = account.ou.join(" / ");
+    line("OU", if ou.is_empty() { "none: directly under the root" } else { &ou })?;
+    match (&account.tags, &account.tags_unreadable) {
+        (Some(tags), _) if tags.is_empty() => line("tags", "none")?,
+        (Some(tags), _) => {
+            for (key, value) in tags {
+                line("tag", &format!("{key} = {value}"))?;
+            }
+        }
+        (None, why) => line("tags", &format!("unreadable: {}", why.as_deref().unwrap_or("")))?,
+    }
+    if let Some(joined) = account.joined {
+        line("joined", &minute(joined))?;
+    }
+    if let Some(product) = &account.product {
+        line("product", &format!("{} {}", product.id, product.status))?;
+        line("artifact", &format!("{}, target {}", product.artifact, product.target_artifact))?;
+    }
+    Ok(())
+}
+
+fn decision(out: &mut String, label: &str, decided: &Decided) -> std::fmt::Result {
+    let what =
+        words(decided.decision, decided.lane.as_deref(), decided.reason.as_deref(), decided.until);
+    let policy = decided.policy.as_deref().unwrap_or("updates.default");
+    let who = match label {
+        "monitored" => format!("{what} if the monitored policies counted (would say {policy})"),
+        _ => format!("{what} (says {policy})"),
+    };
+    paragraph(out, &format!("{label:<12}{who}"))
+}
+
+/// A verdict in words.
+fn words(
+    says: &str,
+    lane: Option<&str>,
+    reason: Option<&str>,
+    until: Option<Timestamp>,
+) -> String {
+    let lane = lane.filter(|lane| !lane.is_empty()).map(|lane| format!(", lane {lane}"));
+    let until = until.map(|until| format!(" until {}", minute(until)));
+    let reason = reason.map(|reason| format!(": {reason}"));
+    [Some(says.to_owned()), lane, until, reason].into_iter().flatten().collect()
+}

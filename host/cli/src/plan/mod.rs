@@ -1,0 +1,44 @@
+//! `groundcrew plan`: what an update of the fleet would do now. Reads only.
+
+mod report;
+mod text;
+
+pub use report::Decided;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use groundcrew_core::snapshot::Snapshot;
+use jiff::Timestamp;
+
+use crate::Failure;
+use crate::commands::{Format, Plan};
+use crate::loaded::{Need, Read, read};
+use crate::ports::NoSupport;
+use crate::wording::print;
+
+pub fn run(options: &Plan) -> Result<(), Failure> {
+    let runtime = crate::current_thread()?;
+    let report = runtime.block_on(async {
+        let read = read(Some(&options.config))?;
+        let snapshot = snapshot(&read, options.snapshot.as_deref()).await?;
+        let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
+        let at = options.at.unwrap_or_else(Timestamp::now);
+        Ok(report::of(&loaded, &snapshot, at).await)
+    })?;
+    print(&match options.format {
+        Format::Text => text::render(&report, options.all),
+        Format::Json => crate::wording::json(&report)?,
+    });
+    Ok(())
+}
+
+/// The organization: from a file, or as it is now.
+pub async fn snapshot(read: &Read, file: Option<&Path>) -> Result<Snapshot, Failure> {
+    let Some(file) = file else {
+        return crate::snapshot::live(read).await;
+    };
+    let named = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
+    Snapshot::parse(&text).map_err(|error| named(&error))
+}

@@ -1,0 +1,192 @@
+//! What a plan says, for people and for programs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use groundcrew_core::decision::Action;
+use groundcrew_core::pipeline::{Decision, Outcome};
+use groundcrew_core::plan::{Finder, Found, times};
+use groundcrew_core::snapshot::Snapshot;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use crate::loaded::Loaded;
+
+/// Promised of the order, and what is not.
+pub const ORDER: &str = "Lanes run in this order, each when those before it are done; the order \
+                         of the accounts inside a lane is not promised.";
+
+/// A plan.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The moment that it is made for.
+    pub at: Timestamp,
+    /// When the organization was read, where the snapshot tells.
+    pub taken_at: Option<Timestamp>,
+    pub order: &'static str,
+    pub accounts: Accounts,
+    pub lanes: Vec<Lane>,
+    pub time: Time,
+    pub decisions: Vec<Decided>,
+    /// What monitored policies would have changed.
+    pub monitored: Vec<Decided>,
+    pub failures: Vec<PolicyFails>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub struct Accounts {
+    pub total: usize,
+    pub to_update: usize,
+    pub skipped: usize,
+    pub held: usize,
+    /// On the newest artifact.
+    pub current: usize,
+    /// Without a provisioned product of Account Factory.
+    pub not_enrolled: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Lane {
+    pub name: String,
+    pub accounts: usize,
+    /// Most updates at once.
+    pub concurrency: usize,
+    pub starts_at: Timestamp,
+    pub ends_at: Timestamp,
+    pub seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Time {
+    pub seconds: u64,
+    pub ends_at: Timestamp,
+}
+
+/// What is decided about an account.
+#[derive(Debug, Serialize)]
+pub struct Decided {
+    pub account: String,
+    pub name: String,
+    /// `proceed`, `skip` or `hold`.
+    pub decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The policy that decided; `None` when `updates.default` did.
+    pub policy: Option<String>,
+}
+
+/// A policy that fails.
+#[derive(Debug, Serialize)]
+pub struct PolicyFails {
+    pub policy: String,
+    pub code: String,
+    /// As it said of the first account.
+    pub message: String,
+    pub accounts: usize,
+}
+
+/// Asks the policies about every account that is outdated.
+pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
+    let panel = loaded.panel(Action::Update);
+    let rules = loaded.config.rules();
+    let mut finder = Finder::new(snapshot, at);
+    let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
+    let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
+    let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
+    let mut updates: Vec<Vec<Duration>> = vec![Vec::new(); rules.lanes.len()];
+    for account in &snapshot.accounts {
+        let candidate = match finder.find(account) {
+            Ok(Found::Outdated(candidate)) => candidate,
+            Ok(Found::Current) => {
+                accounts.current += 1;
+                continue;
+            }
+            // A snapshot with an id that is none isn't read at all.
+            Ok(Found::NotEnrolled) | Err(_) => {
+                accounts.not_enrolled += 1;
+                continue;
+            }
+        };
+        let heard = panel.hear(&candidate).await;
+        for answer in &heard.answers {
+            let Err(failure) = &answer.said else { continue };
+            let key = (answer.policy.name.clone(), failure.code.clone());
+            let fails = failures.entry(key).or_insert_with(|| PolicyFails {
+                policy: answer.policy.name.clone(),
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+                accounts: 0,
+            });
+            fails.accounts += 1;
+        }
+        match &heard.decision.outcome {
+            Outcome::Proceed { lane } => {
+                accounts.to_update += 1;
+                if let Some(updates) = updates.get_mut(*lane) {
+                    updates.push(Duration::from_secs(account.update_seconds));
+                }
+            }
+            Outcome::Skip { .. } => accounts.skipped += 1,
+            Outcome::Hold { .. } => accounts.held += 1,
+        }
+        let decided = |decision: Decision| {
+            Decided::new(&account.id, &account.name, decision, |lane| panel.lane(lane).to_owned())
+        };
+        monitored.extend(heard.instead.map(decided));
+        decisions.push(decided(heard.decision));
+    }
+
+    let after = |span: Duration| SignedDuration::try_from(span).map_or(at, |span| at + span);
+    let times = times(&rules, &updates);
+    let whole = times.last().map_or(Duration::ZERO, |time| time.ends);
+    let lanes = rules.lanes.iter().zip(&updates).zip(times);
+    Report {
+        at,
+        taken_at: snapshot.taken_at,
+        order: ORDER,
+        accounts,
+        lanes: lanes
+            .map(|((lane, updates), time)| Lane {
+                name: lane.name.clone(),
+                accounts: updates.len(),
+                concurrency: lane.concurrency.min(rules.max_concurrent_operations),
+                starts_at: after(time.starts),
+                ends_at: after(time.ends),
+                seconds: (time.ends - time.starts).as_secs(),
+            })
+            .collect(),
+        time: Time { seconds: whole.as_secs(), ends_at: after(whole) },
+        decisions,
+        monitored,
+        failures: failures.into_values().collect(),
+    }
+}
+
+impl Decided {
+    /// A decision about an account. `lane` names a lane.
+    pub fn new(
+        account: &str,
+        name: &str,
+        decision: Decision,
+        lane: impl FnOnce(usize) -> String,
+    ) -> Self {
+        let (word, named, reason, until) = match decision.outcome {
+            Outcome::Proceed { lane: index } => ("proceed", Some(lane(index)), None, None),
+            Outcome::Skip { reason } => ("skip", None, Some(reason), None),
+            Outcome::Hold { until, reason } => ("hold", None, Some(reason), Some(until)),
+        };
+        Self {
+            account: account.to_owned(),
+            name: name.to_owned(),
+            decision: word,
+            lane: named,
+            reason,
+            until,
+            policy: decision.policy,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The plan as a person reads it, within 80 columns and without colour.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::report::{Decided, ORDER, Report};
+use crate::wording::{count, list, minute, paragraph, span, thousands};
+
+/// Accounts that are listed of one kind before the rest is only counted.
+const LISTED: usize = 8;
+
+/// Renders the plan. `all` lists every account.
+pub fn render(report: &Report, all: bool) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(report, all, &mut out);
+    out
+}
+
+fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
+    let accounts = count(report.accounts.total, "account");
+    let taken = report.taken_at.map(|taken| format!(", as read at {}", minute(taken)));
+    let taken = taken.unwrap_or_default();
+    paragraph(out, &format!("Plan for {}: {accounts}{taken}", minute(report.at)))?;
+    writeln!(out)?;
+    lanes(report, out)?;
+    paragraph(out, &format!("note        {ORDER}"))?;
+    if report.accounts.to_update > 0 {
+        let line = format!(
+            "time        about {}: done on {} if updates take as long as the snapshot says \
+             (20 min where it says nothing) and nothing else runs meanwhile",
+            span(Duration::from_secs(report.time.seconds)),
+            minute(report.time.ends_at)
+        );
+        paragraph(out, &line)?;
+    }
+    summary(report, out)?;
+    groups(&report.decisions, out)?;
+    monitored(report, out)?;
+    for fails in &report.failures {
+        let accounts = count(fails.accounts, "account");
+        paragraph(out, &format!("FAILS       {}, on {accounts}: {}", fails.policy, fails.message))?;
+    }
+    if all {
+        every(&report.decisions, out)?;
+    }
+    Ok(())
+}
+
+fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
+    let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
+    writeln!(out, "{:width$}  accounts  at once  {:>12}  ends", "lane", "takes")?;
+    for lane in &report.lanes {
+        let (takes, ends) = match lane.accounts {
+            0 => ("-".to_owned(), "-".to_owned()),
+            _ => (span(Duration::from_secs(lane.seconds)), minute(lane.ends_at)),
+        };
+        let accounts = thousands(lane.accounts as u64);
+        let line = format!(
+            "{:width$}  {accounts:>8}  {:>7}  {takes:>12}  {ends}",
+            lane.name, lane.concurrency
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    writeln!(out)
+}
+
+fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
+    let a = &report.accounts;
+    let line = format!(
+        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} not enrolled",
+        thousands(a.total as u64),
+        thousands(a.to_update as u64),
+        thousands(a.skipped as u64),
+        thousands(a.held as u64),
+        thousands(a.current as u64),
+        thousands(a.not_enrolled as u64)
+    );
+    paragraph(out, &line)
+}
+
+/// Accounts with the same decision by the same policy, for the same reason.
+type Groups<'a> = BTreeMap<(&'a str, &'a str, String, &'a str), Vec<&'a str>>;
+
+fn grouped(decisions: &[Decided]) -> Groups<'_> {
+    let mut groups = Groups::new();
+    for decided in decisions {
+        let until = decided.until.map(|until| format!(" until {}", minute(until)));
+        let key = (
+            decided.decision,
+            decided.lane.as_deref().or(decided.reason.as_deref()).unwrap_or_default(),
+            until.unwrap_or_default(),
+            decided.policy.as_deref().unwrap_or("updates.default"),
+        );
+        groups.entry(key).or_default().push(&decided.account);
+    }
+    groups
+}
+
+fn groups(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
+    for (word, label) in [("proceed", "  update"), ("skip", "  skip"), ("hold", "  hold")] {
+        let of_word = || grouped(decisions).into_iter().filter(|((decision, ..), _)| *decision == word);
+        for ((_, what, until, policy), accounts) in of_word().take(LISTED) {
+            let number = thousands(accounts.len() as u64);
+            let what = if word == "proceed" { format!("in lane {what}") } else { what.to_owned() };
+            let accounts = list(&accounts);
+            paragraph(
+                out,
+                &format!("{label:<12}{number} {what}{until} (says {policy}): {accounts}"),
+            )?;
+        }
+        let more = of_word().count().saturating_sub(LISTED);
+        if more > 0 {
+            writeln!(out, "{label:<12}and for {} more reasons; --all lists them", thousands(more as u64))?;
+        }
+    }
+    Ok(())
+}
+
+fn monitored(report: &Report, out: &mut String) -> std::fmt::Result {
+    for ((decision, what, until, policy), accounts) in grouped(&report.monitored).into_iter().take(LISTED)
+    {
+        let number = thousands(accounts.len() as u64);
+        let would = match decision {
+            "proceed" => format!("update {number} in lane {what}"),
+            decision => format!("{decision} {number}, {what}{until}"),
+        };
+        let accounts = list(&accounts);
+        paragraph(out, &format!("monitored   with {policy} enforced, it would {would}: {accounts}"))?;
+    }
+    Ok(())
+}
+
+fn every(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
+    writeln!(out)?;
+    for decided in decisions {
+        let what = match (&decided.lane, &decided.reason, decided.until) {
+            (Some(lane), ..) => format!("update in lane {lane}"),
+            (None, reason, Some(until)) => {
+                format!("hold until {}: {}", minute(until), reason.as_deref().unwrap_or_default())
+            }
+            (None, reason, None) => format!("skip: {}", reason.as_deref().unwrap_or_default()),
+        };
+        let policy = decided.policy.as_deref().unwrap_or("updates.default");
+        paragraph(out, &format!("{}  {}: {what} (says {policy})", decided.account, decided.name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,259 @@
+//! Test cases as they are written: `*.cases.toml`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use groundcrew_core::account::{Account, AccountId, OrganizationalUnit, Tags};
+use groundcrew_core::catalog::{
+    ArtifactId, ProductStatus, ProvisionedProduct, ProvisionedProductId, RecordId,
+};
+use groundcrew_core::decision::{Action, Candidate, Cause};
+use groundcrew_core::event::Event;
+use jiff::Timestamp;
+use regex::Regex;
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+/// The end of a file's name that makes it one of test cases.
+pub const SUFFIX: &str = ".cases.toml";
+
+/// A file of test cases.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CasesFile {
+    /// The plugin that is asked: a bundled one, a component or a script.
+    pub plugin: Option<String>,
+    /// Or a whole config, whose policies are asked one after the other.
+    pub config: Option<PathBuf>,
+    /// The names of the lanes, where a plugin is asked.
+    #[serde(default)]
+    pub lanes: Vec<String>,
+    /// The plugin's settings.
+    #[serde(default)]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+    /// The cases.
+    pub cases: Vec<Spanned<Case>>,
+}
+
+/// One case.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What it is about.
+    pub name: String,
+    /// What the policy is asked.
+    #[serde(default)]
+    pub candidate: CaseCandidate,
+    /// What it is to answer.
+    pub expect: Expect,
+}
+
+/// What a policy is asked; everything has a default.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseCandidate {
+    action: Option<Action>,
+    cause: Option<Cause>,
+    now: Option<Timestamp>,
+    #[serde(default)]
+    account: CaseAccount,
+    product: Option<CaseProduct>,
+    /// A file with an EventBridge event, relative to the cases.
+    event: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseAccount {
+    id: Option<AccountId>,
+    name: Option<String>,
+    email: Option<String>,
+    #[serde(default)]
+    ou: Vec<String>,
+    /// Ids of the OUs, in the same order; by default made up.
+    #[serde(default)]
+    ou_ids: Vec<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    /// Why the tags can't be read.
+    tags_unreadable: Option<String>,
+    joined: Option<Timestamp>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CaseProduct {
+    id: Option<String>,
+    name: Option<String>,
+    status: Option<CaseStatus>,
+    artifact: Option<String>,
+    target_artifact: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+enum CaseStatus {
+    Available,
+    UnderChange,
+    Tainted,
+    Error,
+    PlanInProgress,
+}
+
+/// What a policy is to answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expect {
+    /// The decision.
+    pub decision: Expected,
+    /// The lane, of `proceed`.
+    pub lane: Option<String>,
+    /// A pattern for the reason of `skip` and `hold`, or for the message of `failure`.
+    #[serde(default, deserialize_with = "pattern")]
+    pub reason: Option<Regex>,
+    /// The moment, of `hold`.
+    pub until: Option<Timestamp>,
+}
+
+/// Decisions, and failing to make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Expected {
+    Abstain,
+    Proceed,
+    Skip,
+    Hold,
+    Failure,
+}
+
+fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+    let pattern = String::deserialize(deserializer)?;
+    // The parser draws a picture; its last line says what is wrong.
+    let wrong = |error: regex::Error| {
+        let error = error.to_string();
+        let last = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        serde::de::Error::custom(format!("`{pattern}` is not a regular expression: {last}"))
+    };
+    Regex::new(&pattern).map(Some).map_err(wrong)
+}
+
+impl CasesFile {
+    /// Reads a file of cases.
+    ///
+    /// # Errors
+    /// What is wrong with it, with its line.
+    pub fn read(path: &Path) -> Result<(Self, Lines), String> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let lines = Lines(text.match_indices('\n').map(|(at, _)| at).collect());
+        let file: Self = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| lines.of(span.start));
+            format!("{name}:{line}: {}", error.message().replace('\n', ", "))
+        })?;
+        match (&file.plugin, &file.config) {
+            (Some(_), None) => {}
+            (None, Some(_)) if file.lanes.is_empty() && file.settings.is_empty() => {}
+            (None, Some(_)) => {
+                return Err(format!("{name}:1: `lanes` and `settings` are those of the `config`"));
+            }
+            _ => {
+                return Err(format!(
+                    "{name}:1: expected `plugin = \"…\"`, the policy that is asked, or \
+                     `config = \"…\"`, a config whose policies are asked"
+                ));
+            }
+        }
+        Ok((file, lines))
+    }
+}
+
+/// Where lines begin.
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// The line of a byte, from 1.
+    pub fn of(&self, at: usize) -> usize {
+        self.0.partition_point(|end| *end < at) + 1
+    }
+}
+
+impl CaseCandidate {
+    /// The candidate, with what isn't written made up. Files are relative to `base`.
+    ///
+    /// # Errors
+    /// When the event can't be read.
+    pub fn candidate(&self, base: &Path) -> Result<Candidate, String> {
+        let action = self.action.unwrap_or(Action::Update);
+        let event = self.event.as_ref().map(|path| {
+            let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+            let text = std::fs::read_to_string(base.join(path)).map_err(|error| named(&error))?;
+            Event::parse(&text).map(Arc::new).map_err(|error| named(&error))
+        });
+        let account = self.account.account()?;
+        let product = match (&self.product, action) {
+            (Some(product), _) => Some(product.product(&account)),
+            (None, Action::Update) => Some(CaseProduct::default().product(&account)),
+            (None, _) => None,
+        };
+        Ok(Candidate {
+            action,
+            cause: self.cause.unwrap_or(match action {
+                Action::Update => Cause::Artifact,
+                Action::Onboard | Action::Vend => Cause::Lifecycle,
+            }),
+            tags: match &self.account.tags_unreadable {
+                Some(why) => Tags::Unreadable(why.clone()),
+                None => Tags::Known(self.account.tags.clone()),
+            },
+            account: Arc::new(account),
+            product,
+            event: event.transpose()?,
+            now: self.now.unwrap_or(Timestamp::constant(1_767_225_600, 0)),
+        })
+    }
+}
+
+impl CaseAccount {
+    fn account(&self) -> Result<Account, String> {
+        let unit = |(index, name): (usize, &String)| OrganizationalUnit {
+            id: self.ou_ids.get(index).cloned().unwrap_or_else(|| format!("ou-test-{index:08}")),
+            name: name.clone(),
+        };
+        Ok(Account {
+            id: match &self.id {
+                Some(id) => id.clone(),
+                None => "111122223333".parse().map_err(|error| format!("{error}"))?,
+            },
+            name: self.name.clone().unwrap_or_else(|| "account".to_owned()),
+            email: self.email.clone().unwrap_or_else(|| "aws@example.com".to_owned()),
+            organizational_units: self.ou.iter().enumerate().map(unit).collect(),
+            joined: self.joined,
+        })
+    }
+}
+
+impl CaseProduct {
+    fn product(&self, account: &Account) -> (ProvisionedProduct, ArtifactId) {
+        let text = |text: &Option<String>, default: &str| text.as_deref().unwrap_or(default).into();
+        let artifact: String = text(&self.artifact, "pa-aaaaaaaaaaaaa");
+        let target: String = text(&self.target_artifact, "pa-bbbbbbbbbbbbb");
+        let id: String = text(&self.id, "pp-aaaaaaaaaaaaa");
+        let product = ProvisionedProduct {
+            id: ProvisionedProductId::new(id),
+            name: text(&self.name, &account.name),
+            account: account.id.clone(),
+            status: match self.status.unwrap_or(CaseStatus::Available) {
+                CaseStatus::Available => ProductStatus::Available,
+                CaseStatus::UnderChange => ProductStatus::UnderChange,
+                CaseStatus::Tainted => ProductStatus::Tainted,
+                CaseStatus::Error => ProductStatus::Error,
+                CaseStatus::PlanInProgress => ProductStatus::PlanInProgress,
+            },
+            artifact: ArtifactId::new(artifact),
+            last_record: None,
+            last_successful_record: Some(RecordId::new("rec-aaaaaaaaaaaaa")),
+        };
+        (product, ArtifactId::new(target))
+    }
+}

@@ -1,0 +1,105 @@
+//! What a case expects against what was answered.
+
+use std::fmt;
+
+use groundcrew_core::decision::Verdict;
+use groundcrew_core::ports::PolicyFailure;
+
+use super::cases::{Expect, Expected};
+
+/// What a policy answers.
+pub type Answer = Result<Verdict, PolicyFailure>;
+
+/// Whether an answer is not the expected one. What isn't written may be anything.
+pub fn differs(expect: &Expect, answer: &Answer) -> bool {
+    let (decision, lane, reason, until) = match answer {
+        Ok(Verdict::Abstain) => (Expected::Abstain, None, None, None),
+        Ok(Verdict::Proceed(lane)) => (Expected::Proceed, lane.as_deref(), None, None),
+        Ok(Verdict::Skip(reason)) => (Expected::Skip, None, Some(reason.as_str()), None),
+        Ok(Verdict::Hold { until, reason }) => {
+            (Expected::Hold, None, Some(reason.as_str()), Some(*until))
+        }
+        Err(failure) => (Expected::Failure, None, Some(failure.message.as_str()), None),
+    };
+    let reason_differs = |pattern: &regex::Regex| !reason.is_some_and(|text| pattern.is_match(text));
+    decision != expect.decision
+        || expect.lane.as_deref().is_some_and(|expected| lane != Some(expected))
+        || expect.reason.as_ref().is_some_and(reason_differs)
+        || expect.until.is_some_and(|expected| until != Some(expected))
+}
+
+/// An answer in one line.
+pub fn describe(answer: &Answer) -> String {
+    match answer {
+        Ok(Verdict::Abstain) => "abstain".to_owned(),
+        Ok(Verdict::Proceed(None)) => "proceed".to_owned(),
+        Ok(Verdict::Proceed(Some(lane))) => format!("proceed, lane \"{lane}\""),
+        Ok(Verdict::Skip(reason)) => format!("skip, reason \"{reason}\""),
+        Ok(Verdict::Hold { until, reason }) => {
+            format!("hold, until {until}, reason \"{reason}\"")
+        }
+        Err(failure) => format!("failure, reason \"{}\"", failure.message),
+    }
+}
+
+/// The expectation in one line, in the words of [`describe`].
+impl fmt::Display for Expect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.decision {
+            Expected::Abstain => "abstain",
+            Expected::Proceed => "proceed",
+            Expected::Skip => "skip",
+            Expected::Hold => "hold",
+            Expected::Failure => "failure",
+        })?;
+        if let Some(lane) = &self.lane {
+            write!(f, ", lane \"{lane}\"")?;
+        }
+        if let Some(until) = &self.until {
+            write!(f, ", until {until}")?;
+        }
+        if let Some(reason) = &self.reason {
+            write!(f, ", reason matching \"{reason}\"")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::decision::Verdict::{Abstain, Proceed, Skip};
+    use jiff::Timestamp;
+    use rstest::rstest;
+
+    fn hold(until: i64) -> Answer {
+        Ok(Verdict::Hold { until: Timestamp::constant(until, 0), reason: "frozen".into() })
+    }
+
+    fn failure() -> Answer {
+        let message = "`data.p.decision` is 7".into();
+        Err(PolicyFailure { code: "shape".into(), message, transient: false })
+    }
+
+    #[rstest]
+    #[case::bare(r#"decision = "proceed""#, Ok(Proceed(Some("a".into()))), true)]
+    #[case::other_decision(r#"decision = "abstain""#, Ok(Proceed(None)), false)]
+    #[case::lane("decision = 'proceed'\nlane = 'a'", Ok(Proceed(Some("a".into()))), true)]
+    #[case::other_lane("decision = 'proceed'\nlane = 'a'", Ok(Proceed(Some("b".into()))), false)]
+    #[case::no_lane("decision = 'proceed'\nlane = 'a'", Ok(Proceed(None)), false)]
+    #[case::reason("decision = 'skip'\nreason = '^un'", Ok(Skip("untagged".into())), true)]
+    #[case::other_reason("decision = 'skip'\nreason = 'x'", Ok(Skip("untagged".into())), false)]
+    #[case::a_reason_of_nothing("decision = 'abstain'\nreason = ''", Ok(Abstain), false)]
+    #[case::until("decision = 'hold'\nuntil = '1970-01-01T00:00:07Z'", hold(7), true)]
+    #[case::other_until("decision = 'hold'\nuntil = '1970-01-01T00:00:07Z'", hold(8), false)]
+    #[case::failure("decision = 'failure'\nreason = 'p.decision'", failure(), true)]
+    #[case::unexpected_failure("decision = 'skip'", failure(), false)]
+    fn what_is_written_must_be_so(
+        #[case] expect: &str,
+        #[case] answer: Answer,
+        #[case] as_expected: bool,
+    ) {
+        let expect: Expect = toml::from_str(expect).unwrap();
+        assert_eq!(differs(&expect, &answer), !as_expected, "{expect} / {}", describe(&answer));
+    }
+}

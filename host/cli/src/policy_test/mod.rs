@@ -1,0 +1,208 @@
+//! `groundcrew policy test`: do policies decide what their test cases expect? Asks the same
+//! plugins in the same sandbox as a fleet update does.
+
+mod cases;
+mod finding;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use groundcrew_core::config::{Plugin, Settings};
+use groundcrew_core::decision::{Action, Candidate, Verdict};
+use groundcrew_core::limits::Limits;
+use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::ports::Policy;
+use groundcrew_engine::Panel;
+use groundcrew_plugins::{Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions};
+
+use crate::Failure;
+use crate::commands::PolicyTest;
+use crate::loaded::{Need, cache_dir, read, source};
+use crate::ports::NoSupport;
+use crate::script_data::ScriptData;
+use crate::wording::{count, print};
+use cases::{Case, CasesFile, SUFFIX};
+use finding::{Answer, describe, differs};
+
+pub fn run(options: &PolicyTest) -> Result<(), Failure> {
+    let mut files = Vec::new();
+    find(&options.path, &mut files).map_err(Failure::Usage)?;
+    if files.is_empty() {
+        return Err(Failure::Usage(format!(
+            "{}: no test cases here: they are in files named like `rings{SUFFIX}`",
+            options.path.display()
+        )));
+    }
+    let runtime = crate::current_thread()?;
+    let plugins = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    let (mut passed, mut failed, mut broken) = (0, 0, Vec::new());
+    for file in &files {
+        match runtime.block_on(test(&plugins, file)) {
+            Ok(results) => {
+                let failures = results.iter().filter(|result| result.is_err()).count();
+                passed += results.len() - failures;
+                failed += failures;
+                print(&screen(file, &results));
+            }
+            Err(problem) => {
+                print(&format!("{problem}\n"));
+                broken.push(problem);
+            }
+        }
+    }
+    print(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")));
+    match (broken.len(), failed) {
+        (0, 0) => Ok(()),
+        (0, _) => Err(Failure::Other(format!("{} failed", count(failed, "case")))),
+        (files, _) => {
+            Err(Failure::Usage(format!("{} can't be tested", count(files, "file of cases"))))
+        }
+    }
+}
+
+/// The files of cases at a path or below it, in order.
+fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    if !std::fs::metadata(path).map_err(failed)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(failed)?.collect();
+    let mut entries = entries.map_err(failed)?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // Links could lead in circles.
+        let is_directory = entry.file_type().map_err(failed)?.is_dir();
+        let path = if path == Path::new(".") { name.as_ref().into() } else { entry.path() };
+        match is_directory {
+            true if !name.starts_with('.') && name != "target" && name != "node_modules" => {
+                find(&path, files)?;
+            }
+            false if name.ends_with(SUFFIX) => files.push(path),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A case that did not go as expected.
+struct Wrong {
+    name: String,
+    line: usize,
+    expected: String,
+    got: String,
+}
+
+/// Runs the cases of one file.
+async fn test(runtime: &Runtime, path: &Path) -> Result<Vec<Result<(), Wrong>>, String> {
+    let (file, lines) = CasesFile::read(path)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    let subject = Subject::load(runtime, &file, path, base).await?;
+    let mut results = Vec::new();
+    for case in &file.cases {
+        let line = lines.of(case.span().start);
+        let Case { name, candidate, expect } = case.get_ref();
+        let candidate = candidate
+            .candidate(base)
+            .map_err(|error| format!("{}:{line}: case `{name}`: {error}", path.display()))?;
+        let got = subject.ask(&candidate).await;
+        results.push(match differs(expect, &got) {
+            false => Ok(()),
+            true => Err(Wrong {
+                name: name.clone(),
+                line,
+                expected: expect.to_string(),
+                got: describe(&got),
+            }),
+        });
+    }
+    Ok(results)
+}
+
+/// What is tested.
+enum Subject {
+    /// One policy.
+    Policy(Box<LoadedPolicy>),
+    /// The policies of a config, one after the other.
+    Config { update: Panel, onboard: Panel },
+}
+
+impl Subject {
+    async fn load(
+        runtime: &Runtime,
+        file: &CasesFile,
+        path: &Path,
+        base: &Path,
+    ) -> Result<Self, String> {
+        let name = path.display();
+        if let Some(config) = &file.config {
+            let config = base.join(config);
+            let loading = async { read(Some(&config))?.load(Need::All, Arc::new(NoSupport)).await };
+            let loaded = loading.await.map_err(|failure| failure.to_string())?;
+            return Ok(Self::Config {
+                update: loaded.panel(Action::Update),
+                onboard: loaded.panel(Action::Onboard),
+            });
+        }
+        let plugin = Plugin::named(file.plugin.as_deref().unwrap_or_default());
+        let data = ScriptData::of(&plugin, base).map_err(|error| format!("{name}:1: {error}"))?;
+        let settings = Settings::empty(1).or(file.settings.clone());
+        let spec = PolicySpec {
+            name: plugin.name(),
+            source: source(&plugin, base),
+            sha256: None,
+            settings: data.map_or(settings.clone(), |data| data.under(&settings)).json,
+            lanes: file.lanes.clone(),
+            limits: Limits::default(),
+            instance: Instance::Kept,
+        };
+        match runtime.load_policy(spec).await {
+            Ok(policy) => Ok(Self::Policy(Box::new(policy))),
+            Err(LoadError::Settings(problems)) => {
+                let problems = problems.iter().map(|problem| match problem.at.as_str() {
+                    "" => format!("{name}:1: {}", problem.message),
+                    at => format!("{name}:1: settings{at}: {}", problem.message),
+                });
+                Err(problems.collect::<Vec<_>>().join("\n"))
+            }
+            Err(error) => Err(format!("{name}:1: {error}")),
+        }
+    }
+
+    async fn ask(&self, candidate: &Candidate) -> Answer {
+        match self {
+            Self::Policy(policy) => policy.evaluate(candidate).await,
+            Self::Config { update, onboard } => {
+                let panel = if candidate.action == Action::Onboard { onboard } else { update };
+                let heard = panel.hear(candidate).await;
+                Ok(match heard.decision.outcome {
+                    Outcome::Proceed { lane } => {
+                        Verdict::Proceed(Some(panel.lane(lane).to_owned()))
+                    }
+                    Outcome::Skip { reason } => Verdict::Skip(reason),
+                    Outcome::Hold { until, reason } => Verdict::Hold { until, reason },
+                })
+            }
+        }
+    }
+}
+
+fn screen(path: &Path, results: &[Result<(), Wrong>]) -> String {
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    let mut text = match failed {
+        0 => format!("{}: {} ok\n", path.display(), count(results.len(), "case")),
+        _ => format!(
+            "{}: {failed} of {} failed\n",
+            path.display(),
+            count(results.len(), "case")
+        ),
+    };
+    for wrong in results.iter().filter_map(|result| result.as_ref().err()) {
+        text += &format!("\n  {}  ({}:{})\n", wrong.name, path.display(), wrong.line);
+        text += &format!("    expected  {}\n    got       {}\n\n", wrong.expected, wrong.got);
+    }
+    text
+}

@@ -1,0 +1,74 @@
+//! The data file beside a policy script: `rings.data.toml` or `rings.data.json` for
+//! `rings.rego`. What the config says under `[policies.settings]` goes before it, key by key.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use groundcrew_core::config::{Plugin, Settings};
+use serde_json::{Map, Value};
+
+/// A data file.
+pub struct ScriptData {
+    /// Its name, as the config would write it.
+    name: String,
+    settings: Settings,
+}
+
+impl ScriptData {
+    /// The data file of a plugin, if it is a script that has one.
+    ///
+    /// # Errors
+    /// What is wrong with it, naming it.
+    pub fn of(plugin: &Plugin, base: &Path) -> Result<Option<Self>, String> {
+        let Plugin::Script(script) = plugin else { return Ok(None) };
+        let named = |extension: &str| script.with_extension(extension);
+        let toml = read(base, named("data.toml"))?;
+        let json = read(base, named("data.json"))?;
+        let (name, settings) = match (toml, json) {
+            (None, None) => return Ok(None),
+            (Some((toml, _)), Some((json, _))) => {
+                return Err(format!("{toml} and {json} are both there: a script has one; remove one"));
+            }
+            (Some((name, text)), None) => {
+                let settings = Settings::parse(&text).map_err(|problems| {
+                    let problems = problems.iter().map(|p| format!("{name}:{}: {}", p.line, p.message));
+                    problems.collect::<Vec<_>>().join("; ")
+                })?;
+                (name, settings)
+            }
+            (None, Some((name, text))) => {
+                let json: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
+                    format!("{name}:{}: expected a JSON object: {error}", error.line())
+                })?;
+                (name, Settings::empty(0).or(json))
+            }
+        };
+        Ok(Some(Self { name, settings }))
+    }
+
+    /// The script's data: what the config says, and of the file what it doesn't say.
+    pub fn under(&self, settings: &Settings) -> Settings {
+        let file = self.settings.json.as_object().cloned().unwrap_or_default();
+        settings.clone().or(file)
+    }
+
+    /// Where the file has the value at a JSON pointer, unless the config has it.
+    pub fn place(&self, settings: &Settings, at: &str) -> Option<String> {
+        let key = at.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~");
+        let has = |settings: &Settings| settings.json.get(&key).is_some();
+        (has(&self.settings) && !has(settings)).then(|| match self.settings.line(at) {
+            0 => self.name.clone(),
+            line => format!("{}:{line}", self.name),
+        })
+    }
+}
+
+/// A file's name and text, if there is one.
+fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(base.join(&path)) {
+        Ok(text) => Ok(Some((name, text))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{name}: the data can't be read: {error}")),
+    }
+}

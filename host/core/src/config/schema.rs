@@ -1,0 +1,102 @@
+//! The configuration as a JSON Schema, by which editors complete and check it.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{Form, Key, TABLES, Table, Unwritten};
+
+/// The JSON Schema (2020-12) of a configuration, made from [`TABLES`]. It says what a value
+/// looks like; `groundcrew check` knows more.
+pub fn schema() -> Value {
+    let top = TABLES.iter().filter(|table| !table.name.contains('.'));
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "groundcrew configuration",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": top.map(|table| (table.name.to_owned(), of_table(table))).collect::<Map<_, _>>(),
+    })
+}
+
+fn of_table(table: &Table) -> Value {
+    let keys = table.keys.iter().map(|key| (key.name.to_owned(), of_key(key)));
+    let within = TABLES.iter().filter_map(|inner| {
+        let (parent, name) = inner.name.rsplit_once('.')?;
+        (parent == table.name).then(|| (name.to_owned(), of_table(inner)))
+    });
+    let mut properties: Map<String, Value> = keys.collect();
+    properties.extend(within);
+    let required: Vec<&str> = table
+        .keys
+        .iter()
+        .filter(|key| key.default == Unwritten::Required)
+        .map(|key| key.name)
+        .collect();
+    // A table without keys of its own is a plugin's.
+    let of_plugin = table.keys.is_empty();
+    let object = json!({
+        "type": "object",
+        "description": table.meaning,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": of_plugin,
+    });
+    match table.many {
+        true => json!({ "type": "array", "items": object }),
+        false => object,
+    }
+}
+
+fn of_key(key: &Key) -> Value {
+    let mut schema = of_form(key.form);
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("description".to_owned(), key.meaning.into());
+        if let Unwritten::Is(text) = key.default {
+            // Numbers and lists are written as they are, texts without their quotes.
+            let default = match key.form {
+                Form::Integer { .. } | Form::Choices(_) | Form::Texts => {
+                    serde_json::from_str(text).unwrap_or_else(|_| text.into())
+                }
+                _ => text.into(),
+            };
+            schema.insert("default".to_owned(), default);
+        }
+    }
+    schema
+}
+
+fn of_form(form: Form) -> Value {
+    match form {
+        Form::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
+        Form::Integer { min, max } => {
+            json!({ "type": "integer", "minimum": min, "maximum": max })
+        }
+        Form::Text => json!({ "type": "string", "minLength": 1 }),
+        Form::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
+        Form::Name => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$" }),
+        Form::Duration => json!({ "type": "string", "pattern": "^[0-9]" }),
+        Form::Bytes => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)$" }),
+        Form::Choice(choices) => json!({ "enum": choices }),
+        Form::Choices(choices) => json!({ "type": "array", "items": { "enum": choices } }),
+        Form::Sha256 => json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" }),
+        Form::QueueUrl => json!({ "type": "string", "pattern": "^https://" }),
+        Form::TopicArn => json!({ "type": "string", "pattern": "^arn:" }),
+        Form::Settings => json!({ "type": "object" }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_within_each_other_as_in_the_config() {
+        let schema = schema();
+        let policies = &schema["properties"]["policies"]["items"];
+        assert_eq!(policies["required"], json!(["plugin"]));
+        assert_eq!(policies["properties"]["mode"]["enum"], json!(["enforce", "monitor"]));
+        assert_eq!(policies["properties"]["mode"]["default"], "enforce");
+        assert_eq!(policies["properties"]["limits"]["properties"]["timeout"]["default"], "2s");
+        assert_eq!(policies["properties"]["settings"]["additionalProperties"], true);
+        assert_eq!(schema["properties"]["updates"]["properties"]["wait_seconds"]["default"], 30);
+    }
+}

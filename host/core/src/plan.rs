@@ -1,0 +1,214 @@
+//! What an update of the fleet would do, read off a snapshot: which accounts policies are to be
+//! asked about, and how long the updates take that they decide on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::account::{Account, AccountId, NotAnAccountId, OrganizationalUnit, Tags};
+use crate::catalog::{ArtifactId, ProvisionedProduct, ProvisionedProductId, RecordId};
+use crate::decision::{Action, Candidate, Cause};
+use crate::list_schedule::makespan;
+use crate::scheduler::Rules;
+use crate::snapshot::{Snapshot, SnapshotAccount};
+
+/// Ids of what a snapshot leaves to be made up.
+const MADE_UP_PRODUCT: &str = "pp-madeup";
+const MADE_UP_RECORD: &str = "rec-madeup";
+const MADE_UP_ARTIFACT: &str = "pa-madeup-old";
+const MADE_UP_TARGET: &str = "pa-madeup-new";
+
+/// What a sweep makes of an account before any policy is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Account Factory has no product of it: nothing to update.
+    NotEnrolled,
+    /// It is on the newest artifact.
+    Current,
+    /// Policies are asked about this.
+    Outdated(Candidate),
+}
+
+/// Finds what a sweep at `now` would.
+#[derive(Debug)]
+pub struct Finder {
+    target: ArtifactId,
+    now: Timestamp,
+    /// Thousands of accounts sit in few OUs: by names and ids of the way.
+    ways: BTreeMap<(Vec<String>, Vec<String>), Arc<[OrganizationalUnit]>>,
+}
+
+impl Finder {
+    /// For the accounts of this snapshot.
+    pub fn new(snapshot: &Snapshot, now: Timestamp) -> Self {
+        let target = snapshot.target.as_ref().map(|target| target.artifact.clone());
+        let target = target.unwrap_or_else(|| ArtifactId::new(MADE_UP_TARGET));
+        Self { target, now, ways: BTreeMap::new() }
+    }
+
+    /// What a sweep makes of an account.
+    ///
+    /// # Errors
+    /// When its id is none, which a parsed snapshot rules out.
+    pub fn find(&mut self, account: &SnapshotAccount) -> Result<Found, NotAnAccountId> {
+        Ok(match (account.enrolled, account.outdated) {
+            (false, _) => Found::NotEnrolled,
+            (true, false) => Found::Current,
+            (true, true) => Found::Outdated(self.candidate(account)?),
+        })
+    }
+
+    /// What policies are asked about an update of the account, outdated or not.
+    ///
+    /// # Errors
+    /// When its id is none, which a parsed snapshot rules out.
+    pub fn candidate(&mut self, account: &SnapshotAccount) -> Result<Candidate, NotAnAccountId> {
+        let id: AccountId = account.id.parse()?;
+        let product = account.enrolled.then(|| {
+            let id_of = |made_up: &str| format!("{made_up}-{id}");
+            let product = ProvisionedProduct {
+                id: account
+                    .product
+                    .clone()
+                    .unwrap_or_else(|| ProvisionedProductId::new(id_of(MADE_UP_PRODUCT))),
+                name: account.name.clone(),
+                account: id.clone(),
+                status: account.status.into(),
+                artifact: account
+                    .artifact
+                    .clone()
+                    .unwrap_or_else(|| ArtifactId::new(MADE_UP_ARTIFACT)),
+                last_record: None,
+                last_successful_record: Some(RecordId::new(id_of(MADE_UP_RECORD))),
+            };
+            (product, self.target.clone())
+        });
+        Ok(Candidate {
+            action: Action::Update,
+            cause: Cause::Artifact,
+            account: Arc::new(Account {
+                id,
+                name: account.name.clone(),
+                email: account.email.clone(),
+                organizational_units: self.way(account),
+                joined: account.joined,
+            }),
+            tags: match &account.tags {
+                Some(tags) => Tags::Known(tags.clone()),
+                None => Tags::Unreadable(
+                    account.tags_error.clone().unwrap_or_else(|| "reading is denied".to_owned()),
+                ),
+            },
+            product,
+            event: None,
+            now: self.now,
+        })
+    }
+
+    fn way(&mut self, account: &SnapshotAccount) -> Arc<[OrganizationalUnit]> {
+        let key = (account.ou.clone(), account.ou_ids.clone());
+        let way = self.ways.entry(key).or_insert_with_key(|(names, ids)| {
+            let id = |index: usize| ids.get(index).cloned().unwrap_or_default();
+            let unit =
+                |(index, name): (usize, &String)| OrganizationalUnit { id: id(index), name: name.clone() };
+            names.iter().enumerate().map(unit).collect()
+        });
+        Arc::clone(way)
+    }
+}
+
+/// When the updates of a lane run, counted from the beginning of the first lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneTime {
+    /// When the lanes before it are done.
+    pub starts: Duration,
+    /// When its last update has ended.
+    pub ends: Duration,
+}
+
+/// How long the lanes take, one after the other: `updates` has for each lane how long its
+/// updates take. The order inside a lane isn't promised, so this is an estimate.
+pub fn times(rules: &Rules, updates: &[Vec<Duration>]) -> Vec<LaneTime> {
+    let mut starts = Duration::ZERO;
+    let lanes = rules.lanes.iter().zip(updates);
+    lanes
+        .map(|(lane, updates)| {
+            let slots = lane.concurrency.min(rules.max_concurrent_operations);
+            let time = LaneTime { starts, ends: starts + makespan(updates.iter().copied(), slots) };
+            starts = time.ends;
+            time
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduler::LaneRules;
+    use rstest::rstest;
+
+    const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+
+    fn found(change: impl FnOnce(&mut SnapshotAccount)) -> Found {
+        let mut account = SnapshotAccount::new("111122223333", "Prod");
+        change(&mut account);
+        let snapshot = Snapshot { accounts: vec![], ..Snapshot::default() };
+        Finder::new(&snapshot, NOW).find(&account).unwrap()
+    }
+
+    #[test]
+    fn policies_are_asked_about_outdated_enrolled_accounts() {
+        assert_eq!(found(|account| account.enrolled = false), Found::NotEnrolled);
+        assert_eq!(found(|account| account.outdated = false), Found::Current);
+        let Found::Outdated(candidate) = found(|account| {
+            account.ou = vec!["Workloads".into(), "Prod".into()];
+            account.ou_ids = vec!["ou-abcd-11111111".into(), "ou-abcd-22222222".into()];
+        }) else {
+            panic!("it is outdated");
+        };
+        assert_eq!(candidate.now, NOW);
+        assert_eq!(candidate.account.organizational_units[1].id, "ou-abcd-22222222");
+        assert_eq!(candidate.tags, Tags::Known(BTreeMap::new()));
+    }
+
+    #[test]
+    fn unreadable_tags_stay_unreadable() {
+        let Found::Outdated(candidate) = found(|account| {
+            account.tags = None;
+            account.tags_error = Some("AccessDenied".into());
+        }) else {
+            panic!("it is outdated");
+        };
+        assert_eq!(candidate.tags, Tags::Unreadable("AccessDenied".into()));
+    }
+
+    #[rstest]
+    #[case::one_after_the_other(&[&[20, 20], &[10]], 4, &[(0, 20), (20, 30)])]
+    #[case::a_lane_of_its_own_concurrency(&[&[20], &[10, 10]], 4, &[(0, 20), (20, 40)])]
+    #[case::the_cap_holds_for_all(&[&[20, 20], &[10]], 1, &[(0, 40), (40, 50)])]
+    #[case::an_empty_lane_takes_no_time(&[&[], &[10]], 4, &[(0, 0), (0, 10)])]
+    fn lanes_run_one_after_the_other(
+        #[case] updates: &[&[u64]],
+        #[case] cap: usize,
+        #[case] expected: &[(u64, u64)],
+    ) {
+        let lane = |name: &str, concurrency| LaneRules { name: name.into(), concurrency };
+        let rules = Rules {
+            lanes: vec![lane("a", 4), lane("b", 1)],
+            max_concurrent_operations: cap,
+            max_attempts: 5,
+            wait: Duration::ZERO,
+            operation_timeout: Duration::ZERO,
+            window: Duration::ZERO,
+            sweep_interval: Duration::ZERO,
+            min_sweep_interval: Duration::ZERO,
+        };
+        let seconds = |updates: &&[u64]| updates.iter().copied().map(Duration::from_secs).collect();
+        let updates: Vec<Vec<Duration>> = updates.iter().map(seconds).collect();
+        let times = times(&rules, &updates);
+        let times = times.iter().map(|time| (time.starts.as_secs(), time.ends.as_secs()));
+        assert_eq!(times.collect::<Vec<_>>(), expected);
+    }
+}
