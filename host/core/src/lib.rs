@@ -20,4 +20,5 @@ pub mod onboarding;
 pub mod pipeline;
 pub mod ports;
 pub mod scheduler;
+pub mod snapshot;
 pub mod support_case;
