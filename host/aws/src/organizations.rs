@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_organizations::Client;
-use aws_sdk_organizations::types::{Account as SdkAccount, ParentType};
-use groundcrew_core::account::{Account, AccountId, OrganizationalUnit};
+use aws_sdk_organizations::types::{
+    Account as SdkAccount, AccountState as SdkState, AccountStatus, ParentType,
+};
+use groundcrew_core::account::{Account, AccountId, AccountState, OrganizationalUnit};
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::ports::{Directory, Page};
 use jiff::Timestamp;
@@ -55,6 +57,7 @@ impl OrganizationsDirectory {
         };
         Ok(Arc::new(Account {
             organizational_units: self.named(way).await?,
+            state: state(&account),
             id,
             name: account.name.unwrap_or_default(),
             email: account.email.unwrap_or_default(),
@@ -122,6 +125,24 @@ impl OrganizationsDirectory {
         answer.organizational_unit.and_then(|unit| unit.name).ok_or_else(|| {
             unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Name"))
         })
+    }
+}
+
+/// The state; from its predecessor `Status` where an Organizations knows no other.
+fn state(account: &SdkAccount) -> Option<AccountState> {
+    match (account.state(), account.status()) {
+        (Some(SdkState::PendingActivation), _) => Some(AccountState::PendingActivation),
+        (Some(SdkState::Active), _) | (None, Some(AccountStatus::Active)) => {
+            Some(AccountState::Active)
+        }
+        (Some(SdkState::Suspended), _) | (None, Some(AccountStatus::Suspended)) => {
+            Some(AccountState::Suspended)
+        }
+        (Some(SdkState::PendingClosure), _) | (None, Some(AccountStatus::PendingClosure)) => {
+            Some(AccountState::PendingClosure)
+        }
+        (Some(SdkState::Closed), _) => Some(AccountState::Closed),
+        _ => None,
     }
 }
 

@@ -69,6 +69,22 @@ pub enum Tags {
     Unreadable(String),
 }
 
+/// State of an account in its organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AccountState {
+    /// Created, and not usable yet.
+    PendingActivation,
+    /// In use.
+    Active,
+    /// Access is cut off.
+    Suspended,
+    /// Being closed.
+    PendingClosure,
+    /// Closed: gone within 90 days.
+    Closed,
+}
+
 /// One organizational unit on the way from the root to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationalUnit {
@@ -92,4 +108,6 @@ pub struct Account {
     pub organizational_units: Arc<[OrganizationalUnit]>,
     /// When the account joined the organization, where known.
     pub joined: Option<Timestamp>,
+    /// Its state; `None` where AWS does not say, or says something new.
+    pub state: Option<AccountState>,
 }

@@ -21,4 +21,5 @@ pub mod pipeline;
 pub mod plan;
 pub mod ports;
 pub mod scheduler;
+pub mod snapshot;
 pub mod support_case;

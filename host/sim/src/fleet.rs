@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use groundcrew_core::account::AccountId;
-
-use crate::snapshot::{Snapshot, SnapshotStatus};
+use groundcrew_core::account::{AccountId, AccountState};
+use groundcrew_core::snapshot::{Snapshot, SnapshotStatus};
+use jiff::Timestamp;
 
 /// One account. Everything that changes is kept by the service that changes it.
 #[derive(Debug)]
@@ -14,7 +14,13 @@ pub(crate) struct FleetAccount {
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) ou: Vec<String>,
+    /// As many, or none.
+    pub(crate) ou_ids: Vec<String>,
+    pub(crate) joined: Option<Timestamp>,
+    pub(crate) state: AccountState,
     pub(crate) tags: Option<BTreeMap<String, String>>,
+    /// Whether it has a provisioned product.
+    pub(crate) enrolled: bool,
     pub(crate) outdated: bool,
     pub(crate) status: SnapshotStatus,
     pub(crate) update_time: Duration,
@@ -40,7 +46,11 @@ impl Fleet {
                     name: account.name,
                     email: account.email,
                     ou: account.ou,
+                    ou_ids: account.ou_ids,
+                    joined: account.joined,
+                    state: account.state.unwrap_or(AccountState::Active),
                     tags: account.tags,
+                    enrolled: account.enrolled,
                     outdated: account.outdated,
                     status: account.status,
                     update_time: Duration::from_secs(account.update_seconds),

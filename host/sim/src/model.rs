@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use groundcrew_core::account::AccountId;
+use groundcrew_core::snapshot::{Snapshot, SnapshotStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -21,7 +22,6 @@ use crate::organizations::{self, Organizations};
 use crate::protocol::{ApiError, Call, Encoding, Request, Response, Service};
 use crate::queue::QueueOptions;
 use crate::service_catalog::{self, PROVISIONED_PRODUCT, Path, RECORD, ServiceCatalog};
-use crate::snapshot::{Snapshot, SnapshotStatus};
 use crate::sns::{self, PublishedAlert, Sns};
 use crate::sqs::{self, Outcome, Receive, Sqs};
 use crate::starter::Starter;

@@ -38,6 +38,7 @@ const TAGS: usize = 50;
 pub(crate) struct Organizations {
     fleet: Arc<Fleet>,
     units: Vec<Unit>,
+    units_by_id: BTreeMap<String, u32>,
     /// Unit that holds each account; `None` directly under the root.
     unit_of: Vec<Option<u32>>,
     /// The tags that were changed, by account, unit or root: all of it.
@@ -160,7 +161,8 @@ impl Organizations {
                 let path = &account.ou[..depth];
                 let unit = *by_path.entry(path).or_insert_with(|| {
                     let index = units.len() as u32;
-                    let id = format!("ou-{}-{index:08}", &ROOT_ID[2..]);
+                    let made_up = || format!("ou-{}-{index:08}", &ROOT_ID[2..]);
+                    let id = account.ou_ids.get(depth - 1).cloned().unwrap_or_else(made_up);
                     let above =
                         parent.and_then(|parent: u32| units.get(parent as usize)).map_or_else(
                             || format!("{ORGANIZATION_ID}/{ROOT_ID}/"),
@@ -186,6 +188,7 @@ impl Organizations {
         }
         drop(by_path);
         Self {
+            units_by_id: (0_u32..).zip(&units).map(|(i, unit)| (unit.id.clone(), i)).collect(),
             units,
             unit_of,
             tags: BTreeMap::new(),
@@ -209,9 +212,7 @@ impl Organizations {
     }
 
     fn find_unit(&self, id: &str) -> Option<&Unit> {
-        let number: usize =
-            id.strip_prefix("ou-")?.strip_prefix(&ROOT_ID[2..])?.strip_prefix('-')?.parse().ok()?;
-        self.units.get(number).filter(|unit| unit.id == id)
+        self.units.get(*self.units_by_id.get(id)? as usize)
     }
 
     pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Value, ApiError> {
@@ -244,16 +245,17 @@ impl Organizations {
     fn account(&self, index: u32, account: &FleetAccount) -> Value {
         let root = format!("{ORGANIZATION_ID}/{ROOT_ID}/");
         let above = self.unit(index).map_or(root.as_str(), |unit| &unit.path);
+        let made_up = time::later(self.joined, Duration::from_secs(u64::from(index)));
         // `Status` is retired; `State` has taken its place.
         json!({
             "Id": account.id.as_str(),
             "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{}", account.id),
             "Email": account.email,
             "Name": account.name,
-            "State": "ACTIVE",
+            "State": account.state,
             "Paths": [format!("{above}{}/", account.id)],
             "JoinedMethod": "CREATED",
-            "JoinedTimestamp": time::json(time::later(self.joined, Duration::from_secs(u64::from(index)))),
+            "JoinedTimestamp": time::json(account.joined.unwrap_or(made_up)),
         })
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use groundcrew_core::ports::Clock;
+use groundcrew_core::snapshot::Snapshot;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -23,7 +24,6 @@ use crate::control;
 use crate::faults::{Fate, FaultLevel};
 use crate::model::Model;
 use crate::protocol::{ApiError, Request, Response};
-use crate::snapshot::Snapshot;
 use crate::time::SimClock;
 use crate::world::{Exchange, World};
 

@@ -71,6 +71,8 @@ pub(crate) struct ServiceCatalog {
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) paths: Vec<Path>,
     pub(crate) updates: Updates,
+    /// The accounts that have a provisioned product.
+    enrolled: Vec<u32>,
     created: Timestamp,
 }
 
@@ -199,11 +201,13 @@ impl ServiceCatalog {
             start.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(start)
         };
         let created = day(400);
+        let updates = Updates::new(&fleet, created);
         Self {
             product_id: ids::write(PRODUCT, 1),
             artifacts: vec![artifact(0, created, true), artifact(1, day(1), false)],
             paths: vec![Path { id: ids::write(PATH, 1), portfolio: PORTFOLIO_NAME.to_owned() }],
-            updates: Updates::new(&fleet, created),
+            enrolled: updates.products().collect(),
+            updates,
             fleet,
             created,
         }
@@ -354,14 +358,14 @@ impl ServiceCatalog {
             Matching::These(Vec::new())
         };
         let total = match &matching {
-            Matching::All => self.fleet.len() as usize,
+            Matching::All => self.enrolled.len(),
             Matching::These(indices) => indices.len(),
         };
         let (range, next) =
             page(request.page_token.as_deref(), request.page_size, SEARCH_PAGE, total)?;
         let products: Vec<Value> = range
             .filter_map(|place| match &matching {
-                Matching::All => self.attributes(place as u32),
+                Matching::All => self.attributes(*self.enrolled.get(place)?),
                 Matching::These(indices) => self.attributes(*indices.get(place)?),
             })
             .collect();
@@ -370,9 +374,10 @@ impl ServiceCatalog {
 
     fn scan(&self, request: &Scan) -> Result<Value, ApiError> {
         let sees_all = self.sees_all(request.access_level_filter.as_ref())?;
-        let total = if sees_all { self.fleet.len() as usize } else { 0 };
+        let total = if sees_all { self.enrolled.len() } else { 0 };
         let (range, next) = page(request.page_token.as_deref(), request.page_size, PAGE, total)?;
-        let products: Vec<Value> = range.filter_map(|place| self.detail(place as u32)).collect();
+        let products: Vec<Value> =
+            range.filter_map(|place| self.detail(*self.enrolled.get(place)?)).collect();
         Ok(with_token(json!({ "ProvisionedProducts": products }), next))
     }
 
@@ -405,7 +410,10 @@ impl ServiceCatalog {
             .split_once(':')
             .ok_or_else(|| invalid("A SearchQuery has the form `field:value`."))?;
         let value = value.trim_matches('"');
-        let one = |index: Option<u32>| Matching::These(index.into_iter().collect());
+        let one = |index: Option<u32>| {
+            let enrolled = |index: &u32| self.updates.product(*index).is_some();
+            Matching::These(index.into_iter().filter(enrolled).collect())
+        };
         Ok(match field {
             "productId" if value == self.product_id => Matching::All,
             "type" if value == PRODUCT_TYPE => Matching::All,
@@ -416,7 +424,8 @@ impl ServiceCatalog {
                 Matching::These(self.updates.under_change().collect())
             }
             "status" => Matching::These(
-                (0..self.fleet.len())
+                self.updates
+                    .products()
                     .filter(|index| {
                         self.updates.status(*index).is_some_and(|status| status.name() == value)
                     })
@@ -425,7 +434,7 @@ impl ServiceCatalog {
             "name" => Matching::These(
                 self.fleet
                     .iter()
-                    .filter(|(_, account)| account.name == value)
+                    .filter(|(_, account)| account.enrolled && account.name == value)
                     .map(|(index, _)| index)
                     .collect(),
             ),
@@ -434,7 +443,7 @@ impl ServiceCatalog {
     }
 
     fn find(&self, id: &str) -> Option<u32> {
-        ids::read(PROVISIONED_PRODUCT, id).filter(|index| *index < self.fleet.len())
+        ids::read(PROVISIONED_PRODUCT, id).filter(|index| self.updates.product(*index).is_some())
     }
 
     /// What SearchProvisionedProducts and DescribeProvisionedProduct both answer.
@@ -487,6 +496,7 @@ impl ServiceCatalog {
             (None, Some(name)) => self
                 .fleet
                 .iter()
+                .filter(|(_, account)| account.enrolled)
                 .find(|(index, account)| provisioned_name(&account.name, *index) == name)
                 .map(|(index, _)| index),
             (None, None) => {

@@ -8,6 +8,7 @@ use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::ports::Clock;
+use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -18,7 +19,6 @@ use crate::model::{
     UPDATES_QUEUE,
 };
 use crate::queue::QueueOptions;
-use crate::snapshot::Snapshot;
 use crate::sns::PublishedAlert;
 use crate::sqs;
 use crate::support::OpenedCase;

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
+use groundcrew_core::snapshot::SnapshotStatus;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::faults::Failure;
 use crate::fleet::Fleet;
-use crate::snapshot::SnapshotStatus;
 use crate::time::later;
 
 /// A record is `CREATED` for so long before it is `IN_PROGRESS`.
@@ -143,7 +143,8 @@ pub struct MaxConcurrent {
 /// Every provisioned product and record.
 #[derive(Debug)]
 pub(crate) struct Updates {
-    products: Vec<Product>,
+    /// By account; none for one that is not enrolled.
+    products: Vec<Option<Product>>,
     records: Vec<Record>,
     tokens: BTreeMap<Box<str>, u32>,
     under_change: BTreeSet<u32>,
@@ -152,36 +153,37 @@ pub(crate) struct Updates {
 }
 
 impl Updates {
-    /// Every account with the record of its provisioning, which succeeded at `created`.
-    /// Those that are outdated are on artifact 0, the others on artifact 1.
+    /// Every enrolled account with the record of its provisioning, which succeeded at
+    /// `created`. Those that are outdated are on artifact 0, the others on artifact 1.
     pub(crate) fn new(fleet: &Fleet, created: Timestamp) -> Self {
-        let records = (0..fleet.len())
-            .map(|product| Record {
-                product,
-                artifact: 0,
-                created,
-                ended: Some((created, Ended::Succeeded)),
-                previous: None,
-                provisioning: true,
-                foreign: true,
-                rolls_back_at: None,
+        let mut records = Vec::new();
+        let products = fleet.iter().map(|(index, account)| {
+            account.enrolled.then(|| {
+                let number = records.len() as u32;
+                records.push(Record {
+                    product: index,
+                    artifact: 0,
+                    created,
+                    ended: Some((created, Ended::Succeeded)),
+                    previous: None,
+                    provisioning: true,
+                    foreign: true,
+                    rolls_back_at: None,
+                });
+                Product {
+                    // What is under change is put so by an operation that the model starts.
+                    status: match account.status {
+                        SnapshotStatus::UnderChange => Status::Available,
+                        status => status.into(),
+                    },
+                    artifact: u32::from(!account.outdated),
+                    last_record: number,
+                    last_successful: number,
+                }
             })
-            .collect();
-        let products = fleet
-            .iter()
-            .map(|(index, account)| Product {
-                // What is under change is put so by an operation that the model starts.
-                status: match account.status {
-                    SnapshotStatus::UnderChange => Status::Available,
-                    status => status.into(),
-                },
-                artifact: u32::from(!account.outdated),
-                last_record: index,
-                last_successful: index,
-            })
-            .collect();
+        });
         Self {
-            products,
+            products: products.collect(),
             records,
             tokens: BTreeMap::new(),
             under_change: BTreeSet::new(),
@@ -191,7 +193,16 @@ impl Updates {
     }
 
     pub(crate) fn product(&self, index: u32) -> Option<&Product> {
-        self.products.get(index as usize)
+        self.products.get(index as usize)?.as_ref()
+    }
+
+    fn product_mut(&mut self, index: u32) -> Option<&mut Product> {
+        self.products.get_mut(index as usize)?.as_mut()
+    }
+
+    /// The accounts that have one.
+    pub(crate) fn products(&self) -> impl Iterator<Item = u32> {
+        (0_u32..).zip(&self.products).filter(|(_, product)| product.is_some()).map(|(i, _)| i)
     }
 
     pub(crate) fn status(&self, index: u32) -> Option<Status> {
@@ -227,7 +238,7 @@ impl Updates {
     /// Notes the start of an operation that will take `duration`.
     pub(crate) fn begin(&mut self, now: Timestamp, begun: Begun<'_>) -> Option<u32> {
         let number = self.records();
-        let product = self.products.get_mut(begun.product as usize)?;
+        let product = self.products.get_mut(begun.product as usize)?.as_mut()?;
         self.records.push(Record {
             product: begun.product,
             artifact: begun.artifact,
@@ -253,7 +264,7 @@ impl Updates {
     /// Notes the end of an operation.
     pub(crate) fn end(&mut self, now: Timestamp, number: u32, ended: Ended) {
         let Some(record) = self.records.get_mut(number as usize) else { return };
-        let Some(product) = self.products.get_mut(record.product as usize) else { return };
+        let Some(Some(product)) = self.products.get_mut(record.product as usize) else { return };
         if ended == Ended::Succeeded {
             product.status = Status::Available;
             product.artifact = record.artifact;
@@ -268,7 +279,7 @@ impl Updates {
 
     /// Ends a plan, which leaves no record.
     pub(crate) fn end_plan(&mut self, index: u32) {
-        if let Some(product) = self.products.get_mut(index as usize)
+        if let Some(product) = self.product_mut(index)
             && product.status == Status::PlanInProgress
         {
             product.status = Status::Available;

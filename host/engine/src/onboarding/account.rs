@@ -42,6 +42,7 @@ impl Onboarding {
             email: String::new(),
             organizational_units: landed.organizational_unit.iter().cloned().collect(),
             joined: None,
+            state: None,
         };
         Known { account: Arc::new(account), tags, trouble: Some(trouble) }
     }

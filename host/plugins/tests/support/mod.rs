@@ -80,6 +80,7 @@ pub fn candidate(tags: Tags) -> Candidate {
             ]
             .into(),
             joined: None,
+            state: None,
         }),
         tags,
         product: Some((

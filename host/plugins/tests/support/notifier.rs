@@ -126,6 +126,7 @@ pub fn notification() -> Notification {
             ]
             .into(),
             joined: Some("2026-01-02T03:00:00Z".parse().unwrap()),
+            state: None,
         }),
         tags: Tags::Known(tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
         event: Some(Arc::new(Event {

@@ -1,12 +1,19 @@
-//! A snapshot of an organization: what a simulation starts from.
+//! A snapshot of an organization: what a simulation or a plan starts from. Written by hand,
+//! or read from a live organization.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundcrew_core::account::AccountId;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::account::{AccountId, AccountState};
+use crate::catalog::{ArtifactId, ProductId, ProductStatus, ProvisionedProductId};
 
 /// Tag that [`Snapshot::generate`] puts on its tagged accounts.
 const TAG_KEY: &str = "account-factory-managed";
+
+/// How long an update takes where nothing is said: Control Tower's are 10 to 30 minutes.
+const UPDATE_SECONDS: u64 = 1200;
 
 /// The OUs of a generated organization.
 const GENERATED_OUS: [&[&str]; 6] = [
@@ -19,11 +26,29 @@ const GENERATED_OUS: [&[&str]; 6] = [
 ];
 
 /// Accounts as a simulation finds them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
+    /// When it was read; absent when it was written by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Timestamp>,
+    /// What accounts should be on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<SnapshotTarget>,
     /// In the order in which AWS lists them.
     pub accounts: Vec<SnapshotAccount>,
+}
+
+/// What the accounts of a [`Snapshot`] should be on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotTarget {
+    /// The Account Factory product.
+    pub product: ProductId,
+    /// Its newest active provisioning artifact.
+    pub artifact: ArtifactId,
+    /// The product's name.
+    pub name: String,
 }
 
 /// One account of a [`Snapshot`].
@@ -35,22 +60,44 @@ pub struct SnapshotAccount {
     /// The account's name.
     pub name: String,
     /// The root user's email address; by default made from the id.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub email: String,
     /// Names of the OUs from the top-level one down; by default directly under the root.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ou: Vec<String>,
+    /// Their ids, as many; by default made up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ou_ids: Vec<String>,
+    /// When the account joined the organization, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Timestamp>,
+    /// Its state in the organization, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<AccountState>,
     /// The tags; `null` when reading them is denied; by default none.
     #[serde(default = "no_tags")]
     pub tags: Option<BTreeMap<String, String>>,
-    /// Whether the account lacks the artifact that the simulation releases.
+    /// Why there are no tags, when they could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags_error: Option<String>,
+    /// Whether Account Factory has a provisioned product for it, which can be updated.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub enrolled: bool,
+    /// Whether it lacks the artifact that it should be on: the one that a simulation
+    /// releases.
     #[serde(default = "yes")]
     pub outdated: bool,
+    /// Its provisioned product; by default made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<ProvisionedProductId>,
+    /// The artifact that the product is on; by default made up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactId>,
     /// Status of its provisioned product.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_available")]
     pub status: SnapshotStatus,
     /// How long an update of it takes.
-    #[serde(default = "twenty_minutes")]
+    #[serde(default = "twenty_minutes", skip_serializing_if = "is_twenty_minutes")]
     pub update_seconds: u64,
 }
 
@@ -71,6 +118,53 @@ pub enum SnapshotStatus {
     PlanInProgress,
 }
 
+impl From<ProductStatus> for SnapshotStatus {
+    fn from(status: ProductStatus) -> Self {
+        match status {
+            ProductStatus::Available => Self::Available,
+            ProductStatus::UnderChange => Self::UnderChange,
+            ProductStatus::Tainted => Self::Tainted,
+            ProductStatus::Error => Self::Error,
+            ProductStatus::PlanInProgress => Self::PlanInProgress,
+        }
+    }
+}
+
+impl From<SnapshotStatus> for ProductStatus {
+    fn from(status: SnapshotStatus) -> Self {
+        match status {
+            SnapshotStatus::Available => Self::Available,
+            SnapshotStatus::UnderChange => Self::UnderChange,
+            SnapshotStatus::Tainted => Self::Tainted,
+            SnapshotStatus::Error => Self::Error,
+            SnapshotStatus::PlanInProgress => Self::PlanInProgress,
+        }
+    }
+}
+
+impl SnapshotAccount {
+    /// An enrolled, outdated account without tags directly under the root.
+    pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            name: name.into(),
+            email: String::new(),
+            ou: Vec::new(),
+            ou_ids: Vec::new(),
+            joined: None,
+            state: None,
+            tags: no_tags(),
+            tags_error: None,
+            enrolled: true,
+            outdated: true,
+            product: None,
+            artifact: None,
+            status: SnapshotStatus::Available,
+            update_seconds: UPDATE_SECONDS,
+        }
+    }
+}
+
 fn no_tags() -> Option<BTreeMap<String, String>> {
     Some(BTreeMap::new())
 }
@@ -80,7 +174,21 @@ fn yes() -> bool {
 }
 
 fn twenty_minutes() -> u64 {
-    1200
+    UPDATE_SECONDS
+}
+
+// serde hands these a reference.
+
+fn is_true(flag: &bool) -> bool {
+    *flag
+}
+
+fn is_available(status: &SnapshotStatus) -> bool {
+    *status == SnapshotStatus::Available
+}
+
+fn is_twenty_minutes(seconds: &u64) -> bool {
+    *seconds == UPDATE_SECONDS
 }
 
 /// A snapshot that can't be used.
@@ -124,6 +232,28 @@ impl Snapshot {
         if problems.is_empty() { Ok(snapshot) } else { Err(SnapshotError::Invalid(problems)) }
     }
 
+    /// The snapshot as JSON text with a line for each account, so that two of them compare
+    /// well.
+    ///
+    /// # Errors
+    /// Never in practice: everything in it can be written as JSON.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let mut text = String::from("{");
+        if let Some(taken_at) = &self.taken_at {
+            text += &format!("\"taken_at\":{},\n", serde_json::to_string(taken_at)?);
+        }
+        if let Some(target) = &self.target {
+            text += &format!("\"target\":{},\n", serde_json::to_string(target)?);
+        }
+        text += "\"accounts\":[";
+        for (index, account) in self.accounts.iter().enumerate() {
+            text += if index == 0 { "\n" } else { ",\n" };
+            text += &serde_json::to_string(account)?;
+        }
+        text += "\n]}\n";
+        Ok(text)
+    }
+
     /// Makes an organization of so many accounts in a handful of nested OUs. Exactly
     /// `tagged_percent` of them carry the tag `account-factory-managed = "true"`.
     /// Updates take 10 to 30 minutes.
@@ -134,6 +264,8 @@ impl Snapshot {
         let tagged = accounts * usize::from(tagged_percent.min(100)) / 100;
         let tagged: BTreeSet<usize> = order.into_iter().take(tagged).collect();
         let mut snapshot = Self {
+            taken_at: None,
+            target: None,
             accounts: (0..accounts)
                 .map(|index| {
                     let mut tags = BTreeMap::new();
@@ -142,14 +274,13 @@ impl Snapshot {
                     }
                     let ou = GENERATED_OUS[rng.usize(..GENERATED_OUS.len())];
                     SnapshotAccount {
-                        id: format!("{:012}", 200_000_000_000_u64 + index as u64),
-                        name: format!("account-{:05}", index + 1),
-                        email: String::new(),
                         ou: ou.iter().map(|name| (*name).to_owned()).collect(),
                         tags: Some(tags),
-                        outdated: true,
-                        status: SnapshotStatus::Available,
                         update_seconds: rng.u64(600..=1800),
+                        ..SnapshotAccount::new(
+                            format!("{:012}", 200_000_000_000_u64 + index as u64),
+                            format!("account-{:05}", index + 1),
+                        )
                     }
                 })
                 .collect(),
@@ -169,6 +300,7 @@ impl Snapshot {
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut units: BTreeMap<&str, &[String]> = BTreeMap::new();
         for (index, account) in self.accounts.iter().enumerate() {
             let mut problem = |text: String| problems.push(format!("accounts[{index}]: {text}"));
             let id = account.id.as_str();
@@ -186,6 +318,24 @@ impl Snapshot {
             if account.ou.iter().any(String::is_empty) {
                 problem(format!("an OU of {id} has an empty name"));
             }
+            if !account.ou_ids.is_empty() && account.ou_ids.len() != account.ou.len() {
+                problem(format!(
+                    "`ou` of {id} has {} entries and `ou_ids` {}: give an id for each, or none",
+                    account.ou.len(),
+                    account.ou_ids.len()
+                ));
+            }
+            for (depth, ou) in account.ou_ids.iter().enumerate() {
+                let way = account.ou.get(..=depth).unwrap_or(&account.ou);
+                if !is_ou_id(ou) {
+                    problem(format!("`{ou}` is not the id of an OU, as in ou-abcd-l3zc8b3h"));
+                } else if *units.entry(ou).or_insert(way) != way {
+                    problem(format!("the OU {ou} of {id} has another name or place elsewhere"));
+                }
+            }
+            if account.tags.is_some() && account.tags_error.is_some() {
+                problem(format!("{id} has a tags_error, so its tags must be null"));
+            }
             if account.update_seconds == 0 {
                 problem(format!("update_seconds of {id} must be at least 1"));
             }
@@ -199,6 +349,16 @@ impl Snapshot {
         }
         problems
     }
+}
+
+/// `^ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}$`, as Organizations has it.
+fn is_ou_id(text: &str) -> bool {
+    let good = |part: &str, least: usize| {
+        (least..=32).contains(&part.len())
+            && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let parts = text.strip_prefix("ou-").and_then(|rest| rest.split_once('-'));
+    parts.is_some_and(|(root, unit)| good(root, 4) && good(unit, 8))
 }
 
 /// The parser's message without the place, which is told apart.
@@ -219,16 +379,46 @@ mod tests {
         assert_eq!(
             snapshot.accounts[0],
             SnapshotAccount {
-                id: "111122223333".into(),
-                name: "A".into(),
                 email: "aws+111122223333@example.com".into(),
-                ou: Vec::new(),
-                tags: Some(BTreeMap::new()),
-                outdated: true,
-                status: SnapshotStatus::Available,
-                update_seconds: 1200,
+                ..SnapshotAccount::new("111122223333", "A")
             }
         );
+    }
+
+    #[test]
+    fn what_is_written_reads_the_same() {
+        let mut snapshot = Snapshot::generate(3, 50, 1);
+        snapshot.taken_at = Some("2026-09-01T08:00:00Z".parse().unwrap());
+        snapshot.target = Some(SnapshotTarget {
+            product: ProductId::new("prod-a"),
+            artifact: ArtifactId::new("pa-b"),
+            name: "AWS Control Tower Account Factory".into(),
+        });
+        snapshot.accounts[1] = SnapshotAccount {
+            email: "a@example.com".into(),
+            ou: vec!["Prod".into()],
+            ou_ids: vec!["ou-abcd-11111111".into()],
+            joined: Some("2020-01-02T03:04:05.678Z".parse().unwrap()),
+            state: Some(AccountState::PendingClosure),
+            tags: None,
+            tags_error: Some("denied".into()),
+            enrolled: false,
+            outdated: false,
+            product: Some(ProvisionedProductId::new("pp-a")),
+            artifact: Some(ArtifactId::new("pa-a")),
+            status: SnapshotStatus::Tainted,
+            ..SnapshotAccount::new("111122223333", "A")
+        };
+        let text = snapshot.to_json().unwrap();
+        assert_eq!(Snapshot::parse(&text).unwrap(), snapshot);
+        assert_eq!(text.lines().count(), 7, "{text}");
+    }
+
+    #[test]
+    fn what_is_as_by_default_is_left_out() {
+        let account = SnapshotAccount::new("111122223333", "A");
+        let text = serde_json::to_string(&account).unwrap();
+        assert_eq!(text, r#"{"id":"111122223333","name":"A","tags":{},"outdated":true}"#);
     }
 
     #[test]
@@ -243,7 +433,10 @@ mod tests {
     fn every_problem_is_told() {
         let error = Snapshot::parse(
             r#"{"accounts":[{"id":"1","name":"A"},{"id":"111122223333","name":""},
-               {"id":"111122223333","name":"C","update_seconds":0}]}"#,
+               {"id":"111122223333","name":"C","update_seconds":0},
+               {"id":"111122223334","name":"D","ou":["A"],"ou_ids":["ou-abcd-11111111","B"],
+                "tags_error":"?"},
+               {"id":"111122223335","name":"E","ou":["B"],"ou_ids":["ou-abcd-11111111"]}]}"#,
         )
         .unwrap_err();
         let SnapshotError::Invalid(problems) = &error else { panic!("{error}") };
@@ -254,6 +447,10 @@ mod tests {
                 "accounts[1]: the name of 111122223333 must have 1 to 128 characters",
                 "accounts[2]: the id 111122223333 is also that of accounts[1]: ids are unique",
                 "accounts[2]: update_seconds of 111122223333 must be at least 1",
+                "accounts[3]: `ou` of 111122223334 has 1 entries and `ou_ids` 2: give an id for each, or none",
+                "accounts[3]: `B` is not the id of an OU, as in ou-abcd-l3zc8b3h",
+                "accounts[3]: 111122223334 has a tags_error, so its tags must be null",
+                "accounts[4]: the OU ou-abcd-11111111 of 111122223335 has another name or place elsewhere",
             ]
         );
     }
