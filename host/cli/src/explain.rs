@@ -96,7 +96,8 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
     let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
 
     let mut finder = Finder::new(&snapshot, at);
-    let invalid = |error: groundcrew_core::account::NotAnAccountId| Failure::Usage(error.to_string());
+    let invalid =
+        |error: groundcrew_core::account::NotAnAccountId| Failure::Usage(error.to_string());
     let candidate = finder.candidate(account).map_err(invalid)?;
     let (candidate, not_asked) = match options.action {
         About::Update => {
@@ -210,7 +211,10 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let at = minute(report.at);
     paragraph(out, &format!("Account {} {}: {action}, {at}", account.id, account.name))?;
     if let Some(why) = report.not_asked {
-        paragraph(out, &format!("            no policy is asked now: {why}; if it were outdated:"))?;
+        paragraph(
+            out,
+            &format!("            no policy is asked now: {why}; if it were outdated:"),
+        )?;
     }
     writeln!(out, "\npolicies see")?;
     sees(report, out)?;
@@ -275,12 +279,7 @@ fn decision(out: &mut String, label: &str, decided: &Decided) -> std::fmt::Resul
 }
 
 /// A verdict in words.
-fn words(
-    says: &str,
-    lane: Option<&str>,
-    reason: Option<&str>,
-    until: Option<Timestamp>,
-) -> String {
+fn words(says: &str, lane: Option<&str>, reason: Option<&str>, until: Option<Timestamp>) -> String {
     let lane = lane.filter(|lane| !lane.is_empty()).map(|lane| format!(", lane {lane}"));
     let until = until.map(|until| format!(" until {}", minute(until)));
     let reason = reason.map(|reason| format!(": {reason}"));

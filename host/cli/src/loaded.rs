@@ -102,7 +102,9 @@ impl Read {
         for notifier in &config.notifiers {
             match runtime.load_notifier(notifier_spec(notifier, &base, &support)).await {
                 Ok(loaded) => notifiers.push(Arc::new(loaded)),
-                Err(error) => problems.extend(describe("notifier", &notifier.component, None, error)),
+                Err(error) => {
+                    problems.extend(describe("notifier", &notifier.component, None, error))
+                }
             }
         }
         if need == Need::All {

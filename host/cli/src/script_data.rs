@@ -27,11 +27,14 @@ impl ScriptData {
         let (name, settings) = match (toml, json) {
             (None, None) => return Ok(None),
             (Some((toml, _)), Some((json, _))) => {
-                return Err(format!("{toml} and {json} are both there: a script has one; remove one"));
+                return Err(format!(
+                    "{toml} and {json} are both there: a script has one; remove one"
+                ));
             }
             (Some((name, text)), None) => {
                 let settings = Settings::parse(&text).map_err(|problems| {
-                    let problems = problems.iter().map(|p| format!("{name}:{}: {}", p.line, p.message));
+                    let problems =
+                        problems.iter().map(|p| format!("{name}:{}: {}", p.line, p.message));
                     problems.collect::<Vec<_>>().join("; ")
                 })?;
                 (name, settings)

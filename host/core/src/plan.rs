@@ -94,6 +94,7 @@ impl Finder {
                 email: account.email.clone(),
                 organizational_units: self.way(account),
                 joined: account.joined,
+                state: account.state,
             }),
             tags: match &account.tags {
                 Some(tags) => Tags::Known(tags.clone()),
@@ -111,8 +112,10 @@ impl Finder {
         let key = (account.ou.clone(), account.ou_ids.clone());
         let way = self.ways.entry(key).or_insert_with_key(|(names, ids)| {
             let id = |index: usize| ids.get(index).cloned().unwrap_or_default();
-            let unit =
-                |(index, name): (usize, &String)| OrganizationalUnit { id: id(index), name: name.clone() };
+            let unit = |(index, name): (usize, &String)| OrganizationalUnit {
+                id: id(index),
+                name: name.clone(),
+            };
             names.iter().enumerate().map(unit).collect()
         });
         Arc::clone(way)
@@ -185,12 +188,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case::one_after_the_other(&[&[20, 20], &[10]], 4, &[(0, 20), (20, 30)])]
-    #[case::a_lane_of_its_own_concurrency(&[&[20], &[10, 10]], 4, &[(0, 20), (20, 40)])]
-    #[case::the_cap_holds_for_all(&[&[20, 20], &[10]], 1, &[(0, 40), (40, 50)])]
-    #[case::an_empty_lane_takes_no_time(&[&[], &[10]], 4, &[(0, 0), (0, 10)])]
+    #[case::one_after_the_other(vec![vec![20, 20], vec![10]], 4, &[(0, 20), (20, 30)])]
+    #[case::a_lane_of_its_own_concurrency(vec![vec![20], vec![10, 10]], 4, &[(0, 20), (20, 40)])]
+    #[case::the_cap_holds_for_all(vec![vec![20, 20], vec![10]], 1, &[(0, 40), (40, 50)])]
+    #[case::an_empty_lane_takes_no_time(vec![vec![], vec![10]], 4, &[(0, 0), (0, 10)])]
     fn lanes_run_one_after_the_other(
-        #[case] updates: &[&[u64]],
+        #[case] updates: Vec<Vec<u64>>,
         #[case] cap: usize,
         #[case] expected: &[(u64, u64)],
     ) {
@@ -205,7 +208,8 @@ mod tests {
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,
         };
-        let seconds = |updates: &&[u64]| updates.iter().copied().map(Duration::from_secs).collect();
+        let seconds =
+            |updates: &Vec<u64>| updates.iter().copied().map(Duration::from_secs).collect();
         let updates: Vec<Vec<Duration>> = updates.iter().map(seconds).collect();
         let times = times(&rules, &updates);
         let times = times.iter().map(|time| (time.starts.as_secs(), time.ends.as_secs()));

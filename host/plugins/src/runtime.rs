@@ -14,6 +14,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
+use crate::bundled::{self, Bundled};
 use crate::cache::{Cache, CacheError, hex};
 use crate::call_error::CallError;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
@@ -25,7 +26,6 @@ use crate::sandbox::{About, Blueprint, Linkers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
 use crate::support::{self, SupportGrant};
 use crate::world::World;
-use crate::bundled::{self, Bundled};
 use crate::{contract, convert, schema, script};
 
 /// How the runtime works.

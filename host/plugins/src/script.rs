@@ -7,9 +7,6 @@ use serde_json::{Value, json};
 
 use crate::load_error::LoadError;
 
-/// The bundled plugin that runs scripts.
-pub(crate) const INTERPRETER: &str = "rego";
-
 /// Where the interpreter's settings have the script's data.
 const DATA: &str = "/data";
 

@@ -38,7 +38,8 @@ pub async fn snapshot(read: &Read, file: Option<&Path>) -> Result<Snapshot, Fail
     let Some(file) = file else {
         return crate::snapshot::live(read).await;
     };
-    let named = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
+    let named =
+        |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
     Snapshot::parse(&text).map_err(|error| named(&error))
 }

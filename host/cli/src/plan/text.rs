@@ -100,7 +100,8 @@ fn grouped(decisions: &[Decided]) -> Groups<'_> {
 
 fn groups(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
     for (word, label) in [("proceed", "  update"), ("skip", "  skip"), ("hold", "  hold")] {
-        let of_word = || grouped(decisions).into_iter().filter(|((decision, ..), _)| *decision == word);
+        let of_word =
+            || grouped(decisions).into_iter().filter(|((decision, ..), _)| *decision == word);
         for ((_, what, until, policy), accounts) in of_word().take(LISTED) {
             let number = thousands(accounts.len() as u64);
             let what = if word == "proceed" { format!("in lane {what}") } else { what.to_owned() };
@@ -112,14 +113,19 @@ fn groups(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
         }
         let more = of_word().count().saturating_sub(LISTED);
         if more > 0 {
-            writeln!(out, "{label:<12}and for {} more reasons; --all lists them", thousands(more as u64))?;
+            writeln!(
+                out,
+                "{label:<12}and for {} more reasons; --all lists them",
+                thousands(more as u64)
+            )?;
         }
     }
     Ok(())
 }
 
 fn monitored(report: &Report, out: &mut String) -> std::fmt::Result {
-    for ((decision, what, until, policy), accounts) in grouped(&report.monitored).into_iter().take(LISTED)
+    for ((decision, what, until, policy), accounts) in
+        grouped(&report.monitored).into_iter().take(LISTED)
     {
         let number = thousands(accounts.len() as u64);
         let would = match decision {
@@ -127,7 +133,10 @@ fn monitored(report: &Report, out: &mut String) -> std::fmt::Result {
             decision => format!("{decision} {number}, {what}{until}"),
         };
         let accounts = list(&accounts);
-        paragraph(out, &format!("monitored   with {policy} enforced, it would {would}: {accounts}"))?;
+        paragraph(
+            out,
+            &format!("monitored   with {policy} enforced, it would {would}: {accounts}"),
+        )?;
     }
     Ok(())
 }

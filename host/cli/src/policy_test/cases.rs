@@ -229,6 +229,7 @@ impl CaseAccount {
             email: self.email.clone().unwrap_or_else(|| "aws@example.com".to_owned()),
             organizational_units: self.ou.iter().enumerate().map(unit).collect(),
             joined: self.joined,
+            state: None,
         })
     }
 }

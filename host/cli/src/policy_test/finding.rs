@@ -21,7 +21,8 @@ pub fn differs(expect: &Expect, answer: &Answer) -> bool {
         }
         Err(failure) => (Expected::Failure, None, Some(failure.message.as_str()), None),
     };
-    let reason_differs = |pattern: &regex::Regex| !reason.is_some_and(|text| pattern.is_match(text));
+    let reason_differs =
+        |pattern: &regex::Regex| !reason.is_some_and(|text| pattern.is_match(text));
     decision != expect.decision
         || expect.lane.as_deref().is_some_and(|expected| lane != Some(expected))
         || expect.reason.as_ref().is_some_and(reason_differs)

@@ -194,11 +194,7 @@ fn screen(path: &Path, results: &[Result<(), Wrong>]) -> String {
     let failed = results.iter().filter(|result| result.is_err()).count();
     let mut text = match failed {
         0 => format!("{}: {} ok\n", path.display(), count(results.len(), "case")),
-        _ => format!(
-            "{}: {failed} of {} failed\n",
-            path.display(),
-            count(results.len(), "case")
-        ),
+        _ => format!("{}: {failed} of {} failed\n", path.display(), count(results.len(), "case")),
     };
     for wrong in results.iter().filter_map(|result| result.as_ref().err()) {
         text += &format!("\n  {}  ({}:{})\n", wrong.name, path.display(), wrong.line);

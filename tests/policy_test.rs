@@ -1,0 +1,119 @@
+//! `groundcrew policy test`, as its users run it.
+
+mod common;
+
+use std::path::Path;
+
+use common::{Ran, groundcrew, root};
+
+fn write(dir: &Path, name: &str, text: &str) {
+    std::fs::write(dir.join(name), text).unwrap();
+}
+
+fn test(files: &[(&str, &str)]) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        write(dir.path(), name, text);
+    }
+    groundcrew(dir.path(), &["policy", "test"])
+}
+
+const TAGGED: &str = r#"plugin = "managed-tag"
+lanes = ["tagged", "others"]
+[settings]
+tag_key = "managed"
+tag_value = "true"
+priority_mode = true
+"#;
+
+#[test]
+fn every_policy_that_comes_with_groundcrew_passes_its_cases() {
+    let ran = groundcrew(&root(), &["policy", "test", "policies"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let last = ran.stdout.lines().last().unwrap();
+    let cases: usize = last.split(' ').next().unwrap().parse().unwrap();
+    assert!(cases >= 40 && last.ends_with(" 0 failed"), "{last}");
+}
+
+#[test]
+fn what_differs_is_shown_beside_what_was_expected() {
+    let cases = format!(
+        r#"{TAGGED}
+[[cases]]
+name = "a tagged account goes first"
+candidate.account = {{ tags = {{ managed = "true" }} }}
+expect = {{ decision = "proceed", lane = "tagged" }}
+
+[[cases]]
+name = "an untagged account is left alone"
+expect = {{ decision = "skip", reason = "^untagged$" }}
+
+[[cases]]
+name = "unreadable tags"
+candidate.account = {{ tags_unreadable = "AccessDenied" }}
+expect = {{ decision = "skip", reason = "no-such-reason" }}
+"#
+    );
+    let ran = test(&[("tag.cases.toml", &cases)]);
+    assert_eq!(ran.code, 1);
+    insta::assert_snapshot!(ran.stdout);
+    assert_eq!(ran.stderr, "2 cases failed\n");
+}
+
+#[test]
+fn a_whole_config_is_tested_with_its_policies_one_after_the_other() {
+    let config = r#"
+[[lanes]]
+name = "only"
+[[policies]]
+plugin = "managed-tag"
+[policies.settings]
+tag_key = "managed"
+tag_value = "true"
+"#;
+    let cases = r#"
+config = "crew.toml"
+[[cases]]
+name = "tagged"
+candidate.account = { tags = { managed = "true" } }
+expect = { decision = "proceed", lane = "only" }
+[[cases]]
+name = "untagged"
+expect = { decision = "skip", reason = "untagged" }
+[[cases]]
+name = "onboarding is not asked about"
+candidate.action = "onboard"
+expect = { decision = "proceed" }
+"#;
+    let ran = test(&[("crew.toml", config), ("crew.cases.toml", cases)]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stdout, "crew.cases.toml: 3 cases ok\n3 cases: 3 passed, 0 failed\n");
+}
+
+#[test]
+fn files_that_make_no_sense_are_told_with_their_line_and_the_others_are_tested() {
+    let good = format!("{TAGGED}\n[[cases]]\nname = 'c'\nexpect = {{ decision = 'proceed' }}\n");
+    let ran = test(&[
+        (
+            "a.cases.toml",
+            "plugin = 'managed-tag'\n[[cases]]\nname = 'x'\nexpect = { decison = 'skip' }\n",
+        ),
+        ("b.cases.toml", "cases = []\n"),
+        ("c.cases.toml", "plugin = 'managed-tag'\ncases = []\n[settings]\ntag_kee = 'x'\n"),
+        (
+            "d.cases.toml",
+            "plugin = 'managed-tag'\n[[cases]]\nname = 'x'\nexpect = { decision = 'skip', reason = '(' }\n",
+        ),
+        ("e.cases.toml", &good),
+    ]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!(ran.stdout);
+    assert_eq!(ran.stderr, "4 files of cases can't be tested\n");
+}
+
+#[test]
+fn nothing_to_test_is_an_error() {
+    let ran = test(&[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("no test cases here"), "{}", ran.stderr);
+}
