@@ -19,6 +19,7 @@ pub mod notification;
 pub mod onboarding;
 pub mod pipeline;
 pub mod ports;
+pub mod reading;
 pub mod scheduler;
 pub mod snapshot;
 pub mod support_case;
