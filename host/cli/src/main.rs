@@ -4,12 +4,14 @@
 
 mod check;
 mod commands;
+mod files;
 mod handle;
 mod lambda;
 mod loaded;
 mod ports;
 mod sim_aws;
 mod simulate;
+mod snapshot;
 mod wording;
 
 use std::process::ExitCode;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         None => lambda::run(),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Simulate(options)) => simulate::run(&options),
+        Some(Command::Snapshot(options)) => snapshot::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),
         Some(Command::SimAws(options)) => sim_aws::run(&options),
     };

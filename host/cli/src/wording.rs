@@ -1,7 +1,14 @@
-//! How numbers and spans of time are written for people.
+//! How numbers, moments and lines are written for people.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
+
+/// Columns of the screen.
+const WIDTH: usize = 80;
+/// Where values begin, and lines that go on.
+const INDENT: usize = 12;
 
 /// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error.
 pub fn print(text: &str) {
@@ -38,6 +45,38 @@ pub fn span(span: Duration) -> String {
         0 => clock,
         _ => format!("{days}d {clock}"),
     }
+}
+
+/// Writes a text within 80 columns; what does not fit in a line goes on below, indented.
+pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
+    let mut line = String::new();
+    // Spaces at the beginning are indentation, spaces within it align.
+    for (index, word) in text.split(' ').enumerate() {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(INDENT);
+        } else if index > 0 {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    writeln!(out, "{}", line.trim_end())
+}
+
+/// Writes how often each operation of AWS was called.
+pub fn calls(out: &mut String, by_operation: &BTreeMap<String, u64>) -> std::fmt::Result {
+    let total: u64 = by_operation.values().sum();
+    writeln!(out, "AWS calls   {}", thousands(total))?;
+    let mut calls: Vec<(&String, &u64)> = by_operation.iter().collect();
+    calls.sort_by_key(|(operation, calls)| (std::cmp::Reverse(**calls), operation.as_str()));
+    for pair in calls.chunks(2) {
+        let cells: Vec<String> = pair
+            .iter()
+            .map(|(name, calls)| format!("{:>9} {name:<27}", thousands(**calls)))
+            .collect();
+        writeln!(out, "{}", cells.concat().trim_end())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

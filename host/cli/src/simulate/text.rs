@@ -5,12 +5,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Notification, Report, Run};
-use crate::wording::{count, span, thousands};
+use crate::wording::{calls, count, paragraph, span, thousands};
 
-/// Columns of the screen.
-const WIDTH: usize = 80;
-/// Where values begin.
-const INDENT: usize = 12;
 /// Columns of the timeline.
 const COLUMNS: usize = 64;
 /// Accounts that are listed one by one before the rest is only counted.
@@ -32,24 +28,8 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     time(report, out)?;
     notifications(report, out)?;
     alerts(report, out)?;
-    calls(report, out)?;
+    calls(out, &report.aws_calls)?;
     timeline(report, out)
-}
-
-/// A text within 80 columns; what does not fit in a line goes on below, indented.
-fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
-    let mut line = String::new();
-    // Spaces at the beginning are indentation, spaces within it align.
-    for (index, word) in text.split(' ').enumerate() {
-        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            writeln!(out, "{}", line.trim_end())?;
-            line = " ".repeat(INDENT);
-        } else if index > 0 {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "{}", line.trim_end())
 }
 
 fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
@@ -173,21 +153,6 @@ fn alerts(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     if report.alerts.len() > LISTED {
         writeln!(out, "            …")?;
-    }
-    Ok(())
-}
-
-fn calls(report: &Report, out: &mut String) -> std::fmt::Result {
-    let total: u64 = report.aws_calls.values().sum();
-    writeln!(out, "AWS calls   {}", thousands(total))?;
-    let mut calls: Vec<(&String, &u64)> = report.aws_calls.iter().collect();
-    calls.sort_by_key(|(operation, calls)| (std::cmp::Reverse(**calls), operation.as_str()));
-    for pair in calls.chunks(2) {
-        let cells: Vec<String> = pair
-            .iter()
-            .map(|(name, calls)| format!("{:>9} {name:<27}", thousands(**calls)))
-            .collect();
-        writeln!(out, "{}", cells.concat().trim_end())?;
     }
     Ok(())
 }
