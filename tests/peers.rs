@@ -103,6 +103,34 @@ fn moto_has_one_case_its_alerts_and_the_ledger() {
     assert_eq!((&entry["state"], &entry["reference"]), (&json!("told"), &case["id"]), "{entry}");
 }
 
+/// Accounts, OUs and tags are moto's. Service Catalog, which it lacks, is the simulated one;
+/// and its tagging API knows no accounts.
+#[test]
+fn moto_gives_a_snapshot_of_its_organization() {
+    let (aws, catalog) = (moto(), Server::sim_aws(3));
+    let prepared: Value = serde_json::from_str(&python(&aws, "moto.py", &["prepare"])).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
+    let mut command = common::command(dir.path());
+    let ran = ran(aws
+        .environment(&mut command)
+        .env("AWS_ENDPOINT_URL_SERVICE_CATALOG", catalog.url())
+        .args(["snapshot", "--config", "crew.toml", "--out", "-"]));
+    let snapshot = ran.json();
+    assert!(ran.stderr.contains("lists no account at all"), "{}", ran.stderr);
+    let accounts = snapshot["accounts"].as_array().unwrap();
+    let account = accounts.iter().find(|account| account["id"] == prepared["account"]);
+    let account = account.unwrap_or_else(|| panic!("{snapshot}"));
+    assert_eq!(
+        (&account["name"], &account["email"], &account["state"]),
+        (&json!("payments-prod"), &json!("p@example.com"), &json!("ACTIVE"))
+    );
+    assert_eq!((&account["ou"], &account["enrolled"]), (&json!(["Workloads"]), &json!(false)));
+    assert_eq!(account["tags"], json!({ "owner": "payments" }));
+    assert!(account["ou_ids"][0].as_str().unwrap().starts_with("ou-"), "{account}");
+    assert!(account["joined"].is_string(), "{account}");
+}
+
 /// What a Lambda is started with, apart from what its runtime sets.
 fn environment(aws: &Server, config: &Path) -> Value {
     json!({

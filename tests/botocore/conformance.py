@@ -400,6 +400,40 @@ def organizations(aws):
     aws.refused("InvalidInputException", organizations.list_accounts, NextToken="nonsense")
 
 
+def tagging(aws):
+    tagging, organizations = aws.client["resourcegroupstaggingapi"], aws.client["organizations"]
+    account = organizations.list_accounts()["Accounts"][-1]
+    tags = [{"Key": "cost-center", "Value": "4711"}, {"Key": "empty", "Value": ""}]
+    organizations.tag_resource(ResourceId=account["Id"], Tags=tags)
+    pages = tagging.get_paginator("get_resources").paginate(
+        ResourceTypeFilters=["organizations:account"], ResourcesPerPage=4
+    )
+    found = {
+        resource["ResourceARN"]: resource["Tags"]
+        for page in pages
+        for resource in page["ResourceTagMappingList"]
+    }
+    aws.expect("the accounts with tags", 15 <= len(found) < 30)
+    aws.expect("the tags", all(tag in found[account["Arn"]] for tag in tags))
+    by_tag = tagging.get_resources(TagFilters=[{"Key": "cost-center", "Values": ["4711"]}])
+    by_arn = tagging.get_resources(ResourceARNList=[account["Arn"]])
+    aws.expect(
+        "the one account",
+        by_tag["ResourceTagMappingList"] == by_arn["ResourceTagMappingList"]
+        and len(by_arn["ResourceTagMappingList"]) == 1,
+    )
+    others = tagging.get_resources(ResourceTypeFilters=["ec2:instance"])
+    aws.expect("no instance", others["ResourceTagMappingList"] == [])
+    aws.refused("InvalidParameterException", tagging.get_resources, ResourcesPerPage=101)
+    aws.refused("InvalidParameterException", tagging.get_resources, PaginationToken="nonsense")
+    aws.refused(
+        "InvalidParameterException",
+        tagging.get_resources,
+        ResourceARNList=[account["Arn"]],
+        TagFilters=[{"Key": "cost-center"}],
+    )
+
+
 def sqs(aws):
     sqs = aws.client["sqs"]
     dead = sqs.create_queue(QueueName="conformance-dead.fifo", Attributes={"FifoQueue": "true"})[
@@ -777,7 +811,7 @@ def until(holds, seconds=20):
 def main():
     checker = Checker()
     aws = Aws(sys.argv[1].rstrip("/"), checker)
-    for exercise in (service_catalog, organizations, sqs, sns, sts, support, dynamodb):
+    for exercise in (service_catalog, organizations, tagging, sqs, sns, sts, support, dynamodb):
         exercise(aws)
     offered = {
         (service, name) for service, names in aws.control("offered").items() for name in names

@@ -27,8 +27,14 @@ impl Drop for Server {
 impl Server {
     /// `groundcrew sim-aws` on a free port, with an organization of so many accounts.
     pub fn sim_aws(accounts: usize) -> Self {
+        Self::sim_aws_of(&["--accounts", &accounts.to_string()])
+    }
+
+    /// `groundcrew sim-aws` on a free port, with these options.
+    pub fn sim_aws_of(options: &[&str]) -> Self {
         let mut child = command(Path::new("/"))
-            .args(["sim-aws", "--listen", "127.0.0.1:0", "--accounts", &accounts.to_string()])
+            .args(["sim-aws", "--listen", "127.0.0.1:0"])
+            .args(options)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -14,6 +14,8 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
+use crate::calls::Calls;
+
 /// How long one attempt may take. Longer than the longest long poll (20 s).
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -30,6 +32,7 @@ const ORGANIZATIONS_ATTEMPTS: u32 = 50;
 #[derive(Clone, Debug)]
 pub struct Environment {
     shared: SdkConfig,
+    calls: Calls,
 }
 
 /// A client for each service.
@@ -47,6 +50,10 @@ pub struct Clients {
     pub support: aws_sdk_support::Client,
     /// DynamoDB, in the home Region.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// The Resource Groups Tagging API, in the Region of Organizations.
+    pub tagging: aws_sdk_resourcegroupstagging::Client,
+    /// What was called through all of them.
+    pub calls: Calls,
 }
 
 /// The clients' builders have the same methods, but no trait in common.
@@ -59,6 +66,7 @@ macro_rules! client {
             // Bodies are small and the attempt timeout bounds every call; watching the
             // throughput would only cost a wake-up every half second of a long poll.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(environment.calls.clone())
             .retry_config($retry)
             .retry_partition($partition)
             .timeout_config(
@@ -83,7 +91,7 @@ impl Environment {
             .time_source(time_source)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
-        Self { shared }
+        Self { shared, calls: Calls::default() }
     }
 
     /// The environment of this process, as AWS's own tools see it: variables such as
@@ -95,7 +103,7 @@ impl Environment {
             .http_client(crate::http::client())
             .load()
             .await;
-        Self { shared }
+        Self { shared, calls: Calls::default() }
     }
 
     /// Control Tower's home Region.
@@ -143,6 +151,14 @@ impl Environment {
                 partition("support")
             ),
             dynamodb: client!(aws_sdk_dynamodb, self, region(), retry(), partition("dynamodb")),
+            tagging: client!(
+                aws_sdk_resourcegroupstagging,
+                self,
+                global_region(&home),
+                retry(),
+                partition("resourcegroupstagging")
+            ),
+            calls: self.calls.clone(),
         }
     }
 }

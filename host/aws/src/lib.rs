@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod alerts;
+mod calls;
 mod clients;
 mod dead_letters;
 mod error;
@@ -15,13 +16,16 @@ mod notifications_queue;
 mod organizations;
 mod service_catalog;
 mod support;
+mod tag_index;
 mod updates_queue;
 
 pub use alerts::SnsAlerts;
+pub use calls::Calls;
 pub use clients::{Clients, Environment};
 pub use events_queue::SqsEvents;
 pub use notifications_queue::SqsNotifications;
 pub use organizations::OrganizationsDirectory;
 pub use service_catalog::{LaunchPath, ServiceCatalog};
 pub use support::AwsSupport;
+pub use tag_index::ResourceTags;
 pub use updates_queue::SqsUpdates;

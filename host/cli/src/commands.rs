@@ -31,6 +31,8 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Print the JSON Schema of the config, for editors
     Schema,
+    /// Write the live organization to a file; changes nothing in AWS
+    Snapshot(Snapshot),
     /// Handle one EventBridge event: tell the notifiers of an account that landed
     Handle(Handle),
     /// Serve the simulated AWS on an address of this machine, in real time
@@ -114,6 +116,16 @@ pub struct Handle {
     /// The event as EventBridge delivers it, as JSON; `-` reads it from stdin
     #[arg(value_name = "EVENT.json")]
     pub event: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where to write it; `-` writes it to stdout
+    #[arg(long, value_name = "FILE", default_value = "snapshot.json")]
+    pub out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -14,8 +14,9 @@ use serde::Serialize;
 use crate::Failure;
 use crate::commands::{About, Explain, Format};
 use crate::loaded::{Need, read};
-use crate::plan::{Decided, snapshot};
+use crate::plan::{Decided, from_file};
 use crate::ports::NoSupport;
+use crate::snapshot::live_account;
 use crate::wording::{minute, paragraph, print};
 
 /// What policies are asked and say about an account.
@@ -87,7 +88,10 @@ pub fn run(options: &Explain) -> Result<(), Failure> {
 async fn report(options: &Explain) -> Result<Report, Failure> {
     let read = read(Some(&options.config))?;
     let wanted = &options.account;
-    let snapshot = snapshot(&read, options.snapshot.as_deref()).await?;
+    let snapshot = match &options.snapshot {
+        Some(file) => from_file(file)?,
+        None => live_account(&read.config, wanted).await?,
+    };
     let account = snapshot.accounts.iter().find(|account| account.id == wanted.as_str());
     let account = account.ok_or_else(|| {
         Failure::Usage(format!("account {wanted} is not in the organization: check the id"))

@@ -68,6 +68,15 @@ impl Read {
         self.base.join(path)
     }
 
+    /// The config, for commands that use no plugin. What is wrong with it is an error all the
+    /// same.
+    pub fn without_plugins(self) -> Result<Config, Failure> {
+        match self.problems.is_empty() {
+            true => Ok(self.config),
+            false => Err(Failure::Usage(Problems::new(self.name, self.problems).to_string())),
+        }
+    }
+
     /// Loads the plugins and has them check their settings. Everything that is wrong is told
     /// at once. Notifiers that may open support cases do so through `support`.
     pub async fn load(self, need: Need, support: Arc<dyn SupportCases>) -> Result<Loaded, Failure> {

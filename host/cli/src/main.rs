@@ -5,6 +5,7 @@
 mod check;
 mod commands;
 mod explain;
+mod files;
 mod handle;
 mod lambda;
 mod loaded;
@@ -15,6 +16,7 @@ mod schema;
 mod script_data;
 mod sim_aws;
 mod simulate;
+mod snapshot;
 mod wording;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         None => lambda::run(),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Simulate(options)) => simulate::run(&options),
+        Some(Command::Snapshot(options)) => snapshot::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),
         Some(Command::Plan(options)) => plan::run(&options),
         Some(Command::Explain(options)) => explain::run(&options),

@@ -6,14 +6,15 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog,
-    SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
+    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ResourceTags,
+    ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
 };
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::{Config, LedgerPlace};
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::{
-    Alert, Alerts, Clock, NotificationLedger, NotificationQueue, SupportCases,
+    Alert, Alerts, Catalog, Clock, Directory, NotificationLedger, NotificationQueue, SupportCases,
+    TagIndex,
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
@@ -83,6 +84,37 @@ pub fn simulated(
     }
 }
 
+/// What commands need that only read: no ledger, no queue, no topic.
+pub struct Readers {
+    pub clients: Clients,
+    pub catalog: Arc<dyn Catalog>,
+    pub directory: Arc<dyn Directory>,
+    pub tag_index: Arc<dyn TagIndex>,
+}
+
+impl Readers {
+    /// On the AWS that the environment names.
+    pub async fn of(config: &Config) -> Self {
+        let clients = Environment::of_process(config.region.clone()).await.clients();
+        Self {
+            catalog: Arc::new(catalog(&clients, config)),
+            directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+            tag_index: Arc::new(ResourceTags::new(clients.tagging.clone())),
+            clients,
+        }
+    }
+}
+
+/// Service Catalog with the product that the config names.
+fn catalog(clients: &Clients, config: &Config) -> ServiceCatalog {
+    let factory = &config.account_factory;
+    let launch_path = match &factory.launch_path {
+        Some(id) => LaunchPath::Given(id.clone()),
+        None => LaunchPath::OfPortfolio(factory.portfolio_name.clone()),
+    };
+    ServiceCatalog::new(clients.service_catalog.clone(), &factory.product_name, launch_path)
+}
+
 /// What a process needs for onboarding on the AWS that its environment names.
 pub struct RealAws {
     clients: Clients,
@@ -115,11 +147,6 @@ impl RealAws {
     pub fn onboarding(&self, loaded: &Loaded) -> Onboarding {
         let config: &Config = &loaded.config;
         let clients = &self.clients;
-        let factory = &config.account_factory;
-        let launch_path = match &factory.launch_path {
-            Some(id) => LaunchPath::Given(id.clone()),
-            None => LaunchPath::OfPortfolio(factory.portfolio_name.clone()),
-        };
         let queue = config.queues.notifications_url.as_ref().map(|url| {
             let queue = SqsNotifications::new(clients.sqs.clone(), url);
             Arc::new(queue) as Arc<dyn NotificationQueue>
@@ -129,11 +156,7 @@ impl RealAws {
             None => Arc::new(LoggedAlerts),
         };
         let ports = OnboardingPorts {
-            catalog: Arc::new(ServiceCatalog::new(
-                clients.service_catalog.clone(),
-                &factory.product_name,
-                launch_path,
-            )),
+            catalog: Arc::new(catalog(clients, config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
             alerts,
             ledger: self.ledger.clone(),

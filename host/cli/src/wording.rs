@@ -1,5 +1,6 @@
 //! How numbers, moments and lines are written for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
@@ -84,6 +85,22 @@ pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
 pub fn json(report: &impl Serialize) -> Result<String, Failure> {
     let json = serde_json::to_string_pretty(report);
     json.map(|json| json + "\n").map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Writes how often each operation of AWS was called.
+pub fn calls(out: &mut String, by_operation: &BTreeMap<String, u64>) -> std::fmt::Result {
+    let total: u64 = by_operation.values().sum();
+    writeln!(out, "AWS calls   {}", thousands(total))?;
+    let mut calls: Vec<(&String, &u64)> = by_operation.iter().collect();
+    calls.sort_by_key(|(operation, calls)| (std::cmp::Reverse(**calls), operation.as_str()));
+    for pair in calls.chunks(2) {
+        let cells: Vec<String> = pair
+            .iter()
+            .map(|(name, calls)| format!("{:>9} {name:<27}", thousands(**calls)))
+            .collect();
+        writeln!(out, "{}", cells.concat().trim_end())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub mod onboarding;
 pub mod pipeline;
 pub mod plan;
 pub mod ports;
+pub mod reading;
 pub mod scheduler;
 pub mod snapshot;
 pub mod support_case;

@@ -87,6 +87,17 @@ pub trait Directory: Send + Sync {
     async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError>;
 }
 
+/// An index of the tags of many accounts (Resource Groups Tagging API). Whether it covers
+/// accounts, AWS says nowhere: whoever uses it holds it against [`Directory::tags`].
+#[async_trait]
+pub trait TagIndex: Send + Sync {
+    /// A page of the accounts that have a tag or once had one, with their tags.
+    async fn tagged(
+        &self,
+        page: Option<&str>,
+    ) -> Result<Page<(AccountId, BTreeMap<String, String>)>, AwsError>;
+}
+
 /// A message of the updates queue: a hint that an account may be started. Dropping one
 /// is harmless, since the next sweep finds the account again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,13 +7,15 @@
 //!
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update, `track` follows it to its end,
-//! `run` is the loop around them. [`onboarding`] tells notifiers of accounts that landed.
+//! `run` is the loop around them. [`onboarding`] tells notifiers of accounts that landed;
+//! [`snapshot`] reads a whole organization.
 
 #![deny(missing_docs)]
 
 mod decide;
 pub mod onboarding;
 mod run;
+pub mod snapshot;
 mod start;
 mod sweep;
 mod track;

@@ -17,6 +17,12 @@ struct PlannedCall {
     fares: NextCall,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Denied {
+    operation: String,
+}
+
 /// Answers a request by the name of what it is for.
 pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) -> Response {
     let now = world.clock.now();
@@ -40,6 +46,13 @@ pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) ->
         ("POST", "next-call") => match serde_json::from_slice::<PlannedCall>(body) {
             Ok(call) => {
                 world.with(|model| model.plan_mishap(&call.operation, call.fares.into()));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        ("POST", "deny") => match serde_json::from_slice::<Denied>(body) {
+            Ok(denied) => {
+                world.with(|model| model.deny(&denied.operation));
                 Ok(json!({}))
             }
             Err(error) => Err((400, error.to_string())),

@@ -125,6 +125,11 @@ impl Refusal {
                 "AWS Organizations can't complete your request because of an internal service error. Try again later.",
             )
             .with_status(500),
+            (Self::ServerError, Service::Tagging) => ApiError::new(
+                "InternalServiceException",
+                "The request processing failed because of an unknown error.",
+            )
+            .with_status(500),
             (Self::ServerError, _) => {
                 ApiError::new("ServiceUnavailable", "Service Unavailable").with_status(503)
             }

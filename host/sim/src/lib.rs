@@ -1,8 +1,8 @@
 //! A simulated AWS control plane that answers the real AWS SDKs.
 //!
 //! [`model::Model`] is a function from HTTP request to answer: Service Catalog with the
-//! Account Factory product, Organizations, SQS, SNS, Support and DynamoDB, enforcing what AWS
-//! enforces.
+//! Account Factory product, Organizations, the Resource Groups Tagging API, SQS, SNS, Support
+//! and DynamoDB, enforcing what AWS enforces.
 //! [`SimAws`] plugs it under SDK clients as their HTTP client, so that serialization,
 //! retries and error parsing are those of the shipped code. [`serve()`] serves it over HTTP
 //! in real time, for the AWS CLI and other SDKs.
@@ -46,6 +46,7 @@ mod sqs;
 mod starter;
 mod sts;
 mod support;
+mod tagging;
 mod throttle;
 mod time;
 mod updates;
@@ -59,5 +60,6 @@ pub use serve::{ServeOptions, serve};
 pub use sim::{NextCall, SimAws, SimOptions};
 pub use sns::PublishedAlert;
 pub use support::OpenedCase;
+pub use tagging::TagIndexState;
 pub use time::SimClock;
 pub use updates::{MaxConcurrent, OperationLog, OperationOutcome};

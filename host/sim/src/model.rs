@@ -27,6 +27,7 @@ use crate::sqs::{self, Outcome, Receive, Sqs};
 use crate::starter::Starter;
 use crate::sts::{self, Sts};
 use crate::support::{self, OpenedCase, Support};
+use crate::tagging::{self, TagIndexState, Tagging};
 use crate::time::later;
 use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
 
@@ -59,6 +60,7 @@ pub fn offered() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("dynamodb", operations::names(dynamodb::OPERATIONS)),
         ("organizations", operations::names(organizations::OPERATIONS)),
+        ("resourcegroupstaggingapi", operations::names(tagging::OPERATIONS)),
         ("servicecatalog", operations::names(service_catalog::OPERATIONS)),
         ("sns", operations::names(sns::OPERATIONS)),
         ("sqs", operations::names(sqs::OPERATIONS)),
@@ -100,10 +102,13 @@ pub struct Model {
     sns: Sns,
     support: Support,
     dynamo: DynamoDb,
+    tagging: Tagging,
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
     planned: BTreeMap<String, VecDeque<Mishap>>,
+    /// The operations that the caller is not allowed.
+    denied: BTreeSet<String>,
     sent: u64,
 }
 
@@ -130,9 +135,11 @@ impl Model {
             // With numbers of their own, so that they change nothing for the others.
             support: Support::new(Rng::with_seed(seed ^ 1)),
             dynamo: DynamoDb::new(start, Rng::with_seed(seed ^ 2)),
+            tagging: Tagging::new(start),
             rng,
             calls: BTreeMap::new(),
             planned: BTreeMap::new(),
+            denied: BTreeSet::new(),
             sent: 0,
             fleet,
         };
@@ -214,6 +221,9 @@ impl Model {
 
     fn dispatch(&mut self, call: &Call<'_>) -> Answer {
         let now = self.now;
+        if self.denied.contains(call.operation) {
+            return self.answer(call, Err(ApiError::denied(call)));
+        }
         let outcome = match call.service {
             Service::Catalog => {
                 let mut starter = Starter {
@@ -251,6 +261,9 @@ impl Model {
             Service::Sts => Sts.call(now, call).map(Outcome::Done),
             Service::Support => self.support.call(now, call).map(Outcome::Done),
             Service::DynamoDb => self.dynamo.call(now, call).map(Outcome::Done),
+            Service::Tagging => {
+                self.tagging.call(now, call, &self.organizations).map(Outcome::Done)
+            }
         };
         self.answer(call, outcome)
     }
@@ -423,6 +436,16 @@ impl Model {
     /// Lets the next calls of an operation meet this mishap.
     pub(crate) fn plan_mishap(&mut self, operation: &str, mishap: Mishap) {
         self.planned.entry(operation.to_owned()).or_default().push_back(mishap);
+    }
+
+    /// Takes the permission for an operation from the caller.
+    pub(crate) fn deny(&mut self, operation: &str) {
+        self.denied.insert(operation.to_owned());
+    }
+
+    /// Sets how well the tag index knows accounts.
+    pub(crate) fn set_tag_index(&mut self, state: TagIndexState) {
+        self.tagging.state = state;
     }
 
     /// Sets what the URLs of queues begin with, instead of SQS's own endpoint.

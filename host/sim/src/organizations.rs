@@ -211,6 +211,19 @@ impl Organizations {
         self.units.get((*self.unit_of.get(account as usize)?)? as usize)
     }
 
+    /// The accounts that have a tag or once had one: their ARNs, and the tags.
+    pub(crate) fn tagged(&self) -> impl Iterator<Item = (String, &BTreeMap<String, String>)> {
+        self.fleet.iter().filter_map(|(_, account)| {
+            let at_first = account.tags.as_ref()?;
+            let tags = match self.tags.get(account.id.as_str()) {
+                Some(changed) => changed,
+                None if at_first.is_empty() => return None,
+                None => at_first,
+            };
+            Some((arn(account), tags))
+        })
+    }
+
     fn find_unit(&self, id: &str) -> Option<&Unit> {
         self.units.get(*self.units_by_id.get(id)? as usize)
     }
@@ -249,7 +262,7 @@ impl Organizations {
         // `Status` is retired; `State` has taken its place.
         json!({
             "Id": account.id.as_str(),
-            "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{}", account.id),
+            "Arn": arn(account),
             "Email": account.email,
             "Name": account.name,
             "State": account.state,
@@ -407,6 +420,11 @@ impl ChildrenRequest {
         let (range, next) = page(self.next_token.as_deref(), self.max_results, items.len())?;
         Ok((&items[range], next))
     }
+}
+
+fn arn(account: &FleetAccount) -> String {
+    let id = &account.id;
+    format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{id}")
 }
 
 fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {

@@ -40,6 +40,7 @@ pub(crate) enum Service {
     Sts,
     Support,
     DynamoDb,
+    Tagging,
 }
 
 impl Service {
@@ -51,6 +52,7 @@ impl Service {
             "AmazonSQS" => Some(Self::Sqs),
             "AWSSupport_20130415" => Some(Self::Support),
             "DynamoDB_20120810" => Some(Self::DynamoDb),
+            "ResourceGroupsTaggingAPI_20170126" => Some(Self::Tagging),
             _ => None,
         }
     }
@@ -108,6 +110,7 @@ impl Service {
         match self {
             Self::Catalog | Self::Support | Self::DynamoDb => "ThrottlingException",
             Self::Organizations => "TooManyRequestsException",
+            Self::Tagging => "ThrottledException",
             Self::Sqs => "RequestThrottled",
             Self::Sns | Self::Sts => "Throttling",
         }
@@ -282,6 +285,14 @@ impl ApiError {
     pub(crate) fn with(mut self, member: &str, value: Value) -> Self {
         self.members.insert(member.to_owned(), value);
         self
+    }
+
+    /// The caller lacks the permission for an operation.
+    pub(crate) fn denied(call: &Call<'_>) -> Self {
+        let arn = crate::sts::arn();
+        let operation = call.operation;
+        let message = format!("User: {arn} is not authorized to perform: {operation}");
+        Self::new("AccessDeniedException", message)
     }
 
     pub(crate) fn throttled(service: Service) -> Self {

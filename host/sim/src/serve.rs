@@ -66,7 +66,9 @@ pub struct ServeOptions {
 /// - `POST event`: delivers the body to the events queue;
 /// - `POST next-call`: lets the next call of an operation fail, for example
 ///   `{"operation": "CreateCase", "fares": "reply-lost"}`, or `not-connected`, `throttled`,
-///   `hung`.
+///   `hung`;
+/// - `POST deny`: takes a permission from the caller, for example
+///   `{"operation": "GetResources"}`.
 ///
 /// # Errors
 /// When the listener has no address.

@@ -22,6 +22,7 @@ use crate::queue::QueueOptions;
 use crate::sns::PublishedAlert;
 use crate::sqs;
 use crate::support::OpenedCase;
+use crate::tagging::TagIndexState;
 use crate::time::SimClock;
 use crate::updates::{MaxConcurrent, OperationLog};
 use crate::world::World;
@@ -184,6 +185,17 @@ impl SimAws {
     /// Says how the next call of an operation fares; several are for several calls.
     pub fn next_call(&self, operation: &str, fares: NextCall) {
         self.world.with(|model| model.plan_mishap(operation, fares.into()));
+    }
+
+    /// Takes the permission for an operation from the caller.
+    pub fn deny(&self, operation: &str) {
+        self.world.with(|model| model.deny(operation));
+    }
+
+    /// Sets how well the Resource Groups Tagging API knows accounts: at first as well as
+    /// Organizations does.
+    pub fn set_tag_index(&self, state: TagIndexState) {
+        self.world.with(|model| model.set_tag_index(state));
     }
 
     /// Adds a queue, or empties and changes the one of the same name. Answers its URL.

@@ -25,9 +25,14 @@ impl Sts {
     }
 }
 
+/// Who calls.
+pub(crate) fn arn() -> String {
+    format!("arn:aws:sts::{MANAGEMENT_ACCOUNT}:assumed-role/{ROLE}/{SESSION}")
+}
+
 fn caller_identity() -> Value {
     json!({
-        "Arn": format!("arn:aws:sts::{MANAGEMENT_ACCOUNT}:assumed-role/{ROLE}/{SESSION}"),
+        "Arn": arn(),
         "UserId": format!("AROAIOSFODNN7EXAMPLE1:{SESSION}"),
         "Account": MANAGEMENT_ACCOUNT,
     })

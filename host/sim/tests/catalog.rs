@@ -281,3 +281,22 @@ fn what_a_snapshot_has_under_change_ends() {
         assert_eq!(status(&products), [ProductStatus::Available, ProductStatus::Tainted]);
     });
 }
+
+#[test]
+fn an_account_that_is_not_enrolled_has_no_product() {
+    run(async {
+        let text = r#"{"accounts":[
+            {"id":"111122223333","name":"A","enrolled":false,"status":"UNDER_CHANGE"},
+            {"id":"111122223334","name":"B"},
+            {"id":"111122223335","name":"C","enrolled":false}]}"#;
+        let setup = Setup::new(Snapshot::parse(text).unwrap(), groundcrew_sim::FaultLevel::None, 1);
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        let [product] = products.as_slice() else { panic!("{products:?}") };
+        assert_eq!(product.account.as_str(), "111122223334");
+        assert_eq!(setup.catalog.provisioned_product(&product.id).await.unwrap(), *product);
+        assert_eq!(setup.catalog.under_change().await.unwrap(), 0);
+        let account = "111122223333".parse().unwrap();
+        assert!(!setup.sim.foreign_operation(&account, Duration::from_secs(1)));
+    });
+}

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Setup, run};
-use groundcrew_core::account::Account;
+use groundcrew_aws::ResourceTags;
+use groundcrew_core::account::{Account, AccountState};
 use groundcrew_core::aws_error::Class;
-use groundcrew_core::ports::Directory;
+use groundcrew_core::ports::{Directory, TagIndex};
 use groundcrew_sim::{FaultLevel, Snapshot};
 
 async fn all_accounts(setup: &Setup) -> (Vec<Arc<Account>>, usize) {
@@ -111,5 +112,52 @@ fn throttling_is_absorbed_and_the_rate_is_used() {
         // The simulated AWS admits 20 a second: 100 s at best.
         assert!(took < Duration::from_secs(200), "{took:?}, {calls} calls");
         assert!(calls < 2 * ACCOUNTS as u64, "{calls} calls in {took:?}");
+    });
+}
+
+#[test]
+fn what_the_snapshot_says_of_an_account_is_shown() {
+    run(async {
+        let text = r#"{"accounts":[
+            {"id":"111122223333","name":"A","ou":["Workloads","Prod"],
+             "ou_ids":["ou-abcd-11111111","ou-abcd-22222222"],
+             "joined":"2020-01-02T03:04:05Z","state":"SUSPENDED"},
+            {"id":"111122223334","name":"B","ou":["Workloads"]}]}"#;
+        let setup = Setup::new(Snapshot::parse(text).unwrap(), FaultLevel::None, 1);
+        let (accounts, _) = all_accounts(&setup).await;
+        let ids = |account: &Account| -> Vec<String> {
+            account.organizational_units.iter().map(|unit| unit.id.clone()).collect()
+        };
+        assert_eq!(ids(&accounts[0]), ["ou-abcd-11111111", "ou-abcd-22222222"]);
+        assert_eq!(ids(&accounts[1]), ["ou-abcd-11111111"]);
+        assert_eq!(accounts[0].joined, Some("2020-01-02T03:04:05Z".parse().unwrap()));
+        let states = [accounts[0].state, accounts[1].state];
+        assert_eq!(states, [Some(AccountState::Suspended), Some(AccountState::Active)]);
+    });
+}
+
+#[test]
+fn the_tag_index_lists_accounts_with_tags() {
+    run(async {
+        let setup = Setup::new(Snapshot::generate(1_000, 50, 1), FaultLevel::None, 1);
+        let index = ResourceTags::new(setup.clients.tagging.clone());
+        let (mut tagged, mut next, mut empty) = (Vec::new(), None, 0);
+        loop {
+            let page = index.tagged(next.as_deref()).await.unwrap();
+            empty += usize::from(page.items.is_empty());
+            tagged.extend(page.items);
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!((tagged.len(), empty), (500, 1));
+        for (account, tags) in tagged.iter().step_by(50) {
+            assert_eq!(&setup.directory.tags(account).await.unwrap(), tags);
+        }
+        let error = index.tagged(Some("nonsense")).await.unwrap_err();
+        assert_eq!(error.code, "InvalidParameterException");
+        setup.sim.deny("GetResources");
+        assert_eq!(index.tagged(None).await.unwrap_err().class, Class::Denied);
     });
 }

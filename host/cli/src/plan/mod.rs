@@ -13,15 +13,19 @@ use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Format, Plan};
-use crate::loaded::{Need, Read, read};
+use crate::loaded::{Need, read};
 use crate::ports::NoSupport;
+use crate::snapshot;
 use crate::wording::print;
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let report = runtime.block_on(async {
         let read = read(Some(&options.config))?;
-        let snapshot = snapshot(&read, options.snapshot.as_deref()).await?;
+        let snapshot = match &options.snapshot {
+            Some(file) => from_file(file)?,
+            None => snapshot::live(&read.config).await?,
+        };
         let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
         let at = options.at.unwrap_or_else(Timestamp::now);
         Ok(report::of(&loaded, &snapshot, at).await)
@@ -33,11 +37,8 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The organization: from a file, or as it is now.
-pub async fn snapshot(read: &Read, file: Option<&Path>) -> Result<Snapshot, Failure> {
-    let Some(file) = file else {
-        return crate::snapshot::live(read).await;
-    };
+/// The organization as a file has it.
+pub fn from_file(file: &Path) -> Result<Snapshot, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Notification, Report, Run};
-use crate::wording::{count, list, paragraph, span, thousands};
+use crate::wording::{calls, count, list, paragraph, span, thousands};
 
 /// Columns of the timeline.
 const COLUMNS: usize = 64;
@@ -28,7 +28,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     time(report, out)?;
     notifications(report, out)?;
     alerts(report, out)?;
-    calls(report, out)?;
+    calls(out, &report.aws_calls)?;
     timeline(report, out)
 }
 
@@ -146,21 +146,6 @@ fn alerts(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     if report.alerts.len() > LISTED {
         writeln!(out, "            …")?;
-    }
-    Ok(())
-}
-
-fn calls(report: &Report, out: &mut String) -> std::fmt::Result {
-    let total: u64 = report.aws_calls.values().sum();
-    writeln!(out, "AWS calls   {}", thousands(total))?;
-    let mut calls: Vec<(&String, &u64)> = report.aws_calls.iter().collect();
-    calls.sort_by_key(|(operation, calls)| (std::cmp::Reverse(**calls), operation.as_str()));
-    for pair in calls.chunks(2) {
-        let cells: Vec<String> = pair
-            .iter()
-            .map(|(name, calls)| format!("{:>9} {name:<27}", thousands(**calls)))
-            .collect();
-        writeln!(out, "{}", cells.concat().trim_end())?;
     }
     Ok(())
 }

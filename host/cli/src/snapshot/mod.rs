@@ -1,0 +1,204 @@
+//! `groundcrew snapshot`: the live organization in a file, for `simulate` and `plan`. Changes
+//! nothing in AWS.
+
+mod partial;
+mod progress;
+mod summary;
+
+use std::path::Path;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::catalog::AccountFactory;
+use groundcrew_core::config::Config;
+use groundcrew_core::ports::Page;
+use groundcrew_core::reading::{Reading, Source, TagsRoute};
+use groundcrew_core::snapshot::{self as core, SnapshotAccount};
+use groundcrew_engine::snapshot::{Reader, ReaderPorts, patiently};
+use jiff::Timestamp;
+use tokio::time::interval;
+
+use crate::Failure;
+use crate::commands::Snapshot;
+use crate::files::write_whole;
+use crate::loaded::read;
+use crate::ports::Readers;
+use crate::wording::print;
+use partial::Partial;
+use progress::Progress;
+use summary::Summary;
+
+/// What was read is written down so often.
+const SAVED_EVERY: Duration = Duration::from_secs(2);
+/// And shown so often.
+const SHOWN_EVERY: Duration = Duration::from_millis(200);
+
+pub fn run(options: &Snapshot) -> Result<(), Failure> {
+    let config = read(Some(&options.config))?.without_plugins()?;
+    let runtime = crate::current_thread()?;
+    runtime.block_on(take(&config, &options.out))
+}
+
+/// The live organization, for commands that need it at once.
+pub async fn live(config: &Config) -> Result<core::Snapshot, Failure> {
+    Ok(organization(config, None).await?.snapshot)
+}
+
+/// One account of the live organization, as a snapshot of it alone.
+pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snapshot, Failure> {
+    let readers = Readers::of(config).await;
+    let (catalog, directory) = (&readers.catalog, &readers.directory);
+    let factory = catalog.account_factory().await.map_err(told)?;
+    let (account, tags) = tokio::join!(directory.account(id), directory.tags(id));
+    let source = Source { region: config.region.clone(), product: factory.product.clone() };
+    let mut reading = Reading::new(source, Timestamp::now());
+    match account {
+        Ok(account) => reading.accounts.items.push(SnapshotAccount::from(&*account)),
+        // An organization without it.
+        Err(error) if error.class == Class::NotFound => {}
+        Err(error) => return Err(told(error)),
+    }
+    match tags {
+        Ok(tags) => drop(reading.tags.insert(id.clone(), tags)),
+        Err(error) => drop(reading.unreadable.insert(id.clone(), error.to_string())),
+    }
+    let mut page = None;
+    loop {
+        let products = catalog.provisioned_products(&factory.product, page.as_deref()).await;
+        let Page { items, next } = products.map_err(told)?;
+        let of_account = items.into_iter().filter(|product| product.account == *id);
+        reading.products.items.extend(of_account.map(Into::into));
+        match next {
+            Some(next) => page = Some(next),
+            None => break,
+        }
+    }
+    Ok(reading.snapshot(&factory, &config.account_factory.product_name, Timestamp::now()))
+}
+
+async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
+    let began = Instant::now();
+    let partial = (out != Path::new("-")).then(|| Partial::of(out));
+    let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
+    let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
+    match &partial {
+        None => print(&json),
+        Some(partial) => {
+            write_whole(out, json.as_bytes()).map_err(|error| {
+                let advice = partial.advice();
+                Failure::Other(format!("{}: can't be written: {error}\n{advice}", out.display()))
+            })?;
+            partial.remove();
+        }
+    }
+    let summary = Summary {
+        place: out,
+        snapshot: &snapshot,
+        route: route.as_ref(),
+        calls: readers.clients.calls.by_operation(),
+        took: began.elapsed(),
+    };
+    eprint!("{}", summary.render());
+    Ok(())
+}
+
+/// An organization that was read, and how.
+struct Organization {
+    snapshot: core::Snapshot,
+    route: Option<TagsRoute>,
+    readers: Readers,
+}
+
+/// Reads the organization; goes on where `partial` says that an earlier run has stopped.
+async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Organization, Failure> {
+    let mut stop = pin!(stopped());
+    let readers = Readers::of(config).await;
+    let catalog = &readers.catalog;
+    let factory = tokio::select! {
+        found = patiently(async || catalog.account_factory().await) => found.map_err(told)?,
+        signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
+    };
+
+    let reading = begin(config, &factory, partial)?;
+    let reader = Reader::new(
+        ReaderPorts {
+            catalog: readers.catalog.clone(),
+            directory: readers.directory.clone(),
+            tag_index: readers.tag_index.clone(),
+        },
+        reading,
+    );
+    let save = || partial.map_or(Ok(()), |partial| partial.save(&reader.reading()));
+    // Whether it can be written is found out before the long work.
+    save()?;
+
+    let mut progress = Progress::new();
+    let mut reads = pin!(reader.read());
+    let (mut saves, mut shows) = (interval(SAVED_EVERY), interval(SHOWN_EVERY));
+    let trouble = loop {
+        tokio::select! {
+            read = &mut reads => break read.err().map(told),
+            signal = &mut stop => break Some(Failure::Other(format!("stopped by {signal}"))),
+            _ = saves.tick() => save()?,
+            _ = shows.tick() => progress.show(reader.so_far()),
+        }
+    };
+    progress.finish(reader.so_far());
+    if let Some(trouble) = trouble {
+        let Some(partial) = partial else { return Err(trouble) };
+        save()?;
+        return Err(Failure::Other(format!("{trouble}\n{}", partial.advice())));
+    }
+
+    let (snapshot, route) = {
+        let reading = reader.reading();
+        let name = &config.account_factory.product_name;
+        (reading.snapshot(&factory, name, Timestamp::now()), reading.route.clone())
+    };
+    drop(reads);
+    Ok(Organization { snapshot, route, readers })
+}
+
+/// What an earlier run has left, or nothing yet.
+fn begin(
+    config: &Config,
+    factory: &AccountFactory,
+    partial: Option<&Partial>,
+) -> Result<Reading, Failure> {
+    let now = Timestamp::now();
+    let source = Source { region: config.region.clone(), product: factory.product.clone() };
+    let known = match partial {
+        Some(partial) => partial.load(&source, now)?,
+        None => None,
+    };
+    Ok(known.unwrap_or_else(|| Reading::new(source, now)))
+}
+
+/// An error of AWS with what to do about it.
+fn told(error: AwsError) -> Failure {
+    let advice = match error.class {
+        Class::Denied => "\nwhat the caller must be allowed is in docs/snapshot.md",
+        _ => "",
+    };
+    Failure::Other(format!("{error}{advice}"))
+}
+
+/// Waits until the process is asked to end; answers by which signal.
+async fn stopped() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let waits = |kind| async move {
+        match signal(kind) {
+            Ok(mut signals) => {
+                signals.recv().await;
+            }
+            // Then it ends as processes do by themselves: what was saved last is there.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = waits(SignalKind::interrupt()) => "SIGINT",
+        () = waits(SignalKind::terminate()) => "SIGTERM",
+    }
+}

@@ -1,0 +1,92 @@
+//! How far a reading is, on stderr: a line that changes in a terminal, a few lines elsewhere.
+
+use std::io::{IsTerminal, stderr};
+
+use groundcrew_engine::snapshot::ReadSoFar;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::wording::thousands;
+
+/// Shows progress.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    listed: bool,
+    tenths: usize,
+}
+
+impl Progress {
+    pub fn new() -> Self {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+            set(&bar, "{spinner} {msg}");
+            bar
+        });
+        Self { bar, listed: false, tenths: 0 }
+    }
+
+    pub fn show(&mut self, so_far: ReadSoFar) {
+        if so_far.listed && !self.listed {
+            self.listed = true;
+            if self.bar.is_none() {
+                eprintln!("{}", listed(so_far));
+            }
+        }
+        match so_far.listed && so_far.one_by_one {
+            true => self.show_asked(so_far.asked, so_far.accounts),
+            false => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message(listed(so_far));
+                    bar.tick();
+                }
+            }
+        }
+    }
+
+    /// So many of so many accounts were asked for their tags.
+    fn show_asked(&mut self, asked: usize, of: usize) {
+        let tenths = (asked * 10).checked_div(of).unwrap_or(0);
+        match &self.bar {
+            Some(bar) => {
+                if bar.length().is_none() {
+                    set(bar, "{bar:40} {pos} of {len}  {msg}");
+                    bar.set_message("tags, one by one");
+                }
+                bar.set_length(of as u64);
+                bar.set_position(asked as u64);
+            }
+            None if tenths > self.tenths => {
+                self.tenths = tenths;
+                eprintln!(
+                    "{:>4}%  tags of {} of {} accounts, one by one",
+                    tenths * 10,
+                    thousands(asked as u64),
+                    thousands(of as u64)
+                );
+            }
+            None => {}
+        }
+    }
+
+    /// Shows the last of it, and clears the bar.
+    pub fn finish(&mut self, so_far: ReadSoFar) {
+        self.show(so_far);
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn set(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+}
+
+fn listed(so_far: ReadSoFar) -> String {
+    format!(
+        "{} accounts, {} provisioned products, {} accounts in the tag index",
+        thousands(so_far.accounts as u64),
+        thousands(so_far.products as u64),
+        thousands(so_far.indexed as u64)
+    )
+}

@@ -1,0 +1,191 @@
+//! What was read, for a person: within 80 columns and without colour.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use groundcrew_core::account::AccountState;
+use groundcrew_core::reading::TagsRoute;
+use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotStatus};
+
+use crate::wording::{calls, count, paragraph, thousands};
+
+/// What a run has come to.
+pub struct Summary<'a> {
+    /// Where the snapshot is.
+    pub place: &'a Path,
+    pub snapshot: &'a Snapshot,
+    pub route: Option<&'a TagsRoute>,
+    pub calls: BTreeMap<String, u64>,
+    pub took: Duration,
+}
+
+impl Summary<'_> {
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string can't fail.
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let accounts = &self.snapshot.accounts;
+        let place = match self.place == Path::new("-") {
+            true => "on stdout".to_owned(),
+            false => format!("in {}", self.place.display()),
+        };
+        paragraph(out, &format!("Snapshot: {} {place}", count(accounts.len(), "account")))?;
+        writeln!(out)?;
+
+        let states = tally(accounts.iter().map(|account| state(account.state)));
+        paragraph(out, &format!("accounts    {}{states}", thousands(accounts.len() as u64)))?;
+        let enrolled: Vec<&SnapshotAccount> =
+            accounts.iter().filter(|account| account.enrolled).collect();
+        let ages = tally(enrolled.iter().map(|account| match account.outdated {
+            true => "outdated",
+            false => "current",
+        }));
+        paragraph(out, &format!("enrolled    {}{ages}", thousands(enrolled.len() as u64)))?;
+        let odd: Vec<_> = accounts
+            .iter()
+            .filter(|account| account.status != SnapshotStatus::Available)
+            .map(|account| status(account.status))
+            .collect();
+        if !odd.is_empty() {
+            paragraph(out, &format!("of these    {}", &tally(odd.into_iter())[2..]))?;
+        }
+        if let Some(target) = &self.snapshot.target {
+            paragraph(out, &format!("target      {} of {}", target.artifact, target.product))?;
+        }
+        self.tags(out)?;
+        calls(out, &self.calls)?;
+        writeln!(out, "time        {:.1} s", self.took.as_secs_f64())
+    }
+
+    fn tags(&self, out: &mut String) -> std::fmt::Result {
+        let route = match self.route {
+            Some(TagsRoute::Batch { agreed }) => format!(
+                "in batch; {} that were asked one by one say the same",
+                count(*agreed, "account")
+            ),
+            Some(TagsRoute::OneByOne { why }) => format!("one by one: {why}"),
+            None => "not read".to_owned(),
+        };
+        paragraph(out, &format!("tags        {route}"))?;
+        let unreadable: Vec<(&str, &str)> = self
+            .snapshot
+            .accounts
+            .iter()
+            .filter_map(|account| Some((account.id.as_str(), account.tags_error.as_deref()?)))
+            .collect();
+        let first = match unreadable.first() {
+            None => return Ok(()),
+            Some((id, error)) if unreadable.len() == 1 => format!("{id}: {error}"),
+            Some((id, error)) => format!("the first is {id}: {error}"),
+        };
+        let unreadable = count(unreadable.len(), "account");
+        paragraph(out, &format!("unreadable  {unreadable}; {first}"))
+    }
+}
+
+/// `: 9 active, 1 closed`; nothing of nothing.
+fn tally(things: impl Iterator<Item = &'static str>) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for thing in things {
+        *counts.entry(thing).or_default() += 1;
+    }
+    let counts: Vec<String> =
+        counts.into_iter().map(|(what, number)| format!("{} {what}", thousands(number))).collect();
+    if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) }
+}
+
+fn state(state: Option<AccountState>) -> &'static str {
+    match state {
+        Some(AccountState::Active) => "active",
+        Some(AccountState::PendingActivation) => "pending activation",
+        Some(AccountState::Suspended) => "suspended",
+        Some(AccountState::PendingClosure) => "pending closure",
+        Some(AccountState::Closed) => "closed",
+        None => "in an unknown state",
+    }
+}
+
+fn status(status: SnapshotStatus) -> &'static str {
+    match status {
+        SnapshotStatus::Available => "available",
+        SnapshotStatus::UnderChange => "under change",
+        SnapshotStatus::Tainted => "tainted",
+        SnapshotStatus::Error => "in error",
+        SnapshotStatus::PlanInProgress => "being planned",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::catalog::{ArtifactId, ProductId};
+    use groundcrew_core::snapshot::SnapshotTarget;
+
+    fn snapshot() -> Snapshot {
+        let mut snapshot = Snapshot::generate(1234, 30, 1);
+        snapshot.target = Some(SnapshotTarget {
+            product: ProductId::new("prod-aaaaaaaaaaaab"),
+            artifact: ArtifactId::new("pa-aaaaaaaaaaaac"),
+            name: "AWS Control Tower Account Factory".into(),
+        });
+        for (number, account) in snapshot.accounts.iter_mut().enumerate() {
+            account.state = Some(match number {
+                0 => AccountState::Suspended,
+                _ => AccountState::Active,
+            });
+            account.enrolled = number >= 34;
+            account.outdated = number >= 100;
+            if number == 200 {
+                account.status = SnapshotStatus::Tainted;
+            }
+            if number > 1231 {
+                account.tags = None;
+                account.tags_error = Some(
+                    "ListTagsForResource: AccessDeniedException: You don't have permissions to access this resource.".into(),
+                );
+            }
+        }
+        snapshot
+    }
+
+    fn screen(snapshot: &Snapshot, place: &str, route: Option<&TagsRoute>) -> String {
+        let calls = [("ListAccounts", 70), ("SearchProvisionedProducts", 14), ("GetResources", 4)];
+        let summary = Summary {
+            place: Path::new(place),
+            snapshot,
+            route,
+            calls: calls.map(|(name, count)| (name.to_owned(), count)).into(),
+            took: Duration::from_millis(8_250),
+        };
+        let screen = summary.render();
+        for line in screen.lines() {
+            assert!(line.chars().count() <= 80, "over 80 columns: {line}");
+        }
+        screen
+    }
+
+    #[test]
+    fn in_batch() {
+        let route = TagsRoute::Batch { agreed: 20 };
+        insta::assert_snapshot!(screen(&snapshot(), "snapshot.json", Some(&route)));
+    }
+
+    #[test]
+    fn one_by_one() {
+        let why = "the tag index can't be read: GetResources: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/groundcrew/session is not authorized to perform: tag:GetResources";
+        let route = TagsRoute::OneByOne { why: why.into() };
+        insta::assert_snapshot!(screen(&snapshot(), "-", Some(&route)));
+    }
+
+    #[test]
+    fn an_empty_organization() {
+        let route = TagsRoute::Batch { agreed: 0 };
+        insta::assert_snapshot!(screen(&Snapshot::default(), "a/b.json", Some(&route)));
+    }
+}

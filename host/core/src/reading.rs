@@ -1,0 +1,394 @@
+//! The reading of a live organization: what is known of it so far, and the snapshot that it
+//! becomes. Can be written down at any moment, so that an interrupted reading goes on where
+//! it stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::{Account, AccountId};
+use crate::catalog::{
+    AccountFactory, ArtifactId, ProductId, ProvisionedProduct, ProvisionedProductId,
+};
+use crate::ports::Page;
+use crate::snapshot::{Snapshot, SnapshotAccount, SnapshotStatus, SnapshotTarget};
+
+/// Tags by account.
+pub type TagsOfAccounts = BTreeMap<AccountId, BTreeMap<String, String>>;
+
+/// What a snapshot is taken of. Readings of different sources have nothing in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Control Tower's home Region.
+    pub region: String,
+    /// The Account Factory product, of which every organization has its own.
+    pub product: ProductId,
+}
+
+/// What is known of an organization so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// What is read.
+    pub source: Source,
+    /// When it began.
+    pub began: Timestamp,
+    /// The accounts, their tags and products aside.
+    pub accounts: Listing<SnapshotAccount>,
+    /// The provisioned products of Account Factory.
+    pub products: Listing<ReadProduct>,
+    /// The accounts that the tag index lists, and their tags as it has them.
+    pub index: Listing<(AccountId, BTreeMap<String, String>)>,
+    /// Whether the tag index is trusted, once that is decided.
+    pub route: Option<TagsRoute>,
+    /// Tags that were read account by account.
+    pub tags: TagsOfAccounts,
+    /// Why tags could not be read account by account. Not written down: the next run tries
+    /// again.
+    #[serde(skip)]
+    pub unreadable: BTreeMap<AccountId, String>,
+}
+
+/// A listing that is read page by page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listing<T> {
+    /// What the pages so far held.
+    pub items: Vec<T>,
+    /// Where it goes on.
+    pub next: Cursor,
+}
+
+impl<T> Default for Listing<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), next: Cursor::Beginning }
+    }
+}
+
+impl<T> Listing<T> {
+    /// Takes in the page that [`Listing::next`] led to.
+    pub fn take(&mut self, page: Page<T>) {
+        self.items.extend(page.items);
+        self.next = page.next.map_or(Cursor::End, Cursor::Page);
+    }
+}
+
+/// Where a listing goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cursor {
+    /// With its first page.
+    Beginning,
+    /// With the page of this token.
+    Page(String),
+    /// Nowhere: it is complete.
+    End,
+}
+
+/// What a snapshot needs of a provisioned product.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReadProduct {
+    id: ProvisionedProductId,
+    account: AccountId,
+    artifact: ArtifactId,
+    status: SnapshotStatus,
+    /// Whether provisioning it ever succeeded.
+    provisioned: bool,
+}
+
+impl From<ProvisionedProduct> for ReadProduct {
+    fn from(product: ProvisionedProduct) -> Self {
+        Self {
+            provisioned: product.last_successful_record.is_some(),
+            id: product.id,
+            account: product.account,
+            artifact: product.artifact,
+            status: product.status.into(),
+        }
+    }
+}
+
+/// How the tags are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TagsRoute {
+    /// In batch, from the tag index.
+    Batch {
+        /// So many accounts were read one by one, too, and agreed.
+        agreed: usize,
+    },
+    /// Account by account.
+    OneByOne {
+        /// Why the tag index is of no use.
+        why: String,
+    },
+}
+
+impl Reading {
+    /// A reading of which nothing is known yet.
+    pub fn new(source: Source, began: Timestamp) -> Self {
+        Self {
+            source,
+            began,
+            accounts: Listing::default(),
+            products: Listing::default(),
+            index: Listing::default(),
+            route: None,
+            tags: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    /// Ids of the accounts listed so far, each once.
+    pub fn ids(&self) -> Vec<AccountId> {
+        let mut seen = BTreeSet::new();
+        let ids = self.accounts.items.iter().filter_map(|account| account.id.parse().ok());
+        ids.filter(|id: &AccountId| seen.insert(id.clone())).collect()
+    }
+
+    /// The tag index by account.
+    pub fn indexed(&self) -> BTreeMap<&AccountId, &BTreeMap<String, String>> {
+        self.index.items.iter().map(|(id, tags)| (id, tags)).collect()
+    }
+
+    /// Holds what the tag index says against what accounts say themselves. The accounts are
+    /// in groups, and at least one of each must have been read.
+    pub fn judge(&self, groups: &[Vec<AccountId>]) -> TagsRoute {
+        let indexed = self.indexed();
+        let none = BTreeMap::new();
+        let mut agreed = 0;
+        for group in groups.iter().filter(|group| !group.is_empty()) {
+            let read: Vec<_> =
+                group.iter().filter_map(|id| Some((id, self.tags.get(id)?))).collect();
+            if read.is_empty() {
+                let error = group.iter().find_map(|id| self.unreadable.get(id));
+                let error = error.map_or("not read", String::as_str);
+                return TagsRoute::OneByOne {
+                    why: format!("the tag index could not be checked: {error}"),
+                };
+            }
+            for (id, tags) in read {
+                let said = indexed.get(id).copied().unwrap_or(&none);
+                if said != tags {
+                    return TagsRoute::OneByOne {
+                        why: format!("the tag index has other tags for {id} than {id} itself"),
+                    };
+                }
+                agreed += 1;
+            }
+        }
+        TagsRoute::Batch { agreed }
+    }
+
+    /// The snapshot, as far as everything was read. `name` is that of the product.
+    pub fn snapshot(&self, factory: &AccountFactory, name: &str, now: Timestamp) -> Snapshot {
+        let mut products: BTreeMap<&AccountId, &ReadProduct> = BTreeMap::new();
+        for product in &self.products.items {
+            // Of several, as after a failed enrollment, one that can be updated counts.
+            let known = products.entry(&product.account).or_insert(product);
+            if product.provisioned || !known.provisioned {
+                *known = product;
+            }
+        }
+        let indexed = self.indexed();
+        let mut seen = BTreeSet::new();
+        let accounts = self.accounts.items.iter().filter_map(|account| {
+            let id: AccountId = account.id.parse().ok()?;
+            seen.insert(id.clone()).then(|| {
+                let (tags, tags_error) = match self.tags_of(&id, &indexed) {
+                    Ok(tags) => (Some(tags), None),
+                    Err(error) => (None, Some(error)),
+                };
+                let product = products.get(&id);
+                let enrolled = product.is_some_and(|product| product.provisioned);
+                SnapshotAccount {
+                    tags,
+                    tags_error,
+                    enrolled,
+                    outdated: enrolled
+                        && product.is_some_and(|product| product.artifact != factory.target),
+                    product: product.map(|product| product.id.clone()),
+                    artifact: product
+                        .map(|product| product.artifact.clone())
+                        .filter(|artifact| !artifact.as_str().is_empty()),
+                    status: product.map(|product| product.status).unwrap_or_default(),
+                    ..account.clone()
+                }
+            })
+        });
+        Snapshot {
+            taken_at: Some(now),
+            target: Some(SnapshotTarget {
+                product: factory.product.clone(),
+                artifact: factory.target.clone(),
+                name: name.to_owned(),
+            }),
+            accounts: accounts.collect(),
+        }
+    }
+
+    /// The tags of an account, or why there are none. What the account said itself counts
+    /// most.
+    fn tags_of(
+        &self,
+        id: &AccountId,
+        indexed: &BTreeMap<&AccountId, &BTreeMap<String, String>>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        if let Some(tags) = self.tags.get(id) {
+            return Ok(tags.clone());
+        }
+        match (self.unreadable.get(id), &self.route) {
+            (Some(error), _) => Err(error.clone()),
+            (None, Some(TagsRoute::Batch { .. })) => {
+                Ok(indexed.get(id).copied().cloned().unwrap_or_default())
+            }
+            (None, _) => Err("not read".to_owned()),
+        }
+    }
+}
+
+/// What a listing says of an account. A name that is missing is the id: snapshots want one.
+impl From<&Account> for SnapshotAccount {
+    fn from(account: &Account) -> Self {
+        let units = &account.organizational_units;
+        let name = match account.name.as_str() {
+            "" => account.id.as_str(),
+            name => name,
+        };
+        Self {
+            email: account.email.clone(),
+            ou: units.iter().map(|unit| unit.name.clone()).collect(),
+            ou_ids: units.iter().map(|unit| unit.id.clone()).collect(),
+            joined: account.joined,
+            state: account.state,
+            ..Self::new(account.id.as_str(), name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u64) -> AccountId {
+        format!("{:012}", 111_122_223_330 + number).parse().unwrap()
+    }
+
+    fn tags(value: &str) -> BTreeMap<String, String> {
+        [("team".to_owned(), value.to_owned())].into()
+    }
+
+    fn reading(accounts: u64) -> Reading {
+        let source = Source { region: "us-east-1".into(), product: ProductId::new("prod-a") };
+        let mut reading = Reading::new(source, Timestamp::UNIX_EPOCH);
+        let listed = (0..accounts).map(|n| SnapshotAccount::new(id(n).as_str(), "A")).collect();
+        reading.accounts.take(Page { items: listed, next: None });
+        reading
+    }
+
+    fn factory() -> AccountFactory {
+        AccountFactory { product: ProductId::new("prod-a"), target: ArtifactId::new("pa-new") }
+    }
+
+    fn product(account: u64, artifact: &str, provisioned: bool) -> ReadProduct {
+        ReadProduct {
+            id: ProvisionedProductId::new(format!("pp-{account}-{artifact}")),
+            account: id(account),
+            artifact: ArtifactId::new(artifact),
+            status: SnapshotStatus::Available,
+            provisioned,
+        }
+    }
+
+    #[test]
+    fn products_make_accounts_enrolled_and_outdated() {
+        let mut reading = reading(5);
+        reading.products.items = vec![
+            product(0, "pa-new", true),
+            product(1, "pa-old", true),
+            // Failed to be provisioned, and then provisioned.
+            product(2, "", false),
+            product(2, "pa-new", true),
+            product(3, "", false),
+            product(9, "pa-old", true),
+        ];
+        let snapshot = reading.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let seen: Vec<_> = snapshot
+            .accounts
+            .iter()
+            .map(|account| (account.enrolled, account.outdated, account.product.as_ref()))
+            .map(|(enrolled, outdated, id)| (enrolled, outdated, id.map(|id| id.as_str())))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (true, false, Some("pp-0-pa-new")),
+                (true, true, Some("pp-1-pa-old")),
+                (true, false, Some("pp-2-pa-new")),
+                (false, false, Some("pp-3-")),
+                (false, false, None),
+            ]
+        );
+        assert_eq!(Snapshot::parse(&snapshot.to_json().unwrap()).unwrap().accounts.len(), 5);
+    }
+
+    #[test]
+    fn an_account_on_two_pages_is_there_once() {
+        let mut reading = reading(2);
+        reading.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
+        assert_eq!(reading.ids(), [id(0), id(1)]);
+        let snapshot = reading.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        assert_eq!(snapshot.accounts.len(), 2);
+    }
+
+    #[test]
+    fn what_an_account_says_counts_before_the_index() {
+        let mut reading = reading(4);
+        reading.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
+        reading.tags.insert(id(0), tags("own"));
+        reading.unreadable.insert(id(2), "denied".into());
+        let all = |reading: &Reading| -> Vec<_> {
+            let snapshot = reading.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+            snapshot.accounts.into_iter().map(|a| a.tags.ok_or(a.tags_error)).collect()
+        };
+        let (unread, denied) = (Err(Some("not read".into())), Err(Some("denied".into())));
+        // Before the index is trusted it counts for nothing.
+        let own = Ok(tags("own"));
+        assert_eq!(all(&reading), [own.clone(), unread.clone(), denied.clone(), unread]);
+        reading.route = Some(TagsRoute::Batch { agreed: 1 });
+        assert_eq!(all(&reading), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
+    }
+
+    #[test]
+    fn an_index_is_trusted_when_each_group_agrees() {
+        let mut reading = reading(4);
+        reading.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
+        let groups = [vec![id(0), id(1)], vec![id(2), id(3)]];
+        let why = |reading: &Reading| match reading.judge(&groups) {
+            TagsRoute::Batch { agreed } => panic!("{agreed} agreed"),
+            TagsRoute::OneByOne { why } => why,
+        };
+        reading.unreadable.insert(id(2), "denied".into());
+        reading.tags.insert(id(0), tags("a"));
+        assert_eq!(why(&reading), "the tag index could not be checked: denied");
+        reading.tags.insert(id(3), BTreeMap::new());
+        assert_eq!(reading.judge(&groups), TagsRoute::Batch { agreed: 2 });
+        reading.tags.insert(id(1), tags("c"));
+        assert!(why(&reading).contains("has other tags for 111122223331"), "{}", why(&reading));
+        assert_eq!(reading.judge(&[Vec::new()]), TagsRoute::Batch { agreed: 0 });
+    }
+
+    #[test]
+    fn what_is_written_down_goes_on_where_it_stopped() {
+        let mut reading = reading(1);
+        reading.products.take(Page { items: vec![product(0, "pa", true)], next: Some("2".into()) });
+        reading.index.take(Page { items: vec![(id(0), tags("a"))], next: None });
+        reading.route = Some(TagsRoute::OneByOne { why: "denied".into() });
+        reading.tags.insert(id(0), tags("a"));
+        let text = serde_json::to_string(&reading).unwrap();
+        assert_eq!(serde_json::from_str::<Reading>(&text).unwrap(), reading);
+    }
+}

@@ -1,0 +1,398 @@
+//! Reading an organization for a snapshot, from the simulated AWS through the real SDKs, in
+//! virtual time: how many calls it takes, whether the tag index is believed, and that an
+//! interrupted reading goes on where it stopped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use groundcrew_aws::{
+    Clients, Environment, LaunchPath, OrganizationsDirectory, ResourceTags, ServiceCatalog,
+};
+use groundcrew_core::account::{Account, AccountId};
+use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::catalog::{
+    AccountFactory, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, Record,
+    RecordId, UpdateRequest,
+};
+use groundcrew_core::ports::{Catalog, Clock, Directory, Page, TagIndex};
+use groundcrew_core::reading::{Reading, Source, TagsRoute};
+use groundcrew_core::snapshot::Snapshot;
+use groundcrew_engine::snapshot::{Reader, ReaderPorts};
+use groundcrew_sim::{FaultLevel, NextCall, SimAws, SimOptions, TagIndexState};
+use jiff::Timestamp;
+use rstest::rstest;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+
+/// The operations that a snapshot may call: all of them only read.
+const READS: [&str; 7] = [
+    "DescribeOrganizationalUnit",
+    "DescribeProductAsAdmin",
+    "GetResources",
+    "ListAccounts",
+    "ListProvisioningArtifacts",
+    "ListTagsForResource",
+    "SearchProvisionedProducts",
+];
+
+/// A simulated AWS, and what is true of it.
+struct Place {
+    sim: SimAws,
+    clients: Clients,
+    truth: Snapshot,
+}
+
+impl Place {
+    fn new(truth: Snapshot, faults: FaultLevel) -> Self {
+        let sim = SimAws::new(SimOptions {
+            seed: 1,
+            start: BEGIN,
+            snapshot: truth.clone(),
+            faults,
+            account_quota: 5,
+        });
+        sim.release_artifact();
+        let (key, secret) = sim.credentials();
+        let credentials = Credentials::new(key, secret, None, None, "simulation");
+        let clients = Environment::new(
+            sim.region(),
+            SharedCredentialsProvider::new(credentials),
+            sim.http_client(),
+            sim.time_source(),
+        )
+        .clients();
+        Self { sim, clients, truth }
+    }
+
+    /// Half of the accounts have tags; some are not enrolled, some are current.
+    fn of(accounts: usize) -> Self {
+        let mut truth = Snapshot::generate(accounts, 50, 1);
+        for (number, account) in truth.accounts.iter_mut().enumerate() {
+            account.outdated = number % 3 != 0;
+            account.enrolled = number % 10 != 4;
+        }
+        Self::new(truth, FaultLevel::None)
+    }
+
+    fn ports(&self) -> ReaderPorts {
+        ReaderPorts {
+            catalog: Arc::new(ServiceCatalog::new(
+                self.clients.service_catalog.clone(),
+                self.sim.product_name(),
+                LaunchPath::OfPortfolio(self.sim.portfolio_name().to_owned()),
+            )),
+            directory: Arc::new(OrganizationsDirectory::new(self.clients.organizations.clone())),
+            tag_index: Arc::new(ResourceTags::new(self.clients.tagging.clone())),
+        }
+    }
+
+    async fn factory(&self) -> AccountFactory {
+        self.ports().catalog.account_factory().await.unwrap()
+    }
+
+    async fn begin(&self) -> Reading {
+        let source =
+            Source { region: self.sim.region().into(), product: self.factory().await.product };
+        Reading::new(source, self.sim.clock().now())
+    }
+
+    /// Reads it all.
+    async fn read(&self) -> Reading {
+        let reader = Reader::new(self.ports(), self.begin().await);
+        reader.read().await.unwrap();
+        let reading = reader.reading();
+        reading.clone()
+    }
+
+    /// The reading says what is true.
+    async fn assert_true(&self, reading: &Reading) {
+        let factory = self.factory().await;
+        let snapshot = reading.snapshot(&factory, self.sim.product_name(), BEGIN);
+        assert_eq!(snapshot.accounts.len(), self.truth.accounts.len());
+        for (read, truth) in snapshot.accounts.iter().zip(&self.truth.accounts) {
+            assert_eq!((&read.id, &read.name, &read.email), (&truth.id, &truth.name, &truth.email));
+            assert_eq!((&read.ou, read.ou_ids.len()), (&truth.ou, truth.ou.len()));
+            assert_eq!(read.tags, truth.tags, "{}", truth.id);
+            assert_eq!(read.tags_error.is_some(), truth.tags.is_none());
+            assert_eq!(read.enrolled, truth.enrolled);
+            assert_eq!(read.outdated, truth.outdated && truth.enrolled);
+            assert_eq!(read.product.is_some(), truth.enrolled);
+            assert!(read.state.is_some() && read.joined.is_some());
+        }
+        let written = snapshot.to_json().unwrap();
+        assert_eq!(Snapshot::parse(&written).unwrap(), snapshot);
+    }
+}
+
+fn why(reading: &Reading) -> &str {
+    match &reading.route {
+        Some(TagsRoute::OneByOne { why }) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_accounts_take_few_calls() {
+    let place = Place::of(10_000);
+    let reading = place.read().await;
+    assert_eq!(reading.route, Some(TagsRoute::Batch { agreed: 20 }));
+    let calls = place.sim.calls();
+    println!("{calls:?}");
+    assert!(calls.keys().all(|operation| READS.contains(&operation.as_str())), "{calls:?}");
+    assert_eq!(calls["ListTagsForResource"], 20);
+    assert_eq!(calls["DescribeOrganizationalUnit"], 7);
+    // Twenty accounts are the most that one call gives. The simulated AWS answers every
+    // eighth page empty, which the real one may do, too.
+    assert!((500..=500 + 500 / 8 + 2).contains(&calls["ListAccounts"]), "{calls:?}");
+    let others = calls.values().sum::<u64>() - calls["ListAccounts"];
+    assert!(others <= 400, "{others}: {calls:?}");
+    assert_eq!(place.clients.calls.by_operation(), calls);
+    place.assert_true(&reading).await;
+}
+
+#[rstest]
+#[case::denied(None, "AccessDeniedException")]
+#[case::empty(Some(TagIndexState::Empty), "lists no account at all")]
+#[case::incomplete(Some(TagIndexState::Incomplete), "has other tags for")]
+#[case::stale(Some(TagIndexState::Stale), "has other tags for")]
+#[tokio::test(start_paused = true)]
+async fn an_index_that_is_of_no_use_is_done_without(
+    #[case] state: Option<TagIndexState>,
+    #[case] told: &str,
+) {
+    const ACCOUNTS: usize = 600;
+    let place = Place::of(ACCOUNTS);
+    match state {
+        Some(state) => place.sim.set_tag_index(state),
+        None => place.sim.deny("GetResources"),
+    }
+    let begun = Instant::now();
+    let reading = place.read().await;
+    let took = begun.elapsed().as_secs();
+    assert!(why(&reading).contains(told), "{}", why(&reading));
+    // Ten a second, each account once.
+    assert!((59..=75).contains(&took), "{took} s");
+    assert_eq!(place.sim.calls()["ListTagsForResource"], ACCOUNTS as u64);
+    place.assert_true(&reading).await;
+}
+
+/// An index that can't be checked is not believed.
+#[tokio::test(start_paused = true)]
+async fn without_a_single_answer_nothing_is_believed() {
+    let place = Place::of(50);
+    place.sim.deny("ListTagsForResource");
+    let reading = place.read().await;
+    assert!(why(&reading).starts_with("the tag index could not be checked"), "{}", why(&reading));
+    let snapshot = reading.snapshot(&place.factory().await, "", BEGIN);
+    for account in snapshot.accounts {
+        assert_eq!(account.tags, None);
+        assert!(account.tags_error.unwrap().contains("AccessDeniedException"));
+    }
+    // Those that the check asked in vain are not asked again.
+    assert_eq!(place.sim.calls()["ListTagsForResource"], 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_of_some_are_denied() {
+    let mut truth = Snapshot::generate(40, 50, 1);
+    for account in truth.accounts.iter_mut().step_by(7) {
+        account.tags = None;
+    }
+    let place = Place::new(truth, FaultLevel::None);
+    place.sim.deny("GetResources");
+    place.assert_true(&place.read().await).await;
+}
+
+#[rstest]
+#[case(FaultLevel::Light)]
+#[case(FaultLevel::Heavy)]
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_the_moment_is_tried_again(#[case] faults: FaultLevel) {
+    let place = Place::new(Snapshot::generate(700, 50, 1), faults);
+    place.assert_true(&place.read().await).await;
+    let place = Place::new(Snapshot::generate(100, 50, 1), faults);
+    place.sim.deny("GetResources");
+    place.assert_true(&place.read().await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn throttled_for_minutes() {
+    let place = Place::of(30);
+    for operation in READS {
+        (0..12).for_each(|_| place.sim.next_call(operation, NextCall::Throttled));
+    }
+    let reading = place.read().await;
+    assert!(matches!(reading.route, Some(TagsRoute::Batch { .. })), "{:?}", reading.route);
+    place.assert_true(&reading).await;
+}
+
+#[rstest]
+#[case("ListAccounts")]
+#[case("SearchProvisionedProducts")]
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_listed_is_told(#[case] operation: &'static str) {
+    let place = Place::of(30);
+    place.sim.deny(operation);
+    let reader = Reader::new(place.ports(), place.begin().await);
+    assert_eq!(reader.read().await.unwrap_err().operation, operation);
+}
+
+/// Lets a number of calls pass and hangs at the next. Notes what was answered.
+#[derive(Default)]
+struct Gate {
+    left: Mutex<usize>,
+    closed: Notify,
+    answered: Mutex<Vec<String>>,
+}
+
+impl Gate {
+    async fn pass<T>(
+        &self,
+        call: String,
+        answer: impl Future<Output = Result<T, AwsError>>,
+    ) -> Result<T, AwsError> {
+        let shut = {
+            let mut left = self.left.lock().unwrap();
+            let shut = *left == 0;
+            *left = left.saturating_sub(1);
+            shut
+        };
+        if shut {
+            self.closed.notify_one();
+            std::future::pending::<()>().await;
+        }
+        let answer = answer.await;
+        self.answered.lock().unwrap().push(call);
+        answer
+    }
+}
+
+/// Ports behind a gate.
+struct Gated {
+    gate: Arc<Gate>,
+    ports: ReaderPorts,
+}
+
+#[async_trait]
+impl TagIndex for Gated {
+    async fn tagged(
+        &self,
+        page: Option<&str>,
+    ) -> Result<Page<(AccountId, BTreeMap<String, String>)>, AwsError> {
+        self.gate.pass(format!("index {page:?}"), self.ports.tag_index.tagged(page)).await
+    }
+}
+
+#[async_trait]
+impl Directory for Gated {
+    async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError> {
+        self.gate.pass(format!("accounts {page:?}"), self.ports.directory.accounts(page)).await
+    }
+
+    async fn account(&self, _: &AccountId) -> Result<Arc<Account>, AwsError> {
+        panic!("a snapshot looks up no single account")
+    }
+
+    async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError> {
+        self.gate.pass(format!("tags {id}"), self.ports.directory.tags(id)).await
+    }
+}
+
+#[async_trait]
+impl Catalog for Gated {
+    async fn account_factory(&self) -> Result<AccountFactory, AwsError> {
+        self.ports.catalog.account_factory().await
+    }
+
+    async fn provisioned_products(
+        &self,
+        product: &ProductId,
+        page: Option<&str>,
+    ) -> Result<Page<ProvisionedProduct>, AwsError> {
+        let products = self.ports.catalog.provisioned_products(product, page);
+        self.gate.pass(format!("products {page:?}"), products).await
+    }
+
+    async fn provisioned_product(
+        &self,
+        _: &ProvisionedProductId,
+    ) -> Result<ProvisionedProduct, AwsError> {
+        panic!("a snapshot looks up no single product")
+    }
+
+    async fn under_change(&self) -> Result<usize, AwsError> {
+        panic!("a snapshot starts nothing")
+    }
+
+    async fn launch_path(&self, _: &ProductId) -> Result<LaunchPathId, AwsError> {
+        panic!("a snapshot starts nothing")
+    }
+
+    async fn start_update(&self, _: &UpdateRequest) -> Result<RecordId, AwsError> {
+        panic!("a snapshot starts nothing")
+    }
+
+    async fn record(&self, _: &RecordId) -> Result<Record, AwsError> {
+        panic!("a snapshot follows nothing")
+    }
+}
+
+/// Cut off at every call in turn, and gone on with from what was written down: everything is
+/// asked once.
+#[rstest]
+#[case::in_batch(1, false)]
+#[case::one_by_one(1, true)]
+#[case::a_few_at_a_time(5, true)]
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_twice(#[case] at_a_time: usize, #[case] denied: bool) {
+    let place = Place::of(330);
+    if denied {
+        place.sim.set_tag_index(TagIndexState::Stale);
+    }
+    let gate = Arc::new(Gate::default());
+    let mut written = serde_json::to_string(&place.begin().await).unwrap();
+    let mut runs = 0;
+    let reading = loop {
+        runs += 1;
+        let gated = Arc::new(Gated { gate: gate.clone(), ports: place.ports() });
+        let ports =
+            ReaderPorts { catalog: gated.clone(), directory: gated.clone(), tag_index: gated };
+        *gate.left.lock().unwrap() = at_a_time;
+        let reader = Reader::new(ports, serde_json::from_str(&written).unwrap());
+        let done = tokio::select! {
+            read = reader.read() => { read.unwrap(); true }
+            // What passed the gate is answered before it is cut off.
+            () = async { gate.closed.notified().await; tokio::time::sleep(Duration::from_secs(5)).await } => false,
+        };
+        written = serde_json::to_string(&*reader.reading()).unwrap();
+        if done {
+            break reader.reading().clone();
+        }
+    };
+    let answered = gate.answered.lock().unwrap().clone();
+    assert!(runs >= answered.len() / at_a_time, "{runs} runs");
+    let once: BTreeSet<&String> = answered.iter().collect();
+    assert_eq!(once.len(), answered.len(), "{answered:?}");
+    place.assert_true(&reading).await;
+}
+
+/// A token that AWS does not take any more costs that listing alone.
+#[tokio::test(start_paused = true)]
+async fn a_listing_whose_token_is_no_longer_good_begins_anew() {
+    let place = Place::of(900);
+    let reader = Reader::new(place.ports(), place.begin().await);
+    let cut = tokio::time::timeout(Duration::from_millis(700), reader.read()).await;
+    assert!(cut.is_err());
+    let written = serde_json::to_string(&*reader.reading()).unwrap();
+    assert!(written.contains("\"page\":\"page-"), "{written}");
+    let reading = serde_json::from_str(&written.replace("\"page-", "\"gone-")).unwrap();
+    let reader = Reader::new(place.ports(), reading);
+    reader.read().await.unwrap();
+    place.assert_true(&reader.reading()).await;
+}
