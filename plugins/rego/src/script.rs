@@ -107,7 +107,9 @@ fn faults(engine: &mut Engine, file: &str, package: &str) -> Vec<Problem> {
     for module in engine.get_modules() {
         for rule in &module.policy {
             let (refr, is_value) = match &**rule {
-                Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => (refr, true),
+                Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => {
+                    (refr, matches!(**refr, Expr::Var { .. }))
+                }
                 Rule::Spec {
                     head: RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. }, ..
                 } => (refr, false),
