@@ -1,0 +1,74 @@
+//! From what a script says to a decision.
+
+use groundcrew_sdk::{Decision, Timestamp};
+use jiff::Timestamp as Instant;
+use regorus::Value;
+
+use crate::message::shown;
+
+const EXPECTED: &str = "expected \"abstain\", \"proceed\", {\"proceed\": lane}, {\"skip\": reason} \
+                        or {\"hold\": reason, \"until\": time}";
+const NANOSECONDS: i64 = 1_000_000_000;
+/// Smaller numbers are no nanoseconds but seconds or milliseconds, or a time in the seventies.
+const EARLIEST: i64 = 100_000_000 * NANOSECONDS;
+
+/// The decision, or what the value is instead.
+pub(crate) fn of(value: &Value) -> Result<Decision, String> {
+    match value {
+        Value::Undefined => Err(format!(
+            "undefined: {EXPECTED}. `default decision := \"abstain\"` is the answer where no \
+             other is"
+        )),
+        Value::String(word) if **word == *"abstain" => Ok(Decision::Abstain),
+        Value::String(word) if **word == *"proceed" => Ok(Decision::proceed()),
+        Value::Object(fields) => {
+            let mut texts = fields.iter().map(|(key, value)| (text(key), value));
+            match (texts.next(), texts.next(), texts.next()) {
+                (Some((Some("proceed"), Value::String(lane))), None, None) => {
+                    Ok(Decision::proceed_in(&**lane))
+                }
+                (Some((Some("skip"), Value::String(reason))), None, None) => {
+                    Ok(Decision::skip(&**reason))
+                }
+                (
+                    Some((Some("hold"), Value::String(reason))),
+                    Some((Some("until"), until)),
+                    None,
+                ) => Ok(Decision::hold(moment(until)?, &**reason)),
+                _ => Err(unexpected(value)),
+            }
+        }
+        _ => Err(unexpected(value)),
+    }
+}
+
+fn unexpected(value: &Value) -> String {
+    format!("{}: {EXPECTED}", shown(&value.to_string()))
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The first whole second that is not before a time.
+fn moment(until: &Value) -> Result<Timestamp, String> {
+    let parsed = match until {
+        Value::String(text) => text.parse::<Instant>().ok(),
+        Value::Number(_) => {
+            let nanoseconds = until.as_i64().ok().filter(|&number| number >= EARLIEST);
+            nanoseconds.and_then(|number| Instant::from_nanosecond(number.into()).ok())
+        }
+        _ => None,
+    };
+    let Some(moment) = parsed else {
+        return Err(format!(
+            "to hold until {}: expected a text such as \"2026-01-31T08:00:00Z\", or nanoseconds \
+             since 1970 as Rego's `time` functions give them",
+            shown(&until.to_string())
+        ));
+    };
+    Ok(moment.as_second() + Timestamp::from(moment.subsec_nanosecond() > 0))
+}

@@ -1,0 +1,88 @@
+//! Asks a script in Rego what to do: OPA's language for policies, version 1.
+//!
+//! The script is one module, in a package of any name. Its rule `decision` is the answer, and
+//! may be
+//!
+//! | value | meaning |
+//! |---|---|
+//! | `"abstain"` | the script has nothing to say about the candidate |
+//! | `"proceed"` | do it |
+//! | `{"proceed": lane}` | do it in that lane |
+//! | `{"skip": reason}` | don't |
+//! | `{"hold": reason, "until": time}` | not before then; RFC 3339, or nanoseconds as of Rego's `time` |
+//!
+//! Anything else is a [`Failure`], and so are an undefined `decision`, rules that contradict
+//! each other, and a built-in function that fails: evaluation is strict. An error that silently
+//! became undefined would turn `not frozen` true.
+//!
+//! - `input` is the candidate ([`mod@input`] has its form). What isn't known is absent. In
+//!   particular, tags that can't be read are: a rule that looks at `input.account.tags` is
+//!   undefined then, and `input.account.tags_unreadable` says why.
+//! - `data` is what the user wrote, and `data.lanes` the names of the lanes in order.
+//! - `time.now_ns()` is the candidate's time, `input.now_ns`.
+//! - `print(…)` writes to the host's log.
+//!
+//! Two rules are optional, and evaluated when the script is loaded, without `input` or time:
+//! `lanes`, the lanes that `decision` may name, and `problems`, what the script finds wrong with
+//! its data: texts, or objects with `message` and `at`, a JSON pointer into the data.
+//!
+//! There is no built-in function that reaches out or is not pure: no `http.send`,
+//! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. What calls an unknown function is refused when
+//! it is loaded.
+
+#![deny(missing_docs)]
+
+mod calls;
+mod decision;
+pub mod input;
+mod message;
+mod outline;
+mod script;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use groundcrew_sdk::{Candidate, Decision, Failure, Lanes, Policy, Problem, Surroundings};
+
+use script::{Moment, Script};
+pub use settings::Settings;
+
+/// The rule that decides.
+const DECISION: &str = "decision";
+
+/// A script with its data.
+pub struct Rego {
+    script: Script,
+    lanes: Lanes,
+}
+
+impl Policy for Rego {
+    type Settings = Settings;
+
+    fn configure(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
+        let script = Script::new(settings, around)?;
+        let lanes = outline::lanes(&script, around)?;
+        Ok(Self { script, lanes })
+    }
+
+    fn lanes(&self) -> Lanes {
+        self.lanes.clone()
+    }
+
+    fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
+        let invalid =
+            |message: String| Failure::invalid(DECISION, format!("{}: {message}", self.script.file()));
+        let now = Moment::of(candidate.now).ok_or_else(|| {
+            invalid(format!("{} is no time that Rego can express", candidate.now))
+        })?;
+        let input = input::of(candidate).map_err(invalid)?;
+        let value = self
+            .script
+            .evaluate(DECISION, input, now)
+            .map_err(|message| Failure::invalid(DECISION, message))?;
+        decision::of(&value)
+            .map_err(|problem| invalid(format!("{} is {problem}", self.script.path(DECISION))))
+    }
+}
+
+groundcrew_sdk::policy!(Rego);

@@ -1,0 +1,114 @@
+//! The optional rules that are evaluated when a script is loaded.
+
+use groundcrew_sdk::{Lanes, Problem, Surroundings};
+use regorus::Value;
+
+use crate::message::shown;
+use crate::script::{Moment, Script};
+
+/// The rule with the lanes that the script may name.
+const LANES: &str = "lanes";
+/// The rule with what the script finds wrong with its data.
+const PROBLEMS: &str = "problems";
+
+/// Which lanes the script may name.
+///
+/// # Errors
+/// What the script finds wrong with its data, and what is wrong with these two rules.
+pub(crate) fn lanes(script: &Script, around: &Surroundings) -> Result<Lanes, Vec<Problem>> {
+    let mut problems = found(script).unwrap_or_else(|problem| vec![problem]);
+    let lanes = named(script).and_then(|lanes| known(script, lanes, around));
+    match lanes {
+        Ok(lanes) if problems.is_empty() => return Ok(lanes),
+        Ok(_) => {}
+        Err(problem) => problems.push(problem),
+    }
+    Err(problems)
+}
+
+/// What the script says is wrong.
+fn found(script: &Script) -> Result<Vec<Problem>, Problem> {
+    let Some(items) = list(script, PROBLEMS)? else { return Ok(vec![]) };
+    let problem = |item: &Value| match item {
+        Value::String(message) => Some(Problem::new("/data", &**message)),
+        Value::Object(fields) => {
+            let at = fields.get(&"at".into()).and_then(text);
+            let message = fields.get(&"message".into()).and_then(text)?;
+            let is_pointer = |at: &&str| at.is_empty() || at.starts_with('/');
+            match (fields.len(), at.filter(is_pointer)) {
+                (1, None) => Some(Problem::new("/data", message)),
+                (2, Some(at)) => Some(Problem::new(format!("/data{at}"), message)),
+                _ => None,
+            }
+        }
+        _ => None,
+    };
+    items
+        .iter()
+        .map(|item| {
+            problem(item).ok_or_else(|| {
+                let expected = "expected a text, or {\"at\": \"/key\", \"message\": text}";
+                about(script, PROBLEMS, &format!("has {}: {expected}", shown(&item.to_string())))
+            })
+        })
+        .collect()
+}
+
+/// The lanes that the script says it names.
+fn named(script: &Script) -> Result<Lanes, Problem> {
+    let Some(items) = list(script, LANES)? else { return Ok(Lanes::Any) };
+    let names = items.iter().map(|item| {
+        text(item).map(str::to_owned).ok_or_else(|| {
+            let has = shown(&item.to_string());
+            about(script, LANES, &format!("has {has}: expected the name of a lane"))
+        })
+    });
+    names.collect::<Result<_, _>>().map(Lanes::Only)
+}
+
+/// The lanes, if the config has them all.
+fn known(script: &Script, lanes: Lanes, around: &Surroundings) -> Result<Lanes, Problem> {
+    let Lanes::Only(names) = &lanes else { return Ok(lanes) };
+    match names.iter().find(|name| !around.lanes.contains(name)) {
+        None => Ok(lanes),
+        Some(name) => {
+            let known = around.lanes.join(", ");
+            let what = format!("names {name:?}, which is no lane of the config: it has {known}");
+            Err(about(script, LANES, &what))
+        }
+    }
+}
+
+/// The elements of a rule that is an array or a set; `None` when there is no such rule.
+fn list(script: &Script, rule: &str) -> Result<Option<Vec<Value>>, Problem> {
+    if !script.declares(rule) {
+        return Ok(None);
+    }
+    let value = script
+        .evaluate(rule, Value::Undefined, Moment::NONE)
+        .map_err(|message| Problem::new("", message))?;
+    match &value {
+        Value::Array(items) => Ok(Some(items.iter().cloned().collect())),
+        Value::Set(items) => Ok(Some(items.iter().cloned().collect())),
+        Value::Undefined => Err(about(
+            script,
+            rule,
+            "is undefined: it is evaluated when the script is loaded, without `input` or time",
+        )),
+        other => {
+            let what = format!("is {}: expected an array or a set", shown(&other.to_string()));
+            Err(about(script, rule, &what))
+        }
+    }
+}
+
+fn about(script: &Script, rule: &str, what: &str) -> Problem {
+    Problem::new("", format!("{}: {} {what}", script.file(), script.path(rule)))
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}

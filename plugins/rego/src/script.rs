@@ -1,0 +1,249 @@
+//! A script that has been read, and its evaluation.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use groundcrew_sdk::{Problem, Surroundings, Timestamp, log};
+use regorus::unstable::{Expr, Rule, RuleHead};
+use regorus::{Engine, Value};
+use serde_json::Map;
+
+use crate::message::one_line;
+use crate::{DECISION, Settings, calls};
+
+/// The key of `data` that the host fills.
+const LANES: &str = "lanes";
+
+/// A script with its data, ready to be asked.
+pub(crate) struct Script {
+    file: String,
+    /// The package, such as `data.ring_rollout`.
+    package: String,
+    /// As it was loaded.
+    loaded: Engine,
+    /// What evaluates.
+    engine: RefCell<Engine>,
+    clock: Clock,
+}
+
+impl Script {
+    /// Reads the script.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where its data is in its way.
+    pub(crate) fn new(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
+        let Settings { file, script, data } = settings;
+        let failed = |error: String| vec![Problem::new("", one_line(&file, &error))];
+        let clock = Clock::default();
+        let mut engine = Engine::new();
+        engine.set_strict_builtin_errors(true);
+        engine.set_gather_prints(true);
+        clock.govern(&mut engine).map_err(failed)?;
+        engine.add_policy(file.clone(), script).map_err(|error| failed(error.to_string()))?;
+        let path = package(&engine).map_err(failed)?;
+        let package = written(&path);
+
+        let mut problems = faults(&mut engine, &file, &package);
+        problems.extend(collisions(&data, &path, &file));
+        if problems.is_empty() {
+            let rule = format!("{package}.{DECISION}");
+            let prepared = engine
+                .add_data(with_lanes(data, around))
+                .and_then(|()| engine.compile_with_entrypoint(&rule.as_str().into()));
+            problems.extend(prepared.err().map(|error| failed(error.to_string())).unwrap_or_default());
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self { file, package, loaded: engine.clone(), engine: RefCell::new(engine), clock })
+    }
+
+    /// What the script is called in messages.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The full name of a rule.
+    pub(crate) fn path(&self, rule: &str) -> String {
+        format!("{}.{rule}", self.package)
+    }
+
+    /// Whether there is such a rule.
+    pub(crate) fn declares(&self, rule: &str) -> bool {
+        self.loaded.has_declared_rule_rooted_at(&self.file, rule).unwrap_or(false)
+    }
+
+    /// The value of a rule.
+    ///
+    /// # Errors
+    /// Where and why it has none, in one line.
+    pub(crate) fn evaluate(
+        &self,
+        rule: &str,
+        input: Value,
+        now: Moment,
+    ) -> Result<Value, String> {
+        self.clock.set(now);
+        let mut engine = self.engine.borrow_mut();
+        engine.set_input(input);
+        let value = engine.eval_rule(self.path(rule));
+        for line in engine.take_prints().unwrap_or_default() {
+            log::info(&line);
+        }
+        value.map_err(|error| {
+            // An evaluation that ended early leaves traces that the next would stumble over.
+            engine.clone_from(&self.loaded);
+            one_line(&self.file, &error.to_string())
+        })
+    }
+}
+
+/// What is wrong with the script that is found without running it.
+fn faults(engine: &mut Engine, file: &str, package: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut problem = |message: String| problems.push(Problem::new("", message));
+    let mut decides = false;
+    for module in engine.get_modules() {
+        for rule in &module.policy {
+            let (refr, is_value) = match &**rule {
+                Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => {
+                    (refr, matches!(**refr, Expr::Var { .. }))
+                }
+                Rule::Spec {
+                    head: RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. }, ..
+                } => (refr, false),
+                Rule::Default { refr, args, .. } => (refr, args.is_empty()),
+            };
+            if root(refr) != DECISION {
+                continue;
+            }
+            decides = true;
+            if !is_value {
+                let span = refr.span();
+                problem(format!(
+                    "{file}:{}:{}: `{DECISION}` must be one value: write \
+                     `{DECISION} := … if {{ … }}`",
+                    span.line, span.col
+                ));
+            }
+        }
+        for (span, name) in calls::unknown(module, package) {
+            let (line, column) = (span.line, span.col);
+            problem(format!("{file}:{line}:{column}: there is no function `{name}`"));
+        }
+    }
+    if !decides {
+        problem(format!(
+            "{file}: no rule `{DECISION}` in `package {}`: it is what groundcrew asks for",
+            package.strip_prefix("data.").unwrap_or(package)
+        ));
+    }
+    problems
+}
+
+/// The first name of a rule's head.
+fn root(refr: &Expr) -> &str {
+    match refr {
+        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => root(refr),
+        other => other.span().text(),
+    }
+}
+
+/// The names of the script's package.
+fn package(engine: &Engine) -> Result<Vec<String>, String> {
+    let packages = engine.get_policy_package_components().map_err(|error| error.to_string())?;
+    let only = packages.into_iter().next();
+    only.map(|package| package.components).ok_or_else(|| "no package".to_owned())
+}
+
+/// The package as it is written in Rego.
+fn written(path: &[String]) -> String {
+    let is_name = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    path.iter().fold("data".to_owned(), |written, part| {
+        if is_name(part) {
+            format!("{written}.{part}")
+        } else {
+            format!("{written}[{}]", Value::from(part.as_str()))
+        }
+    })
+}
+
+/// Where the user's data is in the way of the lanes or of the script's own rules.
+fn collisions(data: &Map<String, serde_json::Value>, path: &[String], file: &str) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if data.contains_key(LANES) {
+        let message = "`data.lanes` is the config's list of lanes: choose another key";
+        problems.push(Problem::new(pointer(&[LANES]), message));
+    }
+    if path.first().is_some_and(|first| first == LANES) {
+        let message =
+            format!("{file}: `data.lanes` is the config's list of lanes: name the package otherwise");
+        problems.push(Problem::new("", message));
+    }
+    let mut here = Some(data);
+    for depth in 0..path.len() {
+        let below = here.and_then(|map| map.get(&path[depth]));
+        here = below.and_then(serde_json::Value::as_object);
+        if below.is_some() && (here.is_none() || depth + 1 == path.len()) {
+            let path: Vec<_> = path[..=depth].iter().map(String::as_str).collect();
+            let message = format!(
+                "in the way of the script's rules, whose package is `{}`: choose another key",
+                path.join(".")
+            );
+            problems.push(Problem::new(pointer(&path), message));
+            break;
+        }
+    }
+    problems
+}
+
+/// A JSON pointer into the data.
+fn pointer(path: &[&str]) -> String {
+    let escaped = path.iter().map(|part| part.replace('~', "~0").replace('/', "~1"));
+    escaped.fold("/data".to_owned(), |pointer, part| format!("{pointer}/{part}"))
+}
+
+fn with_lanes(mut data: Map<String, serde_json::Value>, around: &Surroundings) -> Value {
+    data.insert(LANES.to_owned(), around.lanes.clone().into());
+    Value::from(serde_json::Value::Object(data))
+}
+
+/// A time that Rego can express.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment(Option<i64>);
+
+impl Moment {
+    /// While a script is loaded, there is no time.
+    pub(crate) const NONE: Self = Self(None);
+
+    pub(crate) fn of(seconds: Timestamp) -> Option<Self> {
+        seconds.checked_mul(1_000_000_000).map(|nanoseconds| Self(Some(nanoseconds)))
+    }
+}
+
+/// What `time.now_ns()` shows: the candidate's time, on every machine. Nanoseconds;
+/// `i64::MIN` when there is none.
+#[derive(Clone, Default)]
+struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    fn set(&self, now: Moment) {
+        self.0.store(now.0.unwrap_or(i64::MIN), Ordering::Relaxed);
+    }
+
+    /// Puts itself in the place of the built-in function.
+    fn govern(&self, engine: &mut Engine) -> Result<(), String> {
+        let clock = self.clone();
+        let now = move |_| match clock.0.load(Ordering::Relaxed) {
+            i64::MIN => Ok(Value::Undefined),
+            nanoseconds => Ok(Value::from(nanoseconds)),
+        };
+        engine
+            .add_extension("time.now_ns".to_owned(), 0, Box::new(now))
+            .map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,18 @@
+//! What the host hands over: the script that the config names, and the user's data.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// Settings of `rego`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// What the script is called in messages.
+    pub file: String,
+    /// The script: one module of Rego v1.
+    pub script: String,
+    /// What the script finds under `data`, beside `data.lanes`.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+}

@@ -1,0 +1,219 @@
+//! What scripts see, what they may answer, and what an answer is not.
+
+use groundcrew_sdk::{Decision, Event, Failure, FailureKind, Lanes, Policy as _};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{candidate, configured, script, sparse};
+use crate::input;
+
+fn answer(rules: &str) -> Result<Decision, Failure> {
+    let policy = configured(&script(rules), json!({ "tag": "owner" })).unwrap();
+    policy.evaluate(&candidate())
+}
+
+#[rstest]
+#[case(r#"decision := "abstain""#, Decision::Abstain)]
+#[case(r#"decision := "proceed""#, Decision::proceed())]
+#[case(r#"decision := {"proceed": data.lanes[1]}"#, Decision::proceed_in("test"))]
+#[case(r#"decision := {"skip": "untagged"}"#, Decision::skip("untagged"))]
+#[case(
+    r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:06Z"}"#,
+    Decision::hold(1_767_323_046, "frozen")
+)]
+#[case::another_offset(
+    r#"decision := {"until": "2026-01-02T05:04:06+02:00", "hold": "frozen"}"#,
+    Decision::hold(1_767_323_046, "frozen")
+)]
+#[case::never_too_early(
+    r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:05.001Z"}"#,
+    Decision::hold(1_767_323_046, "frozen")
+)]
+#[case::nanoseconds(
+    r#"decision := {"hold": "frozen", "until": input.now_ns + 1}"#,
+    Decision::hold(1_767_323_046, "frozen")
+)]
+#[case::the_clock(
+    r#"decision := "proceed" if time.now_ns() == input.now_ns"#,
+    Decision::proceed()
+)]
+#[case::the_users_data(
+    r#"decision := {"skip": input.account.tags[data.tag]}"#,
+    Decision::skip("pay")
+)]
+#[case::printing(r#"decision := "proceed" if print("here", input.now)"#, Decision::proceed())]
+#[case::time_zones(
+    r#"decision := {"skip": time.format([input.now_ns, "Asia/Kolkata", "15:04"])}"#,
+    Decision::skip("08:34")
+)]
+#[case::another_rule_in_a_test(
+    "decision := x if x := tags with input.account.tags as {\"skip\": \"mocked\"}\ntags := input.account.tags",
+    Decision::skip("mocked")
+)]
+fn is_a_decision(#[case] rules: &str, #[case] expected: Decision) {
+    assert_eq!(answer(rules), Ok(expected));
+}
+
+#[rstest]
+#[case::undefined(
+    r#"decision := "proceed" if input.account.tags.nope"#,
+    "test.rego: data.test.decision is undefined: expected \"abstain\""
+)]
+#[case::another_word(
+    r#"decision := "Proceed""#,
+    "test.rego: data.test.decision is \"Proceed\": expected \"abstain\", \"proceed\", \
+     {\"proceed\": lane}, {\"skip\": reason} or {\"hold\": reason, \"until\": time}"
+)]
+#[case::a_boolean("decision := true", "is true: expected")]
+#[case::empty("decision := {}", "is {}: expected")]
+#[case::two_answers(r#"decision := {"skip": "a", "proceed": "b"}"#, "expected")]
+#[case::no_reason(r#"decision := {"skip": null}"#, "is {\"skip\":null}: expected")]
+#[case::no_time(r#"decision := {"hold": "a"}"#, "is {\"hold\":\"a\"}: expected")]
+#[case::too_much(r#"decision := {"hold": "a", "until": 1, "x": 1}"#, "expected")]
+#[case::no_such_time(
+    r#"decision := {"hold": "a", "until": "tomorrow"}"#,
+    "to hold until \"tomorrow\": expected a text such as"
+)]
+#[case::seconds(r#"decision := {"hold": "a", "until": 1767323046}"#, "or nanoseconds since 1970")]
+#[case::long(r#"decision := concat("", ["x" | some i in numbers.range(1, 5000)])"#, "xxx…: expected")]
+#[case::contradiction(
+    "decision := \"abstain\" if input.now_ns > 0\ndecision := \"proceed\" if input.now_ns > 1",
+    "test.rego:4:1: rule conflicts with rule at test.rego:3:1"
+)]
+#[case::contradiction_below(
+    "decision := \"abstain\" if not wanted\nwanted := 1 if true\nwanted := 2 if true",
+    "test.rego:5:1: rule conflicts with rule at test.rego:4:1"
+)]
+#[case::a_builtin_that_fails(
+    "decision := \"proceed\" if not frozen\nfrozen if time.parse_rfc3339_ns(\"no\") > 0",
+    "test.rego: Failed to parse datetime"
+)]
+#[case::arithmetic("decision := 1 + input.account.id", "test.rego:3:30: `add` expects numeric")]
+fn is_none(#[case] rules: &str, #[case] expected: &str) {
+    let failure = answer(rules).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Invalid);
+    assert!(failure.message.contains(expected), "{}", failure.message);
+    assert!(failure.message.starts_with("test.rego:"), "{}", failure.message);
+    assert!(failure.message.len() < 1000, "{}", failure.message);
+}
+
+/// An evaluation that failed leaves nothing behind that the next would see.
+#[test]
+fn the_next_candidate_is_judged_anew() {
+    let rules = r#"
+decision := {"skip": parsed}
+parsed := sprintf("%d", [value]) if value := number
+number := to_number(input.account.name)
+"#;
+    let policy = configured(&script(rules), json!({})).unwrap();
+    let (mut good, bad) = (candidate(), candidate());
+    good.account.name = "7".to_owned();
+    for _ in 0..3 {
+        let failure = policy.evaluate(&bad).unwrap_err();
+        assert!(failure.message.starts_with("test.rego:6:34:"), "{}", failure.message);
+        assert_eq!(policy.evaluate(&good), Ok(Decision::skip("7")));
+    }
+}
+
+fn document(candidate: &groundcrew_sdk::Candidate) -> Value {
+    serde_json::from_str(&input::of(candidate).unwrap().to_string()).unwrap()
+}
+
+#[test]
+fn the_input_is_the_candidate() {
+    let mut candidate = candidate();
+    candidate.event = Some(Event {
+        id: "999cccaa-eaaa-0000-1111-123456789012".to_owned(),
+        name: "UpdateManagedAccount".to_owned(),
+        source: "aws.controltower".to_owned(),
+        json: r#"{"detail": {"eventName": "UpdateManagedAccount"}}"#.to_owned(),
+    });
+    assert_eq!(
+        document(&candidate),
+        json!({
+            "action": "update",
+            "cause": "artifact",
+            "now": "2026-01-02T03:04:05Z",
+            "now_ns": 1_767_323_045_000_000_000_i64,
+            "account": {
+                "id": "111122223333",
+                "name": "payments-prod",
+                "email": "aws+payments-prod@example.com",
+                "ou": ["Workloads", "Prod"],
+                "organizational_units": [
+                    { "id": "ou-abcd-11111111", "name": "Workloads" },
+                    { "id": "ou-abcd-22222222", "name": "Prod" },
+                ],
+                "tags": { "environment": "prod", "owner": "pay" },
+                "joined": "2025-01-02T03:04:05Z",
+                "joined_ns": 1_735_787_045_000_000_000_i64,
+            },
+            "product": {
+                "id": "pp-abcdefghijklm",
+                "name": "payments-prod",
+                "status": "AVAILABLE",
+                "artifact": "pa-1111111111111",
+                "target_artifact": "pa-2222222222222",
+            },
+            "event": {
+                "id": "999cccaa-eaaa-0000-1111-123456789012",
+                "name": "UpdateManagedAccount",
+                "source": "aws.controltower",
+                "detail": { "eventName": "UpdateManagedAccount" },
+            },
+        })
+    );
+}
+
+#[test]
+fn what_is_not_known_is_absent() {
+    assert_eq!(
+        document(&sparse()),
+        json!({
+            "action": "update",
+            "cause": "artifact",
+            "now": "2026-01-02T03:04:05Z",
+            "now_ns": 1_767_323_045_000_000_000_i64,
+            "account": {
+                "id": "111122223333",
+                "name": "payments-prod",
+                "ou": [],
+                "organizational_units": [],
+                "tags_unreadable": "AccessDeniedException",
+            },
+        })
+    );
+}
+
+#[test]
+fn what_can_not_be_expressed_is_a_failure() {
+    let policy = configured(&script(r#"decision := "proceed""#), json!({})).unwrap();
+    let message = |candidate| policy.evaluate(&candidate).unwrap_err().message;
+    let mut late = candidate();
+    late.now = i64::MAX;
+    assert!(message(late).contains("no time that Rego can express"));
+    let mut joined = candidate();
+    joined.account.joined = Some(i64::MIN);
+    assert!(message(joined).contains("`joined`"));
+    let mut event = candidate();
+    event.event = Some(Event {
+        id: "1".to_owned(),
+        name: String::new(),
+        source: String::new(),
+        json: "{".to_owned(),
+    });
+    assert!(message(event).contains("the event \"1\" is no JSON"));
+}
+
+#[rstest]
+#[case("", Lanes::Any)]
+#[case("lanes := []", Lanes::Only(vec![]))]
+#[case("lanes := [data.lanes[0]]", Lanes::Only(vec!["canary".to_owned()]))]
+#[case(
+    "lanes contains lane if some lane in data.lanes",
+    Lanes::Only(vec!["canary".to_owned(), "prod".to_owned(), "test".to_owned()])
+)]
+fn says_which_lanes_it_names(#[case] rules: &str, #[case] expected: Lanes) {
+    let rules = script(&format!("decision := \"abstain\"\n{rules}"));
+    assert_eq!(configured(&rules, json!({})).unwrap().lanes(), expected);
+}

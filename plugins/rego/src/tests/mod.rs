@@ -1,0 +1,84 @@
+//! What scripts see and say, which of them are refused, and the ready-made ones.
+
+mod answers;
+mod cases;
+mod fleet;
+mod peers;
+mod refused;
+
+use std::path::{Path, PathBuf};
+
+use groundcrew_sdk::{
+    Account, Action, Candidate, Cause, OrganizationalUnit, Policy as _, Problem, ProductStatus,
+    ProvisionedProduct, Surroundings, Tag, Tags,
+};
+use serde_json::{Value, json};
+
+use crate::{Rego, Settings};
+
+/// The folder of the ready-made scripts.
+fn policies() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies")
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn settings(script: &str, data: Value) -> Settings {
+    let settings = json!({ "file": "test.rego", "script": script, "data": data });
+    serde_json::from_value(settings).unwrap()
+}
+
+fn configured(script: &str, data: Value) -> Result<Rego, Vec<Problem>> {
+    Rego::configure(settings(script, data), &lanes(&["canary", "test", "prod"]))
+}
+
+fn lanes(names: &[&str]) -> Surroundings {
+    Surroundings { lanes: names.iter().map(|&name| name.to_owned()).collect() }
+}
+
+/// A script with nothing in it but these rules.
+fn script(rules: &str) -> String {
+    format!("package test\n\n{rules}")
+}
+
+/// An account of which everything is known.
+fn candidate() -> Candidate {
+    let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
+    Candidate {
+        action: Action::Update,
+        cause: Cause::Artifact,
+        account: Account {
+            id: "111122223333".to_owned(),
+            name: "payments-prod".to_owned(),
+            email: "aws+payments-prod@example.com".to_owned(),
+            organizational_units: vec![
+                unit("ou-abcd-11111111", "Workloads"),
+                unit("ou-abcd-22222222", "Prod"),
+            ],
+            tags: Tags::Known(vec![Tag::new("environment", "prod"), Tag::new("owner", "pay")]),
+            joined: Some(1_735_787_045),
+        },
+        product: Some(ProvisionedProduct {
+            id: "pp-abcdefghijklm".to_owned(),
+            name: "payments-prod".to_owned(),
+            status: ProductStatus::Available,
+            artifact: "pa-1111111111111".to_owned(),
+            target_artifact: "pa-2222222222222".to_owned(),
+        }),
+        event: None,
+        now: 1_767_323_045,
+    }
+}
+
+/// An account of which little is known.
+fn sparse() -> Candidate {
+    let mut candidate = candidate();
+    candidate.account.email = String::new();
+    candidate.account.organizational_units = vec![];
+    candidate.account.tags = Tags::Unreadable("AccessDeniedException".to_owned());
+    candidate.account.joined = None;
+    candidate.product = None;
+    candidate
+}

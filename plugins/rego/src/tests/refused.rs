@@ -1,0 +1,160 @@
+//! Scripts and data that are refused when they are loaded, and what is said about them.
+
+use groundcrew_sdk::Policy as _;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{configured, lanes, script, settings};
+use crate::Rego;
+
+const DECIDES: &str = "decision := \"abstain\"\n";
+
+fn problems(script: &str, data: Value) -> Vec<(String, String)> {
+    let problems = configured(script, data).err().expect("problems");
+    problems.into_iter().map(|problem| (problem.at, problem.message)).collect()
+}
+
+#[rstest]
+#[case::syntax("package a\n\ndecision := if {", "test.rego:3:13: unexpected keyword `if`")]
+#[case::the_old_syntax(
+    "package a\ndecision { true }",
+    "test.rego:2:10: `if` keyword is required before rule body"
+)]
+#[case::no_package("decision := 1", "test.rego:1:1: expecting `package`")]
+#[case::empty("", "test.rego:")]
+#[case::variable(
+    "package a\ndecision := \"proceed\" if tags.x",
+    "test.rego:2:26: use of undefined variable `tags` is unsafe"
+)]
+#[case::function("package a\ndecision := http.send({})", "test.rego:2:22: there is no function `http.send`")]
+#[case::randomness("package a\ndecision := rand.intn(\"a\", 2)", "there is no function `rand.intn`")]
+#[case::no_decision(
+    "package a\ndecide := 1",
+    "test.rego: no rule `decision` in `package a`: it is what groundcrew asks for"
+)]
+#[case::a_set("package a\ndecision contains 1", "test.rego:2:1: `decision` must be one value")]
+#[case::a_part("package a\ndecision.skip := 1", "test.rego:2:9: `decision` must be one value")]
+#[case::a_function("package a\ndecision(x) := x", "test.rego:2:1: `decision` must be one value")]
+#[case::the_lanes_package(
+    "package lanes\ndecision := 1",
+    "test.rego: `data.lanes` is the config's list of lanes"
+)]
+#[case::recursion_of_problems(
+    "package a\ndecision := 1\nproblems := x\nx := problems",
+    "test.rego:3:1: recursion detected when evaluating rule"
+)]
+fn a_script(#[case] script: &str, #[case] expected: &str) {
+    let problems = problems(script, json!({}));
+    assert!(problems[0].1.starts_with(expected) || problems[0].1.contains(expected), "{problems:?}");
+    assert_eq!(problems[0].0, "");
+    assert!(!problems[0].1.contains('\n'), "{problems:?}");
+}
+
+/// Wherever a call can be.
+#[test]
+fn all_unknown_functions_are_found() {
+    let rules = r#"
+decision := f1(1) if {
+	not f2(1)
+	every x in f3(1) { f4(x) }
+	some y in f5(1)
+	z := [f6(i) | some i in [1]]
+	w := {f7(i): f8(i) | some i in [1]}
+	input.x[f9(1)] == {"a": {f10(1)}}
+	-f11(1) < 2 + f12(y)
+	f13(1) in [w, z]
+} else := f14(1) if known(f15(1))
+decision2 contains f16(1)
+known(x) := f17(x)
+default known(_) := 1
+own := data.test.known(1)
+fine := json.unmarshal("1") if { print("x"); known(2); count([1]) > 0 }
+"#;
+    let found = problems(&script(rules), json!({}));
+    let mut names: Vec<_> =
+        found.iter().map(|(_, message)| message.split('`').nth(1).unwrap()).collect();
+    names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
+    let expected: Vec<_> = (1..=17).map(|number| format!("f{number}")).collect();
+    assert_eq!(names, expected);
+}
+
+#[rstest]
+#[case::lanes("package a", json!({ "lanes": [] }), "/data/lanes", "choose another key")]
+#[case::the_package("package a", json!({ "a": {} }), "/data/a", "whose package is `a`")]
+#[case::within("package a.b", json!({ "a": { "b": 1 } }), "/data/a/b", "whose package is `a.b`")]
+#[case::above("package a.b", json!({ "a": 1 }), "/data/a", "whose package is `a`")]
+#[case::escaped(r#"package a["x/~"]"#, json!({ "a": { "x/~": 1 } }), "/data/a/x~1~0", "")]
+fn data_that_collides(
+    #[case] package: &str,
+    #[case] data: Value,
+    #[case] at: &str,
+    #[case] expected: &str,
+) {
+    let problems = problems(&format!("{package}\n{DECIDES}"), data);
+    let [problem] = &problems[..] else { panic!("{problems:?}") };
+    assert_eq!(problem.0, at);
+    assert!(problem.1.contains(expected), "{problems:?}");
+}
+
+#[test]
+fn data_beside_the_package_does_not_collide() {
+    let package = format!("package a.b[\"c-d\"]\n{DECIDES}");
+    assert!(configured(&package, json!({ "a": { "c": 1, "b": { "c": 1 } } })).is_ok());
+}
+
+#[rstest]
+#[case("problems contains \"no owner\"", &[("/data", "no owner")])]
+#[case(
+    r#"problems := [{"message": "x"}, {"at": "/rings/0", "message": "y"}, {"at": "", "message": "z"}]"#,
+    &[("/data", "x"), ("/data/rings/0", "y"), ("/data", "z")]
+)]
+#[case("problems := [1]", &[("", "test.rego: data.test.problems has 1: expected a text, or")])]
+#[case(
+    r#"problems := [{"at": "rings", "message": "x"}]"#,
+    &[("", "test.rego: data.test.problems has")]
+)]
+#[case("problems := \"x\"", &[("", "test.rego: data.test.problems is \"x\": expected an array")])]
+#[case(
+    "problems := [x] if x := input.account.id",
+    &[("", "test.rego: data.test.problems is undefined: it is evaluated when the script is loaded")]
+)]
+#[case("problems := time.now_ns()", &[("", "is undefined")])]
+#[case("lanes := [1]", &[("", "test.rego: data.test.lanes has 1: expected the name of a lane")])]
+#[case(
+    "lanes := [\"beta\"]",
+    &[("", "test.rego: data.test.lanes names \"beta\", which is no lane of the config: it has canary, test, prod")]
+)]
+#[case("lanes := {}", &[("", "test.rego: data.test.lanes is {}: expected an array or a set")])]
+#[case(
+    "lanes := [\"beta\"]\nproblems contains \"x\"",
+    &[("/data", "x"), ("", "test.rego: data.test.lanes names \"beta\"")]
+)]
+#[case("lanes := data.x.y + 1\n", &[("", "data.test.lanes is undefined")])]
+fn what_a_script_says_of_itself(#[case] rules: &str, #[case] expected: &[(&str, &str)]) {
+    let found = problems(&script(&format!("{DECIDES}{rules}")), json!({}));
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for ((at, message), (expected_at, expected_message)) in found.iter().zip(expected) {
+        assert_eq!(at, expected_at, "{found:?}");
+        assert!(message.contains(expected_message), "{found:?}");
+    }
+}
+
+#[test]
+fn a_config_without_lanes_has_none() {
+    let rules = script("decision := \"abstain\"\nproblems contains \"no lanes\" if count(data.lanes) == 0");
+    assert!(Rego::configure(settings(&rules, json!({})), &lanes(&[])).is_err());
+    assert!(Rego::configure(settings(&rules, json!({})), &lanes(&["a"])).is_ok());
+}
+
+#[test]
+fn settings_are_checked() {
+    let parse = |value: Value| serde_json::from_value::<crate::Settings>(value);
+    assert!(parse(json!({ "file": "a", "script": "b" })).unwrap().data.is_empty());
+    for wrong in [
+        json!({ "file": "a", "script": "b", "tag": 1 }),
+        json!({ "file": "a" }),
+        json!({ "file": "a", "script": "b", "data": [] }),
+    ] {
+        assert!(parse(wrong).is_err());
+    }
+}

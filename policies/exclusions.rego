@@ -1,0 +1,82 @@
+# Accounts that are left alone: those of some OUs, those of some names, and those that are too
+# young to be touched. What is decided about all others is left to other policies.
+#
+# Data, all of it optional:
+#   ous           OUs by name or id; an account is left alone if one of them is anywhere above it
+#   names         regular expressions; one that matches a part of the account's name is enough
+#   min_age_days  accounts younger than that are held until they are old enough
+#   too_young     "hold", or "skip" to pass over them this time
+#
+# The age matters for updates alone: new accounts are told of when they are new. An account
+# whose age isn't known is skipped where there is a `min_age_days`.
+package exclusions
+
+default ous := []
+
+ous := data.ous
+
+default names := []
+
+names := data.names
+
+default too_young := "hold"
+
+too_young := data.too_young
+
+decision := {"skip": "ou-excluded"} if {
+	is_below(ous)
+} else := {"skip": "name-excluded"} if {
+	some name in names
+	regex.match(name, input.account.name)
+} else := {"skip": "age-unknown"} if {
+	age_matters
+	not input.account.joined_ns
+} else := {"skip": "too-young"} if {
+	age_matters
+	input.now_ns < old_enough_ns
+	too_young == "skip"
+} else := {"hold": "too-young", "until": old_enough_ns} if {
+	age_matters
+	input.now_ns < old_enough_ns
+} else := "abstain"
+
+age_matters if {
+	input.action == "update"
+	data.min_age_days > 0
+}
+
+old_enough_ns := input.account.joined_ns + (data.min_age_days * 86400000000000)
+
+# Whether the account is in one of these OUs, directly or further down.
+is_below(excluded) if {
+	some unit in input.account.organizational_units
+	unit.name in excluded
+}
+
+is_below(excluded) if {
+	some unit in input.account.organizational_units
+	unit.id in excluded
+}
+
+# This script names no lane.
+lanes := []
+
+problems contains {"at": sprintf("/names/%d", [i]), "message": "no regular expression"} if {
+	some i, name in names
+	not regex.is_valid(name)
+}
+
+problems contains {"at": "/too_young", "message": `expected "hold" or "skip"`} if {
+	not too_young in ["hold", "skip"]
+}
+
+problems contains {"at": "/min_age_days", "message": "expected a whole number of days"} if {
+	some days in [data.min_age_days]
+	not is_days(days)
+}
+
+is_days(days) if {
+	is_number(days)
+	days >= 0
+	floor(days) == days
+}

@@ -1,0 +1,178 @@
+# Change freezes and weekly maintenance windows: outside a window and during a freeze, accounts
+# are held until both allow it. What is decided beyond that is left to other policies.
+#
+# Data, all of it optional:
+#   timezone  IANA name of the time zone that days and times of day are meant in; "UTC"
+#   windows   [{"days": ["Saturday", "Sunday"], "start": "22:00", "end": "04:00"}]
+#             The days are those on which it starts. One that ends earlier than it starts ends
+#             the next day; "24:00" is the end of the day. Without windows it is always open.
+#   freezes   [{"name": "year end", "from": "2026-12-20T00:00:00Z", "until": "2027-01-04T00:00:00Z"}]
+#             RFC 3339. `until` is the first moment after it.
+#   actions   what this holds for; ["update"]. A new account is told of at any time.
+#
+# Times of day are those that clocks there show: a window is an hour longer or shorter in the
+# night in which they are changed.
+package maintenance_window
+
+default timezone := "UTC"
+
+timezone := data.timezone
+
+default windows := []
+
+windows := data.windows
+
+default freezes := []
+
+freezes := data.freezes
+
+default actions := ["update"]
+
+actions := data.actions
+
+# This script names no lane.
+lanes := []
+
+day_ns := 86400000000000
+
+decision := "abstain" if {
+	not input.action in actions
+} else := "abstain" if {
+	is_open(input.now_ns)
+} else := {"hold": reason, "until": min(openings)} if {
+	count(openings) > 0
+} else := {"hold": reason, "until": input.now_ns + day_ns} # Nothing in sight: look again.
+
+reason := sprintf("frozen: %s", [frozen[0]]) if {
+	count(frozen) > 0
+} else := "outside-maintenance-window"
+
+frozen := [freeze.name |
+	some freeze in freezes
+	covers(freeze, input.now_ns)
+]
+
+is_open(time_ns) if {
+	not is_frozen(time_ns)
+	is_within(time_ns)
+}
+
+is_frozen(time_ns) if {
+	some freeze in freezes
+	covers(freeze, time_ns)
+}
+
+covers(freeze, time_ns) if {
+	time.parse_rfc3339_ns(freeze.from) <= time_ns
+	time_ns < time.parse_rfc3339_ns(freeze.until)
+}
+
+# Whether it is a time of a window.
+is_within(_) if count(windows) == 0
+
+is_within(time_ns) if {
+	some window in windows
+	weekday(time_ns) in window.days
+	clock(time_ns) >= window.start
+	clock(time_ns) < ends(window)
+}
+
+# The morning after.
+is_within(time_ns) if {
+	some window in windows
+	window.end <= window.start
+	day_before[weekday(time_ns)] in window.days
+	clock(time_ns) < window.end
+}
+
+# When a window ends on the day on which it starts, at the latest.
+ends(window) := window.end if {
+	window.end > window.start
+} else := "24:00"
+
+# Texts such as "09:30" have the order of the times that they are.
+clock(time_ns) := time.format([time_ns, timezone, "15:04"])
+
+weekday(time_ns) := time.weekday([time_ns, timezone])
+
+day_before := {
+	"Monday": "Sunday",
+	"Tuesday": "Monday",
+	"Wednesday": "Tuesday",
+	"Thursday": "Wednesday",
+	"Friday": "Thursday",
+	"Saturday": "Friday",
+	"Sunday": "Saturday",
+}
+
+# When it opens next: where a freeze ends, or where a window starts within the nine days after
+# now or after a freeze.
+openings contains time_ns if {
+	some time_ns in ends_of_freezes
+	is_open(time_ns)
+}
+
+openings contains time_ns if {
+	some from_ns in ends_of_freezes | {input.now_ns}
+	some days in numbers.range(-1, 9)
+	some window in windows
+	shown_ns := shown_start(from_ns + (days * day_ns), window)
+	some time_ns in moments(shown_ns)
+	time_ns >= from_ns
+	is_open(time_ns)
+}
+
+ends_of_freezes contains until_ns if {
+	some freeze in freezes
+	until_ns := time.parse_rfc3339_ns(freeze.until)
+	until_ns > input.now_ns
+}
+
+# The start of a window on the date of a time, as though in UTC, where it starts on that day.
+shown_start(time_ns, window) := time.parse_rfc3339_ns(text) if {
+	time.weekday(time_ns) in window.days
+	date := time.format([time_ns, "UTC", "2006-01-02"])
+	text := sprintf("%sT%s:00+00:00", [date, window.start])
+}
+
+# When clocks in the time zone show a time: with the offset from UTC that is in force the day
+# before, or the day after. They differ where the clocks are changed.
+moments(shown_ns) := {shown_ns - offset(shown_ns - day_ns), shown_ns - offset(shown_ns + day_ns)}
+
+# How far clocks in the time zone are ahead of UTC.
+offset(time_ns) := shown_ns - time_ns if {
+	text := time.format([time_ns, timezone, "2006-01-02T15:04:05"])
+	shown_ns := time.parse_rfc3339_ns(sprintf("%s+00:00", [text]))
+}
+
+problems contains {"at": sprintf("/windows/%d", [i]), "message": message} if {
+	some i, window in windows
+	not is_window(window)
+	message := `expected days such as "Monday", and start and end such as "09:30"`
+}
+
+is_window(window) if {
+	regex.match(`^([01][0-9]|2[0-3]):[0-5][0-9]$`, window.start)
+	regex.match(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`, window.end)
+	count(window.days) > 0
+	every day in window.days {
+		day_before[day]
+	}
+}
+
+problems contains {"at": sprintf("/freezes/%d", [i]), "message": message} if {
+	some i, freeze in freezes
+	not is_freeze(freeze)
+	message := "expected a `name`, and `from` before `until`, such as \"2026-12-20T00:00:00Z\""
+}
+
+is_freeze(freeze) if {
+	is_string(freeze.name)
+	every text in [freeze.from, freeze.until] {
+		regex.match(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$`, text)
+	}
+	time.parse_rfc3339_ns(freeze.from) < time.parse_rfc3339_ns(freeze.until)
+}
+
+# Fails, and so becomes a problem, where there is no such time zone.
+problems contains "no time zone" if not time.weekday([0, timezone])

@@ -1,0 +1,50 @@
+# Which new accounts are told of at all: by OU and by name. An update is none of its business.
+#
+# Data, all of it optional:
+#   ous           OUs by name or id; accounts elsewhere are not told of. Without it, all are.
+#   except_ous    OUs whose accounts are not told of; they win over `ous`
+#   except_names  regular expressions; an account whose name one of them matches is not told of
+#
+# An account whose OUs aren't known is told of, unless its name says otherwise: told once too
+# often is better than not told.
+package onboard_by_ou
+
+default except_ous := []
+
+except_ous := data.except_ous
+
+default except_names := []
+
+except_names := data.except_names
+
+decision := "abstain" if {
+	input.action != "onboard"
+} else := {"skip": "name-not-told"} if {
+	some name in except_names
+	regex.match(name, input.account.name)
+} else := {"skip": "ou-not-told"} if {
+	is_below(except_ous)
+} else := {"skip": "ou-not-told"} if {
+	count(data.ous) > 0
+	count(input.account.organizational_units) > 0
+	not is_below(data.ous)
+} else := "abstain"
+
+# Whether the account is in one of these OUs, directly or further down.
+is_below(ous) if {
+	some unit in input.account.organizational_units
+	unit.name in ous
+}
+
+is_below(ous) if {
+	some unit in input.account.organizational_units
+	unit.id in ous
+}
+
+# This script names no lane.
+lanes := []
+
+problems contains {"at": sprintf("/except_names/%d", [i]), "message": "no regular expression"} if {
+	some i, name in except_names
+	not regex.is_valid(name)
+}

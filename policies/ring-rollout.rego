@@ -1,0 +1,106 @@
+# Canaries first, then ring after ring: each account is updated in the lane of its ring.
+#
+# Data, all of it optional:
+#   canaries         ids of accounts that go first
+#   canary_ous       OUs, by name or id, whose accounts go first
+#   canary_tags      tags of which one is enough to go first: {"rollout": "canary"}
+#   canary_lane      their lane; the first one unless set
+#   environment_tag  key of the tag that says which environment an account is; "environment"
+#   rings            in order: [{"lane": "test", "environments": ["dev"], "ous": ["Dev"]}]
+#   default_lane     where accounts of no ring go; unless set, they are skipped
+#
+# The tag decides; an account whose tag names no ring goes by its OUs. With several rings to
+# choose from, the first one is taken. An account whose tags can't be read is no canary for
+# certain and no prod for certain: unless its id or an OU makes it a canary, it is skipped.
+package ring_rollout
+
+default canaries := []
+
+canaries := data.canaries
+
+default canary_ous := []
+
+canary_ous := data.canary_ous
+
+default canary_tags := {}
+
+canary_tags := data.canary_tags
+
+canary_lane := data.canary_lane if {
+	data.canary_lane
+} else := data.lanes[0]
+
+default environment_tag := "environment"
+
+environment_tag := data.environment_tag
+
+default rings := []
+
+rings := data.rings
+
+decision := {"proceed": canary_lane} if {
+	is_canary
+} else := {"skip": "tags-unreadable"} if {
+	input.account.tags_unreadable
+} else := {"proceed": by_tag[0]} if {
+	count(by_tag) > 0
+} else := {"proceed": by_ou[0]} if {
+	count(by_ou) > 0
+} else := {"proceed": data.default_lane} if {
+	data.default_lane
+} else := {"skip": "no-ring"}
+
+is_canary if input.account.id in canaries
+
+is_canary if is_below(canary_ous)
+
+is_canary if {
+	some key, value in canary_tags
+	input.account.tags[key] == value
+}
+
+by_tag := [ring.lane |
+	some ring in rings
+	input.account.tags[environment_tag] in ring.environments
+]
+
+by_ou := [ring.lane |
+	some ring in rings
+	is_below(ring.ous)
+]
+
+# Whether the account is in one of these OUs, directly or further down.
+is_below(ous) if {
+	some unit in input.account.organizational_units
+	unit.name in ous
+}
+
+is_below(ous) if {
+	some unit in input.account.organizational_units
+	unit.id in ous
+}
+
+# What `decision` may name: groundcrew finds a lane that nothing reaches, or that isn't there.
+lanes contains canary_lane
+
+lanes contains ring.lane if some ring in rings
+
+lanes contains data.default_lane
+
+problems contains {"at": sprintf("/rings/%d", [i]), "message": "a ring needs a `lane`"} if {
+	some i, ring in rings
+	not ring.lane
+}
+
+problems contains {"at": sprintf("/rings/%d", [i]), "message": message} if {
+	some i, ring in rings
+	not ring.environments
+	not ring.ous
+	message := "a ring without `environments` and `ous` has no accounts"
+}
+
+problems contains {"at": "/canaries", "message": message} if {
+	some id in canaries
+	not regex.match(`^[0-9]{12}$`, id)
+	message := sprintf("%v is no account id: expected a text of twelve digits", [id])
+}
