@@ -151,11 +151,7 @@ pub(super) fn with_defaults(script: &Path, over: Map<String, Value>) -> Map<Stri
 }
 
 /// One of the ready-made scripts, by its file name.
-pub(super) fn ready_made(
-    file: &str,
-    data: Map<String, Value>,
-    lanes: Vec<String>,
-) -> Rego {
+pub(super) fn ready_made(file: &str, data: Map<String, Value>, lanes: Vec<String>) -> Rego {
     let path = policies().join(file);
     let data = with_defaults(&path, data);
     let settings = Settings { file: file.to_owned(), script: read(&path), data };
@@ -183,7 +179,9 @@ fn the_ready_made_scripts_pass() {
                 let name = format!("{name}: {}", case.name);
                 match policy.evaluate(&case.candidate.candidate()) {
                     Ok(decision) => case.expect.check(&name, &decision),
-                    Err(failure) => assert_eq!(case.expect.decision, "failure", "{name}: {failure:?}"),
+                    Err(failure) => {
+                        assert_eq!(case.expect.decision, "failure", "{name}: {failure:?}")
+                    }
                 }
             }
             tested.insert(suite.plugin);
