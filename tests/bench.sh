@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md states: one policy decision, one notification, whole
-# simulated fleets, and a Lambda's way from an event to a case. A handler in Python to compare
+# simulated fleets, plans, and a Lambda's way from an event to a case. A handler in Python to compare
 # with is named in HANDLER; it needs boto3, which `make peers` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,6 +33,9 @@ measure --accounts 1000 --config policies/priority.toml
 measure --accounts 10000
 measure --accounts 10000 --config policies/all-accounts.toml
 measure --accounts 10000 --config policies/priority.toml
+
+printf '\n'
+python3 tests/bench/plan.py "$groundcrew"
 
 printf '\n'
 python=.venv/bin/python
