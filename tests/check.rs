@@ -15,6 +15,7 @@ fn check(config: &str) -> Ran {
 #[case("all-accounts")]
 #[case("tagged-only")]
 #[case("priority")]
+#[case("rings")]
 fn the_configs_that_come_with_groundcrew_are_fit(#[case] name: &str) {
     let ran = groundcrew(&root(), &["check", "--config", &policy(name)]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
@@ -100,4 +101,93 @@ fn a_config_that_is_not_there_is_a_usage_error() {
     let ran = groundcrew(&root(), &["check", "--config", "nowhere.toml"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stdout.contains("nowhere.toml"), "{}", ran.stdout);
+}
+
+/// A config with one script, and the files around it.
+fn check_script(config: &str, files: &[(&str, &str)]) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files.iter().chain(&[("crew.toml", config)]) {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    groundcrew(dir.path(), &["check", "--config", "crew.toml"])
+}
+
+const SCRIPT: &str = "[[policies]]\nplugin = \"rings.rego\"\n";
+
+#[test]
+fn a_script_is_all_that_a_policy_needs() {
+    let script = "package rings\n\ndefault decision := \"abstain\"\n";
+    let ran = check_script(SCRIPT, &[("rings.rego", script)]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    // The digest is the script's own: `sha256sum rings.rego`.
+    let digest = "96ae476768b247dc5f1bbcddb4334c6cc678244d6ce2b0969a6734a9a2ba4290";
+    assert!(ran.stdout.contains(&format!("policy `rings`: sha256 {digest}")), "{}", ran.stdout);
+}
+
+#[rstest]
+#[case::parsing("package rings\n\ndecision := {\n", &["crew.toml:2: policy `rings`: rings.rego:", "rings.rego:"])]
+#[case::unknown_function("package rings\n\ndecision := \"skip\" if no_such(1)\n", &["rings.rego:3:23: there is no function `no_such`"])]
+#[case::no_decision("package rings\n\nx := 1\n", &["rings.rego: no rule `decision`"])]
+#[case::lanes("package rings\ndefault decision := \"abstain\"\nlanes := [\"fast\"]\n", &["policy `rings`", "fast"])]
+fn what_is_wrong_with_a_script_is_told_with_file_line_and_column(
+    #[case] script: &str,
+    #[case] told: &[&str],
+) {
+    let ran = check_script(SCRIPT, &[("rings.rego", script)]);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    for part in told {
+        assert!(ran.stdout.contains(part), "no {part:?} in {}", ran.stdout);
+    }
+}
+
+#[test]
+fn a_syntax_error_has_its_line_and_column() {
+    let script = "package rings\n\ndecision := \"skip\" if {\n\tinput.x ==\n}\n";
+    let ran = check_script(SCRIPT, &[("rings.rego", script)]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.starts_with("crew.toml:2: policy `rings`: rings.rego:5:1: "), "{}", ran.stdout);
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+}
+
+const PICKY: &str = r#"package rings
+
+default decision := "abstain"
+
+problems contains {"at": "/size", "message": "too large"} if data.size > 3
+"#;
+
+#[rstest]
+#[case::in_the_config("[policies.settings]\nsize = 4\n", None, "crew.toml:4: policy `rings`, setting `size`: too large")]
+#[case::in_toml_beside("", Some(("rings.data.toml", "# a comment\nsize = 4\n")), "crew.toml:2: policy `rings`: rings.data.toml:2: `size`: too large")]
+#[case::in_json_beside("", Some(("rings.data.json", "{\"size\": 4}")), "crew.toml:2: policy `rings`: rings.data.json: `size`: too large")]
+#[case::broken_toml("", Some(("rings.data.toml", "size = \n")), "crew.toml:2: policy `rings`: rings.data.toml:1: not TOML")]
+#[case::broken_json("", Some(("rings.data.json", "[]")), "crew.toml:2: policy `rings`: rings.data.json:1: expected a JSON object")]
+fn what_is_wrong_with_a_scripts_data_is_told_where_it_is_written(
+    #[case] settings: &str,
+    #[case] beside: Option<(&str, &str)>,
+    #[case] told: &str,
+) {
+    let mut files = vec![("rings.rego", PICKY)];
+    files.extend(beside);
+    let ran = check_script(&format!("{SCRIPT}{settings}"), &files);
+    assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.starts_with(told), "{}", ran.stdout);
+}
+
+#[test]
+fn the_config_goes_before_the_data_beside_the_script() {
+    let files = [("rings.rego", PICKY), ("rings.data.toml", "size = 4\n")];
+    let ran = check_script(&format!("{SCRIPT}[policies.settings]\nsize = 3\n"), &files);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let both = [files[0], files[1], ("rings.data.json", "{}")];
+    let ran = check_script(SCRIPT, &both);
+    assert!(ran.stdout.contains("are both there"), "{}", ran.stdout);
+}
+
+#[test]
+fn scripts_are_policies_and_their_interpreter_is_no_plugin_of_its_own() {
+    let ran = check("[[notifiers]]\nplugin = \"tell.rego\"\n");
+    assert!(ran.stdout.contains("only policies can be scripts"), "{}", ran.stdout);
+    let ran = check("[[policies]]\nplugin = \"rego\"\n");
+    assert!(ran.stdout.contains("name the script instead"), "{}", ran.stdout);
 }

@@ -62,6 +62,42 @@ fn every_key_is_documented_as_it_is() {
     }
 }
 
+/// `groundcrew.schema.json` is what `groundcrew schema` prints, and the configs that come with
+/// groundcrew satisfy it. Run with `UPDATE_DOCS=1` to write it anew.
+#[test]
+fn the_schema_is_that_of_the_config() {
+    let path = "groundcrew.schema.json";
+    let schema = groundcrew_core::config::schema();
+    let rendered = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(root().join(path), &rendered).unwrap();
+    }
+    assert_eq!(read(path), rendered, "{path} is out of date; write it anew with UPDATE_DOCS=1");
+
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut configs = 0;
+    for entry in std::fs::read_dir(root().join("policies")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if !name.ends_with(".toml") || name.ends_with(".cases.toml") || name.ends_with(".data.toml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("#:schema ../groundcrew.schema.json\n"), "{name}");
+        let config: serde_json::Value = toml::from_str(&text).unwrap();
+        let problems: Vec<_> = validator.iter_errors(&config).map(|e| e.to_string()).collect();
+        assert!(problems.is_empty(), "{name}: {problems:?}");
+        configs += 1;
+    }
+    assert!(configs >= 5, "only {configs} configs");
+
+    // And what is no config doesn't.
+    for wrong in ["[updates]\nwait = 1", "[updates]\nwait_seconds = 0", "[[policies]]\nname = 'a'"] {
+        let wrong: serde_json::Value = toml::from_str(wrong).unwrap();
+        assert!(!validator.is_valid(&wrong), "{wrong}");
+    }
+}
+
 /// Every TOML block in the documentation is a config that is accepted.
 #[test]
 fn configs_in_the_documentation_parse() {

@@ -2,7 +2,9 @@
 
 mod common;
 
+use common::server::Server;
 use common::{Ran, groundcrew, root};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 const AT: &str = "2026-11-20T10:00:00Z";
@@ -121,4 +123,70 @@ fn what_is_not_there_is_named() {
     );
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("none.json"), "{}", ran.stderr);
+}
+
+/// The organization of the snapshot, live: as `sim-aws` shows it.
+fn live() -> Server {
+    let snapshot = root().join("tests/plan/snapshot.json");
+    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.ask("release-artifact", "");
+    aws
+}
+
+fn run_live(aws: &Server, args: &[&str]) -> Ran {
+    let (command, args) = args.split_first().unwrap();
+    let common = [command, "--config", "groundcrew.toml", "--at", AT];
+    aws.groundcrew(&root().join("tests/plan"), &[&common, args].concat())
+}
+
+#[test]
+fn the_live_organization_gives_the_same_plan() {
+    let aws = live();
+    let planned = run_live(&aws, &["plan", "--format", "json"]).json();
+    let expected = plan(&["--format", "json"]).json();
+    assert_eq!(planned["accounts"], expected["accounts"]);
+    assert_eq!(planned["decisions"], expected["decisions"]);
+    assert_eq!(planned["monitored"], expected["monitored"]);
+    // How long updates take is not known of a live organization.
+    assert_eq!(planned["time"]["seconds"], 2400);
+
+    let changing = ["UpdateProvisionedProduct", "SendMessageBatch", "Publish", "CreateCase"];
+    let calls = aws.look("calls");
+    assert!(changing.iter().all(|operation| calls.get(operation).is_none()), "{calls}");
+}
+
+#[rstest]
+#[case("100000000001", "proceed", "tagged")]
+#[case("100000000003", "proceed", "others")]
+#[case("100000000004", "skip", "")]
+fn a_live_account_is_explained(#[case] id: &str, #[case] decision: &str, #[case] lane: &str) {
+    let aws = live();
+    let report = run_live(&aws, &["explain", "--account", id, "--format", "json"]).json();
+    assert_eq!(report["decision"]["decision"], decision);
+    assert_eq!(report["decision"]["lane"].as_str().unwrap_or_default(), lane);
+    assert_eq!(report["not_asked"], Value::Null);
+}
+
+#[test]
+fn throttling_is_waited_out_and_a_denial_is_told_with_the_operation() {
+    let aws = live();
+    for _ in 0..2 {
+        aws.ask("next-call", r#"{"operation":"SearchProvisionedProducts","fares":"throttled"}"#);
+    }
+    let planned = run_live(&aws, &["plan", "--format", "json"]).json();
+    assert_eq!(planned["accounts"]["to_update"], 3);
+
+    aws.ask("deny", r#"{"operation":"ListAccounts"}"#);
+    let ran = run_live(&aws, &["plan"]);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    assert!(ran.stderr.contains("ListAccounts"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("AccessDenied"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_account_that_is_nowhere_is_told() {
+    let aws = live();
+    let ran = run_live(&aws, &["explain", "--account", "999999999999"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("999999999999 is not in the organization"), "{}", ran.stderr);
 }
