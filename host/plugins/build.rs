@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Packages of the workspace that are built as plugins. `src/bundled.rs` names them too.
-const PLUGINS: [&str; 2] = ["managed-tag", "ams-case"];
+const PLUGINS: [&str; 3] = ["managed-tag", "ams-case", "rego"];
 const TARGET: &str = "wasm32-wasip2";
 
 /// What the outer cargo set for the host's own crates and what must not leak into the

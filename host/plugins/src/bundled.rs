@@ -5,9 +5,10 @@ use crate::world::World;
 /// A plugin: its name, what it is for, and its component.
 type Bundled = (&'static str, World, &'static [u8]);
 
-const ALL: [Bundled; 2] = [
+const ALL: [Bundled; 3] = [
     ("managed-tag", World::Policy, include_bytes!(concat!(env!("OUT_DIR"), "/managed-tag.wasm"))),
     ("ams-case", World::Notifier, include_bytes!(concat!(env!("OUT_DIR"), "/ams-case.wasm"))),
+    ("rego", World::Policy, include_bytes!(concat!(env!("OUT_DIR"), "/rego.wasm"))),
 ];
 
 /// The names that `plugin = "…"` can say where the config names plugins of this world.

@@ -165,7 +165,7 @@ async fn a_bundled_name_that_nobody_has() {
     assert_eq!(
         error.to_string(),
         "plugin `by-tag`: no policy is called `manged-tag`, did you mean `managed-tag`?; \
-         bundled are managed-tag; a path to a .wasm file begins with `./` or `/`"
+         bundled are managed-tag, rego; a path to a .wasm file begins with `./` or `/`"
     );
 }
 

@@ -69,7 +69,7 @@ async fn says_what_it_is() {
     assert_eq!(policy.name(), "by-tag");
     assert_eq!(policy.digest().len(), 64);
     assert_eq!(*policy.lanes(), NamedLanes::Only(vec!["first".to_owned(), "second".to_owned()]));
-    assert_eq!(bundled::names(World::Policy).collect::<Vec<_>>(), ["managed-tag"]);
+    assert_eq!(bundled::names(World::Policy).collect::<Vec<_>>(), ["managed-tag", "rego"]);
 }
 
 #[rstest]

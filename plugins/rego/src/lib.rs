@@ -70,8 +70,9 @@ impl Policy for Rego {
     }
 
     fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
-        let invalid =
-            |message: String| Failure::invalid(DECISION, format!("{}: {message}", self.script.file()));
+        let invalid = |message: String| {
+            Failure::invalid(DECISION, format!("{}: {message}", self.script.file()))
+        };
         let now = Moment::of(candidate.now).ok_or_else(|| {
             invalid(format!("{} is no time that Rego can express", candidate.now))
         })?;

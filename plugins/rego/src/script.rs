@@ -51,7 +51,8 @@ impl Script {
             let prepared = engine
                 .add_data(with_lanes(data, around))
                 .and_then(|()| engine.compile_with_entrypoint(&rule.as_str().into()));
-            problems.extend(prepared.err().map(|error| failed(error.to_string())).unwrap_or_default());
+            problems
+                .extend(prepared.err().map(|error| failed(error.to_string())).unwrap_or_default());
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -78,12 +79,7 @@ impl Script {
     ///
     /// # Errors
     /// Where and why it has none, in one line.
-    pub(crate) fn evaluate(
-        &self,
-        rule: &str,
-        input: Value,
-        now: Moment,
-    ) -> Result<Value, String> {
+    pub(crate) fn evaluate(&self, rule: &str, input: Value, now: Moment) -> Result<Value, String> {
         self.clock.set(now);
         let mut engine = self.engine.borrow_mut();
         engine.set_input(input);
@@ -111,7 +107,8 @@ fn faults(engine: &mut Engine, file: &str, package: &str) -> Vec<Problem> {
                     (refr, matches!(**refr, Expr::Var { .. }))
                 }
                 Rule::Spec {
-                    head: RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. }, ..
+                    head: RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. },
+                    ..
                 } => (refr, false),
                 Rule::Default { refr, args, .. } => (refr, args.is_empty()),
             };
@@ -180,8 +177,9 @@ fn collisions(data: &Map<String, serde_json::Value>, path: &[String], file: &str
         problems.push(Problem::new(pointer(&[LANES]), message));
     }
     if path.first().is_some_and(|first| first == LANES) {
-        let message =
-            format!("{file}: `data.lanes` is the config's list of lanes: name the package otherwise");
+        let message = format!(
+            "{file}: `data.lanes` is the config's list of lanes: name the package otherwise"
+        );
         problems.push(Problem::new("", message));
     }
     let mut here = Some(data);

@@ -33,10 +33,7 @@ fn answer(rules: &str) -> Result<Decision, Failure> {
     r#"decision := {"hold": "frozen", "until": input.now_ns + 1}"#,
     Decision::hold(1_767_323_046, "frozen")
 )]
-#[case::the_clock(
-    r#"decision := "proceed" if time.now_ns() == input.now_ns"#,
-    Decision::proceed()
-)]
+#[case::the_clock(r#"decision := "proceed" if time.now_ns() == input.now_ns"#, Decision::proceed())]
 #[case::the_users_data(
     r#"decision := {"skip": input.account.tags[data.tag]}"#,
     Decision::skip("pay")
@@ -75,7 +72,10 @@ fn is_a_decision(#[case] rules: &str, #[case] expected: Decision) {
     "to hold until \"tomorrow\": expected a text such as"
 )]
 #[case::seconds(r#"decision := {"hold": "a", "until": 1767323046}"#, "or nanoseconds since 1970")]
-#[case::long(r#"decision := concat("", ["x" | some i in numbers.range(1, 5000)])"#, "xxx…: expected")]
+#[case::long(
+    r#"decision := concat("", ["x" | some i in numbers.range(1, 5000)])"#,
+    "xxx…: expected"
+)]
 #[case::contradiction(
     "decision := \"abstain\" if input.now_ns > 0\ndecision := \"proceed\" if input.now_ns > 1",
     "test.rego:4:1: rule conflicts with rule at test.rego:3:1"

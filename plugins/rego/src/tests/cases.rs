@@ -16,12 +16,12 @@ use crate::{Rego, Settings};
 /// A file of test cases.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Suite {
-    plugin: String,
+pub(super) struct Suite {
+    pub(super) plugin: String,
     #[serde(default)]
     lanes: Vec<String>,
     #[serde(default)]
-    settings: Map<String, Value>,
+    pub(super) settings: Map<String, Value>,
     cases: Vec<Case>,
 }
 
@@ -151,16 +151,23 @@ pub(super) fn with_defaults(script: &Path, over: Map<String, Value>) -> Map<Stri
 }
 
 /// One of the ready-made scripts, by its file name.
-pub(super) fn ready_made(
-    file: &str,
-    data: Map<String, Value>,
-    lanes: Vec<String>,
-) -> Rego {
+pub(super) fn ready_made(file: &str, data: Map<String, Value>, lanes: Vec<String>) -> Rego {
     let path = policies().join(file);
     let data = with_defaults(&path, data);
     let settings = Settings { file: file.to_owned(), script: read(&path), data };
     Rego::configure(settings, &Surroundings { lanes })
         .unwrap_or_else(|problems| panic!("{file}: {problems:?}"))
+}
+
+/// Panics where a case fails.
+pub(super) fn check(suite_name: &str, policy: &Rego, suite: &Suite) {
+    for case in &suite.cases {
+        let name = format!("{suite_name}: {}", case.name);
+        match policy.evaluate(&case.candidate.candidate()) {
+            Ok(decision) => case.expect.check(&name, &decision),
+            Err(failure) => assert_eq!(case.expect.decision, "failure", "{name}: {failure:?}"),
+        }
+    }
 }
 
 #[test]
@@ -178,14 +185,8 @@ fn the_ready_made_scripts_pass() {
             if !suite.plugin.ends_with(".rego") {
                 continue;
             }
-            let policy = ready_made(&suite.plugin, suite.settings, suite.lanes);
-            for case in suite.cases {
-                let name = format!("{name}: {}", case.name);
-                match policy.evaluate(&case.candidate.candidate()) {
-                    Ok(decision) => case.expect.check(&name, &decision),
-                    Err(failure) => assert_eq!(case.expect.decision, "failure", "{name}: {failure:?}"),
-                }
-            }
+            let policy = ready_made(&suite.plugin, suite.settings.clone(), suite.lanes.clone());
+            check(&name, &policy, &suite);
             tested.insert(suite.plugin);
         }
     }

@@ -63,7 +63,10 @@ fn account(rng: &mut Rng, now: i64) -> Account {
         0 => Tags::Unreadable("AccessDeniedException: \"no\"".to_owned()),
         _ => Tags::Known(
             TAGS.iter()
-                .filter_map(|(key, values)| rng.bool().then(|| Tag::new(*key, pick(rng, values))))
+                .filter_map(|(key, values)| {
+                    let tag = Tag::new(*key, pick(rng, values));
+                    rng.bool().then_some(tag)
+                })
                 .collect(),
         ),
     };

@@ -47,7 +47,13 @@ fn regopy(script: &str, rule: &str, data: &Value, fleet: &[Candidate]) -> Vec<Op
 
 /// Asks both, and returns how often each kind of answer was given: abstain, proceed, skip,
 /// hold, failure.
-fn compare(policy: &Rego, script: &str, rule: &str, data: Map<String, Value>, seed: u64) -> [usize; 5] {
+fn compare(
+    policy: &Rego,
+    script: &str,
+    rule: &str,
+    data: Map<String, Value>,
+    seed: u64,
+) -> [usize; 5] {
     let mut data = Value::Object(data);
     data["lanes"] = json!(LANES);
     let fleet: Vec<_> = fleet::candidates(seed).take(FLEET).collect();

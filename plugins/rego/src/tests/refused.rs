@@ -26,8 +26,14 @@ fn problems(script: &str, data: Value) -> Vec<(String, String)> {
     "package a\ndecision := \"proceed\" if tags.x",
     "test.rego:2:26: use of undefined variable `tags` is unsafe"
 )]
-#[case::function("package a\ndecision := http.send({})", "test.rego:2:22: there is no function `http.send`")]
-#[case::randomness("package a\ndecision := rand.intn(\"a\", 2)", "there is no function `rand.intn`")]
+#[case::function(
+    "package a\ndecision := http.send({})",
+    "test.rego:2:22: there is no function `http.send`"
+)]
+#[case::randomness(
+    "package a\ndecision := rand.intn(\"a\", 2)",
+    "there is no function `rand.intn`"
+)]
 #[case::no_decision(
     "package a\ndecide := 1",
     "test.rego: no rule `decision` in `package a`: it is what groundcrew asks for"
@@ -45,7 +51,10 @@ fn problems(script: &str, data: Value) -> Vec<(String, String)> {
 )]
 fn a_script(#[case] script: &str, #[case] expected: &str) {
     let problems = problems(script, json!({}));
-    assert!(problems[0].1.starts_with(expected) || problems[0].1.contains(expected), "{problems:?}");
+    assert!(
+        problems[0].1.starts_with(expected) || problems[0].1.contains(expected),
+        "{problems:?}"
+    );
     assert_eq!(problems[0].0, "");
     assert!(!problems[0].1.contains('\n'), "{problems:?}");
 }
@@ -141,7 +150,8 @@ fn what_a_script_says_of_itself(#[case] rules: &str, #[case] expected: &[(&str, 
 
 #[test]
 fn a_config_without_lanes_has_none() {
-    let rules = script("decision := \"abstain\"\nproblems contains \"no lanes\" if count(data.lanes) == 0");
+    let rules =
+        script("decision := \"abstain\"\nproblems contains \"no lanes\" if count(data.lanes) == 0");
     assert!(Rego::configure(settings(&rules, json!({})), &lanes(&[])).is_err());
     assert!(Rego::configure(settings(&rules, json!({})), &lanes(&["a"])).is_ok());
 }
