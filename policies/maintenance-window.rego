@@ -11,7 +11,8 @@
 #   actions   what this holds for; ["update"]. A new account is told of at any time.
 #
 # Times of day are those that clocks there show: a window is an hour longer or shorter in the
-# night in which they are changed.
+# night in which they are changed. One that starts in the hour that is left out then, opens up to
+# an hour late.
 package maintenance_window
 
 default timezone := "UTC"
@@ -39,8 +40,10 @@ decision := "abstain" if {
 	not input.action in actions
 } else := "abstain" if {
 	is_open(input.now_ns)
-} else := {"hold": reason, "until": min(openings)} if {
-	count(openings) > 0
+} else := {"hold": reason, "until": min(soon)} if {
+	count(soon) > 0
+} else := {"hold": reason, "until": min(later)} if {
+	count(later) > 0
 } else := {"hold": reason, "until": input.now_ns + day_ns} # Nothing in sight: look again.
 
 reason := sprintf("frozen: %s", [frozen[0]]) if {
@@ -105,27 +108,40 @@ day_before := {
 	"Sunday": "Saturday",
 }
 
-# When it opens next: where a freeze ends, or where a window starts within the nine days after
-# now or after a freeze.
-openings contains time_ns if {
-	some time_ns in ends_of_freezes
-	is_open(time_ns)
+# When it opens within nine days, which have each day of the week whole: where a freeze ends, or
+# where a window starts.
+soon := starts(input.now_ns) | {end_ns |
+	some end_ns in ends_of_freezes
+	end_ns < input.now_ns + (9 * day_ns)
+	is_open(end_ns)
 }
 
-openings contains time_ns if {
-	some from_ns in ends_of_freezes | {input.now_ns}
-	some days in numbers.range(-1, 9)
+# When it opens after a freeze that goes on for longer.
+later contains end_ns if {
+	some end_ns in ends_of_freezes
+	is_open(end_ns)
+}
+
+later contains start_ns if {
+	some end_ns in ends_of_freezes
+	some start_ns in starts(end_ns)
+}
+
+ends_of_freezes contains end_ns if {
+	some freeze in freezes
+	end_ns := time.parse_rfc3339_ns(freeze.until)
+	end_ns > input.now_ns
+}
+
+# Where windows start in the nine days after a time.
+starts(from_ns) := {start_ns |
+	some days in numbers.range(-1, 10)
 	some window in windows
 	shown_ns := shown_start(from_ns + (days * day_ns), window)
-	some time_ns in moments(shown_ns)
-	time_ns >= from_ns
-	is_open(time_ns)
-}
-
-ends_of_freezes contains until_ns if {
-	some freeze in freezes
-	until_ns := time.parse_rfc3339_ns(freeze.until)
-	until_ns > input.now_ns
+	some start_ns in moments(shown_ns)
+	start_ns >= from_ns
+	start_ns < from_ns + (9 * day_ns)
+	is_open(start_ns)
 }
 
 # The start of a window on the date of a time, as though in UTC, where it starts on that day.

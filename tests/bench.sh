@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Measures what docs/benchmarks.md states: one policy decision, one notification, whole
-# simulated fleets, plans, and a Lambda's way from an event to a case. A handler in Python to compare
+# Measures what docs/benchmarks.md states: policy decisions, one notification, whole simulated
+# fleets, plans, and a Lambda's way from an event to a case. A handler in Python to compare
 # with is named in HANDLER; it needs boto3, which `make peers` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo bench --package groundcrew-plugins --bench decision | grep 'time:'
+
+cargo bench --package groundcrew-plugins --bench scripts | grep -E 'time:|thrpt:'
 
 cargo bench --package groundcrew-plugins --bench notification | grep 'time:'
 

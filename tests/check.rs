@@ -145,7 +145,11 @@ fn a_syntax_error_has_its_line_and_column() {
     let script = "package rings\n\ndecision := \"skip\" if {\n\tinput.x ==\n}\n";
     let ran = check_script(SCRIPT, &[("rings.rego", script)]);
     assert_eq!(ran.code, 2);
-    assert!(ran.stdout.starts_with("crew.toml:2: policy `rings`: rings.rego:5:1: "), "{}", ran.stdout);
+    assert!(
+        ran.stdout.starts_with("crew.toml:2: policy `rings`: rings.rego:5:1: "),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
 }
 
@@ -157,7 +161,11 @@ problems contains {"at": "/size", "message": "too large"} if data.size > 3
 "#;
 
 #[rstest]
-#[case::in_the_config("[policies.settings]\nsize = 4\n", None, "crew.toml:4: policy `rings`, setting `size`: too large")]
+#[case::in_the_config(
+    "[policies.settings]\nsize = 4\n",
+    None,
+    "crew.toml:4: policy `rings`, setting `size`: too large"
+)]
 #[case::in_toml_beside("", Some(("rings.data.toml", "# a comment\nsize = 4\n")), "crew.toml:2: policy `rings`: rings.data.toml:2: `size`: too large")]
 #[case::in_json_beside("", Some(("rings.data.json", "{\"size\": 4}")), "crew.toml:2: policy `rings`: rings.data.json: `size`: too large")]
 #[case::broken_toml("", Some(("rings.data.toml", "size = \n")), "crew.toml:2: policy `rings`: rings.data.toml:1: not TOML")]

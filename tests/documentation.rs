@@ -79,7 +79,8 @@ fn the_schema_is_that_of_the_config() {
     for entry in std::fs::read_dir(root().join("policies")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".toml") || name.ends_with(".cases.toml") || name.ends_with(".data.toml") {
+        if !name.ends_with(".toml") || name.ends_with(".cases.toml") || name.ends_with(".data.toml")
+        {
             continue;
         }
         let text = std::fs::read_to_string(&path).unwrap();
@@ -92,7 +93,8 @@ fn the_schema_is_that_of_the_config() {
     assert!(configs >= 5, "only {configs} configs");
 
     // And what is no config doesn't.
-    for wrong in ["[updates]\nwait = 1", "[updates]\nwait_seconds = 0", "[[policies]]\nname = 'a'"] {
+    for wrong in ["[updates]\nwait = 1", "[updates]\nwait_seconds = 0", "[[policies]]\nname = 'a'"]
+    {
         let wrong: serde_json::Value = toml::from_str(wrong).unwrap();
         assert!(!validator.is_valid(&wrong), "{wrong}");
     }

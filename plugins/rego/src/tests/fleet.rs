@@ -10,9 +10,9 @@ use groundcrew_sdk::{
 const TIMES: std::ops::Range<i64> = 1_767_225_600..1_830_297_600;
 
 const UNITS: [&str; 8] =
-    ["Workloads", "Prod", "Dev", "Test", "Sandbox", "Suspended", "Pilots", "Straße \"7\""];
+    ["Workloads", "Prod", "Dev", "Test", "Sandbox", "Suspended", "Pilots", "Straße 7"];
 const NAMES: [&str; 6] =
-    ["payments", "sandbox-7", "billing-legacy", "tmp-1", "näme \\ with \"quotes\"", ""];
+    ["payments", "sandbox-7", "billing-legacy", "tmp-1", "näme 'quoted' & <more>", ""];
 const TAGS: [(&str, &[&str]); 3] = [
     ("environment", &["prod", "dev", "test", "staging", "Prod", ""]),
     ("rollout", &["canary", "late"]),
@@ -63,7 +63,10 @@ fn account(rng: &mut Rng, now: i64) -> Account {
         0 => Tags::Unreadable("AccessDeniedException: \"no\"".to_owned()),
         _ => Tags::Known(
             TAGS.iter()
-                .filter_map(|(key, values)| rng.bool().then(|| Tag::new(*key, pick(rng, values))))
+                .filter_map(|(key, values)| {
+                    let tag = Tag::new(*key, pick(rng, values));
+                    rng.bool().then_some(tag)
+                })
                 .collect(),
         ),
     };

@@ -2,9 +2,11 @@
 
 mod answers;
 mod cases;
+mod documentation;
 mod fleet;
 mod peers;
 mod refused;
+mod windows;
 
 use std::path::{Path, PathBuf};
 

@@ -6,16 +6,14 @@ import input.account.tags
 
 default decision := "abstain"
 
+# Without sprintf("%s", …): regopy 1.5.2 quotes some texts in it.
 decision := {"skip": outcome} if {
-	checks[step].reason
-	outcome := sprintf("%s %v", [checks[step].reason, step])
+	outcome := checks[step].reason
 	step == min({i | checks[i].reason})
 }
 
-# Not input.now_ns % 12: regopy 1.5.2 divides large numbers inexactly.
-step_of := seconds % 12
-
-seconds := input.now_ns / 1000000000
+# Not of input.now_ns: regopy 1.5.2 divides large numbers inexactly.
+step_of := data.steps[input.account.id]
 
 # Each candidate takes one of twelve paths.
 checks[0] := {"reason": concat(",", sort([unit.name | some unit in units]))} if step_of == 0
@@ -29,21 +27,21 @@ checks[2] := {"reason": "no owner"} if {
 
 checks[3] := {"reason": number(bounds.high, count(units))} if step_of == 3
 
-checks[4] := {"reason": time.format([input.now_ns, zone, "Mon 2006-01-02T15:04:05Z07:00"])} if {
+checks[4] := {"reason": time.format([input.now_ns, zone, "Mon 2006-01-02T15:04:05-07:00"])} if {
 	step_of == 4
-	zone := data.zones[seconds % count(data.zones)]
+	zone := data.zones[count(input.account.name) % count(data.zones)]
 }
 
 checks[5] := {"reason": json.marshal({"days": days, "set": {3, 1, 2}, "date": [y, m, d]})} if {
 	step_of == 5
-	days := round((input.now_ns - input.account.joined_ns) / 86400000000000)
+	days := time.diff(input.now_ns, input.account.joined_ns)[2]
 	[y, m, d] := time.date([input.now_ns, "Asia/Kolkata"])
 }
 
-checks[6] := {"reason": replace(upper(trim_space(input.account.name)), "-", "_")} if {
+checks[6] := {"reason": replace(trim(input.account.name, " <>"), "-", "_")} if {
 	step_of == 6
 	every unit in units {
-		not startswith(unit.name, "S")
+		startswith(unit.name, "S") == false # `not` in `every` is always true for regopy 1.5.2.
 	}
 }
 
