@@ -224,10 +224,13 @@ async fn what_fails_for_the_moment_is_tried_again(#[case] faults: FaultLevel) {
 #[tokio::test(start_paused = true)]
 async fn throttled_for_minutes() {
     let place = Place::of(30);
-    for operation in READS {
+    let reader = Reader::new(place.ports(), place.begin().await);
+    let found_before = ["DescribeProductAsAdmin", "ListProvisioningArtifacts"];
+    for operation in READS.iter().filter(|operation| !found_before.contains(operation)) {
         (0..12).for_each(|_| place.sim.next_call(operation, NextCall::Throttled));
     }
-    let reading = place.read().await;
+    reader.read().await.unwrap();
+    let reading = reader.reading().clone();
     assert!(matches!(reading.route, Some(TagsRoute::Batch { .. })), "{:?}", reading.route);
     place.assert_true(&reading).await;
 }
