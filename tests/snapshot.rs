@@ -222,6 +222,7 @@ fn what_another_organization_left_is_read_anew() {
 #[case::no_config(&["--config", "missing.toml"], 2, "missing.toml: the config")]
 #[case::wrong_config(&["--config", "wrong.toml"], 2, "unknown key `regoin`")]
 #[case::nowhere(&["--config", "crew.toml", "--out", "no/where.json"], 2, "no/where.json.partial")]
+#[case::directory(&["--config", "crew.toml", "--out", "."], 2, ".: is a directory")]
 #[case::other_product(&["--config", "other.toml"], 1, "set account_factory.product_name")]
 fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case] told: &str) {
     let dir = place();

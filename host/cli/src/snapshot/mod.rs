@@ -5,6 +5,7 @@ mod partial;
 mod progress;
 mod summary;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -22,7 +23,6 @@ use crate::commands::Snapshot;
 use crate::files::write_whole;
 use crate::loaded::read;
 use crate::ports::Readers;
-use crate::wording::print;
 use partial::Partial;
 use progress::Progress;
 use summary::Summary;
@@ -34,6 +34,12 @@ const SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 pub fn run(options: &Snapshot) -> Result<(), Failure> {
     let config = read(Some(&options.config))?.without_plugins()?;
+    if options.out.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{}: is a directory; set --out to a file",
+            options.out.display()
+        )));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -88,7 +94,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let snapshot = reading.snapshot(&factory, name, Timestamp::now());
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
-        None => print(&json),
+        None => write_out(&json)?,
         Some(partial) => {
             write_whole(out, json.as_bytes()).map_err(|error| {
                 let advice = partial.advice();
@@ -106,6 +112,17 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     };
     eprint!("{}", summary.render());
     Ok(())
+}
+
+/// Writes to stdout. Whoever reads it may close it early; a full disk is another matter.
+fn write_out(json: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("the snapshot can't be written to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What an earlier run has left, or nothing yet.
