@@ -5,6 +5,7 @@ mod partial;
 mod progress;
 mod summary;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -25,7 +26,6 @@ use crate::commands::Snapshot;
 use crate::files::write_whole;
 use crate::loaded::read;
 use crate::ports::Readers;
-use crate::wording::print;
 use partial::Partial;
 use progress::Progress;
 use summary::Summary;
@@ -37,6 +37,12 @@ const SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 pub fn run(options: &Snapshot) -> Result<(), Failure> {
     let config = read(Some(&options.config))?.without_plugins()?;
+    if options.out.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{}: is a directory; set --out to a file",
+            options.out.display()
+        )));
+    }
     let runtime = crate::current_thread()?;
     runtime.block_on(take(&config, &options.out))
 }
@@ -84,7 +90,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
-        None => print(&json),
+        None => write_out(&json)?,
         Some(partial) => {
             write_whole(out, json.as_bytes()).map_err(|error| {
                 let advice = partial.advice();
@@ -159,6 +165,17 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
     };
     drop(reads);
     Ok(Organization { snapshot, route, readers })
+}
+
+/// Writes to stdout. Whoever reads it may close it early; a full disk is another matter.
+fn write_out(json: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("the snapshot can't be written to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What an earlier run has left, or nothing yet.
