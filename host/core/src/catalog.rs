@@ -81,6 +81,19 @@ pub enum ProductStatus {
     PlanInProgress,
 }
 
+/// As AWS writes it.
+impl fmt::Display for ProductStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Available => "AVAILABLE",
+            Self::UnderChange => "UNDER_CHANGE",
+            Self::Tainted => "TAINTED",
+            Self::Error => "ERROR",
+            Self::PlanInProgress => "PLAN_IN_PROGRESS",
+        })
+    }
+}
+
 /// A provisioned product of Account Factory: stands for one enrolled account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvisionedProduct {
