@@ -14,7 +14,7 @@ use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::AccountFactory;
 use groundcrew_core::config::Config;
 use groundcrew_core::reading::{Reading, Source};
-use groundcrew_engine::snapshot::{Reader, ReaderPorts, patiently};
+use groundcrew_engine::snapshot::{Reader, ReaderPorts};
 use jiff::Timestamp;
 use tokio::time::interval;
 
@@ -53,7 +53,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let readers = Readers::of(config).await;
     let catalog = &readers.catalog;
     let factory = tokio::select! {
-        found = patiently(async || catalog.account_factory().await) => found.map_err(told)?,
+        found = catalog.account_factory() => found.map_err(told)?,
         signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
     };
 
@@ -91,7 +91,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
 
     let reading = reader.reading();
     let name = &config.account_factory.product_name;
-    let snapshot = reading.snapshot(&factory, name, Timestamp::now());
+    let snapshot = reading.snapshot(&factory, name, this_second());
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
         None => write_out(&json)?,
@@ -112,6 +112,11 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     };
     eprint!("{}", summary.render());
     Ok(())
+}
+
+fn this_second() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Writes to stdout. Whoever reads it may close it early; a full disk is another matter.
