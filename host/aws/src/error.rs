@@ -91,9 +91,14 @@ where
 
 /// Whether nobody said as whom to call.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| {
-        matches!(error.downcast_ref(), Some(CredentialsError::CredentialsNotLoaded(_)))
-    })
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(CredentialsError::CredentialsNotLoaded(_)) = error.downcast_ref() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK
