@@ -236,6 +236,18 @@ fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case]
     assert!(!dir.path().join("snapshot.json").exists());
 }
 
+/// It says so at once, since no repetition mends it.
+#[test]
+fn without_credentials_nothing_is_tried() {
+    let dir = place();
+    let begun = Instant::now();
+    let ran = groundcrew(dir.path(), &["snapshot", "--config", "crew.toml"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let told = "DescribeProductAsAdmin: no AWS credentials were found: set AWS_PROFILE";
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
 /// A policy that names the id of an OU sees the real one in a rehearsal, too.
 #[test]
 fn ids_of_units_survive_a_second_snapshot() {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
@@ -75,12 +76,29 @@ where
                 effect_possible: fault,
             }
         }
+        _ if lacks_credentials(&error) => {
+            let message = "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+                           AWS_SECRET_ACCESS_KEY, or run where a role has them";
+            way(message.to_owned(), Class::Denied, false)
+        }
         SdkError::ConstructionFailure(_) => {
             way(DisplayErrorContext(&error).to_string(), Class::Permanent, false)
         }
         // No answer, a broken one, or none in time: by then it may have happened.
         _ => way(DisplayErrorContext(&error).to_string(), Class::Transient, true),
     }
+}
+
+/// Whether nobody said as whom to call.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(CredentialsError::CredentialsNotLoaded(_)) = error.downcast_ref() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK

@@ -397,5 +397,6 @@ async fn a_listing_whose_token_is_no_longer_good_begins_anew() {
     let reading = serde_json::from_str(&written.replace("\"page-", "\"gone-")).unwrap();
     let reader = Reader::new(place.ports(), reading);
     reader.read().await.unwrap();
-    place.assert_true(&reader.reading()).await;
+    let reading = reader.reading().clone();
+    place.assert_true(&reading).await;
 }

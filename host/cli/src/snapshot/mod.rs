@@ -17,7 +17,7 @@ use groundcrew_core::config::Config;
 use groundcrew_core::ports::Page;
 use groundcrew_core::reading::{Reading, Source, TagsRoute};
 use groundcrew_core::snapshot::{self as core, SnapshotAccount};
-use groundcrew_engine::snapshot::{Reader, ReaderPorts, patiently};
+use groundcrew_engine::snapshot::{Reader, ReaderPorts};
 use jiff::Timestamp;
 use tokio::time::interval;
 
@@ -81,7 +81,7 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
             None => break,
         }
     }
-    Ok(reading.snapshot(&factory, &config.account_factory.product_name, Timestamp::now()))
+    Ok(reading.snapshot(&factory, &config.account_factory.product_name, this_second()))
 }
 
 async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
@@ -123,7 +123,7 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
     let readers = Readers::of(config).await;
     let catalog = &readers.catalog;
     let factory = tokio::select! {
-        found = patiently(async || catalog.account_factory().await) => found.map_err(told)?,
+        found = catalog.account_factory() => found.map_err(told)?,
         signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
     };
 
@@ -161,10 +161,15 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
     let (snapshot, route) = {
         let reading = reader.reading();
         let name = &config.account_factory.product_name;
-        (reading.snapshot(&factory, name, Timestamp::now()), reading.route.clone())
+        (reading.snapshot(&factory, name, this_second()), reading.route.clone())
     };
     drop(reads);
     Ok(Organization { snapshot, route, readers })
+}
+
+fn this_second() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Writes to stdout. Whoever reads it may close it early; a full disk is another matter.
