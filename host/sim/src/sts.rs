@@ -25,9 +25,14 @@ impl Sts {
     }
 }
 
+/// ARN of the session that all calls are made in.
+pub(crate) fn caller_arn() -> String {
+    format!("arn:aws:sts::{MANAGEMENT_ACCOUNT}:assumed-role/{ROLE}/{SESSION}")
+}
+
 fn caller_identity() -> Value {
     json!({
-        "Arn": format!("arn:aws:sts::{MANAGEMENT_ACCOUNT}:assumed-role/{ROLE}/{SESSION}"),
+        "Arn": caller_arn(),
         "UserId": format!("AROAIOSFODNN7EXAMPLE1:{SESSION}"),
         "Account": MANAGEMENT_ACCOUNT,
     })
