@@ -20,6 +20,17 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts of a call, the first included.
 const ATTEMPTS: u32 = 6;
 
+/// Longest wait between two attempts.
+const BACKOFF: Duration = Duration::from_secs(20);
+
+/// All this for a person who waits for the answer.
+const IMPATIENT: Patience = Patience {
+    attempt_timeout: Duration::from_secs(10),
+    attempts: 4,
+    organizations_attempts: 6,
+    backoff: Duration::from_secs(5),
+};
+
 /// Attempts of a call to Organizations. With up to 20 s between them it is throttled for
 /// minutes before a caller hears of it: AWS publishes no rates, and ten thousand accounts
 /// are read one by one.
@@ -30,6 +41,27 @@ const ORGANIZATIONS_ATTEMPTS: u32 = 50;
 #[derive(Clone, Debug)]
 pub struct Environment {
     shared: SdkConfig,
+    patience: Patience,
+}
+
+/// How long a call is waited for, and how often it is tried.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    attempt_timeout: Duration,
+    attempts: u32,
+    organizations_attempts: u32,
+    backoff: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            attempts: ATTEMPTS,
+            organizations_attempts: ORGANIZATIONS_ATTEMPTS,
+            backoff: BACKOFF,
+        }
+    }
 }
 
 /// A client for each service.
@@ -47,6 +79,12 @@ pub struct Clients {
     pub support: aws_sdk_support::Client,
     /// DynamoDB, in the home Region.
     pub dynamodb: aws_sdk_dynamodb::Client,
+    /// Control Tower, in the home Region.
+    pub control_tower: aws_sdk_controltower::Client,
+    /// IAM Identity Center, in the home Region.
+    pub identity_center: aws_sdk_ssoadmin::Client,
+    /// STS, in the home Region.
+    pub sts: aws_sdk_sts::Client,
 }
 
 /// The clients' builders have the same methods, but no trait in common.
@@ -62,7 +100,9 @@ macro_rules! client {
             .retry_config($retry)
             .retry_partition($partition)
             .timeout_config(
-                TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build(),
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(environment.patience.attempt_timeout)
+                    .build(),
             );
         $sdk::Client::from_conf(config.build())
     }};
@@ -83,7 +123,7 @@ impl Environment {
             .time_source(time_source)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
-        Self { shared }
+        Self { shared, patience: Patience::default() }
     }
 
     /// The environment of this process, as AWS's own tools see it: variables such as
@@ -95,7 +135,12 @@ impl Environment {
             .http_client(crate::http::client())
             .load()
             .await;
-        Self { shared }
+        Self { shared, patience: Patience::default() }
+    }
+
+    /// The same, for a person who waits: calls are given up sooner.
+    pub fn impatient(self) -> Self {
+        Self { patience: IMPATIENT, ..self }
     }
 
     /// Control Tower's home Region.
@@ -109,13 +154,19 @@ impl Environment {
     pub fn clients(&self) -> Clients {
         let home = self.region();
         let region = || home.clone();
-        let retry = || RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        let retry = || {
+            RetryConfig::standard()
+                .with_max_attempts(self.patience.attempts)
+                .with_max_backoff(self.patience.backoff)
+        };
         let partition = |name: &'static str| {
             RetryPartition::custom(name).token_bucket(TokenBucket::default()).build()
         };
         // Adaptive: it finds the rate that AWS allows. Without a retry quota, since a
         // throttled call must not fail because many others were throttled, too.
-        let patient = RetryConfig::adaptive().with_max_attempts(ORGANIZATIONS_ATTEMPTS);
+        let patient = RetryConfig::adaptive()
+            .with_max_attempts(self.patience.organizations_attempts)
+            .with_max_backoff(self.patience.backoff);
         let unlimited =
             RetryPartition::custom("organizations").token_bucket(TokenBucket::unlimited()).build();
         Clients {
@@ -143,6 +194,21 @@ impl Environment {
                 partition("support")
             ),
             dynamodb: client!(aws_sdk_dynamodb, self, region(), retry(), partition("dynamodb")),
+            control_tower: client!(
+                aws_sdk_controltower,
+                self,
+                region(),
+                retry(),
+                partition("controltower")
+            ),
+            identity_center: client!(
+                aws_sdk_ssoadmin,
+                self,
+                region(),
+                retry(),
+                partition("identitycenter")
+            ),
+            sts: client!(aws_sdk_sts, self, region(), retry(), partition("sts")),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod alerts;
 mod clients;
 mod dead_letters;
+pub mod doctor;
 mod error;
 mod events_queue;
 mod http;

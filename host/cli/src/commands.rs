@@ -18,6 +18,8 @@ pub struct Cli {
 pub enum Command {
     /// Check a config: its keys and values, its plugins and their settings
     Check(Check),
+    /// Look at what the config needs in AWS: what is missing, and the fix
+    Doctor(Doctor),
     /// Rehearse a fleet update on a simulated AWS, in virtual time
     Simulate(Simulate),
     /// Handle one EventBridge event: tell the notifiers of an account that landed
@@ -31,6 +33,16 @@ pub struct Check {
     /// The config file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 
 mod check;
 mod commands;
+mod doctor;
 mod handle;
 mod lambda;
 mod loaded;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let result = match command {
         None => lambda::run(),
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Simulate(options)) => simulate::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),
         Some(Command::SimAws(options)) => sim_aws::run(&options),
