@@ -185,8 +185,13 @@ fn a_product_that_cannot_be_read_fails() {
 #[test]
 fn throttled_calls_are_tried_again() {
     let aws = sim_aws();
-    let operations =
-        ["GetCallerIdentity", "ListLandingZones", "ListLaunchPaths", "DescribeTable", "ListAccounts"];
+    let operations = [
+        "GetCallerIdentity",
+        "ListLandingZones",
+        "ListLaunchPaths",
+        "DescribeTable",
+        "ListAccounts",
+    ];
     for operation in operations {
         plan(&aws, operation, "throttled", 1);
     }

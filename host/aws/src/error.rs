@@ -75,9 +75,7 @@ where
                 effect_possible: fault,
             }
         }
-        SdkError::ConstructionFailure(_) => {
-            way(causes(&error), Class::Permanent, false)
-        }
+        SdkError::ConstructionFailure(_) => way(causes(&error), Class::Permanent, false),
         // No answer, a broken one, or none in time: by then it may have happened.
         _ => way(causes(&error), Class::Transient, true),
     }
@@ -85,17 +83,19 @@ where
 
 /// What an error says, and what it says of its causes.
 fn causes(error: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<String> = chain.map(ToString::to_string).collect();
+    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
     texts.dedup();
     texts.join(": ")
 }
 
 /// What is said of credentials that could not be had, if that is why a call failed.
 pub(crate) fn without_credentials(error: &(dyn Error + 'static)) -> Option<String> {
-    std::iter::successors(Some(error), |error| error.source())
-        .find(|error| error.is::<CredentialsError>())
-        .map(causes)
+    chain(error).find(|error| error.is::<CredentialsError>()).map(causes)
+}
+
+/// An error and its causes.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK

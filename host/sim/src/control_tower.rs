@@ -190,7 +190,8 @@ impl ControlTower {
         let mut enabled = self.enabled(organization);
         enabled.retain(|one| request.shows(one));
         let (range, next) = request.listing.page(&ENABLED_PAGE, enabled.len())?;
-        let page: Vec<Value> = enabled.get(range).into_iter().flatten().map(Enabled::json).collect();
+        let page: Vec<Value> =
+            enabled.get(range).into_iter().flatten().map(Enabled::json).collect();
         Ok(with_token(json!({ "enabledBaselines": page }), next))
     }
 
@@ -296,9 +297,10 @@ fn baseline_arn(id: &str) -> String {
 /// Ids of enabled baselines say nothing. This one is made of baseline and target, so that
 /// it is always the same.
 fn enabled_arn(baseline: &str, target: &str) -> String {
-    let hash = baseline.bytes().chain(target.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash =
+        baseline.bytes().chain(target.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     format!("arn:aws:controltower:{REGION}:{MANAGEMENT_ACCOUNT}:enabledbaseline/X{hash:016X}")
 }
 

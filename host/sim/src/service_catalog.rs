@@ -201,9 +201,7 @@ pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
     ("GetProvisionedProductOutputs", |catalog, _, call, _| catalog.product_outputs(&call.json()?)),
     ("ListLaunchPaths", |catalog, _, call, _| catalog.list_paths(&call.json()?)),
     ("ListPortfolios", |catalog, _, call, _| catalog.list_portfolios(&call.json()?)),
-    ("ListPortfoliosForProduct", |catalog, _, call, _| {
-        catalog.list_portfolios_of(&call.json()?)
-    }),
+    ("ListPortfoliosForProduct", |catalog, _, call, _| catalog.list_portfolios_of(&call.json()?)),
     ("ListPrincipalsForPortfolio", |catalog, _, call, _| catalog.list_principals(&call.json()?)),
     ("ListProvisioningArtifacts", |catalog, _, call, _| catalog.list_artifacts(&call.json()?)),
     ("ListRecordHistory", |catalog, now, call, _| catalog.history(now, &call.json()?)),

@@ -9,9 +9,8 @@ use groundcrew_core::config::Config;
 use groundcrew_core::doctor::{Fact, Portfolio, Principal, Product, Units};
 use groundcrew_core::ports::{Catalog as _, Directory as _};
 
-use super::{LONG_PATIENCE, PATIENCE, control_tower, of, within};
+use super::{LONG_PATIENCE, PATIENCE, control_tower, of, unread, within};
 use crate::clients::Clients;
-use crate::error::of_read;
 use crate::organizations::OrganizationsDirectory;
 use crate::service_catalog::{LaunchPath, ServiceCatalog};
 
@@ -58,7 +57,7 @@ async fn portfolios(clients: &Clients, product: &ProductId) -> Fact<Vec<Portfoli
             .set_page_token(next)
             .send()
             .await
-            .map_err(|error| of(SERVICE)(of_read("ListPortfoliosForProduct", error)))?;
+            .map_err(unread(SERVICE, "ListPortfoliosForProduct"))?;
         for detail in answer.portfolio_details.unwrap_or_default() {
             let Some(id) = detail.id else { continue };
             portfolios.push(Portfolio {
@@ -84,7 +83,7 @@ async fn principals(clients: &Clients, portfolio: &str) -> Fact<Vec<Principal>> 
             .set_page_token(next)
             .send()
             .await
-            .map_err(|error| of(SERVICE)(of_read("ListPrincipalsForPortfolio", error)))?;
+            .map_err(unread(SERVICE, "ListPrincipalsForPortfolio"))?;
         principals.extend(answer.principals.unwrap_or_default().into_iter().filter_map(|found| {
             Some(Principal {
                 arn: found.principal_arn?,
@@ -100,10 +99,10 @@ async fn principals(clients: &Clients, portfolio: &str) -> Fact<Vec<Principal>> 
 
 async fn units(clients: &Clients, catalog: &ServiceCatalog, product: &ProductId) -> Fact<Units> {
     let directory = OrganizationsDirectory::new(clients.organizations.clone());
-    let (registered, (enrolled, accounts)) = tokio::join!(
-        control_tower::registered(clients),
-        async { tokio::join!(enrolled(catalog, product), accounts(&directory)) }
-    );
+    let (registered, (enrolled, accounts)) =
+        tokio::join!(control_tower::registered(clients), async {
+            tokio::join!(enrolled(catalog, product), accounts(&directory))
+        });
     let enrolled = enrolled?;
     let mut units = Units { registered: registered?, ..Units::default() };
     for (account, way) in accounts? {
@@ -125,10 +124,8 @@ async fn units(clients: &Clients, catalog: &ServiceCatalog, product: &ProductId)
 async fn enrolled(catalog: &ServiceCatalog, product: &ProductId) -> Fact<BTreeSet<AccountId>> {
     let (mut accounts, mut next) = (BTreeSet::new(), None);
     loop {
-        let page = catalog
-            .provisioned_products(product, next.as_deref())
-            .await
-            .map_err(of(SERVICE))?;
+        let page =
+            catalog.provisioned_products(product, next.as_deref()).await.map_err(of(SERVICE))?;
         accounts.extend(page.items.into_iter().map(|product| product.account));
         next = page.next;
         if next.is_none() {

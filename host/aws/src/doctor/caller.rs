@@ -1,24 +1,23 @@
 //! Who calls, and which organization that is in.
 
-use groundcrew_core::aws_error::Class;
 use groundcrew_core::doctor::{Caller, Fact, Organization, Unread};
 
-use super::of;
+use super::{incomplete, unread};
 use crate::clients::Clients;
-use crate::error::{of_read, unexpected, without_credentials};
+use crate::error::without_credentials;
 
 pub(super) async fn caller(clients: &Clients) -> Fact<Caller> {
     const OPERATION: &str = "GetCallerIdentity";
     let answer =
-        clients.sts.get_caller_identity().send().await.map_err(|error| {
-            match without_credentials(&error) {
+        clients.sts.get_caller_identity().send().await.map_err(
+            |error| match without_credentials(&error) {
                 Some(text) => Unread::no_credentials("sts:GetCallerIdentity", text),
-                None => of("sts")(of_read(OPERATION, error)),
-            }
-        })?;
+                None => unread("sts", OPERATION)(error),
+            },
+        )?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok(Caller { account, arn }),
-        _ => Err(of("sts")(unexpected(OPERATION, Class::Transient, "the answer has no Arn"))),
+        _ => Err(incomplete("sts", OPERATION, "Arn")),
     }
 }
 
@@ -29,7 +28,7 @@ pub(super) async fn organization(clients: &Clients) -> Fact<Organization> {
         .describe_organization()
         .send()
         .await
-        .map_err(|error| of("organizations")(of_read(OPERATION, error)))?;
+        .map_err(unread("organizations", OPERATION))?;
     let read = answer.organization.and_then(|organization| {
         Some(Organization {
             id: organization.id?,
@@ -37,7 +36,6 @@ pub(super) async fn organization(clients: &Clients) -> Fact<Organization> {
         })
     });
     read.ok_or_else(|| {
-        let text = "the answer has no Organization with its management account";
-        of("organizations")(unexpected(OPERATION, Class::Transient, text))
+        incomplete("organizations", OPERATION, "Organization with its management account")
     })
 }

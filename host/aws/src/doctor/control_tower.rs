@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use aws_sdk_controltower::types::{EnabledBaselineFilter, LandingZoneDriftStatus};
 use aws_smithy_types::Document;
-use groundcrew_core::aws_error::Class;
 use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZone, LandingZoneDetail};
 
-use super::of;
+use super::{incomplete, unread};
 use crate::clients::Clients;
-use crate::error::{of_read, unexpected};
 
 /// What permissions begin with.
 const SERVICE: &str = "controltower";
@@ -23,7 +21,7 @@ pub(super) async fn landing_zone(clients: &Clients) -> Fact<Option<LandingZone>>
         .list_landing_zones()
         .send()
         .await
-        .map_err(|error| of(SERVICE)(of_read("ListLandingZones", error)))?;
+        .map_err(unread(SERVICE, "ListLandingZones"))?;
     // An organization has one at most.
     let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
         return Ok(None);
@@ -39,10 +37,8 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
         .landing_zone_identifier(arn)
         .send()
         .await
-        .map_err(|error| of(SERVICE)(of_read(OPERATION, error)))?;
-    let zone = answer.landing_zone.ok_or_else(|| {
-        of(SERVICE)(unexpected(OPERATION, Class::Transient, "the answer has no landingZone"))
-    })?;
+        .map_err(unread(SERVICE, OPERATION))?;
+    let zone = answer.landing_zone.ok_or_else(|| incomplete(SERVICE, OPERATION, "landingZone"))?;
     let in_manifest = |path: &[&str]| {
         path.iter().try_fold(&zone.manifest, |document, key| document.as_object()?.get(*key))
     };
@@ -75,7 +71,7 @@ pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
             .set_next_token(next)
             .send()
             .await
-            .map_err(|error| of(SERVICE)(of_read("ListEnabledBaselines", error)))?;
+            .map_err(unread(SERVICE, "ListEnabledBaselines"))?;
         // arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/OU
         units.extend(answer.enabled_baselines.iter().filter_map(|enabled| {
             let id = enabled.target_identifier.rsplit('/').next()?;
@@ -98,7 +94,7 @@ async fn ou_baseline(clients: &Clients) -> Fact<Option<String>> {
             .set_next_token(next)
             .send()
             .await
-            .map_err(|error| of(SERVICE)(of_read("ListBaselines", error)))?;
+            .map_err(unread(SERVICE, "ListBaselines"))?;
         let found = answer.baselines.into_iter().find(|baseline| baseline.name == OU_BASELINE);
         next = answer.next_token;
         if found.is_some() || next.is_none() {
@@ -116,7 +112,7 @@ pub(super) async fn identity_center(clients: &Clients) -> Fact<Vec<IdentityCente
             .set_next_token(next)
             .send()
             .await
-            .map_err(|error| of("sso")(of_read("ListInstances", error)))?;
+            .map_err(unread("sso", "ListInstances"))?;
         instances.extend(answer.instances.unwrap_or_default().into_iter().filter_map(|found| {
             Some(IdentityCenter {
                 identity_store: found.identity_store_id?,

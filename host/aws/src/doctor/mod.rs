@@ -6,10 +6,14 @@ mod control_tower;
 mod queues;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::{Config, LedgerPlace};
 use groundcrew_core::doctor::{AwsFacts, Fact, Facts, Ledger, Reason, Table, Unread, granted};
@@ -31,9 +35,8 @@ pub async fn examine(
     look_at_file: impl FnOnce(&Path) -> Ledger,
 ) -> Facts {
     let caller = within(PATIENCE, "sts", "GetCallerIdentity", caller::caller(clients)).await;
-    let useless = |unread: &Unread| {
-        matches!(unread.reason, Reason::NoCredentials | Reason::Rejected)
-    };
+    let useless =
+        |unread: &Unread| matches!(unread.reason, Reason::NoCredentials | Reason::Rejected);
     let aws = match &caller {
         Err(unread) if useless(unread) => None,
         _ => Some(aws(clients, config).await),
@@ -74,12 +77,7 @@ async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
         support_services,
     ) = tokio::join!(
         within(PATIENCE, "organizations", "DescribeOrganization", caller::organization(clients)),
-        within(
-            PATIENCE,
-            "controltower",
-            "ListLandingZones",
-            control_tower::landing_zone(clients)
-        ),
+        within(PATIENCE, "controltower", "ListLandingZones", control_tower::landing_zone(clients)),
         account_factory::product_and_units(clients, config),
         within(PATIENCE, "sso", "ListInstances", control_tower::identity_center(clients)),
         queue(queues.updates_url.clone()),
@@ -118,15 +116,31 @@ async fn within<T>(
     operation: &'static str,
     read: impl Future<Output = Fact<T>>,
 ) -> Fact<T> {
-    tokio::time::timeout(patience, read).await.unwrap_or_else(|_| {
-        let text = format!("nothing within {} s", patience.as_secs());
-        Err(Unread::of(service, &unexpected(operation, Class::Transient, text)))
-    })
+    tokio::time::timeout(patience, read)
+        .await
+        .unwrap_or_else(|_| Err(Unread::too_slow(format!("{service}:{operation}"), patience)))
 }
 
-/// Turns the errors of a service's calls into what could not be read.
+/// Turns an error of a port into what could not be read of a service.
 fn of(service: &'static str) -> impl Fn(AwsError) -> Unread {
     move |error| Unread::of(service, &error)
+}
+
+/// Turns an error of a call into what could not be read.
+fn unread<E>(
+    service: &'static str,
+    operation: &'static str,
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> Unread
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    move |error| Unread::of(service, &of_read(operation, error))
+}
+
+/// An answer that lacks something.
+fn incomplete(service: &'static str, operation: &'static str, what: &str) -> Unread {
+    let text = format!("the answer has no {what}");
+    Unread::of(service, &unexpected(operation, Class::Transient, text))
 }
 
 async fn topic(clients: &Clients, arn: &str) -> Fact<BTreeMap<String, String>> {
@@ -136,7 +150,7 @@ async fn topic(clients: &Clients, arn: &str) -> Fact<BTreeMap<String, String>> {
         .topic_arn(arn)
         .send()
         .await
-        .map_err(|error| of("sns")(of_read("GetTopicAttributes", error)))?;
+        .map_err(unread("sns", "GetTopicAttributes"))?;
     Ok(answer.attributes.unwrap_or_default().into_iter().collect())
 }
 
@@ -147,7 +161,7 @@ async fn services(clients: &Clients, codes: &BTreeSet<String>) -> Fact<BTreeSet<
         .set_service_code_list(Some(codes.iter().cloned().collect()))
         .send()
         .await
-        .map_err(|error| of("support")(of_read("DescribeServices", error)))?;
+        .map_err(unread("support", "DescribeServices"))?;
     let offered = answer.services.unwrap_or_default();
     Ok(offered.into_iter().filter_map(|service| service.code).collect())
 }
@@ -161,10 +175,8 @@ async fn table(clients: &Clients, name: &str) -> Fact<Table> {
         .table_name(name)
         .send()
         .await
-        .map_err(|error| of("dynamodb")(of_read(OPERATION, error)))?;
-    let table = answer.table.ok_or_else(|| {
-        of("dynamodb")(unexpected(OPERATION, Class::Transient, "the answer has no Table"))
-    })?;
+        .map_err(unread("dynamodb", OPERATION))?;
+    let table = answer.table.ok_or_else(|| incomplete("dynamodb", OPERATION, "Table"))?;
     let key = |wanted: KeyType| {
         let key = table.key_schema().iter().find(|key| key.key_type == wanted)?;
         let definitions = table.attribute_definitions();

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_sqs::types::QueueAttributeName;
 use groundcrew_core::doctor::{DeadLetters, Fact, Queue, Redrive};
 
-use super::of;
+use super::unread;
 use crate::clients::Clients;
-use crate::error::of_read;
 
 pub(super) async fn queue(clients: &Clients, url: &str) -> Fact<Queue> {
     let attributes = attributes(clients, url).await?;
@@ -28,7 +27,7 @@ async fn attributes(clients: &Clients, url: &str) -> Fact<BTreeMap<String, Strin
         .attribute_names(QueueAttributeName::All)
         .send()
         .await
-        .map_err(|error| of("sqs")(of_read("GetQueueAttributes", error)))?;
+        .map_err(unread("sqs", "GetQueueAttributes"))?;
     let attributes = answer.attributes.unwrap_or_default();
     Ok(attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect())
 }
@@ -41,6 +40,6 @@ async fn dead_letters(clients: &Clients, redrive: &Redrive) -> Fact<BTreeMap<Str
         .queue_owner_aws_account_id(&redrive.owner)
         .send()
         .await
-        .map_err(|error| of("sqs")(of_read("GetQueueUrl", error)))?;
+        .map_err(unread("sqs", "GetQueueUrl"))?;
     attributes(clients, &answer.queue_url.unwrap_or_default()).await
 }

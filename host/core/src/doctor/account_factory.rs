@@ -14,7 +14,9 @@ pub(super) fn judge(
         Err(unread) => return no_product(config, unread),
     };
     let artifact = match &product.artifact {
-        Ok(Some((id, name))) => Finding::ok(Check::Artifact, format!("newest active: {id} ({name})")),
+        Ok(Some((id, name))) => {
+            Finding::ok(Check::Artifact, format!("newest active: {id} ({name})"))
+        }
         Ok(None) => Finding::failed(
             Check::Artifact,
             "the product has no active artifact",
@@ -43,13 +45,9 @@ fn no_product(config: &Config, unread: &Unread) -> Vec<Finding> {
         ),
         _ => unread.needed(Check::Product),
     };
-    let without = |check| Finding::unknown(check, "not looked at without the product", "see the product");
-    vec![
-        product,
-        without(Check::Artifact),
-        without(Check::LaunchPath),
-        without(Check::Portfolio),
-    ]
+    let without =
+        |check| Finding::unknown(check, "not looked at without the product", "see the product");
+    vec![product, without(Check::Artifact), without(Check::LaunchPath), without(Check::Portfolio)]
 }
 
 fn launch_path(config: &Config, paths: &Fact<Vec<LaunchPathSummary>>) -> Finding {
@@ -166,11 +164,7 @@ fn association(
             ),
             format!("if the launch path is missing: {fix}"),
         ),
-        false => Finding::failed(
-            CHECK,
-            format!("{id} ({name}) is not shared with {who}"),
-            fix,
-        ),
+        false => Finding::failed(CHECK, format!("{id} ({name}) is not shared with {who}"), fix),
     }
 }
 

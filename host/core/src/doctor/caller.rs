@@ -130,7 +130,9 @@ pub(super) fn organization(
             format!("use credentials of a role in {management_account}"),
         )
         .for_updates(config),
-        None => Finding::ok(CHECK, format!("{id}, with the management account {management_account}")),
+        None => {
+            Finding::ok(CHECK, format!("{id}, with the management account {management_account}"))
+        }
     }
 }
 

@@ -97,11 +97,7 @@ mod tests {
             let (name, kind) = text.split_once(' ').unwrap();
             (name.to_owned(), kind.to_owned())
         };
-        Table {
-            status: status.into(),
-            partition: Some(key(partition)),
-            sort: sort.map(key),
-        }
+        Table { status: status.into(), partition: Some(key(partition)), sort: sort.map(key) }
     }
 
     #[rstest]
@@ -111,11 +107,7 @@ mod tests {
     #[case(keyed("ACTIVE", "pk S", None), Status::Failed, "key pk (S) and the sort key none")]
     #[case(keyed("ACTIVE", "pk N", Some("sk S")), Status::Failed, "partition key pk (N)")]
     #[case(keyed("ACTIVE", "id S", Some("sk S")), Status::Failed, "partition key id (S)")]
-    fn a_table_has_its_keys(
-        #[case] found: Table,
-        #[case] status: Status,
-        #[case] told: &str,
-    ) {
+    fn a_table_has_its_keys(#[case] found: Table, #[case] status: Status, #[case] told: &str) {
         let findings = table("crew", &Ok(found));
         assert_eq!(findings[0].status, status, "{findings:?}");
         assert!(findings[0].found.contains(told), "{findings:?}");
@@ -125,7 +117,8 @@ mod tests {
     #[case(Reason::Absent, Status::Failed)]
     #[case(Reason::Denied, Status::Unknown)]
     fn a_table_may_be_unreadable(#[case] reason: Reason, #[case] status: Status) {
-        let unread = Unread { action: "dynamodb:DescribeTable".into(), reason, message: "no".into() };
+        let unread =
+            Unread { action: "dynamodb:DescribeTable".into(), reason, message: "no".into() };
         assert_eq!(table("crew", &Err(unread))[0].status, status);
     }
 

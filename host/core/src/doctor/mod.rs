@@ -22,8 +22,8 @@ use serde::Serialize;
 
 pub use caller::Caller;
 pub use facts::{
-    AwsFacts, Facts, IdentityCenter, LandingZone, LandingZoneDetail, Ledger, LedgerFile, Organization, Portfolio,
-    Principal, Product, Queue, Table, Units,
+    AwsFacts, Facts, IdentityCenter, LandingZone, LandingZoneDetail, Ledger, LedgerFile,
+    Organization, Portfolio, Principal, Product, Queue, Table, Units,
 };
 pub use queues::{DeadLetters, Redrive};
 pub use support::granted;
@@ -213,11 +213,7 @@ fn judge_aws(config: &Config, facts: &Facts, aws: &AwsFacts, findings: &mut Vec<
     findings.push(control_tower::home_region(config, &aws.landing_zone));
     findings.extend(control_tower::landing_zone(&aws.landing_zone));
     findings.push(control_tower::units(&aws.landing_zone, &aws.units));
-    findings.push(control_tower::identity_center(
-        config,
-        &aws.landing_zone,
-        &aws.identity_center,
-    ));
+    findings.push(control_tower::identity_center(config, &aws.landing_zone, &aws.identity_center));
     findings.extend(account_factory::judge(config, caller, &aws.product));
     let queues = &config.queues;
     for (role, url, queue) in [

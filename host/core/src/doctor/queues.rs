@@ -129,7 +129,10 @@ pub(super) fn queue(
 ) -> Vec<Finding> {
     let check = role.check();
     let (Some(url), Some(queue)) = (url, queue) else {
-        return vec![Finding::not_configured(check, format!("{} is not set: {}", role.key(), role.without()))];
+        return vec![Finding::not_configured(
+            check,
+            format!("{} is not set: {}", role.key(), role.without()),
+        )];
     };
     let queue = match queue {
         Ok(queue) => queue,

@@ -94,7 +94,13 @@ mod tests {
     #[case(ARN, "2", "0", Status::Ok, "alerts, 2 confirmed subscriptions")]
     #[case(ARN, "0", "0", Status::Warning, "nobody hears alerts")]
     #[case(ARN, "0", "1", Status::Warning, "nobody hears alerts (1 subscription not confirmed)")]
-    #[case("arn:aws:sns:eu-west-1:111122223333:alerts", "1", "0", Status::Failed, "is in eu-west-1")]
+    #[case(
+        "arn:aws:sns:eu-west-1:111122223333:alerts",
+        "1",
+        "0",
+        Status::Failed,
+        "is in eu-west-1"
+    )]
     fn a_topic_is_heard(
         #[case] arn: &str,
         #[case] confirmed: &str,

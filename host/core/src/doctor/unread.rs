@@ -1,5 +1,7 @@
 //! What could not be read, and what that means.
 
+use std::time::Duration;
+
 use super::{Check, Finding};
 use crate::aws_error::{AwsError, Class};
 
@@ -46,6 +48,8 @@ pub enum Reason {
     Throttled,
     /// No answer came.
     Unreachable,
+    /// There was more to read than there was time for.
+    TooSlow,
     /// Something else.
     Other,
 }
@@ -71,17 +75,19 @@ impl Unread {
 
     /// Nobody has credentials.
     pub fn no_credentials(action: &str, message: impl Into<String>) -> Self {
-        Self {
-            action: action.to_owned(),
-            reason: Reason::NoCredentials,
-            message: message.into(),
-        }
+        Self { action: action.to_owned(), reason: Reason::NoCredentials, message: message.into() }
+    }
+
+    /// It was given up after so long.
+    pub fn too_slow(action: String, patience: Duration) -> Self {
+        let message = format!("{action} has not ended within {} s", patience.as_secs());
+        Self { action, reason: Reason::TooSlow, message }
     }
 
     /// A finding about what groundcrew can't work without.
     pub(super) fn needed(&self, check: Check) -> Finding {
         match self.reason {
-            Reason::Throttled => self.not_needed(check),
+            Reason::Throttled | Reason::TooSlow => self.not_needed(check),
             _ => Finding::failed(check, self.found(), self.fix()),
         }
     }
@@ -120,7 +126,9 @@ impl Unread {
                     .to_owned()
             }
             Reason::Denied if text.contains("service control policy") => {
-                format!("a service control policy of the organization denies {action}: exempt the role there")
+                format!(
+                    "a service control policy of the organization denies {action}: exempt the role there"
+                )
             }
             Reason::Denied if text.contains("permissions boundary") => {
                 format!("allow {action} in the permissions boundary of the role")
@@ -129,9 +137,7 @@ impl Unread {
                 format!("take the explicit deny of {action} out of the role's policies")
             }
             Reason::Denied => format!("allow {action} to the role that groundcrew runs as"),
-            Reason::Throttled => {
-                "AWS throttled every try: run this again in a minute".to_owned()
-            }
+            Reason::Throttled => "AWS throttled every try: run this again in a minute".to_owned(),
             Reason::Unreachable => {
                 let service = action.split(':').next().unwrap_or_default();
                 format!(
@@ -145,8 +151,14 @@ impl Unread {
                  open cases"
                     .to_owned()
             }
+            Reason::TooSlow => {
+                "run this again when less is going on: AWS answers slowly, or there is much to list"
+                    .to_owned()
+            }
             Reason::Absent | Reason::Other => {
-                format!("run this again; if it stays, AWS's documentation of {action} has the error")
+                format!(
+                    "run this again; if it stays, AWS's documentation of {action} has the error"
+                )
             }
         }
     }
