@@ -182,7 +182,7 @@ mod tests {
         LaunchPathSummary { id: LaunchPathId::new(id), portfolio: Some(portfolio.into()) }
     }
 
-    fn product(paths: Vec<LaunchPathSummary>, portfolios: &[(&str, &[&str])]) -> Product {
+    fn product(paths: Vec<LaunchPathSummary>, portfolios: &[(&str, Vec<&str>)]) -> Product {
         let portfolios = portfolios
             .iter()
             .map(|(name, principals)| Portfolio {
@@ -228,21 +228,21 @@ mod tests {
         #[case] status: Status,
         #[case] found: &str,
     ) {
-        let product = product(paths.to_vec(), &[(NAME, &[ROLE])]);
+        let product = product(paths.to_vec(), &[(NAME, vec![ROLE])]);
         let finding = of(Check::LaunchPath, config, product);
         assert_eq!(finding.status, status, "{finding:?}");
         assert!(finding.found.contains(found), "{finding:?}");
     }
 
     #[rstest]
-    #[case(&[(NAME, &[ROLE])], &[path("p1", NAME)], Status::Ok, "is shared with role crew")]
-    #[case(&[("Mine", &[ROLE])], &[path("p1", "Mine")], Status::Ok, "(Mine) is shared")]
-    #[case(&[(NAME, &[])], &[], Status::Failed, "is not shared with role crew")]
-    #[case(&[(NAME, &[])], &[path("p1", NAME)], Status::Unknown, "not among the principals")]
+    #[case(&[(NAME, vec![ROLE])], &[path("p1", NAME)], Status::Ok, "is shared with role crew")]
+    #[case(&[("Mine", vec![ROLE])], &[path("p1", "Mine")], Status::Ok, "(Mine) is shared")]
+    #[case(&[(NAME, vec![])], &[], Status::Failed, "is not shared with role crew")]
+    #[case(&[(NAME, vec![])], &[path("p1", NAME)], Status::Unknown, "not among the principals")]
     #[case(&[], &[], Status::Failed, "in no portfolio")]
-    #[case(&[("A", &[]), ("B", &[])], &[], Status::Failed, "in none named")]
+    #[case(&[("A", vec![]), ("B", vec![])], &[], Status::Failed, "in none named")]
     fn the_caller_is_associated(
-        #[case] portfolios: &[(&str, &[&str])],
+        #[case] portfolios: &[(&str, Vec<&str>)],
         #[case] paths: &[LaunchPathSummary],
         #[case] status: Status,
         #[case] found: &str,
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_fix_of_a_missing_association_can_be_pasted() {
-        let fix = of(Check::Portfolio, "", product(Vec::new(), &[(NAME, &[])])).fix.unwrap();
+        let fix = of(Check::Portfolio, "", product(Vec::new(), &[(NAME, vec![])])).fix.unwrap();
         assert!(fix.contains("--portfolio-id port-1 "), "{fix}");
         assert!(fix.contains("--principal-arn arn:aws:iam::111122223333:role/crew "), "{fix}");
     }
