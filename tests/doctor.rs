@@ -238,31 +238,6 @@ fn nobody_who_hears_alerts_is_a_warning() {
 }
 
 #[test]
-fn letters_that_nobody_read_are_a_warning() {
-    let aws = sim_aws();
-    let dead = "Action=Publish&Version=2010-03-31&Message=lost\
-                &TopicArn=arn:aws:sns:us-east-1:123456789012:groundcrew-alerts";
-    aws.invoke(
-        "/",
-        "Action=Subscribe&Version=2010-03-31&Protocol=sqs\
-         &TopicArn=arn:aws:sns:us-east-1:123456789012:groundcrew-alerts\
-         &Endpoint=arn:aws:sqs:us-east-1:123456789012:groundcrew-events-dead",
-    );
-    aws.invoke("/", dead);
-    let dir = place(&aws, &[]);
-    // Counts of a queue lag behind what is in it.
-    let warned = (0..90).any(|_| {
-        let report = json(&aws, dir.path());
-        let warned = found(&report, "events-queue")[0].1.contains("1 message in the dead-letter");
-        if !warned {
-            std::thread::sleep(std::time::Duration::from_secs(1));
-        }
-        warned
-    });
-    assert!(warned);
-}
-
-#[test]
 fn without_credentials_only_the_ledger_file_is_looked_at() {
     let aws = sim_aws();
     let dir = place(&aws, &[("table = \"groundcrew\"", "file = \"crew.db\"")]);

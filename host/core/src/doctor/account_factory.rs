@@ -149,8 +149,9 @@ fn association(
         );
     }
     let fix = format!(
-        "aws servicecatalog associate-principal-with-portfolio --portfolio-id {id} \
-         --principal-type IAM --principal-arn {} (with the role's path, where it has one)",
+        "associate it, with the role's path where it has one: aws servicecatalog \
+         associate-principal-with-portfolio --portfolio-id {id} --principal-type IAM \
+         --principal-arn {}",
         caller.principal_arn()
     );
     // Whoever has a path has access, be it by a group or another portfolio.
@@ -256,7 +257,7 @@ mod tests {
     fn the_fix_of_a_missing_association_can_be_pasted() {
         let fix = of(Check::Portfolio, "", product(Vec::new(), &[(NAME, vec![])])).fix.unwrap();
         assert!(fix.contains("--portfolio-id port-1 "), "{fix}");
-        assert!(fix.contains("--principal-arn arn:aws:iam::111122223333:role/crew "), "{fix}");
+        assert!(fix.ends_with("--principal-arn arn:aws:iam::111122223333:role/crew"), "{fix}");
     }
 
     #[test]

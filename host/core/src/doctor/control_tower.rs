@@ -117,7 +117,9 @@ pub(super) fn units(zone: &Fact<Option<LandingZone>>, units: &Option<Fact<Units>
         .enrolled
         .iter()
         .filter(|(id, _)| !units.registered.contains(*id))
-        .filter(|(_, (names, _))| security.is_none_or(|security| names != &[security.clone()]))
+        .filter(|(_, (names, _))| {
+            security.is_none_or(|security| names != std::slice::from_ref(security))
+        })
         .map(|(id, (names, accounts))| (id.as_str(), names.join("/"), *accounts))
         .collect();
     let mut wrong: Vec<String> = left

@@ -8,11 +8,7 @@ pub(super) fn ledger(facts: &Facts) -> Vec<Finding> {
     match &facts.ledger {
         Ledger::File { path, state } => vec![file(path, state)],
         Ledger::Table { name, table: Some(table) } => self::table(name, table),
-        Ledger::Table { name, table: None } => vec![Finding::unknown(
-            CHECK,
-            format!("the table {name} was not looked at"),
-            "mend the credentials, and run this again",
-        )],
+        Ledger::Table { table: None, .. } => vec![Finding::without_credentials(CHECK)],
     }
 }
 

@@ -158,6 +158,12 @@ impl Finding {
         Self { check, status: Status::Unknown, found: found.into(), fix: Some(fix.into()) }
     }
 
+    /// Not looked at, since AWS does not know who would.
+    fn without_credentials(check: Check) -> Self {
+        let found = "not looked at: see the credentials".to_owned();
+        Self { check, status: Status::Unknown, found, fix: None }
+    }
+
     /// A failure of what only updates need is no failure where there are none.
     fn for_updates(self, config: &Config) -> Self {
         match self.status {
@@ -179,9 +185,7 @@ pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![caller::credentials(&facts.caller)];
     match &facts.aws {
         Some(aws) => judge_aws(config, facts, aws, &mut findings),
-        None => findings.extend(NEED_CREDENTIALS.map(|check| {
-            Finding::unknown(check, "not looked at", "mend the credentials, and run this again")
-        })),
+        None => findings.extend(NEED_CREDENTIALS.map(Finding::without_credentials)),
     }
     findings.extend(ledger::ledger(facts));
     findings.sort_by_key(|finding| finding.check);

@@ -147,7 +147,7 @@ pub(super) fn queue(
     if role == Role::Events {
         senders(queue, &mut findings);
     }
-    dead_letters(role, queue, &mut findings);
+    dead_letters(role, name(url), queue, &mut findings);
     if findings.is_empty() {
         findings.push(Finding::ok(check, summary(url, queue)));
     }
@@ -246,12 +246,12 @@ fn senders(queue: &Queue, findings: &mut Vec<Finding>) {
     }
 }
 
-fn dead_letters(role: Role, queue: &Queue, findings: &mut Vec<Finding>) {
+fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Finding>) {
     let check = role.check();
     let Some(dead) = &queue.dead_letters else {
         findings.push(Finding::failed(
             check,
-            "it has no dead-letter queue",
+            format!("{source} has no dead-letter queue"),
             format!(
                 "make {}, and set RedrivePolicy with its deadLetterTargetArn and a maxReceiveCount \
                  of {LEAST_RECEIVES}",
@@ -343,8 +343,14 @@ fn seconds(attributes: &BTreeMap<String, String>, name: &str) -> Option<Duration
     attributes.get(name)?.parse().ok().map(Duration::from_secs)
 }
 
+/// As a config has it: `4d`, `1h`, `90s`.
 fn span(duration: Duration) -> String {
-    humantime::format_duration(duration).to_string()
+    let seconds = duration.as_secs();
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
+    match units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit)) {
+        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
 }
 
 fn name(url: &str) -> &str {
@@ -423,7 +429,7 @@ mod tests {
     #[case(Role::Updates, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":5}"#)], &[]), Status::Warning, "after 5 receives")]
     #[case(Role::Updates, good(true, &[], &[("FifoQueue", "false")]), Status::Failed, "of the other kind")]
     #[case(Role::Updates, good(true, &[], &[("ApproximateNumberOfMessages", "2")]), Status::Warning, "2 messages in the dead-letter queue")]
-    #[case(Role::Updates, good(true, &[], &[("MessageRetentionPeriod", "345600")]), Status::Warning, "for 4days only")]
+    #[case(Role::Updates, good(true, &[], &[("MessageRetentionPeriod", "345600")]), Status::Warning, "for 4d only")]
     #[case(Role::Events, good(false, &[("Policy", "")], &[]), Status::Warning, "does not let EventBridge")]
     #[case(Role::Events, good(false, &[("KmsMasterKeyId", "alias/aws/sqs")], &[]), Status::Failed, "which EventBridge may not use")]
     fn what_is_wrong_is_found(

@@ -107,13 +107,31 @@ impl Unread {
             Reason::NoCredentials => format!("there are none: {}", self.message),
             Reason::Rejected => format!("AWS rejects the credentials: {}", self.message),
             Reason::Unreachable => format!("no answer from AWS: {}", self.message),
+            // Who calls, and what is said with the fix, is left out.
+            Reason::Denied => match self.denial() {
+                Some((_, why)) => format!("denied {why}"),
+                None => self.message.clone(),
+            },
             _ => self.message.clone(),
         }
     }
 
+    /// What AWS says was denied, and why, where it says so in its usual words: `User: … is not
+    /// authorized to perform: ACTION on resource: … because …`.
+    fn denial(&self) -> Option<(&str, &str)> {
+        let (_, rest) = self.message.split_once("is not authorized to perform: ")?;
+        let action = rest.split_whitespace().next()?;
+        let why = rest.find(" because ").or_else(|| rest.find(" with an explicit deny"))?;
+        Some((action, rest[why..].trim()))
+    }
+
     fn fix(&self) -> String {
-        let Self { action, message, .. } = self;
-        let text = message.to_ascii_lowercase();
+        let text = self.message.to_ascii_lowercase();
+        // It may be another one, that of a key for example.
+        let action = match self.denial() {
+            Some((denied, _)) if !denied.eq_ignore_ascii_case(&self.action) => denied,
+            _ => &self.action,
+        };
         match self.reason {
             Reason::NoCredentials => {
                 "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a \
@@ -216,6 +234,19 @@ mod tests {
         let throttled = reason == Reason::Throttled;
         let status = if throttled { Status::Unknown } else { Status::Failed };
         assert_eq!(finding.status, status);
+    }
+
+    #[rstest]
+    #[case("service:getthing", "allow service:GetThing to")]
+    #[case("kms:Decrypt", "allow kms:Decrypt to")]
+    fn a_denial_is_told_in_short(#[case] action: &str, #[case] fix: &str) {
+        let message = format!(
+            "User: arn:aws:sts::1:assumed-role/a/b is not authorized to perform: {action} on \
+             resource: arn:aws:x because no identity-based policy allows it"
+        );
+        let finding = unread("AccessDenied", &message, Class::Denied).needed(Check::Topic);
+        assert_eq!(finding.found, "denied because no identity-based policy allows it");
+        assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
     }
 
     #[test]
