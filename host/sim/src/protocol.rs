@@ -143,6 +143,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Support => "support",
             Self::DynamoDb => "dynamodb",
+            Self::Tagging => "tag",
             Self::ControlTower => "controltower",
             Self::IdentityCenter => "sso",
         }
