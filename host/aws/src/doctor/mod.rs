@@ -37,23 +37,27 @@ pub async fn examine(
     let caller = within(PATIENCE, "sts", "GetCallerIdentity", caller::caller(clients)).await;
     let useless =
         |unread: &Unread| matches!(unread.reason, Reason::NoCredentials | Reason::Rejected);
-    let aws = match &caller {
-        Err(unread) if useless(unread) => None,
-        _ => Some(aws(clients, config).await),
-    };
-    let ledger = match &config.ledger.place {
-        LedgerPlace::File(path) => look_at_file(path),
-        LedgerPlace::Table(name) => Ledger::Table {
-            table: match aws.is_some() {
-                true => {
-                    let read = table(clients, name);
-                    Some(within(PATIENCE, "dynamodb", "DescribeTable", read).await)
-                }
+    let known = !caller.as_ref().is_err_and(useless);
+    let (aws, ledger) = tokio::join!(
+        async {
+            match known {
+                true => Some(aws(clients, config).await),
                 false => None,
-            },
-            name: name.clone(),
+            }
         },
-    };
+        async {
+            let name = match &config.ledger.place {
+                LedgerPlace::File(path) => return look_at_file(path),
+                LedgerPlace::Table(name) => name,
+            };
+            let read = table(clients, name);
+            let table = match known {
+                true => Some(within(PATIENCE, "dynamodb", "DescribeTable", read).await),
+                false => None,
+            };
+            Ledger::Table { name: name.clone(), table }
+        },
+    );
     Facts { caller, aws, ledger }
 }
 
