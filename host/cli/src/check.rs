@@ -6,7 +6,7 @@ use crate::Failure;
 use crate::commands::Check;
 use crate::loaded::{Loaded, Need, read};
 use crate::ports::NoSupport;
-use crate::wording::{count, print};
+use crate::wording::{count, screen};
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
 pub fn run(options: &Check) -> Result<(), Failure> {
@@ -15,14 +15,13 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     let loaded = match runtime.block_on(loading) {
         Ok(loaded) => loaded,
         Err(Failure::Usage(problems)) => {
-            print(&format!("{problems}\n"));
+            screen(&format!("{problems}\n"))?;
             let found = problems.lines().count();
             return Err(Failure::Usage(format!("{} found", count(found, "problem"))));
         }
         Err(other) => return Err(other),
     };
-    print(&describe(options, &loaded));
-    Ok(())
+    screen(&describe(options, &loaded))
 }
 
 fn describe(options: &Check, loaded: &Loaded) -> String {

@@ -1,6 +1,7 @@
 //! `groundcrew explain`: one account, every policy that is asked, what each sees and says, and
 //! which one wins.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::loaded::{Need, read};
 use crate::plan::{Decided, from_file};
 use crate::ports::NoSupport;
 use crate::snapshot::live_account;
-use crate::wording::{minute, paragraph, print};
+use crate::wording::{json, minute, paragraph, print, screen};
 
 /// What policies are asked and say about an account.
 #[derive(Debug, Serialize)]
@@ -43,7 +44,7 @@ struct Account {
     name: String,
     email: String,
     ou: Vec<String>,
-    tags: Option<Vec<(String, String)>>,
+    tags: Option<BTreeMap<String, String>>,
     tags_unreadable: Option<String>,
     joined: Option<Timestamp>,
     product: Option<Product>,
@@ -78,26 +79,25 @@ struct Said {
 pub fn run(options: &Explain) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let report = runtime.block_on(report(options))?;
-    print(&match options.format {
-        Format::Text => render(&report),
-        Format::Json => crate::wording::json(&report)?,
-    });
-    Ok(())
+    match options.format {
+        Format::Text => screen(&render(&report)),
+        Format::Json => print(&json(&report)?),
+    }
 }
 
 async fn report(options: &Explain) -> Result<Report, Failure> {
-    let read = read(Some(&options.config))?;
+    // What is wrong with the config is told before AWS is read.
+    let loaded = read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await?;
     let wanted = &options.account;
     let snapshot = match &options.snapshot {
         Some(file) => from_file(file)?,
-        None => live_account(&read.config, wanted).await?,
+        None => live_account(&loaded.config, wanted).await?,
     };
     let account = snapshot.accounts.iter().find(|account| account.id == wanted.as_str());
     let account = account.ok_or_else(|| {
         Failure::Usage(format!("account {wanted} is not in the organization: check the id"))
     })?;
     let at = options.at.unwrap_or_else(Timestamp::now);
-    let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
 
     let mut finder = Finder::new(&snapshot, at);
     let invalid =
@@ -157,7 +157,7 @@ impl Account {
         let account = &candidate.account;
         let units = account.organizational_units.iter();
         let (tags, tags_unreadable) = match &candidate.tags {
-            Tags::Known(tags) => (Some(tags.clone().into_iter().collect()), None),
+            Tags::Known(tags) => (Some(tags.clone()), None),
             Tags::Unreadable(why) => (None, Some(why.clone())),
         };
         Self {
@@ -240,11 +240,23 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         paragraph(out, &line)?;
     }
     writeln!(out)?;
-    decision(out, "decision", &report.decision)?;
-    match &report.with_monitored {
-        None => Ok(()),
-        Some(trial) => decision(out, "monitored", trial),
+    let fallback = match action {
+        Action::Onboard => "nothing says otherwise",
+        _ => "says updates.default",
+    };
+    let decided = |decided: &Decided| {
+        let Decided { decision, lane, reason, until, policy, .. } = decided;
+        let by = policy.as_ref().map_or(fallback.to_owned(), |policy| format!("says {policy}"));
+        (words(decision, lane.as_deref(), reason.as_deref(), *until), by)
+    };
+    let (what, by) = decided(&report.decision);
+    paragraph(out, &format!("decision    {what} ({by})"))?;
+    if let Some(trial) = &report.with_monitored {
+        let (what, by) = decided(trial);
+        let line = format!("monitored   if the monitored policies counted: {what} ({by})");
+        paragraph(out, &line)?;
     }
+    Ok(())
 }
 
 fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
@@ -271,17 +283,6 @@ fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
         line("artifact", &format!("{}, target {}", product.artifact, product.target_artifact))?;
     }
     Ok(())
-}
-
-fn decision(out: &mut String, label: &str, decided: &Decided) -> std::fmt::Result {
-    let what =
-        words(decided.decision, decided.lane.as_deref(), decided.reason.as_deref(), decided.until);
-    let policy = decided.policy.as_deref().unwrap_or("updates.default");
-    let who = match label {
-        "monitored" => format!("{what} if the monitored policies counted (would say {policy})"),
-        _ => format!("{what} (says {policy})"),
-    };
-    paragraph(out, &format!("{label:<12}{who}"))
 }
 
 /// A verdict in words.

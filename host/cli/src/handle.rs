@@ -49,7 +49,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
         Ok(aws.onboarding(&loaded).handle(&event, None).await)
     })?;
     let failure = failure(&handled);
-    print(&json(&Report::from(handled))?);
+    print(&json(&Report::from(handled))?)?;
     failure.map_or(Ok(()), |failure| Err(Failure::Other(failure)))
 }
 

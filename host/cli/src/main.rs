@@ -23,6 +23,7 @@ mod wording;
 use std::process::ExitCode;
 
 use clap::Parser;
+use groundcrew_core::text::printable_lines;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
@@ -69,7 +70,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            eprintln!("{}", printable_lines(&failure.to_string()));
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Other(_) => 1,

@@ -6,6 +6,5 @@ use crate::Failure;
 use crate::wording::{json, print};
 
 pub fn run() -> Result<(), Failure> {
-    print(&json(&config::schema())?);
-    Ok(())
+    print(&json(&config::schema())?)
 }

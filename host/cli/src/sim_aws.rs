@@ -31,7 +31,7 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
              export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1\n  \
              export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n  \
              aws organizations list-accounts\n"
-        ));
+        ))?;
         let serving =
             ServeOptions { seed: 1, snapshot, faults: FaultLevel::None, quota: QUOTA };
         // Ended by a signal, which loses nothing: all of it is in memory.

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::time::Duration;
 
+use groundcrew_core::text::{printable, printable_lines};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -15,9 +16,21 @@ const WIDTH: usize = 80;
 /// Where values begin, and lines that go on.
 const INDENT: usize = 12;
 
-/// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error.
-pub fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error. A
+/// full disk is one.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("stdout can't be written to: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a screen to stdout: what texts from elsewhere have in them can't steer a terminal.
+pub fn screen(text: &str) -> Result<(), Failure> {
+    print(&printable_lines(text))
 }
 
 /// `1 problem`, `2 problems`.
@@ -67,6 +80,7 @@ pub fn list(items: &[&str]) -> String {
 
 /// Writes a text within 80 columns; what does not fit in a line goes on below, indented.
 pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
+    let text = printable(text);
     let mut line = String::new();
     // Spaces at the beginning are indentation, spaces within it align.
     for (index, word) in text.split(' ').enumerate() {

@@ -25,3 +25,4 @@ pub mod reading;
 pub mod scheduler;
 pub mod snapshot;
 pub mod support_case;
+pub mod text;

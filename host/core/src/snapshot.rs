@@ -15,6 +15,9 @@ const TAG_KEY: &str = "account-factory-managed";
 /// How long an update takes where nothing is said: Control Tower's are 10 to 30 minutes.
 const UPDATE_SECONDS: u64 = 1200;
 
+/// The longest update that a snapshot may tell of: a week.
+const MAX_UPDATE_SECONDS: u64 = 7 * 24 * 3600;
+
 /// The OUs of a generated organization.
 const GENERATED_OUS: [&[&str]; 6] = [
     &["Workloads", "Prod"],
@@ -336,8 +339,8 @@ impl Snapshot {
             if account.tags.is_some() && account.tags_error.is_some() {
                 problem(format!("{id} has a tags_error, so its tags must be null"));
             }
-            if account.update_seconds == 0 {
-                problem(format!("update_seconds of {id} must be at least 1"));
+            if !(1..=MAX_UPDATE_SECONDS).contains(&account.update_seconds) {
+                problem(format!("update_seconds of {id} must be 1 to {MAX_UPDATE_SECONDS}"));
             }
             for (key, value) in account.tags.iter().flatten() {
                 if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 {
@@ -446,7 +449,7 @@ mod tests {
                 "accounts[0]: `1` is not an AWS account id: expected twelve digits",
                 "accounts[1]: the name of 111122223333 must have 1 to 128 characters",
                 "accounts[2]: the id 111122223333 is also that of accounts[1]: ids are unique",
-                "accounts[2]: update_seconds of 111122223333 must be at least 1",
+                "accounts[2]: update_seconds of 111122223333 must be 1 to 604800",
                 "accounts[3]: `ou` of 111122223334 has 1 entries and `ou_ids` 2: give an id for each, or none",
                 "accounts[3]: `B` is not the id of an OU, as in ou-abcd-l3zc8b3h",
                 "accounts[3]: 111122223334 has a tags_error, so its tags must be null",

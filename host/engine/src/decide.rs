@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::decision::{Action, Candidate, Verdict};
 use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
 use groundcrew_core::ports::{Alert, Policy, PolicyFailure};
 
@@ -165,6 +165,11 @@ impl Panel {
         loop {
             asks -= 1;
             let said = self.ask(policy, candidate).await.and_then(|verdict| {
+                // Only updates have lanes: a policy that is asked about both may name one.
+                let verdict = match (verdict, candidate.action) {
+                    (Verdict::Proceed(_), Action::Onboard) => Verdict::Proceed(None),
+                    (verdict, _) => verdict,
+                };
                 match hearing.check(&verdict) {
                     Ok(()) => Ok(verdict),
                     Err(unknown) => Err(PolicyFailure {

@@ -112,6 +112,14 @@ async fn every_policy_is_asked_until_one_that_counts_ends_it() {
 }
 
 #[tokio::test]
+async fn onboarding_has_no_lanes_whatever_a_policy_names() {
+    let (asked, _) = policy("a proceed slow");
+    let panel = Panel::new(vec![asked], vec![String::new()], Fallback::Proceed);
+    let heard = panel.hear(&Candidate { action: Action::Onboard, ..candidate() }).await;
+    assert_eq!(describe(&heard.decision), "proceed 0 by a");
+}
+
+#[tokio::test]
 async fn a_lane_that_is_not_there_is_a_failure_of_the_policy_that_names_it() {
     let (asked, _) = policy("a proceed nowhere");
     let panel = Panel::new(vec![asked], vec!["fast".into()], Fallback::Proceed);

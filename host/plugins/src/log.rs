@@ -1,12 +1,12 @@
 //! What plugins write: to the contract's `log`, to stdout and to stderr. It all goes to
 //! the host's log with plugin and account, and it all counts against one budget.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use groundcrew_core::account::AccountId;
+use groundcrew_core::text::printable;
 use tracing::Level;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -69,22 +69,6 @@ impl PluginLog {
             Level::INFO => tracing::info!(target: "plugin", plugin, account, "{message}"),
             _ => tracing::debug!(target: "plugin", plugin, account, "{message}"),
         }
-    }
-}
-
-/// The text without characters that would forge a line or steer a terminal.
-fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().any(char::is_control) {
-        let escape = |character: char| {
-            if character.is_control() {
-                character.escape_default().to_string()
-            } else {
-                character.into()
-            }
-        };
-        text.chars().map(escape).collect::<String>().into()
-    } else {
-        text.into()
     }
 }
 
@@ -170,12 +154,6 @@ impl Drop for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_shown_not_obeyed() {
-        assert_eq!(printable("a\n\u{1b}[31mb\u{9}ä"), "a\\n\\u{1b}[31mb\\tä");
-        assert!(matches!(printable("plain ä"), Cow::Borrowed(_)));
-    }
 
     #[test]
     fn all_ways_to_write_share_the_budget() {

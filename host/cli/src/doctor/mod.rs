@@ -13,15 +13,12 @@ use crate::Failure;
 use crate::commands::{Doctor, Format};
 use crate::loaded::{Loaded, Need, read};
 use crate::ports::NoSupport;
-use crate::wording::{count, print};
+use crate::wording::{count, json, print};
 use report::Report;
 
 /// Reads, judges and prints. Nothing is changed.
 pub fn run(options: &Doctor) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    let runtime = crate::current_thread()?;
     let name = options.config.display().to_string();
     match runtime.block_on(examine(options)) {
         Ok((region, findings)) => {
@@ -75,11 +72,6 @@ fn describe(loaded: &Loaded) -> String {
 fn show(report: &Report, format: Format) -> Result<(), Failure> {
     match format {
         Format::Text => print(&text::render(report, text::coloured())),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(report)
-                .map_err(|error| Failure::Other(error.to_string()))?;
-            print(&format!("{json}\n"));
-        }
+        Format::Json => print(&json(report)?),
     }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use groundcrew_core::doctor::Status;
+use groundcrew_core::text::printable;
 
 use super::report::{Counts, Finding, Report};
 
@@ -81,7 +82,7 @@ fn summary(counts: &Counts) -> String {
 /// such as an ARN, is left whole, so that it can be copied.
 fn wrap(text: &str, column: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in printable(text).split_whitespace() {
         match lines.last_mut() {
             Some(line) if column + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
                 line.push(' ');

@@ -16,25 +16,25 @@ use crate::commands::{Format, Plan};
 use crate::loaded::{Need, read};
 use crate::ports::NoSupport;
 use crate::snapshot;
-use crate::wording::print;
+use crate::wording::{json, print, screen};
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let report = runtime.block_on(async {
-        let read = read(Some(&options.config))?;
+        // What is wrong with the config is told before the organization is read, which may
+        // take minutes.
+        let loaded = read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await?;
         let snapshot = match &options.snapshot {
             Some(file) => from_file(file)?,
-            None => snapshot::live(&read.config).await?,
+            None => snapshot::live(&loaded.config).await?,
         };
-        let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
         let at = options.at.unwrap_or_else(Timestamp::now);
         Ok(report::of(&loaded, &snapshot, at).await)
     })?;
-    print(&match options.format {
-        Format::Text => text::render(&report, options.all),
-        Format::Json => crate::wording::json(&report)?,
-    });
-    Ok(())
+    match options.format {
+        Format::Text => screen(&text::render(&report, options.all)),
+        Format::Json => print(&json(&report)?),
+    }
 }
 
 /// The organization as a file has it.

@@ -7,7 +7,7 @@ use groundcrew_core::decision::Action;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan::{Finder, Found, times};
 use groundcrew_core::snapshot::Snapshot;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::loaded::Loaded;
@@ -87,6 +87,8 @@ pub struct PolicyFails {
     /// As it said of the first account.
     pub message: String,
     pub accounts: usize,
+    /// Whether it is only watched.
+    pub monitored: bool,
 }
 
 /// Asks the policies about every account that is outdated.
@@ -120,6 +122,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
                 code: failure.code.clone(),
                 message: failure.message.clone(),
                 accounts: 0,
+                monitored: answer.policy.monitored,
             });
             fails.accounts += 1;
         }
@@ -140,7 +143,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         decisions.push(decided(heard.decision));
     }
 
-    let after = |span: Duration| SignedDuration::try_from(span).map_or(at, |span| at + span);
+    let after = |span: Duration| at.checked_add(span).unwrap_or(Timestamp::MAX);
     let times = times(&rules, &updates);
     let whole = times.last().map_or(Duration::ZERO, |time| time.ends);
     let lanes = rules.lanes.iter().zip(&updates).zip(times);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::report::{Decided, ORDER, Report};
 use crate::wording::{count, list, minute, paragraph, span, thousands};
 
-/// Accounts that are listed of one kind before the rest is only counted.
+/// Kinds of decisions that are listed before the rest is only counted.
 const LISTED: usize = 8;
 
 /// Renders the plan. `all` lists every account.
@@ -36,22 +36,27 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         paragraph(out, &line)?;
     }
     summary(report, out)?;
+    let listed = if all { usize::MAX } else { LISTED };
     for lane in &report.lanes {
         let in_lane = |decided: &&Decided| decided.lane.as_deref() == Some(&lane.name);
         let of_lane = report.decisions.iter().filter(in_lane);
-        groups(of_lane, "  update", "in lane ", out)?;
+        groups(of_lane, "  update", "in lane ", listed, out)?;
     }
     for (word, label) in [("skip", "  skip"), ("hold", "  hold")] {
         let of_word = report.decisions.iter().filter(|decided| decided.decision == word);
-        groups(of_word, label, "", out)?;
+        groups(of_word, label, "", listed, out)?;
     }
-    monitored(report, out)?;
+    monitored(report, listed, out)?;
     for fails in &report.failures {
         let accounts = count(fails.accounts, "account");
-        paragraph(out, &format!("FAILS       {}, on {accounts}: {}", fails.policy, fails.message))?;
+        let mode = if fails.monitored { ", which is monitored" } else { "" };
+        let line = format!("FAILS       {}{mode}, on {accounts}: {}", fails.policy, fails.message);
+        paragraph(out, &line)?;
     }
     if all {
-        every(&report.decisions, out)?;
+        writeln!(out)?;
+        every(&report.decisions, "says", out)?;
+        every(&report.monitored, "monitored", out)?;
     }
     Ok(())
 }
@@ -89,7 +94,9 @@ fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 /// Accounts with the same decision by the same policy, for the same reason.
-type Groups<'a> = BTreeMap<(&'a str, &'a str, String, &'a str), Vec<&'a str>>;
+type Groups<'a> = BTreeMap<Group<'a>, Vec<&'a str>>;
+/// Decision, lane or reason, moment, and policy.
+type Group<'a> = (&'a str, &'a str, String, &'a str);
 
 fn grouped<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Groups<'a> {
     let mut groups = Groups::new();
@@ -106,45 +113,66 @@ fn grouped<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Groups<'a> {
     groups
 }
 
+/// The groups, the largest first.
+fn by_size<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Vec<(Group<'a>, Vec<&'a str>)> {
+    let mut groups: Vec<_> = grouped(decisions).into_iter().collect();
+    groups.sort_by_key(|(_, accounts)| std::cmp::Reverse(accounts.len()));
+    groups
+}
+
 fn groups<'a>(
     decisions: impl Iterator<Item = &'a Decided>,
     label: &str,
     what: &str,
+    listed: usize,
     out: &mut String,
 ) -> std::fmt::Result {
-    let groups = grouped(decisions);
-    for ((_, detail, until, policy), accounts) in groups.iter().take(LISTED) {
+    let groups = by_size(decisions);
+    for ((_, detail, until, policy), accounts) in groups.iter().take(listed) {
         let number = thousands(accounts.len() as u64);
         let accounts = list(accounts);
         let line = format!("{label:<12}{number} {what}{detail}{until} (says {policy}): {accounts}");
         paragraph(out, &line)?;
     }
-    match groups.len().saturating_sub(LISTED) {
+    rest(groups.iter().skip(listed).map(|(_, accounts)| accounts.len()), label, out)
+}
+
+/// What is not listed.
+fn rest(
+    accounts: impl ExactSizeIterator<Item = usize>,
+    label: &str,
+    out: &mut String,
+) -> std::fmt::Result {
+    let groups = accounts.len();
+    match accounts.sum::<usize>() {
         0 => Ok(()),
-        more => writeln!(out, "{label:<12}and for {more} more reasons; --all lists them"),
+        accounts => {
+            let groups = count(groups, "more kind");
+            let line =
+                format!("{label:<12}{} of {groups}; --all lists them", count(accounts, "account"));
+            paragraph(out, &line)
+        }
     }
 }
 
-fn monitored(report: &Report, out: &mut String) -> std::fmt::Result {
-    for ((decision, what, until, policy), accounts) in
-        grouped(report.monitored.iter()).into_iter().take(LISTED)
-    {
+fn monitored(report: &Report, listed: usize, out: &mut String) -> std::fmt::Result {
+    let groups = by_size(report.monitored.iter());
+    for ((decision, what, until, policy), accounts) in groups.iter().take(listed) {
         let number = thousands(accounts.len() as u64);
-        let would = match decision {
+        let would = match *decision {
             "proceed" => format!("update {number} in lane {what}"),
             decision => format!("{decision} {number}, {what}{until}"),
         };
-        let accounts = list(&accounts);
+        let accounts = list(accounts);
         paragraph(
             out,
             &format!("monitored   with {policy} enforced, it would {would}: {accounts}"),
         )?;
     }
-    Ok(())
+    rest(groups.iter().skip(listed).map(|(_, accounts)| accounts.len()), "monitored", out)
 }
 
-fn every(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
-    writeln!(out)?;
+fn every(decisions: &[Decided], who: &str, out: &mut String) -> std::fmt::Result {
     for decided in decisions {
         let what = match (&decided.lane, &decided.reason, decided.until) {
             (Some(lane), ..) => format!("update in lane {lane}"),
@@ -154,7 +182,8 @@ fn every(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
             (None, reason, None) => format!("skip: {}", reason.as_deref().unwrap_or_default()),
         };
         let policy = decided.policy.as_deref().unwrap_or("updates.default");
-        paragraph(out, &format!("{}  {}: {what} (says {policy})", decided.account, decided.name))?;
+        let line = format!("{}  {}: {what} ({who} {policy})", decided.account, decided.name);
+        paragraph(out, &line)?;
     }
     Ok(())
 }

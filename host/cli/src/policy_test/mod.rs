@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use groundcrew_core::config::{Plugin, Settings};
-use groundcrew_core::decision::{Action, Candidate, Verdict};
+use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::limits::Limits;
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::ports::Policy;
-use groundcrew_engine::Panel;
+use groundcrew_core::text::printable;
 use groundcrew_plugins::{Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions};
 
 use crate::Failure;
 use crate::commands::PolicyTest;
-use crate::loaded::{Need, cache_dir, read, source};
+use crate::loaded::{Loaded, Need, cache_dir, read, source};
 use crate::ports::NoSupport;
 use crate::script_data::ScriptData;
-use crate::wording::{count, print};
+use crate::wording::{count, screen};
 use cases::{Case, CasesFile, SUFFIX};
 use finding::{Answer, describe, differs};
 
@@ -43,15 +43,15 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
                 let failures = results.iter().filter(|result| result.is_err()).count();
                 passed += results.len() - failures;
                 failed += failures;
-                print(&screen(file, &results));
+                screen(&describe_file(file, &results))?;
             }
             Err(problem) => {
-                print(&format!("{problem}\n"));
+                screen(&format!("{problem}\n"))?;
                 broken.push(problem);
             }
         }
     }
-    print(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")));
+    screen(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")))?;
     match (broken.len(), failed) {
         (0, 0) => Ok(()),
         (0, _) => Err(Failure::Other(format!("{} failed", count(failed, "case")))),
@@ -125,7 +125,7 @@ enum Subject {
     /// One policy.
     Policy(Box<LoadedPolicy>),
     /// The policies of a config, one after the other.
-    Config { update: Panel, onboard: Panel },
+    Config(Box<Loaded>),
 }
 
 impl Subject {
@@ -140,10 +140,7 @@ impl Subject {
             let config = base.join(config);
             let loading = async { read(Some(&config))?.load(Need::All, Arc::new(NoSupport)).await };
             let loaded = loading.await.map_err(|failure| failure.to_string())?;
-            return Ok(Self::Config {
-                update: loaded.panel(Action::Update),
-                onboard: loaded.panel(Action::Onboard),
-            });
+            return Ok(Self::Config(Box::new(loaded)));
         }
         let plugin = Plugin::named(file.plugin.as_deref().unwrap_or_default());
         let data = ScriptData::of(&plugin, base).map_err(|error| format!("{name}:1: {error}"))?;
@@ -175,13 +172,14 @@ impl Subject {
     async fn ask(&self, candidate: &Candidate) -> Answer {
         match self {
             Self::Policy(policy) => policy.evaluate(candidate).await,
-            Self::Config { update, onboard } => {
-                let panel = if candidate.action == Action::Onboard { onboard } else { update };
+            Self::Config(loaded) => {
+                let panel = loaded.panel(candidate.action);
                 let heard = panel.hear(candidate).await;
                 Ok(match heard.decision.outcome {
-                    Outcome::Proceed { lane } => {
-                        Verdict::Proceed(Some(panel.lane(lane).to_owned()))
-                    }
+                    // Only updates have lanes.
+                    Outcome::Proceed { lane } => Verdict::Proceed(
+                        Some(panel.lane(lane).to_owned()).filter(|lane| !lane.is_empty()),
+                    ),
                     Outcome::Skip { reason } => Verdict::Skip(reason),
                     Outcome::Hold { until, reason } => Verdict::Hold { until, reason },
                 })
@@ -190,15 +188,17 @@ impl Subject {
     }
 }
 
-fn screen(path: &Path, results: &[Result<(), Wrong>]) -> String {
+fn describe_file(path: &Path, results: &[Result<(), Wrong>]) -> String {
     let failed = results.iter().filter(|result| result.is_err()).count();
     let mut text = match failed {
         0 => format!("{}: {} ok\n", path.display(), count(results.len(), "case")),
         _ => format!("{}: {failed} of {} failed\n", path.display(), count(results.len(), "case")),
     };
     for wrong in results.iter().filter_map(|result| result.as_ref().err()) {
-        text += &format!("\n  {}  ({}:{})\n", wrong.name, path.display(), wrong.line);
-        text += &format!("    expected  {}\n    got       {}\n", wrong.expected, wrong.got);
+        let (name, line) = (printable(&wrong.name), wrong.line);
+        text += &format!("\n  {name}  ({}:{line})\n", path.display());
+        text += &format!("    expected  {}\n", printable(&wrong.expected));
+        text += &format!("    got       {}\n", printable(&wrong.got));
     }
     if failed > 0 {
         text.push('\n');

@@ -19,7 +19,7 @@ use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
 use crate::loaded::{Need, Read, read};
 use crate::ports;
-use crate::wording::print;
+use crate::wording::{json, print, screen};
 use progress::Progress;
 use recorder::Recorder;
 use report::Report;
@@ -53,14 +53,9 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
         simulate(options, config, snapshot, &events, began).await
     })?;
     match options.format {
-        Format::Json => {
-            let json = serde_json::to_string_pretty(&report)
-                .map_err(|error| Failure::Other(error.to_string()))?;
-            print(&format!("{json}\n"));
-        }
-        Format::Text => print(&text::render(&report)),
+        Format::Json => print(&json(&report)?),
+        Format::Text => screen(&text::render(&report)),
     }
-    Ok(())
 }
 
 async fn simulate(

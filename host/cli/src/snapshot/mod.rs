@@ -5,7 +5,6 @@ mod partial;
 mod progress;
 mod summary;
 
-use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -26,6 +25,7 @@ use crate::commands::Snapshot;
 use crate::files::write_whole;
 use crate::loaded::read;
 use crate::ports::Readers;
+use crate::wording::print;
 use partial::Partial;
 use progress::Progress;
 use summary::Summary;
@@ -90,7 +90,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
-        None => write_out(&json)?,
+        None => print(&json)?,
         Some(partial) => {
             write_whole(out, json.as_bytes()).map_err(|error| {
                 let advice = partial.advice();
@@ -170,17 +170,6 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
 fn this_second() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// Writes to stdout. Whoever reads it may close it early; a full disk is another matter.
-fn write_out(json: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::Other(format!("the snapshot can't be written to stdout: {error}")))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// What an earlier run has left, or nothing yet.

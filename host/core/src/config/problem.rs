@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::printable;
+
 /// One thing that is wrong, with its line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -36,7 +38,8 @@ impl fmt::Display for Problems {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{}:{}: {}", self.file, problem.line, problem.message)?;
+            let message = printable(&problem.message);
+            write!(f, "{}:{}: {message}", printable(&self.file), problem.line)?;
         }
         Ok(())
     }
