@@ -113,6 +113,45 @@ fn an_explanation_for_programs() {
 }
 
 #[test]
+fn names_steer_no_terminal_and_forge_no_line() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
+    let accounts = json!([{ "id": "100000000001", "name": "a\u{1b}[2J\nb", "ou": ["c\u{202e}d"] }]);
+    let snapshot = json!({ "accounts": accounts }).to_string();
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    for command in [&["plan", "--all"][..], &["explain", "--account", "100000000001"]] {
+        let args = [command, &["--config", "crew.toml", "--snapshot", "snapshot.json"]].concat();
+        let ran = groundcrew(dir.path(), &args);
+        assert!(screen(&ran).contains("a\\u{1b}[2J\\nb"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains('\u{202e}'));
+    }
+}
+
+#[test]
+fn a_wrong_config_is_told_before_aws_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "[nothing]\n").unwrap();
+    let aws = live();
+    for command in [&["plan"][..], &["explain", "--account", "100000000001"]] {
+        let ran = aws.groundcrew(dir.path(), &[command, &["--config", "crew.toml"]].concat());
+        assert_eq!(ran.code, 2);
+        assert!(ran.stderr.contains("unknown table `nothing`"), "{}", ran.stderr);
+    }
+    assert_eq!(aws.look("calls"), json!({}));
+}
+
+#[test]
+fn a_plan_beyond_all_time_ends_somewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
+    let snapshot = r#"{"accounts":[{"id":"100000000001","name":"a","update_seconds":604800}]}"#;
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    let args = ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json", "--at"];
+    let ran = groundcrew(dir.path(), &[&args[..], &["9999-12-30T22:00:00Z"]].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
 fn what_is_not_there_is_named() {
     let ran = explain(&["--account", "999999999999"]);
     assert_eq!(ran.code, 2);

@@ -5,6 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::{Ran, groundcrew, root};
+use rstest::rstest;
 
 fn write(dir: &Path, name: &str, text: &str) {
     std::fs::write(dir.join(name), text).unwrap();
@@ -109,6 +110,50 @@ fn files_that_make_no_sense_are_told_with_their_line_and_the_others_are_tested()
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stdout);
     assert_eq!(ran.stderr, "4 files can't be tested\n");
+}
+
+#[rstest]
+#[case("cases = []", "no cases")]
+#[case("[[cases]]\nname='x'\nexpect={decision='skip', lane='a'}", "case `x`: `lane` is expected")]
+#[case(
+    "[[cases]]\nname='x'\nexpect={decision='skip', until='2026-01-01T00:00:00Z'}",
+    "`until` is expected"
+)]
+#[case(
+    "[[cases]]\nname='x'\ncandidate.account={tags={a='b'},tags_unreadable='no'}\nexpect={decision='skip'}",
+    "`tags` and `tags_unreadable`"
+)]
+#[case(
+    "[[cases]]\nname='x'\ncandidate.now='soon'\nexpect={decision='skip'}",
+    "`soon` is not a moment"
+)]
+fn what_can_never_pass_is_refused(#[case] cases: &str, #[case] told: &str) {
+    let ran = test(&[("a.cases.toml", &format!("plugin = 'managed-tag'\n{cases}\n"))]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("a.cases.toml:") && ran.stdout.contains(told), "{}", ran.stdout);
+}
+
+#[test]
+fn moments_may_be_written_as_toml_has_them() {
+    let cases = "plugin = 'managed-tag'\n[[cases]]\nname='x'\ncandidate.now=2026-01-01T00:00:00Z\nexpect={decision='proceed'}\n";
+    let ran = test(&[("a.cases.toml", cases)]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn names_steer_no_terminal() {
+    let cases =
+        "plugin = 'managed-tag'\n[[cases]]\nname=\"\\u001b[2Jx\\ny\"\nexpect={decision='skip'}\n";
+    let ran = test(&[("a.cases.toml", cases)]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stdout.contains("  \\u{1b}[2Jx\\ny  (a.cases.toml:2)"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_script_is_not_its_cases() {
+    let ran = groundcrew(&root(), &["policy", "test", "policies/exclusions.rego"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.contains("named like `rings.cases.toml`"), "{}", ran.stdout);
 }
 
 #[test]

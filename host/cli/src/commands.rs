@@ -53,7 +53,8 @@ pub struct Plan {
     /// The config file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// The organization, as `groundcrew snapshot` wrote it; by default it is read now
+    /// The organization, as `groundcrew snapshot` wrote it; `-` reads it from stdin; by default
+    /// it is read from AWS now
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
     /// Plan for this moment instead of now, for example 2026-12-24T18:00:00Z

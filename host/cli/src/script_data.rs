@@ -70,7 +70,8 @@ impl ScriptData {
 fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
     let name = path.display().to_string();
     match std::fs::read_to_string(base.join(&path)) {
-        Ok(text) => Ok(Some((name, text))),
+        // Some editors begin a file with a byte order mark.
+        Ok(text) => Ok(Some((name, text.trim_start_matches('\u{feff}').to_owned()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{name}: the data can't be read: {error}")),
     }

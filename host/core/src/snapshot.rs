@@ -224,8 +224,8 @@ impl Snapshot {
     /// When it is not JSON of this shape (the first such place), or when ids, tags or
     /// durations can't be (every one of them).
     pub fn parse(text: &str) -> Result<Self, SnapshotError> {
-        let mut snapshot: Self =
-            serde_json::from_str(text).map_err(|error| SnapshotError::Syntax {
+        let mut snapshot: Self = serde_json::from_str(text.trim_start_matches('\u{feff}'))
+            .map_err(|error| SnapshotError::Syntax {
                 line: error.line(),
                 column: error.column(),
                 message: plain(&error),

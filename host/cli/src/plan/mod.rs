@@ -41,6 +41,9 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
 pub fn from_file(file: &Path) -> Result<Snapshot, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|error| named(&error))?;
-    Snapshot::parse(&text).map_err(|error| named(&error))
+    let text = match file == Path::new("-") {
+        true => std::io::read_to_string(std::io::stdin()),
+        false => std::fs::read_to_string(file),
+    };
+    Snapshot::parse(&text.map_err(|error| named(&error))?).map_err(|error| named(&error))
 }

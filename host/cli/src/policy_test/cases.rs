@@ -55,6 +55,7 @@ pub struct Case {
 pub struct CaseCandidate {
     action: Option<Action>,
     cause: Option<Cause>,
+    #[serde(default, deserialize_with = "moment")]
     now: Option<Timestamp>,
     #[serde(default)]
     account: CaseAccount,
@@ -78,6 +79,7 @@ struct CaseAccount {
     tags: BTreeMap<String, String>,
     /// Why the tags can't be read.
     tags_unreadable: Option<String>,
+    #[serde(default, deserialize_with = "moment")]
     joined: Option<Timestamp>,
 }
 
@@ -113,6 +115,7 @@ pub struct Expect {
     #[serde(default, deserialize_with = "pattern")]
     pub reason: Option<Regex>,
     /// The moment, of `hold`.
+    #[serde(default, deserialize_with = "moment")]
     pub until: Option<Timestamp>,
 }
 
@@ -125,6 +128,25 @@ pub enum Expected {
     Skip,
     Hold,
     Failure,
+}
+
+/// A moment, as a text or as TOML's own.
+fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Toml(toml::value::Datetime),
+    }
+    let text = match Written::deserialize(deserializer)? {
+        Written::Text(text) => text,
+        Written::Toml(moment) => moment.to_string(),
+    };
+    text.parse().map(Some).map_err(|_| {
+        serde::de::Error::custom(format!(
+            "`{text}` is not a moment: expected one such as \"2026-01-31T08:00:00Z\""
+        ))
+    })
 }
 
 fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
@@ -145,6 +167,11 @@ impl CasesFile {
     /// What is wrong with it, with its line.
     pub fn read(path: &Path) -> Result<(Self, Lines), String> {
         let name = path.display();
+        if !path.to_string_lossy().ends_with(SUFFIX) {
+            return Err(format!(
+                "{name}: expected a file of test cases, named like `rings{SUFFIX}`"
+            ));
+        }
         let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
         let lines = Lines(text.match_indices('\n').map(|(at, _)| at).collect());
         let file: Self = toml::from_str(&text).map_err(|error| {
@@ -162,6 +189,29 @@ impl CasesFile {
                     "{name}:1: expected `plugin = \"…\"`, the policy that is asked, or \
                      `config = \"…\"`, a config whose policies are asked"
                 ));
+            }
+        }
+        if file.cases.is_empty() {
+            return Err(format!("{name}:1: no cases: expected at least one `[[cases]]`"));
+        }
+        for case in &file.cases {
+            let Case { name: case_name, candidate, expect } = case.get_ref();
+            let wrong = |problem: &str| {
+                let line = lines.of(case.span().start);
+                Err(format!("{name}:{line}: case `{case_name}`: {problem}"))
+            };
+            let account = &candidate.account;
+            if account.tags_unreadable.is_some() && !account.tags.is_empty() {
+                return wrong("it has `tags` and `tags_unreadable`: an account has one of them");
+            }
+            if account.ou_ids.len() > account.ou.len() {
+                return wrong("it has more `ou_ids` than `ou`: name each OU");
+            }
+            if expect.lane.is_some() && expect.decision != Expected::Proceed {
+                return wrong("`lane` is expected of something else than `proceed`");
+            }
+            if expect.until.is_some() && expect.decision != Expected::Hold {
+                return wrong("`until` is expected of something else than `hold`");
             }
         }
         Ok((file, lines))
