@@ -197,7 +197,7 @@ mod tests {
         #[case] cap: usize,
         #[case] expected: &[(u64, u64)],
     ) {
-        let lane = |name: &str, concurrency| LaneRules { name: name.into(), concurrency };
+        let lane = LaneRules::new;
         let rules = Rules {
             lanes: vec![lane("a", 4), lane("b", 1)],
             max_concurrent_operations: cap,
