@@ -126,7 +126,7 @@ fn a_script_is_all_that_a_policy_needs() {
 
 #[rstest]
 #[case::parsing("package rings\n\ndecision := {\n", &["crew.toml:2: policy `rings`: rings.rego:", "rings.rego:"])]
-#[case::unknown_function("package rings\n\ndecision := \"skip\" if no_such(1)\n", &["rings.rego:3:23: there is no function `no_such`"])]
+#[case::unknown_function("package rings\n\ndecision := \"skip\" if no_such(1)\n", &["rings.rego:3:30: there is no function `no_such`"])]
 #[case::no_decision("package rings\n\nx := 1\n", &["rings.rego: no rule `decision`"])]
 #[case::lanes("package rings\ndefault decision := \"abstain\"\nlanes := [\"fast\"]\n", &["policy `rings`", "fast"])]
 fn what_is_wrong_with_a_script_is_told_with_file_line_and_column(

@@ -104,7 +104,9 @@ fn the_schema_is_that_of_the_config() {
 #[test]
 fn configs_in_the_documentation_parse() {
     let mut blocks = 0;
-    for path in ["README.md", "docs/ams-case.md", "docs/configuration.md"] {
+    for path in
+        ["README.md", "docs/ams-case.md", "docs/configuration.md", "docs/writing-policies.md"]
+    {
         let text = read(path);
         for block in text.split("```toml\n").skip(1) {
             let (toml, _) = block.split_once("```").expect("a block that ends");

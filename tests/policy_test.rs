@@ -108,7 +108,7 @@ fn files_that_make_no_sense_are_told_with_their_line_and_the_others_are_tested()
     ]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stdout);
-    assert_eq!(ran.stderr, "4 files of cases can't be tested\n");
+    assert_eq!(ran.stderr, "4 files can't be tested\n");
 }
 
 #[test]

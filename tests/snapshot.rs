@@ -78,9 +78,11 @@ fn a_live_organization_is_rehearsed_on() {
     let aws = aws(dir.path(), &truth);
     let ran = take(&aws, dir.path());
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
-    for part in
-        ["250 accounts in snapshot.json", "in batch; 20 accounts", "225: 76 current, 149 outdated"]
-    {
+    for part in [
+        "250 accounts in snapshot.json",
+        "checked against 20 accounts",
+        "225: 76 current, 149 outdated",
+    ] {
         assert!(ran.stderr.contains(part), "no `{part}` in:\n{}", ran.stderr);
     }
     assert!(!ran.stderr.contains('\u{1b}'), "colour: {}", ran.stderr);
@@ -122,7 +124,7 @@ fn what_is_throttled_is_tried_again() {
     let dir = place();
     let truth = organization(30);
     let aws = aws(dir.path(), &truth);
-    for operation in ["ListAccounts", "GetResources", "ListTagsForResource"] {
+    for operation in ["DescribeProductAsAdmin", "GetResources", "SearchProvisionedProducts"] {
         let throttled = json!({ "operation": operation, "fares": "throttled" }).to_string();
         (0..2).for_each(|_| drop(aws.ask("next-call", &throttled)));
     }
@@ -220,6 +222,7 @@ fn what_another_organization_left_is_read_anew() {
 #[case::no_config(&["--config", "missing.toml"], 2, "missing.toml: the config")]
 #[case::wrong_config(&["--config", "wrong.toml"], 2, "unknown key `regoin`")]
 #[case::nowhere(&["--config", "crew.toml", "--out", "no/where.json"], 2, "no/where.json.partial")]
+#[case::directory(&["--config", "crew.toml", "--out", "."], 2, ".: is a directory")]
 #[case::other_product(&["--config", "other.toml"], 1, "set account_factory.product_name")]
 fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case] told: &str) {
     let dir = place();
@@ -231,6 +234,18 @@ fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case]
     assert_eq!(ran.code, code, "{}", ran.stderr);
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(!dir.path().join("snapshot.json").exists());
+}
+
+/// It says so at once, since no repetition mends it.
+#[test]
+fn without_credentials_nothing_is_tried() {
+    let dir = place();
+    let begun = Instant::now();
+    let ran = groundcrew(dir.path(), &["snapshot", "--config", "crew.toml"]);
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    let told = "DescribeProductAsAdmin: no AWS credentials were found: set AWS_PROFILE";
+    assert!(ran.stderr.starts_with(told), "{}", ran.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
 /// A policy that names the id of an OU sees the real one in a rehearsal, too.

@@ -81,8 +81,10 @@ class Checker:
             self.expect_header(place, headers, "smithy-protocol", "rpc-v2-cbor")
             self.check_shape(shape, Cbor().read(body), place)
         else:
-            version = service.metadata["jsonVersion"]
-            self.expect_header(place, headers, "content-type", f"application/x-amz-json-{version}")
+            kind = "application/json"
+            if protocol == "json":
+                kind = f"application/x-amz-json-{service.metadata['jsonVersion']}"
+            self.expect_header(place, headers, "content-type", kind)
             answer = json.loads(body)
             if shape is None:
                 if answer:
@@ -104,7 +106,8 @@ class Checker:
             members.pop("Code")
         else:
             members = Cbor().read(body) if protocol == "smithy-rpc-v2-cbor" else json.loads(body)
-            code = members.pop("__type").rsplit("#", 1)[-1]
+            named = headers.get("x-amzn-errortype", "") if protocol == "rest-json" else None
+            code = members.pop("__type").rsplit("#", 1)[-1] if named is None else named
         if service.metadata.get("awsQueryCompatible") is not None:
             header = headers.get("x-amzn-query-error", "")
             if not re.fullmatch(r"[\w.]+;(Sender|Receiver)", header):
@@ -153,6 +156,8 @@ class Checker:
 
     def check_shape(self, shape, value, place):
         kind, declared = shape.type_name, shape._shape_model
+        if declared.get("document"):
+            return
         expected = {
             "structure": dict,
             "map": dict,
@@ -278,6 +283,16 @@ def service_catalog(aws):
     aws.refused("InvalidParametersException", catalog.describe_product_as_admin)
     catalog.search_products_as_admin(Filters={"Owner": ["AWS Control Tower"]})
     path = catalog.list_launch_paths(ProductId=product_id)["LaunchPathSummaries"][0]["Id"]
+    portfolios = catalog.list_portfolios_for_product(ProductId=product_id)["PortfolioDetails"]
+    aws.expect("one portfolio", catalog.list_portfolios()["PortfolioDetails"] == portfolios)
+    principals = catalog.list_principals_for_portfolio(PortfolioId=portfolios[0]["Id"])
+    kinds = {principal["PrincipalType"] for principal in principals["Principals"]}
+    aws.expect("a role and a pattern", kinds == {"IAM", "IAM_PATTERN"})
+    for call, member in (
+        (catalog.list_portfolios_for_product, "ProductId"),
+        (catalog.list_principals_for_portfolio, "PortfolioId"),
+    ):
+        aws.refused("ResourceNotFoundException", call, **{member: "nothing"})
     aws.control("release-artifact", b"")
     artifacts = catalog.list_provisioning_artifacts(ProductId=product_id)
     newest = artifacts["ProvisioningArtifactDetails"][-1]["Id"]
@@ -619,6 +634,52 @@ def sts(aws):
     aws.expect("the management account", identity["Account"] == "123456789012")
 
 
+def controltower(aws):
+    tower = aws.client["controltower"]
+    zone = tower.list_landing_zones()["landingZones"][0]["arn"]
+    found = tower.get_landing_zone(landingZoneIdentifier=zone)["landingZone"]
+    aws.expect("a landing zone in place", found["status"] == "ACTIVE")
+    aws.refused(
+        "ResourceNotFoundException", tower.get_landing_zone, landingZoneIdentifier=zone + "X"
+    )
+    baselines = [
+        baseline
+        for page in tower.get_paginator("list_baselines").paginate()
+        for baseline in page["baselines"]
+    ]
+    [of_ous] = [one["arn"] for one in baselines if one["name"] == "AWSControlTowerBaseline"]
+    pages = tower.get_paginator("list_enabled_baselines").paginate(
+        filter={"baselineIdentifiers": [of_ous]}, PaginationConfig={"PageSize": 5}
+    )
+    targets = [one["targetIdentifier"] for page in pages for one in page["enabledBaselines"]]
+    aws.expect("registered OUs", targets and all(":ou/" in target for target in targets))
+    one = tower.list_enabled_baselines(
+        filter={"targetIdentifiers": targets[:1]}, includeChildren=True
+    )
+    aws.expect("one OU", len(one["enabledBaselines"]) == 1)
+    within = {"parentIdentifiers": [one["enabledBaselines"][0]["arn"]]}
+    accounts = tower.list_enabled_baselines(filter=within, includeChildren=True)
+    aws.expect("its accounts", ":account/" in accounts["enabledBaselines"][0]["targetIdentifier"])
+    aws.refused("ValidationException", tower.list_enabled_baselines, nextToken="nonsense")
+    unregistered = json.dumps({"unregistered_ous": [targets[0].rsplit("/", 1)[1]]})
+    aws.control("state", unregistered.encode())
+    left = tower.list_enabled_baselines(filter={"baselineIdentifiers": [of_ous]})
+    aws.expect("one less", len(left["enabledBaselines"]) == len(targets) - 1)
+    for status in ("PROCESSING", "FAILED"):
+        aws.control("state", json.dumps({"landing_zone": {"status": status}}).encode())
+        found = tower.get_landing_zone(landingZoneIdentifier=zone)["landingZone"]
+        aws.expect("the status that was set", found["status"] == status)
+    for fares, code in (("throttled", "ThrottlingException"), ("denied", "AccessDeniedException")):
+        next_call = {"operation": "ListBaselines", "fares": fares}
+        aws.control("next-call", json.dumps(next_call).encode())
+        aws.refused(code, tower.list_baselines)
+
+
+def sso_admin(aws):
+    instances = aws.client["sso-admin"].list_instances()["Instances"]
+    aws.expect("an identity store", instances[0]["IdentityStoreId"].startswith("d-"))
+
+
 def support(aws):
     support = aws.client["support"]
     service = "service-ams-operations-service-request"
@@ -811,7 +872,8 @@ def until(holds, seconds=20):
 def main():
     checker = Checker()
     aws = Aws(sys.argv[1].rstrip("/"), checker)
-    for exercise in (service_catalog, organizations, tagging, sqs, sns, sts, support, dynamodb):
+    exercises = (service_catalog, organizations, tagging, sqs, sns, sts, support, dynamodb)
+    for exercise in (*exercises, controltower, sso_admin):
         exercise(aws)
     offered = {
         (service, name) for service, names in aws.control("offered").items() for name in names

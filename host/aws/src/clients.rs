@@ -22,6 +22,17 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Attempts of a call, the first included.
 const ATTEMPTS: u32 = 6;
 
+/// Longest wait between two attempts.
+const BACKOFF: Duration = Duration::from_secs(20);
+
+/// All this for a person who waits for the answer.
+const IMPATIENT: Patience = Patience {
+    attempt_timeout: Duration::from_secs(10),
+    attempts: 4,
+    organizations_attempts: 6,
+    backoff: Duration::from_secs(5),
+};
+
 /// Attempts of a call to Organizations. With up to 20 s between them it is throttled for
 /// minutes before a caller hears of it: AWS publishes no rates, and ten thousand accounts
 /// are read one by one.
@@ -33,6 +44,27 @@ const ORGANIZATIONS_ATTEMPTS: u32 = 50;
 pub struct Environment {
     shared: SdkConfig,
     calls: Calls,
+    patience: Patience,
+}
+
+/// How long a call is waited for, and how often it is tried.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    attempt_timeout: Duration,
+    attempts: u32,
+    organizations_attempts: u32,
+    backoff: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            attempt_timeout: ATTEMPT_TIMEOUT,
+            attempts: ATTEMPTS,
+            organizations_attempts: ORGANIZATIONS_ATTEMPTS,
+            backoff: BACKOFF,
+        }
+    }
 }
 
 /// A client for each service.
@@ -54,6 +86,12 @@ pub struct Clients {
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// What was called through all of them.
     pub calls: Calls,
+    /// Control Tower, in the home Region.
+    pub control_tower: aws_sdk_controltower::Client,
+    /// IAM Identity Center, in the home Region.
+    pub identity_center: aws_sdk_ssoadmin::Client,
+    /// STS, in the home Region.
+    pub sts: aws_sdk_sts::Client,
 }
 
 /// The clients' builders have the same methods, but no trait in common.
@@ -70,7 +108,9 @@ macro_rules! client {
             .retry_config($retry)
             .retry_partition($partition)
             .timeout_config(
-                TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build(),
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(environment.patience.attempt_timeout)
+                    .build(),
             );
         $sdk::Client::from_conf(config.build())
     }};
@@ -91,7 +131,7 @@ impl Environment {
             .time_source(time_source)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
-        Self { shared, calls: Calls::default() }
+        Self { shared, patience: Patience::default(), calls: Calls::default() }
     }
 
     /// The environment of this process, as AWS's own tools see it: variables such as
@@ -103,7 +143,12 @@ impl Environment {
             .http_client(crate::http::client())
             .load()
             .await;
-        Self { shared, calls: Calls::default() }
+        Self { shared, patience: Patience::default(), calls: Calls::default() }
+    }
+
+    /// The same, for a person who waits: calls are given up sooner.
+    pub fn impatient(self) -> Self {
+        Self { patience: IMPATIENT, ..self }
     }
 
     /// Control Tower's home Region.
@@ -117,13 +162,19 @@ impl Environment {
     pub fn clients(&self) -> Clients {
         let home = self.region();
         let region = || home.clone();
-        let retry = || RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        let retry = || {
+            RetryConfig::standard()
+                .with_max_attempts(self.patience.attempts)
+                .with_max_backoff(self.patience.backoff)
+        };
         let partition = |name: &'static str| {
             RetryPartition::custom(name).token_bucket(TokenBucket::default()).build()
         };
         // Adaptive: it finds the rate that AWS allows. Without a retry quota, since a
         // throttled call must not fail because many others were throttled, too.
-        let patient = RetryConfig::adaptive().with_max_attempts(ORGANIZATIONS_ATTEMPTS);
+        let patient = RetryConfig::adaptive()
+            .with_max_attempts(self.patience.organizations_attempts)
+            .with_max_backoff(self.patience.backoff);
         let unlimited =
             RetryPartition::custom("organizations").token_bucket(TokenBucket::unlimited()).build();
         Clients {
@@ -159,6 +210,21 @@ impl Environment {
                 partition("resourcegroupstagging")
             ),
             calls: self.calls.clone(),
+            control_tower: client!(
+                aws_sdk_controltower,
+                self,
+                region(),
+                retry(),
+                partition("controltower")
+            ),
+            identity_center: client!(
+                aws_sdk_ssoadmin,
+                self,
+                region(),
+                retry(),
+                partition("identitycenter")
+            ),
+            sts: client!(aws_sdk_sts, self, region(), retry(), partition("sts")),
         }
     }
 }

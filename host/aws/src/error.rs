@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::context::FinalizerInterceptorContextRef;
 use aws_smithy_runtime_api::client::interceptors::{Intercept, dyn_dispatch_hint};
@@ -11,7 +12,6 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use groundcrew_core::aws_error::{AwsError, Class, classify};
 
@@ -75,12 +75,39 @@ where
                 effect_possible: fault,
             }
         }
-        SdkError::ConstructionFailure(_) => {
-            way(DisplayErrorContext(&error).to_string(), Class::Permanent, false)
+        _ if lacks_credentials(&error) => {
+            let message = "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
+                           AWS_SECRET_ACCESS_KEY, or run where a role has them";
+            way(message.to_owned(), Class::Denied, false)
         }
+        SdkError::ConstructionFailure(_) => way(causes(&error), Class::Permanent, false),
         // No answer, a broken one, or none in time: by then it may have happened.
-        _ => way(DisplayErrorContext(&error).to_string(), Class::Transient, true),
+        _ => way(causes(&error), Class::Transient, true),
     }
+}
+
+/// Whether nobody said as whom to call.
+fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
+    chain(error)
+        .filter_map(|cause| cause.downcast_ref())
+        .any(|cause: &CredentialsError| matches!(cause, CredentialsError::CredentialsNotLoaded(_)))
+}
+
+/// What an error says, and what it says of its causes.
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
+    texts.dedup();
+    texts.join(": ")
+}
+
+/// What is said of credentials that could not be had, if that is why a call failed.
+pub(crate) fn without_credentials(error: &(dyn Error + 'static)) -> Option<String> {
+    chain(error).find(|error| error.is::<CredentialsError>()).map(causes)
+}
+
+/// An error and its causes.
+fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK

@@ -9,6 +9,7 @@ mod alerts;
 mod calls;
 mod clients;
 mod dead_letters;
+pub mod doctor;
 mod error;
 mod events_queue;
 mod http;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_organizations::Client;
+use aws_sdk_organizations::primitives::DateTime;
 use aws_sdk_organizations::types::{
     Account as SdkAccount, AccountState as SdkState, AccountStatus, ParentType,
 };
@@ -61,9 +62,7 @@ impl OrganizationsDirectory {
             id,
             name: account.name.unwrap_or_default(),
             email: account.email.unwrap_or_default(),
-            joined: account.joined_timestamp.and_then(|time| {
-                Timestamp::new(time.secs(), i32::try_from(time.subsec_nanos()).ok()?).ok()
-            }),
+            joined: account.joined_timestamp.and_then(moment),
         }))
     }
 
@@ -126,6 +125,13 @@ impl OrganizationsDirectory {
             unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Name"))
         })
     }
+}
+
+/// AWS gives milliseconds, which on the wire are a number that isn't quite exact.
+fn moment(time: DateTime) -> Option<Timestamp> {
+    let nanos = i64::from(time.subsec_nanos());
+    let millis = time.secs().checked_mul(1_000)?.checked_add((nanos + 500_000) / 1_000_000)?;
+    Timestamp::from_millisecond(millis).ok()
 }
 
 /// The state; from its predecessor `Status` where an Organizations knows no other.

@@ -13,8 +13,9 @@ use aws_sdk_servicecatalog::types::{
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{
-    AccountFactory, ArtifactId, LaunchPathId, ProductId, ProductStatus, ProvisionedProduct,
-    ProvisionedProductId, Record, RecordError, RecordId, RecordStatus, UpdateRequest,
+    AccountFactory, ArtifactId, LaunchPathId, LaunchPathSummary, ProductId, ProductStatus,
+    ProvisionedProduct, ProvisionedProductId, Record, RecordError, RecordId, RecordStatus,
+    UpdateRequest, launch_paths_of,
 };
 use groundcrew_core::ports::{Catalog, Page};
 
@@ -64,6 +65,94 @@ impl ServiceCatalog {
             product_name: product_name.into(),
             launch_path,
             accounts: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// Id of the product.
+    pub(crate) async fn product(&self) -> Result<ProductId, AwsError> {
+        const OPERATION: &str = "DescribeProductAsAdmin";
+        let answer = self
+            .client
+            .describe_product_as_admin()
+            .name(&self.product_name)
+            .send()
+            .await
+            .map_err(|error| {
+                let mut error = of_read(OPERATION, error);
+                if error.class == Class::NotFound {
+                    error.message = format!(
+                        "{} (no product is named `{}`: set account_factory.product_name, and run where Control Tower's management account and home Region are)",
+                        error.message, self.product_name
+                    );
+                }
+                error
+            })?;
+        answer
+            .product_view_detail()
+            .and_then(|detail| detail.product_view_summary())
+            .and_then(|summary| summary.product_id())
+            .map(ProductId::new)
+            .ok_or_else(|| unexpected(OPERATION, Class::Transient, "the answer has no ProductId"))
+    }
+
+    /// Id and name of the newest active artifact, if there is an active one.
+    pub(crate) async fn newest_artifact(
+        &self,
+        product: &ProductId,
+    ) -> Result<Option<(ArtifactId, String)>, AwsError> {
+        let artifacts = self
+            .client
+            .list_provisioning_artifacts()
+            .product_id(product.as_str())
+            .send()
+            .await
+            .map_err(|error| of_read("ListProvisioningArtifacts", error))?;
+        Ok(artifacts
+            .provisioning_artifact_details()
+            .iter()
+            .filter(|artifact| artifact.active() == Some(true))
+            .max_by_key(|artifact| {
+                artifact.created_time().map(|time| (time.secs(), time.subsec_nanos()))
+            })
+            .and_then(|artifact| {
+                let name = artifact.name().unwrap_or_default().to_owned();
+                Some((ArtifactId::new(artifact.id()?), name))
+            }))
+    }
+
+    /// The launch paths that the caller has to the product.
+    pub(crate) async fn launch_paths(
+        &self,
+        product: &ProductId,
+    ) -> Result<Vec<LaunchPathSummary>, AwsError> {
+        let (mut paths, mut next) = (Vec::new(), None);
+        loop {
+            let answer = self
+                .client
+                .list_launch_paths()
+                .product_id(product.as_str())
+                .set_page_token(next)
+                .send()
+                .await;
+            let answer = match answer {
+                Ok(answer) => answer,
+                // AWS's way of saying that there are none.
+                Err(error)
+                    if error.message().is_some_and(|text| text.contains("No launch paths")) =>
+                {
+                    return Ok(Vec::new());
+                }
+                Err(error) => return Err(of_read("ListLaunchPaths", error)),
+            };
+            // The name of a path is that of its portfolio.
+            let summaries = answer.launch_path_summaries.unwrap_or_default();
+            paths.extend(summaries.into_iter().filter_map(|path| {
+                Some(LaunchPathSummary { id: LaunchPathId::new(path.id?), portfolio: path.name })
+            }));
+            next = answer.next_page_token;
+            if next.is_none() {
+                return Ok(paths);
+            }
         }
     }
 
@@ -158,54 +247,15 @@ impl ServiceCatalog {
 #[async_trait]
 impl Catalog for ServiceCatalog {
     async fn account_factory(&self) -> Result<AccountFactory, AwsError> {
-        const OPERATION: &str = "DescribeProductAsAdmin";
-        let answer = self
-            .client
-            .describe_product_as_admin()
-            .name(&self.product_name)
-            .send()
-            .await
-            .map_err(|error| {
-                let mut error = of_read(OPERATION, error);
-                if error.class == Class::NotFound {
-                    error.message = format!(
-                        "{} (no product is named `{}`: set account_factory.product_name, and run where Control Tower's management account and home Region are)",
-                        error.message, self.product_name
-                    );
-                }
-                error
-            })?;
-        let product = answer
-            .product_view_detail()
-            .and_then(|detail| detail.product_view_summary())
-            .and_then(|summary| summary.product_id())
-            .map(ProductId::new)
-            .ok_or_else(|| {
-                unexpected(OPERATION, Class::Transient, "the answer has no ProductId")
-            })?;
-        let artifacts = self
-            .client
-            .list_provisioning_artifacts()
-            .product_id(product.as_str())
-            .send()
-            .await
-            .map_err(|error| of_read("ListProvisioningArtifacts", error))?;
-        let target = artifacts
-            .provisioning_artifact_details()
-            .iter()
-            .filter(|artifact| artifact.active() == Some(true))
-            .max_by_key(|artifact| {
-                artifact.created_time().map(|time| (time.secs(), time.subsec_nanos()))
-            })
-            .and_then(|artifact| artifact.id())
-            .map(ArtifactId::new)
-            .ok_or_else(|| {
-                unexpected(
-                    "ListProvisioningArtifacts",
-                    Class::NotFound,
-                    format!("the product {product} has no active provisioning artifact"),
-                )
-            })?;
+        let product = self.product().await?;
+        let newest = self.newest_artifact(&product).await?;
+        let (target, _) = newest.ok_or_else(|| {
+            unexpected(
+                "ListProvisioningArtifacts",
+                Class::NotFound,
+                format!("the product {product} has no active provisioning artifact"),
+            )
+        })?;
         Ok(AccountFactory { product, target })
     }
 
@@ -274,42 +324,14 @@ impl Catalog for ServiceCatalog {
             LaunchPath::Given(path) => return Ok(path.clone()),
             LaunchPath::OfPortfolio(name) => name,
         };
-        let advice = "associate the role that groundcrew runs as with the Account Factory portfolio (servicecatalog:AssociatePrincipalWithPortfolio)";
-        let (mut paths, mut next) = (Vec::new(), None);
-        loop {
-            let answer = self
-                .client
-                .list_launch_paths()
-                .product_id(product.as_str())
-                .set_page_token(next)
-                .send()
-                .await
-                .map_err(|error| {
-                    let no_path =
-                        error.message().is_some_and(|text| text.contains("No launch paths"));
-                    let mut error = of_read(OPERATION, error);
-                    if no_path {
-                        error.message = format!("{}: {advice}", error.message);
-                    }
-                    error
-                })?;
-            // The name of a path is that of its portfolio.
-            let summaries = answer.launch_path_summaries.unwrap_or_default();
-            paths.extend(summaries.into_iter().filter_map(|path| Some((path.id?, path.name))));
-            next = answer.next_page_token;
-            if next.is_none() {
-                break;
-            }
-        }
-        if paths.len() > 1 && paths.iter().any(|(_, name)| name.as_ref() == Some(portfolio)) {
-            paths.retain(|(_, name)| name.as_ref() == Some(portfolio));
-        }
-        match paths.as_slice() {
-            [(path, _)] => Ok(LaunchPathId::new(path.as_str())),
+        match launch_paths_of(self.launch_paths(product).await?, portfolio).as_slice() {
+            [path] => Ok(path.id.clone()),
             [] => Err(unexpected(
                 OPERATION,
                 Class::NotFound,
-                format!("no launch path leads to the product {product}: {advice}"),
+                format!(
+                    "no launch path leads to the product {product}: associate the role that groundcrew runs as with the Account Factory portfolio (servicecatalog:AssociatePrincipalWithPortfolio)"
+                ),
             )),
             several => Err(unexpected(
                 OPERATION,
@@ -317,7 +339,7 @@ impl Catalog for ServiceCatalog {
                 Class::NotFound,
                 format!(
                     "several launch paths lead to the product {product}: set account_factory.launch_path to one of {}",
-                    several.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>().join(", ")
+                    several.iter().map(|path| path.id.as_str()).collect::<Vec<_>>().join(", ")
                 ),
             )),
         }

@@ -20,6 +20,8 @@ pub struct Cli {
 pub enum Command {
     /// Check a config: its keys and values, its plugins and their settings
     Check(Check),
+    /// Look at what the config needs in AWS: what is missing, and the fix
+    Doctor(Doctor),
     /// Rehearse a fleet update on a simulated AWS, in virtual time
     Simulate(Simulate),
     /// Show what a fleet update would do now, account by account
@@ -60,6 +62,16 @@ pub struct Plan {
     /// List every account
     #[arg(long)]
     pub all: bool,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

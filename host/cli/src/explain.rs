@@ -170,7 +170,7 @@ impl Account {
             joined: account.joined,
             product: candidate.product.as_ref().map(|(product, target)| Product {
                 id: product.id.to_string(),
-                status: format!("{:?}", product.status),
+                status: product.status.to_string(),
                 artifact: product.artifact.to_string(),
                 target_artifact: target.to_string(),
             }),
@@ -226,11 +226,13 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     if report.answers.is_empty() {
         writeln!(out, "            nothing: none is asked about this action")?;
     }
+    let width = report.answers.iter().map(|said| said.policy.chars().count()).max().unwrap_or(0);
+    let width = width.max(8);
     for said in &report.answers {
         let mode = if said.monitored { ", monitored: doesn't count" } else { "" };
         let digest: String = said.digest.chars().take(12).collect();
         let line = format!(
-            "  {:<10}{}{mode}  ({} µs, sha256 {digest}…)",
+            "  {:<width$}  {}{mode}  ({} µs, sha256 {digest}…)",
             said.policy,
             words(said.says, said.lane.as_deref(), said.reason.as_deref(), said.until),
             said.micros
@@ -248,7 +250,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
 fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
     let account = &report.account;
     let mut line = |label: &str, value: &str| paragraph(out, &format!("  {label:<10}{value}"));
-    line("cause", &format!("{:?}", report.cause))?;
+    line("cause", &report.cause.to_string())?;
     line("email", &account.email)?;
     let ou = account.ou.join(" / ");
     line("OU", if ou.is_empty() { "none: directly under the root" } else { &ou })?;

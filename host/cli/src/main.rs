@@ -4,6 +4,7 @@
 
 mod check;
 mod commands;
+mod doctor;
 mod explain;
 mod files;
 mod handle;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     let result = match command {
         None => lambda::run(),
         Some(Command::Check(options)) => check::run(&options),
+        Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Simulate(options)) => simulate::run(&options),
         Some(Command::Snapshot(options)) => snapshot::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),

@@ -81,6 +81,19 @@ pub enum ProductStatus {
     PlanInProgress,
 }
 
+/// As AWS writes it.
+impl fmt::Display for ProductStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Available => "AVAILABLE",
+            Self::UnderChange => "UNDER_CHANGE",
+            Self::Tainted => "TAINTED",
+            Self::Error => "ERROR",
+            Self::PlanInProgress => "PLAN_IN_PROGRESS",
+        })
+    }
+}
+
 /// A provisioned product of Account Factory: stands for one enrolled account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProvisionedProduct {
@@ -144,6 +157,28 @@ pub struct Record {
     pub status: RecordStatus,
     /// What went wrong, when it failed.
     pub errors: Vec<RecordError>,
+}
+
+/// A launch path that the caller has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaunchPathSummary {
+    /// Its id.
+    pub id: LaunchPathId,
+    /// Name of the portfolio that it leads through.
+    pub portfolio: Option<String>,
+}
+
+/// Of several launch paths those that lead through the portfolio of this name, if any do; a
+/// single path is as good as any. One can be taken if just one is left.
+pub fn launch_paths_of(
+    mut paths: Vec<LaunchPathSummary>,
+    portfolio: &str,
+) -> Vec<LaunchPathSummary> {
+    let leads = |path: &LaunchPathSummary| path.portfolio.as_deref() == Some(portfolio);
+    if paths.len() > 1 && paths.iter().any(leads) {
+        paths.retain(leads);
+    }
+    paths
 }
 
 /// An update to start.

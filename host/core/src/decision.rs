@@ -50,6 +50,20 @@ pub enum Cause {
     Lifecycle,
 }
 
+/// As the contract has it, and as it is written in JSON.
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Artifact => "artifact",
+            Self::LandingZone => "landing-zone",
+            Self::OrganizationalUnitMoved => "organizational-unit-moved",
+            Self::Tainted => "tainted",
+            Self::Error => "error",
+            Self::Lifecycle => "lifecycle",
+        })
+    }
+}
+
 /// What policies decide about.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {

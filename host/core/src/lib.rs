@@ -12,6 +12,7 @@ pub mod aws_error;
 pub mod catalog;
 pub mod config;
 pub mod decision;
+pub mod doctor;
 pub mod event;
 pub mod limits;
 pub mod list_schedule;

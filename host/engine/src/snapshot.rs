@@ -234,7 +234,7 @@ impl Reader {
 }
 
 /// Makes a call again that fails for the moment, until it has failed often.
-pub async fn patiently<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
+async fn patiently<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
     let mut wait = RETRY;
     for _ in 1..TRIES {
         match call().await {

@@ -85,6 +85,11 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// What goes wrong with a ledger file when the system says so.
+    pub fn new(path: &Path, error: io::Error) -> Self {
+        Self::of(path, error)
+    }
+
     /// What went wrong with the file, in the database's words.
     pub(crate) fn of(path: &Path, error: impl Into<redb::Error>) -> Self {
         let path = path.to_owned();

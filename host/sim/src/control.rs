@@ -5,7 +5,8 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::model;
+use crate::control_tower::LandingZone;
+use crate::model::{self, Model};
 use crate::protocol::Response;
 use crate::sim::NextCall;
 use crate::world::World;
@@ -21,6 +22,40 @@ struct PlannedCall {
 #[serde(deny_unknown_fields)]
 struct Denied {
     operation: String,
+}
+
+/// What is set; the rest stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    landing_zone: Option<LandingZone>,
+    unregistered_ous: Option<Vec<String>>,
+    /// Ids, and names of their portfolios.
+    launch_paths: Option<Vec<(String, String)>>,
+    support_plan: Option<bool>,
+    identity_center: Option<bool>,
+}
+
+impl State {
+    fn set(self, model: &mut Model) {
+        if let Some(zone) = self.landing_zone {
+            model.set_landing_zone(Some(zone));
+        }
+        if let Some(units) = self.unregistered_ous {
+            model.set_unregistered(units);
+        }
+        if let Some(paths) = self.launch_paths {
+            let paths: Vec<_> =
+                paths.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+            model.set_launch_paths(&paths);
+        }
+        if let Some(plan) = self.support_plan {
+            model.set_support_plan(plan);
+        }
+        if let Some(enabled) = self.identity_center {
+            model.set_identity_center(enabled);
+        }
+    }
 }
 
 /// Answers a request by the name of what it is for.
@@ -53,6 +88,13 @@ pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) ->
         ("POST", "deny") => match serde_json::from_slice::<Denied>(body) {
             Ok(denied) => {
                 world.with(|model| model.deny(&denied.operation));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        ("POST", "state") => match serde_json::from_slice::<State>(body) {
+            Ok(state) => {
+                world.with(|model| state.set(model));
                 Ok(json!({}))
             }
             Err(error) => Err((400, error.to_string())),

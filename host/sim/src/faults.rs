@@ -113,13 +113,15 @@ pub(crate) struct Fate {
 pub(crate) enum Refusal {
     Throttled,
     ServerError,
+    Denied,
 }
 
 impl Refusal {
-    /// The answer of this service.
-    pub(crate) fn error(self, service: Service) -> ApiError {
+    /// The answer of this service, of which an operation was called.
+    pub(crate) fn error(self, service: Service, operation: &str) -> ApiError {
         match (self, service) {
             (Self::Throttled, _) => ApiError::throttled(service),
+            (Self::Denied, _) => ApiError::denied(service, operation),
             (Self::ServerError, Service::Organizations) => ApiError::new(
                 "ServiceException",
                 "AWS Organizations can't complete your request because of an internal service error. Try again later.",

@@ -1,8 +1,8 @@
 //! A simulated AWS control plane that answers the real AWS SDKs.
 //!
-//! [`model::Model`] is a function from HTTP request to answer: Service Catalog with the
-//! Account Factory product, Organizations, the Resource Groups Tagging API, SQS, SNS, Support
-//! and DynamoDB, enforcing what AWS enforces.
+//! [`model::Model`] is a function from HTTP request to answer: Control Tower and Service
+//! Catalog with the Account Factory product, Organizations, the Resource Groups Tagging API,
+//! Identity Center, SQS, SNS, Support and DynamoDB, enforcing what AWS enforces.
 //! [`SimAws`] plugs it under SDK clients as their HTTP client, so that serialization,
 //! retries and error parsing are those of the shipped code. [`serve()`] serves it over HTTP
 //! in real time, for the AWS CLI and other SDKs.
@@ -24,11 +24,13 @@ mod agenda;
 mod cbor;
 mod connector;
 mod control;
+mod control_tower;
 mod cursor;
 mod dynamodb;
 mod events;
 mod faults;
 mod fleet;
+mod identity_center;
 mod ids;
 mod message_attributes;
 pub mod model;
@@ -53,6 +55,7 @@ mod updates;
 mod world;
 mod xml;
 
+pub use control_tower::{LandingZone, LandingZoneStatus};
 pub use faults::FaultLevel;
 pub use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotError, SnapshotStatus};
 pub use queue::QueueOptions;

@@ -12,10 +12,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::agenda::{Agenda, Happening};
+use crate::control_tower::{self, ControlTower, LandingZone};
 use crate::dynamodb::{self, DynamoDb};
 use crate::events::{self, UpdateEnded};
 use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
 use crate::fleet::Fleet;
+use crate::identity_center::{self, IdentityCenter};
 use crate::ids;
 use crate::operations;
 use crate::organizations::{self, Organizations};
@@ -58,12 +60,14 @@ const EVENT_DELAY: Duration = Duration::from_secs(2);
 /// The operations that are offered, by service: what [`Model::handle`] dispatches.
 pub fn offered() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
+        ("controltower", operations::names(control_tower::OPERATIONS)),
         ("dynamodb", operations::names(dynamodb::OPERATIONS)),
         ("organizations", operations::names(organizations::OPERATIONS)),
         ("resourcegroupstaggingapi", operations::names(tagging::OPERATIONS)),
         ("servicecatalog", operations::names(service_catalog::OPERATIONS)),
         ("sns", operations::names(sns::OPERATIONS)),
         ("sqs", operations::names(sqs::OPERATIONS)),
+        ("sso-admin", operations::names(identity_center::OPERATIONS)),
         ("sts", operations::names(sts::OPERATIONS)),
         ("support", operations::names(support::OPERATIONS)),
     ])
@@ -103,6 +107,8 @@ pub struct Model {
     support: Support,
     dynamo: DynamoDb,
     tagging: Tagging,
+    control_tower: ControlTower,
+    identity_center: IdentityCenter,
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
@@ -136,6 +142,8 @@ impl Model {
             support: Support::new(Rng::with_seed(seed ^ 1)),
             dynamo: DynamoDb::new(start, Rng::with_seed(seed ^ 2)),
             tagging: Tagging::new(start),
+            control_tower: ControlTower::new(),
+            identity_center: IdentityCenter::new(start),
             rng,
             calls: BTreeMap::new(),
             planned: BTreeMap::new(),
@@ -170,6 +178,7 @@ impl Model {
                 );
             }
         }
+        self.sqs.let_events_in(EVENTS_QUEUE);
     }
 
     /// Starts the operations that the snapshot has in progress.
@@ -222,7 +231,7 @@ impl Model {
     fn dispatch(&mut self, call: &Call<'_>) -> Answer {
         let now = self.now;
         if self.denied.contains(call.operation) {
-            return self.answer(call, Err(ApiError::denied(call)));
+            return self.answer(call, Err(ApiError::denied(call.service, call.operation)));
         }
         let outcome = match call.service {
             Service::Catalog => {
@@ -264,6 +273,10 @@ impl Model {
             Service::Tagging => {
                 self.tagging.call(now, call, &self.organizations).map(Outcome::Done)
             }
+            Service::ControlTower => {
+                self.control_tower.call(&self.organizations, call).map(Outcome::Done)
+            }
+            Service::IdentityCenter => self.identity_center.call(now, call).map(Outcome::Done),
         };
         self.answer(call, outcome)
     }
@@ -309,7 +322,7 @@ impl Model {
     pub(crate) fn refusal(&mut self, request: &Request<'_>, refusal: Refusal) -> Response {
         let id = ids::uuid(&mut self.rng);
         match Call::read(request) {
-            Ok(call) => call.respond(Err(refusal.error(call.service)), id),
+            Ok(call) => call.respond(Err(refusal.error(call.service, call.operation)), id),
             Err(error) => error.respond(id),
         }
     }
@@ -466,6 +479,21 @@ impl Model {
             portfolio: (*portfolio).to_owned(),
         };
         self.catalog.paths = paths.iter().map(path).collect();
+    }
+
+    /// Sets the landing zone; none is an AWS without Control Tower.
+    pub fn set_landing_zone(&mut self, landing_zone: Option<LandingZone>) {
+        self.control_tower.landing_zone = landing_zone;
+    }
+
+    /// Registers every OU with Control Tower but those of these ids.
+    pub fn set_unregistered(&mut self, units: impl IntoIterator<Item = String>) {
+        self.control_tower.unregistered = units.into_iter().collect();
+    }
+
+    /// Says whether IAM Identity Center is enabled in the Region, which it is at first.
+    pub fn set_identity_center(&mut self, enabled: bool) {
+        self.identity_center.enabled = enabled;
     }
 
     /// Id of the Account Factory product.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use groundcrew_core::account::AccountId;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -207,6 +208,22 @@ impl Organizations {
         self.unit(account).map_or(ROOT_ID, |unit| &unit.id)
     }
 
+    /// Ids of the OUs.
+    pub(crate) fn unit_ids(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().map(|unit| unit.id.as_str())
+    }
+
+    /// ARN of an OU.
+    pub(crate) fn unit_arn(&self, id: &str) -> String {
+        format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/{ORGANIZATION_ID}/{id}")
+    }
+
+    /// ARNs of the accounts directly in an OU.
+    pub(crate) fn account_arns_in(&self, unit: &str) -> impl Iterator<Item = String> {
+        let within = self.fleet.iter().filter(move |(index, _)| self.unit_id(*index) == unit);
+        within.map(|(_, account)| account_arn(&account.id))
+    }
+
     fn unit(&self, account: u32) -> Option<&Unit> {
         self.units.get((*self.unit_of.get(account as usize)?)? as usize)
     }
@@ -220,7 +237,7 @@ impl Organizations {
                 None if at_first.is_empty() => return None,
                 None => at_first,
             };
-            Some((arn(account), tags))
+            Some((account_arn(&account.id), tags))
         })
     }
 
@@ -262,7 +279,7 @@ impl Organizations {
         // `Status` is retired; `State` has taken its place.
         json!({
             "Id": account.id.as_str(),
-            "Arn": arn(account),
+            "Arn": account_arn(&account.id),
             "Email": account.email,
             "Name": account.name,
             "State": account.state,
@@ -422,11 +439,6 @@ impl ChildrenRequest {
     }
 }
 
-fn arn(account: &FleetAccount) -> String {
-    let id = &account.id;
-    format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{id}")
-}
-
 fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
     let allowed = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
     if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 {
@@ -453,6 +465,10 @@ fn invalid(reason: &str, message: &str) -> ApiError {
 
 fn parent_not_found() -> ApiError {
     ApiError::new("ParentNotFoundException", "You specified parent that doesn't exist.")
+}
+
+fn account_arn(id: &AccountId) -> String {
+    format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{id}")
 }
 
 fn organization() -> Value {

@@ -1,17 +1,17 @@
-//! The wire formats: JSON 1.0 and 1.1 with `X-Amz-Target`, CBOR by path, and form-encoded
-//! queries with XML answers.
+//! The wire formats: JSON 1.0 and 1.1 with `X-Amz-Target`, CBOR and REST-JSON by path, and
+//! form-encoded queries with XML answers.
 
 use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{cbor, xml};
+use crate::{cbor, control_tower, sts, xml};
 
 /// What of an HTTP request the model looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The path, by which CBOR services name the operation.
+    /// The path, by which CBOR and REST services name the operation.
     pub path: &'a str,
     /// The header `X-Amz-Target`, by which JSON services name the operation.
     pub target: Option<&'a str>,
@@ -41,6 +41,8 @@ pub(crate) enum Service {
     Support,
     DynamoDb,
     Tagging,
+    ControlTower,
+    IdentityCenter,
 }
 
 impl Service {
@@ -53,6 +55,7 @@ impl Service {
             "AWSSupport_20130415" => Some(Self::Support),
             "DynamoDB_20120810" => Some(Self::DynamoDb),
             "ResourceGroupsTaggingAPI_20170126" => Some(Self::Tagging),
+            "SWBExternalService" => Some(Self::IdentityCenter),
             _ => None,
         }
     }
@@ -69,6 +72,7 @@ impl Service {
     fn json_type(self) -> &'static str {
         match self {
             Self::Sqs | Self::DynamoDb => "application/x-amz-json-1.0",
+            Self::ControlTower => "application/json",
             _ => "application/x-amz-json-1.1",
         }
     }
@@ -100,7 +104,7 @@ impl Service {
                 Self::DynamoDb,
                 "TransactionCanceledException" | "IdempotentParameterMismatchException",
             ) => "Message",
-            (Self::Sqs | Self::Support | Self::DynamoDb, _) => "message",
+            (Self::Sqs | Self::Support | Self::DynamoDb | Self::ControlTower, _) => "message",
             _ => "Message",
         }
     }
@@ -108,11 +112,40 @@ impl Service {
     /// The code by which the service says that it was called too often.
     pub(crate) fn throttling_code(self) -> &'static str {
         match self {
-            Self::Catalog | Self::Support | Self::DynamoDb => "ThrottlingException",
+            Self::Catalog
+            | Self::Support
+            | Self::DynamoDb
+            | Self::ControlTower
+            | Self::IdentityCenter => "ThrottlingException",
             Self::Organizations => "TooManyRequestsException",
             Self::Tagging => "ThrottledException",
             Self::Sqs => "RequestThrottled",
             Self::Sns | Self::Sts => "Throttling",
+        }
+    }
+
+    /// The code by which the service says that the caller lacks a permission.
+    fn denying_code(self) -> &'static str {
+        match self {
+            Self::Sns => "AuthorizationError",
+            Self::Sts => "AccessDenied",
+            _ => "AccessDeniedException",
+        }
+    }
+
+    /// What the names of its permissions begin with.
+    fn permissions(self) -> &'static str {
+        match self {
+            Self::Catalog => "servicecatalog",
+            Self::Organizations => "organizations",
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+            Self::Sts => "sts",
+            Self::Support => "support",
+            Self::DynamoDb => "dynamodb",
+            Self::Tagging => "tag",
+            Self::ControlTower => "controltower",
+            Self::IdentityCenter => "sso",
         }
     }
 }
@@ -124,6 +157,8 @@ pub(crate) enum Encoding {
     Json,
     /// Smithy RPC v2 CBOR.
     Cbor,
+    /// REST-JSON: its errors are named in a header.
+    Rest,
     /// A form, answered in XML.
     Query,
 }
@@ -151,6 +186,10 @@ impl<'a> Call<'a> {
                 rest.split_once("/operation/").ok_or_else(|| unknown(request.path))?;
             let service = Service::of_target(prefix).ok_or_else(|| unknown(request.path))?;
             return Ok(Self { service, operation, encoding: Encoding::Cbor, body });
+        }
+        if let Some(operation) = control_tower::operation_at(request.path) {
+            let service = Service::ControlTower;
+            return Ok(Self { service, operation, encoding: Encoding::Rest, body });
         }
         // Operations and versions have plain names, which no encoding changes.
         let form = std::str::from_utf8(body).unwrap_or_default();
@@ -239,7 +278,13 @@ impl<'a> Call<'a> {
                     Ok(members) => (200, members),
                     Err(error) => {
                         headers.extend(error.query_header(self.service));
-                        (error.status, error.members(self.service))
+                        let mut members = error.members(self.service);
+                        if let (Encoding::Rest, Some(members)) = (encoding, members.as_object_mut())
+                        {
+                            members.remove("__type");
+                            headers.push(("x-amzn-errortype", error.code.to_owned()));
+                        }
+                        (error.status, members)
                     }
                 };
                 if encoding == Encoding::Cbor {
@@ -287,16 +332,28 @@ impl ApiError {
         self
     }
 
-    /// The caller lacks the permission for an operation.
-    pub(crate) fn denied(call: &Call<'_>) -> Self {
-        let arn = crate::sts::arn();
-        let operation = call.operation;
-        let message = format!("User: {arn} is not authorized to perform: {operation}");
-        Self::new("AccessDeniedException", message)
+    pub(crate) fn throttled(service: Service) -> Self {
+        let status = if service == Service::ControlTower { 429 } else { 400 };
+        Self::new(service.throttling_code(), "Rate exceeded").with_status(status)
     }
 
-    pub(crate) fn throttled(service: Service) -> Self {
-        Self::new(service.throttling_code(), "Rate exceeded")
+    /// The caller has no permission for the operation.
+    pub(crate) fn denied(service: Service, operation: &str) -> Self {
+        let permissions = service.permissions();
+        let message = match service {
+            Service::Organizations => {
+                "You don't have permissions to access this resource.".to_owned()
+            }
+            _ => format!(
+                "User: {} is not authorized to perform: {permissions}:{operation} because no identity-based policy allows the {permissions}:{operation} action",
+                sts::caller_arn()
+            ),
+        };
+        let status = match service {
+            Service::Sns | Service::Sts | Service::ControlTower => 403,
+            _ => 400,
+        };
+        Self::new(service.denying_code(), message).with_status(status)
     }
 
     /// An answer that belongs to no service, to a request that names none.
@@ -371,6 +428,7 @@ mod tests {
         Service::Catalog,
         "DescribeRecord"
     )]
+    #[case(None, "/get-landingzone", b"{}", Service::ControlTower, "GetLandingZone")]
     #[case(None, "/", b"Action=Publish&Subject=a%26b", Service::Sns, "Publish")]
     #[case(
         None,

@@ -124,6 +124,20 @@ impl Settings {
         Ok(())
     }
 
+    /// Lets EventBridge send into the queue of this ARN.
+    pub(crate) fn let_events_in(&mut self, arn: &str) {
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": { "Service": "events.amazonaws.com" },
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+            }],
+        });
+        self.kept.insert("Policy".to_owned(), policy.to_string());
+    }
+
     /// The attributes as they are answered.
     pub(crate) fn attributes(&self, fifo: bool) -> BTreeMap<String, String> {
         let mut attributes = self.kept.clone();

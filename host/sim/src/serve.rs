@@ -66,9 +66,12 @@ pub struct ServeOptions {
 /// - `POST event`: delivers the body to the events queue;
 /// - `POST next-call`: lets the next call of an operation fail, for example
 ///   `{"operation": "CreateCase", "fares": "reply-lost"}`, or `not-connected`, `throttled`,
-///   `hung`;
+///   `denied`, `hung`;
 /// - `POST deny`: takes a permission from the caller, for example
-///   `{"operation": "GetResources"}`.
+///   `{"operation": "GetResources"}`;
+/// - `POST state`: sets what an operator would, for example
+///   `{"landing_zone": {"status": "PROCESSING"}}`; also `unregistered_ous` (ids),
+///   `launch_paths` (`[["lpv2-…", "portfolio"]]`), `support_plan` and `identity_center`.
 ///
 /// # Errors
 /// When the listener has no address.

@@ -15,6 +15,7 @@ use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};
 use crate::operations;
 use crate::protocol::{ApiError, Call};
 use crate::starter::Starter;
+use crate::sts::ROLE;
 use crate::time;
 use crate::updates::{Ended, Record, Status, Updates};
 
@@ -24,6 +25,7 @@ pub(crate) const RECORD: &str = "rec-";
 const PRODUCT: &str = "prod-";
 const ARTIFACT: &str = "pa-";
 const PATH: &str = "lpv2-";
+const PORTFOLIO: &str = "port-";
 
 const PRODUCT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
 const OWNER: &str = "AWS Control Tower";
@@ -38,7 +40,8 @@ const PARAMETERS: [&str; 6] = [
     "SSOUserLastName",
 ];
 
-/// Most items on a page of SearchProvisionedProducts, and of every other listing.
+/// Most items on a page of SearchProvisionedProducts and of portfolios, and of every other
+/// listing.
 const SEARCH_PAGE: usize = 100;
 const PAGE: usize = 20;
 
@@ -93,6 +96,21 @@ struct SearchProducts {
 #[serde(rename_all = "PascalCase")]
 struct OfProduct {
     product_id: String,
+    page_token: Option<String>,
+    page_size: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Paged {
+    page_token: Option<String>,
+    page_size: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OfPortfolio {
+    portfolio_id: String,
     page_token: Option<String>,
     page_size: Option<usize>,
 }
@@ -184,6 +202,9 @@ pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
     ("DescribeRecord", |catalog, now, call, _| catalog.describe_record(now, &call.json()?)),
     ("GetProvisionedProductOutputs", |catalog, _, call, _| catalog.product_outputs(&call.json()?)),
     ("ListLaunchPaths", |catalog, _, call, _| catalog.list_paths(&call.json()?)),
+    ("ListPortfolios", |catalog, _, call, _| catalog.list_portfolios(&call.json()?)),
+    ("ListPortfoliosForProduct", |catalog, _, call, _| catalog.list_portfolios_of(&call.json()?)),
+    ("ListPrincipalsForPortfolio", |catalog, _, call, _| catalog.list_principals(&call.json()?)),
     ("ListProvisioningArtifacts", |catalog, _, call, _| catalog.list_artifacts(&call.json()?)),
     ("ListRecordHistory", |catalog, now, call, _| catalog.history(now, &call.json()?)),
     ("ScanProvisionedProducts", |catalog, _, call, _| catalog.scan(&call.json()?)),
@@ -341,6 +362,67 @@ impl ServiceCatalog {
             })
             .collect();
         Ok(with_token(json!({ "LaunchPathSummaries": paths }), next))
+    }
+
+    /// Names of the portfolios: Account Factory's own, and those that other launch paths
+    /// lead through.
+    fn portfolios(&self) -> Vec<&str> {
+        let mut names = vec![PORTFOLIO_NAME];
+        for path in &self.paths {
+            if !names.contains(&path.portfolio.as_str()) {
+                names.push(&path.portfolio);
+            }
+        }
+        names
+    }
+
+    fn list_portfolios(&self, request: &Paged) -> Result<Value, ApiError> {
+        let names = self.portfolios();
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, SEARCH_PAGE, names.len())?;
+        let details: Vec<Value> = range
+            .filter_map(|number| {
+                let id = ids::write(PORTFOLIO, number as u32);
+                Some(json!({
+                    "ARN": format!("arn:aws:catalog:{REGION}:{MANAGEMENT_ACCOUNT}:portfolio/{id}"),
+                    "Id": id,
+                    "DisplayName": names.get(number)?,
+                    "ProviderName": OWNER,
+                    "CreatedTime": time::json(self.created),
+                }))
+            })
+            .collect();
+        Ok(with_token(json!({ "PortfolioDetails": details }), next))
+    }
+
+    /// The product is in every portfolio.
+    fn list_portfolios_of(&self, request: &OfProduct) -> Result<Value, ApiError> {
+        self.check_product(&request.product_id)?;
+        let (page_token, page_size) = (request.page_token.clone(), request.page_size);
+        self.list_portfolios(&Paged { page_token, page_size })
+    }
+
+    /// A launch path through a portfolio is what its principals have: so the caller's role
+    /// is one where there is a path, besides the people of Identity Center.
+    fn list_principals(&self, request: &OfPortfolio) -> Result<Value, ApiError> {
+        let names = self.portfolios();
+        let name = ids::read(PORTFOLIO, &request.portfolio_id)
+            .and_then(|number| names.get(number as usize))
+            .ok_or_else(|| not_found(&format!("Portfolio {} not found.", request.portfolio_id)))?;
+        let mut principals = vec![json!({
+            "PrincipalARN": "arn:aws:iam:::role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_AWSServiceCatalogEndUserAccess_*",
+            "PrincipalType": "IAM_PATTERN",
+        })];
+        if self.paths.iter().any(|path| path.portfolio == *name) {
+            principals.push(json!({
+                "PrincipalARN": format!("arn:aws:iam::{MANAGEMENT_ACCOUNT}:role/{ROLE}"),
+                "PrincipalType": "IAM",
+            }));
+        }
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, PAGE, principals.len())?;
+        let principals = principals.get(range).unwrap_or_default();
+        Ok(with_token(json!({ "Principals": principals }), next))
     }
 
     fn check_product(&self, id: &str) -> Result<(), ApiError> {

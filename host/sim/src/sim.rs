@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::connector::Connector;
+use crate::control_tower::LandingZone;
 use crate::faults::{FaultLevel, Mishap, Refusal};
 use crate::model::{
     self, EVENTS_DEAD, EVENTS_QUEUE, Model, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD,
@@ -52,6 +53,8 @@ pub enum NextCall {
     NotConnected,
     /// The service throttles it.
     Throttled,
+    /// The caller lacks the permission.
+    Denied,
     /// No reply comes in any time, and it takes no effect.
     Hung,
 }
@@ -62,6 +65,7 @@ impl From<NextCall> for Mishap {
             NextCall::ReplyLost => Self::ReplyLost,
             NextCall::NotConnected => Self::NotConnected,
             NextCall::Throttled => Self::Refused(Refusal::Throttled),
+            NextCall::Denied => Self::Refused(Refusal::Denied),
             NextCall::Hung => Self::Hung { effect: false },
         }
     }
@@ -231,6 +235,21 @@ impl SimAws {
     /// names of their portfolios.
     pub fn set_launch_paths(&self, paths: &[(&str, &str)]) {
         self.world.with(|model| model.set_launch_paths(paths));
+    }
+
+    /// Sets the landing zone; none is an AWS without Control Tower.
+    pub fn set_landing_zone(&self, landing_zone: Option<LandingZone>) {
+        self.world.with(|model| model.set_landing_zone(landing_zone));
+    }
+
+    /// Registers every OU with Control Tower but those of these ids.
+    pub fn set_unregistered(&self, units: impl IntoIterator<Item = String>) {
+        self.world.with(|model| model.set_unregistered(units));
+    }
+
+    /// Says whether IAM Identity Center is enabled in the Region, which it is at first.
+    pub fn set_identity_center(&self, enabled: bool) {
+        self.world.with(|model| model.set_identity_center(enabled));
     }
 
     /// How often each operation was called, every HTTP attempt counted.

@@ -15,7 +15,7 @@ use crate::message_attributes::{self, MessageAttributes};
 use crate::model::{MANAGEMENT_ACCOUNT, REGION};
 use crate::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
-use crate::queue::{Delivered, LONGEST_VISIBILITY, NewMessage, Queue, QueueOptions};
+use crate::queue::{Delivered, LONGEST_VISIBILITY, NewMessage, Queue, QueueOptions, arn};
 use crate::time::later;
 
 /// Most messages of a batch or of a receive.
@@ -209,6 +209,13 @@ impl Sqs {
         match self.queues.iter_mut().find(|existing| existing.name == queue.name) {
             Some(existing) => *existing = queue,
             None => self.queues.push(queue),
+        }
+    }
+
+    /// Gives a queue the policy by which EventBridge may send into it.
+    pub(crate) fn let_events_in(&mut self, name: &str) {
+        if let Some(queue) = self.queues.iter_mut().find(|queue| queue.name == name) {
+            queue.settings.let_events_in(&arn(name));
         }
     }
 

@@ -25,14 +25,14 @@ impl Sts {
     }
 }
 
-/// Who calls.
-pub(crate) fn arn() -> String {
+/// ARN of the session that all calls are made in.
+pub(crate) fn caller_arn() -> String {
     format!("arn:aws:sts::{MANAGEMENT_ACCOUNT}:assumed-role/{ROLE}/{SESSION}")
 }
 
 fn caller_identity() -> Value {
     json!({
-        "Arn": arn(),
+        "Arn": caller_arn(),
         "UserId": format!("AROAIOSFODNN7EXAMPLE1:{SESSION}"),
         "Account": MANAGEMENT_ACCOUNT,
     })

@@ -36,7 +36,15 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         paragraph(out, &line)?;
     }
     summary(report, out)?;
-    groups(&report.decisions, out)?;
+    for lane in &report.lanes {
+        let in_lane = |decided: &&Decided| decided.lane.as_deref() == Some(&lane.name);
+        let of_lane = report.decisions.iter().filter(in_lane);
+        groups(of_lane, "  update", "in lane ", out)?;
+    }
+    for (word, label) in [("skip", "  skip"), ("hold", "  hold")] {
+        let of_word = report.decisions.iter().filter(|decided| decided.decision == word);
+        groups(of_word, label, "", out)?;
+    }
     monitored(report, out)?;
     for fails in &report.failures {
         let accounts = count(fails.accounts, "account");
@@ -83,7 +91,7 @@ fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
 /// Accounts with the same decision by the same policy, for the same reason.
 type Groups<'a> = BTreeMap<(&'a str, &'a str, String, &'a str), Vec<&'a str>>;
 
-fn grouped(decisions: &[Decided]) -> Groups<'_> {
+fn grouped<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Groups<'a> {
     let mut groups = Groups::new();
     for decided in decisions {
         let until = decided.until.map(|until| format!(" until {}", minute(until)));
@@ -98,34 +106,28 @@ fn grouped(decisions: &[Decided]) -> Groups<'_> {
     groups
 }
 
-fn groups(decisions: &[Decided], out: &mut String) -> std::fmt::Result {
-    for (word, label) in [("proceed", "  update"), ("skip", "  skip"), ("hold", "  hold")] {
-        let of_word =
-            || grouped(decisions).into_iter().filter(|((decision, ..), _)| *decision == word);
-        for ((_, what, until, policy), accounts) in of_word().take(LISTED) {
-            let number = thousands(accounts.len() as u64);
-            let what = if word == "proceed" { format!("in lane {what}") } else { what.to_owned() };
-            let accounts = list(&accounts);
-            paragraph(
-                out,
-                &format!("{label:<12}{number} {what}{until} (says {policy}): {accounts}"),
-            )?;
-        }
-        let more = of_word().count().saturating_sub(LISTED);
-        if more > 0 {
-            writeln!(
-                out,
-                "{label:<12}and for {} more reasons; --all lists them",
-                thousands(more as u64)
-            )?;
-        }
+fn groups<'a>(
+    decisions: impl Iterator<Item = &'a Decided>,
+    label: &str,
+    what: &str,
+    out: &mut String,
+) -> std::fmt::Result {
+    let groups = grouped(decisions);
+    for ((_, detail, until, policy), accounts) in groups.iter().take(LISTED) {
+        let number = thousands(accounts.len() as u64);
+        let accounts = list(accounts);
+        let line = format!("{label:<12}{number} {what}{detail}{until} (says {policy}): {accounts}");
+        paragraph(out, &line)?;
     }
-    Ok(())
+    match groups.len().saturating_sub(LISTED) {
+        0 => Ok(()),
+        more => writeln!(out, "{label:<12}and for {more} more reasons; --all lists them"),
+    }
 }
 
 fn monitored(report: &Report, out: &mut String) -> std::fmt::Result {
     for ((decision, what, until, policy), accounts) in
-        grouped(&report.monitored).into_iter().take(LISTED)
+        grouped(report.monitored.iter()).into_iter().take(LISTED)
     {
         let number = thousands(accounts.len() as u64);
         let would = match decision {

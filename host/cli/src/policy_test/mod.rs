@@ -55,9 +55,7 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
     match (broken.len(), failed) {
         (0, 0) => Ok(()),
         (0, _) => Err(Failure::Other(format!("{} failed", count(failed, "case")))),
-        (files, _) => {
-            Err(Failure::Usage(format!("{} can't be tested", count(files, "file of cases"))))
-        }
+        (files, _) => Err(Failure::Usage(format!("{} can't be tested", count(files, "file")))),
     }
 }
 
@@ -164,7 +162,9 @@ impl Subject {
             Err(LoadError::Settings(problems)) => {
                 let problems = problems.iter().map(|problem| match problem.at.as_str() {
                     "" => format!("{name}:1: {}", problem.message),
-                    at => format!("{name}:1: settings{at}: {}", problem.message),
+                    at => {
+                        format!("{name}:1: settings{}: {}", at.replace('/', "."), problem.message)
+                    }
                 });
                 Err(problems.collect::<Vec<_>>().join("\n"))
             }
@@ -198,7 +198,10 @@ fn screen(path: &Path, results: &[Result<(), Wrong>]) -> String {
     };
     for wrong in results.iter().filter_map(|result| result.as_ref().err()) {
         text += &format!("\n  {}  ({}:{})\n", wrong.name, path.display(), wrong.line);
-        text += &format!("    expected  {}\n    got       {}\n\n", wrong.expected, wrong.got);
+        text += &format!("    expected  {}\n    got       {}\n", wrong.expected, wrong.got);
+    }
+    if failed > 0 {
+        text.push('\n');
     }
     text
 }

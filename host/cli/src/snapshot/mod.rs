@@ -5,6 +5,7 @@ mod partial;
 mod progress;
 mod summary;
 
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use groundcrew_core::config::Config;
 use groundcrew_core::ports::Page;
 use groundcrew_core::reading::{Reading, Source, TagsRoute};
 use groundcrew_core::snapshot::{self as core, SnapshotAccount};
-use groundcrew_engine::snapshot::{Reader, ReaderPorts, patiently};
+use groundcrew_engine::snapshot::{Reader, ReaderPorts};
 use jiff::Timestamp;
 use tokio::time::interval;
 
@@ -25,7 +26,6 @@ use crate::commands::Snapshot;
 use crate::files::write_whole;
 use crate::loaded::read;
 use crate::ports::Readers;
-use crate::wording::print;
 use partial::Partial;
 use progress::Progress;
 use summary::Summary;
@@ -37,6 +37,12 @@ const SHOWN_EVERY: Duration = Duration::from_millis(200);
 
 pub fn run(options: &Snapshot) -> Result<(), Failure> {
     let config = read(Some(&options.config))?.without_plugins()?;
+    if options.out.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{}: is a directory; set --out to a file",
+            options.out.display()
+        )));
+    }
     let runtime = crate::current_thread()?;
     runtime.block_on(take(&config, &options.out))
 }
@@ -75,7 +81,7 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
             None => break,
         }
     }
-    Ok(reading.snapshot(&factory, &config.account_factory.product_name, Timestamp::now()))
+    Ok(reading.snapshot(&factory, &config.account_factory.product_name, this_second()))
 }
 
 async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
@@ -84,7 +90,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
-        None => print(&json),
+        None => write_out(&json)?,
         Some(partial) => {
             write_whole(out, json.as_bytes()).map_err(|error| {
                 let advice = partial.advice();
@@ -117,7 +123,7 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
     let readers = Readers::of(config).await;
     let catalog = &readers.catalog;
     let factory = tokio::select! {
-        found = patiently(async || catalog.account_factory().await) => found.map_err(told)?,
+        found = catalog.account_factory() => found.map_err(told)?,
         signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
     };
 
@@ -155,10 +161,26 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
     let (snapshot, route) = {
         let reading = reader.reading();
         let name = &config.account_factory.product_name;
-        (reading.snapshot(&factory, name, Timestamp::now()), reading.route.clone())
+        (reading.snapshot(&factory, name, this_second()), reading.route.clone())
     };
     drop(reads);
     Ok(Organization { snapshot, route, readers })
+}
+
+fn this_second() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Writes to stdout. Whoever reads it may close it early; a full disk is another matter.
+fn write_out(json: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(json.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Other(format!("the snapshot can't be written to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What an earlier run has left, or nothing yet.

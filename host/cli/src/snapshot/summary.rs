@@ -65,10 +65,9 @@ impl Summary<'_> {
 
     fn tags(&self, out: &mut String) -> std::fmt::Result {
         let route = match self.route {
-            Some(TagsRoute::Batch { agreed }) => format!(
-                "in batch; {} that were asked one by one say the same",
-                count(*agreed, "account")
-            ),
+            Some(TagsRoute::Batch { agreed }) => {
+                format!("in batch, checked against {}", count(*agreed, "account"))
+            }
             Some(TagsRoute::OneByOne { why }) => format!("one by one: {why}"),
             None => "not read".to_owned(),
         };
@@ -173,19 +172,62 @@ mod tests {
     #[test]
     fn in_batch() {
         let route = TagsRoute::Batch { agreed: 20 };
-        insta::assert_snapshot!(screen(&snapshot(), "snapshot.json", Some(&route)));
+        insta::assert_snapshot!(screen(&snapshot(), "snapshot.json", Some(&route)), @r"
+        Snapshot: 1,234 accounts in snapshot.json
+
+        accounts    1,234: 1,233 active, 1 suspended
+        enrolled    1,200: 66 current, 1,134 outdated
+        of these    1 tainted
+        target      pa-aaaaaaaaaaaac of prod-aaaaaaaaaaaab
+        tags        in batch, checked against 20 accounts
+        unreadable  2 accounts; the first is 200000001232: ListTagsForResource:
+                    AccessDeniedException: You don't have permissions to access this
+                    resource.
+        AWS calls   88
+               70 ListAccounts                      14 SearchProvisionedProducts
+                4 GetResources
+        time        8.2 s
+        ");
     }
 
     #[test]
     fn one_by_one() {
         let why = "the tag index can't be read: GetResources: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/groundcrew/session is not authorized to perform: tag:GetResources";
         let route = TagsRoute::OneByOne { why: why.into() };
-        insta::assert_snapshot!(screen(&snapshot(), "-", Some(&route)));
+        insta::assert_snapshot!(screen(&snapshot(), "-", Some(&route)), @r"
+        Snapshot: 1,234 accounts on stdout
+
+        accounts    1,234: 1,233 active, 1 suspended
+        enrolled    1,200: 66 current, 1,134 outdated
+        of these    1 tainted
+        target      pa-aaaaaaaaaaaac of prod-aaaaaaaaaaaab
+        tags        one by one: the tag index can't be read: GetResources:
+                    AccessDeniedException: User:
+                    arn:aws:sts::123456789012:assumed-role/groundcrew/session is not
+                    authorized to perform: tag:GetResources
+        unreadable  2 accounts; the first is 200000001232: ListTagsForResource:
+                    AccessDeniedException: You don't have permissions to access this
+                    resource.
+        AWS calls   88
+               70 ListAccounts                      14 SearchProvisionedProducts
+                4 GetResources
+        time        8.2 s
+        ");
     }
 
     #[test]
     fn an_empty_organization() {
         let route = TagsRoute::Batch { agreed: 0 };
-        insta::assert_snapshot!(screen(&Snapshot::default(), "a/b.json", Some(&route)));
+        insta::assert_snapshot!(screen(&Snapshot::default(), "a/b.json", Some(&route)), @r"
+        Snapshot: 0 accounts in a/b.json
+
+        accounts    0
+        enrolled    0
+        tags        in batch, checked against 0 accounts
+        AWS calls   88
+               70 ListAccounts                      14 SearchProvisionedProducts
+                4 GetResources
+        time        8.2 s
+        ");
     }
 }

@@ -34,7 +34,7 @@ fn the_documented_policy_passes_its_cases() {
     let Err(problems) = configured(&script, data) else { panic!("accepted") };
     assert_eq!(problems[0].at, "/data/frozen/payments");
 
-    let message = block(&text, "```text\nby-owner.rego:").trim_end();
+    let message = block(&text, "policies/by-owner.rego:").trim_end();
     let misspelt = script.replace("time.parse_rfc3339_ns", "time.parse");
     let Err(problems) = configured(&misspelt, serde_json::json!({})) else { panic!("accepted") };
     assert_eq!(problems[0].message, format!("test.rego:{message}"));

@@ -1,0 +1,154 @@
+//! The Account Factory product, who may launch it, and where its accounts are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_servicecatalog::types::PrincipalType;
+use groundcrew_core::account::AccountId;
+use groundcrew_core::catalog::ProductId;
+use groundcrew_core::config::Config;
+use groundcrew_core::doctor::{Fact, Portfolio, Principal, Product, Units};
+use groundcrew_core::ports::{Catalog as _, Directory as _};
+
+use super::{LONG_PATIENCE, PATIENCE, control_tower, of, unread, within};
+use crate::clients::Clients;
+use crate::organizations::OrganizationsDirectory;
+use crate::service_catalog::{LaunchPath, ServiceCatalog};
+
+/// What permissions begin with.
+const SERVICE: &str = "servicecatalog";
+
+/// The product, and the OUs; these only if there is a product, by which enrolled accounts
+/// are found.
+pub(super) async fn product_and_units(
+    clients: &Clients,
+    config: &Config,
+) -> (Fact<Product>, Option<Fact<Units>>) {
+    let factory = &config.account_factory;
+    let catalog = ServiceCatalog::new(
+        clients.service_catalog.clone(),
+        &factory.product_name,
+        LaunchPath::OfPortfolio(factory.portfolio_name.clone()),
+    );
+    let found = async { catalog.product().await.map_err(of(SERVICE)) };
+    let id = match within(PATIENCE, SERVICE, "DescribeProductAsAdmin", found).await {
+        Ok(id) => id,
+        Err(unread) => return (Err(unread), None),
+    };
+    let (artifact, paths, portfolios, units) = tokio::join!(
+        within(PATIENCE, SERVICE, "ListProvisioningArtifacts", async {
+            catalog.newest_artifact(&id).await.map_err(of(SERVICE))
+        }),
+        within(PATIENCE, SERVICE, "ListLaunchPaths", async {
+            catalog.launch_paths(&id).await.map_err(of(SERVICE))
+        }),
+        within(PATIENCE, SERVICE, "ListPortfoliosForProduct", portfolios(clients, &id)),
+        within(LONG_PATIENCE, "organizations", "ListAccounts", units(clients, &catalog, &id)),
+    );
+    (Ok(Product { id, artifact, paths, portfolios }), Some(units))
+}
+
+async fn portfolios(clients: &Clients, product: &ProductId) -> Fact<Vec<Portfolio>> {
+    let (mut portfolios, mut next) = (Vec::new(), None);
+    loop {
+        let answer = clients
+            .service_catalog
+            .list_portfolios_for_product()
+            .product_id(product.as_str())
+            .set_page_token(next)
+            .send()
+            .await
+            .map_err(unread(SERVICE, "ListPortfoliosForProduct"))?;
+        for detail in answer.portfolio_details.unwrap_or_default() {
+            let Some(id) = detail.id else { continue };
+            portfolios.push(Portfolio {
+                principals: principals(clients, &id).await,
+                id,
+                name: detail.display_name.unwrap_or_default(),
+            });
+        }
+        next = answer.next_page_token;
+        if next.is_none() {
+            return Ok(portfolios);
+        }
+    }
+}
+
+async fn principals(clients: &Clients, portfolio: &str) -> Fact<Vec<Principal>> {
+    let (mut principals, mut next) = (Vec::new(), None);
+    loop {
+        let answer = clients
+            .service_catalog
+            .list_principals_for_portfolio()
+            .portfolio_id(portfolio)
+            .set_page_token(next)
+            .send()
+            .await
+            .map_err(unread(SERVICE, "ListPrincipalsForPortfolio"))?;
+        principals.extend(answer.principals.unwrap_or_default().into_iter().filter_map(|found| {
+            Some(Principal {
+                arn: found.principal_arn?,
+                pattern: found.principal_type == Some(PrincipalType::IamPattern),
+            })
+        }));
+        next = answer.next_page_token;
+        if next.is_none() {
+            return Ok(principals);
+        }
+    }
+}
+
+async fn units(clients: &Clients, catalog: &ServiceCatalog, product: &ProductId) -> Fact<Units> {
+    let directory = OrganizationsDirectory::new(clients.organizations.clone());
+    let (registered, (enrolled, accounts)) =
+        tokio::join!(control_tower::registered(clients), async {
+            tokio::join!(enrolled(catalog, product), accounts(&directory))
+        });
+    let enrolled = enrolled?;
+    let mut units = Units { registered: registered?, ..Units::default() };
+    for (account, way) in accounts? {
+        if !enrolled.contains(&account) {
+            continue;
+        }
+        match way.last() {
+            None => units.under_root += 1,
+            Some((id, _)) => {
+                let names = || way.iter().map(|(_, name)| name.clone()).collect();
+                units.enrolled.entry(id.clone()).or_insert_with(|| (names(), 0)).1 += 1;
+            }
+        }
+    }
+    Ok(units)
+}
+
+/// The accounts that Account Factory has made or enrolled.
+async fn enrolled(catalog: &ServiceCatalog, product: &ProductId) -> Fact<BTreeSet<AccountId>> {
+    let (mut accounts, mut next) = (BTreeSet::new(), None);
+    loop {
+        let page =
+            catalog.provisioned_products(product, next.as_deref()).await.map_err(of(SERVICE))?;
+        accounts.extend(page.items.into_iter().map(|product| product.account));
+        next = page.next;
+        if next.is_none() {
+            return Ok(accounts);
+        }
+    }
+}
+
+/// Every account of the organization, with ids and names of the OUs above it.
+async fn accounts(
+    directory: &OrganizationsDirectory,
+) -> Fact<BTreeMap<AccountId, Vec<(String, String)>>> {
+    let (mut accounts, mut next) = (BTreeMap::new(), None);
+    loop {
+        let page = directory.accounts(next.as_deref()).await.map_err(of("organizations"))?;
+        accounts.extend(page.items.into_iter().map(|account| {
+            let units = account.organizational_units.iter();
+            let way = units.map(|unit| (unit.id.clone(), unit.name.clone())).collect();
+            (account.id.clone(), way)
+        }));
+        next = page.next;
+        if next.is_none() {
+            return Ok(accounts);
+        }
+    }
+}

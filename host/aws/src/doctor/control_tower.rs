@@ -1,0 +1,128 @@
+//! Control Tower's landing zone, the OUs that it governs, and Identity Center.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_controltower::types::{EnabledBaselineFilter, LandingZoneDriftStatus};
+use aws_smithy_types::Document;
+use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZone, LandingZoneDetail};
+
+use super::{incomplete, unread};
+use crate::clients::Clients;
+
+/// What permissions begin with.
+const SERVICE: &str = "controltower";
+
+/// Name of the baseline that a registered OU has.
+const OU_BASELINE: &str = "AWSControlTowerBaseline";
+
+pub(super) async fn landing_zone(clients: &Clients) -> Fact<Option<LandingZone>> {
+    let answer = clients
+        .control_tower
+        .list_landing_zones()
+        .send()
+        .await
+        .map_err(unread(SERVICE, "ListLandingZones"))?;
+    // An organization has one at most.
+    let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
+        return Ok(None);
+    };
+    Ok(Some(LandingZone { detail: detail(clients, &arn).await, arn }))
+}
+
+async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
+    const OPERATION: &str = "GetLandingZone";
+    let answer = clients
+        .control_tower
+        .get_landing_zone()
+        .landing_zone_identifier(arn)
+        .send()
+        .await
+        .map_err(unread(SERVICE, OPERATION))?;
+    let zone = answer.landing_zone.ok_or_else(|| incomplete(SERVICE, OPERATION, "landingZone"))?;
+    let in_manifest = |path: &[&str]| {
+        path.iter().try_fold(&zone.manifest, |document, key| document.as_object()?.get(*key))
+    };
+    Ok(LandingZoneDetail {
+        drifted: zone
+            .drift_status()
+            .and_then(|drift| drift.status())
+            .is_some_and(|status| *status == LandingZoneDriftStatus::Drifted),
+        identity_center: in_manifest(&["accessManagement", "enabled"]).and_then(Document::as_bool),
+        security_unit: in_manifest(&["organizationStructure", "security", "name"])
+            .and_then(Document::as_string)
+            .map(str::to_owned),
+        status: zone.status().map(|status| status.as_str().to_owned()),
+        latest_version: zone.latest_available_version().map(str::to_owned),
+        version: zone.version,
+    })
+}
+
+/// Ids of the OUs that have the baseline of registered ones.
+pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
+    let mut units = BTreeSet::new();
+    let Some(baseline) = ou_baseline(clients).await? else { return Ok(units) };
+    let filter = EnabledBaselineFilter::builder().baseline_identifiers(baseline).build();
+    let mut next = None;
+    loop {
+        let answer = clients
+            .control_tower
+            .list_enabled_baselines()
+            .filter(filter.clone())
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(unread(SERVICE, "ListEnabledBaselines"))?;
+        // arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/OU
+        units.extend(answer.enabled_baselines.iter().filter_map(|enabled| {
+            let id = enabled.target_identifier.rsplit('/').next()?;
+            id.starts_with("ou-").then(|| id.to_owned())
+        }));
+        next = answer.next_token;
+        if next.is_none() {
+            return Ok(units);
+        }
+    }
+}
+
+/// ARN of the baseline of registered OUs.
+async fn ou_baseline(clients: &Clients) -> Fact<Option<String>> {
+    let mut next = None;
+    loop {
+        let answer = clients
+            .control_tower
+            .list_baselines()
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(unread(SERVICE, "ListBaselines"))?;
+        let found = answer.baselines.into_iter().find(|baseline| baseline.name == OU_BASELINE);
+        next = answer.next_token;
+        if found.is_some() || next.is_none() {
+            return Ok(found.map(|baseline| baseline.arn));
+        }
+    }
+}
+
+pub(super) async fn identity_center(clients: &Clients) -> Fact<Vec<IdentityCenter>> {
+    let (mut instances, mut next) = (Vec::new(), None);
+    loop {
+        let answer = clients
+            .identity_center
+            .list_instances()
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(unread("sso", "ListInstances"))?;
+        instances.extend(answer.instances.unwrap_or_default().into_iter().filter_map(|found| {
+            Some(IdentityCenter {
+                identity_store: found.identity_store_id?,
+                status: found.status.map(|status| status.as_str().to_owned()),
+                owner: found.owner_account_id,
+            })
+        }));
+        next = answer.next_token;
+        if next.is_none() {
+            return Ok(instances);
+        }
+    }
+}

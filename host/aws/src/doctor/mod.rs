@@ -1,0 +1,195 @@
+//! Reads what `groundcrew doctor` judges. Nothing is changed.
+
+mod account_factory;
+mod caller;
+mod control_tower;
+mod queues;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::config::{Config, LedgerPlace};
+use groundcrew_core::doctor::{AwsFacts, Fact, Facts, Ledger, Reason, Table, Unread, granted};
+
+use crate::clients::Clients;
+use crate::error::{of_read, unexpected};
+
+/// How long one thing may take to read, retries and all.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same for a listing of every account: ten thousand of them are six hundred calls.
+const LONG_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Reads everything that the config uses, all at once. `look_at_file` looks at the ledger where
+/// it is a file, which is not AWS's.
+pub async fn examine(
+    clients: &Clients,
+    config: &Config,
+    look_at_file: impl FnOnce(&Path) -> Ledger,
+) -> Facts {
+    let caller = within(PATIENCE, "sts", "GetCallerIdentity", caller::caller(clients)).await;
+    let useless =
+        |unread: &Unread| matches!(unread.reason, Reason::NoCredentials | Reason::Rejected);
+    let known = !caller.as_ref().is_err_and(useless);
+    let (aws, ledger) = tokio::join!(
+        async {
+            match known {
+                true => Some(aws(clients, config).await),
+                false => None,
+            }
+        },
+        async {
+            let name = match &config.ledger.place {
+                LedgerPlace::File(path) => return look_at_file(path),
+                LedgerPlace::Table(name) => name,
+            };
+            let read = table(clients, name);
+            let table = match known {
+                true => Some(within(PATIENCE, "dynamodb", "DescribeTable", read).await),
+                false => None,
+            };
+            Ledger::Table { name: name.clone(), table }
+        },
+    );
+    Facts { caller, aws, ledger }
+}
+
+async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
+    let queue = |url: Option<String>| async move {
+        let url = url?;
+        let read = queues::queue(clients, &url);
+        Some(within(PATIENCE, "sqs", "GetQueueAttributes", read).await)
+    };
+    let queues = &config.queues;
+    let codes = granted(config);
+    let (
+        organization,
+        landing_zone,
+        (product, units),
+        identity_center,
+        updates_queue,
+        notifications_queue,
+        events_queue,
+        topic,
+        support_services,
+    ) = tokio::join!(
+        within(PATIENCE, "organizations", "DescribeOrganization", caller::organization(clients)),
+        within(PATIENCE, "controltower", "ListLandingZones", control_tower::landing_zone(clients)),
+        account_factory::product_and_units(clients, config),
+        within(PATIENCE, "sso", "ListInstances", control_tower::identity_center(clients)),
+        queue(queues.updates_url.clone()),
+        queue(queues.notifications_url.clone()),
+        queue(queues.events_url.clone()),
+        async {
+            let arn = config.alerts_topic.as_deref()?;
+            Some(within(PATIENCE, "sns", "GetTopicAttributes", topic(clients, arn)).await)
+        },
+        async {
+            let read = services(clients, &codes);
+            match codes.is_empty() {
+                true => None,
+                false => Some(within(PATIENCE, "support", "DescribeServices", read).await),
+            }
+        },
+    );
+    AwsFacts {
+        organization,
+        landing_zone,
+        units,
+        identity_center,
+        product,
+        updates_queue,
+        notifications_queue,
+        events_queue,
+        topic,
+        support_services,
+    }
+}
+
+/// Gives up after a while. What was waited for then is said by the permission that it takes.
+async fn within<T>(
+    patience: Duration,
+    service: &'static str,
+    operation: &'static str,
+    read: impl Future<Output = Fact<T>>,
+) -> Fact<T> {
+    tokio::time::timeout(patience, read)
+        .await
+        .unwrap_or_else(|_| Err(Unread::too_slow(format!("{service}:{operation}"), patience)))
+}
+
+/// Turns an error of a port into what could not be read of a service.
+fn of(service: &'static str) -> impl Fn(AwsError) -> Unread {
+    move |error| Unread::of(service, &error)
+}
+
+/// Turns an error of a call into what could not be read.
+fn unread<E>(
+    service: &'static str,
+    operation: &'static str,
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> Unread
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    move |error| Unread::of(service, &of_read(operation, error))
+}
+
+/// An answer that lacks something.
+fn incomplete(service: &'static str, operation: &'static str, what: &str) -> Unread {
+    let text = format!("the answer has no {what}");
+    Unread::of(service, &unexpected(operation, Class::Transient, text))
+}
+
+async fn topic(clients: &Clients, arn: &str) -> Fact<BTreeMap<String, String>> {
+    let answer = clients
+        .sns
+        .get_topic_attributes()
+        .topic_arn(arn)
+        .send()
+        .await
+        .map_err(unread("sns", "GetTopicAttributes"))?;
+    Ok(answer.attributes.unwrap_or_default().into_iter().collect())
+}
+
+async fn services(clients: &Clients, codes: &BTreeSet<String>) -> Fact<BTreeSet<String>> {
+    let answer = clients
+        .support
+        .describe_services()
+        .set_service_code_list(Some(codes.iter().cloned().collect()))
+        .send()
+        .await
+        .map_err(unread("support", "DescribeServices"))?;
+    let offered = answer.services.unwrap_or_default();
+    Ok(offered.into_iter().filter_map(|service| service.code).collect())
+}
+
+async fn table(clients: &Clients, name: &str) -> Fact<Table> {
+    use aws_sdk_dynamodb::types::KeyType;
+    const OPERATION: &str = "DescribeTable";
+    let answer = clients
+        .dynamodb
+        .describe_table()
+        .table_name(name)
+        .send()
+        .await
+        .map_err(unread("dynamodb", OPERATION))?;
+    let table = answer.table.ok_or_else(|| incomplete("dynamodb", OPERATION, "Table"))?;
+    let key = |wanted: KeyType| {
+        let key = table.key_schema().iter().find(|key| key.key_type == wanted)?;
+        let definitions = table.attribute_definitions();
+        let kind = definitions.iter().find(|one| one.attribute_name == key.attribute_name)?;
+        Some((key.attribute_name.clone(), kind.attribute_type.as_str().to_owned()))
+    };
+    Ok(Table {
+        partition: key(KeyType::Hash),
+        sort: key(KeyType::Range),
+        status: table.table_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+    })
+}

@@ -1,0 +1,65 @@
+//! Looks at a ledger file without making one.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use groundcrew_core::doctor::{Ledger, LedgerFile};
+use groundcrew_ledger::{FileError, FileLedger};
+
+pub fn look(path: &Path) -> Ledger {
+    // Opening a file that isn't there would make it.
+    let state = match path.exists() {
+        true => match FileLedger::open(path) {
+            Ok(_) => LedgerFile::Good,
+            Err(FileError::InUse { .. }) => LedgerFile::InUse,
+            Err(error) => LedgerFile::Bad(error.to_string()),
+        },
+        false => can_be_made(path),
+    };
+    Ledger::File { path: path.display().to_string(), state }
+}
+
+/// Whether the directory takes files: the only way to know is to put one there, of which
+/// nothing stays.
+fn can_be_made(path: &Path) -> LedgerFile {
+    let mut probe = path.as_os_str().to_owned();
+    probe.push(format!(".{}-{:08x}", std::process::id(), fastrand::u32(..)));
+    match OpenOptions::new().write(true).create_new(true).open(&probe) {
+        Ok(_) => {
+            let _ = std::fs::remove_file(&probe);
+            LedgerFile::Absent
+        }
+        Err(error) => LedgerFile::Bad(FileError::new(path, error).to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(path: &Path) -> LedgerFile {
+        match look(path) {
+            Ledger::File { state, .. } => state,
+            Ledger::Table { .. } => panic!("a file is no table"),
+        }
+    }
+
+    #[test]
+    fn a_file_is_looked_at_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("crew.db");
+        assert_eq!(state(&path), LedgerFile::Absent);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        let held = FileLedger::open(&path).unwrap();
+        assert_eq!(state(&path), LedgerFile::InUse);
+        drop(held);
+        assert_eq!(state(&path), LedgerFile::Good);
+
+        std::fs::write(&path, "something else, and long enough").unwrap();
+        assert!(matches!(state(&path), LedgerFile::Bad(_)));
+        let nowhere = dir.path().join("none/crew.db");
+        let LedgerFile::Bad(error) = state(&nowhere) else { panic!("there is no directory") };
+        assert!(error.contains("there is no directory"), "{error}");
+    }
+}

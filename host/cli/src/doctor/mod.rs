@@ -1,0 +1,85 @@
+//! `groundcrew doctor`: is everything in place that the config needs?
+
+mod ledger;
+mod report;
+mod text;
+
+use std::sync::Arc;
+
+use groundcrew_aws::{Environment, doctor};
+use groundcrew_core::doctor::{Check, Finding, judge};
+
+use crate::Failure;
+use crate::commands::{Doctor, Format};
+use crate::loaded::{Loaded, Need, read};
+use crate::ports::NoSupport;
+use crate::wording::{count, print};
+use report::Report;
+
+/// Reads, judges and prints. Nothing is changed.
+pub fn run(options: &Doctor) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    let name = options.config.display().to_string();
+    match runtime.block_on(examine(options)) {
+        Ok((region, findings)) => {
+            let report = Report::new(name, Some(region), findings);
+            show(&report, options.format)?;
+            match report.failed() {
+                0 => Ok(()),
+                failed => Err(Failure::Other(format!("{} failed", count(failed, "check")))),
+            }
+        }
+        // What is wrong with the config is what has to be mended first.
+        Err(Failure::Usage(problems)) => {
+            let number = problems.lines().count();
+            let finding =
+                Finding::failed(Check::Config, problems, "mend the config, and run this again");
+            show(&Report::new(name, None, vec![finding]), options.format)?;
+            Err(Failure::Usage(format!("{} found", count(number, "problem"))))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// The Region that was looked in, and what was found.
+async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
+    let read = read(Some(&options.config))?;
+    let base = options.config.clone();
+    let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
+    let config = &loaded.config;
+    let region = config.region.clone();
+    let clients = Environment::of_process(region.clone()).await.impatient().clients();
+    let facts = doctor::examine(&clients, config, |path| {
+        ledger::look(&base.parent().map_or_else(|| path.to_owned(), |base| base.join(path)))
+    })
+    .await;
+    let mut findings = vec![Finding::ok(Check::Config, describe(&loaded))];
+    findings.extend(judge(config, &facts));
+    Ok((region, findings))
+}
+
+fn describe(loaded: &Loaded) -> String {
+    let lanes = count(loaded.config.lanes.len(), "lane");
+    let (policies, notifiers) = (loaded.policies.len(), loaded.notifiers.len());
+    let one_or_many = |number, one: &str, many: &str| match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {many}"),
+    };
+    let policies = one_or_many(policies, "policy", "policies");
+    format!("{lanes}, {policies}, {}", count(notifiers, "notifier"))
+}
+
+fn show(report: &Report, format: Format) -> Result<(), Failure> {
+    match format {
+        Format::Text => print(&text::render(report, text::coloured())),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(report)
+                .map_err(|error| Failure::Other(error.to_string()))?;
+            print(&format!("{json}\n"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! What `groundcrew doctor` makes of what it has read: a finding for each thing that has to
+//! be in place, with the fix.
+//!
+//! [`Facts`] are what was read, or why it could not be; [`judge`] turns them into
+//! [`Finding`]s. Nothing here calls anything.
+//!
+//! A check *fails* when groundcrew can't do what the config asks of it, *warns* when it can
+//! but will disappoint, and is *unknown* when what it takes could not be read, though
+//! groundcrew itself may be able to work.
+
+mod account_factory;
+mod caller;
+mod control_tower;
+mod facts;
+mod ledger;
+mod queues;
+mod support;
+mod topic;
+mod unread;
+
+use serde::Serialize;
+
+pub use caller::Caller;
+pub use facts::{
+    AwsFacts, Facts, IdentityCenter, LandingZone, LandingZoneDetail, Ledger, LedgerFile,
+    Organization, Portfolio, Principal, Product, Queue, Table, Units,
+};
+pub use queues::{DeadLetters, Redrive};
+pub use support::granted;
+pub use unread::{Reason, Unread};
+
+use crate::config::Config;
+use queues::Role;
+
+/// Something that was read, or why it could not be.
+pub type Fact<T> = Result<T, Unread>;
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)] // `name` says it
+pub enum Check {
+    Config,
+    Credentials,
+    Organization,
+    HomeRegion,
+    LandingZone,
+    OrganizationalUnits,
+    IdentityCenter,
+    Product,
+    Artifact,
+    LaunchPath,
+    Portfolio,
+    UpdatesQueue,
+    NotificationsQueue,
+    EventsQueue,
+    Topic,
+    Ledger,
+    Support,
+}
+
+impl Check {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Credentials => "credentials",
+            Self::Organization => "organization",
+            Self::HomeRegion => "home Region",
+            Self::LandingZone => "landing zone",
+            Self::OrganizationalUnits => "OUs",
+            Self::IdentityCenter => "Identity Center",
+            Self::Product => "product",
+            Self::Artifact => "artifact",
+            Self::LaunchPath => "launch path",
+            Self::Portfolio => "portfolio",
+            Self::UpdatesQueue => "updates queue",
+            Self::NotificationsQueue => "notifications queue",
+            Self::EventsQueue => "events queue",
+            Self::Topic => "topic",
+            Self::Ledger => "ledger",
+            Self::Support => "support plan",
+        }
+    }
+
+    /// What it belongs to.
+    pub fn group(self) -> &'static str {
+        match self {
+            Self::Config => "Config",
+            Self::Credentials | Self::Organization => "Caller",
+            Self::HomeRegion
+            | Self::LandingZone
+            | Self::OrganizationalUnits
+            | Self::IdentityCenter => "Control Tower",
+            Self::Product | Self::Artifact | Self::LaunchPath | Self::Portfolio => {
+                "Account Factory"
+            }
+            Self::UpdatesQueue | Self::NotificationsQueue | Self::EventsQueue => "Queues",
+            Self::Topic => "Alerts",
+            Self::Ledger => "Ledger",
+            Self::Support => "AWS Support",
+        }
+    }
+}
+
+/// How it stands with what was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// groundcrew works, but not as one would wish.
+    Warning,
+    /// groundcrew can't do what the config asks of it.
+    Failed,
+    /// It could not be read.
+    Unknown,
+    /// The config doesn't use it.
+    NotConfigured,
+}
+
+/// What was found about one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at. A queue with three things wrong has three findings.
+    pub check: Check,
+    /// How it stands.
+    pub status: Status,
+    /// What is there.
+    pub found: String,
+    /// What to do, where there is something to do.
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    /// As it should be.
+    pub fn ok(check: Check, found: impl Into<String>) -> Self {
+        Self { check, status: Status::Ok, found: found.into(), fix: None }
+    }
+
+    /// Not used by the config.
+    pub fn not_configured(check: Check, found: impl Into<String>) -> Self {
+        Self { check, status: Status::NotConfigured, found: found.into(), fix: None }
+    }
+
+    /// It works, but not as one would wish.
+    pub fn warning(check: Check, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, status: Status::Warning, found: found.into(), fix: Some(fix.into()) }
+    }
+
+    /// It does not work.
+    pub fn failed(check: Check, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, status: Status::Failed, found: found.into(), fix: Some(fix.into()) }
+    }
+
+    /// It can't be told.
+    pub fn unknown(check: Check, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check, status: Status::Unknown, found: found.into(), fix: Some(fix.into()) }
+    }
+
+    /// Not looked at, since AWS does not know who would.
+    fn without_credentials(check: Check) -> Self {
+        let found = "not looked at: see the credentials".to_owned();
+        Self { check, status: Status::Unknown, found, fix: None }
+    }
+
+    /// A failure of what only updates need is no failure where there are none.
+    fn for_updates(self, config: &Config) -> Self {
+        match self.status {
+            Status::Failed if config.queues.updates_url.is_none() => Self {
+                status: Status::Warning,
+                found: format!(
+                    "{}. Only updates need it, and without queues.updates_url there are none",
+                    self.found.trim_end_matches('.')
+                ),
+                ..self
+            },
+            _ => self,
+        }
+    }
+}
+
+/// Judges everything that was read, in the order in which it is shown.
+pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
+    let mut findings = vec![caller::credentials(&facts.caller)];
+    match &facts.aws {
+        Some(aws) => judge_aws(config, facts, aws, &mut findings),
+        None => findings.extend(NEED_CREDENTIALS.map(Finding::without_credentials)),
+    }
+    findings.extend(ledger::ledger(facts));
+    findings.sort_by_key(|finding| finding.check);
+    findings
+}
+
+/// The checks that nothing can be said about without credentials; the ledger, which may be a
+/// file, speaks for itself.
+const NEED_CREDENTIALS: [Check; 14] = [
+    Check::Organization,
+    Check::HomeRegion,
+    Check::LandingZone,
+    Check::OrganizationalUnits,
+    Check::IdentityCenter,
+    Check::Product,
+    Check::Artifact,
+    Check::LaunchPath,
+    Check::Portfolio,
+    Check::UpdatesQueue,
+    Check::NotificationsQueue,
+    Check::EventsQueue,
+    Check::Topic,
+    Check::Support,
+];
+
+fn judge_aws(config: &Config, facts: &Facts, aws: &AwsFacts, findings: &mut Vec<Finding>) {
+    let caller = facts.caller.as_ref().ok();
+    findings.push(caller::organization(config, caller, &aws.organization));
+    findings.push(control_tower::home_region(config, &aws.landing_zone));
+    findings.extend(control_tower::landing_zone(&aws.landing_zone));
+    findings.push(control_tower::units(&aws.landing_zone, &aws.units));
+    findings.push(control_tower::identity_center(config, &aws.landing_zone, &aws.identity_center));
+    findings.extend(account_factory::judge(config, caller, &aws.product));
+    let queues = &config.queues;
+    for (role, url, queue) in [
+        (Role::Updates, &queues.updates_url, &aws.updates_queue),
+        (Role::Notifications, &queues.notifications_url, &aws.notifications_queue),
+        (Role::Events, &queues.events_url, &aws.events_queue),
+    ] {
+        findings.extend(queues::queue(config, role, url.as_deref(), queue.as_ref()));
+    }
+    findings.extend(topic::topic(config, aws.topic.as_ref()));
+    findings.extend(support::support(config, aws.support_services.as_ref()));
+}
+
+/// `one`, `one and another`, `one, another and a third`.
+fn list(items: &[impl AsRef<str>]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match items.as_slice() {
+        [] => "none".to_owned(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
+
+/// `1 account`, `2 accounts`.
+fn count(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}

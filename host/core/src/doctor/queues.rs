@@ -1,0 +1,479 @@
+//! The SQS queues: their kind, their dead-letter queues, and what gets lost in them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Check, Fact, Finding, Queue, Reason, count};
+use crate::config::Config;
+
+/// Starting an update, or handling an event, takes several calls, each of which may be
+/// throttled: a message that shows up again meanwhile is worked on twice.
+const LEAST_VISIBILITY: Duration = Duration::from_secs(60);
+
+/// What is left of a message's time after a notifier has run into its timeout.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A host that is down for a weekend loses nothing that is kept so long.
+const LEAST_RETENTION: Duration = Duration::from_secs(4 * 24 * 3600);
+
+/// Whoever waits for a free slot is received again and again: every `wait_seconds`, for as
+/// long as others use the quota.
+const LEAST_RECEIVES: u64 = 100;
+
+/// The longest that SQS keeps a message.
+const MOST_RETENTION: &str = "1209600";
+
+/// What a queue is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Updates,
+    Notifications,
+    Events,
+}
+
+/// Where a queue puts what was received too often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redrive {
+    /// Name of the dead-letter queue.
+    pub name: String,
+    /// Id of the account that it is in.
+    pub owner: String,
+    /// After so many receives.
+    pub max_receives: Option<u64>,
+}
+
+/// A dead-letter queue.
+#[derive(Clone, Debug)]
+pub struct DeadLetters {
+    /// What the redrive policy says.
+    pub redrive: Redrive,
+    /// Its attributes.
+    pub attributes: Fact<BTreeMap<String, String>>,
+}
+
+impl Redrive {
+    /// Reads the redrive policy in a queue's attributes, if it has one.
+    pub fn of(attributes: &BTreeMap<String, String>) -> Option<Self> {
+        let policy: Value = serde_json::from_str(attributes.get("RedrivePolicy")?).ok()?;
+        // arn:aws:sqs:REGION:ACCOUNT:NAME
+        let mut arn = policy["deadLetterTargetArn"].as_str()?.rsplit(':');
+        Some(Self {
+            name: arn.next()?.to_owned(),
+            owner: arn.next()?.to_owned(),
+            // A number or a text, as whoever set it has written it.
+            max_receives: match &policy["maxReceiveCount"] {
+                Value::String(text) => text.parse().ok(),
+                number => number.as_u64(),
+            },
+        })
+    }
+}
+
+impl Role {
+    fn check(self) -> Check {
+        match self {
+            Self::Updates => Check::UpdatesQueue,
+            Self::Notifications => Check::NotificationsQueue,
+            Self::Events => Check::EventsQueue,
+        }
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::Updates => "queues.updates_url",
+            Self::Notifications => "queues.notifications_url",
+            Self::Events => "queues.events_url",
+        }
+    }
+
+    /// What it means that there is none.
+    fn without(self) -> &'static str {
+        match self {
+            Self::Updates => "no account is updated",
+            Self::Notifications => "notifiers are called at once",
+            Self::Events => "no events but those that groundcrew is handed",
+        }
+    }
+
+    fn fifo(self) -> bool {
+        self != Self::Events
+    }
+
+    /// The least that a received message should be hidden.
+    fn visibility(self, config: &Config) -> Duration {
+        let longest = config.notifiers.iter().map(|notifier| notifier.component.limits.timeout);
+        match self {
+            Self::Notifications => longest
+                .max()
+                .map_or(LEAST_VISIBILITY, |timeout| LEAST_VISIBILITY.max(timeout + ANSWER)),
+            _ => LEAST_VISIBILITY,
+        }
+    }
+
+    /// The least that a message should be kept.
+    fn retention(self, config: &Config) -> Duration {
+        match self {
+            Self::Updates => config.updates.window,
+            _ => LEAST_RETENTION,
+        }
+    }
+}
+
+pub(super) fn queue(
+    config: &Config,
+    role: Role,
+    url: Option<&str>,
+    queue: Option<&Fact<Queue>>,
+) -> Vec<Finding> {
+    let check = role.check();
+    let (Some(url), Some(queue)) = (url, queue) else {
+        return vec![Finding::not_configured(
+            check,
+            format!("{} is not set: {}", role.key(), role.without()),
+        )];
+    };
+    let queue = match queue {
+        Ok(queue) => queue,
+        Err(unread) if unread.reason == Reason::Absent => {
+            return vec![absent(config, role, url)];
+        }
+        Err(unread) => return vec![unread.needed(check)],
+    };
+    let mut findings = Vec::new();
+    kind(role, url, queue, &mut findings);
+    times(config, role, queue, &mut findings);
+    if role == Role::Events {
+        senders(queue, &mut findings);
+    }
+    dead_letters(role, name(url), queue, &mut findings);
+    if findings.is_empty() {
+        findings.push(Finding::ok(check, summary(url, queue)));
+    }
+    findings
+}
+
+fn absent(config: &Config, role: Role, url: &str) -> Finding {
+    // https://sqs.REGION.amazonaws.com/ACCOUNT/NAME
+    let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let elsewhere = host
+        .strip_prefix("sqs.")
+        .and_then(|rest| rest.split('.').next())
+        .filter(|region| *region != config.region);
+    match elsewhere {
+        Some(region) => Finding::failed(
+            role.check(),
+            format!("{} is in {region}, and groundcrew calls {}", name(url), config.region),
+            format!("set {} to a queue in {}", role.key(), config.region),
+        ),
+        None => Finding::failed(
+            role.check(),
+            format!("there is no queue {} for this caller in {}", name(url), config.region),
+            format!("make it, or set {} to the URL of one that is there", role.key()),
+        ),
+    }
+}
+
+fn kind(role: Role, url: &str, queue: &Queue, findings: &mut Vec<Finding>) {
+    let name = name(url);
+    match (role.fifo(), is_fifo(&queue.attributes)) {
+        (true, false) => findings.push(Finding::failed(
+            role.check(),
+            format!("{name} is a standard queue; it has to be a FIFO queue"),
+            format!(
+                "make one whose name ends in .fifo, with a FIFO queue for dead letters, and set {} \
+                 to its URL: a queue's kind can't be changed",
+                role.key()
+            ),
+        )),
+        (false, true) => findings.push(Finding::failed(
+            role.check(),
+            format!("{name} is a FIFO queue; EventBridge needs a message group for those"),
+            format!("make a standard queue, and set {} to its URL", role.key()),
+        )),
+        _ => {}
+    }
+}
+
+fn times(config: &Config, role: Role, queue: &Queue, findings: &mut Vec<Finding>) {
+    let mut least = |attribute: &str, least: Duration, what: &str, otherwise: &str| {
+        let Some(found) = seconds(&queue.attributes, attribute) else { return };
+        if found < least {
+            findings.push(Finding::warning(
+                role.check(),
+                format!("{what} {}", span(found)),
+                format!("set {attribute} to at least {}: {otherwise}", least.as_secs()),
+            ));
+        }
+    };
+    least(
+        "VisibilityTimeout",
+        role.visibility(config),
+        "a received message is seen again after",
+        "what is still worked on would be begun a second time",
+    );
+    least(
+        "MessageRetentionPeriod",
+        role.retention(config).min(Duration::from_secs(14 * 24 * 3600)),
+        "messages are thrown away after",
+        match role {
+            Role::Updates => "that is updates.window, the work that is handed over at once",
+            _ => "what comes in while no host runs would be lost",
+        },
+    );
+}
+
+/// Whether EventBridge can get its events into the queue.
+fn senders(queue: &Queue, findings: &mut Vec<Finding>) {
+    let attribute = |name| queue.attributes.get(name).map(String::as_str).unwrap_or_default();
+    let key = attribute("KmsMasterKeyId");
+    if key.ends_with("alias/aws/sqs") {
+        findings.push(Finding::failed(
+            Check::EventsQueue,
+            "it is encrypted with the key of AWS (alias/aws/sqs), which EventBridge may not use",
+            "set SqsManagedSseEnabled, or use a key of your own whose policy lets \
+             events.amazonaws.com kms:GenerateDataKey and kms:Decrypt",
+        ));
+    }
+    if !attribute("Policy").contains("events.amazonaws.com") {
+        findings.push(Finding::warning(
+            Check::EventsQueue,
+            "its policy does not let EventBridge send into it",
+            "allow sqs:SendMessage to the service events.amazonaws.com, with aws:SourceArn the \
+             rule, unless the rule has a role for it",
+        ));
+    }
+}
+
+fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Finding>) {
+    let check = role.check();
+    let Some(dead) = &queue.dead_letters else {
+        findings.push(Finding::failed(
+            check,
+            format!("{source} has no dead-letter queue"),
+            format!(
+                "make {}, and set RedrivePolicy with its deadLetterTargetArn and a maxReceiveCount \
+                 of {LEAST_RECEIVES}",
+                if role.fifo() { "a FIFO queue for them" } else { "a queue for them" }
+            ),
+        ));
+        return;
+    };
+    let name = &dead.redrive.name;
+    if let (Role::Updates, Some(max)) = (role, dead.redrive.max_receives)
+        && max < LEAST_RECEIVES
+    {
+        findings.push(Finding::warning(
+            check,
+            format!("after {} an account is a dead letter", count(max as usize, "receive")),
+            format!(
+                "set maxReceiveCount to at least {LEAST_RECEIVES} (AWS takes 1000): each wait for \
+                 a free slot costs one; failures are counted by updates.max_receive_count"
+            ),
+        ));
+    }
+    let attributes = match &dead.attributes {
+        Ok(attributes) => attributes,
+        Err(unread) if unread.reason == Reason::Absent => {
+            findings.push(Finding::failed(
+                check,
+                format!("its dead-letter queue {name} does not exist"),
+                "make it, or set RedrivePolicy to one that is there",
+            ));
+            return;
+        }
+        Err(unread) => {
+            findings.push(unread.needed(check));
+            return;
+        }
+    };
+    if is_fifo(attributes) != is_fifo(&queue.attributes) {
+        findings.push(Finding::failed(
+            check,
+            format!("its dead-letter queue {name} is of the other kind"),
+            "the dead-letter queue of a FIFO queue is a FIFO queue, that of a standard queue a \
+             standard queue: make one of that kind and set RedrivePolicy",
+        ));
+    }
+    let letters: usize = attributes
+        .get("ApproximateNumberOfMessages")
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0);
+    if letters > 0 {
+        findings.push(Finding::warning(
+            check,
+            format!("{} in the dead-letter queue {name}", count(letters, "message")),
+            "read them: each says what failed; mend it, then redrive or delete them",
+        ));
+    }
+    let kept = seconds(attributes, "MessageRetentionPeriod");
+    if let (Some(kept), Some(before)) = (kept, seconds(&queue.attributes, "MessageRetentionPeriod"))
+        && kept < before
+    {
+        findings.push(Finding::warning(
+            check,
+            format!("the dead-letter queue {name} keeps messages for {} only", span(kept)),
+            format!(
+                "set its MessageRetentionPeriod to {MOST_RETENTION}: it should keep them longer \
+                 than the queue that they come from"
+            ),
+        ));
+    }
+}
+
+fn summary(url: &str, queue: &Queue) -> String {
+    let attributes = &queue.attributes;
+    let mut parts = vec![name(url).to_owned()];
+    if let Some(dead) = &queue.dead_letters {
+        parts.push(format!("dead letters to {}", dead.redrive.name));
+    }
+    let key = attributes.get("KmsMasterKeyId").filter(|key| !key.is_empty());
+    if let Some(key) = key {
+        parts.push(format!("encrypted with {key}"));
+    }
+    parts.join(", ")
+}
+
+fn is_fifo(attributes: &BTreeMap<String, String>) -> bool {
+    attributes.get("FifoQueue").is_some_and(|fifo| fifo == "true")
+}
+
+fn seconds(attributes: &BTreeMap<String, String>, name: &str) -> Option<Duration> {
+    attributes.get(name)?.parse().ok().map(Duration::from_secs)
+}
+
+/// As a config has it: `4d`, `1h`, `90s`.
+fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
+    match units.into_iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit)) {
+        Some((unit, letter)) => format!("{}{letter}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
+fn name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Status, Unread};
+    use super::*;
+    use rstest::rstest;
+
+    const URL: &str = "https://sqs.us-east-1.amazonaws.com/111122223333/crew-updates.fifo";
+
+    fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    /// A good FIFO queue, or a good standard one, with some attributes changed.
+    fn good(fifo: bool, changed: &[(&str, &str)], dead: &[(&str, &str)]) -> Queue {
+        let name = if fifo { "dead.fifo" } else { "dead" };
+        let policy = format!(
+            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:{name}","maxReceiveCount":"100"}}"#
+        );
+        let mut own = attributes(&[
+            ("VisibilityTimeout", "300"),
+            ("MessageRetentionPeriod", "1209600"),
+            ("RedrivePolicy", &policy),
+            ("Policy", r#"{"Principal":{"Service":"events.amazonaws.com"}}"#),
+        ]);
+        let mut of_dead = attributes(&[("MessageRetentionPeriod", "1209600")]);
+        if fifo {
+            own.extend(attributes(&[("FifoQueue", "true")]));
+            of_dead.extend(attributes(&[("FifoQueue", "true")]));
+        }
+        own.extend(attributes(changed));
+        of_dead.extend(attributes(dead));
+        let dead_letters =
+            Redrive::of(&own).map(|redrive| DeadLetters { redrive, attributes: Ok(of_dead) });
+        Queue { attributes: own, dead_letters }
+    }
+
+    fn judged(role: Role, found: Fact<Queue>) -> Vec<Finding> {
+        let config = Config::parse("c", "").unwrap();
+        queue(&config, role, Some(URL), Some(&found))
+    }
+
+    #[test]
+    fn a_redrive_policy_is_read() {
+        let queue = good(true, &[], &[]);
+        let expected = Redrive {
+            name: "dead.fifo".into(),
+            owner: "111122223333".into(),
+            max_receives: Some(100),
+        };
+        assert_eq!(Redrive::of(&queue.attributes), Some(expected));
+        assert_eq!(Redrive::of(&attributes(&[("RedrivePolicy", "{}")])), None);
+    }
+
+    #[rstest]
+    #[case(Role::Updates, true)]
+    #[case(Role::Notifications, true)]
+    #[case(Role::Events, false)]
+    fn good_queues_are_good(#[case] role: Role, #[case] fifo: bool) {
+        let findings = judged(role, Ok(good(fifo, &[], &[])));
+        let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
+        assert_eq!(statuses, [Status::Ok], "{findings:?}");
+    }
+
+    #[rstest]
+    #[case(Role::Updates, good(false, &[], &[]), Status::Failed, "is a standard queue")]
+    #[case(Role::Events, good(true, &[], &[]), Status::Failed, "is a FIFO queue")]
+    #[case(Role::Updates, good(true, &[("RedrivePolicy", "")], &[]), Status::Failed, "no dead-letter queue")]
+    #[case(Role::Updates, good(true, &[("VisibilityTimeout", "30")], &[]), Status::Warning, "seen again after 30s")]
+    #[case(Role::Updates, good(true, &[("MessageRetentionPeriod", "3600")], &[]), Status::Warning, "thrown away after 1h")]
+    #[case(Role::Updates, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":5}"#)], &[]), Status::Warning, "after 5 receives")]
+    #[case(Role::Updates, good(true, &[], &[("FifoQueue", "false")]), Status::Failed, "of the other kind")]
+    #[case(Role::Updates, good(true, &[], &[("ApproximateNumberOfMessages", "2")]), Status::Warning, "2 messages in the dead-letter queue")]
+    #[case(Role::Updates, good(true, &[], &[("MessageRetentionPeriod", "345600")]), Status::Warning, "for 4d only")]
+    #[case(Role::Events, good(false, &[("Policy", "")], &[]), Status::Warning, "does not let EventBridge")]
+    #[case(Role::Events, good(false, &[("KmsMasterKeyId", "alias/aws/sqs")], &[]), Status::Failed, "which EventBridge may not use")]
+    fn what_is_wrong_is_found(
+        #[case] role: Role,
+        #[case] queue: Queue,
+        #[case] status: Status,
+        #[case] found: &str,
+    ) {
+        let findings = judged(role, Ok(queue));
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!(finding.status, status);
+        assert!(finding.found.contains(found), "{finding:?}");
+        assert!(finding.fix.is_some());
+    }
+
+    #[rstest]
+    #[case("us-east-1", "there is no queue crew-updates.fifo")]
+    #[case("eu-west-1", "is in us-east-1, and groundcrew calls eu-west-1")]
+    fn a_missing_queue_may_be_in_another_region(#[case] region: &str, #[case] found: &str) {
+        let config = Config::parse("c", &format!("[aws]\nregion = \"{region}\"")).unwrap();
+        let unread = Unread {
+            action: "sqs:GetQueueAttributes".into(),
+            reason: Reason::Absent,
+            message: String::new(),
+        };
+        let findings = queue(&config, Role::Updates, Some(URL), Some(&Err(unread)));
+        assert!(findings[0].found.contains(found), "{findings:?}");
+    }
+
+    #[test]
+    fn a_slow_notifier_needs_a_long_visibility() {
+        let config = Config::parse(
+            "c",
+            "[[notifiers]]\nplugin = \"ams-case\"\nlimits = { timeout = \"5m\" }",
+        )
+        .unwrap();
+        let found = Ok(good(true, &[], &[]));
+        let findings = queue(&config, Role::Notifications, Some(URL), Some(&found));
+        assert!(findings[0].fix.as_ref().unwrap().contains("at least 330"), "{findings:?}");
+    }
+
+    #[test]
+    fn no_queue_is_no_problem() {
+        let findings = queue(&Config::parse("c", "").unwrap(), Role::Events, None, None);
+        assert_eq!(findings[0].status, Status::NotConfigured);
+    }
+}

@@ -1,0 +1,268 @@
+//! What could not be read, and what that means.
+
+use std::time::Duration;
+
+use super::{Check, Finding};
+use crate::aws_error::{AwsError, Class};
+
+/// Codes by which AWS rejects the credentials themselves.
+const REJECTED: &[&str] = &[
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unread {
+    /// The permission that it takes, for example `sqs:GetQueueAttributes`.
+    pub action: String,
+    /// What kind of obstacle it was.
+    pub reason: Reason,
+    /// What was said.
+    pub message: String,
+}
+
+/// What was in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// There are no credentials.
+    NoCredentials,
+    /// AWS does not accept the credentials.
+    Rejected,
+    /// The caller lacks the permission.
+    Denied,
+    /// What was asked for is not there.
+    Absent,
+    /// The account has no support plan with the API.
+    NoSupportPlan,
+    /// Too many calls, every time.
+    Throttled,
+    /// No answer came.
+    Unreachable,
+    /// There was more to read than there was time for.
+    TooSlow,
+    /// Something else.
+    Other,
+}
+
+impl Unread {
+    /// From the error of a call. `service` is what the permissions of the service begin with.
+    pub fn of(service: &str, error: &AwsError) -> Self {
+        let reason = match error.class {
+            _ if REJECTED.contains(&error.code.as_str()) => Reason::Rejected,
+            _ if error.code == "SubscriptionRequiredException" => Reason::NoSupportPlan,
+            Class::Denied => Reason::Denied,
+            Class::NotFound => Reason::Absent,
+            Class::Throttled => Reason::Throttled,
+            Class::Transient if error.code.is_empty() => Reason::Unreachable,
+            _ => Reason::Other,
+        };
+        Self {
+            action: format!("{service}:{}", error.operation),
+            reason,
+            message: error.to_string(),
+        }
+    }
+
+    /// Nobody has credentials.
+    pub fn no_credentials(action: &str, message: impl Into<String>) -> Self {
+        Self { action: action.to_owned(), reason: Reason::NoCredentials, message: message.into() }
+    }
+
+    /// It was given up after so long.
+    pub fn too_slow(action: String, patience: Duration) -> Self {
+        let message = format!("{action} has not ended within {} s", patience.as_secs());
+        Self { action, reason: Reason::TooSlow, message }
+    }
+
+    /// A finding about what groundcrew can't work without.
+    pub(super) fn needed(&self, check: Check) -> Finding {
+        match self.reason {
+            Reason::Throttled | Reason::TooSlow => self.not_needed(check),
+            _ => Finding::failed(check, self.found(), self.fix()),
+        }
+    }
+
+    /// A finding about what only a doctor asks.
+    pub(super) fn not_needed(&self, check: Check) -> Finding {
+        match self.reason {
+            Reason::NoCredentials | Reason::Rejected => {
+                Finding::failed(check, self.found(), self.fix())
+            }
+            _ => Finding::unknown(check, self.found(), self.fix()),
+        }
+    }
+
+    fn found(&self) -> String {
+        match self.reason {
+            Reason::NoCredentials => format!("there are none: {}", self.message),
+            Reason::Rejected => format!("AWS rejects the credentials: {}", self.message),
+            Reason::Unreachable => format!("no answer from AWS: {}", self.message),
+            // Who calls, and what is said with the fix, is left out.
+            Reason::Denied => match self.denial() {
+                Some((_, why)) => format!("denied {why}"),
+                None => self.message.clone(),
+            },
+            _ => self.message.clone(),
+        }
+    }
+
+    /// What AWS says was denied, and why, where it says so in its usual words: `User: … is not
+    /// authorized to perform: ACTION on resource: … because …`.
+    fn denial(&self) -> Option<(&str, &str)> {
+        let (_, rest) = self.message.split_once("is not authorized to perform: ")?;
+        let action = rest.split_whitespace().next()?;
+        let why = rest.find(" because ").or_else(|| rest.find(" with an explicit deny"))?;
+        Some((action, rest[why..].trim()))
+    }
+
+    fn fix(&self) -> String {
+        let text = self.message.to_ascii_lowercase();
+        // It may be another one, that of a key for example.
+        let action = match self.denial() {
+            Some((denied, _)) if !denied.eq_ignore_ascii_case(&self.action) => denied,
+            _ => &self.action,
+        };
+        match self.reason {
+            Reason::NoCredentials => {
+                "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a \
+                 role gives them"
+                    .to_owned()
+            }
+            Reason::Rejected => {
+                "get new credentials, for example by `aws sso login`, and look that this machine's \
+                 clock is right and the Region enabled in the account"
+                    .to_owned()
+            }
+            Reason::Denied if text.contains("service control policy") => {
+                format!(
+                    "a service control policy of the organization denies {action}: exempt the role there"
+                )
+            }
+            Reason::Denied if text.contains("permissions boundary") => {
+                format!("allow {action} in the permissions boundary of the role")
+            }
+            Reason::Denied if text.contains("explicit deny") => {
+                format!("take the explicit deny of {action} out of the role's policies")
+            }
+            Reason::Denied => format!("allow {action} to the role that groundcrew runs as"),
+            Reason::Throttled => "AWS throttled every try: run this again in a minute".to_owned(),
+            Reason::Unreachable => {
+                let service = action.split(':').next().unwrap_or_default();
+                format!(
+                    "let this machine reach the endpoint of {service}: its network, HTTPS_PROXY, \
+                     a VPC endpoint, or AWS_ENDPOINT_URL"
+                )
+            }
+            Reason::NoSupportPlan => {
+                "the AWS Support API comes with the support plans Business, Enterprise On-Ramp \
+                 and Enterprise: subscribe the account to one, or take away the notifiers that \
+                 open cases"
+                    .to_owned()
+            }
+            Reason::TooSlow => {
+                "run this again when less is going on: AWS answers slowly, or there is much to list"
+                    .to_owned()
+            }
+            Reason::Absent | Reason::Other => {
+                format!(
+                    "run this again; if it stays, AWS's documentation of {action} has the error"
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use crate::aws_error::classify;
+    use rstest::rstest;
+
+    fn unread(code: &str, message: &str, class: Class) -> Unread {
+        let error = AwsError {
+            operation: "GetThing",
+            code: code.to_owned(),
+            message: message.to_owned(),
+            class,
+            effect_possible: false,
+        };
+        Unread::of("service", &error)
+    }
+
+    #[rstest]
+    #[case("AccessDeniedException", "no", Reason::Denied, "allow service:GetThing to the role")]
+    #[case("AuthorizationError", "no", Reason::Denied, "allow service:GetThing to the role")]
+    #[case(
+        "AccessDeniedException",
+        "with an explicit deny in a service control policy",
+        Reason::Denied,
+        "a service control policy of the organization denies service:GetThing"
+    )]
+    #[case(
+        "AccessDenied",
+        "because no permissions boundary allows the action",
+        Reason::Denied,
+        "in the permissions boundary"
+    )]
+    #[case("AccessDenied", "with an explicit deny", Reason::Denied, "take the explicit deny")]
+    #[case("ExpiredTokenException", "", Reason::Rejected, "get new credentials")]
+    #[case("UnrecognizedClientException", "", Reason::Rejected, "the Region enabled")]
+    #[case("ThrottlingException", "Rate exceeded", Reason::Throttled, "again in a minute")]
+    #[case("SubscriptionRequiredException", "", Reason::NoSupportPlan, "support plans Business")]
+    #[case("ValidationException", "", Reason::Other, "AWS's documentation of service:GetThing")]
+    fn each_error_has_its_fix(
+        #[case] code: &str,
+        #[case] message: &str,
+        #[case] reason: Reason,
+        #[case] fix: &str,
+    ) {
+        let unread = unread(code, message, classify(code, message));
+        assert_eq!(unread.reason, reason);
+        let finding = unread.needed(Check::Topic);
+        assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
+        let throttled = reason == Reason::Throttled;
+        let status = if throttled { Status::Unknown } else { Status::Failed };
+        assert_eq!(finding.status, status);
+    }
+
+    #[rstest]
+    #[case("service:getthing", "allow service:GetThing to")]
+    #[case("kms:Decrypt", "allow kms:Decrypt to")]
+    fn a_denial_is_told_in_short(#[case] action: &str, #[case] fix: &str) {
+        let message = format!(
+            "User: arn:aws:sts::1:assumed-role/a/b is not authorized to perform: {action} on \
+             resource: arn:aws:x because no identity-based policy allows it"
+        );
+        let finding = unread("AccessDenied", &message, Class::Denied).needed(Check::Topic);
+        assert_eq!(finding.found, "denied because no identity-based policy allows it");
+        assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
+    }
+
+    #[test]
+    fn what_never_answers_names_the_service() {
+        let unread = unread("", "connection refused", Class::Transient);
+        assert_eq!(unread.reason, Reason::Unreachable);
+        let finding = unread.needed(Check::Topic);
+        assert_eq!(finding.found, "no answer from AWS: GetThing: connection refused");
+        assert!(finding.fix.unwrap().contains("the endpoint of service"));
+    }
+
+    #[test]
+    fn what_only_a_doctor_asks_fails_nothing() {
+        let denied = unread("AccessDeniedException", "no", Class::Denied);
+        assert_eq!(denied.not_needed(Check::Topic).status, Status::Unknown);
+        let expired = unread("ExpiredToken", "", Class::Unknown);
+        assert_eq!(expired.not_needed(Check::Topic).status, Status::Failed);
+    }
+}

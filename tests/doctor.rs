@@ -1,0 +1,284 @@
+//! `groundcrew doctor`, against the simulated AWS as a server.
+
+mod common;
+
+use std::path::Path;
+
+use common::server::{Server, free_port};
+use common::{Ran, command, groundcrew, ran};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"
+[queues]
+updates_url = "URL/123456789012/groundcrew-updates.fifo"
+notifications_url = "URL/123456789012/groundcrew-notifications.fifo"
+events_url = "URL/123456789012/groundcrew-events"
+[ledger]
+table = "groundcrew"
+[alerts]
+topic_arn = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts"
+[[policies]]
+plugin = "managed-tag"
+[[notifiers]]
+name = "ams"
+plugin = "ams-case"
+"#;
+
+/// The config, with some of its text replaced, in a directory of its own.
+fn place(aws: &Server, changes: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let config = changes.iter().fold(CONFIG.to_owned(), |config, (text, instead)| {
+        assert!(config.contains(text), "{text}");
+        config.replace(text, instead)
+    });
+    std::fs::write(dir.path().join("crew.toml"), config.replace("URL", &aws.url())).unwrap();
+    dir
+}
+
+/// An AWS with a few accounts, in which somebody hears alerts.
+fn sim_aws() -> Server {
+    let aws = Server::sim_aws(5);
+    aws.invoke(
+        "/",
+        "Action=Subscribe&Version=2010-03-31&Protocol=sqs\
+         &TopicArn=arn:aws:sns:us-east-1:123456789012:groundcrew-alerts\
+         &Endpoint=arn:aws:sqs:us-east-1:123456789012:groundcrew-events",
+    );
+    aws
+}
+
+fn doctor(aws: &Server, dir: &Path) -> Ran {
+    aws.groundcrew(dir, &["doctor", "--config", "crew.toml"])
+}
+
+fn json(aws: &Server, dir: &Path) -> Value {
+    let ran = aws.groundcrew(dir, &["doctor", "--config", "crew.toml", "--format", "json"]);
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr))
+}
+
+/// What was found about a check: the status, what was found, and the fix.
+fn found<'r>(report: &'r Value, check: &str) -> Vec<(&'r str, &'r str, &'r str)> {
+    let findings = report["findings"].as_array().unwrap();
+    let text = |value: &'r Value| value.as_str().unwrap_or_default();
+    findings
+        .iter()
+        .filter(|finding| finding["check"] == check)
+        .map(|found| (text(&found["status"]), text(&found["found"]), text(&found["fix"])))
+        .collect()
+}
+
+/// The screen of a run, which is for a pipe: in 80 columns, without colour.
+fn screen(ran: &Ran) -> &str {
+    for line in ran.stdout.lines() {
+        assert!(line.chars().count() <= 80 || line.split_whitespace().count() == 1, "{line}");
+        assert!(!line.contains('\x1b') && line == line.trim_end(), "{line:?}");
+    }
+    &ran.stdout
+}
+
+fn plan(aws: &Server, operation: &str, fares: &str, times: usize) {
+    for _ in 0..times {
+        aws.ask("next-call", &json!({ "operation": operation, "fares": fares }).to_string());
+    }
+}
+
+#[test]
+fn all_is_well() {
+    let aws = sim_aws();
+    let ran = doctor(&aws, place(&aws, &[]).path());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.stderr, "");
+    insta::assert_snapshot!(screen(&ran));
+}
+
+/// A doctor only looks: nothing in AWS is changed.
+#[test]
+fn nothing_is_changed() {
+    let aws = sim_aws();
+    doctor(&aws, place(&aws, &[]).path());
+    let calls = aws.look("calls");
+    let reads = ["Get", "List", "Describe", "Search"];
+    for operation in calls.as_object().unwrap().keys().filter(|name| *name != "Subscribe") {
+        assert!(reads.iter().any(|read| operation.starts_with(read)), "{operation}");
+    }
+}
+
+/// The smallest config: a file as ledger, no queues, no topic, nobody to tell.
+#[test]
+fn what_is_not_configured_is_not_looked_at() {
+    let aws = sim_aws();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
+    let ran = doctor(&aws, dir.path());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    insta::assert_snapshot!(screen(&ran));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(aws.look("calls").get("GetQueueAttributes"), None);
+}
+
+#[test]
+fn what_an_operator_may_have_wrong() {
+    let aws = Server::sim_aws(5);
+    aws.ask(
+        "state",
+        &json!({
+            "landing_zone": {
+                "status": "PROCESSING", "drifted": true, "latest_available_version": "4.0",
+            },
+            "unregistered_ous": ["ou-sim1-00000000"],
+            "launch_paths": [],
+            "support_plan": false,
+            "identity_center": false,
+        })
+        .to_string(),
+    );
+    let dir = place(
+        &aws,
+        &[
+            ("groundcrew-updates.fifo", "groundcrew-updates-dead.fifo"),
+            ("groundcrew-notifications.fifo", "groundcrew-events"),
+            ("/groundcrew-events\"", "/nothing\""),
+        ],
+    );
+    let ran = doctor(&aws, dir.path());
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    insta::assert_snapshot!(screen(&ran));
+    assert!(ran.stderr.ends_with(" checks failed\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn denied_calls_name_the_permission() {
+    let aws = sim_aws();
+    for operation in [
+        "DescribeOrganization",
+        "GetLandingZone",
+        "ListBaselines",
+        "ListInstances",
+        "ListProvisioningArtifacts",
+        "ListLaunchPaths",
+        "ListPrincipalsForPortfolio",
+        "GetTopicAttributes",
+        "DescribeTable",
+        "DescribeServices",
+    ] {
+        plan(&aws, operation, "denied", 1);
+    }
+    plan(&aws, "GetQueueAttributes", "denied", 3);
+    let ran = doctor(&aws, place(&aws, &[]).path());
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    insta::assert_snapshot!(screen(&ran));
+}
+
+#[test]
+fn a_product_that_cannot_be_read_fails() {
+    let aws = sim_aws();
+    plan(&aws, "DescribeProductAsAdmin", "denied", 1);
+    let report = json(&aws, place(&aws, &[]).path());
+    let [(status, _, fix)] = found(&report, "product")[..] else { panic!("{report}") };
+    assert_eq!(status, "failed");
+    assert!(fix.contains("allow servicecatalog:DescribeProductAsAdmin"), "{fix}");
+    assert_eq!(found(&report, "launch-path")[0].0, "unknown");
+}
+
+/// Throttled calls are tried again; only when that doesn't help is it said.
+#[test]
+fn throttled_calls_are_tried_again() {
+    let aws = sim_aws();
+    let operations = [
+        "GetCallerIdentity",
+        "ListLandingZones",
+        "ListLaunchPaths",
+        "DescribeTable",
+        "ListAccounts",
+    ];
+    for operation in operations {
+        plan(&aws, operation, "throttled", 1);
+    }
+    plan(&aws, "GetTopicAttributes", "throttled", 100);
+    let dir = place(&aws, &[]);
+    let report = json(&aws, dir.path());
+    assert_eq!(report["counts"]["failed"], 0, "{report}");
+    assert_eq!(report["counts"]["unknown"], 1, "{report}");
+    let [(status, told, fix)] = found(&report, "topic")[..] else { panic!("{report}") };
+    assert_eq!((status, fix), ("unknown", "AWS throttled every try: run this again in a minute"));
+    assert!(told.contains("Rate exceeded"), "{told}");
+}
+
+#[rstest]
+#[case::product(("[queues]", "[account_factory]\nproduct_name = \"Vending\"\n[queues]"), "product", "failed", "no product is named \"Vending\"", "account_factory.product_name")]
+#[case::path(("[queues]", "[account_factory]\nlaunch_path = \"lpv2-x\"\n[queues]"), "launch-path", "failed", "lpv2-x, which the config has", "take account_factory.launch_path out")]
+#[case::queue(("groundcrew-updates.fifo", "none.fifo"), "updates-queue", "failed", "there is no queue none.fifo", "queues.updates_url")]
+#[case::kind(("groundcrew-updates.fifo", "groundcrew-events"), "updates-queue", "failed", "is a standard queue", "ends in .fifo")]
+#[case::table(("\"groundcrew\"", "\"nothing\""), "ledger", "failed", "there is no table nothing", "ledger.table")]
+#[case::topic((":groundcrew-alerts", ":nothing"), "topic", "failed", "there is no topic nothing", "alerts.topic_arn")]
+#[case::region(("[queues]", "[aws]\nregion = \"eu-west-1\"\n[queues]"), "home-region", "failed", "home Region is us-east-1", "set aws.region = \"us-east-1\"")]
+fn each_mistake_has_its_fix(
+    #[case] change: (&str, &str),
+    #[case] check: &str,
+    #[case] status: &str,
+    #[case] told: &str,
+    #[case] fix: &str,
+) {
+    let aws = sim_aws();
+    let report = json(&aws, place(&aws, &[change]).path());
+    let findings = found(&report, check);
+    let good = |finding: &&(&str, &str, &str)| {
+        finding.0 == status && finding.1.contains(told) && finding.2.contains(fix)
+    };
+    assert!(findings.iter().any(|finding| good(&finding)), "{findings:#?}");
+}
+
+#[test]
+fn nobody_who_hears_alerts_is_a_warning() {
+    let aws = Server::sim_aws(1);
+    let ran = doctor(&aws, place(&aws, &[]).path());
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains("  warn  topic                nobody hears groundcrew-alerts\n"));
+}
+
+#[test]
+fn without_credentials_only_the_ledger_file_is_looked_at() {
+    let aws = sim_aws();
+    let dir = place(&aws, &[("table = \"groundcrew\"", "file = \"crew.db\"")]);
+    let mut command = command(dir.path());
+    command.env("AWS_ENDPOINT_URL", aws.url()).args(["doctor", "--config", "crew.toml"]);
+    let ran = ran(&mut command);
+    assert_eq!(ran.code, 1, "{}", ran.stdout);
+    insta::assert_snapshot!(screen(&ran));
+}
+
+#[test]
+fn an_aws_that_does_not_answer_is_named() {
+    let aws = sim_aws();
+    let dir = place(&aws, &[]);
+    let mut command = command(dir.path());
+    aws.environment(&mut command)
+        .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", free_port()))
+        .args(["doctor", "--config", "crew.toml", "--format", "json"]);
+    let ran = ran(&mut command);
+    assert_eq!(ran.code, 1);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let [(status, told, fix)] = found(&report, "credentials")[..] else { panic!("{report}") };
+    assert_eq!(status, "failed");
+    assert!(told.starts_with("no answer from AWS: GetCallerIdentity: "), "{told}");
+    assert!(told.contains("refused") && !told.contains('{'), "{told}");
+    assert!(fix.contains("the endpoint of sts"), "{fix}");
+}
+
+#[test]
+fn a_wrong_config_is_told_first() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("crew.toml"),
+        "[updates]\nwait_seconds = 0\n[[policies]]\nplugin = \"managed-tags\"\n",
+    )
+    .unwrap();
+    let ran = groundcrew(dir.path(), &["doctor", "--config", "crew.toml"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, "2 problems found\n"));
+    insta::assert_snapshot!(screen(&ran));
+    let ran = groundcrew(dir.path(), &["doctor", "--config", "nowhere.toml", "--format", "json"]);
+    assert_eq!(ran.code, 2);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(found(&report, "config")[0].1.contains("nowhere.toml"), "{report}");
+}
