@@ -367,7 +367,7 @@ fn failures_in_a_row_pause_a_lane_with_an_alert() {
     // The first failure of the first canary: nothing after it is started.
     assert_eq!(counts(&report), (0, 0, 4));
     let why = report["waiting"]["why"].as_str().unwrap();
-    assert!(why.contains("lane `canary` is paused: 1 updates failed in a row"), "{why}");
+    assert!(why.contains("lane `canary` is paused: failed updates in a row: 1"), "{why}");
     let subjects: Vec<&str> = report["alerts"]
         .as_array()
         .unwrap()

@@ -119,7 +119,7 @@ impl Lanes {
             let failures = record.failures_in_a_row;
             let threshold = rules.failure_threshold.unwrap_or(u32::MAX);
             if failures >= threshold && record.paused.is_none() {
-                let why = format!("{failures} updates failed in a row (failure_threshold)");
+                let why = format!("failed updates in a row: {failures} (failure_threshold)");
                 let pause = Pause { why, at: now };
                 record.paused = Some(pause.clone());
                 return Some((rules.name.clone(), pause));
@@ -216,7 +216,7 @@ mod tests {
         lanes.learn_one("canary", record(3, 0, false));
         let (lane, pause) = lanes.overdone(at(7)).unwrap();
         assert_eq!((lane.as_str(), pause.at), ("canary", at(7)));
-        assert!(pause.why.starts_with("3 updates failed in a row"), "{}", pause.why);
+        assert!(pause.why.starts_with("failed updates in a row: 3"), "{}", pause.why);
         assert_eq!(lanes.overdone(at(8)), None);
         assert_eq!(word(lanes.blocked(1, at(8))), "canary paused");
     }
