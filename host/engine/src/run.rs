@@ -154,11 +154,12 @@ impl Engine {
                 }
                 return Done::Nothing;
             }
-            Action::PauseLane { lane, pause } => {
-                tracing::warn!(lane, why = pause.why, "a lane is paused");
+            Action::PauseLane { lane, pause, alert } => {
+                self.alert(&alert).await;
                 let ledger = &self.ports.ledger;
-                self.insist("pause a lane", || ledger.pause_lane(&lane, Some(&pause))).await;
-                return Done::Nothing;
+                let record =
+                    self.insist("pause a lane", || ledger.pause_lane(&lane, Some(&pause))).await;
+                Observation::LanePaused { lane, record }
             }
             Action::Alert(alert) => {
                 self.alert(&alert).await;

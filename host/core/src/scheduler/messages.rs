@@ -28,6 +28,13 @@ pub enum Observation {
     Woken,
     /// An event says that an operation on this account has ended.
     AccountWoken(AccountId),
+    /// [`Action::PauseLane`] is told and written down.
+    LanePaused {
+        /// The lane.
+        lane: String,
+        /// What is remembered of it by now.
+        record: LaneRecord,
+    },
     /// A sweep saw the whole organization.
     Swept(Sweep),
     /// A sweep could not be completed.
@@ -182,12 +189,15 @@ pub enum Action {
         /// The moment.
         until: Timestamp,
     },
-    /// Write down that a lane is paused.
+    /// Tell that a lane is paused, and then write it down: killed in between it is told
+    /// again. Answer [`Observation::LanePaused`].
     PauseLane {
         /// Its name.
         lane: String,
         /// Why.
         pause: Pause,
+        /// What people are told.
+        alert: Alert,
     },
     /// Tell a person.
     Alert(Alert),

@@ -108,6 +108,8 @@ pub struct Scheduler {
     target: Option<AccountFactory>,
     backlog: Backlog,
     lanes: Lanes,
+    /// Pauses that are being written down.
+    pausing: usize,
     sweeps: Sweeps,
     operations: BTreeMap<AccountId, Operation>,
     /// Messages whose account is being examined and started.
@@ -136,6 +138,7 @@ impl Scheduler {
             now,
             backlog: Backlog::new(rules.lanes.len(), now),
             lanes: Lanes::new(rules.lanes.clone()),
+            pausing: 0,
             sweeps: Sweeps::new(rules.sweep_interval, rules.min_sweep_interval, now),
             rules,
             target: None,
@@ -162,6 +165,10 @@ impl Scheduler {
                 self.resume(slots, now);
             }
             Observation::Lanes(lanes) => self.lanes.learn(&lanes),
+            Observation::LanePaused { lane, record } => {
+                self.pausing = self.pausing.saturating_sub(1);
+                self.lanes.learn_one(&lane, record);
+            }
             Observation::Woken => self.sweeps.wake(now),
             Observation::AccountWoken(account) => {
                 match self.operations.get_mut(&account).map(|operation| &mut operation.watch) {
@@ -257,7 +264,7 @@ impl Scheduler {
     /// the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
         if self.waits_for_operator() {
-            return self.in_flight() == 0 && !self.sweeps.is_running();
+            return self.in_flight() == 0 && self.pausing == 0 && !self.sweeps.is_running();
         }
         self.backlog.is_empty()
             && self.operations.is_empty()
@@ -383,8 +390,9 @@ impl Scheduler {
     fn plan(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.look(now, actions);
         while let Some((lane, pause)) = self.lanes.overdone(now) {
-            actions.push(Action::Alert(paused(&lane, &pause)));
-            actions.push(Action::PauseLane { lane, pause });
+            self.pausing += 1;
+            let alert = paused(&lane, &pause);
+            actions.push(Action::PauseLane { lane, pause, alert });
         }
         if self.wants_confirmation() {
             self.sweeps.hurry(now);

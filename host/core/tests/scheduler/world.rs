@@ -342,9 +342,13 @@ impl World {
                     }
                 }
             }
-            Action::PauseLane { lane, pause } => {
+            Action::PauseLane { lane, pause, alert } => {
                 assert!(self.outcome.paused.insert(lane.clone()), "{lane} is paused twice");
-                self.lanes.entry(lane).or_default().paused = Some(pause);
+                self.outcome.alerts.push(alert.subject);
+                let record = self.lanes.entry(lane.clone()).or_default();
+                record.paused = Some(pause);
+                let record = record.clone();
+                self.tell(delay, Observation::LanePaused { lane, record });
             }
             Action::Alert(Alert { subject, .. }) => self.outcome.alerts.push(subject),
         }
