@@ -76,27 +76,43 @@ pub(super) struct Lanes {
     records: Vec<LaneRecord>,
     /// Accounts that were given up for the target, by lane.
     given_up: Vec<usize>,
+    /// Lanes whose pause is being written down: until then the ledger doesn't know of it.
+    pausing: BTreeMap<String, Pause>,
 }
 
 impl Lanes {
     pub fn new(rules: Vec<LaneRules>) -> Self {
         let records = vec![LaneRecord::default(); rules.len()];
         let given_up = vec![0; rules.len()];
-        Self { rules, records, given_up }
+        Self { rules, records, given_up, pausing: BTreeMap::new() }
     }
 
     /// What the ledger says.
     pub fn learn(&mut self, records: &BTreeMap<String, LaneRecord>) {
-        for (rules, record) in self.rules.iter().zip(&mut self.records) {
-            *record = records.get(&rules.name).cloned().unwrap_or_default();
+        let names: Vec<String> = self.rules.iter().map(|rules| rules.name.clone()).collect();
+        for lane in names {
+            let record = records.get(&lane).cloned().unwrap_or_default();
+            self.learn_one(&lane, record);
         }
     }
 
     /// What the ledger says of one lane.
     pub fn learn_one(&mut self, lane: &str, record: LaneRecord) {
         if let Some(index) = self.rules.iter().position(|rules| rules.name == lane) {
-            self.records[index] = record;
+            let pausing = self.pausing.get(lane).cloned();
+            self.records[index] = LaneRecord { paused: record.paused.or(pausing), ..record };
         }
+    }
+
+    /// The pause of a lane is written down.
+    pub fn paused(&mut self, lane: &str, record: LaneRecord) {
+        self.pausing.remove(lane);
+        self.learn_one(lane, record);
+    }
+
+    /// Whether a pause is being written down.
+    pub fn is_pausing(&self) -> bool {
+        !self.pausing.is_empty()
     }
 
     /// What a sweep says: the accounts that were given up, by lane.
@@ -122,6 +138,7 @@ impl Lanes {
                 let why = format!("failed updates in a row: {failures} (failure_threshold)");
                 let pause = Pause { why, at: now };
                 record.paused = Some(pause.clone());
+                self.pausing.insert(rules.name.clone(), pause.clone());
                 return Some((rules.name.clone(), pause));
             }
         }
@@ -217,7 +234,13 @@ mod tests {
         let (lane, pause) = lanes.overdone(at(7)).unwrap();
         assert_eq!((lane.as_str(), pause.at), ("canary", at(7)));
         assert!(pause.why.starts_with("failed updates in a row: 3"), "{}", pause.why);
+        // What the ledger said before it knew changes nothing.
+        lanes.learn_one("canary", record(4, 0, false));
         assert_eq!(lanes.overdone(at(8)), None);
         assert_eq!(word(lanes.blocked(1, at(8))), "canary paused");
+        // Resumed by an operator, later.
+        lanes.paused("canary", record(4, 0, true));
+        lanes.learn_one("canary", record(0, 0, false));
+        assert_eq!(word(lanes.blocked(1, at(200))), "free");
     }
 }

@@ -108,8 +108,6 @@ pub struct Scheduler {
     target: Option<AccountFactory>,
     backlog: Backlog,
     lanes: Lanes,
-    /// Pauses that are being written down.
-    pausing: usize,
     sweeps: Sweeps,
     operations: BTreeMap<AccountId, Operation>,
     /// Messages whose account is being examined and started.
@@ -138,7 +136,6 @@ impl Scheduler {
             now,
             backlog: Backlog::new(rules.lanes.len(), now),
             lanes: Lanes::new(rules.lanes.clone()),
-            pausing: 0,
             sweeps: Sweeps::new(rules.sweep_interval, rules.min_sweep_interval, now),
             rules,
             target: None,
@@ -166,8 +163,7 @@ impl Scheduler {
             }
             Observation::Lanes(lanes) => self.lanes.learn(&lanes),
             Observation::LanePaused { lane, record } => {
-                self.pausing = self.pausing.saturating_sub(1);
-                self.lanes.learn_one(&lane, record);
+                self.lanes.paused(&lane, record);
             }
             Observation::Woken => self.sweeps.wake(now),
             Observation::AccountWoken(account) => {
@@ -264,7 +260,7 @@ impl Scheduler {
     /// the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
         if self.waits_for_operator() {
-            return self.in_flight() == 0 && self.pausing == 0 && !self.sweeps.is_running();
+            return self.in_flight() == 0 && !self.lanes.is_pausing() && !self.sweeps.is_running();
         }
         self.backlog.is_empty()
             && self.operations.is_empty()
@@ -390,7 +386,6 @@ impl Scheduler {
     fn plan(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.look(now, actions);
         while let Some((lane, pause)) = self.lanes.overdone(now) {
-            self.pausing += 1;
             let alert = paused(&lane, &pause);
             actions.push(Action::PauseLane { lane, pause, alert });
         }
