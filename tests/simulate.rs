@@ -302,3 +302,86 @@ fn an_account_that_lands_is_told_of_once(#[case] accounts: &str, #[case] recorde
     assert_eq!(report["aws_calls"]["CreateCase"], 1);
     assert_eq!(report["alerts"], json!([]));
 }
+
+/// Two canaries, one of which fails for good, and two others after them.
+fn rollout(lane: &str, canary_lane: &str) -> Value {
+    let config = format!(
+        r#"
+[updates]
+max_receive_count = 2
+[[lanes]]
+name = "canary"
+{canary_lane}
+[[lanes]]
+name = "prod"
+{lane}
+[[policies]]
+plugin = "managed-tag"
+[policies.settings]
+tag_key = "account-factory-managed"
+tag_value = "true"
+priority_mode = true
+"#
+    );
+    let mut failing = account(0, managed(), 600);
+    failing["update_failures"] = json!(["a stack set instance failed", "and again"]);
+    let accounts = [
+        failing,
+        account(1, managed(), 600),
+        account(2, json!({}), 600),
+        account(3, json!({}), 600),
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+    let snapshot = json!({ "accounts": accounts }).to_string();
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    let args =
+        ["simulate", "--config", "crew.toml", "--snapshot", "snapshot.json", "--format", "json"];
+    groundcrew(dir.path(), &args).json()
+}
+
+fn counts(report: &Value) -> (u64, u64, u64) {
+    let count = |what: &str| report["accounts"][what].as_u64().unwrap();
+    (count("updated"), count("failed"), count("held"))
+}
+
+#[test]
+fn without_a_gate_failed_canaries_stop_nothing() {
+    let report = rollout("", "");
+    assert_eq!(counts(&report), (3, 1, 0));
+    assert_eq!(report["waiting"], Value::Null);
+}
+
+#[test]
+fn failed_canaries_stop_production_where_it_asks_for_success() {
+    let report = rollout("start_when = \"succeeded\"", "");
+    assert_eq!(counts(&report), (1, 1, 2));
+    assert_eq!(report["waiting"]["lane"], "prod");
+    let why = report["waiting"]["why"].as_str().unwrap();
+    assert!(why.contains("1 account of `canary` failed"), "{why}");
+}
+
+#[test]
+fn failures_in_a_row_pause_a_lane_with_an_alert() {
+    let report = rollout("", "concurrency = 1\nfailure_threshold = 1");
+    // The first failure of the first canary: nothing after it is started.
+    assert_eq!(counts(&report), (0, 0, 4));
+    let why = report["waiting"]["why"].as_str().unwrap();
+    assert!(why.contains("lane `canary` is paused: failed updates in a row: 1"), "{why}");
+    let subjects: Vec<&str> = report["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a["subject"].as_str().unwrap())
+        .collect();
+    assert_eq!(subjects, ["Lane canary is paused"]);
+}
+
+#[test]
+fn a_lane_soaks_after_those_before_it() {
+    let report = rollout("soak = \"2h\"", "");
+    let lanes = report["lanes"].as_array().unwrap();
+    let ended = lanes[0]["last_finish_s"].as_f64().unwrap();
+    let began = lanes[1]["first_start_s"].as_f64().unwrap();
+    assert!((ended + 7200.0..ended + 7300.0).contains(&began), "{ended} {began}");
+}

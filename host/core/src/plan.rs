@@ -131,17 +131,20 @@ pub struct LaneTime {
     pub ends: Duration,
 }
 
-/// How long the lanes take, one after the other: `updates` has for each lane how long its
-/// updates take. The order inside a lane isn't promised, so this is an estimate.
+/// How long the lanes take, one after the other, soaking included: `updates` has for each lane
+/// how long its updates take. The order inside a lane isn't promised, so this is an estimate.
 pub fn times(rules: &Rules, updates: &[Vec<Duration>]) -> Vec<LaneTime> {
-    let mut starts = Duration::ZERO;
+    let mut done = Duration::ZERO;
     let lanes = rules.lanes.iter().zip(updates);
     lanes
         .map(|(lane, updates)| {
             let slots = lane.concurrency.min(rules.max_concurrent_operations);
-            let time = LaneTime { starts, ends: starts + makespan(updates.iter().copied(), slots) };
-            starts = time.ends;
-            time
+            // Nothing is waited for where nothing was updated before, or is after.
+            let soak =
+                if done.is_zero() || updates.is_empty() { Duration::ZERO } else { lane.soak };
+            let starts = done + soak;
+            done = starts + makespan(updates.iter().copied(), slots);
+            LaneTime { starts, ends: done }
         })
         .collect()
 }
@@ -153,6 +156,19 @@ mod tests {
     use rstest::rstest;
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
+
+    fn rules(cap: usize) -> Rules {
+        Rules {
+            lanes: vec![LaneRules::new("a", 4), LaneRules::new("b", 1)],
+            max_concurrent_operations: cap,
+            max_attempts: 5,
+            wait: Duration::ZERO,
+            operation_timeout: Duration::ZERO,
+            window: Duration::ZERO,
+            sweep_interval: Duration::ZERO,
+            min_sweep_interval: Duration::ZERO,
+        }
+    }
 
     fn found(change: impl FnOnce(&mut SnapshotAccount)) -> Found {
         let mut account = SnapshotAccount::new("111122223333", "Prod");
@@ -176,6 +192,22 @@ mod tests {
         assert_eq!(candidate.tags, Tags::Known(BTreeMap::new()));
     }
 
+    #[rstest]
+    #[case::after_another_lane(vec![20], vec![10], (27, 37))]
+    #[case::nothing_before_it(vec![], vec![10], (0, 10))]
+    #[case::nothing_in_it(vec![20], vec![], (20, 20))]
+    fn a_lane_soaks(
+        #[case] before: Vec<u64>,
+        #[case] after: Vec<u64>,
+        #[case] expected: (u64, u64),
+    ) {
+        let mut rules = rules(4);
+        rules.lanes[1].soak = Duration::from_secs(7);
+        let seconds = |updates: Vec<u64>| updates.into_iter().map(Duration::from_secs).collect();
+        let time = times(&rules, &[seconds(before), seconds(after)])[1];
+        assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
+    }
+
     #[test]
     fn unreadable_tags_stay_unreadable() {
         let Found::Outdated(candidate) = found(|account| {
@@ -197,17 +229,7 @@ mod tests {
         #[case] cap: usize,
         #[case] expected: &[(u64, u64)],
     ) {
-        let lane = |name: &str, concurrency| LaneRules { name: name.into(), concurrency };
-        let rules = Rules {
-            lanes: vec![lane("a", 4), lane("b", 1)],
-            max_concurrent_operations: cap,
-            max_attempts: 5,
-            wait: Duration::ZERO,
-            operation_timeout: Duration::ZERO,
-            window: Duration::ZERO,
-            sweep_interval: Duration::ZERO,
-            min_sweep_interval: Duration::ZERO,
-        };
+        let rules = rules(cap);
         let seconds =
             |updates: &Vec<u64>| updates.iter().copied().map(Duration::from_secs).collect();
         let updates: Vec<Vec<Duration>> = updates.iter().map(seconds).collect();

@@ -268,6 +268,47 @@ pub struct Progress {
     /// Whether it is in the dead-letter queue: not picked up until redriven or the
     /// target changes.
     pub dead_lettered: bool,
+    /// The lane it was in when it failed last.
+    #[serde(default)]
+    pub lane: Option<String>,
+}
+
+/// What is remembered of a lane, whichever host it learned it from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneRecord {
+    /// Failed updates since the last that succeeded.
+    pub failures_in_a_row: u32,
+    /// When its last update ended, however it did.
+    pub last_ended: Option<Timestamp>,
+    /// Why it starts nothing, if so.
+    pub paused: Option<Pause>,
+}
+
+/// Why and since when a lane starts nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// For the operator.
+    pub why: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// How an update ended, for its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether the account is on the target. Otherwise the update failed, and that spent an
+    /// attempt.
+    pub succeeded: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl LaneRecord {
+    /// Takes in how one more update has ended.
+    pub fn end(&mut self, ended: Ended) {
+        self.failures_in_a_row = if ended.succeeded { 0 } else { self.failures_in_a_row + 1 };
+        self.last_ended = self.last_ended.max(Some(ended.at));
+    }
 }
 
 /// A ledger that can't be read or written.
@@ -286,17 +327,32 @@ pub trait Ledger: Send + Sync {
     /// never exceed `cap` together.
     async fn take_slot(&self, slot: &Slot, cap: usize) -> Result<Taken, LedgerError>;
 
-    /// Notes the record that a start answered.
-    async fn note_record(&self, account: &AccountId, record: &RecordId) -> Result<(), LedgerError>;
+    /// Notes the record that a start answered. Nothing when the account's slot is another
+    /// one by now.
+    async fn note_record(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError>;
 
-    /// Frees the account's slot, and writes `progress` for its target, in one step.
-    /// `None` leaves the progress as it was. Again it does nothing.
+    /// Frees a slot, writes `progress` for its account and target, and takes into its lane's
+    /// record how the update `ended`, all in one step. `None` leaves either as it was. Answers
+    /// the lane's record. Again, or when the account's slot is another one by now, it changes
+    /// nothing.
     async fn free_slot(
         &self,
-        account: &AccountId,
-        target: &ArtifactId,
+        slot: &Slot,
         progress: Option<&Progress>,
-    ) -> Result<(), LedgerError>;
+        ended: Option<Ended>,
+    ) -> Result<LaneRecord, LedgerError>;
+
+    /// What is remembered of the lanes, by their names. A lane of which nothing is known is
+    /// not among them.
+    async fn lanes(&self) -> Result<BTreeMap<String, LaneRecord>, LedgerError>;
+
+    /// Pauses a lane, or with `None` lets it go on: then its failures count from zero again.
+    /// Answers its record.
+    async fn pause_lane(
+        &self,
+        lane: &str,
+        pause: Option<&Pause>,
+    ) -> Result<LaneRecord, LedgerError>;
 
     /// Progress of one account towards a target; the default when nothing has failed.
     async fn progress(

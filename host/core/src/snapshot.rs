@@ -102,6 +102,9 @@ pub struct SnapshotAccount {
     /// How long an update of it takes.
     #[serde(default = "twenty_minutes", skip_serializing_if = "is_twenty_minutes")]
     pub update_seconds: u64,
+    /// What its first updates fail with, one after the other; by default none does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub update_failures: Vec<String>,
 }
 
 /// Status of a provisioned product in a [`Snapshot`].
@@ -164,6 +167,7 @@ impl SnapshotAccount {
             artifact: None,
             status: SnapshotStatus::Available,
             update_seconds: UPDATE_SECONDS,
+            update_failures: Vec::new(),
         }
     }
 }

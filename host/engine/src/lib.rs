@@ -37,7 +37,7 @@ use jiff::Timestamp;
 
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
-pub use run::Until;
+pub use run::{Until, Waiting};
 pub use witness::{Ending, Notice, Silent, Witness};
 
 /// The world as the engine reaches it.

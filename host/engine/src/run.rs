@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use groundcrew_core::event::{Event, Wake};
 use groundcrew_core::ports::{Alert, Received};
-use groundcrew_core::scheduler::{Action, Observation, Scheduler};
+use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
@@ -24,8 +24,8 @@ const EVENTS_RETRY: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// When nothing is left to do before this moment: every account is up to date,
-    /// skipped, given up or held for longer, and a sweep has confirmed it. Or at this
-    /// moment, with whatever is left.
+    /// skipped, given up, held for longer or in a lane that waits for an operator, and a
+    /// sweep has confirmed it. Or at this moment, with whatever is left.
     SettledOr(Timestamp),
 }
 
@@ -40,18 +40,29 @@ enum Done {
     Nothing,
 }
 
+/// A lane that was left waiting for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The lane.
+    pub lane: String,
+    /// What it waits for.
+    pub blocked: Blocked,
+}
+
 impl Engine {
     /// Runs the engine. What is under way when it ends is in the ledger, and is resumed by
-    /// the next run.
-    pub async fn run(self: Arc<Self>, until: Until) {
+    /// the next run. Answers the lane whose turn it was, if that was held back.
+    pub async fn run(self: Arc<Self>, until: Until) -> Option<Waiting> {
         let mut scheduler = Scheduler::new(self.settings.rules.clone(), self.now());
-        let slots = self.insist("read the ledger", || self.ports.ledger.slots()).await;
+        let ledger = &self.ports.ledger;
+        let slots = self.insist("read the ledger", || ledger.slots()).await;
+        let lanes = self.insist("read the ledger", || ledger.lanes()).await;
         let mut tasks: JoinSet<Done> = JoinSet::new();
         self.listen(&mut tasks);
         // An account that landed is told of before the loop ends: not while the events queue
         // may hold its event, nor while that is being handled.
         let mut quiet = self.ports.onboarding.is_none();
-        let actions = scheduler.observe(self.now(), Observation::Resumed(slots));
+        let actions = scheduler.observe(self.now(), Observation::Resumed { slots, lanes });
         self.perform(actions, &mut tasks);
         loop {
             let Until::SettledOr(end) = until;
@@ -88,6 +99,9 @@ impl Engine {
             }
         }
         tasks.shutdown().await;
+        scheduler
+            .blocked()
+            .map(|(lane, blocked)| Waiting { lane: self.panel.lane(lane).to_owned(), blocked })
     }
 
     fn perform(self: &Arc<Self>, actions: Vec<Action>, tasks: &mut JoinSet<Done>) {
@@ -100,11 +114,12 @@ impl Engine {
     async fn act(&self, action: Action) -> Done {
         let observation = match action {
             Action::Sweep => match self.sweep().await {
-                Ok(sweep) => {
+                Ok((sweep, lanes)) => {
                     if let Some(onboarding) = &self.ports.onboarding {
                         self.witness_onboarding(&onboarding.make_up().await);
                     }
-                    Observation::Swept(sweep)
+                    let observations = vec![Observation::Lanes(lanes), Observation::Swept(sweep)];
+                    return Done::Observed(observations);
                 }
                 Err(incomplete) => {
                     tracing::warn!(reason = %incomplete, "the sweep could not be completed");
@@ -122,8 +137,8 @@ impl Engine {
                 Observation::Looked { account: slot.account, sight }
             }
             Action::Settle(settlement) => {
-                self.settle(&settlement).await;
-                Observation::Settled { account: settlement.slot.account }
+                let lane = self.settle(&settlement).await;
+                Observation::Settled { account: settlement.slot.account, lane }
             }
             Action::Drop { receipt } => {
                 // Left in the queue it comes again, and is dropped then.
@@ -138,6 +153,13 @@ impl Engine {
                     tracing::warn!(%error, "could not postpone a message");
                 }
                 return Done::Nothing;
+            }
+            Action::PauseLane { lane, pause, alert } => {
+                self.alert(&alert).await;
+                let ledger = &self.ports.ledger;
+                let record =
+                    self.insist("pause a lane", || ledger.pause_lane(&lane, Some(&pause))).await;
+                Observation::LanePaused { lane, record }
             }
             Action::Alert(alert) => {
                 self.alert(&alert).await;

@@ -138,16 +138,12 @@ impl Engine {
     }
 
     async fn free(&self, slot: &Slot) {
-        self.insist("free a slot", || {
-            self.ports.ledger.free_slot(&slot.account, &slot.target, None)
-        })
-        .await;
+        self.insist("free a slot", || self.ports.ledger.free_slot(slot, None, None)).await;
     }
 
     /// Writes down the record of a start.
     pub(crate) async fn note(&self, mut slot: Slot, record: RecordId) -> Slot {
-        self.insist("note a record", || self.ports.ledger.note_record(&slot.account, &record))
-            .await;
+        self.insist("note a record", || self.ports.ledger.note_record(&slot, &record)).await;
         slot.record = Some(record);
         slot
     }

@@ -12,7 +12,7 @@ use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{AccountFactory, ArtifactId, ProductStatus, ProvisionedProduct};
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_core::ports::{LedgerError, Page};
+use groundcrew_core::ports::{LaneRecord, LedgerError, Page, Progress};
 use groundcrew_core::scheduler::{Standing, Sweep};
 
 use crate::{Engine, Listing, Notice};
@@ -20,6 +20,9 @@ use crate::{Engine, Listing, Notice};
 /// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
 /// it is throttled.
 const READS_AT_ONCE: usize = 8;
+
+/// What is remembered of the lanes, by their names.
+type LaneRecords = BTreeMap<String, LaneRecord>;
 
 /// A sweep that could not be completed. Nothing was changed.
 #[derive(Debug)]
@@ -44,7 +47,8 @@ impl From<LedgerError> for Incomplete {
 }
 
 impl Engine {
-    pub(crate) async fn sweep(&self) -> Result<Sweep, Incomplete> {
+    /// What there is to do, and what is remembered of the lanes.
+    pub(crate) async fn sweep(&self) -> Result<(Sweep, LaneRecords), Incomplete> {
         let started_at = self.now();
         // The operator may have mended them meanwhile.
         self.panel.forgive();
@@ -58,13 +62,14 @@ impl Engine {
         let mut accounts: BTreeMap<AccountId, Standing> = BTreeMap::new();
         let mut outdated = Vec::new();
         for product in products {
-            let given_up = progress.get(&product.account).is_some_and(|p| p.dead_lettered);
-            let standing = match () {
-                () if product.artifact == factory.target => Standing::Current,
-                // In the dead-letter queue until redriven or until the target changes; or
-                // never provisioned, so that there is nothing to update.
-                () if given_up || product.last_successful_record.is_none() => Standing::Skipped,
-                () => {
+            let given_up = progress.get(&product.account).filter(|p| p.dead_lettered);
+            let standing = match given_up {
+                _ if product.artifact == factory.target => Standing::Current,
+                // Never provisioned, so that there is nothing to update.
+                _ if product.last_successful_record.is_none() => Standing::Skipped,
+                // Until it is redriven or the target changes.
+                Some(progress) => Standing::GivenUp { lane: self.lane_of(progress) },
+                None => {
                     outdated.push(product);
                     continue;
                 }
@@ -96,7 +101,15 @@ impl Engine {
                 accounts.insert(id, standing(&decision, &product, failed_attempts));
             }
         }
-        Ok(Sweep { started_at, account_factory: factory, accounts })
+        let lanes = self.ports.ledger.lanes().await?;
+        Ok((Sweep { started_at, account_factory: factory, accounts }, lanes))
+    }
+
+    /// The lane in which an account failed; the first where it is no longer configured.
+    fn lane_of(&self, progress: &Progress) -> usize {
+        let lanes = &self.settings.rules.lanes;
+        let named = |lane: &&str| lanes.iter().position(|rules| rules.name == **lane);
+        progress.lane.as_deref().as_ref().and_then(named).unwrap_or(0)
     }
 
     /// Asks the policies whether to update an account.

@@ -2,7 +2,7 @@
 
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::RecordStatus;
-use groundcrew_core::ports::Slot;
+use groundcrew_core::ports::{Ended, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
 
 use crate::start::token;
@@ -75,9 +75,9 @@ impl Engine {
 
     /// Writes down how an update ended. Dead letter and alert go out before the slot is
     /// freed: killed in between, the next run finds the slot, sees the end again and does
-    /// it again.
-    pub(crate) async fn settle(&self, settlement: &Settlement) {
-        let Settlement { slot, succeeded, progress, burial } = settlement;
+    /// it again. Answers what is remembered of the lane.
+    pub(crate) async fn settle(&self, settlement: &Settlement) -> LaneRecord {
+        let Settlement { slot, ended, progress, burial } = settlement;
         if let Some((letter, alert)) = burial {
             // At once, so that a queue that refuses the letter keeps nobody from knowing.
             tokio::join!(
@@ -85,17 +85,19 @@ impl Engine {
                 self.alert(alert),
             );
         }
-        self.insist("settle an update", || {
-            self.ports.ledger.free_slot(&slot.account, &slot.target, progress.as_ref())
-        })
-        .await;
-        let ending = match (burial, succeeded) {
+        let lane = self
+            .insist("settle an update", || {
+                self.ports.ledger.free_slot(slot, progress.as_ref(), *ended)
+            })
+            .await;
+        let ending = match (burial, ended) {
             (Some((letter, _)), _) => Ending::GivenUp(&letter.reason),
-            (None, true) => Ending::Succeeded,
-            (None, false) => Ending::Retried,
+            (None, Some(Ended { succeeded: true, .. })) => Ending::Succeeded,
+            (None, _) => Ending::Retried,
         };
         tracing::info!(account = %slot.account, lane = slot.lane, ?ending, "update ended");
         self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
+        lane
     }
 }
 

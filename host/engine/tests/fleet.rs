@@ -83,7 +83,6 @@ impl Place {
             sim.time_source(),
         )
         .clients();
-        let lane = |name: &str, concurrency| LaneRules { name: name.into(), concurrency };
         Engine::new(
             Ports {
                 catalog: Arc::new(ServiceCatalog::new(
@@ -102,7 +101,7 @@ impl Place {
             },
             Settings {
                 rules: Rules {
-                    lanes: vec![lane("first", CAP), lane("second", 1)],
+                    lanes: vec![LaneRules::new("first", CAP), LaneRules::new("second", 1)],
                     max_concurrent_operations: CAP,
                     max_attempts: 3,
                     wait: Duration::from_secs(30),

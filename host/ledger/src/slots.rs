@@ -1,14 +1,16 @@
-//! Slots and attempts.
+//! Slots, attempts, and lanes.
 //!
 //! All slots are one item: whoever takes one has seen all the others. The progress of an
-//! account is an item of its own, in a partition for each target.
+//! account is an item of its own, in a partition for each target; so is each lane.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
-use groundcrew_core::ports::{Ledger, LedgerError, Progress, Slot, Taken};
+use groundcrew_core::ports::{
+    Ended, LaneRecord, Ledger, LedgerError, Pause, Progress, Slot, Taken,
+};
 
 use crate::store::{Key, Store};
 use crate::store_ledger::StoreLedger;
@@ -26,6 +28,12 @@ fn progress_towards(target: &ArtifactId) -> String {
 
 fn progress_of(account: &AccountId, target: &ArtifactId) -> Key {
     Key::new(progress_towards(target), account.as_str())
+}
+
+const LANES: &str = "lanes";
+
+fn record_of(lane: &str) -> Key {
+    Key::new(LANES, lane)
 }
 
 #[async_trait]
@@ -50,12 +58,12 @@ impl<S: Store> Ledger for StoreLedger<S> {
         .await
     }
 
-    async fn note_record(&self, account: &AccountId, record: &RecordId) -> Result<(), LedgerError> {
+    async fn note_record(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError> {
         self.change(&slots(), |slots: Option<Slots>| {
             let mut slots = slots.unwrap_or_default();
-            match slots.get_mut(account) {
-                Some(slot) if slot.record.as_ref() != Some(record) => {
-                    slot.record = Some(record.clone());
+            match slots.get_mut(&slot.account) {
+                Some(held) if held.token == slot.token && held.record.as_ref() != Some(record) => {
+                    held.record = Some(record.clone());
                     ((), Some(slots))
                 }
                 _ => ((), None),
@@ -66,24 +74,57 @@ impl<S: Store> Ledger for StoreLedger<S> {
 
     async fn free_slot(
         &self,
-        account: &AccountId,
-        target: &ArtifactId,
+        slot: &Slot,
         progress: Option<&Progress>,
-    ) -> Result<(), LedgerError> {
+        ended: Option<Ended>,
+    ) -> Result<LaneRecord, LedgerError> {
         self.commit(|| async move {
             let mut writes = Vec::new();
-            let mut held = self.hold::<Slots>(slots()).await?;
-            let mut slots = held.value.take().unwrap_or_default();
-            if slots.remove(account).is_some() {
-                writes.push(held.replace(&slots)?);
+            let held = self.hold::<Slots>(slots()).await?;
+            let lane = self.hold::<LaneRecord>(record_of(&slot.lane)).await?;
+            let mut record = lane.value.clone().unwrap_or_default();
+            let slots = held.value.clone().unwrap_or_default();
+            match slots.get(&slot.account) {
+                Some(other) if other.token != slot.token => return Ok((record, writes)),
+                Some(_) => {
+                    let others = slots.into_iter().filter(|(account, _)| *account != slot.account);
+                    writes.push(held.replace(&others.collect())?);
+                }
+                // It was freed already, or there was none: AWS refused the start.
+                None => {}
             }
             if let Some(progress) = progress {
-                let held = self.hold::<Progress>(progress_of(account, target)).await?;
+                let held = self.hold::<Progress>(progress_of(&slot.account, &slot.target)).await?;
                 if held.value.as_ref() != Some(progress) {
                     writes.push(held.replace(progress)?);
                 }
             }
-            Ok(((), writes))
+            // Where there is nothing else to write, this was written before.
+            if let (Some(ended), false) = (ended, writes.is_empty()) {
+                record.end(ended);
+                writes.push(lane.replace(&record)?);
+            }
+            Ok((record, writes))
+        })
+        .await
+    }
+
+    async fn lanes(&self) -> Result<BTreeMap<String, LaneRecord>, LedgerError> {
+        Ok(self.list(LANES).await?.into_iter().collect())
+    }
+
+    async fn pause_lane(
+        &self,
+        lane: &str,
+        pause: Option<&Pause>,
+    ) -> Result<LaneRecord, LedgerError> {
+        self.change(&record_of(lane), |record: Option<LaneRecord>| {
+            let mut record = record.unwrap_or_default();
+            record.paused = pause.cloned();
+            if pause.is_none() {
+                record.failures_in_a_row = 0;
+            }
+            (record.clone(), Some(record))
         })
         .await
     }

@@ -37,7 +37,7 @@ async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] fa
     next();
     assert_eq!(ledger.take_slot(&slot(1), 1).await, Ok(Taken::Yes));
     next();
-    ledger.free_slot(&account(1), &target(), Some(&failed(1))).await.unwrap();
+    ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(1)));
     next();
@@ -65,8 +65,8 @@ async fn when_every_answer_is_lost_the_same_call_again_finds_its_effect() {
     for _ in 0..ATTEMPTS {
         sim.next_call(COMMIT, NextCall::ReplyLost);
     }
-    ledger.free_slot(&account(1), &target(), Some(&failed(1))).await.unwrap_err();
-    ledger.free_slot(&account(1), &target(), Some(&failed(1))).await.unwrap();
+    ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap_err();
+    ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(1)));
     assert_eq!(ledger.slots().await, Ok(vec![]));
 }

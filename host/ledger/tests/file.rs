@@ -31,8 +31,8 @@ async fn a_restart_finds_all_there_was() {
     ledger.began(at(0)).await.unwrap();
     ledger.take_slot(&slot(1), 2).await.unwrap();
     ledger.take_slot(&slot(2), 2).await.unwrap();
-    ledger.note_record(&account(1), &RecordId::new("rec-1")).await.unwrap();
-    ledger.free_slot(&account(2), &target(), Some(&failed(1))).await.unwrap();
+    ledger.note_record(&slot(1), &RecordId::new("rec-1")).await.unwrap();
+    ledger.free_slot(&slot(2), Some(&failed(1)), None).await.unwrap();
     ledger.claim(&claim(1, "one", 0)).await.unwrap();
     ledger.settle(&key(1), "one", &told(), at(1)).await.unwrap();
     ledger.note("alert", at(1)).await.unwrap();
@@ -57,7 +57,7 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
     for number in 0..20 {
         ledger.take_slot(&slot(number), 20).await.unwrap();
         if number % 3 == 0 {
-            ledger.free_slot(&account(number), &target(), Some(&failed(1))).await.unwrap();
+            ledger.free_slot(&slot(number), Some(&failed(1)), None).await.unwrap();
         }
         let left = directory.path().join(format!("left-{number}.db"));
         std::fs::copy(&path, &left).unwrap();
@@ -185,7 +185,7 @@ async fn a_file_that_was_cut_short_is_damaged() {
     let (_kept, path) = place();
     let ledger = FileLedger::open(&path).unwrap();
     for number in 0..100 {
-        ledger.free_slot(&account(number), &target(), Some(&failed(1))).await.unwrap();
+        ledger.free_slot(&slot(number), Some(&failed(1)), None).await.unwrap();
     }
     drop(ledger);
     let length = std::fs::metadata(&path).unwrap().len();

@@ -137,12 +137,7 @@ impl Host<'_> {
         let known = self.insist(|| self.ledger.progress(&slot.account, &slot.target)).await;
         let progress = failed(known.failed_attempts + 1);
         self.truth.lock().unwrap().running.remove(&slot.account);
-        // Whoever frees a slot again may free another host's, so that this looks first.
-        while self.ledger.free_slot(&slot.account, &slot.target, Some(&progress)).await.is_err() {
-            if !self.insist(|| self.ledger.slots()).await.contains(&slot) {
-                break;
-            }
-        }
+        self.insist(|| self.ledger.free_slot(&slot, Some(&progress), None)).await;
     }
 
     async fn tell(&self, number: usize) {

@@ -6,7 +6,7 @@ use common::{Kind, Place, account, at, claim, entry, failed, key, slot, target, 
 use futures_util::future::join_all;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
 use groundcrew_core::notification::{Claimed, NotificationState};
-use groundcrew_core::ports::{Progress, Taken};
+use groundcrew_core::ports::{Ended, LaneRecord, Pause, Progress, Slot, Taken};
 use rstest::rstest;
 
 #[rstest]
@@ -22,7 +22,7 @@ async fn slots_are_taken_once_each_and_never_more_than_the_cap(
     assert_eq!(one.take_slot(&slot(3), 2).await, Ok(Taken::Full));
     assert_eq!(one.take_slot(&slot(2), 2).await, Ok(Taken::Already(slot(2))));
     assert_eq!(one.slots().await, Ok(vec![slot(1), slot(2)]));
-    one.free_slot(&account(1), &target(), None).await.unwrap();
+    one.free_slot(&slot(1), None, None).await.unwrap();
     assert_eq!(two.take_slot(&slot(3), 2).await, Ok(Taken::Yes));
     assert_eq!(one.slots().await, Ok(vec![slot(2), slot(3)]));
 }
@@ -34,14 +34,68 @@ async fn a_record_is_kept_with_its_slot(
 ) {
     let ledger = Place::new(kind).host();
     let record = RecordId::new("rec-1");
-    ledger.note_record(&account(1), &record).await.unwrap();
+    ledger.note_record(&slot(1), &record).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
     ledger.take_slot(&slot(1), 1).await.unwrap();
     for _ in 0..2 {
-        ledger.note_record(&account(1), &record).await.unwrap();
+        ledger.note_record(&slot(1), &record).await.unwrap();
         let slots = ledger.slots().await.unwrap();
         assert_eq!(slots[0].record.as_ref(), Some(&record));
     }
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_another_host_has_taken_over_is_left_alone(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let ledger = Place::new(kind).host();
+    let late = Slot { token: "another".into(), ..slot(1) };
+    ledger.take_slot(&slot(1), 1).await.unwrap();
+    let ended = Ended { succeeded: false, at: at(1) };
+    ledger.free_slot(&late, Some(&failed(1)), Some(ended)).await.unwrap();
+    ledger.note_record(&late, &RecordId::new("rec-1")).await.unwrap();
+    assert_eq!(ledger.slots().await, Ok(vec![slot(1)]));
+    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
+    assert_eq!(ledger.lanes().await, Ok([].into()));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_lane_counts_its_failures_once_each(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    let ended = |succeeded, second| Some(Ended { succeeded, at: at(second) });
+    let record = |failures_in_a_row, second| LaneRecord {
+        failures_in_a_row,
+        last_ended: Some(at(second)),
+        paused: None,
+    };
+    for number in 1..=3 {
+        one.take_slot(&slot(number), 9).await.unwrap();
+    }
+    // Each twice, as after a lost answer.
+    for _ in 0..2 {
+        let answer = one.free_slot(&slot(1), Some(&failed(1)), ended(false, 7)).await;
+        assert_eq!(answer, Ok(record(1, 7)));
+    }
+    for _ in 0..2 {
+        let answer = two.free_slot(&slot(2), Some(&failed(1)), ended(false, 6)).await;
+        assert_eq!(answer, Ok(record(2, 7)));
+    }
+    // One whose start AWS refused: it never had a slot.
+    for _ in 0..2 {
+        let answer = two.free_slot(&slot(9), Some(&failed(1)), ended(false, 8)).await;
+        assert_eq!(answer, Ok(record(3, 8)));
+    }
+    let pause = Pause { why: "3 failures in a row".into(), at: at(9) };
+    let paused = one.pause_lane("all", Some(&pause)).await.unwrap();
+    assert_eq!(paused, LaneRecord { paused: Some(pause), ..record(3, 8) });
+    assert_eq!(two.lanes().await, Ok([("all".to_owned(), paused)].into()));
+    assert_eq!(two.pause_lane("all", None).await, Ok(record(0, 8)));
+    assert_eq!(one.free_slot(&slot(3), None, ended(true, 10)).await, Ok(record(0, 10)));
 }
 
 #[rstest]
@@ -54,12 +108,12 @@ async fn a_slot_is_freed_together_with_the_progress(
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
     ledger.take_slot(&slot(1), 1).await.unwrap();
     for _ in 0..2 {
-        ledger.free_slot(&account(1), &target(), Some(&failed(1))).await.unwrap();
+        ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
         assert_eq!(ledger.slots().await, Ok(vec![]));
         assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(1)));
     }
-    ledger.free_slot(&account(1), &target(), Some(&failed(2))).await.unwrap();
-    ledger.free_slot(&account(1), &target(), None).await.unwrap();
+    ledger.free_slot(&slot(1), Some(&failed(2)), None).await.unwrap();
+    ledger.free_slot(&slot(1), None, None).await.unwrap();
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(2)));
     assert_eq!(ledger.progress(&account(1), &other).await, Ok(Progress::default()));
     assert_eq!(ledger.all_progress(&target()).await.unwrap(), [(account(1), failed(2))].into());
@@ -75,9 +129,10 @@ async fn all_progress_is_listed_however_much_it_is(
     // DynamoDB answers a megabyte at a time.
     let long = Progress { last_error: Some("no ".repeat(50_000)), ..failed(1) };
     for number in 0..20 {
-        ledger.free_slot(&account(number), &target(), Some(&long)).await.unwrap();
+        ledger.free_slot(&slot(number), Some(&long), None).await.unwrap();
     }
-    ledger.free_slot(&account(7), &ArtifactId::new("pa-21"), Some(&long)).await.unwrap();
+    let other = Slot { target: ArtifactId::new("pa-21"), ..slot(7) };
+    ledger.free_slot(&other, Some(&long), None).await.unwrap();
     let all = ledger.all_progress(&target()).await.unwrap();
     assert_eq!(all.len(), 20);
     assert!(all.values().all(|progress| *progress == long));
@@ -182,7 +237,7 @@ async fn slots_freed_at_once_are_all_freed(
     let frees = slots
         .iter()
         .enumerate()
-        .map(|(number, slot)| hosts[number % 4].free_slot(&slot.account, &target, Some(&failed)));
+        .map(|(number, slot)| hosts[number % 4].free_slot(slot, Some(&failed), None));
     for freed in join_all(frees).await {
         freed.unwrap();
     }

@@ -3,6 +3,7 @@
 //! Each kind of fault has its own random numbers, so that one more API call does not
 //! change which updates fail.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -184,6 +185,8 @@ pub(crate) struct Faults {
     updates: Rng,
     foreign: Rng,
     accounts_seed: u64,
+    /// How many of the failures that the snapshot plans have come, by account.
+    planned: BTreeMap<u32, usize>,
 }
 
 impl Faults {
@@ -196,6 +199,7 @@ impl Faults {
             updates: rng.fork(),
             foreign: rng.fork(),
             accounts_seed: rng.u64(..),
+            planned: BTreeMap::new(),
         }
     }
 
@@ -234,6 +238,14 @@ impl Faults {
         } else {
             EventFate::Delivered
         }
+    }
+
+    /// The next of the failures that the snapshot plans for an account.
+    pub(crate) fn planned(&mut self, account: u32, failures: &[String]) -> Option<Failure> {
+        let come = self.planned.entry(account).or_default();
+        let description = failures.get(*come)?.clone();
+        *come += 1;
+        Some(Failure { code: "ResourceUpdateFailed", description, after: 0.8 })
     }
 
     /// Decides on one update of an account that sits in the named OU.

@@ -24,6 +24,8 @@ pub(crate) struct FleetAccount {
     pub(crate) outdated: bool,
     pub(crate) status: SnapshotStatus,
     pub(crate) update_time: Duration,
+    /// What its first updates fail with.
+    pub(crate) update_failures: Vec<String>,
 }
 
 /// Every account, found by its place in the snapshot or by its id.
@@ -54,6 +56,7 @@ impl Fleet {
                     outdated: account.outdated,
                     status: account.status,
                     update_time: Duration::from_secs(account.update_seconds),
+                    update_failures: account.update_failures,
                 })
             })
             .collect();

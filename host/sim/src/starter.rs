@@ -39,7 +39,8 @@ impl Starter<'_> {
         }
         let account = self.fleet.get(product).ok_or_else(refused)?;
         let ou = account.ou.last().map_or("Root", String::as_str);
-        let failure = self.faults.update(product, ou);
+        let planned = self.faults.planned(product, &account.update_failures);
+        let failure = planned.or_else(|| self.faults.update(product, ou));
         let share = failure.as_ref().map_or(1.0, |failure| failure.after);
         let begun = Begun {
             product,

@@ -86,7 +86,7 @@ async fn simulate(
     for event in events {
         sim.inject_event(event);
     }
-    engine.run(Until::SettledOr(BEGIN + LONGEST)).await;
+    let waiting = engine.run(Until::SettledOr(BEGIN + LONGEST)).await;
     recorder.finish();
     Ok(Report::new(report::Sources {
         options,
@@ -97,6 +97,7 @@ async fn simulate(
         begin: BEGIN,
         real: began.elapsed(),
         reproducible: !loaded.runtime.deadline_fired(),
+        waiting,
     }))
 }
 

@@ -7,12 +7,15 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
 use groundcrew_core::list_schedule::makespan;
 use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::scheduler::Blocked;
+use groundcrew_engine::Waiting;
 use groundcrew_sim::{OperationLog, SimAws, Snapshot};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::recorder::{Course, Last, Recorder};
 use crate::commands::{Faults, Simulate};
+use crate::wording::{count, minute};
 
 /// The report. Times are in seconds since the beginning, when the new version was
 /// released and its event sent.
@@ -27,11 +30,36 @@ pub struct Report {
     pub notifications: Vec<Notification>,
     pub alerts: Vec<Alert>,
     pub aws_calls: BTreeMap<String, u64>,
+    /// The lane that was left waiting for an operator, and the lanes after it with it.
+    pub waiting: Option<WaitingLane>,
     /// Whether the same seed gives the same run again: not when a plugin ran into its
     /// timeout, which is in real time.
     pub reproducible: bool,
     #[serde(skip)]
     pub heading: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct WaitingLane {
+    pub lane: String,
+    /// What it waits for.
+    pub why: String,
+}
+
+impl From<Waiting> for WaitingLane {
+    fn from(Waiting { lane, blocked }: Waiting) -> Self {
+        let why = match blocked {
+            Blocked::Paused { lane: paused, why } => format!("lane `{paused}` is paused: {why}"),
+            Blocked::Failed { lane: failed, accounts } => format!(
+                "it asks the lanes before it for success, and {} of `{failed}` failed",
+                count(accounts, "account")
+            ),
+            Blocked::Soaking { until } => {
+                format!("the lanes before it soak until {}", minute(until))
+            }
+        };
+        Self { lane, why }
+    }
 }
 
 /// Each account is in exactly one of these but `total`.
@@ -42,7 +70,8 @@ pub struct Accounts {
     pub current: usize,
     pub updated: usize,
     pub skipped: usize,
-    /// Not before a moment that the simulation did not reach.
+    /// Not before a moment that the simulation did not reach, or in a lane that waits for an
+    /// operator.
     pub held: usize,
     /// In the dead-letter queue.
     pub failed: usize,
@@ -131,6 +160,7 @@ pub struct Sources<'a> {
     pub begin: Timestamp,
     pub real: Duration,
     pub reproducible: bool,
+    pub waiting: Option<Waiting>,
 }
 
 impl Report {
@@ -216,6 +246,7 @@ impl Report {
                 .collect(),
             alerts: recorder.alerts().into_iter().map(|subject| Alert { subject }).collect(),
             aws_calls: sim.calls(),
+            waiting: sources.waiting.map(WaitingLane::from),
             reproducible: sources.reproducible,
             heading: heading(sources.options, snapshot),
         }

@@ -25,6 +25,9 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out)?;
     lanes(report, out)?;
     accounts(report, out)?;
+    if let Some(waiting) = &report.waiting {
+        paragraph(out, &format!("waiting     lane {}: {}", waiting.lane, waiting.why))?;
+    }
     time(report, out)?;
     notifications(report, out)?;
     alerts(report, out)?;

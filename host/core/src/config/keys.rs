@@ -253,6 +253,28 @@ pub const LANES: Table = Table {
             meaning: "Most updates of this lane at once. At most `account_quota`; never more \
                       than `max_concurrent_operations` in effect.",
         },
+        Key {
+            name: "start_when",
+            form: Form::Choice(&["drained", "succeeded"]),
+            default: Is("drained"),
+            meaning: "What it takes of the lanes before it: that nothing of them is waiting or \
+                      running, or that no account of theirs was given up either. With \
+                      `succeeded` failed canaries stop what comes after them.",
+        },
+        Key {
+            name: "soak",
+            form: Form::Duration,
+            default: Nothing("no wait"),
+            meaning: "How long after the last update of the lanes before it this lane starts.",
+        },
+        Key {
+            name: "failure_threshold",
+            form: Form::Integer { min: 1, max: 1000 },
+            default: Nothing("never"),
+            meaning: "So many failed updates in a row pause this lane, and so the lanes after \
+                      it, with an alert. What runs is tracked to its end. Waiting for others and \
+                      throttling count as no failure.",
+        },
     ],
 };
 

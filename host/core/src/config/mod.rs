@@ -22,7 +22,7 @@ pub use schema::schema;
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
 use crate::pipeline::Fallback;
-use crate::scheduler::{LaneRules, Rules};
+use crate::scheduler::{LaneRules, Rules, StartWhen};
 use reader::Reader;
 
 /// A complete configuration.
@@ -89,6 +89,12 @@ pub struct Lane {
     pub name: String,
     /// Most updates of it at once.
     pub concurrency: usize,
+    /// What it takes of the lanes before it.
+    pub start_when: StartWhen,
+    /// How long after the lanes before it.
+    pub soak: Duration,
+    /// So many failed updates in a row pause it.
+    pub failure_threshold: Option<u32>,
     /// Where it is written; 0 for the lane that exists when none is.
     pub line: usize,
 }
@@ -157,7 +163,13 @@ impl Config {
             lanes: self
                 .lanes
                 .iter()
-                .map(|lane| LaneRules { name: lane.name.clone(), concurrency: lane.concurrency })
+                .map(|lane| LaneRules {
+                    name: lane.name.clone(),
+                    concurrency: lane.concurrency,
+                    start_when: lane.start_when,
+                    soak: lane.soak,
+                    failure_threshold: lane.failure_threshold,
+                })
                 .collect(),
             max_concurrent_operations: updates.max_concurrent_operations,
             max_attempts: updates.max_receive_count,
@@ -374,6 +386,14 @@ fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Upda
                 ),
             );
         }
+        let start_when = match section.text(reader, "start_when").as_deref() {
+            Some("succeeded") => StartWhen::Succeeded,
+            _ => StartWhen::Drained,
+        };
+        let soak = section.duration(reader, "soak").unwrap_or_default();
+        let failure_threshold = section
+            .integer(reader, "failure_threshold")
+            .map(|failures| u32::try_from(failures).unwrap_or(u32::MAX));
         let Some(name) = name else { continue };
         if lanes.iter().any(|lane| lane.name == name) {
             let line = section.line_of(reader, "name");
@@ -381,10 +401,19 @@ fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Upda
                 .problem(line, format!("a second lane is named `{name}`: each needs its own name"));
         }
         let line = section.line;
-        lanes.push(Lane { name, concurrency: concurrency.unwrap_or(concurrent), line });
+        lanes.push(Lane {
+            name,
+            concurrency: concurrency.unwrap_or(concurrent),
+            start_when,
+            soak,
+            failure_threshold,
+            line,
+        });
     }
     if lanes.is_empty() {
-        lanes.push(Lane { name: "all".into(), concurrency: concurrent, line: 0 });
+        let LaneRules { name, concurrency, start_when, soak, failure_threshold } =
+            LaneRules::new("all", concurrent);
+        lanes.push(Lane { name, concurrency, start_when, soak, failure_threshold, line: 0 });
     }
     lanes
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::account::AccountId;
 use crate::aws_error::{Class, classify};
 use crate::catalog::Record;
-use crate::ports::{Alert, DeadLetter, Slot};
+use crate::ports::{Alert, DeadLetter, Pause, Slot};
 
 /// What a failed record says, and what it means. AWS spreads the reason over several
 /// errors at times: the first that means something is the class of all.
@@ -72,6 +72,19 @@ pub(super) fn overdue(slot: &Slot, age: Duration) -> Alert {
             slot.provisioned_product,
             slot.target,
             slot.record.as_ref().map_or("none yet", |record| record.as_str()),
+        ),
+    }
+}
+
+/// A lane was paused because of its failures.
+pub(super) fn paused(lane: &str, pause: &Pause) -> Alert {
+    Alert {
+        subject: format!("Lane {lane} is paused"),
+        message: format!(
+            "{}. Nothing of the lane `{lane}` and of the lanes after it is started until it is \
+             resumed; what runs is tracked to its end. See the alerts about the accounts for the \
+             errors.",
+            pause.why
         ),
     }
 }

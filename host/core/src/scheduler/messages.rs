@@ -7,20 +7,34 @@ use jiff::Timestamp;
 use crate::account::AccountId;
 use crate::aws_error::AwsError;
 use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
-use crate::ports::{Alert, DeadLetter, Hint, Progress, Received, Slot};
+use crate::ports::{Alert, DeadLetter, Ended, Hint, LaneRecord, Pause, Progress, Received, Slot};
 
 /// Something the shell saw.
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// Time has passed.
     Tick,
-    /// The slots that the ledger holds when this host starts: updates begun by an
-    /// earlier run, which are tracked on.
-    Resumed(Vec<Slot>),
+    /// What the ledger holds when this host starts.
+    Resumed {
+        /// Updates begun by an earlier run, which are tracked on.
+        slots: Vec<Slot>,
+        /// What is remembered of the lanes, by their names.
+        lanes: BTreeMap<String, LaneRecord>,
+    },
+    /// What is remembered of the lanes by now: another host or an operator may have changed
+    /// it.
+    Lanes(BTreeMap<String, LaneRecord>),
     /// An event says that accounts may have become outdated.
     Woken,
     /// An event says that an operation on this account has ended.
     AccountWoken(AccountId),
+    /// [`Action::PauseLane`] is told and written down.
+    LanePaused {
+        /// The lane.
+        lane: String,
+        /// What is remembered of it by now.
+        record: LaneRecord,
+    },
     /// A sweep saw the whole organization.
     Swept(Sweep),
     /// A sweep could not be completed.
@@ -62,6 +76,8 @@ pub enum Observation {
     Settled {
         /// The account.
         account: AccountId,
+        /// What is remembered of the slot's lane by now.
+        lane: LaneRecord,
     },
 }
 
@@ -90,8 +106,14 @@ pub enum Standing {
         /// Updates to this target that failed before.
         failed_attempts: u32,
     },
-    /// Not to be updated: policy says so, or it is in the dead-letter queue.
+    /// Not to be updated: policy says so.
     Skipped,
+    /// Not to be updated: its updates to this target have failed, and it is in the
+    /// dead-letter queue.
+    GivenUp {
+        /// Index of the lane that it was in; the first if that is no longer configured.
+        lane: usize,
+    },
     /// Not to be updated before a moment.
     Held {
         /// The moment.
@@ -167,6 +189,16 @@ pub enum Action {
         /// The moment.
         until: Timestamp,
     },
+    /// Tell that a lane is paused, and then write it down: killed in between it is told
+    /// again. Answer [`Observation::LanePaused`].
+    PauseLane {
+        /// Its name.
+        lane: String,
+        /// Why.
+        pause: Pause,
+        /// What people are told.
+        alert: Alert,
+    },
     /// Tell a person.
     Alert(Alert),
 }
@@ -176,8 +208,9 @@ pub enum Action {
 pub struct Settlement {
     /// Its slot, to be freed.
     pub slot: Slot,
-    /// Whether the account is on the target.
-    pub succeeded: bool,
+    /// How the update ended, for its lane: `None` when it failed for a reason that isn't its
+    /// own, and is tried again.
+    pub ended: Option<Ended>,
     /// What to write down for the account and target; `None` leaves it as it is.
     pub progress: Option<Progress>,
     /// Dead letter and alert, to be out before the slot is freed.

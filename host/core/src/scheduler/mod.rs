@@ -11,10 +11,13 @@
 //! - nothing of a lane starts while an earlier lane has an account waiting or running,
 //!   or before a sweep that began after the earlier lanes were done has found nothing
 //!   more for them;
+//! - nothing of a lane starts while it or an earlier one is paused, before it has soaked,
+//!   nor, where it asks for success, after an account of an earlier one was given up;
 //! - waiting costs no attempt: only an update that ran and failed does, and after
 //!   `max_attempts` of them the account is in the dead-letter queue and an alert is out.
 
 mod backlog;
+mod lanes;
 mod letters;
 mod messages;
 mod sweeps;
@@ -24,14 +27,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use lanes::{Blocked, LaneRules, StartWhen};
 pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
 
 use crate::account::AccountId;
 use crate::aws_error::{AwsError, Class};
 use crate::catalog::AccountFactory;
-use crate::ports::{Alert, Hint, Progress, Received, Slot};
+use crate::ports::{Alert, Ended, Hint, Progress, Received, Slot};
 use backlog::{Backlog, Entry, Stage};
-use letters::{blocked, burial, diagnose, overdue};
+use lanes::Lanes;
+use letters::{blocked, burial, diagnose, overdue, paused};
 use sweeps::Sweeps;
 
 /// What the operator configured.
@@ -53,15 +58,6 @@ pub struct Rules {
     pub sweep_interval: Duration,
     /// Between two sweeps, at least, when events ask for them.
     pub min_sweep_interval: Duration,
-}
-
-/// One lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LaneRules {
-    /// Its name.
-    pub name: String,
-    /// Most updates of it at once.
-    pub concurrency: usize,
 }
 
 /// Taken for the duration of an update until one has been seen: the middle of the 10 to
@@ -107,8 +103,11 @@ enum Then {
 #[derive(Debug)]
 pub struct Scheduler {
     rules: Rules,
+    /// The last moment at which something was observed.
+    now: Timestamp,
     target: Option<AccountFactory>,
     backlog: Backlog,
+    lanes: Lanes,
     sweeps: Sweeps,
     operations: BTreeMap<AccountId, Operation>,
     /// Messages whose account is being examined and started.
@@ -134,7 +133,9 @@ impl Scheduler {
     /// A scheduler that has seen nothing yet; its first wish is a sweep.
     pub fn new(rules: Rules, now: Timestamp) -> Self {
         Self {
+            now,
             backlog: Backlog::new(rules.lanes.len(), now),
+            lanes: Lanes::new(rules.lanes.clone()),
             sweeps: Sweeps::new(rules.sweep_interval, rules.min_sweep_interval, now),
             rules,
             target: None,
@@ -153,9 +154,17 @@ impl Scheduler {
     /// Takes in what was seen, and answers what to do now.
     pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.now = now;
         match observation {
             Observation::Tick => {}
-            Observation::Resumed(slots) => self.resume(slots, now),
+            Observation::Resumed { slots, lanes } => {
+                self.lanes.learn(&lanes);
+                self.resume(slots, now);
+            }
+            Observation::Lanes(lanes) => self.lanes.learn(&lanes),
+            Observation::LanePaused { lane, record } => {
+                self.lanes.paused(&lane, record);
+            }
             Observation::Woken => self.sweeps.wake(now),
             Observation::AccountWoken(account) => {
                 match self.operations.get_mut(&account).map(|operation| &mut operation.watch) {
@@ -201,7 +210,12 @@ impl Scheduler {
             Observation::Looked { account, sight } => {
                 self.looked(&account, sight, now, &mut actions);
             }
-            Observation::Settled { account } => self.settled(&account, now),
+            Observation::Settled { account, lane } => {
+                if let Some(operation) = self.operations.get(&account) {
+                    self.lanes.learn_one(&operation.slot.lane, lane);
+                }
+                self.settled(&account, now);
+            }
         }
         self.plan(now, &mut actions);
         actions
@@ -229,13 +243,25 @@ impl Scheduler {
                 false => self.backlog.next_visible(lane).map(|at| at.max(self.blocked_until)),
             };
             next = [next, feed, receive].into_iter().flatten().min();
+        } else if let Some((_, Blocked::Soaking { until })) = self.blocked() {
+            next = next.into_iter().chain([until]).min();
         }
         next
     }
 
-    /// Whether all that can be done before `end` is done: nothing is open, nothing is held
-    /// until a moment before that, and a sweep that began after the last change confirms it.
+    /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
+    pub fn blocked(&self) -> Option<(usize, Blocked)> {
+        let lane = self.next_lane()?;
+        Some((lane, self.lanes.blocked(lane, self.now)?))
+    }
+
+    /// Whether all that can be done before `end` is done: nothing is open but what waits for
+    /// an operator, nothing is held until a moment before that, and a sweep that began after
+    /// the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
+        if self.waits_for_operator() {
+            return self.in_flight() == 0 && !self.lanes.is_pausing() && !self.sweeps.is_running();
+        }
         self.backlog.is_empty()
             && self.operations.is_empty()
             && !self.sweeps.is_running()
@@ -261,6 +287,10 @@ impl Scheduler {
         for account in gone {
             self.backlog.remove(&account, now);
         }
+        self.lanes.sweep(accounts.values().filter_map(|standing| match standing {
+            Standing::GivenUp { lane } => Some(*lane),
+            _ => None,
+        }));
         let new_target = self.target.as_ref() != Some(&account_factory);
         self.target = Some(account_factory);
         self.next_hold = None;
@@ -302,7 +332,7 @@ impl Scheduler {
                 self.backlog.remove(account, now);
                 self.hold(until);
             }
-            Standing::Current | Standing::Skipped => {
+            Standing::Current | Standing::Skipped | Standing::GivenUp { .. } => {
                 self.backlog.remove(account, now);
             }
         }
@@ -324,10 +354,20 @@ impl Scheduler {
 
     // ---- lanes and slots ----
 
-    /// The lane that may run now, if any: the first with an open account, once the lanes
+    /// The lane whose turn it is, if any: the first with an open account, once the lanes
     /// before it are confirmed done.
-    fn runnable_lane(&self) -> Option<usize> {
+    fn next_lane(&self) -> Option<usize> {
         self.backlog.first_open_lane().filter(|lane| self.confirmed_before(*lane))
+    }
+
+    /// The lane that may run now, if any: the next, when nothing holds it back.
+    fn runnable_lane(&self) -> Option<usize> {
+        self.next_lane().filter(|lane| self.lanes.blocked(*lane, self.now).is_none())
+    }
+
+    /// Whether the lane whose turn it is waits for somebody to resume or redrive something.
+    fn waits_for_operator(&self) -> bool {
+        matches!(self.blocked(), Some((_, Blocked::Paused { .. } | Blocked::Failed { .. })))
     }
 
     fn free(&self, lane: usize) -> usize {
@@ -345,6 +385,10 @@ impl Scheduler {
 
     fn plan(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.look(now, actions);
+        while let Some((lane, pause)) = self.lanes.overdone(now) {
+            let alert = paused(&lane, &pause);
+            actions.push(Action::PauseLane { lane, pause, alert });
+        }
         if self.wants_confirmation() {
             self.sweeps.hurry(now);
         }
@@ -620,8 +664,9 @@ impl Scheduler {
                 let took = now.duration_since(slot.taken_at).unsigned_abs();
                 // A moving average over about eight updates.
                 self.typical_update = (self.typical_update * 7 + took) / 8;
+                let ended = Some(Ended { succeeded: true, at: now });
                 self.settle(
-                    Settlement { slot, progress: None, succeeded: true, burial: None },
+                    Settlement { slot, progress: None, ended, burial: None },
                     Then::Close,
                     actions,
                 );
@@ -660,7 +705,7 @@ impl Scheduler {
             self.blocked_until = self.blocked_until.max(ready);
             let then = Then::Retry { failed_attempts: before, ready };
             self.settle(
-                Settlement { slot, progress: None, succeeded: false, burial: None },
+                Settlement { slot, progress: None, ended: None, burial: None },
                 then,
                 actions,
             );
@@ -675,12 +720,18 @@ impl Scheduler {
             Then::Retry { failed_attempts, ready: now + wait }
         };
         let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
-        let progress = Progress { failed_attempts, last_error: Some(reason), dead_lettered };
-        self.settle(
-            Settlement { slot, progress: Some(progress), succeeded: false, burial },
-            then,
-            actions,
-        );
+        let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane);
+        if let (true, Some(lane)) = (dead_lettered, lane) {
+            self.lanes.give_up(lane);
+        }
+        let progress = Progress {
+            failed_attempts,
+            last_error: Some(reason),
+            dead_lettered,
+            lane: Some(slot.lane.clone()),
+        };
+        let ended = Some(Ended { succeeded: false, at: now });
+        self.settle(Settlement { slot, progress: Some(progress), ended, burial }, then, actions);
     }
 
     fn settle(&mut self, settlement: Settlement, then: Then, actions: &mut Vec<Action>) {

@@ -6,7 +6,7 @@ use groundcrew_core::list_schedule::makespan;
 use proptest::prelude::*;
 use rstest::rstest;
 use std::time::Duration;
-use world::{Account, Outcome, Setting, World};
+use world::{Account, Gate, Outcome, Setting, World};
 
 fn plain(lane: usize, seconds: u64) -> Account {
     Account { lane: Some(lane), held: 0, seconds, failures: vec![] }
@@ -15,6 +15,7 @@ fn plain(lane: usize, seconds: u64) -> Account {
 fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Setting {
     Setting {
         lanes,
+        gates: vec![],
         cap,
         max_attempts: 5,
         accounts,
@@ -110,6 +111,61 @@ fn close_to_the_list_schedule(#[case] events: bool, #[case] ratio: f64) {
     }
 }
 
+const FAILS: &str = "a stack set instance failed";
+
+/// Canaries of which some fail for good, and then production.
+fn rollout(failing: usize, gate: Gate, threshold: Option<u32>) -> Outcome {
+    let canary = |number: usize| Account {
+        failures: if number < failing { vec![FAILS] } else { vec![] },
+        ..plain(0, 600)
+    };
+    let accounts = (0..3).map(canary).chain((0..2).map(|_| plain(1, 600))).collect();
+    let first = Gate { failure_threshold: threshold, ..Gate::default() };
+    World::run(Setting {
+        max_attempts: 1,
+        gates: vec![first, gate],
+        ..calm(vec![1, 4], 4, accounts)
+    })
+}
+
+#[test]
+fn a_lane_soaks() {
+    let outcome = rollout(0, Gate { soak: 7200, ..Gate::default() }, None);
+    let (canary, prod) = (outcome.runs[2], outcome.runs[3]);
+    assert!((canary.3 + 7200..canary.3 + 7260).contains(&prod.2), "{canary:?} {prod:?}");
+    assert_eq!(outcome.updated.len(), 5);
+}
+
+#[rstest]
+#[case::drained(false, 1, 4, false)]
+#[case::succeeded(true, 1, 2, true)]
+#[case::all_succeeded(true, 0, 5, false)]
+fn failed_canaries_stop_production_where_it_asks_for_success(
+    #[case] succeeded: bool,
+    #[case] failing: usize,
+    #[case] updated: usize,
+    #[case] waits: bool,
+) {
+    let outcome = rollout(failing, Gate { succeeded, ..Gate::default() }, None);
+    assert_eq!((outcome.updated.len(), outcome.waits), (updated, waits));
+    assert_eq!(outcome.dead.len(), failing);
+}
+
+#[rstest]
+#[case::below(1, 4, &[])]
+#[case::reached(2, 0, &["lane-0"])]
+fn failures_in_a_row_pause_a_lane_and_those_after_it(
+    #[case] failing: usize,
+    #[case] updated: usize,
+    #[case] paused: &[&str],
+) {
+    let outcome = rollout(failing, Gate::default(), Some(2));
+    assert_eq!(outcome.updated.len(), updated);
+    assert!(outcome.paused.iter().eq(paused));
+    // Two failed, and nothing was started after them.
+    assert_eq!(outcome.runs.len(), if paused.is_empty() { 5 } else { 2 });
+}
+
 fn accounts() -> impl Strategy<Value = Vec<Account>> {
     let failure = prop_oneof![
         Just("another execution is in progress"),
@@ -132,9 +188,19 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
     prop::collection::vec(account, 0..25)
 }
 
+fn gates() -> impl Strategy<Value = Vec<Gate>> {
+    let gate = (any::<bool>(), prop_oneof![Just(0u64), 1u64..9000], prop::option::of(1u32..4));
+    let gate = gate.prop_map(|(succeeded, soak, failure_threshold)| Gate {
+        succeeded,
+        soak,
+        failure_threshold,
+    });
+    prop_oneof![Just(vec![]), prop::collection::vec(gate, 3)]
+}
+
 fn settings() -> impl Strategy<Value = Setting> {
     (
-        prop::collection::vec(1usize..6, 3),
+        (prop::collection::vec(1usize..6, 3), gates()),
         1usize..6,
         1u32..4,
         accounts(),
@@ -142,9 +208,17 @@ fn settings() -> impl Strategy<Value = Setting> {
         (prop_oneof![Just(0usize), 2usize..5], any::<bool>(), any::<u64>()),
     )
         .prop_map(
-            |(lanes, cap, max_attempts, accounts, (lose, refuse), (sweeps, events, seed))| {
+            |(
+                (lanes, gates),
+                cap,
+                max_attempts,
+                accounts,
+                (lose, refuse),
+                (sweeps, events, seed),
+            )| {
                 Setting {
                     lanes,
+                    gates,
                     cap,
                     max_attempts,
                     accounts,
@@ -162,8 +236,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     /// The world asserts the cap, the lane order and one update at a time for each account
-    /// at every step. At the end each account is in exactly one terminal state, and each
-    /// that was given up is alerted once.
+    /// at every step, and that nothing starts that is held back. At the end each account is
+    /// in exactly one terminal state, or waits for an operator; and each that was given up is
+    /// alerted once.
     #[test]
     fn promises_hold_whatever_happens(setting in settings()) {
         let outcome: Outcome = World::run(setting.clone());
@@ -173,12 +248,15 @@ proptest! {
                 outcome.updated.contains(&number),
                 outcome.dead.contains_key(&number),
             ];
-            prop_assert_eq!(ends.iter().filter(|end| **end).count(), 1, "account {}: {:?}", number, ends);
+            let ends = ends.iter().filter(|end| **end).count();
+            prop_assert!(ends == 1 || ends == 0 && outcome.waits, "account {number}: {ends}");
             let spent = outcome.dead.get(&number).copied().unwrap_or(0);
             prop_assert!(spent <= setting.max_attempts);
         }
         let alerts = outcome.alerts.iter().filter(|subject| subject.starts_with("Update of account") && subject.ends_with("failed"));
         prop_assert_eq!(alerts.count(), outcome.dead.len());
+        let pauses = outcome.alerts.iter().filter(|subject| subject.ends_with("is paused"));
+        prop_assert_eq!(pauses.count(), outcome.paused.len());
     }
 
     #[test]

@@ -9,9 +9,10 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProvisionedProductId, Record, RecordError, RecordId,
     RecordStatus,
 };
-use groundcrew_core::ports::{Alert, Hint, Progress, Received, Slot};
+use groundcrew_core::ports::{Alert, Hint, LaneRecord, Progress, Received, Slot};
 use groundcrew_core::scheduler::{
-    Action, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome, Sweep,
+    Action, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome, StartWhen,
+    Sweep,
 };
 use jiff::Timestamp;
 
@@ -28,10 +29,22 @@ pub struct Account {
     pub failures: Vec<&'static str>,
 }
 
+/// What holds a lane back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gate {
+    /// It asks the lanes before it for success.
+    pub succeeded: bool,
+    /// So many seconds after the lanes before it.
+    pub soak: u64,
+    pub failure_threshold: Option<u32>,
+}
+
 /// How the world behaves.
 #[derive(Clone, Debug)]
 pub struct Setting {
     pub lanes: Vec<usize>,
+    /// What holds each lane back; nothing where there is none.
+    pub gates: Vec<Gate>,
     pub cap: usize,
     pub max_attempts: u32,
     pub accounts: Vec<Account>,
@@ -57,6 +70,10 @@ pub struct Outcome {
     pub attempts: BTreeMap<usize, u32>,
     pub ended_at: i64,
     pub most_at_once: usize,
+    /// The lanes that were paused.
+    pub paused: BTreeSet<String>,
+    /// Whether it ended because a lane waits for an operator.
+    pub waits: bool,
 }
 
 struct Message {
@@ -84,6 +101,7 @@ pub struct World {
     /// Accounts to be decided as done, at the settling.
     slots: BTreeSet<AccountId>,
     progress: BTreeMap<AccountId, Progress>,
+    lanes: BTreeMap<String, LaneRecord>,
     done: BTreeSet<usize>,
     /// Accounts that a sweep has told to be outdated and free to start.
     known: BTreeSet<usize>,
@@ -110,9 +128,17 @@ pub fn rules(setting: &Setting) -> Rules {
             .lanes
             .iter()
             .enumerate()
-            .map(|(index, concurrency)| LaneRules {
-                name: format!("lane-{index}"),
-                concurrency: *concurrency,
+            .map(|(index, concurrency)| {
+                let gate = setting.gates.get(index).copied().unwrap_or_default();
+                LaneRules {
+                    start_when: match gate.succeeded {
+                        true => StartWhen::Succeeded,
+                        false => StartWhen::Drained,
+                    },
+                    soak: Duration::from_secs(gate.soak),
+                    failure_threshold: gate.failure_threshold,
+                    ..LaneRules::new(format!("lane-{index}"), *concurrency)
+                }
             })
             .collect(),
         max_concurrent_operations: setting.cap,
@@ -138,6 +164,7 @@ impl World {
             running: BTreeMap::new(),
             slots: BTreeSet::new(),
             progress: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             done: BTreeSet::new(),
             known: BTreeSet::new(),
             starts: 0,
@@ -180,6 +207,7 @@ impl World {
             }
             world.check();
         }
+        world.outcome.waits = scheduler.blocked().is_some();
         world.outcome.ended_at = (world.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
         world.outcome
     }
@@ -232,7 +260,10 @@ impl World {
             let until = BEGIN + Duration::from_secs(account.held);
             let standing = match account.lane {
                 _ if self.done.contains(&index) => Standing::Current,
-                _ if progress.dead_lettered => Standing::Skipped,
+                _ if progress.dead_lettered => {
+                    let lane = account.lane.expect("only accounts with a lane are given up");
+                    Standing::GivenUp { lane }
+                }
                 None => Standing::Skipped,
                 Some(_) if until > self.now => Standing::Held { until },
                 Some(lane) => Standing::Outdated {
@@ -294,9 +325,14 @@ impl World {
                 if let Some(progress) = settlement.progress {
                     self.progress.insert(account.clone(), progress);
                 }
+                let lane = self.lanes.entry(settlement.slot.lane.clone()).or_default();
+                if let Some(ended) = settlement.ended {
+                    lane.end(ended);
+                }
+                let lane = lane.clone();
                 self.running.remove(&account);
                 self.slots.remove(&account);
-                self.tell(delay, Observation::Settled { account });
+                self.tell(delay, Observation::Settled { account, lane });
             }
             Action::Drop { receipt } => self.queue.retain(|message| message.receipt != receipt),
             Action::Postpone { receipt, until } => {
@@ -305,6 +341,14 @@ impl World {
                         message.visible = until;
                     }
                 }
+            }
+            Action::PauseLane { lane, pause, alert } => {
+                assert!(self.outcome.paused.insert(lane.clone()), "{lane} is paused twice");
+                self.outcome.alerts.push(alert.subject);
+                let record = self.lanes.entry(lane.clone()).or_default();
+                record.paused = Some(pause);
+                let record = record.clone();
+                self.tell(delay, Observation::LanePaused { lane, record });
             }
             Action::Alert(Alert { subject, .. }) => self.outcome.alerts.push(subject),
         }
@@ -328,6 +372,7 @@ impl World {
         let ends = self.now + Duration::from_secs(seconds);
         assert!(self.slots.insert(account.clone()), "{account} runs twice at once");
         self.check_earlier_lanes(number, lane);
+        self.check_gate(number, lane);
         self.running.insert(account.clone(), Running { account: number, lane, ends, fails });
         let begun = (self.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
         self.outcome.runs.push((number, lane, begun, begun + seconds as i64));
@@ -379,6 +424,34 @@ impl World {
             assert!(
                 !earlier || over,
                 "account {starting} of lane {lane} starts while {number} of an earlier lane is open"
+            );
+        }
+    }
+
+    /// Whatever holds a lane back must be over. A start that was under way when a lane was
+    /// paused goes on: the scheduler learns of a failure once it is written down.
+    fn check_gate(&self, starting: usize, lane: usize) {
+        let record = |lane: usize| self.lanes.get(&format!("lane-{lane}"));
+        for earlier in 0..=lane {
+            let paused = record(earlier).and_then(|record| record.paused.as_ref());
+            assert!(
+                paused.is_none_or(|pause| self.now.duration_since(pause.at).as_secs() < 1),
+                "account {starting} of lane {lane} starts although lane {earlier} is paused"
+            );
+        }
+        let gate = self.setting.gates.get(lane).copied().unwrap_or_default();
+        for earlier in 0..lane {
+            let ended = record(earlier).and_then(|record| record.last_ended);
+            let soaked = ended.is_none_or(|at| at + Duration::from_secs(gate.soak) <= self.now);
+            assert!(soaked, "account {starting} starts before lane {lane} has soaked");
+            let given_up = self
+                .outcome
+                .dead
+                .keys()
+                .any(|dead| self.setting.accounts[*dead].lane == Some(earlier));
+            assert!(
+                !(gate.succeeded && given_up),
+                "account {starting} starts although lane {earlier} did not succeed"
             );
         }
     }

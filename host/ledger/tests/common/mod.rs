@@ -133,7 +133,12 @@ pub fn slot(number: usize) -> Slot {
 }
 
 pub fn failed(attempts: u32) -> Progress {
-    Progress { failed_attempts: attempts, last_error: Some("no".into()), dead_lettered: false }
+    Progress {
+        failed_attempts: attempts,
+        last_error: Some("no".into()),
+        dead_lettered: false,
+        lane: Some("all".into()),
+    }
 }
 
 pub fn key(number: usize) -> NotificationKey {

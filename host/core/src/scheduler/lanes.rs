@@ -1,0 +1,246 @@
+//! Which lane may start something: what holds a lane back, beyond that the lanes before it
+//! have accounts waiting or running.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::ports::{LaneRecord, Pause};
+
+/// One lane, as the operator configured it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneRules {
+    /// Its name.
+    pub name: String,
+    /// Most updates of it at once.
+    pub concurrency: usize,
+    /// What it takes of the lanes before it.
+    pub start_when: StartWhen,
+    /// How long after the last update of the lanes before it.
+    pub soak: Duration,
+    /// So many failed updates in a row pause the lane.
+    pub failure_threshold: Option<u32>,
+}
+
+impl LaneRules {
+    /// A lane with every default.
+    pub fn new(name: impl Into<String>, concurrency: usize) -> Self {
+        Self {
+            name: name.into(),
+            concurrency,
+            start_when: StartWhen::Drained,
+            soak: Duration::ZERO,
+            failure_threshold: None,
+        }
+    }
+}
+
+/// What a lane takes of the lanes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartWhen {
+    /// That nothing of them is waiting or running.
+    Drained,
+    /// And that no account of theirs has been given up.
+    Succeeded,
+}
+
+/// Why a lane starts nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocked {
+    /// This lane or one before it is paused.
+    Paused {
+        /// The lane that is.
+        lane: String,
+        /// Why.
+        why: String,
+    },
+    /// Accounts of a lane before it were given up.
+    Failed {
+        /// That lane.
+        lane: String,
+        /// How many.
+        accounts: usize,
+    },
+    /// The lanes before it ended too lately.
+    Soaking {
+        /// When it may start.
+        until: Timestamp,
+    },
+}
+
+/// The lanes, and what is remembered of them.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    rules: Vec<LaneRules>,
+    records: Vec<LaneRecord>,
+    /// Accounts that were given up for the target, by lane.
+    given_up: Vec<usize>,
+    /// Lanes whose pause is being written down: until then the ledger doesn't know of it.
+    pausing: BTreeMap<String, Pause>,
+}
+
+impl Lanes {
+    pub fn new(rules: Vec<LaneRules>) -> Self {
+        let records = vec![LaneRecord::default(); rules.len()];
+        let given_up = vec![0; rules.len()];
+        Self { rules, records, given_up, pausing: BTreeMap::new() }
+    }
+
+    /// What the ledger says.
+    pub fn learn(&mut self, records: &BTreeMap<String, LaneRecord>) {
+        let names: Vec<String> = self.rules.iter().map(|rules| rules.name.clone()).collect();
+        for lane in names {
+            let record = records.get(&lane).cloned().unwrap_or_default();
+            self.learn_one(&lane, record);
+        }
+    }
+
+    /// What the ledger says of one lane.
+    pub fn learn_one(&mut self, lane: &str, record: LaneRecord) {
+        if let Some(index) = self.rules.iter().position(|rules| rules.name == lane) {
+            let pausing = self.pausing.get(lane).cloned();
+            self.records[index] = LaneRecord { paused: record.paused.or(pausing), ..record };
+        }
+    }
+
+    /// The pause of a lane is written down.
+    pub fn paused(&mut self, lane: &str, record: LaneRecord) {
+        self.pausing.remove(lane);
+        self.learn_one(lane, record);
+    }
+
+    /// Whether a pause is being written down.
+    pub fn is_pausing(&self) -> bool {
+        !self.pausing.is_empty()
+    }
+
+    /// What a sweep says: the accounts that were given up, by lane.
+    pub fn sweep(&mut self, given_up: impl Iterator<Item = usize>) {
+        self.given_up.fill(0);
+        given_up.for_each(|lane| self.give_up(lane));
+    }
+
+    /// One more account was given up.
+    pub fn give_up(&mut self, lane: usize) {
+        if let Some(accounts) = self.given_up.get_mut(lane) {
+            *accounts += 1;
+        }
+    }
+
+    /// A lane that is to be paused because of its failures. It counts as paused from here on.
+    pub fn overdone(&mut self, now: Timestamp) -> Option<(String, Pause)> {
+        let lanes = self.rules.iter().zip(&mut self.records);
+        for (rules, record) in lanes {
+            let failures = record.failures_in_a_row;
+            let threshold = rules.failure_threshold.unwrap_or(u32::MAX);
+            if failures >= threshold && record.paused.is_none() {
+                let why = format!("failed updates in a row: {failures} (failure_threshold)");
+                let pause = Pause { why, at: now };
+                record.paused = Some(pause.clone());
+                self.pausing.insert(rules.name.clone(), pause.clone());
+                return Some((rules.name.clone(), pause));
+            }
+        }
+        None
+    }
+
+    /// Why a lane may start nothing now, when the lanes before it have nothing open.
+    pub fn blocked(&self, lane: usize, now: Timestamp) -> Option<Blocked> {
+        let until_here = self.rules.iter().zip(&self.records).take(lane + 1);
+        for (rules, record) in until_here {
+            if let Some(pause) = &record.paused {
+                return Some(Blocked::Paused { lane: rules.name.clone(), why: pause.why.clone() });
+            }
+        }
+        let rules = self.rules.get(lane)?;
+        if rules.start_when == StartWhen::Succeeded {
+            let given_up = self.rules.iter().zip(&self.given_up).take(lane);
+            if let Some((earlier, accounts)) = given_up.into_iter().find(|(_, n)| **n > 0) {
+                return Some(Blocked::Failed { lane: earlier.name.clone(), accounts: *accounts });
+            }
+        }
+        let ended = self.records[..lane].iter().filter_map(|record| record.last_ended).max();
+        let until = ended.map(|ended| ended + rules.soak).filter(|until| *until > now);
+        until.map(|until| Blocked::Soaking { until })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::constant(second, 0)
+    }
+
+    fn lanes() -> Lanes {
+        Lanes::new(vec![
+            LaneRules { failure_threshold: Some(3), ..LaneRules::new("canary", 1) },
+            LaneRules {
+                start_when: StartWhen::Succeeded,
+                soak: Duration::from_secs(100),
+                ..LaneRules::new("prod", 4)
+            },
+        ])
+    }
+
+    fn record(failures_in_a_row: u32, ended: i64, paused: bool) -> LaneRecord {
+        LaneRecord {
+            failures_in_a_row,
+            last_ended: Some(at(ended)),
+            paused: paused.then(|| Pause { why: "by hand".into(), at: at(0) }),
+        }
+    }
+
+    fn word(blocked: Option<Blocked>) -> String {
+        match blocked {
+            None => "free".to_owned(),
+            Some(Blocked::Paused { lane, .. }) => format!("{lane} paused"),
+            Some(Blocked::Failed { lane, accounts }) => format!("{lane} failed {accounts}"),
+            Some(Blocked::Soaking { until }) => format!("until {}", until.as_second()),
+        }
+    }
+
+    #[rstest]
+    #[case::nothing_known(vec![], 0, 200, ["free", "free"])]
+    #[case::soaking(vec![("canary", record(0, 150, false))], 0, 200, ["free", "until 250"])]
+    #[case::soaked(vec![("canary", record(0, 100, false))], 0, 200, ["free", "free"])]
+    #[case::its_own_end_does_not_matter(vec![("prod", record(0, 199, false))], 0, 200, ["free", "free"])]
+    #[case::given_up(vec![("canary", record(0, 0, false))], 2, 200, ["free", "canary failed 2"])]
+    #[case::a_pause_blocks_those_after_it(vec![("canary", record(0, 0, true))], 0, 200, ["canary paused", "canary paused"])]
+    #[case::and_none_before_it(vec![("prod", record(0, 0, true))], 0, 200, ["free", "prod paused"])]
+    #[case::a_lane_that_is_gone(vec![("old", record(0, 199, true))], 0, 200, ["free", "free"])]
+    fn a_lane_is_blocked(
+        #[case] records: Vec<(&str, LaneRecord)>,
+        #[case] given_up: usize,
+        #[case] now: i64,
+        #[case] expected: [&str; 2],
+    ) {
+        let mut lanes = lanes();
+        lanes.learn(&records.into_iter().map(|(name, record)| (name.to_owned(), record)).collect());
+        lanes.sweep(std::iter::repeat_n(0, given_up));
+        assert_eq!([0, 1].map(|lane| word(lanes.blocked(lane, at(now)))), expected);
+    }
+
+    #[test]
+    fn failures_in_a_row_pause_a_lane_once() {
+        let mut lanes = lanes();
+        lanes.learn_one("canary", record(2, 0, false));
+        lanes.learn_one("prod", record(9, 0, false));
+        assert_eq!(lanes.overdone(at(7)), None);
+        lanes.learn_one("canary", record(3, 0, false));
+        let (lane, pause) = lanes.overdone(at(7)).unwrap();
+        assert_eq!((lane.as_str(), pause.at), ("canary", at(7)));
+        assert!(pause.why.starts_with("failed updates in a row: 3"), "{}", pause.why);
+        // What the ledger said before it knew changes nothing.
+        lanes.learn_one("canary", record(4, 0, false));
+        assert_eq!(lanes.overdone(at(8)), None);
+        assert_eq!(word(lanes.blocked(1, at(8))), "canary paused");
+        // Resumed by an operator, later.
+        lanes.paused("canary", record(4, 0, true));
+        lanes.learn_one("canary", record(0, 0, false));
+        assert_eq!(word(lanes.blocked(1, at(200))), "free");
+    }
+}
