@@ -27,15 +27,16 @@
 //! its data: texts, or objects with `message` and `at`, a JSON pointer into the data.
 //!
 //! There is no built-in function that reaches out or is not pure: no `http.send`,
-//! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. What calls an unknown function is refused when
-//! it is loaded.
+//! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. A script is refused when it is loaded if it
+//! names what isn't there: a function, a variable, another script.
 
 #![deny(missing_docs)]
 
-mod calls;
+mod builtins;
 mod decision;
 pub mod input;
 mod message;
+mod names;
 mod outline;
 mod script;
 mod settings;
