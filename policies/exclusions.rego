@@ -61,22 +61,12 @@ is_below(excluded) if {
 # This script names no lane.
 lanes := []
 
-problems contains {"at": sprintf("/names/%d", [i]), "message": "no regular expression"} if {
-	some i, name in names
-	not regex.is_valid(name)
-}
-
-problems contains {"at": "/too_young", "message": `expected "hold" or "skip"`} if {
-	not too_young in ["hold", "skip"]
-}
-
-problems contains {"at": "/min_age_days", "message": "expected a whole number of days"} if {
-	some days in [data.min_age_days]
-	not is_days(days)
-}
-
-is_days(days) if {
-	is_number(days)
-	days >= 0
-	floor(days) == days
+schema := {
+	"properties": {
+		"ous": {"type": "array", "items": {"type": "string"}},
+		"names": {"type": "array", "items": {"type": "string", "format": "regex"}},
+		"min_age_days": {"type": "integer", "minimum": 0},
+		"too_young": {"enum": ["hold", "skip"]},
+	},
+	"additionalProperties": false,
 }

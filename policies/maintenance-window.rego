@@ -12,7 +12,8 @@
 #
 # Times of day are those that clocks there show: a window is an hour longer or shorter in the
 # night in which they are changed. One that starts in the hour that is left out then, opens up to
-# an hour late.
+# an hour late. One that is over, and shows a second time because clocks were turned back, is open
+# then, but not waited for.
 package maintenance_window
 
 default timezone := "UTC"
@@ -161,34 +162,51 @@ offset(time_ns) := shown_ns - time_ns if {
 	shown_ns := time.parse_rfc3339_ns(sprintf("%s+00:00", [text]))
 }
 
-problems contains {"at": sprintf("/windows/%d", [i]), "message": message} if {
-	some i, window in windows
-	not is_window(window)
-	message := `expected days such as "Monday", and start and end such as "09:30"`
+schema := {
+	"properties": {
+		"timezone": {"type": "string", "format": "time-zone"},
+		"windows": {"type": "array", "items": window_schema},
+		"freezes": {"type": "array", "items": freeze_schema},
+		"actions": {"type": "array", "items": {"enum": ["onboard", "update", "vend"]}},
+	},
+	"additionalProperties": false,
 }
 
-is_window(window) if {
-	regex.match(`^([01][0-9]|2[0-3]):[0-5][0-9]$`, window.start)
-	regex.match(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`, window.end)
-	count(window.days) > 0
-	every day in window.days {
-		day_before[day]
-	}
+window_schema := {
+	"type": "object",
+	"properties": {
+		"days": {
+			"type": "array",
+			"minItems": 1,
+			"items": {"enum": [day | day_before[day]]},
+		},
+		"start": {
+			"type": "string",
+			"pattern": `^([01][0-9]|2[0-3]):[0-5][0-9]$`,
+			"description": `a time of day such as "09:30"`,
+		},
+		"end": {
+			"type": "string",
+			"pattern": `^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`,
+			"description": `a time of day such as "09:30", or "24:00"`,
+		},
+	},
+	"required": ["days", "start", "end"],
+	"additionalProperties": false,
 }
 
-problems contains {"at": sprintf("/freezes/%d", [i]), "message": message} if {
+freeze_schema := {
+	"type": "object",
+	"properties": {
+		"name": {"type": "string"},
+		"from": {"type": "string", "format": "date-time"},
+		"until": {"type": "string", "format": "date-time"},
+	},
+	"required": ["name", "from", "until"],
+	"additionalProperties": false,
+}
+
+problems contains {"at": sprintf("/freezes/%d", [i]), "message": "ends before it begins"} if {
 	some i, freeze in freezes
-	not is_freeze(freeze)
-	message := "expected a `name`, and `from` before `until`, such as \"2026-12-20T00:00:00Z\""
+	time.parse_rfc3339_ns(freeze.from) >= time.parse_rfc3339_ns(freeze.until)
 }
-
-is_freeze(freeze) if {
-	is_string(freeze.name)
-	every text in [freeze.from, freeze.until] {
-		regex.match(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$`, text)
-	}
-	time.parse_rfc3339_ns(freeze.from) < time.parse_rfc3339_ns(freeze.until)
-}
-
-# Fails, and so becomes a problem, where there is no such time zone.
-problems contains "no time zone" if not time.weekday([0, timezone])

@@ -44,7 +44,11 @@ is_below(ous) if {
 # This script names no lane.
 lanes := []
 
-problems contains {"at": sprintf("/except_names/%d", [i]), "message": "no regular expression"} if {
-	some i, name in except_names
-	not regex.is_valid(name)
+schema := {
+	"properties": {
+		"ous": {"type": "array", "items": {"type": "string"}},
+		"except_ous": {"type": "array", "items": {"type": "string"}},
+		"except_names": {"type": "array", "items": {"type": "string", "format": "regex"}},
+	},
+	"additionalProperties": false,
 }

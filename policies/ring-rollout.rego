@@ -87,9 +87,34 @@ lanes contains ring.lane if some ring in rings
 
 lanes contains data.default_lane
 
-problems contains {"at": sprintf("/rings/%d", [i]), "message": "a ring needs a `lane`"} if {
-	some i, ring in rings
-	not ring.lane
+schema := {
+	"properties": {
+		"canaries": {"type": "array", "items": account_id},
+		"canary_ous": {"type": "array", "items": {"type": "string"}},
+		"canary_tags": {"type": "object", "additionalProperties": {"type": "string"}},
+		"canary_lane": {"enum": data.lanes},
+		"environment_tag": {"type": "string"},
+		"rings": {"type": "array", "items": ring_schema},
+		"default_lane": {"enum": data.lanes},
+	},
+	"additionalProperties": false,
+}
+
+account_id := {
+	"type": "string",
+	"pattern": `^[0-9]{12}$`,
+	"description": "an account id, a string of twelve digits",
+}
+
+ring_schema := {
+	"type": "object",
+	"properties": {
+		"lane": {"enum": data.lanes},
+		"environments": {"type": "array", "items": {"type": "string"}},
+		"ous": {"type": "array", "items": {"type": "string"}},
+	},
+	"required": ["lane"],
+	"additionalProperties": false,
 }
 
 problems contains {"at": sprintf("/rings/%d", [i]), "message": message} if {
@@ -97,10 +122,4 @@ problems contains {"at": sprintf("/rings/%d", [i]), "message": message} if {
 	not ring.environments
 	not ring.ous
 	message := "a ring without `environments` and `ous` has no accounts"
-}
-
-problems contains {"at": "/canaries", "message": message} if {
-	some id in canaries
-	not regex.match(`^[0-9]{12}$`, id)
-	message := sprintf("%v is no account id: expected a text of twelve digits", [id])
 }

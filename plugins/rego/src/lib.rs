@@ -22,21 +22,27 @@
 //! - `time.now_ns()` is the candidate's time, `input.now_ns`.
 //! - `print(…)` writes to the host's log.
 //!
-//! Two rules are optional, and evaluated when the script is loaded, without `input` or time:
-//! `lanes`, the lanes that `decision` may name, and `problems`, what the script finds wrong with
-//! its data: texts, or objects with `message` and `at`, a JSON pointer into the data.
+//! Three rules are optional, and evaluated when the script is loaded, without `input` or time:
+//!
+//! - `schema`, the form of its data, in a part of JSON Schema. The other two are asked only where
+//!   the data has that form.
+//! - `problems`, what else the script finds wrong with its data: texts, or objects with `message`
+//!   and `at`, a JSON pointer into the data.
+//! - `lanes`, the lanes that `decision` may name.
 //!
 //! There is no built-in function that reaches out or is not pure: no `http.send`,
-//! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. What calls an unknown function is refused when
-//! it is loaded.
+//! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. A script is refused when it is loaded if it
+//! names what isn't there: a function, a variable, another script.
 
 #![deny(missing_docs)]
 
-mod calls;
+mod builtins;
 mod decision;
 pub mod input;
 mod message;
+mod names;
 mod outline;
+mod schema;
 mod script;
 mod settings;
 #[cfg(test)]
@@ -60,7 +66,9 @@ impl Policy for Rego {
     type Settings = Settings;
 
     fn configure(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
+        let data = settings.data.clone().into();
         let script = Script::new(settings, around)?;
+        outline::check(&script, &data)?;
         let lanes = outline::lanes(&script, around)?;
         Ok(Self { script, lanes })
     }

@@ -3,8 +3,8 @@
 /// Longest value that a message shows, in characters.
 const MAX_VALUE: usize = 200;
 
-/// An error as `FILE:LINE:COLUMN: what is wrong`. regorus draws the line of the script below
-/// the position:
+/// An error as `FILE:LINE:COLUMN: what is wrong`, or with what was asked for where regorus knows
+/// no position. It draws the line of the script below the position:
 ///
 /// ```text
 ///
@@ -14,15 +14,24 @@ const MAX_VALUE: usize = 200;
 ///   |             ^
 /// error: unexpected keyword `if`
 /// ```
-pub(crate) fn one_line(file: &str, error: &str) -> String {
-    let Some((position, rest)) = error.strip_prefix("\n--> ").and_then(|e| e.split_once('\n'))
-    else {
-        return format!("{file}: {}", shown(error));
-    };
-    let what = rest.split_once("\nerror: ").map_or(rest, |(_, what)| what);
-    // Rules that depend on each other are drawn one below the other.
-    let what = what.split_once("\n-->").map_or(what, |(what, _)| what);
-    format!("{position}: {}", shown(what.trim_end_matches(':')))
+pub(crate) fn one_line(otherwise: &str, error: &str) -> String {
+    let position = placed(error).map_or(otherwise, |(position, _)| position);
+    format!("{position}: {}", what(error))
+}
+
+/// An error without its position.
+pub(crate) fn what(error: &str) -> String {
+    let what = placed(error).map_or(error, |(_, rest)| {
+        let what = rest.split_once("\nerror: ").map_or(rest, |(_, what)| what);
+        // Rules that depend on each other are drawn one below the other.
+        what.split_once("\n-->").map_or(what, |(what, _)| what).trim_end_matches(':')
+    });
+    shown(what)
+}
+
+/// The position, and what follows it.
+fn placed(error: &str) -> Option<(&str, &str)> {
+    error.strip_prefix("\n--> ")?.split_once('\n')
 }
 
 /// A text in one line, of a bounded length.

@@ -4,12 +4,35 @@ use groundcrew_sdk::{Lanes, Problem, Surroundings};
 use regorus::Value;
 
 use crate::message::shown;
+use crate::schema::Schema;
 use crate::script::{Moment, Script};
 
+/// The rule with the schema of the script's data.
+const SCHEMA: &str = "schema";
 /// The rule with the lanes that the script may name.
 const LANES: &str = "lanes";
 /// The rule with what the script finds wrong with its data.
 const PROBLEMS: &str = "problems";
+
+/// Whether the user's data has the form that the script expects.
+///
+/// # Errors
+/// Where it hasn't, and what is wrong with the schema.
+pub(crate) fn check(script: &Script, data: &serde_json::Value) -> Result<(), Vec<Problem>> {
+    let Some(schema) = value(script, SCHEMA).map_err(|problem| vec![problem])? else {
+        return Ok(());
+    };
+    let json = schema.to_json_str().map_err(|error| error.to_string());
+    let schema: Result<Schema, _> =
+        json.and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()));
+    let schema = schema.map_err(|error| {
+        vec![about(script, SCHEMA, &format!("is no schema: {}", shown(&error)))]
+    })?;
+    match schema.check(data, "/data") {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(problems),
+    }
+}
 
 /// Which lanes the script may name.
 ///
@@ -81,24 +104,30 @@ fn known(script: &Script, lanes: Lanes, around: &Surroundings) -> Result<Lanes, 
 
 /// The elements of a rule that is an array or a set; `None` when there is no such rule.
 fn list(script: &Script, rule: &str) -> Result<Option<Vec<Value>>, Problem> {
+    match value(script, rule)? {
+        None => Ok(None),
+        Some(Value::Array(items)) => Ok(Some(items.iter().cloned().collect())),
+        Some(Value::Set(items)) => Ok(Some(items.iter().cloned().collect())),
+        Some(other) => {
+            let what = format!("is {}: expected an array or a set", shown(&other.to_string()));
+            Err(about(script, rule, &what))
+        }
+    }
+}
+
+/// The value of a rule; `None` when there is no such rule.
+fn value(script: &Script, rule: &str) -> Result<Option<Value>, Problem> {
     if !script.declares(rule) {
         return Ok(None);
     }
-    let value = script
-        .evaluate(rule, Value::Undefined, Moment::NONE)
-        .map_err(|message| Problem::new("", message))?;
-    match &value {
-        Value::Array(items) => Ok(Some(items.iter().cloned().collect())),
-        Value::Set(items) => Ok(Some(items.iter().cloned().collect())),
+    let value = script.evaluate(rule, Value::Undefined, Moment::NONE);
+    match value.map_err(|message| Problem::new("", message))? {
         Value::Undefined => Err(about(
             script,
             rule,
             "is undefined: it is evaluated when the script is loaded, without `input` or time",
         )),
-        other => {
-            let what = format!("is {}: expected an array or a set", shown(&other.to_string()));
-            Err(about(script, rule, &what))
-        }
+        value => Ok(Some(value)),
     }
 }
 

@@ -10,7 +10,7 @@ use regorus::{Engine, Value};
 use serde_json::Map;
 
 use crate::message::one_line;
-use crate::{DECISION, Settings, calls};
+use crate::{DECISION, Settings, builtins, names};
 
 /// The key of `data` that the host fills.
 const LANES: &str = "lanes";
@@ -40,11 +40,15 @@ impl Script {
         engine.set_strict_builtin_errors(true);
         engine.set_gather_prints(true);
         clock.govern(&mut engine).map_err(failed)?;
+        builtins::place_errors(&mut engine).map_err(failed)?;
+        // Some editors begin a file with a mark.
+        let script = script.trim_start_matches('\u{feff}').to_owned();
         engine.add_policy(file.clone(), script).map_err(|error| failed(error.to_string()))?;
         let path = package(&engine).map_err(failed)?;
         let package = written(&path);
 
-        let mut problems = faults(&mut engine, &file, &package);
+        let holds = |name: &str| name == LANES || data.contains_key(name);
+        let mut problems = faults(&mut engine, &file, &package, holds);
         problems.extend(collisions(&data, &path, &file));
         if problems.is_empty() {
             let rule = format!("{package}.{DECISION}");
@@ -90,31 +94,33 @@ impl Script {
         value.map_err(|error| {
             // An evaluation that ended early leaves traces that the next would stumble over.
             engine.clone_from(&self.loaded);
-            one_line(&self.file, &error.to_string())
+            let asked = format!("{}: {}", self.file, self.path(rule));
+            one_line(&asked, &error.to_string())
         })
     }
 }
 
 /// What is wrong with the script that is found without running it.
-fn faults(engine: &mut Engine, file: &str, package: &str) -> Vec<Problem> {
+fn faults(
+    engine: &mut Engine,
+    file: &str,
+    package: &str,
+    holds: impl Fn(&str) -> bool,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut problem = |message: String| problems.push(Problem::new("", message));
     let mut decides = false;
     for module in engine.get_modules() {
         for rule in &module.policy {
-            let (refr, is_value) = match &**rule {
-                Rule::Spec { head: RuleHead::Compr { refr, .. }, .. } => {
-                    (refr, matches!(**refr, Expr::Var { .. }))
-                }
-                Rule::Spec {
-                    head: RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. },
-                    ..
-                } => (refr, false),
-                Rule::Default { refr, args, .. } => (refr, args.is_empty()),
-            };
-            if root(refr) != DECISION {
+            let refr = names::head(rule);
+            if names::root(refr) != DECISION {
                 continue;
             }
+            let is_value = match &**rule {
+                Rule::Spec { head: RuleHead::Compr { .. }, .. } => matches!(refr, Expr::Var { .. }),
+                Rule::Spec { .. } => false,
+                Rule::Default { args, .. } => args.is_empty(),
+            };
             decides = true;
             if !is_value {
                 let span = refr.span();
@@ -125,9 +131,8 @@ fn faults(engine: &mut Engine, file: &str, package: &str) -> Vec<Problem> {
                 ));
             }
         }
-        for (span, name) in calls::unknown(module, package) {
-            let (line, column) = (span.line, span.col);
-            problem(format!("{file}:{line}:{column}: there is no function `{name}`"));
+        for (span, fault) in names::faults(module, package, &holds) {
+            problem(format!("{file}:{}:{}: {fault}", span.line, span.col));
         }
     }
     if !decides {
@@ -137,14 +142,6 @@ fn faults(engine: &mut Engine, file: &str, package: &str) -> Vec<Problem> {
         ));
     }
     problems
-}
-
-/// The first name of a rule's head.
-fn root(refr: &Expr) -> &str {
-    match refr {
-        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => root(refr),
-        other => other.span().text(),
-    }
 }
 
 /// The names of the script's package.
@@ -241,7 +238,7 @@ impl Clock {
             nanoseconds => Ok(Value::from(nanoseconds)),
         };
         engine
-            .add_extension("time.now_ns".to_owned(), 0, Box::new(now))
+            .add_extension(builtins::NOW.to_owned(), 0, Box::new(now))
             .map_err(|error| error.to_string())
     }
 }

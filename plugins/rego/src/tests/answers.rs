@@ -86,7 +86,15 @@ fn is_a_decision(#[case] rules: &str, #[case] expected: Decision) {
 )]
 #[case::a_builtin_that_fails(
     "decision := \"proceed\" if not frozen\nfrozen if time.parse_rfc3339_ns(\"no\") > 0",
-    "test.rego: Failed to parse datetime"
+    "test.rego:4:32: time.parse_rfc3339_ns(\"no\"): Failed to parse datetime"
+)]
+#[case::a_time_zone(
+    "decision := time.clock([input.now_ns, \"Europe/Berln\"])",
+    "test.rego:3:23: time.clock([1767323045000000000,\"Europe/Berln\"]): failed to parse timezone"
+)]
+#[case::no_position(
+    r#"decision := glob.match("a\u0000b", [":"], "a")"#,
+    "test.rego: data.test.decision: string contains internal glob placeholder"
 )]
 #[case::arithmetic("decision := 1 + input.account.id", "test.rego:3:30: `add` expects numeric")]
 fn is_none(#[case] rules: &str, #[case] expected: &str) {

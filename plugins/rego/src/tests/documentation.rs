@@ -33,6 +33,12 @@ fn the_documented_policy_passes_its_cases() {
     let data = serde_json::json!({ "frozen": { "payments": "soon" } });
     let Err(problems) = configured(&script, data) else { panic!("accepted") };
     assert_eq!(problems[0].at, "/data/frozen/payments");
+    assert_eq!(problems[0].message, block(&text, "`frozen.payments`: ").trim_end());
+
+    let data = serde_json::json!({ "frozen": { "payments": "2031-01-01T00:00:00Z" } });
+    let Err(problems) = configured(&script, data) else { panic!("accepted") };
+    assert_eq!(problems[0].at, "/data/frozen/payments");
+    assert_eq!(problems[0].message, "frozen for good");
 
     let message = block(&text, "policies/by-owner.rego:").trim_end();
     let misspelt = script.replace("time.parse_rfc3339_ns", "time.parse");

@@ -6,6 +6,7 @@ mod documentation;
 mod fleet;
 mod peers;
 mod refused;
+mod schemas;
 mod windows;
 
 use std::path::{Path, PathBuf};

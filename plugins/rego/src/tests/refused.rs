@@ -34,6 +34,38 @@ fn problems(script: &str, data: Value) -> Vec<(String, String)> {
     "package a\ndecision := rand.intn(\"a\", 2)",
     "there is no function `rand.intn`"
 )]
+#[case::head_variable(
+    "package a\ndecision := x",
+    "test.rego:2:13: there is no rule or variable `x`"
+)]
+#[case::too_few_arguments(
+    "package a\ndecision := \"proceed\" if startswith(\"a\")",
+    "test.rego:2:36: `startswith` takes 2 arguments, found 1"
+)]
+#[case::too_many_arguments(
+    "package a\ndecision := \"proceed\" if count([1], 1, 2)",
+    "`count` takes 1 argument, found 3"
+)]
+#[case::arguments_for_time(
+    "package a\ndecision := \"proceed\" if time.clock(1, 2)",
+    "`time.clock` takes 1 argument, found 2"
+)]
+#[case::arguments_of_its_own(
+    "package a\ndecision := f(1)\nf(x, y) := x + y",
+    "test.rego:2:14: `f` takes 2 arguments, found 1"
+)]
+#[case::default(
+    "package a\ndefault decision := input.x",
+    "test.rego:2:21: a default must be a constant"
+)]
+#[case::import(
+    "package a\nimport data.other\ndecision := other.x",
+    "test.rego:2:1: there is no `data.other`: a script can't import another"
+)]
+#[case::imported_function(
+    "package a\nimport data.lanes as b\ndecision := b.f(1)",
+    "test.rego:3:16: there is no function `b.f`"
+)]
 #[case::no_decision(
     "package a\ndecide := 1",
     "test.rego: no rule `decision` in `package a`: it is what groundcrew asks for"
@@ -85,6 +117,67 @@ fine := json.unmarshal("1") if { print("x"); known(2); count([1]) > 0 }
     names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
     let expected: Vec<_> = (1..=17).map(|number| format!("f{number}")).collect();
     assert_eq!(names, expected);
+}
+
+/// Wherever regorus doesn't look.
+#[test]
+fn all_unknown_variables_are_found() {
+    let rules = r#"
+decision := {"skip": v1} if input.x
+else := v2 if y := 1
+else := [v3, y, {v4: 1}] if y := 1
+decision2 := v5.x[v6]
+known(x) := x + v7 if x > 1
+set contains v8 if x := 1
+object[v9] := 1 if x := 1
+inner := [v10 | some x in [1]]
+body if {
+	xs := {v11: v12 | some x in [1]}
+	every x in xs { {v13 | x > 1} }
+}
+mocked if known(1) with input as v14
+"#;
+    let found = problems(&script(rules), json!({}));
+    let mut names: Vec<_> =
+        found.iter().map(|(_, message)| message.split('`').nth(1).unwrap()).collect();
+    names.sort_by_key(|name| name[1..].parse::<u32>().unwrap());
+    let expected: Vec<_> = (1..=14).map(|number| format!("v{number}")).collect();
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn all_that_means_something_is_no_fault() {
+    let rules = r#"
+import data.limits
+import data.limits.low as least
+import input.account
+decision := {"skip": reasons[i]} if {
+	reasons[i] == limits.high
+	[a, {"b": b}] := [1, {"b": 2}]
+	a < b
+} else := {"skip": x} if {
+	some x, _ in account.tags
+	walk(input, [path, value])
+	value == least
+	path == data.test.reasons
+} else := "abstain"
+reasons contains sprintf("%v", [n]) if n := numbers.range(1, 2)[_]
+table[k] := v if some k, v in {"a": {"b": reasons}}
+table.b.c := [w | w := table[_]]
+both(a, [b, c]) := {a: b | a > c}
+both2(_) := x if x := time.clock(1) with time.clock as both3
+both3(_) := 2
+default both(_, _) := {x | some x in [1]}
+default both4 := -1
+"#;
+    let data = json!({ "limits": { "high": "x", "low": 1 } });
+    let policy = configured(&script(rules), data);
+    assert!(policy.is_ok(), "{:?}", policy.err());
+}
+
+#[test]
+fn a_mark_at_the_beginning_of_a_script_is_passed_over() {
+    assert!(configured(&format!("\u{feff}package a\n{DECIDES}"), json!({})).is_ok());
 }
 
 #[rstest]
