@@ -84,18 +84,23 @@ impl<S: Store> Ledger for StoreLedger<S> {
             let lane = self.hold::<LaneRecord>(record_of(&slot.lane)).await?;
             let mut record = lane.value.clone().unwrap_or_default();
             let slots = held.value.clone().unwrap_or_default();
-            match slots.get(&slot.account) {
+            let is_held = match slots.get(&slot.account) {
                 Some(other) if other.token != slot.token => return Ok((record, writes)),
                 Some(_) => {
                     let others = slots.into_iter().filter(|(account, _)| *account != slot.account);
                     writes.push(held.replace(&others.collect())?);
+                    true
                 }
                 // It was freed already, or there was none: AWS refused the start.
-                None => {}
-            }
+                None => false,
+            };
             if let Some(progress) = progress {
                 let held = self.hold::<Progress>(progress_of(&slot.account, &slot.target)).await?;
-                if held.value.as_ref() != Some(progress) {
+                let known = held.value.clone().unwrap_or_default();
+                // A late repeat must not take back what has happened since.
+                if known != *progress
+                    && (is_held || known.failed_attempts < progress.failed_attempts)
+                {
                     writes.push(held.replace(progress)?);
                 }
             }
