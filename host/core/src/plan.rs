@@ -31,13 +31,16 @@ pub enum Found {
     Outdated(Candidate),
 }
 
+/// Names and ids of the OUs above an account.
+type Way = (Vec<String>, Vec<String>);
+
 /// Finds what a sweep at `now` would.
 #[derive(Debug)]
 pub struct Finder {
     target: ArtifactId,
     now: Timestamp,
     /// Thousands of accounts sit in few OUs: by names and ids of the way.
-    ways: BTreeMap<(Vec<String>, Vec<String>), Arc<[OrganizationalUnit]>>,
+    ways: BTreeMap<Way, Arc<[OrganizationalUnit]>>,
 }
 
 impl Finder {

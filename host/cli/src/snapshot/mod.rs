@@ -163,7 +163,6 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
         let name = &config.account_factory.product_name;
         (reading.snapshot(&factory, name, this_second()), reading.route.clone())
     };
-    drop(reads);
     Ok(Organization { snapshot, route, readers })
 }
 

@@ -158,6 +158,8 @@ pub enum Sight {
 }
 
 /// Something the shell is to do.
+// A handful exist at once: their size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Sweep the organization; answer [`Observation::Swept`] or [`Observation::SweepFailed`].
