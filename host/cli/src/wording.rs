@@ -95,6 +95,22 @@ pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
     writeln!(out, "{}", line.trim_end())
 }
 
+/// A text in lines that begin at a column and end with the screen. A word that fits in no line,
+/// such as an ARN, is left whole, so that it can be copied.
+pub fn wrap(text: &str, column: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in printable(text).split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if column + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// A document for programs.
 pub fn json(report: &impl Serialize) -> Result<String, Failure> {
     let json = serde_json::to_string_pretty(report);

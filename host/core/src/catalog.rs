@@ -66,10 +66,12 @@ pub struct AccountFactory {
     pub target: ArtifactId,
 }
 
-/// Status of a provisioned product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Status of a provisioned product; in files as AWS writes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProductStatus {
     /// Nothing runs and the last operation succeeded.
+    #[default]
     Available,
     /// An operation runs, started by this host or by anyone else.
     UnderChange,

@@ -78,7 +78,7 @@ impl Finder {
                     .unwrap_or_else(|| ProvisionedProductId::new(id_of(MADE_UP_PRODUCT))),
                 name: account.name.clone(),
                 account: id.clone(),
-                status: account.status.into(),
+                status: account.status,
                 artifact: account
                     .artifact
                     .clone()

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{Account, AccountId};
 use crate::catalog::{
-    AccountFactory, ArtifactId, ProductId, ProvisionedProduct, ProvisionedProductId,
+    AccountFactory, ArtifactId, ProductId, ProductStatus, ProvisionedProduct, ProvisionedProductId,
 };
 use crate::ports::Page;
-use crate::snapshot::{Snapshot, SnapshotAccount, SnapshotStatus, SnapshotTarget};
+use crate::snapshot::{Snapshot, SnapshotAccount, SnapshotTarget};
 
 /// Tags by account.
 pub type TagsOfAccounts = BTreeMap<AccountId, BTreeMap<String, String>>;
@@ -94,7 +94,7 @@ pub struct ReadProduct {
     id: ProvisionedProductId,
     account: AccountId,
     artifact: ArtifactId,
-    status: SnapshotStatus,
+    status: ProductStatus,
     /// Whether provisioning it ever succeeded.
     provisioned: bool,
 }
@@ -106,7 +106,7 @@ impl From<ProvisionedProduct> for ReadProduct {
             id: product.id,
             account: product.account,
             artifact: product.artifact,
-            status: product.status.into(),
+            status: product.status,
         }
     }
 }
@@ -298,7 +298,7 @@ mod tests {
             id: ProvisionedProductId::new(format!("pp-{account}-{artifact}")),
             account: id(account),
             artifact: ArtifactId::new(artifact),
-            status: SnapshotStatus::Available,
+            status: ProductStatus::Available,
             provisioned,
         }
     }

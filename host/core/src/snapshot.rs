@@ -96,56 +96,16 @@ pub struct SnapshotAccount {
     /// The artifact that the product is on; by default made up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactId>,
-    /// Status of its provisioned product.
+    /// Status of its provisioned product. In a simulation, someone else's operation ends what is
+    /// `UNDER_CHANGE` and `PLAN_IN_PROGRESS` `update_seconds` after the start.
     #[serde(default, skip_serializing_if = "is_available")]
-    pub status: SnapshotStatus,
+    pub status: ProductStatus,
     /// How long an update of it takes.
     #[serde(default = "twenty_minutes", skip_serializing_if = "is_twenty_minutes")]
     pub update_seconds: u64,
     /// What its first updates fail with, one after the other; by default none does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub update_failures: Vec<String>,
-}
-
-/// Status of a provisioned product in a [`Snapshot`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum SnapshotStatus {
-    /// Nothing runs.
-    #[default]
-    Available,
-    /// Someone else's operation runs; it ends well `update_seconds` after the start.
-    UnderChange,
-    /// The last update failed.
-    Tainted,
-    /// The last operation failed and the product is not usable.
-    Error,
-    /// A plan is being made; it ends `update_seconds` after the start.
-    PlanInProgress,
-}
-
-impl From<ProductStatus> for SnapshotStatus {
-    fn from(status: ProductStatus) -> Self {
-        match status {
-            ProductStatus::Available => Self::Available,
-            ProductStatus::UnderChange => Self::UnderChange,
-            ProductStatus::Tainted => Self::Tainted,
-            ProductStatus::Error => Self::Error,
-            ProductStatus::PlanInProgress => Self::PlanInProgress,
-        }
-    }
-}
-
-impl From<SnapshotStatus> for ProductStatus {
-    fn from(status: SnapshotStatus) -> Self {
-        match status {
-            SnapshotStatus::Available => Self::Available,
-            SnapshotStatus::UnderChange => Self::UnderChange,
-            SnapshotStatus::Tainted => Self::Tainted,
-            SnapshotStatus::Error => Self::Error,
-            SnapshotStatus::PlanInProgress => Self::PlanInProgress,
-        }
-    }
 }
 
 impl SnapshotAccount {
@@ -165,7 +125,7 @@ impl SnapshotAccount {
             outdated: true,
             product: None,
             artifact: None,
-            status: SnapshotStatus::Available,
+            status: ProductStatus::Available,
             update_seconds: UPDATE_SECONDS,
             update_failures: Vec::new(),
         }
@@ -190,8 +150,8 @@ fn is_true(flag: &bool) -> bool {
     *flag
 }
 
-fn is_available(status: &SnapshotStatus) -> bool {
-    *status == SnapshotStatus::Available
+fn is_available(status: &ProductStatus) -> bool {
+    *status == ProductStatus::Available
 }
 
 fn is_twenty_minutes(seconds: &u64) -> bool {
@@ -413,7 +373,7 @@ mod tests {
             outdated: false,
             product: Some(ProvisionedProductId::new("pp-a")),
             artifact: Some(ArtifactId::new("pa-a")),
-            status: SnapshotStatus::Tainted,
+            status: ProductStatus::Tainted,
             ..SnapshotAccount::new("111122223333", "A")
         };
         let text = snapshot.to_json().unwrap();

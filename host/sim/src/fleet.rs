@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
-use groundcrew_core::snapshot::{Snapshot, SnapshotStatus};
+use groundcrew_core::catalog::ProductStatus;
+use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 
 /// One account. Everything that changes is kept by the service that changes it.
@@ -22,7 +23,7 @@ pub(crate) struct FleetAccount {
     /// Whether it has a provisioned product.
     pub(crate) enrolled: bool,
     pub(crate) outdated: bool,
-    pub(crate) status: SnapshotStatus,
+    pub(crate) status: ProductStatus,
     pub(crate) update_time: Duration,
     /// What its first updates fail with.
     pub(crate) update_failures: Vec<String>,

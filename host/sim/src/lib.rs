@@ -57,7 +57,7 @@ mod xml;
 
 pub use control_tower::{LandingZone, LandingZoneStatus};
 pub use faults::FaultLevel;
-pub use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotError, SnapshotStatus};
+pub use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotError};
 pub use queue::QueueOptions;
 pub use serve::{ServeOptions, serve};
 pub use sim::{NextCall, SimAws, SimOptions};

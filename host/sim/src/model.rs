@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use groundcrew_core::account::AccountId;
-use groundcrew_core::snapshot::{Snapshot, SnapshotStatus};
+use groundcrew_core::catalog::ProductStatus;
+use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -186,11 +187,11 @@ impl Model {
         let fleet = Arc::clone(&self.fleet);
         for (index, account) in fleet.iter() {
             match account.status {
-                SnapshotStatus::UnderChange => {
+                ProductStatus::UnderChange => {
                     let artifact = self.catalog.updates.product(index).map_or(0, |p| p.artifact);
                     self.begin_foreign(self.now, index, artifact, None);
                 }
-                SnapshotStatus::PlanInProgress => self.agenda.add(
+                ProductStatus::PlanInProgress => self.agenda.add(
                     later(self.now, account.update_time),
                     Happening::PlanEnds { account: index },
                 ),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use groundcrew_core::catalog::ProductStatus;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use crate::protocol::{ApiError, Call};
 use crate::starter::Starter;
 use crate::sts::ROLE;
 use crate::time;
-use crate::updates::{Ended, Record, Status, Updates};
+use crate::updates::{Ended, Record, Updates};
 
 /// Prefixes of ids.
 pub(crate) const PROVISIONED_PRODUCT: &str = "pp-";
@@ -537,7 +538,7 @@ impl ServiceCatalog {
             "Arn": format!("arn:aws:servicecatalog:{REGION}:{MANAGEMENT_ACCOUNT}:stack/{}/{}", provisioned_name(&account.name, index), ids::write(PROVISIONED_PRODUCT, index)),
             "Type": PRODUCT_TYPE,
             "Id": ids::write(PROVISIONED_PRODUCT, index),
-            "Status": product.status.name(),
+            "Status": product.status,
             "CreatedTime": time::json(self.created),
             "LastRecordId": ids::write(RECORD, product.last_record),
             "LastProvisioningRecordId": ids::write(RECORD, product.last_record),
@@ -546,7 +547,7 @@ impl ServiceCatalog {
             "ProvisioningArtifactId": self.artifacts.get(product.artifact as usize)?.id,
         });
         if let Some(Ended::Failed(failure)) = self.updates.ended(product.last_record)
-            && product.status != Status::UnderChange
+            && product.status != ProductStatus::UnderChange
         {
             answer["StatusMessage"] = failure.description.clone().into();
         }

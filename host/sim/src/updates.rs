@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::snapshot::SnapshotStatus;
+use groundcrew_core::catalog::ProductStatus;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -18,45 +18,10 @@ const ACCEPTED: Duration = Duration::from_secs(2);
 /// A failing operation rolls back for the last part of its time.
 const ROLLBACK: f64 = 0.1;
 
-/// Status of a provisioned product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    Available,
-    UnderChange,
-    Tainted,
-    Error,
-    PlanInProgress,
-}
-
-impl Status {
-    /// As the API writes it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Available => "AVAILABLE",
-            Self::UnderChange => "UNDER_CHANGE",
-            Self::Tainted => "TAINTED",
-            Self::Error => "ERROR",
-            Self::PlanInProgress => "PLAN_IN_PROGRESS",
-        }
-    }
-}
-
-impl From<SnapshotStatus> for Status {
-    fn from(status: SnapshotStatus) -> Self {
-        match status {
-            SnapshotStatus::Available => Self::Available,
-            SnapshotStatus::UnderChange => Self::UnderChange,
-            SnapshotStatus::Tainted => Self::Tainted,
-            SnapshotStatus::Error => Self::Error,
-            SnapshotStatus::PlanInProgress => Self::PlanInProgress,
-        }
-    }
-}
-
 /// A provisioned product. Its number is that of its account.
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
-    pub(crate) status: Status,
+    pub(crate) status: ProductStatus,
     pub(crate) artifact: u32,
     pub(crate) last_record: u32,
     pub(crate) last_successful: u32,
@@ -173,8 +138,8 @@ impl Updates {
                 Product {
                     // What is under change is put so by an operation that the model starts.
                     status: match account.status {
-                        SnapshotStatus::UnderChange => Status::Available,
-                        status => status.into(),
+                        ProductStatus::UnderChange => ProductStatus::Available,
+                        status => status,
                     },
                     artifact: u32::from(!account.outdated),
                     last_record: number,
@@ -205,14 +170,15 @@ impl Updates {
         (0_u32..).zip(&self.products).filter(|(_, product)| product.is_some()).map(|(i, _)| i)
     }
 
-    pub(crate) fn status(&self, index: u32) -> Option<Status> {
+    pub(crate) fn status(&self, index: u32) -> Option<ProductStatus> {
         self.product(index).map(|product| product.status)
     }
 
     /// Whether an operation may start on it.
     pub(crate) fn is_free(&self, index: u32) -> bool {
-        self.status(index)
-            .is_some_and(|status| !matches!(status, Status::UnderChange | Status::PlanInProgress))
+        self.status(index).is_some_and(|status| {
+            !matches!(status, ProductStatus::UnderChange | ProductStatus::PlanInProgress)
+        })
     }
 
     pub(crate) fn record(&self, number: u32) -> Option<&Record> {
@@ -249,7 +215,7 @@ impl Updates {
             foreign: begun.foreign,
             rolls_back_at: begun.fails.then(|| later(now, begun.duration.mul_f64(1.0 - ROLLBACK))),
         });
-        product.status = Status::UnderChange;
+        product.status = ProductStatus::UnderChange;
         product.last_record = number;
         if let Some(token) = begun.token {
             self.tokens.insert(token.into(), number);
@@ -266,11 +232,11 @@ impl Updates {
         let Some(record) = self.records.get_mut(number as usize) else { return };
         let Some(Some(product)) = self.products.get_mut(record.product as usize) else { return };
         if ended == Ended::Succeeded {
-            product.status = Status::Available;
+            product.status = ProductStatus::Available;
             product.artifact = record.artifact;
             product.last_successful = number;
         } else {
-            product.status = Status::Tainted;
+            product.status = ProductStatus::Tainted;
         }
         self.under_change.remove(&record.product);
         self.own_running -= usize::from(!record.foreign);
@@ -280,9 +246,9 @@ impl Updates {
     /// Ends a plan, which leaves no record.
     pub(crate) fn end_plan(&mut self, index: u32) {
         if let Some(product) = self.product_mut(index)
-            && product.status == Status::PlanInProgress
+            && product.status == ProductStatus::PlanInProgress
         {
-            product.status = Status::Available;
+            product.status = ProductStatus::Available;
         }
     }
 

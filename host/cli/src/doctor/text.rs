@@ -3,12 +3,10 @@
 use std::io::IsTerminal as _;
 
 use groundcrew_core::doctor::Status;
-use groundcrew_core::text::printable;
 
 use super::report::{Counts, Finding, Report};
+use crate::wording::wrap;
 
-/// Columns of the screen.
-const WIDTH: usize = 80;
 /// Columns of the names of checks.
 const NAME: usize = 19;
 /// Where what was found begins.
@@ -76,22 +74,6 @@ fn summary(counts: &Counts) -> String {
     ];
     let parts = parts.into_iter().filter(|(number, _)| *number > 0);
     parts.map(|(number, what)| format!("{number} {what}")).collect::<Vec<_>>().join(", ")
-}
-
-/// A text in lines that begin at a column and end with the screen. A word that fits in no line,
-/// such as an ARN, is left whole, so that it can be copied.
-fn wrap(text: &str, column: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in printable(text).split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if column + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -88,19 +88,9 @@ struct CaseAccount {
 struct CaseProduct {
     id: Option<String>,
     name: Option<String>,
-    status: Option<CaseStatus>,
+    status: Option<ProductStatus>,
     artifact: Option<String>,
     target_artifact: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-enum CaseStatus {
-    Available,
-    UnderChange,
-    Tainted,
-    Error,
-    PlanInProgress,
 }
 
 /// What a policy is to answer.
@@ -294,13 +284,7 @@ impl CaseProduct {
             id: ProvisionedProductId::new(id),
             name: text(&self.name, &account.name),
             account: account.id.clone(),
-            status: match self.status.unwrap_or(CaseStatus::Available) {
-                CaseStatus::Available => ProductStatus::Available,
-                CaseStatus::UnderChange => ProductStatus::UnderChange,
-                CaseStatus::Tainted => ProductStatus::Tainted,
-                CaseStatus::Error => ProductStatus::Error,
-                CaseStatus::PlanInProgress => ProductStatus::PlanInProgress,
-            },
+            status: self.status.unwrap_or_default(),
             artifact: ArtifactId::new(artifact),
             last_record: None,
             last_successful_record: Some(RecordId::new("rec-aaaaaaaaaaaaa")),

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use groundcrew_core::account::AccountState;
+use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::reading::TagsRoute;
-use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotStatus};
+use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
 
 use crate::wording::{calls, count, paragraph, thousands};
 
@@ -49,7 +50,7 @@ impl Summary<'_> {
         paragraph(out, &format!("enrolled    {}{ages}", thousands(enrolled.len() as u64)))?;
         let odd: Vec<_> = accounts
             .iter()
-            .filter(|account| account.status != SnapshotStatus::Available)
+            .filter(|account| account.status != ProductStatus::Available)
             .map(|account| status(account.status))
             .collect();
         if !odd.is_empty() {
@@ -110,13 +111,13 @@ fn state(state: Option<AccountState>) -> &'static str {
     }
 }
 
-fn status(status: SnapshotStatus) -> &'static str {
+fn status(status: ProductStatus) -> &'static str {
     match status {
-        SnapshotStatus::Available => "available",
-        SnapshotStatus::UnderChange => "under change",
-        SnapshotStatus::Tainted => "tainted",
-        SnapshotStatus::Error => "in error",
-        SnapshotStatus::PlanInProgress => "being planned",
+        ProductStatus::Available => "available",
+        ProductStatus::UnderChange => "under change",
+        ProductStatus::Tainted => "tainted",
+        ProductStatus::Error => "in error",
+        ProductStatus::PlanInProgress => "being planned",
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
             account.enrolled = number >= 34;
             account.outdated = number >= 100;
             if number == 200 {
-                account.status = SnapshotStatus::Tainted;
+                account.status = ProductStatus::Tainted;
             }
             if number > 1231 {
                 account.tags = None;
