@@ -10,6 +10,7 @@ use groundcrew_core::aws_error::Class;
 use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductStatus, ProvisionedProduct, RecordStatus, UpdateRequest,
 };
+use groundcrew_core::parameters::Parameters;
 use groundcrew_core::ports::{Catalog, EventQueue};
 use groundcrew_sim::{NextCall, OperationOutcome, Snapshot};
 use tokio::time::sleep;
@@ -35,6 +36,7 @@ async fn request(setup: &Setup, product: &ProvisionedProduct, token: &str) -> Up
         launch_path: setup.catalog.launch_path(&factory.product).await.unwrap(),
         product: factory.product,
         target: factory.target,
+        parameters: Parameters::Previous,
         token: token.to_owned(),
     }
 }
