@@ -38,7 +38,14 @@ COMMON = {
 MAY_BE_EMPTY = {"dynamodb BatchGetItem.UnprocessedKeys"}
 
 # Python knows no Unicode classes; these are close enough for what is answered here.
-CLASSES = {r"\p{L}": "a-zA-Z", r"\p{Z}": " ", r"\p{N}": "0-9"}
+CLASSES = {
+    r"\p{L}": "a-zA-Z",
+    r"\p{M}": "\u0300-\u036f",
+    r"\p{N}": "0-9",
+    r"\p{P}": r"!-#%-*,-/:;?@\[-\]_{}",
+    r"\p{S}": "$+<=>^`|~",
+    r"\p{Z}": " ",
+}
 
 
 @dataclass

@@ -134,7 +134,8 @@ impl IdentityStore {
         }
         let number = attribute.attribute_value.as_str().and_then(|email| self.by_email.get(email));
         let number = number.ok_or_else(|| not_found("USER"))?;
-        Ok(json!({ "IdentityStoreId": STORE, "UserId": format!("{USER}{number:012}") }))
+        let id = format!("{USER}{number:012}");
+        Ok(json!({ "IdentityStoreId": STORE, "UserArn": arn(&id), "UserId": id }))
     }
 
     fn describe(&self, request: &Describe) -> Result<Value, ApiError> {
@@ -150,12 +151,18 @@ impl IdentityStore {
         }
         Ok(json!({
             "IdentityStoreId": STORE,
+            "UserArn": arn(&request.user_id),
             "UserId": request.user_id,
+            "Revision": "1",
             "UserName": user.email,
             "Name": name,
             "Emails": [{ "Value": user.email, "Type": "work", "Primary": true }],
         }))
     }
+}
+
+fn arn(user: &str) -> String {
+    format!("arn:aws:identitystore:::user/{user}")
 }
 
 fn check_store(id: &str) -> Result<(), ApiError> {
