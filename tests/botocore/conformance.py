@@ -38,7 +38,14 @@ COMMON = {
 MAY_BE_EMPTY = {"dynamodb BatchGetItem.UnprocessedKeys"}
 
 # Python knows no Unicode classes; these are close enough for what is answered here.
-CLASSES = {r"\p{L}": "a-zA-Z", r"\p{Z}": " ", r"\p{N}": "0-9"}
+CLASSES = {
+    r"\p{L}": "a-zA-Z",
+    r"\p{M}": "\u0300-\u036f",
+    r"\p{N}": "0-9",
+    r"\p{P}": r"!-#%-*,-/:;?@\[-\]_{}",
+    r"\p{S}": "$+<=>^`|~",
+    r"\p{Z}": " ",
+}
 
 
 @dataclass
@@ -328,6 +335,20 @@ def service_catalog(aws):
         "PathId": path,
         "ProvisioningParameters": [{"Key": key, "UsePreviousValue": True} for key in keys],
     }
+    kept = update["ProvisioningParameters"]
+    for wrong in (
+        kept[:5],
+        [*kept, {"Key": "VPCRegion", "Value": "us-east-1"}],
+        [*kept[1:], {"Key": "AccountEmail", "Value": ""}],
+        [*kept, {"Key": "ManagedOrganizationalUnit", "Value": "Nowhere"}],
+    ):
+        aws.refused(
+            "InvalidParametersException",
+            catalog.update_provisioned_product,
+            ProvisionedProductId=products[0]["Id"],
+            UpdateToken="wrong-parameters",
+            **{**update, "ProvisioningParameters": wrong},
+        )
     started = [
         catalog.update_provisioned_product(
             ProvisionedProductId=product["Id"], UpdateToken=f"token-{product['Id']}", **update
@@ -675,9 +696,50 @@ def controltower(aws):
         aws.refused(code, tower.list_baselines)
 
 
-def sso_admin(aws):
+def identity_center(aws):
     instances = aws.client["sso-admin"].list_instances()["Instances"]
-    aws.expect("an identity store", instances[0]["IdentityStoreId"].startswith("d-"))
+    store = instances[0]["IdentityStoreId"]
+    aws.expect("an identity store", store.startswith("d-"))
+
+    catalog, identities = aws.client["servicecatalog"], aws.client["identitystore"]
+    product = catalog.search_provisioned_products()["ProvisionedProducts"][-1]
+    record = catalog.describe_provisioned_product(Id=product["Id"])["ProvisionedProductDetail"]
+    record = record["LastSuccessfulProvisioningRecordId"]
+    pages = every_page(
+        catalog.describe_record, "PageToken", "NextPageToken", Id=record, PageSize=2
+    )
+    outputs = [output for page in pages for output in page["RecordOutputs"]]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+    keys = {"AccountEmail", "AccountId", "SSOUserEmail"}
+    aws.expect("the outputs of an account", outputs.keys() == keys)
+
+    def named(path, value):
+        attribute = {"AttributePath": path, "AttributeValue": value}
+        return {
+            "IdentityStoreId": store,
+            "AlternateIdentifier": {"UniqueAttribute": attribute},
+        }
+
+    email = outputs["SSOUserEmail"]
+    ids = {
+        identities.get_user_id(**named(path, email))["UserId"]
+        for path in ("emails.value", "userName")
+    }
+    aws.expect("one user", len(ids) == 1)
+    user = identities.describe_user(IdentityStoreId=store, UserId=ids.pop())
+    aws.expect("the user's email", user["Emails"][0]["Value"] == email)
+    aws.expect("both names", {"GivenName", "FamilyName"} <= user["Name"].keys())
+    nobody = named("userName", "nobody@example.com")
+    aws.refused("ResourceNotFoundException", identities.get_user_id, **nobody)
+    aws.refused("ValidationException", identities.get_user_id, **named("title", "x"))
+    nobody["IdentityStoreId"] = "d-0000000000"
+    aws.refused("ResourceNotFoundException", identities.get_user_id, **nobody)
+    aws.refused(
+        "ResourceNotFoundException",
+        identities.describe_user,
+        IdentityStoreId=store,
+        UserId="00000000-0000-4000-8000-000000000000",
+    )
 
 
 def support(aws):
@@ -873,7 +935,7 @@ def main():
     checker = Checker()
     aws = Aws(sys.argv[1].rstrip("/"), checker)
     exercises = (service_catalog, organizations, tagging, sqs, sns, sts, support, dynamodb)
-    for exercise in (*exercises, controltower, sso_admin):
+    for exercise in (*exercises, controltower, identity_center):
         exercise(aws)
     offered = {
         (service, name) for service, names in aws.control("offered").items() for name in names

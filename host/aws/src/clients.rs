@@ -43,6 +43,8 @@ const ORGANIZATIONS_ATTEMPTS: u32 = 50;
 #[derive(Clone, Debug)]
 pub struct Environment {
     shared: SdkConfig,
+    /// Region of IAM Identity Center, where it is not the home Region.
+    identity_center_region: Option<String>,
     calls: Calls,
     patience: Patience,
 }
@@ -88,8 +90,10 @@ pub struct Clients {
     pub calls: Calls,
     /// Control Tower, in the home Region.
     pub control_tower: aws_sdk_controltower::Client,
-    /// IAM Identity Center, in the home Region.
+    /// IAM Identity Center, in its Region.
     pub identity_center: aws_sdk_ssoadmin::Client,
+    /// Its identity store, in the same Region.
+    pub identity_store: aws_sdk_identitystore::Client,
     /// STS, in the home Region.
     pub sts: aws_sdk_sts::Client,
 }
@@ -131,7 +135,12 @@ impl Environment {
             .time_source(time_source)
             .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
             .build();
-        Self { shared, patience: Patience::default(), calls: Calls::default() }
+        Self {
+            shared,
+            identity_center_region: None,
+            patience: Patience::default(),
+            calls: Calls::default(),
+        }
     }
 
     /// The environment of this process, as AWS's own tools see it: variables such as
@@ -143,7 +152,17 @@ impl Environment {
             .http_client(crate::http::client())
             .load()
             .await;
-        Self { shared, patience: Patience::default(), calls: Calls::default() }
+        Self {
+            shared,
+            identity_center_region: None,
+            patience: Patience::default(),
+            calls: Calls::default(),
+        }
+    }
+
+    /// The same, with IAM Identity Center in this Region.
+    pub fn with_identity_center_in(self, region: impl Into<String>) -> Self {
+        Self { identity_center_region: Some(region.into()), ..self }
     }
 
     /// The same, for a person who waits: calls are given up sooner.
@@ -162,6 +181,7 @@ impl Environment {
     pub fn clients(&self) -> Clients {
         let home = self.region();
         let region = || home.clone();
+        let identity_region = || self.identity_center_region.clone().unwrap_or_else(region);
         let retry = || {
             RetryConfig::standard()
                 .with_max_attempts(self.patience.attempts)
@@ -220,9 +240,16 @@ impl Environment {
             identity_center: client!(
                 aws_sdk_ssoadmin,
                 self,
-                region(),
+                identity_region(),
                 retry(),
                 partition("identitycenter")
+            ),
+            identity_store: client!(
+                aws_sdk_identitystore,
+                self,
+                identity_region(),
+                retry(),
+                partition("identitystore")
             ),
             sts: client!(aws_sdk_sts, self, region(), retry(), partition("sts")),
         }
@@ -250,6 +277,7 @@ fn support_region(home: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_smithy_async::time::SystemTimeSource;
     use rstest::rstest;
 
     #[rstest]
@@ -262,5 +290,34 @@ mod tests {
         #[case] support: &str,
     ) {
         assert_eq!((global_region(home), support_region(home)), (organizations, support));
+    }
+
+    #[rstest]
+    #[case(None, "eu-central-1")]
+    #[case(Some("us-east-2"), "us-east-2")]
+    fn identity_center_has_a_region_of_its_own(
+        #[case] region: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let credentials =
+            aws_credential_types::Credentials::new("id", "secret", None, None, "test");
+        let home = Environment::new(
+            "eu-central-1",
+            SharedCredentialsProvider::new(credentials),
+            crate::http::client(),
+            SharedTimeSource::new(SystemTimeSource::new()),
+        );
+        let environment = match region {
+            Some(region) => home.with_identity_center_in(region),
+            None => home,
+        };
+        let clients = environment.clients();
+        for region in
+            [clients.identity_center.config().region(), clients.identity_store.config().region()]
+        {
+            assert_eq!(region.map(|region| region.as_ref()), Some(expected));
+        }
+        let home = clients.service_catalog.config().region();
+        assert_eq!(home.map(|region| region.as_ref()), Some("eu-central-1"));
     }
 }

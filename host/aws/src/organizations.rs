@@ -43,7 +43,8 @@ impl OrganizationsDirectory {
         Self { client, units: Mutex::new(Units::default()) }
     }
 
-    async fn read(&self, account: SdkAccount) -> Result<Arc<Account>, AwsError> {
+    /// Names of OUs are asked for `anew`, or remembered ones will do.
+    async fn read(&self, account: SdkAccount, anew: bool) -> Result<Arc<Account>, AwsError> {
         const OPERATION: &str = "DescribeAccount";
         let id: AccountId = account
             .id()
@@ -57,7 +58,7 @@ impl OrganizationsDirectory {
             None => self.walk(&id).await?,
         };
         Ok(Arc::new(Account {
-            organizational_units: self.named(way).await?,
+            organizational_units: self.named(way, anew).await?,
             state: state(&account),
             id,
             name: account.name.unwrap_or_default(),
@@ -89,17 +90,21 @@ impl OrganizationsDirectory {
         }
     }
 
-    async fn named(&self, way: Vec<String>) -> Result<Arc<[OrganizationalUnit]>, AwsError> {
+    async fn named(
+        &self,
+        way: Vec<String>,
+        anew: bool,
+    ) -> Result<Arc<[OrganizationalUnit]>, AwsError> {
         // Held across the calls, so that many accounts of a new OU ask for it once.
         let mut units = self.units.lock().await;
-        if let Some(known) = units.ways.get(&way) {
+        if let Some(known) = units.ways.get(&way).filter(|_| !anew) {
             return Ok(Arc::clone(known));
         }
         let mut named = Vec::with_capacity(way.len());
         for id in &way {
             let name = match units.names.get(id) {
-                Some(name) => name.clone(),
-                None => {
+                Some(name) if !anew => name.clone(),
+                _ => {
                     let name = self.unit_name(id).await?;
                     units.names.insert(id.clone(), name.clone());
                     name
@@ -168,7 +173,7 @@ impl Directory for OrganizationsDirectory {
             .map_err(|error| of_read("ListAccounts", error))?;
         let mut items = Vec::new();
         for account in answer.accounts.unwrap_or_default() {
-            items.push(self.read(account).await?);
+            items.push(self.read(account, false).await?);
         }
         Ok(Page { items, next: answer.next_token })
     }
@@ -185,7 +190,7 @@ impl Directory for OrganizationsDirectory {
         let account = answer.account.ok_or_else(|| {
             unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Account"))
         })?;
-        self.read(account).await
+        self.read(account, true).await
     }
 
     async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError> {

@@ -17,6 +17,7 @@ use groundcrew_core::catalog::{
     ProvisionedProduct, ProvisionedProductId, Record, RecordError, RecordId, RecordStatus,
     UpdateRequest, launch_paths_of,
 };
+use groundcrew_core::parameters::{KEYS, Parameters};
 use groundcrew_core::ports::{Catalog, Page};
 
 use crate::error::{Uncertain, of_read, unexpected};
@@ -26,16 +27,6 @@ const PAGE: i32 = 100;
 
 /// Type of the provisioned products of Account Factory: real, but undocumented.
 const ACCOUNT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
-
-/// The parameters of Account Factory.
-const PARAMETERS: [&str; 6] = [
-    "AccountEmail",
-    "AccountName",
-    "ManagedOrganizationalUnit",
-    "SSOUserEmail",
-    "SSOUserFirstName",
-    "SSOUserLastName",
-];
 
 /// By which launch path the product is launched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -345,13 +336,15 @@ impl Catalog for ServiceCatalog {
         }
     }
 
-    /// Asks Account Factory to keep all six parameters as they are (`UsePreviousValue`).
-    /// Rebuilding them from their sources is for a later version.
     async fn start_update(&self, request: &UpdateRequest) -> Result<RecordId, AwsError> {
         const OPERATION: &str = "UpdateProvisionedProduct";
-        let kept = PARAMETERS.map(|key| {
-            UpdateProvisioningParameter::builder().key(key).use_previous_value(true).build()
-        });
+        let parameter = |key: &str| UpdateProvisioningParameter::builder().key(key);
+        let parameters = match &request.parameters {
+            Parameters::Previous => KEYS.map(|key| parameter(key).use_previous_value(true).build()),
+            Parameters::Rebuilt(rebuilt) => {
+                rebuilt.pairs().map(|(key, value)| parameter(key).value(value).build())
+            }
+        };
         let uncertain = Uncertain::default();
         // The token makes the SDK's own retries harmless.
         let answer = self
@@ -361,7 +354,7 @@ impl Catalog for ServiceCatalog {
             .product_id(request.product.as_str())
             .provisioning_artifact_id(request.target.as_str())
             .path_id(request.launch_path.as_str())
-            .set_provisioning_parameters(Some(kept.to_vec()))
+            .set_provisioning_parameters(Some(parameters.to_vec()))
             .update_token(&request.token)
             .customize()
             .interceptor(uncertain.clone())
@@ -416,6 +409,26 @@ impl Catalog for ServiceCatalog {
                 })
                 .collect(),
         })
+    }
+
+    async fn outputs(&self, id: &RecordId) -> Result<BTreeMap<String, String>, AwsError> {
+        let (mut outputs, mut next) = (BTreeMap::new(), None);
+        loop {
+            let answer = self
+                .client
+                .describe_record()
+                .id(id.as_str())
+                .set_page_token(next)
+                .send()
+                .await
+                .map_err(|error| of_read("DescribeRecord", error))?;
+            let page = answer.record_outputs.unwrap_or_default().into_iter();
+            outputs.extend(page.filter_map(|one| Some((one.output_key?, one.output_value?))));
+            next = answer.next_page_token;
+            if next.is_none() {
+                return Ok(outputs);
+            }
+        }
     }
 }
 

@@ -132,6 +132,7 @@ impl Loaded {
         Settings {
             rules: self.config.rules(),
             account_quota: self.config.updates.account_quota,
+            parameters: self.config.account_factory.parameters,
             fallback: self.config.updates.default,
             policies: self.asked(Action::Update, OnFailure::Skip),
         }

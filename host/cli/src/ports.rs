@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ResourceTags,
-    ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
+    AwsSupport, Clients, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
+    ResourceTags, ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
 };
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::{Config, LedgerPlace};
@@ -53,10 +53,11 @@ pub fn simulated(
 ) -> Ports {
     let ledger = Arc::new(MemoryLedger::new());
     let catalog = Arc::new(ServiceCatalog::new(
-        clients.service_catalog,
+        clients.service_catalog.clone(),
         sim.product_name(),
         LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
     ));
+    let identities = Arc::new(IdentityCenterUsers::new(&clients));
     let directory = Arc::new(OrganizationsDirectory::new(clients.organizations));
     let alerts = Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn()));
     let clock = Arc::new(sim.clock());
@@ -74,6 +75,7 @@ pub fn simulated(
     Ports {
         catalog,
         directory,
+        identities,
         updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
         events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
         alerts,
@@ -95,7 +97,7 @@ pub struct Readers {
 impl Readers {
     /// On the AWS that the environment names.
     pub async fn of(config: &Config) -> Self {
-        let clients = Environment::of_process(config.region.clone()).await.clients();
+        let clients = environment(config).await.clients();
         Self {
             catalog: Arc::new(catalog(&clients, config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
@@ -103,6 +105,13 @@ impl Readers {
             clients,
         }
     }
+}
+
+/// The environment of this process, with the Regions that the config names.
+pub async fn environment(config: &Config) -> Environment {
+    Environment::of_process(config.region.clone())
+        .await
+        .with_identity_center_in(&config.account_factory.identity_center_region)
 }
 
 /// Service Catalog with the product that the config names.
@@ -124,7 +133,7 @@ pub struct RealAws {
 impl RealAws {
     /// Finds credentials and endpoints, and opens the ledger.
     pub async fn of(read: &Read) -> Result<Self, Failure> {
-        let clients = Environment::of_process(read.config.region.clone()).await.clients();
+        let clients = environment(&read.config).await.clients();
         let ledger: Arc<dyn NotificationLedger> = match &read.config.ledger.place {
             LedgerPlace::Table(table) => {
                 Arc::new(DynamoLedger::new(clients.dynamodb.clone(), table.clone()))

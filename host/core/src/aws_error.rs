@@ -21,6 +21,13 @@ pub enum Class {
     Unknown,
 }
 
+impl Class {
+    /// Whether waiting is all it takes.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Self::Contention | Self::Throttled | Self::Transient)
+    }
+}
+
 /// A call to AWS that failed, after the SDK's own retries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct AwsError {
@@ -104,6 +111,7 @@ pub fn classify(code: &str, message: &str) -> Class {
         | "NotFound" => Class::NotFound,
         "InternalServerError"
         | "InternalServerErrorException"
+        | "InternalServerException"
         | "InternalFailure"
         | "InternalError"
         | "ServiceException"

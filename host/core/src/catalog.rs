@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
+use crate::parameters::Parameters;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -194,6 +195,8 @@ pub struct UpdateRequest {
     pub target: ArtifactId,
     /// The path to launch by.
     pub launch_path: LaunchPathId,
+    /// The parameters of Account Factory.
+    pub parameters: Parameters,
     /// Idempotency token (`UpdateToken`): at most 128 of `[a-zA-Z0-9_-]`, beginning
     /// with a letter or a digit. The same token again starts nothing new.
     pub token: String,

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod list_schedule;
 pub mod notification;
 pub mod onboarding;
+pub mod parameters;
 pub mod pipeline;
 pub mod plan;
 pub mod ports;

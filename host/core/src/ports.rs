@@ -24,6 +24,7 @@ use crate::notification::{
     NotifyFailure, Receipt,
 };
 use crate::onboarding::QueuedNotification;
+use crate::parameters::User;
 use crate::support_case::SupportCase;
 
 /// The time. Simulations show a virtual one.
@@ -72,6 +73,16 @@ pub trait Catalog: Send + Sync {
 
     /// A record as it is now.
     async fn record(&self, id: &RecordId) -> Result<Record, AwsError>;
+
+    /// The outputs of a record, by their keys.
+    async fn outputs(&self, id: &RecordId) -> Result<BTreeMap<String, String>, AwsError>;
+}
+
+/// The users of IAM Identity Center, which has a Region of its own.
+#[async_trait]
+pub trait IdentityStore: Send + Sync {
+    /// The user with this email address, if there is one.
+    async fn user(&self, email: &str) -> Result<Option<User>, AwsError>;
 }
 
 /// AWS Organizations.

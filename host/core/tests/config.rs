@@ -2,6 +2,7 @@
 
 use groundcrew_core::config::{Config, LedgerPlace, Plugin};
 use groundcrew_core::decision::NamedLanes;
+use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use rstest::rstest;
 
@@ -14,6 +15,8 @@ fn an_empty_file_is_complete() {
     let config = Config::parse("crew.toml", "").unwrap();
     assert_eq!(config.region, "us-east-1");
     assert_eq!(config.account_factory.product_name, "AWS Control Tower Account Factory");
+    assert_eq!(config.account_factory.parameters, ParameterSource::Rebuild);
+    assert_eq!(config.account_factory.identity_center_region, "us-east-1");
     assert_eq!(config.updates.max_concurrent_operations, 4);
     assert_eq!(config.updates.account_quota, 5);
     assert_eq!(config.updates.wait.as_secs(), 30);
@@ -24,6 +27,18 @@ fn an_empty_file_is_complete() {
     assert_eq!(config.lanes.len(), 1);
     assert_eq!((config.lanes[0].name.as_str(), config.lanes[0].concurrency), ("all", 4));
     assert!(config.policies.is_empty());
+}
+
+#[rstest]
+#[case::home("", "eu-west-1")]
+#[case::another("identity_center_region = \"us-east-2\"", "us-east-2")]
+fn identity_center_is_in_the_home_region_unless_said(#[case] text: &str, #[case] region: &str) {
+    let text = format!(
+        "[aws]\nregion = \"eu-west-1\"\n[account_factory]\nparameters = \"previous\"\n{text}"
+    );
+    let factory = Config::parse("crew.toml", &text).unwrap().account_factory;
+    assert_eq!(factory.parameters, ParameterSource::Previous);
+    assert_eq!(factory.identity_center_region, region);
 }
 
 #[test]

@@ -6,14 +6,15 @@
 //! its tests need no network.
 //!
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
-//! `decide` asks the policies, `start` begins an update, `track` follows it to its end,
-//! `run` is the loop around them. [`onboarding`] tells notifiers of accounts that landed;
+//! `decide` asks the policies, `start` begins an update with the `parameters` of its account,
+//! `track` follows it to its end, `run` is the loop around them. [`onboarding`] tells notifiers of accounts that landed;
 //! [`snapshot`] reads a whole organization.
 
 #![deny(missing_docs)]
 
 mod decide;
 pub mod onboarding;
+mod parameters;
 mod run;
 pub mod snapshot;
 mod start;
@@ -28,9 +29,10 @@ use std::time::Duration;
 
 use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
+use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, EventQueue, Ledger, UpdateQueue,
+    Alert, Alerts, Catalog, Clock, Directory, EventQueue, IdentityStore, Ledger, UpdateQueue,
 };
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
@@ -47,6 +49,8 @@ pub struct Ports {
     pub catalog: Arc<dyn Catalog>,
     /// AWS Organizations.
     pub directory: Arc<dyn Directory>,
+    /// IAM Identity Center.
+    pub identities: Arc<dyn IdentityStore>,
     /// The queue of accounts to update.
     pub updates: Arc<dyn UpdateQueue>,
     /// The queue of events.
@@ -70,6 +74,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Control Tower's quota of concurrent account operations, shared by everybody.
     pub account_quota: usize,
+    /// Where the parameters of updates come from.
+    pub parameters: ParameterSource,
     /// What happens to an account when every policy abstains.
     pub fallback: Fallback,
     /// The policies that are asked about updates, in their order.

@@ -1,7 +1,8 @@
-//! Starting an update: examine the account once more, ask the policies again, write the
-//! slot down, start. In that order, so that a crash anywhere leaves a slot that is either
-//! not taken, or leads back to the one update it was taken for.
+//! Starting an update: examine the account once more, ask the policies again, rebuild its
+//! parameters, write the slot down, start. In that order, so that a crash anywhere leaves a
+//! slot that is either not taken, or leads back to the one update it was taken for.
 
+use groundcrew_core::account::Account;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{
     ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
@@ -47,8 +48,8 @@ impl Engine {
         if is_busy(&product) {
             return self.adopt(hint, &product).await;
         }
-        let decision =
-            self.decide_update(account.map_err(read)?, tags, &product, &hint.target).await;
+        let account = account.map_err(read)?;
+        let decision = self.decide_update(account.clone(), tags, &product, &hint.target).await;
         let lane = match decision.outcome {
             Outcome::Proceed { lane } if self.panel.lane(lane) == hint.lane => lane,
             _ => {
@@ -60,6 +61,7 @@ impl Engine {
             return Ok(StartOutcome::NothingFree);
         }
         let slot = self.slot(hint, &product, None);
+        let request = self.request(&slot, &account, &product).await?;
         match self.take(&slot, lane).await? {
             Taken::Yes => {}
             // Taken by an earlier run of this host for this very start.
@@ -67,7 +69,7 @@ impl Engine {
             Taken::Already(_) => return Ok(StartOutcome::AccountBusy),
             Taken::Full => return Ok(StartOutcome::NothingFree),
         }
-        let begun = match self.begin(&slot).await {
+        let begun = match self.begin(&slot, &request).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.free(&slot).await;
@@ -148,23 +150,39 @@ impl Engine {
         slot
     }
 
+    /// The update that a slot is for. Everything that it takes is read here, so that nothing
+    /// can fail between the slot and the start.
+    pub(crate) async fn request(
+        &self,
+        slot: &Slot,
+        account: &Account,
+        product: &ProvisionedProduct,
+    ) -> Result<UpdateRequest, AwsError> {
+        let parameters = self.parameters(account, product).await?;
+        let factory = self.product().await.map_err(read)?;
+        Ok(UpdateRequest {
+            provisioned_product: slot.provisioned_product.clone(),
+            launch_path: self.launch_path(&factory).await.map_err(read)?,
+            product: factory,
+            target: slot.target.clone(),
+            parameters,
+            token: slot.token.clone(),
+        })
+    }
+
     /// Starts the update that a slot was taken for. `None` when it may have started and
     /// its record is not known.
     ///
     /// # Errors
     /// When it has certainly not started.
-    pub(crate) async fn begin(&self, slot: &Slot) -> Result<Option<RecordId>, AwsError> {
-        let product = self.product().await.map_err(read)?;
-        let request = UpdateRequest {
-            provisioned_product: slot.provisioned_product.clone(),
-            launch_path: self.launch_path(&product).await?,
-            product,
-            target: slot.target.clone(),
-            token: slot.token.clone(),
-        };
+    pub(crate) async fn begin(
+        &self,
+        slot: &Slot,
+        request: &UpdateRequest,
+    ) -> Result<Option<RecordId>, AwsError> {
         let mut unsure = false;
         for _ in 0..REPEATS {
-            match self.ports.catalog.start_update(&request).await {
+            match self.ports.catalog.start_update(request).await {
                 Ok(record) => return Ok(Some(record)),
                 // Whatever a repeat is answered, the first may have taken effect.
                 Err(error) if unsure || error.effect_possible => {
@@ -199,9 +217,9 @@ fn is_gone<T>(answer: &Result<T, AwsError>) -> bool {
     answer.as_ref().is_err_and(|error| error.class == Class::NotFound)
 }
 
-/// Only the start itself can fail for good: whatever a read before it is answered, nothing
-/// has run, and the account is not to blame.
-fn read(error: AwsError) -> AwsError {
+/// Whatever a read before the start is answered, nothing has run, and the account is not to
+/// blame: it does not fail for good.
+pub(crate) fn read(error: AwsError) -> AwsError {
     match error.class {
         Class::Permanent | Class::Unknown => AwsError { class: Class::Transient, ..error },
         _ => error,

@@ -5,7 +5,7 @@ use groundcrew_core::catalog::RecordStatus;
 use groundcrew_core::ports::{Ended, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
 
-use crate::start::token;
+use crate::start::{read, token};
 use crate::sweep::is_busy;
 use crate::witness::Ending;
 use crate::{Engine, Notice};
@@ -66,7 +66,17 @@ impl Engine {
                 false => Sight::Running,
             });
         }
-        match self.begin(slot).await {
+        let request = async {
+            let account = self.ports.directory.account(&slot.account).await.map_err(read)?;
+            self.request(slot, &account, &product).await
+        };
+        let request = match request.await {
+            Ok(request) => request,
+            // Looked at again; the slot stays taken.
+            Err(error) if error.class.is_passing() => return Err(error),
+            Err(error) => return Ok(Sight::NeverBegan(error)),
+        };
+        match self.begin(slot, &request).await {
             Ok(Some(record)) => Ok(Sight::Adopted(self.note(slot.clone(), record).await)),
             Ok(None) => Ok(Sight::Running),
             Err(error) => Ok(Sight::NeverBegan(error)),

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents,
-    SqsUpdates,
+    Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory, ServiceCatalog,
+    SnsAlerts, SqsEvents, SqsUpdates,
 };
 use groundcrew_core::account::{AccountId, Tags};
 use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Ledger, Policy, PolicyFailure};
 use groundcrew_core::scheduler::{LaneRules, Rules};
@@ -57,6 +58,7 @@ struct Place {
     sim: SimAws,
     ledger: Arc<MemoryLedger>,
     policies: Vec<AskedPolicy>,
+    parameters: ParameterSource,
 }
 
 impl Place {
@@ -69,7 +71,8 @@ impl Place {
             account_quota: 5,
         });
         sim.release_artifact();
-        Self { sim, ledger: Arc::default(), policies: Vec::new() }
+        let parameters = ParameterSource::Rebuild;
+        Self { sim, ledger: Arc::default(), policies: Vec::new(), parameters }
     }
 
     fn host(&self) -> Arc<Engine> {
@@ -85,6 +88,7 @@ impl Place {
         .clients();
         Engine::new(
             Ports {
+                identities: Arc::new(IdentityCenterUsers::new(&clients)),
                 catalog: Arc::new(ServiceCatalog::new(
                     clients.service_catalog,
                     sim.product_name(),
@@ -111,6 +115,7 @@ impl Place {
                     min_sweep_interval: Duration::from_secs(60),
                 },
                 account_quota: 5,
+                parameters: self.parameters,
                 fallback: Fallback::Proceed,
                 policies: self.policies.clone(),
             },

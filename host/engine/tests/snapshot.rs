@@ -344,6 +344,10 @@ impl Catalog for Gated {
     async fn record(&self, _: &RecordId) -> Result<Record, AwsError> {
         panic!("a snapshot follows nothing")
     }
+
+    async fn outputs(&self, _: &RecordId) -> Result<BTreeMap<String, String>, AwsError> {
+        panic!("a snapshot follows nothing")
+    }
 }
 
 /// Cut off at every call in turn, and gone on with from what was written down: everything is

@@ -29,6 +29,13 @@ pub(crate) struct FleetAccount {
     pub(crate) update_failures: Vec<String>,
 }
 
+impl FleetAccount {
+    /// Email of the user of IAM Identity Center that the account was provisioned with.
+    pub(crate) fn sso_user_email(&self) -> String {
+        format!("owner+{}@example.com", self.id)
+    }
+}
+
 /// Every account, found by its place in the snapshot or by its id.
 #[derive(Debug)]
 pub(crate) struct Fleet {

@@ -1,8 +1,9 @@
-//! AWS IAM Identity Center: its instance, with the identity store.
+//! AWS IAM Identity Center: its instance. The users are in [`crate::identity_store`].
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::identity_store::STORE;
 use crate::model::{MANAGEMENT_ACCOUNT, REGION};
 use crate::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
@@ -33,7 +34,7 @@ impl IdentityCenter {
     fn instances(&self) -> Value {
         let instance = json!({
             "InstanceArn": "arn:aws:sso:::instance/ssoins-7223a1b2c3d4e5f6",
-            "IdentityStoreId": "d-9067a1b2c3",
+            "IdentityStoreId": STORE,
             "OwnerAccountId": MANAGEMENT_ACCOUNT,
             "Status": "ACTIVE",
             "CreatedDate": time::json(self.created),

@@ -31,6 +31,7 @@ mod events;
 mod faults;
 mod fleet;
 mod identity_center;
+mod identity_store;
 mod ids;
 mod message_attributes;
 pub mod model;

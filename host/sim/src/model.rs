@@ -19,6 +19,7 @@ use crate::events::{self, UpdateEnded};
 use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
 use crate::fleet::Fleet;
 use crate::identity_center::{self, IdentityCenter};
+use crate::identity_store::{self, IdentityStore};
 use crate::ids;
 use crate::operations;
 use crate::organizations::{self, Organizations};
@@ -63,6 +64,7 @@ pub fn offered() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("controltower", operations::names(control_tower::OPERATIONS)),
         ("dynamodb", operations::names(dynamodb::OPERATIONS)),
+        ("identitystore", operations::names(identity_store::OPERATIONS)),
         ("organizations", operations::names(organizations::OPERATIONS)),
         ("resourcegroupstaggingapi", operations::names(tagging::OPERATIONS)),
         ("servicecatalog", operations::names(service_catalog::OPERATIONS)),
@@ -110,6 +112,7 @@ pub struct Model {
     tagging: Tagging,
     control_tower: ControlTower,
     identity_center: IdentityCenter,
+    identity_store: IdentityStore,
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
@@ -145,6 +148,7 @@ impl Model {
             tagging: Tagging::new(start),
             control_tower: ControlTower::new(),
             identity_center: IdentityCenter::new(start),
+            identity_store: IdentityStore::new(&fleet),
             rng,
             calls: BTreeMap::new(),
             planned: BTreeMap::new(),
@@ -239,6 +243,8 @@ impl Model {
                 let mut starter = Starter {
                     quota: self.quota,
                     fleet: &self.fleet,
+                    organizations: &self.organizations,
+                    identities: &mut self.identity_store,
                     faults: &mut self.faults,
                     agenda: &mut self.agenda,
                 };
@@ -278,6 +284,7 @@ impl Model {
                 self.control_tower.call(&self.organizations, call).map(Outcome::Done)
             }
             Service::IdentityCenter => self.identity_center.call(now, call).map(Outcome::Done),
+            Service::IdentityStore => self.identity_store.call(now, call).map(Outcome::Done),
         };
         self.answer(call, outcome)
     }
@@ -404,6 +411,8 @@ impl Model {
         let mut starter = Starter {
             quota: self.quota,
             fleet: &self.fleet,
+            organizations: &self.organizations,
+            identities: &mut self.identity_store,
             faults: &mut self.faults,
             agenda: &mut self.agenda,
         };
@@ -497,6 +506,54 @@ impl Model {
         self.identity_center.enabled = enabled;
     }
 
+    /// Moves an account into the OU of this path, from the top-level one down; answers
+    /// whether there are both.
+    pub fn move_account(&mut self, account: &AccountId, path: &[&str]) -> bool {
+        let account = self.fleet.find(account.as_str());
+        account.is_some_and(|account| self.organizations.move_account(account, path))
+    }
+
+    /// The parameters of the last operation on an account that succeeded.
+    pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {
+        let account = self.fleet.find(account.as_str());
+        let parameters = account.and_then(|account| {
+            self.catalog.parameters(account, &self.organizations, &self.identity_store)
+        });
+        parameters.unwrap_or_default()
+    }
+
+    /// Takes an output from every record of an account.
+    pub fn forget_output(&mut self, account: &AccountId, key: &str) {
+        if let Some(account) = self.fleet.find(account.as_str()) {
+            self.catalog.forgotten.insert((account, key.to_owned()));
+        }
+    }
+
+    /// Removes the record of the last operation on an account that succeeded.
+    pub fn forget_record(&mut self, account: &AccountId) {
+        let product =
+            self.fleet.find(account.as_str()).and_then(|i| self.catalog.updates.product(i));
+        if let Some(record) = product.map(|product| product.last_successful) {
+            self.catalog.gone.insert(record);
+        }
+    }
+
+    /// Removes a user of IAM Identity Center.
+    pub fn remove_user(&mut self, email: &str) {
+        self.identity_store.remove(email);
+    }
+
+    /// Names a user of IAM Identity Center, or takes the names away.
+    pub fn rename_user(&mut self, email: &str, given: Option<&str>, family: Option<&str>) {
+        let owned = |name: Option<&str>| name.map(str::to_owned);
+        self.identity_store.rename(email, owned(given), owned(family));
+    }
+
+    /// Emails of the users that updates have created.
+    pub fn created_users(&self) -> &[String] {
+        &self.identity_store.created
+    }
+
     /// Id of the Account Factory product.
     pub fn product_id(&self) -> &str {
         &self.catalog.product_id
@@ -574,6 +631,7 @@ impl Model {
                     provisioned_product: ids::write(PROVISIONED_PRODUCT, record.product),
                     record: ids::write(RECORD, number),
                     foreign: record.foreign,
+                    parameters: self.catalog.given.get(&number).cloned().unwrap_or_default(),
                     start: record.created,
                     end: record.ended.as_ref().map(|(time, _)| *time),
                     outcome,

@@ -42,6 +42,8 @@ pub(crate) struct Organizations {
     units_by_id: BTreeMap<String, u32>,
     /// Unit that holds each account; `None` directly under the root.
     unit_of: Vec<Option<u32>>,
+    /// The same when accounts were enrolled.
+    unit_at_first: Vec<Option<u32>>,
     /// The tags that were changed, by account, unit or root: all of it.
     tags: BTreeMap<String, BTreeMap<String, String>>,
     joined: Timestamp,
@@ -191,6 +193,7 @@ impl Organizations {
         Self {
             units_by_id: (0_u32..).zip(&units).map(|(i, unit)| (unit.id.clone(), i)).collect(),
             units,
+            unit_at_first: unit_of.clone(),
             unit_of,
             tags: BTreeMap::new(),
             fleet,
@@ -206,6 +209,42 @@ impl Organizations {
     /// Id of the OU that holds an account, or of the root.
     pub(crate) fn unit_id(&self, account: u32) -> &str {
         self.unit(account).map_or(ROOT_ID, |unit| &unit.id)
+    }
+
+    /// The OU that an account was enrolled in, as a parameter of Account Factory.
+    pub(crate) fn unit_parameter(&self, account: u32) -> String {
+        let unit = self.unit_at_first.get(account as usize).copied().flatten();
+        match unit.and_then(|unit| self.units.get(unit as usize)) {
+            None => "Root".to_owned(),
+            Some(Unit { name, parent: None, .. }) => name.clone(),
+            Some(Unit { name, id, .. }) => format!("{name} ({id})"),
+        }
+    }
+
+    /// Whether there is an OU that a parameter of Account Factory names: `Name` directly under
+    /// the root, or `Name (ou-id)` anywhere.
+    pub(crate) fn knows(&self, parameter: &str) -> bool {
+        let nested = parameter.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+        match nested.and_then(|(name, id)| Some((name, self.find_unit(id)?))) {
+            Some((name, unit)) => unit.name == name,
+            None => self.units.iter().any(|u| u.parent.is_none() && u.name == parameter),
+        }
+    }
+
+    /// Moves an account into the OU of this path; answers whether there is one.
+    pub(crate) fn move_account(&mut self, account: u32, path: &[&str]) -> bool {
+        let mut unit = None;
+        for name in path {
+            let below =
+                (0_u32..).zip(&self.units).find(|(_, u)| u.parent == unit && u.name == *name);
+            let Some((found, _)) = below else { return false };
+            unit = Some(found);
+        }
+        match self.unit_of.get_mut(account as usize) {
+            Some(place) => *place = unit,
+            None => return false,
+        }
+        true
     }
 
     /// Ids of the OUs.

@@ -43,6 +43,7 @@ pub(crate) enum Service {
     Tagging,
     ControlTower,
     IdentityCenter,
+    IdentityStore,
 }
 
 impl Service {
@@ -56,6 +57,7 @@ impl Service {
             "DynamoDB_20120810" => Some(Self::DynamoDb),
             "ResourceGroupsTaggingAPI_20170126" => Some(Self::Tagging),
             "SWBExternalService" => Some(Self::IdentityCenter),
+            "AWSIdentityStore" => Some(Self::IdentityStore),
             _ => None,
         }
     }
@@ -116,7 +118,8 @@ impl Service {
             | Self::Support
             | Self::DynamoDb
             | Self::ControlTower
-            | Self::IdentityCenter => "ThrottlingException",
+            | Self::IdentityCenter
+            | Self::IdentityStore => "ThrottlingException",
             Self::Organizations => "TooManyRequestsException",
             Self::Tagging => "ThrottledException",
             Self::Sqs => "RequestThrottled",
@@ -146,6 +149,7 @@ impl Service {
             Self::Tagging => "tag",
             Self::ControlTower => "controltower",
             Self::IdentityCenter => "sso",
+            Self::IdentityStore => "identitystore",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Service Catalog: the Account Factory product and a provisioned product for each
 //! account. What an update does over time is in [`crate::updates`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use groundcrew_core::catalog::ProductStatus;
@@ -11,14 +11,16 @@ use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
 use crate::fleet::Fleet;
+use crate::identity_store::{IdentityStore, User};
 use crate::ids;
 use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};
 use crate::operations;
+use crate::organizations::Organizations;
 use crate::protocol::{ApiError, Call};
 use crate::starter::Starter;
 use crate::sts::ROLE;
 use crate::time;
-use crate::updates::{Ended, Record, Updates};
+use crate::updates::{Ended, Updates};
 
 /// Prefixes of ids.
 pub(crate) const PROVISIONED_PRODUCT: &str = "pp-";
@@ -33,13 +35,18 @@ const OWNER: &str = "AWS Control Tower";
 
 /// The parameters of Account Factory: all must be given, with a value or to be kept.
 const PARAMETERS: [&str; 6] = [
-    "AccountEmail",
+    ACCOUNT_EMAIL,
     "AccountName",
-    "ManagedOrganizationalUnit",
-    "SSOUserEmail",
-    "SSOUserFirstName",
-    "SSOUserLastName",
+    ORGANIZATIONAL_UNIT,
+    SSO_USER_EMAIL,
+    SSO_USER_FIRST_NAME,
+    SSO_USER_LAST_NAME,
 ];
+const ACCOUNT_EMAIL: &str = "AccountEmail";
+const ORGANIZATIONAL_UNIT: &str = "ManagedOrganizationalUnit";
+const SSO_USER_EMAIL: &str = "SSOUserEmail";
+const SSO_USER_FIRST_NAME: &str = "SSOUserFirstName";
+const SSO_USER_LAST_NAME: &str = "SSOUserLastName";
 
 /// Most items on a page of SearchProvisionedProducts and of portfolios, and of every other
 /// listing.
@@ -77,6 +84,12 @@ pub(crate) struct ServiceCatalog {
     pub(crate) updates: Updates,
     /// The accounts that have a provisioned product.
     enrolled: Vec<u32>,
+    /// The parameters of the updates that callers have started, by record.
+    pub(crate) given: BTreeMap<u32, BTreeMap<String, String>>,
+    /// Accounts, and keys of outputs that their records lack.
+    pub(crate) forgotten: BTreeSet<(u32, String)>,
+    /// Records that are gone.
+    pub(crate) gone: BTreeSet<u32>,
     created: Timestamp,
 }
 
@@ -147,6 +160,14 @@ struct Outputs {
     provisioned_product_name: Option<String>,
     #[serde(default)]
     output_keys: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OneRecord {
+    id: String,
+    page_token: Option<String>,
+    page_size: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -230,6 +251,9 @@ impl ServiceCatalog {
             paths: vec![Path { id: ids::write(PATH, 1), portfolio: PORTFOLIO_NAME.to_owned() }],
             enrolled: updates.products().collect(),
             updates,
+            given: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            gone: BTreeSet::new(),
             fleet,
             created,
         }
@@ -510,7 +534,7 @@ impl ServiceCatalog {
                 self.updates
                     .products()
                     .filter(|index| {
-                        self.updates.status(*index).is_some_and(|status| status.name() == value)
+                        self.updates.status(*index).is_some_and(|status| status.to_string() == *value)
                     })
                     .collect(),
             ),
@@ -632,7 +656,7 @@ impl ServiceCatalog {
             }
             _ => {}
         }
-        check_parameters(&request.provisioning_parameters)?;
+        let parameters = self.taken(index, request.provisioning_parameters, starter)?;
         if !self.updates.is_free(index) {
             return Err(ApiError::new(
                 "ResourceInUseException",
@@ -640,7 +664,65 @@ impl ServiceCatalog {
             ));
         }
         let record = starter.own(now, &mut self.updates, index, artifact, &request.update_token)?;
+        let of = |key: &str| parameters.get(key).cloned();
+        starter.identities.create(User {
+            email: of(SSO_USER_EMAIL).unwrap_or_default(),
+            given_name: of(SSO_USER_FIRST_NAME),
+            family_name: of(SSO_USER_LAST_NAME),
+        });
+        self.given.insert(record, parameters);
         self.started(now, record)
+    }
+
+    /// The parameters that an update takes: those that are given, and the rest as they were.
+    /// Where both a value and `UsePreviousValue` are given the value was seen to win.
+    fn taken(
+        &self,
+        index: u32,
+        given: Vec<Parameter>,
+        starter: &Starter<'_>,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
+        check_parameters(&given)?;
+        let mut parameters = self
+            .parameters(index, starter.organizations, starter.identities)
+            .ok_or_else(|| not_found("Provisioned product not found."))?;
+        for parameter in given {
+            let (Some(key), Some(value)) = (parameter.key, parameter.value) else { continue };
+            if key == ORGANIZATIONAL_UNIT && !starter.organizations.knows(&value) {
+                return Err(invalid(&format!(
+                    "The parent organizational unit '{value}' is not enrolled in AWS Control Tower."
+                )));
+            }
+            parameters.insert(key, value);
+        }
+        Ok(parameters)
+    }
+
+    /// The parameters of the last operation on an account that succeeded.
+    pub(crate) fn parameters(
+        &self,
+        index: u32,
+        organizations: &Organizations,
+        identities: &IdentityStore,
+    ) -> Option<BTreeMap<String, String>> {
+        let product = self.updates.product(index)?;
+        if let Some(given) = self.given.get(&product.last_successful) {
+            return Some(given.clone());
+        }
+        let account = self.fleet.get(index)?;
+        let email = account.sso_user_email();
+        let user = identities.user(&email).cloned();
+        let (given_name, family_name) =
+            user.map(|user| (user.given_name, user.family_name)).unwrap_or_default();
+        let values = [
+            account.email.clone(),
+            account.name.clone(),
+            organizations.unit_parameter(index),
+            email,
+            given_name.unwrap_or_default(),
+            family_name.unwrap_or_default(),
+        ];
+        Some(PARAMETERS.map(str::to_owned).into_iter().zip(values).collect())
     }
 
     fn started(&self, now: Timestamp, record: u32) -> Result<Value, ApiError> {
@@ -675,24 +757,36 @@ impl ServiceCatalog {
         }))
     }
 
-    fn describe_record(&self, now: Timestamp, request: &ById) -> Result<Value, ApiError> {
-        let number = request.id.as_deref().and_then(|id| ids::read(RECORD, id));
-        let found = number.and_then(|number| {
-            Some((self.record_detail(now, number)?, self.updates.record(number)?))
-        });
-        let (detail, record) = found.ok_or_else(|| not_found("Record not found."))?;
-        Ok(json!({ "RecordDetail": detail, "RecordOutputs": self.outputs(record) }))
+    fn describe_record(&self, now: Timestamp, request: &OneRecord) -> Result<Value, ApiError> {
+        let found = ids::read(RECORD, &request.id)
+            .filter(|number| !self.gone.contains(number))
+            .and_then(|number| Some((number, self.record_detail(now, number)?)));
+        let (number, detail) = found.ok_or_else(|| not_found("Record not found."))?;
+        let outputs = self.outputs(number);
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, PAGE, outputs.len())?;
+        let outputs = outputs.get(range).unwrap_or_default();
+        Ok(with_token(json!({ "RecordDetail": detail, "RecordOutputs": outputs }), next))
     }
 
-    fn outputs(&self, record: &Record) -> Value {
-        match (&record.ended, self.fleet.get(record.product)) {
-            (Some((_, Ended::Succeeded)), Some(account)) => json!([
-                { "OutputKey": "AccountEmail", "OutputValue": account.email },
-                { "OutputKey": "AccountId", "OutputValue": account.id.as_str() },
-                { "OutputKey": "SSOUserEmail", "OutputValue": account.email },
-            ]),
-            _ => json!([]),
-        }
+    /// The outputs of a record: those that others have seen with an account's.
+    fn outputs(&self, number: u32) -> Vec<Value> {
+        let Some(record) = self.updates.record(number) else { return Vec::new() };
+        let (Some((_, Ended::Succeeded)), Some(account)) =
+            (&record.ended, self.fleet.get(record.product))
+        else {
+            return Vec::new();
+        };
+        let given = |key: &str| self.given.get(&number).and_then(|given| given.get(key)).cloned();
+        [
+            (ACCOUNT_EMAIL, given(ACCOUNT_EMAIL).unwrap_or_else(|| account.email.clone())),
+            ("AccountId", account.id.to_string()),
+            (SSO_USER_EMAIL, given(SSO_USER_EMAIL).unwrap_or_else(|| account.sso_user_email())),
+        ]
+        .into_iter()
+        .filter(|(key, _)| !self.forgotten.contains(&(record.product, (*key).to_owned())))
+        .map(|(key, value)| json!({ "OutputKey": key, "OutputValue": value }))
+        .collect()
     }
 
     /// The outputs of the last operation that succeeded.
@@ -701,13 +795,9 @@ impl ServiceCatalog {
             request.provisioned_product_id.as_deref(),
             request.provisioned_product_name.as_deref(),
         )?;
-        let record = self
-            .updates
-            .product(index)
-            .and_then(|product| self.updates.record(product.last_successful))
-            .ok_or_else(|| not_found("Record not found."))?;
-        let mut outputs = self.outputs(record);
-        if let (Some(outputs), false) = (outputs.as_array_mut(), request.output_keys.is_empty()) {
+        let product = self.updates.product(index).ok_or_else(|| not_found("Record not found."))?;
+        let mut outputs = self.outputs(product.last_successful);
+        if !request.output_keys.is_empty() {
             outputs.retain(|output| {
                 request.output_keys.iter().any(|key| output["OutputKey"] == **key)
             });

@@ -252,6 +252,44 @@ impl SimAws {
         self.world.with(|model| model.set_identity_center(enabled));
     }
 
+    /// Moves an account into the OU of this path, names from the top-level one down. Answers
+    /// whether there are both.
+    pub fn move_account(&self, account: &AccountId, path: &[&str]) -> bool {
+        self.world.with(|model| model.move_account(account, path))
+    }
+
+    /// The parameters of the last operation of Account Factory on an account that succeeded:
+    /// those that its update would keep.
+    pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {
+        self.world.with(|model| model.parameters(account))
+    }
+
+    /// Takes an output from every record of an account.
+    pub fn forget_output(&self, account: &AccountId, key: &str) {
+        self.world.with(|model| model.forget_output(account, key));
+    }
+
+    /// Removes the record of the last operation on an account that succeeded.
+    pub fn forget_record(&self, account: &AccountId) {
+        self.world.with(|model| model.forget_record(account));
+    }
+
+    /// Removes a user of IAM Identity Center, by email.
+    pub fn remove_user(&self, email: &str) {
+        self.world.with(|model| model.remove_user(email));
+    }
+
+    /// Gives a user of IAM Identity Center a name, or takes parts of it away.
+    pub fn rename_user(&self, email: &str, given: Option<&str>, family: Option<&str>) {
+        self.world.with(|model| model.rename_user(email, given, family));
+    }
+
+    /// Emails of the users that Account Factory has created, since an update named an email
+    /// that no user had.
+    pub fn created_users(&self) -> Vec<String> {
+        self.world.with(|model| model.created_users().to_vec())
+    }
+
     /// How often each operation was called, every HTTP attempt counted.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.world.with(|model| model.calls().clone())

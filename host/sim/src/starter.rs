@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use crate::agenda::{Agenda, Happening};
 use crate::faults::{Failure, Faults};
 use crate::fleet::Fleet;
+use crate::identity_store::IdentityStore;
+use crate::organizations::Organizations;
 use crate::protocol::ApiError;
 use crate::time::later;
 use crate::updates::{Begun, Updates};
@@ -19,6 +21,8 @@ const BUSY: &str = "AWS Control Tower could not update the account because anoth
 pub(crate) struct Starter<'a> {
     pub(crate) quota: usize,
     pub(crate) fleet: &'a Arc<Fleet>,
+    pub(crate) organizations: &'a Organizations,
+    pub(crate) identities: &'a mut IdentityStore,
     pub(crate) faults: &'a mut Faults,
     pub(crate) agenda: &'a mut Agenda,
 }

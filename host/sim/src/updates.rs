@@ -88,6 +88,8 @@ pub struct OperationLog {
     pub record: String,
     /// Whether someone else than the host under test started it.
     pub foreign: bool,
+    /// The parameters of Account Factory that it took; empty for someone else's.
+    pub parameters: BTreeMap<String, String>,
     /// When it started.
     pub start: Timestamp,
     /// When it ended, if it has.

@@ -10,6 +10,7 @@ use groundcrew_core::aws_error::Class;
 use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductStatus, ProvisionedProduct, RecordStatus, UpdateRequest,
 };
+use groundcrew_core::parameters::{AccountParameters, Parameters};
 use groundcrew_core::ports::{Catalog, EventQueue};
 use groundcrew_sim::{NextCall, OperationOutcome, Snapshot};
 use tokio::time::sleep;
@@ -35,6 +36,7 @@ async fn request(setup: &Setup, product: &ProvisionedProduct, token: &str) -> Up
         launch_path: setup.catalog.launch_path(&factory.product).await.unwrap(),
         product: factory.product,
         target: factory.target,
+        parameters: Parameters::Previous,
         token: token.to_owned(),
     }
 }
@@ -158,6 +160,48 @@ fn the_same_token_is_the_same_record() {
         let third = setup.catalog.start_update(&request).await.unwrap();
         assert_eq!((&first, &first), (&second, &third));
         assert_eq!(setup.sim.operations().len(), 1);
+    });
+}
+
+/// What an update must not do unnoticed: create a user, or name an OU that there is not.
+#[test]
+fn an_unknown_user_is_created_and_an_unknown_unit_refused() {
+    run(async {
+        let setup = Setup::of(3);
+        let factory = setup.catalog.account_factory().await.unwrap();
+        let (products, _) = all_products(&setup, &factory).await;
+        let given = |email: &str, unit: &str| {
+            Parameters::Rebuilt(AccountParameters {
+                account_email: "account@example.com".into(),
+                account_name: "account".into(),
+                organizational_unit: unit.into(),
+                sso_user_email: email.into(),
+                sso_user_first_name: "Ada".into(),
+                sso_user_last_name: "Lovelace".into(),
+            })
+        };
+        let before = setup.sim.parameters(&products[0].account);
+        let (known, unit) = (&before["SSOUserEmail"], &before["ManagedOrganizationalUnit"]);
+        let first = request(&setup, &products[0], "first").await;
+
+        let nowhere = UpdateRequest { parameters: given(known, "Nowhere"), ..first.clone() };
+        let error = setup.catalog.start_update(&nowhere).await.unwrap_err();
+        assert_eq!(error.class, Class::Permanent, "{error}");
+        assert!(setup.sim.operations().is_empty());
+
+        let same_user = UpdateRequest { parameters: given(known, unit), ..first };
+        let record = setup.catalog.start_update(&same_user).await.unwrap();
+        assert!(setup.sim.created_users().is_empty());
+        sleep(Duration::from_secs(7200)).await;
+        let outputs = setup.catalog.outputs(&record).await.unwrap();
+        assert_eq!(outputs["AccountEmail"], "account@example.com");
+        assert_eq!(outputs["SSOUserEmail"], *known);
+
+        let second = request(&setup, &products[1], "second").await;
+        let unit = &setup.sim.parameters(&products[1].account)["ManagedOrganizationalUnit"];
+        let new_user = UpdateRequest { parameters: given("ada@example.com", unit), ..second };
+        setup.catalog.start_update(&new_user).await.unwrap();
+        assert_eq!(setup.sim.created_users(), ["ada@example.com"]);
     });
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{Setup, run};
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{RecordStatus, UpdateRequest};
+use groundcrew_core::parameters::Parameters;
 use groundcrew_core::ports::{Alert, Alerts, Catalog, Clock, Directory, EventQueue};
 use groundcrew_sim::{FaultLevel, OperationLog, Snapshot};
 use tokio::time::sleep;
@@ -94,6 +95,7 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
                     product: factory.product.clone(),
                     target: factory.target.clone(),
                     launch_path: path.clone(),
+                    parameters: Parameters::Previous,
                     token: format!("t-{}", product.id),
                 };
                 records.push(

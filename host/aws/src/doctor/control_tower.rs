@@ -6,8 +6,9 @@ use aws_sdk_controltower::types::{EnabledBaselineFilter, LandingZoneDriftStatus}
 use aws_smithy_types::Document;
 use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZone, LandingZoneDetail};
 
-use super::{incomplete, unread};
+use super::{incomplete, of, unread};
 use crate::clients::Clients;
+use crate::identity_store::instances;
 
 /// What permissions begin with.
 const SERVICE: &str = "controltower";
@@ -104,25 +105,5 @@ async fn ou_baseline(clients: &Clients) -> Fact<Option<String>> {
 }
 
 pub(super) async fn identity_center(clients: &Clients) -> Fact<Vec<IdentityCenter>> {
-    let (mut instances, mut next) = (Vec::new(), None);
-    loop {
-        let answer = clients
-            .identity_center
-            .list_instances()
-            .set_next_token(next)
-            .send()
-            .await
-            .map_err(unread("sso", "ListInstances"))?;
-        instances.extend(answer.instances.unwrap_or_default().into_iter().filter_map(|found| {
-            Some(IdentityCenter {
-                identity_store: found.identity_store_id?,
-                status: found.status.map(|status| status.as_str().to_owned()),
-                owner: found.owner_account_id,
-            })
-        }));
-        next = answer.next_token;
-        if next.is_none() {
-            return Ok(instances);
-        }
-    }
+    instances(&clients.identity_center).await.map_err(of("sso"))
 }

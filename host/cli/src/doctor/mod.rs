@@ -6,13 +6,13 @@ mod text;
 
 use std::sync::Arc;
 
-use groundcrew_aws::{Environment, doctor};
+use groundcrew_aws::doctor;
 use groundcrew_core::doctor::{Check, Finding, judge};
 
 use crate::Failure;
 use crate::commands::{Doctor, Format};
 use crate::loaded::{Loaded, Need, read};
-use crate::ports::NoSupport;
+use crate::ports::{NoSupport, environment};
 use crate::wording::{count, json, print};
 use report::Report;
 
@@ -48,7 +48,7 @@ async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
     let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
     let config = &loaded.config;
     let region = config.region.clone();
-    let clients = Environment::of_process(region.clone()).await.impatient().clients();
+    let clients = environment(config).await.impatient().clients();
     let facts = doctor::examine(&clients, config, |path| {
         ledger::look(&base.parent().map_or_else(|| path.to_owned(), |base| base.join(path)))
     })

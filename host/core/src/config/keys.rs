@@ -154,6 +154,21 @@ pub const ACCOUNT_FACTORY: Table = Table {
             meaning: "Id of the launch path, for example `lpv2-abcdefghijklm`. Needed only when \
                       several paths have the portfolio's name.",
         },
+        Key {
+            name: "parameters",
+            form: Form::Choice(&["rebuild", "previous"]),
+            default: Is("rebuild"),
+            meaning: "What updates give as Account Factory's parameters. `rebuild`: all six, from \
+                      what AWS says of the account now; when one can't be told the update is not \
+                      started. `previous`: those of the last operation are kept, the OU among \
+                      them. See [account-factory.md](account-factory.md).",
+        },
+        Key {
+            name: "identity_center_region",
+            form: Form::Text,
+            default: Nothing("`aws.region`"),
+            meaning: "Region of IAM Identity Center, where `rebuild` finds the names of users.",
+        },
     ],
 };
 

@@ -21,6 +21,7 @@ pub use schema::schema;
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
+use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
 use crate::scheduler::{LaneRules, Rules, StartWhen};
 use reader::Reader;
@@ -57,6 +58,10 @@ pub struct AccountFactory {
     pub portfolio_name: String,
     /// The launch path, when the portfolio's name does not tell.
     pub launch_path: Option<LaunchPathId>,
+    /// Where the parameters of updates come from.
+    pub parameters: ParameterSource,
+    /// Region of IAM Identity Center.
+    pub identity_center_region: String,
 }
 
 /// `[updates]`; see [`keys::UPDATES`].
@@ -254,6 +259,9 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
     let product_name = section.text(reader, "product_name");
     let portfolio_name = section.text(reader, "portfolio_name");
     let launch_path = section.text(reader, "launch_path").map(LaunchPathId::new);
+    let parameters = section.text(reader, "parameters");
+    let identity_center_region =
+        section.text(reader, "identity_center_region").or_else(|| region.clone());
 
     let updates = read_updates(reader, root);
     let lanes = read_lanes(reader, root, updates.as_ref());
@@ -278,6 +286,11 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
             product_name: product_name?,
             portfolio_name: portfolio_name?,
             launch_path,
+            parameters: match parameters?.as_str() {
+                "previous" => ParameterSource::Previous,
+                _ => ParameterSource::Rebuild,
+            },
+            identity_center_region: identity_center_region?,
         },
         updates: updates?,
         lanes,

@@ -3,6 +3,7 @@
 use super::facts::LandingZoneDetail;
 use super::{Check, Fact, Finding, IdentityCenter, LandingZone, Units, count, list};
 use crate::config::Config;
+use crate::parameters::ParameterSource;
 
 /// OUs that are named before the rest is only counted.
 const NAMED: usize = 4;
@@ -152,22 +153,39 @@ pub(super) fn identity_center(
     instances: &Fact<Vec<IdentityCenter>>,
 ) -> Finding {
     const CHECK: Check = Check::IdentityCenter;
+    let factory = &config.account_factory;
+    // Without users to look up it is Account Factory's business alone.
+    let needed =
+        factory.parameters == ParameterSource::Rebuild && config.queues.updates_url.is_some();
     if detail(zone).and_then(|detail| detail.identity_center) == Some(false) {
-        return Finding::not_configured(
-            CHECK,
-            "the landing zone leaves access to others (accessManagement is off)",
-        );
+        let found = "the landing zone leaves access to others (accessManagement is off)";
+        return match needed {
+            // Account Factory then ignores what it is told of the user.
+            true => Finding::warning(
+                CHECK,
+                format!("{found}, but updates look for the user of each account"),
+                "set account_factory.parameters = \"previous\"",
+            ),
+            false => Finding::not_configured(CHECK, found),
+        };
     }
     let instances = match instances {
         Ok(instances) => instances,
+        Err(unread) if needed => return unread.needed(CHECK),
         Err(unread) => return unread.not_needed(CHECK),
     };
+    let region = &factory.identity_center_region;
     match instances.iter().find(|instance| instance.status.as_deref() != Some("CREATE_FAILED")) {
+        None if needed => Finding::failed(
+            CHECK,
+            format!("no instance in {region}, where updates look for the user of each account"),
+            "set account_factory.identity_center_region to the Region in which it is enabled",
+        ),
         None => Finding::warning(
             CHECK,
-            format!("no instance in {}", config.region),
-            "look whether it is enabled in another Region: Account Factory gives people access \
-             through the organization's instance, which Control Tower expects in its home Region",
+            format!("no instance in {region}"),
+            "set account_factory.identity_center_region to the Region in which it is enabled: \
+             Account Factory gives people access through the organization's instance",
         ),
         Some(IdentityCenter { status: Some(status), .. }) if status != "ACTIVE" => {
             Finding::warning(
@@ -284,6 +302,33 @@ mod tests {
         #[case] instances: &[&str],
         #[case] status: Status,
     ) {
+        assert_eq!(of_instances("", wanted, instances).status, status);
+    }
+
+    #[rstest]
+    #[case::found("rebuild", Some(true), &["ACTIVE"], Status::Ok, "identity store d-")]
+    #[case::elsewhere("rebuild", Some(true), &[], Status::Failed, "no instance in eu-west-2")]
+    #[case::not_needed("previous", Some(true), &[], Status::Warning, "no instance in eu-west-2")]
+    #[case::unused("rebuild", Some(false), &[], Status::Warning, "leaves access to others")]
+    #[case::unused_and_not_needed("previous", Some(false), &[], Status::NotConfigured, "others")]
+    fn updates_need_identity_center_to_rebuild_parameters(
+        #[case] parameters: &str,
+        #[case] wanted: Option<bool>,
+        #[case] instances: &[&str],
+        #[case] status: Status,
+        #[case] found: &str,
+    ) {
+        let config = format!(
+            "[account_factory]\nparameters = \"{parameters}\"\n\
+             identity_center_region = \"eu-west-2\"\n\
+             [queues]\nupdates_url = \"https://sqs.us-east-1.amazonaws.com/1/u.fifo\"\n"
+        );
+        let finding = of_instances(&config, wanted, instances);
+        assert_eq!(finding.status, status, "{finding:?}");
+        assert!(finding.found.contains(found), "{finding:?}");
+    }
+
+    fn of_instances(config: &str, wanted: Option<bool>, instances: &[&str]) -> Finding {
         let detail = LandingZoneDetail { identity_center: wanted, ..in_status("ACTIVE") };
         let instances = instances
             .iter()
@@ -293,8 +338,7 @@ mod tests {
                 owner: None,
             })
             .collect();
-        let config = Config::parse("c", "").unwrap();
-        let finding = identity_center(&config, &zone("us-east-1", detail), &Ok(instances));
-        assert_eq!(finding.status, status, "{finding:?}");
+        let config = Config::parse("c", config).unwrap();
+        identity_center(&config, &zone("us-east-1", detail), &Ok(instances))
     }
 }

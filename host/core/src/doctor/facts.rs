@@ -26,7 +26,7 @@ pub struct AwsFacts {
     /// Registered OUs, and those of enrolled accounts. `None` without a product, by which
     /// enrolled accounts are found.
     pub units: Option<Fact<Units>>,
-    /// The instances of IAM Identity Center in the home Region.
+    /// The instances of IAM Identity Center in its Region.
     pub identity_center: Fact<Vec<IdentityCenter>>,
     /// The Account Factory product.
     pub product: Fact<Product>,

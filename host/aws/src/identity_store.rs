@@ -1,0 +1,154 @@
+//! Core's identity store on IAM Identity Center.
+
+use async_trait::async_trait;
+use aws_sdk_identitystore::Client;
+use aws_sdk_identitystore::operation::get_user_id::GetUserIdError;
+use aws_sdk_identitystore::types::{AlternateIdentifier, ResourceType, UniqueAttribute};
+use aws_smithy_types::Document;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::doctor::IdentityCenter;
+use groundcrew_core::parameters::User;
+use groundcrew_core::ports::IdentityStore;
+use tokio::sync::OnceCell;
+
+use crate::clients::Clients;
+use crate::error::{of_read, unexpected};
+
+/// What a user is found by, in this order: the only unique attributes that GetUserId takes,
+/// as its reference says. Account Factory makes users whose name is their email address;
+/// those who come from elsewhere may have another name.
+const ATTRIBUTES: [&str; 2] = ["emails.value", "userName"];
+
+/// The identity store of the organization's instance of IAM Identity Center. Its clients must
+/// be those of the instance's Region.
+#[derive(Debug)]
+pub struct IdentityCenterUsers {
+    client: Client,
+    center: aws_sdk_ssoadmin::Client,
+    /// Its id, which never changes.
+    store: OnceCell<String>,
+}
+
+impl IdentityCenterUsers {
+    /// Reads through these clients.
+    pub fn new(clients: &Clients) -> Self {
+        Self {
+            client: clients.identity_store.clone(),
+            center: clients.identity_center.clone(),
+            store: OnceCell::new(),
+        }
+    }
+
+    /// Id of the identity store.
+    async fn store(&self) -> Result<&str, AwsError> {
+        let found = self.store.get_or_try_init(|| async {
+            let instances = instances(&self.center).await?;
+            let active = |instance: &IdentityCenter| {
+                instance.status.as_deref().is_none_or(|status| status == "ACTIVE")
+            };
+            instances.into_iter().find(active).map(|found| found.identity_store).ok_or_else(|| {
+                let region = self.center.config().region().map_or("", |region| region.as_ref());
+                unexpected(
+                    "ListInstances",
+                    // True for all accounts: none is to blame.
+                    Class::NotFound,
+                    format!(
+                        "IAM Identity Center has no active instance in {region}: set \
+                         account_factory.identity_center_region to the Region that has it, or \
+                         account_factory.parameters = \"previous\" where the landing zone leaves \
+                         access to others"
+                    ),
+                )
+            })
+        });
+        found.await.map(String::as_str)
+    }
+
+    /// Id of the user with this value of an attribute, if there is one.
+    async fn user_id(
+        &self,
+        store: &str,
+        path: &str,
+        value: &str,
+    ) -> Result<Option<String>, AwsError> {
+        const OPERATION: &str = "GetUserId";
+        let attribute = UniqueAttribute::builder()
+            .attribute_path(path)
+            .attribute_value(Document::String(value.to_owned()))
+            .build()
+            .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
+        let answer = self
+            .client
+            .get_user_id()
+            .identity_store_id(store)
+            .alternate_identifier(AlternateIdentifier::UniqueAttribute(attribute))
+            .send()
+            .await;
+        match answer {
+            Ok(answer) => Ok(Some(answer.user_id)),
+            Err(error) if error.as_service_error().is_some_and(is_nobody) => Ok(None),
+            Err(error) => Err(of_read(OPERATION, error)),
+        }
+    }
+}
+
+/// Whether it is the user that there is not, rather than the store or the key that it is
+/// encrypted with. A value that no user can have is nobody's, too.
+fn is_nobody(error: &GetUserIdError) -> bool {
+    match error {
+        GetUserIdError::ResourceNotFoundException(error) => {
+            error.reason.is_none()
+                && error.resource_type.as_ref().is_none_or(|kind| *kind == ResourceType::User)
+        }
+        GetUserIdError::ValidationException(error) => error.reason.is_none(),
+        _ => false,
+    }
+}
+
+#[async_trait]
+impl IdentityStore for IdentityCenterUsers {
+    async fn user(&self, email: &str) -> Result<Option<User>, AwsError> {
+        let store = self.store().await?;
+        for path in ATTRIBUTES {
+            let Some(id) = self.user_id(store, path, email).await? else { continue };
+            let answer = self
+                .client
+                .describe_user()
+                .identity_store_id(store)
+                .user_id(id)
+                .send()
+                .await
+                .map_err(|error| of_read("DescribeUser", error))?;
+            let (given_name, family_name) =
+                answer.name.map(|name| (name.given_name, name.family_name)).unwrap_or_default();
+            return Ok(Some(User { given_name, family_name }));
+        }
+        Ok(None)
+    }
+}
+
+/// The instances of IAM Identity Center in the client's Region.
+pub(crate) async fn instances(
+    center: &aws_sdk_ssoadmin::Client,
+) -> Result<Vec<IdentityCenter>, AwsError> {
+    let (mut instances, mut next) = (Vec::new(), None);
+    loop {
+        let answer = center
+            .list_instances()
+            .set_next_token(next)
+            .send()
+            .await
+            .map_err(|error| of_read("ListInstances", error))?;
+        instances.extend(answer.instances.unwrap_or_default().into_iter().filter_map(|found| {
+            Some(IdentityCenter {
+                identity_store: found.identity_store_id?,
+                status: found.status.map(|status| status.as_str().to_owned()),
+                owner: found.owner_account_id,
+            })
+        }));
+        next = answer.next_token;
+        if next.is_none() {
+            return Ok(instances);
+        }
+    }
+}

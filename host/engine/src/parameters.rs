@@ -1,0 +1,45 @@
+//! Gathering what the parameters of an update are rebuilt from.
+
+use groundcrew_core::account::Account;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::catalog::ProvisionedProduct;
+use groundcrew_core::parameters::{Outputs, ParameterSource, Parameters, rebuild};
+
+use crate::Engine;
+use crate::start::read;
+
+impl Engine {
+    /// The parameters for an update of this account. A failed read tells what to do about it,
+    /// as every other read before a start.
+    ///
+    /// # Errors
+    /// Permanent when one of them can't be told: the update must not be started.
+    pub(crate) async fn parameters(
+        &self,
+        account: &Account,
+        product: &ProvisionedProduct,
+    ) -> Result<Parameters, AwsError> {
+        if self.settings.parameters == ParameterSource::Previous {
+            return Ok(Parameters::Previous);
+        }
+        let outputs = self.outputs(product).await.map_err(read)?;
+        let user = match outputs.sso_user_email() {
+            Some(email) => self.ports.identities.user(email).await.map_err(read)?,
+            None => None,
+        };
+        Ok(Parameters::Rebuilt(rebuild(account, &outputs, user.as_ref())?))
+    }
+
+    /// The outputs of the last successful operation.
+    async fn outputs(&self, product: &ProvisionedProduct) -> Result<Outputs, AwsError> {
+        let Some(record) = &product.last_successful_record else {
+            return Ok(Outputs::NeverSucceeded);
+        };
+        match self.ports.catalog.outputs(record).await {
+            Ok(outputs) => Ok(Outputs::Of(record.clone(), outputs)),
+            // Of this account alone: others must not wait for it.
+            Err(error) if error.class == Class::NotFound => Ok(Outputs::Gone(record.clone())),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The parameters of updates against the simulated AWS through the real SDKs, in virtual time:
+//! what is rebuilt equals what was, and what can't be told starts nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use groundcrew_aws::{
+    Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory, ServiceCatalog,
+    SnsAlerts, SqsEvents, SqsUpdates,
+};
+use groundcrew_core::account::AccountId;
+use groundcrew_core::parameters::{KEYS, ParameterSource};
+use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::ports::{DeadLetter, Ledger};
+use groundcrew_core::scheduler::{LaneRules, Rules};
+use groundcrew_engine::{Engine, Ports, Settings, Silent, Until};
+use groundcrew_ledger::MemoryLedger;
+use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+use rstest::rstest;
+
+const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+const DAY: Duration = Duration::from_secs(86_400);
+/// Nested OUs and top-level ones.
+const UNITS: [&[&str]; 4] =
+    [&["Workloads", "Prod"], &["Infrastructure", "Network"], &["Infrastructure"], &["Sandbox"]];
+
+struct Place {
+    sim: SimAws,
+    ledger: Arc<MemoryLedger>,
+    accounts: Vec<AccountId>,
+    parameters: ParameterSource,
+}
+
+impl Place {
+    /// Accounts in these OUs, one after the other.
+    fn new(accounts: usize) -> Self {
+        let mut snapshot = Snapshot::generate(accounts, 50, 1);
+        for (account, unit) in snapshot.accounts.iter_mut().zip(UNITS.iter().cycle()) {
+            account.ou = unit.iter().map(|name| (*name).to_owned()).collect();
+        }
+        let accounts = snapshot.accounts.iter().map(|one| one.id.parse().unwrap()).collect();
+        let sim = SimAws::new(SimOptions {
+            seed: 1,
+            start: BEGIN,
+            snapshot,
+            faults: FaultLevel::None,
+            account_quota: 5,
+        });
+        sim.release_artifact();
+        let (ledger, parameters) = (Arc::default(), ParameterSource::Rebuild);
+        Self { sim, ledger, accounts, parameters }
+    }
+
+    async fn run(&self) {
+        let sim = &self.sim;
+        let (key, secret) = sim.credentials();
+        let credentials = Credentials::new(key, secret, None, None, "simulation");
+        let clients = Environment::new(
+            sim.region(),
+            SharedCredentialsProvider::new(credentials),
+            sim.http_client(),
+            sim.time_source(),
+        )
+        .clients();
+        let engine = Engine::new(
+            Ports {
+                identities: Arc::new(IdentityCenterUsers::new(&clients)),
+                catalog: Arc::new(ServiceCatalog::new(
+                    clients.service_catalog,
+                    sim.product_name(),
+                    LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+                )),
+                directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
+                updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
+                events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
+                alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
+                ledger: self.ledger.clone(),
+                clock: Arc::new(sim.clock()),
+                witness: Arc::new(Silent),
+                onboarding: None,
+            },
+            Settings {
+                rules: Rules {
+                    lanes: vec![LaneRules::new("all", 2)],
+                    max_concurrent_operations: 2,
+                    max_attempts: 3,
+                    wait: Duration::from_secs(30),
+                    operation_timeout: Duration::from_secs(3600),
+                    window: DAY,
+                    sweep_interval: Duration::from_secs(6 * 3600),
+                    min_sweep_interval: Duration::from_secs(60),
+                },
+                account_quota: 5,
+                parameters: self.parameters,
+                fallback: Fallback::Proceed,
+                policies: Vec::new(),
+            },
+        );
+        engine.run(Until::SettledOr(BEGIN + DAY)).await;
+    }
+
+    fn updates_of(&self, account: &AccountId) -> Vec<OperationLog> {
+        let mut operations = self.sim.operations();
+        operations.retain(|operation| operation.account == *account);
+        operations
+    }
+
+    /// The only update of an account gave the OU.
+    fn unit_of(&self, account: &AccountId) -> String {
+        let [update] = &self.updates_of(account)[..] else { panic!("one update") };
+        update.parameters["ManagedOrganizationalUnit"].clone()
+    }
+
+    /// The first account was given up without being started, for reasons that name all of
+    /// these; the others were updated, and nobody was created.
+    async fn assert_given_up(&self, reasons: &[&str]) {
+        let given_up = &self.accounts[0];
+        assert!(self.updates_of(given_up).is_empty());
+        for other in &self.accounts[1..] {
+            assert_eq!(self.updates_of(other).len(), 1, "{other}");
+        }
+        assert!(self.ledger.slots().await.unwrap().is_empty());
+        assert!(self.sim.created_users().is_empty());
+        let letters = self.sim.messages(&self.sim.updates_dead_url());
+        let [letter] = &letters[..] else { panic!("{letters:?}") };
+        let letter: DeadLetter = serde_json::from_str(letter).unwrap();
+        assert_eq!(letter.account, *given_up);
+        let alerts = self.sim.alerts();
+        let [alert] = &alerts[..] else { panic!("{alerts:?}") };
+        assert_eq!(alert.subject, format!("Update of account {given_up} failed"));
+        for reason in reasons {
+            assert!(letter.reason.contains(reason), "{reason}: {}", letter.reason);
+            assert!(alert.message.contains(reason), "{reason}: {}", alert.message);
+        }
+    }
+}
+
+/// For nested and for top-level OUs all six are what they were, so that nobody is created.
+#[tokio::test(start_paused = true)]
+async fn what_is_rebuilt_equals_what_was() {
+    let place = Place::new(4);
+    let before: Vec<_> = place.accounts.iter().map(|id| place.sim.parameters(id)).collect();
+    place.run().await;
+    let mut units = Vec::new();
+    for (account, before) in place.accounts.iter().zip(before) {
+        let [update] = &place.updates_of(account)[..] else { panic!("one update") };
+        assert_eq!(update.parameters, before);
+        assert!(update.parameters.keys().eq(KEYS), "{:?}", update.parameters);
+        assert!(update.parameters.values().all(|value| !value.is_empty()));
+        units.push(place.unit_of(account));
+    }
+    assert!(units[0].starts_with("Prod (ou-") && units[0].ends_with(')'), "{units:?}");
+    assert!(units[1].starts_with("Network (ou-") && units[1].ends_with(')'), "{units:?}");
+    assert_eq!(units[2..], ["Infrastructure", "Sandbox"]);
+    assert!(place.sim.created_users().is_empty());
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// Moved after the last update: the OU of today is given, or kept as it was then.
+#[rstest]
+#[case::top_level(ParameterSource::Rebuild, &["Sandbox"], "Sandbox")]
+#[case::nested(ParameterSource::Rebuild, &["Infrastructure", "Network"], "Network (ou-")]
+#[case::kept(ParameterSource::Previous, &["Sandbox"], "Prod (ou-")]
+#[tokio::test(start_paused = true)]
+async fn a_moved_account_gets_its_new_unit(
+    #[case] parameters: ParameterSource,
+    #[case] to: &[&str],
+    #[case] unit: &str,
+) {
+    let place = Place { parameters, ..Place::new(4) };
+    assert!(place.sim.move_account(&place.accounts[0], to));
+    place.run().await;
+    let given = place.unit_of(&place.accounts[0]);
+    assert!(given.starts_with(unit), "{given}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn previous_values_are_kept_and_nobody_is_looked_up() {
+    let place = Place { parameters: ParameterSource::Previous, ..Place::new(3) };
+    place.sim.set_identity_center(false);
+    place.run().await;
+    for account in &place.accounts {
+        assert_eq!(place.updates_of(account).len(), 1);
+    }
+    for operation in ["ListInstances", "GetUserId", "DescribeUser"] {
+        assert_eq!(place.sim.calls().get(operation), None, "{operation}");
+    }
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+#[rstest]
+#[case::user(
+    |sim: &SimAws, _: &AccountId, email: &str| sim.remove_user(email),
+    &["SSOUserFirstName (IAM Identity Center has no user owner+", "SSOUserLastName ("]
+)]
+#[case::family_name(
+    |sim: &SimAws, _: &AccountId, email: &str| sim.rename_user(email, Some("Ada"), None),
+    &["told: SSOUserLastName (the user owner+"]
+)]
+#[case::account_email(
+    |sim: &SimAws, id: &AccountId, _: &str| sim.forget_output(id, "AccountEmail"),
+    &["AccountEmail (the last successful record rec-"]
+)]
+#[case::user_email(
+    |sim: &SimAws, id: &AccountId, _: &str| sim.forget_output(id, "SSOUserEmail"),
+    &["SSOUserEmail (the last successful record rec-", "SSOUserFirstName (without its email"]
+)]
+#[case::record(
+    |sim: &SimAws, id: &AccountId, _: &str| sim.forget_record(id),
+    &["AccountEmail (Service Catalog no longer has", "SSOUserEmail ("]
+)]
+#[case::unit(
+    |sim: &SimAws, id: &AccountId, _: &str| assert!(sim.move_account(id, &[])),
+    &["ManagedOrganizationalUnit (the account is directly under the root)"]
+)]
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_told_starts_nothing(
+    #[case] lose: impl Fn(&SimAws, &AccountId, &str),
+    #[case] reasons: &[&str],
+) {
+    let place = Place::new(3);
+    let account = &place.accounts[0];
+    let email = place.sim.parameters(account)["SSOUserEmail"].clone();
+    lose(&place.sim, account, &email);
+    place.run().await;
+    place.assert_given_up(reasons).await;
+}
+
+/// Throttled for longer than the SDK tries: the account waits, which costs it nothing.
+#[rstest]
+#[case("DescribeRecord")]
+#[case("ListInstances")]
+#[case("GetUserId")]
+#[case("DescribeUser")]
+#[tokio::test(start_paused = true)]
+async fn throttled_reads_are_tried_again(#[case] operation: &str) {
+    let place = Place::new(2);
+    for _ in 0..20 {
+        place.sim.next_call(operation, NextCall::Throttled);
+    }
+    place.run().await;
+    for account in &place.accounts {
+        assert_eq!(place.updates_of(account).len(), 1);
+    }
+    assert!(place.sim.calls()[operation] > 20);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// What concerns every account blames none of them: starts wait, and it is told once.
+#[rstest]
+#[case::denied(|sim: &SimAws| sim.deny("GetUserId"), "not authorized to perform: identitystore:GetUserId")]
+#[case::elsewhere(|sim: &SimAws| sim.set_identity_center(false), "account_factory.identity_center_region")]
+#[tokio::test(start_paused = true)]
+async fn without_identity_center_nothing_starts(
+    #[case] lose: impl Fn(&SimAws),
+    #[case] told: &str,
+) {
+    let place = Place::new(3);
+    lose(&place.sim);
+    place.run().await;
+    assert!(place.sim.operations().is_empty());
+    assert!(place.sim.messages(&place.sim.updates_dead_url()).is_empty());
+    let alerts = place.sim.alerts();
+    assert!(alerts.iter().all(|alert| alert.subject == "Updates can't be started"), "{alerts:?}");
+    // A day, and every six hours.
+    assert!((1..=4).contains(&alerts.len()), "{alerts:?}");
+    assert!(alerts[0].message.contains(told), "{alerts:?}");
+}
+
+/// A start that never got through is made again from what is true by then.
+#[tokio::test(start_paused = true)]
+async fn a_start_is_not_made_up_for_without_its_parameters() {
+    let place = Place::new(1);
+    // Every repeat of the start, and all attempts of each.
+    for _ in 0..18 {
+        place.sim.next_call("UpdateProvisionedProduct", NextCall::NotConnected);
+    }
+    let email = place.sim.parameters(&place.accounts[0])["SSOUserEmail"].clone();
+    let lose = async {
+        while !place.sim.calls().contains_key("UpdateProvisionedProduct") {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(place.ledger.slots().await.unwrap().len(), 1);
+        place.sim.remove_user(&email);
+    };
+    tokio::join!(place.run(), lose);
+    assert_eq!(place.sim.calls()["UpdateProvisionedProduct"], 18);
+    place.assert_given_up(&["SSOUserFirstName (IAM Identity Center has no user"]).await;
+}
