@@ -57,6 +57,11 @@ else
 	@$(CARGO) test --workspace
 endif
 
+SEEDS ?= 1000
+.PHONY: soak
+soak: setup ## run SEEDS seeds of fleet updates in which everything goes wrong
+	@GROUNDCREW_SEEDS=$(SEEDS) $(CARGO) test --package groundcrew-engine --test soak
+
 .PHONY: bench
 bench: setup ## measure what docs/benchmarks.md states
 	@./tests/bench.sh

@@ -9,6 +9,12 @@ use tokio::sync::OnceCell;
 
 use crate::error::{of_read, of_write, unexpected};
 
+/// Most messages that SQS gives at once.
+const BATCH: i32 = 10;
+
+/// Seconds for which a letter is hidden while others are looked for.
+const HIDDEN: i32 = 60;
+
 /// Where messages go that nothing can be done with: the queue that the redrive policy of
 /// another one names.
 #[derive(Debug)]
@@ -40,6 +46,47 @@ impl DeadLetters {
             .await
             .map_err(|error| of_write("SendMessage", error))?;
         Ok(())
+    }
+
+    /// Removes the letters with such a body, and answers how many they were. While it looks, the
+    /// others are hidden from whoever else does.
+    pub(crate) async fn remove(&self, is_one: impl Fn(&str) -> bool) -> Result<usize, AwsError> {
+        let url = self.url.get_or_try_init(|| self.find()).await?;
+        let (mut removed, mut others) = (0, Vec::new());
+        loop {
+            let answer = self
+                .client
+                .receive_message()
+                .queue_url(url)
+                .max_number_of_messages(BATCH)
+                .visibility_timeout(HIDDEN)
+                // Without waiting SQS may answer that there are none although there are.
+                .wait_time_seconds(1)
+                .send()
+                .await
+                .map_err(|error| of_read("ReceiveMessage", error))?;
+            let messages = answer.messages.unwrap_or_default();
+            if messages.is_empty() {
+                break;
+            }
+            for message in messages {
+                let receipt = message.receipt_handle.unwrap_or_default();
+                if !is_one(message.body.as_deref().unwrap_or_default()) {
+                    others.push(receipt);
+                    continue;
+                }
+                let delete = self.client.delete_message().queue_url(url).receipt_handle(receipt);
+                delete.send().await.map_err(|error| of_write("DeleteMessage", error))?;
+                removed += 1;
+            }
+        }
+        for receipt in others {
+            let show = self.client.change_message_visibility().queue_url(url);
+            let show = show.receipt_handle(receipt).visibility_timeout(0);
+            // One that stays hidden is seen again soon.
+            drop(show.send().await);
+        }
+        Ok(removed)
     }
 
     async fn find(&self) -> Result<String, AwsError> {

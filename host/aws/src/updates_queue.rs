@@ -1,5 +1,6 @@
 //! Core's updates queue on an SQS FIFO queue and its dead-letter queue.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -146,6 +147,14 @@ impl UpdateQueue for SqsUpdates {
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {
         let body = text("SendMessage", letter)?;
         self.dead.put(letter.account.as_str(), body).await
+    }
+
+    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError> {
+        let is_one = |body: &str| {
+            serde_json::from_str::<DeadLetter>(body)
+                .is_ok_and(|letter| accounts.contains(&letter.account))
+        };
+        self.dead.remove(is_one).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use groundcrew_core::account::AccountId;
+use groundcrew_core::plan_id::PlanId;
 use jiff::Timestamp;
 
 /// Services the accounts that AWS Control Tower lands: tells who has to know of them, and
@@ -35,6 +36,20 @@ pub enum Command {
     Schema,
     /// Write the live organization to a file; changes nothing in AWS
     Snapshot(Snapshot),
+    /// Run as a service: keep accounts current, and tell of those that land, until stopped
+    Run(Run),
+    /// Show what is done, what runs, what failed, and when it will end
+    Status(Status),
+    /// Let accounts that were given up be updated again
+    Redrive(Redrive),
+    /// Start nothing more of a lane and of the lanes after it; what runs goes on
+    Pause(Lane),
+    /// Let a paused lane go on
+    Resume(Lane),
+    /// Approve of a plan, where updates need approval
+    Approve(Approve),
+    /// Have the organization swept now rather than at the next interval
+    Sweep(Sweep),
     /// Handle one EventBridge event: tell the notifiers of an account that landed
     Handle(Handle),
     /// Serve the simulated AWS on an address of this machine, in real time
@@ -183,6 +198,76 @@ pub struct Simulate {
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where /healthz, /readyz and /metrics are served; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+}
+
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Show it again every few seconds, until interrupted
+    #[arg(long)]
+    pub watch: bool,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Debug, Args)]
+#[group(id = "which", required = true, multiple = true, args = ["account", "lane", "all"])]
+pub struct Redrive {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// This account; may be given more than once
+    #[arg(long, value_name = "ID")]
+    pub account: Vec<AccountId>,
+    /// The accounts that failed in this lane
+    #[arg(long, value_name = "LANE")]
+    pub lane: Option<String>,
+    /// Every account that was given up
+    #[arg(long, conflicts_with_all = ["account", "lane"])]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Lane {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The lane; by default every lane
+    #[arg(value_name = "LANE")]
+    pub lane: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The plan, as the alert that asks for approval names it
+    #[arg(value_name = "PLAN-ID")]
+    pub plan: PlanId,
+}
+
+#[derive(Debug, Args)]
+pub struct Sweep {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only show what a sweep would find: the same as `groundcrew plan`
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

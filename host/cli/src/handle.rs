@@ -44,7 +44,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let handled = runtime.block_on(async {
         let read = read(Some(&options.config))?;
-        let aws = RealAws::of(&read).await?;
+        let aws = RealAws::beside(&read).await?;
         let loaded = read.load(Need::Onboarding, aws.support()).await?;
         Ok(aws.onboarding(&loaded).handle(&event, None).await)
     })?;

@@ -14,6 +14,8 @@ use groundcrew_plugins::{
     RuntimeOptions, Source, SupportGrant,
 };
 
+use serde_json::json;
+
 use crate::Failure;
 use crate::script_data::ScriptData;
 
@@ -41,6 +43,8 @@ pub struct Loaded {
     pub notifiers: Vec<Arc<LoadedNotifier>>,
     /// Runs the plugins.
     pub runtime: Runtime,
+    /// The settings of each policy, a script's data included, as JSON.
+    settings: Vec<String>,
 }
 
 /// Reads a config file. No file at all is the empty config.
@@ -87,7 +91,7 @@ impl Read {
             config.policies.retain(|policy| policy.actions.contains(&Action::Onboard));
         }
         let mut policies = Vec::new();
-        let mut named = Vec::new();
+        let (mut named, mut settings) = (Vec::new(), Vec::new());
         for policy in &config.policies {
             let component = &policy.component;
             let data = ScriptData::of(&component.plugin, &base).unwrap_or_else(|message| {
@@ -95,7 +99,9 @@ impl Read {
                 problems.push(Problem { line: component.line, message });
                 None
             });
-            match runtime.load_policy(policy_spec(&config, policy, data.as_ref(), &base)).await {
+            let spec = policy_spec(&config, policy, data.as_ref(), &base);
+            settings.push(spec.settings.to_string());
+            match runtime.load_policy(spec).await {
                 Ok(loaded) => {
                     named.push(loaded.lanes().clone());
                     policies.push(Arc::new(loaded));
@@ -120,22 +126,54 @@ impl Read {
             problems.extend(config.check_lanes(&named));
         }
         match problems.is_empty() {
-            true => Ok(Loaded { config, policies, notifiers, runtime }),
+            true => Ok(Loaded { config, policies, notifiers, runtime, settings }),
             false => Err(Failure::Usage(Problems::new(name, problems).to_string())),
         }
     }
 }
 
 impl Loaded {
-    /// What the update engine goes by.
-    pub fn engine_settings(&self) -> Settings {
+    /// What the update engine goes by. `host` is the name of this host in the ledger.
+    pub fn engine_settings(&self, host: String) -> Settings {
+        let updates = &self.config.updates;
         Settings {
             rules: self.config.rules(),
-            account_quota: self.config.updates.account_quota,
+            account_quota: updates.account_quota,
+            reserve: updates.reserve,
+            causes: updates.causes,
+            approval: updates.approval.then(|| self.rules_of_plans()),
+            host,
             parameters: self.config.account_factory.parameters,
             fallback: self.config.updates.default,
             policies: self.asked(Action::Update, OnFailure::Skip),
         }
+    }
+
+    /// What a plan is made of besides the version: with other lanes, or other policies or
+    /// settings of theirs, it is another plan. Comments, or how often somebody looks, change
+    /// nothing.
+    fn rules_of_plans(&self) -> String {
+        let updates = &self.config.updates;
+        let lanes = self.config.lanes.iter().map(|lane| {
+            let start_when = format!("{:?}", lane.start_when);
+            json!([lane.name, lane.concurrency, start_when, lane.soak, lane.failure_threshold])
+        });
+        let policies = self.config.policies.iter().zip(&self.policies).zip(&self.settings);
+        let policies = policies
+            .filter(|((config, _), _)| config.actions.contains(&Action::Update))
+            .map(|((config, policy), settings)| {
+                let rules = format!("{:?} {:?}", config.mode, config.on_failure);
+                json!([config.component.name, policy.digest(), rules, settings])
+            });
+        json!({
+            "lanes": lanes.collect::<Vec<_>>(),
+            "policies": policies.collect::<Vec<_>>(),
+            "default": format!("{:?}", updates.default),
+            "causes": format!("{:?}", updates.causes),
+            "at_once": [updates.max_concurrent_operations, updates.account_quota, updates.reserve],
+            "per_ou_limit": updates.per_ou_limit,
+        })
+        .to_string()
     }
 
     /// What onboarding goes by. `host` is the name of this host in the ledger.

@@ -9,12 +9,15 @@ mod explain;
 mod files;
 mod handle;
 mod lambda;
+mod ledger;
 mod loaded;
+mod operate;
 mod plan;
 mod policy_test;
 mod ports;
 mod schema;
 mod script_data;
+mod service;
 mod sim_aws;
 mod simulate;
 mod snapshot;
@@ -50,8 +53,9 @@ fn main() -> ExitCode {
     let is_lambda = lambda::is_lambda();
     let command = if is_lambda { None } else { Some(Cli::parse().command) };
     // Logs go to stderr, which is why stdout can be piped. Silent unless asked for, but in a
-    // Lambda, whose log is all that is seen of it.
-    let unless_told = if is_lambda { "info,aws_config=warn" } else { "off" };
+    // Lambda and in the service, whose log is all that is seen of them.
+    let long_running = is_lambda || matches!(command, Some(Command::Run(_)));
+    let unless_told = if long_running { "info,aws_config=warn" } else { "off" };
     let filter = EnvFilter::try_from_env("GROUNDCREW_LOG").unwrap_or_else(|_| unless_told.into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
     let result = match command {
@@ -61,6 +65,13 @@ fn main() -> ExitCode {
         Some(Command::Simulate(options)) => simulate::run(&options),
         Some(Command::Snapshot(options)) => snapshot::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),
+        Some(Command::Run(options)) => service::run(&options),
+        Some(Command::Status(options)) => operate::status(&options),
+        Some(Command::Redrive(options)) => operate::redrive(&options),
+        Some(Command::Pause(options)) => operate::pause(&options),
+        Some(Command::Resume(options)) => operate::resume(&options),
+        Some(Command::Approve(options)) => operate::approve(&options),
+        Some(Command::Sweep(options)) => operate::sweep(&options),
         Some(Command::Plan(options)) => plan::run(&options),
         Some(Command::Explain(options)) => explain::run(&options),
         Some(Command::Policy(PolicyCommand::Test(options))) => policy_test::run(&options),

@@ -6,28 +6,29 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    AwsSupport, Clients, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
-    ResourceTags, ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
+    AwsSupport, Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath,
+    OrganizationsDirectory, ResourceTags, ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications,
+    SqsUpdates,
 };
 use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::config::{Config, LedgerPlace};
+use groundcrew_core::config::Config;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, NotificationLedger, NotificationQueue, SupportCases,
-    TagIndex,
+    Alert, Alerts, Catalog, Clock, Directory, NotificationQueue, SupportCases, TagIndex,
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
 use groundcrew_engine::{Ports, Witness};
-use groundcrew_ledger::{DynamoLedger, FileLedger, MemoryLedger};
+use groundcrew_ledger::MemoryLedger;
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
 use crate::Failure;
+use crate::ledger::OpenLedger;
 use crate::loaded::{Loaded, Read};
 
 /// The name that simulated hosts have in the ledger: the same, so that runs repeat.
-const SIMULATED_HOST: &str = "simulation";
+pub const SIMULATED_HOST: &str = "simulation";
 
 /// SDK clients on the simulated AWS.
 pub fn simulated_clients(sim: &SimAws) -> Clients {
@@ -58,6 +59,7 @@ pub fn simulated(
         LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
     ));
     let identities = Arc::new(IdentityCenterUsers::new(&clients));
+    let landing_zones = Arc::new(ControlTower::new(clients.control_tower.clone()));
     let directory = Arc::new(OrganizationsDirectory::new(clients.organizations));
     let alerts = Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn()));
     let clock = Arc::new(sim.clock());
@@ -75,6 +77,7 @@ pub fn simulated(
     Ports {
         catalog,
         directory,
+        landing_zones,
         identities,
         updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
         events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
@@ -124,27 +127,92 @@ fn catalog(clients: &Clients, config: &Config) -> ServiceCatalog {
     ServiceCatalog::new(clients.service_catalog.clone(), &factory.product_name, launch_path)
 }
 
-/// What a process needs for onboarding on the AWS that its environment names.
+/// What a process needs on the AWS that its environment names.
 pub struct RealAws {
     clients: Clients,
-    ledger: Arc<dyn NotificationLedger>,
+    ledger: OpenLedger,
+    /// The name of this process in the ledger.
+    host: String,
 }
 
 impl RealAws {
-    /// Finds credentials and endpoints, and opens the ledger.
+    /// Finds credentials and endpoints, and opens the ledger; a file is this process's alone.
     pub async fn of(read: &Read) -> Result<Self, Failure> {
         let clients = environment(&read.config).await.clients();
-        let ledger: Arc<dyn NotificationLedger> = match &read.config.ledger.place {
-            LedgerPlace::Table(table) => {
-                Arc::new(DynamoLedger::new(clients.dynamodb.clone(), table.clone()))
-            }
-            LedgerPlace::File(file) => {
-                let file = FileLedger::open(read.path(file))
-                    .map_err(|error| Failure::Other(error.to_string()))?;
-                Arc::new(file)
-            }
+        let ledger = OpenLedger::of(read, &clients)?;
+        Ok(Self::with(clients, ledger))
+    }
+
+    /// Finds credentials and endpoints, and reaches the ledger, through the service if that runs.
+    pub async fn beside(read: &Read) -> Result<Self, Failure> {
+        let clients = environment(&read.config).await.clients();
+        let ledger = OpenLedger::reach(read, &clients).await?;
+        Ok(Self::with(clients, ledger))
+    }
+
+    fn with(clients: Clients, ledger: OpenLedger) -> Self {
+        let host = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
+        Self { clients, ledger, host }
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &OpenLedger {
+        &self.ledger
+    }
+
+    /// How often each operation of AWS was called.
+    pub fn calls(&self) -> &groundcrew_aws::Calls {
+        &self.clients.calls
+    }
+
+    /// The updates queue, where the config names one.
+    pub fn updates(&self, config: &Config) -> Option<SqsUpdates> {
+        let url = config.queues.updates_url.as_ref()?;
+        Some(SqsUpdates::new(self.clients.sqs.clone(), url))
+    }
+
+    /// Everything that the update engine needs. Fails when the config names no queues.
+    pub fn ports(&self, loaded: &Loaded, witness: Arc<dyn Witness>) -> Result<Ports, Failure> {
+        let config = &loaded.config;
+        let clients = &self.clients;
+        let (Some(updates), Some(events_url)) = (self.updates(config), &config.queues.events_url)
+        else {
+            return Err(Failure::Usage(
+                "`groundcrew run` needs both `updates_url` and `events_url` in [queues]: the FIFO \
+                 queue that it hands accounts over by, and the one that EventBridge fills"
+                    .to_owned(),
+            ));
         };
-        Ok(Self { clients, ledger })
+        let onboarding = (!loaded.notifiers.is_empty()).then(|| Arc::new(self.onboarding(loaded)));
+        Ok(Ports {
+            catalog: Arc::new(catalog(clients, config)),
+            directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+            landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
+            identities: Arc::new(IdentityCenterUsers::new(clients)),
+            updates: Arc::new(updates),
+            events: Arc::new(SqsEvents::new(clients.sqs.clone(), events_url)),
+            alerts: self.alerts(config),
+            ledger: self.ledger.updates.clone(),
+            clock: Arc::new(SystemClock),
+            witness,
+            onboarding,
+        })
+    }
+
+    /// The name of this process in the ledger. One file has one host at a time, which has the
+    /// same name after a restart: it goes on at once with what it was about to tell.
+    pub fn host(&self) -> String {
+        match self.ledger.file {
+            Some(_) => "file".to_owned(),
+            None => self.host.clone(),
+        }
+    }
+
+    fn alerts(&self, config: &Config) -> Arc<dyn Alerts> {
+        match &config.alerts_topic {
+            Some(topic) => Arc::new(SnsAlerts::new(self.clients.sns.clone(), topic)),
+            None => Arc::new(LoggedAlerts),
+        }
     }
 
     /// AWS Support.
@@ -160,20 +228,15 @@ impl RealAws {
             let queue = SqsNotifications::new(clients.sqs.clone(), url);
             Arc::new(queue) as Arc<dyn NotificationQueue>
         });
-        let alerts: Arc<dyn Alerts> = match &config.alerts_topic {
-            Some(topic) => Arc::new(SnsAlerts::new(clients.sns.clone(), topic)),
-            None => Arc::new(LoggedAlerts),
-        };
         let ports = OnboardingPorts {
             catalog: Arc::new(catalog(clients, config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
-            alerts,
-            ledger: self.ledger.clone(),
+            alerts: self.alerts(config),
+            ledger: self.ledger.notifications.clone(),
             queue,
             clock: Arc::new(SystemClock),
         };
-        let host = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        Onboarding::new(ports, loaded.onboarding_settings(host))
+        Onboarding::new(ports, loaded.onboarding_settings(self.host.clone()))
     }
 }
 

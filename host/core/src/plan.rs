@@ -167,6 +167,7 @@ mod tests {
             max_attempts: 5,
             wait: Duration::ZERO,
             operation_timeout: Duration::ZERO,
+            per_ou_limit: None,
             window: Duration::ZERO,
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,

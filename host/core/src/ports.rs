@@ -4,7 +4,7 @@
 //! nothing in this crate awaits anything. Every implementation is safe to call again
 //! after a failure or a crash: see each method for what a repeat does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +19,14 @@ use crate::catalog::{
     Record, RecordId, UpdateRequest,
 };
 use crate::decision::{Candidate, Verdict};
+use crate::due::Footing;
 use crate::notification::{
     Claim, Claimed, Notification, NotificationEntry, NotificationKey, NotificationState,
     NotifyFailure, Receipt,
 };
 use crate::onboarding::QueuedNotification;
 use crate::parameters::User;
+use crate::plan_id::PlanId;
 use crate::support_case::SupportCase;
 
 /// The time. Simulations show a virtual one.
@@ -109,6 +111,23 @@ pub trait TagIndex: Send + Sync {
     ) -> Result<Page<(AccountId, BTreeMap<String, String>)>, AwsError>;
 }
 
+/// The landing zone, as far as updates depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LandingZoneState {
+    /// Its version, for example `3.3`.
+    pub version: String,
+    /// Whether it is being changed (status `PROCESSING`): accounts are to be updated only
+    /// afterwards.
+    pub changing: bool,
+}
+
+/// AWS Control Tower.
+#[async_trait]
+pub trait LandingZones: Send + Sync {
+    /// The landing zone in the home Region; `None` when there is none.
+    async fn landing_zone(&self) -> Result<Option<LandingZoneState>, AwsError>;
+}
+
 /// A message of the updates queue: a hint that an account may be started. Dropping one
 /// is harmless, since the next sweep finds the account again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,6 +197,10 @@ pub trait UpdateQueue: Send + Sync {
 
     /// Puts a dead letter where an operator finds it.
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError>;
+
+    /// Removes the dead letters of these accounts, since they are redriven. Answers how many it
+    /// found; others stay where they are.
+    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError>;
 }
 
 /// A message that could not be read and was moved to the dead-letter queue.
@@ -256,6 +279,12 @@ pub struct Slot {
     pub record: Option<RecordId>,
     /// When the slot was taken.
     pub taken_at: Timestamp,
+    /// Id of the OU that the account was directly in.
+    #[serde(default)]
+    pub ou: Option<String>,
+    /// Version of the landing zone then, where there was one.
+    #[serde(default)]
+    pub landing_zone: Option<String>,
 }
 
 /// What became of asking for a slot.
@@ -267,6 +296,24 @@ pub enum Taken {
     Already(Slot),
     /// All are taken.
     Full,
+    /// All that its OU may have are taken.
+    OuFull,
+}
+
+/// How many slots there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// In all.
+    pub total: usize,
+    /// For accounts directly in the same OU.
+    pub per_ou: Option<usize>,
+}
+
+impl Cap {
+    /// So many in all.
+    pub fn of(total: usize) -> Self {
+        Self { total, per_ou: None }
+    }
 }
 
 /// How the updates of an account to one target have gone so far.
@@ -282,6 +329,9 @@ pub struct Progress {
     /// The lane it was in when it failed last.
     #[serde(default)]
     pub lane: Option<String>,
+    /// How often an operator has redriven it.
+    #[serde(default)]
+    pub redriven: u32,
 }
 
 /// What is remembered of a lane, whichever host it learned it from.
@@ -293,6 +343,13 @@ pub struct LaneRecord {
     pub last_ended: Option<Timestamp>,
     /// Why it starts nothing, if so.
     pub paused: Option<Pause>,
+    /// Updates of it that succeeded, ever.
+    #[serde(default)]
+    pub succeeded: u64,
+    /// How long its updates that succeed take, in seconds: an average in which the last eight
+    /// count most. 0 before the first.
+    #[serde(default)]
+    pub typical_seconds: u64,
 }
 
 /// Why and since when a lane starts nothing.
@@ -302,6 +359,9 @@ pub struct Pause {
     pub why: String,
     /// Since when.
     pub at: Timestamp,
+    /// Whether a host paused it because of its failures, and not an operator.
+    #[serde(default)]
+    pub automatic: bool,
 }
 
 /// How an update ended, for its lane.
@@ -315,12 +375,143 @@ pub struct Ended {
 }
 
 impl LaneRecord {
-    /// Takes in how one more update has ended.
-    pub fn end(&mut self, ended: Ended) {
-        self.failures_in_a_row = if ended.succeeded { 0 } else { self.failures_in_a_row + 1 };
+    /// Takes in how one more update, which began at `begun`, has ended.
+    pub fn end(&mut self, begun: Timestamp, ended: Ended) {
         self.last_ended = self.last_ended.max(Some(ended.at));
+        if !ended.succeeded {
+            self.failures_in_a_row += 1;
+            return;
+        }
+        self.failures_in_a_row = 0;
+        self.succeeded += 1;
+        let took = ended.at.duration_since(begun).unsigned_abs().as_secs();
+        self.typical_seconds = match self.typical_seconds {
+            0 => took,
+            typical => (typical * 7 + took) / 8,
+        };
     }
 }
+
+/// What operators have asked for, whichever host is to do it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// When a sweep was asked for last.
+    #[serde(default)]
+    pub sweep: Option<Timestamp>,
+    /// The plans that need approval, by their ids: the last [`Orders::PLANS`].
+    #[serde(default)]
+    pub plans: BTreeMap<PlanId, PlanRecord>,
+}
+
+impl Orders {
+    /// So many plans are remembered.
+    pub const PLANS: usize = 20;
+
+    /// Whether a plan may be carried out.
+    pub fn is_approved(&self, plan: &PlanId) -> bool {
+        self.plans.get(plan).is_some_and(|record| record.approved.is_some())
+    }
+}
+
+/// What is remembered of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// When it was first needed.
+    pub since: Timestamp,
+    /// Who approved it, and when; `None` before that.
+    #[serde(default)]
+    pub approved: Option<Approval>,
+}
+
+/// An operator's approval of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// As which user, where known.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a completed sweep saw, for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepRecord {
+    /// When it began.
+    pub began: Timestamp,
+    /// When it was complete.
+    pub completed: Timestamp,
+    /// The artifact to update to.
+    pub target: ArtifactId,
+    /// The plan that this belongs to, where plans need approval.
+    #[serde(default)]
+    pub plan: Option<PlanId>,
+    /// Enrolled accounts.
+    pub accounts: usize,
+    /// Of these, up to date.
+    pub current: usize,
+    /// Left alone because a policy or a rule said so.
+    pub skipped: usize,
+    /// To be updated, by lane, with what the lane had done by then.
+    pub lanes: BTreeMap<String, LaneSeen>,
+    /// Held, those that are freed first before the others; at most [`SweepRecord::HELD`].
+    pub held: Vec<HeldRecord>,
+    /// How many are held in all.
+    pub held_in_all: usize,
+}
+
+impl SweepRecord {
+    /// So many held accounts are listed.
+    pub const HELD: usize = 100;
+}
+
+/// What a sweep saw of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneSeen {
+    /// Accounts to be updated in it, those that are being updated included.
+    pub to_update: usize,
+    /// Accounts of it that had been given up.
+    #[serde(default)]
+    pub given_up: usize,
+    /// [`LaneRecord::succeeded`] then. What has come since is done.
+    pub succeeded: u64,
+}
+
+/// An account that a policy holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRecord {
+    /// The account.
+    pub account: AccountId,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, as the policy said.
+    pub reason: String,
+}
+
+/// What became of wanting to tell something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// It is ours to tell.
+    Ours,
+    /// Another host is about to.
+    Theirs,
+    /// It has been told.
+    Done,
+}
+
+/// What a ledger holds of the work under way. Other hosts and operators change it, so it is
+/// read again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Every slot that is taken.
+    pub slots: Vec<Slot>,
+    /// What is remembered of the lanes, by their names.
+    pub lanes: BTreeMap<String, LaneRecord>,
+    /// What operators have asked for.
+    pub orders: Orders,
+}
+
+/// A host that took it on to tell something and did not within this time is taken to have
+/// died. Telling takes seconds, unless AWS refuses it for as long.
+pub const TELLING_LEASE: Duration = Duration::from_secs(10 * 60);
 
 /// A ledger that can't be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -336,7 +527,7 @@ pub trait Ledger: Send + Sync {
 
     /// Takes a slot unless the account has one or `cap` are taken. Strict: two hosts
     /// never exceed `cap` together.
-    async fn take_slot(&self, slot: &Slot, cap: usize) -> Result<Taken, LedgerError>;
+    async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError>;
 
     /// Notes the record that a start answered. Nothing when the account's slot is another
     /// one by now.
@@ -357,13 +548,73 @@ pub trait Ledger: Send + Sync {
     /// not among them.
     async fn lanes(&self) -> Result<BTreeMap<String, LaneRecord>, LedgerError>;
 
-    /// Pauses a lane, or with `None` lets it go on: then its failures count from zero again.
-    /// Answers its record.
+    /// Pauses a lane, or with `None` lets it go on: then its failures count from zero again. A
+    /// lane that is paused stays so for its first reason. Answers its record.
     async fn pause_lane(
         &self,
         lane: &str,
         pause: Option<&Pause>,
     ) -> Result<LaneRecord, LedgerError>;
+
+    /// What operators have asked for.
+    async fn orders(&self) -> Result<Orders, LedgerError>;
+
+    /// Asks whichever host runs for a sweep.
+    async fn order_sweep(&self, at: Timestamp) -> Result<(), LedgerError>;
+
+    /// Writes that a plan is needed, since `since` if it is not known yet.
+    async fn need_plan(&self, plan: &PlanId, since: Timestamp) -> Result<PlanRecord, LedgerError>;
+
+    /// Approves a plan that is needed. Answers `false` when no such plan is; nothing is written
+    /// then, nor when it was approved before.
+    async fn approve(&self, plan: &PlanId, approval: &Approval) -> Result<bool, LedgerError>;
+
+    /// What is there of the work under way.
+    async fn overview(&self) -> Result<Overview, LedgerError> {
+        Ok(Overview {
+            slots: self.slots().await?,
+            lanes: self.lanes().await?,
+            orders: self.orders().await?,
+        })
+    }
+
+    /// How things stood around each account after its last successful operation, as far as
+    /// that was noted.
+    async fn footings(&self) -> Result<BTreeMap<AccountId, Footing>, LedgerError>;
+
+    /// Notes footings: those of these accounts, in place of what was noted of them.
+    async fn note_footings(
+        &self,
+        footings: &BTreeMap<AccountId, Footing>,
+    ) -> Result<(), LedgerError>;
+
+    /// Writes what the last completed sweep saw.
+    async fn note_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError>;
+
+    /// What the last completed sweep saw.
+    async fn last_sweep(&self) -> Result<Option<SweepRecord>, LedgerError>;
+
+    /// Takes it on to tell something, once for all hosts: [`Telling::Ours`] for whoever comes
+    /// first, for the same host again, and for another when it was not told for
+    /// [`TELLING_LEASE`].
+    async fn claim_telling(
+        &self,
+        what: &str,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Telling, LedgerError>;
+
+    /// Writes that it has been told. Again it does nothing.
+    async fn note_told(&self, what: &str, host: &str, now: Timestamp) -> Result<(), LedgerError>;
+
+    /// Lets an account that was given up be updated to this target again: its failures count
+    /// from zero. Answers what is remembered of it now, or `None` when it was not given up;
+    /// nothing is written then.
+    async fn redrive(
+        &self,
+        account: &AccountId,
+        target: &ArtifactId,
+    ) -> Result<Option<Progress>, LedgerError>;
 
     /// Progress of one account towards a target; the default when nothing has failed.
     async fn progress(

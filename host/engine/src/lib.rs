@@ -29,17 +29,20 @@ use std::time::Duration;
 
 use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
+use groundcrew_core::due::{Causes, Footing};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, EventQueue, IdentityStore, Ledger, UpdateQueue,
+    Alert, Alerts, Catalog, Clock, Directory, EventQueue, IdentityStore, LandingZones, Ledger,
+    Telling, UpdateQueue,
 };
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
-pub use run::{Until, Waiting};
+pub use run::{GRACE, Until, Waiting};
 pub use witness::{Ending, Notice, Silent, Witness};
 
 /// The world as the engine reaches it.
@@ -49,6 +52,8 @@ pub struct Ports {
     pub catalog: Arc<dyn Catalog>,
     /// AWS Organizations.
     pub directory: Arc<dyn Directory>,
+    /// AWS Control Tower.
+    pub landing_zones: Arc<dyn LandingZones>,
     /// IAM Identity Center.
     pub identities: Arc<dyn IdentityStore>,
     /// The queue of accounts to update.
@@ -74,6 +79,15 @@ pub struct Settings {
     pub rules: Rules,
     /// Control Tower's quota of concurrent account operations, shared by everybody.
     pub account_quota: usize,
+    /// Of these, so many are left free for others.
+    pub reserve: usize,
+    /// For which causes accounts are updated.
+    pub causes: Causes,
+    /// Where plans need approval: a digest of the rules by which accounts are updated, the
+    /// policies and their settings among them. `None`: nothing needs approval.
+    pub approval: Option<String>,
+    /// The name of this host in the ledger: no two that share one have the same.
+    pub host: String,
     /// Where the parameters of updates come from.
     pub parameters: ParameterSource,
     /// What happens to an account when every policy abstains.
@@ -90,6 +104,8 @@ pub struct Engine {
     state: Mutex<State>,
     /// Whether onboarding handles events right now.
     handling: AtomicBool,
+    /// Whether this host is to stop: then it waits for nothing more.
+    stopping: watch::Sender<bool>,
 }
 
 /// The accounts of the organization.
@@ -104,6 +120,10 @@ struct State {
     directory: Option<(Timestamp, Listing)>,
     /// Tags as sweeps saw them, and when.
     tags: BTreeMap<AccountId, (Timestamp, Tags)>,
+    /// Version of the landing zone at the last sweep.
+    landing_zone: Option<String>,
+    /// How things stood around accounts, as the last sweep found it in the ledger.
+    footings: BTreeMap<AccountId, Footing>,
     /// When alerts about each lasting trouble went out last.
     alerted: BTreeMap<String, Timestamp>,
 }
@@ -125,6 +145,7 @@ impl Engine {
             panel,
             state: Mutex::default(),
             handling: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
         })
     }
 
@@ -135,6 +156,37 @@ impl Engine {
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it is held; were it so, the state would still be whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something unless this host is to stop meanwhile.
+    async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            biased;
+            done = waiting => Some(done),
+            // The sender is as old as this.
+            _ = stopping.wait_for(|stopping| *stopping) => None,
+        }
+    }
+
+    /// Tells something once, whichever hosts want to: `tell` does it. Answers `false` when
+    /// another host is about to.
+    async fn tell_once<F>(&self, what: &str, tell: impl FnOnce() -> F) -> bool
+    where
+        F: Future<Output = ()>,
+    {
+        let (ledger, host) = (&self.ports.ledger, &self.settings.host);
+        let claim = || ledger.claim_telling(what, host, self.now());
+        match self.insist("write down what is told", claim).await {
+            Telling::Theirs => false,
+            Telling::Done => true,
+            Telling::Ours => {
+                tell().await;
+                let note = || ledger.note_told(what, host, self.now());
+                self.insist("write down what was told", note).await;
+                true
+            }
+        }
     }
 
     /// Shows what onboarding has done.

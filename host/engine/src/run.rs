@@ -1,24 +1,33 @@
 //! The loop: one scheduler, and a task for each thing it asked for.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::event::{Event, Wake};
-use groundcrew_core::ports::{Alert, Received};
+use groundcrew_core::ports::{Alert, LaneRecord, Pause, Received};
 use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler};
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
-use crate::Engine;
 use crate::onboarding::HandledOutcome;
+use crate::sweep::Swept;
+use crate::{Engine, Notice};
 
 /// How long a call waits for messages: the longest that SQS allows, since waiting costs
 /// nothing.
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// After the events queue could not be read.
 const EVENTS_RETRY: Duration = Duration::from_secs(10);
+/// Between two looks at a landing zone that is being changed, which takes up to hours.
+const LANDING_ZONE: Duration = Duration::from_secs(60);
+/// Between two rounds of the loop when nothing at all is awaited.
+const IDLE: Duration = Duration::from_secs(60);
+/// What calls under way get to end when the host is stopped: services are killed after 10
+/// seconds by Docker, and after 30 by ECS and Kubernetes.
+pub const GRACE: Duration = Duration::from_secs(8);
 
 /// When the loop ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,47 +59,51 @@ pub struct Waiting {
 }
 
 impl Engine {
-    /// Runs the engine. What is under way when it ends is in the ledger, and is resumed by
-    /// the next run. Answers the lane whose turn it was, if that was held back.
+    /// Runs the engine until there is nothing left to do. What is under way when it ends is in
+    /// the ledger, and is resumed by the next run. Answers the lane whose turn it was, if that
+    /// was held back.
     pub async fn run(self: Arc<Self>, until: Until) -> Option<Waiting> {
+        self.drive(Some(until), std::future::pending()).await
+    }
+
+    /// Runs the engine until `stop` is ready. Then nothing more is received or begun; the calls
+    /// under way are given [`GRACE`] to end, and what is left is in the ledger and the queues,
+    /// for the next run or another host.
+    pub async fn serve(self: Arc<Self>, stop: impl Future<Output = ()>) {
+        self.drive(None, stop).await;
+    }
+
+    async fn drive(
+        self: Arc<Self>,
+        until: Option<Until>,
+        stop: impl Future<Output = ()>,
+    ) -> Option<Waiting> {
         let mut scheduler = Scheduler::new(self.settings.rules.clone(), self.now());
-        let ledger = &self.ports.ledger;
-        let slots = self.insist("read the ledger", || ledger.slots()).await;
-        let lanes = self.insist("read the ledger", || ledger.lanes()).await;
         let mut tasks: JoinSet<Done> = JoinSet::new();
+        let mut stop = pin!(stop);
         self.listen(&mut tasks);
         // An account that landed is told of before the loop ends: not while the events queue
         // may hold its event, nor while that is being handled.
         let mut quiet = self.ports.onboarding.is_none();
-        let actions = scheduler.observe(self.now(), Observation::Resumed { slots, lanes });
+        let actions = scheduler.observe(self.now(), Observation::Tick);
         self.perform(actions, &mut tasks);
         loop {
-            let Until::SettledOr(end) = until;
             let now = self.now();
-            let settled = scheduler.is_settled(end);
-            if now >= end || settled && quiet && !self.handling.load(Ordering::Relaxed) {
-                break;
+            self.ports.witness.see(now, Notice::Stands(&scheduler.view()));
+            let end = until.map(|Until::SettledOr(end)| end);
+            if let Some(end) = end {
+                let settled = scheduler.is_settled(end);
+                if now >= end || settled && quiet && !self.handling.load(Ordering::Relaxed) {
+                    break;
+                }
             }
-            let wake = scheduler.next_wake().unwrap_or(end).min(end);
-            let wait = Duration::try_from(wake - now).unwrap_or(Duration::ZERO);
+            let wake = [scheduler.next_wake(), end].into_iter().flatten().min();
+            let wait = wake.map_or(IDLE, |wake| Duration::try_from(wake - now).unwrap_or_default());
             let observations = tokio::select! {
                 // What has come in is taken in before time passes.
                 biased;
-                Some(done) = tasks.join_next() => match done {
-                    Ok(Done::Observed(observations)) => observations,
-                    Ok(Done::Events { observations, empty }) => {
-                        quiet = empty || self.ports.onboarding.is_none();
-                        self.listen(&mut tasks);
-                        observations
-                    }
-                    Ok(Done::Nothing) => Vec::new(),
-                    // A bug of ours. The scheduler would wait for its answer for ever; the
-                    // ledger lets the next run resume.
-                    Err(error) if error.is_panic() => {
-                        std::panic::resume_unwind(error.into_panic())
-                    }
-                    Err(_cancelled) => Vec::new(),
-                },
+                () = &mut stop => break,
+                Some(done) = tasks.join_next() => self.done(done, &mut quiet, &mut tasks),
                 () = tokio::time::sleep(wait) => vec![Observation::Tick],
             };
             for observation in observations {
@@ -98,10 +111,65 @@ impl Engine {
                 self.perform(actions, &mut tasks);
             }
         }
+        if until.is_none() {
+            // Whatever takes longer is cut off, as it would be by a crash.
+            let _ = tokio::time::timeout(GRACE, self.finish(&mut scheduler, &mut tasks)).await;
+        }
         tasks.shutdown().await;
         scheduler
             .blocked()
             .map(|(lane, blocked)| Waiting { lane: self.panel.lane(lane).to_owned(), blocked })
+    }
+
+    /// What a task came back with.
+    fn done(
+        self: &Arc<Self>,
+        done: Result<Done, JoinError>,
+        quiet: &mut bool,
+        tasks: &mut JoinSet<Done>,
+    ) -> Vec<Observation> {
+        match done {
+            Ok(Done::Observed(observations)) => observations,
+            Ok(Done::Events { observations, empty }) => {
+                *quiet = empty || self.ports.onboarding.is_none();
+                if !*self.stopping.borrow() {
+                    self.listen(tasks);
+                }
+                observations
+            }
+            Ok(Done::Nothing) => Vec::new(),
+            // A bug of ours. The scheduler would wait for its answer for ever; the ledger lets
+            // the next run resume.
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_cancelled) => Vec::new(),
+        }
+    }
+
+    /// Lets the calls under way end, and what follows from them be written down.
+    async fn finish(self: &Arc<Self>, scheduler: &mut Scheduler, tasks: &mut JoinSet<Done>) {
+        self.stopping.send_replace(true);
+        tracing::info!(calls = tasks.len(), "stopping: nothing more is begun");
+        let mut quiet = true;
+        while let Some(done) = tasks.join_next().await {
+            for observation in self.done(done, &mut quiet, tasks) {
+                let mut actions = scheduler.observe(self.now(), observation);
+                actions.retain(|action| match action {
+                    Action::Settle(_)
+                    | Action::Drop { .. }
+                    | Action::Postpone { .. }
+                    | Action::PauseLane { .. }
+                    | Action::Alert(_) => true,
+                    Action::ReadLedger
+                    | Action::Sweep
+                    | Action::Enqueue(_)
+                    | Action::Receive { .. }
+                    | Action::Start(_)
+                    | Action::Look(_)
+                    | Action::AskApproval { .. } => false,
+                });
+                self.perform(actions, tasks);
+            }
+        }
     }
 
     fn perform(self: &Arc<Self>, actions: Vec<Action>, tasks: &mut JoinSet<Done>) {
@@ -113,21 +181,37 @@ impl Engine {
 
     async fn act(&self, action: Action) -> Done {
         let observation = match action {
-            Action::Sweep => match self.sweep().await {
-                Ok((sweep, lanes)) => {
+            Action::ReadLedger => {
+                let read_at = self.now();
+                match self.ports.ledger.overview().await {
+                    Ok(overview) => Observation::Ledger { read_at, overview },
+                    Err(error) => {
+                        tracing::error!(%error, "could not read the ledger");
+                        Observation::LedgerUnread
+                    }
+                }
+            }
+            Action::Sweep => match self.unless_stopped(self.sweep()).await {
+                None => return Done::Nothing,
+                Some(Ok(Swept::NotNow)) => {
+                    Observation::SweepPostponed { until: self.now() + LANDING_ZONE }
+                }
+                Some(Ok(Swept::Complete(sweep))) => {
                     if let Some(onboarding) = &self.ports.onboarding {
                         self.witness_onboarding(&onboarding.make_up().await);
                     }
-                    let observations = vec![Observation::Lanes(lanes), Observation::Swept(sweep)];
-                    return Done::Observed(observations);
+                    Observation::Swept(sweep)
                 }
-                Err(incomplete) => {
+                Some(Err(incomplete)) => {
                     tracing::warn!(reason = %incomplete, "the sweep could not be completed");
                     Observation::SweepFailed { reason: incomplete.to_string() }
                 }
             },
             Action::Enqueue(hints) => return self.enqueue(hints).await,
-            Action::Receive { max } => self.receive(max).await,
+            Action::Receive { max } => match self.unless_stopped(self.receive(max)).await {
+                Some(observation) => observation,
+                None => return Done::Nothing,
+            },
             Action::Start(message) => {
                 let outcome = self.start(&message.body).await;
                 Observation::Start { account: message.body.account, outcome }
@@ -136,10 +220,10 @@ impl Engine {
                 let sight = self.look(&slot).await;
                 Observation::Looked { account: slot.account, sight }
             }
-            Action::Settle(settlement) => {
-                let lane = self.settle(&settlement).await;
-                Observation::Settled { account: settlement.slot.account, lane }
-            }
+            Action::Settle(settlement) => match self.settle(&settlement).await {
+                Some(lane) => Observation::Settled { account: settlement.slot.account, lane },
+                None => Observation::Unsettled(settlement),
+            },
             Action::Drop { receipt } => {
                 // Left in the queue it comes again, and is dropped then.
                 if let Err(error) = self.ports.updates.delete(&receipt).await {
@@ -154,12 +238,16 @@ impl Engine {
                 }
                 return Done::Nothing;
             }
-            Action::PauseLane { lane, pause, alert } => {
-                self.alert(&alert).await;
-                let ledger = &self.ports.ledger;
-                let record =
-                    self.insist("pause a lane", || ledger.pause_lane(&lane, Some(&pause))).await;
+            Action::PauseLane { lane, pause, written, alert } => {
+                let record = self.pause(&lane, pause, written, &alert).await;
                 Observation::LanePaused { lane, record }
+            }
+            Action::AskApproval { plan, alert } => {
+                let ledger = &self.ports.ledger;
+                // Before anybody is asked, so that whoever approves is not told of no such plan.
+                self.insist("note a plan", || ledger.need_plan(&plan, self.now())).await;
+                self.tell_once(&format!("plan: {plan}"), || self.alert(&alert)).await;
+                Observation::ApprovalAsked
             }
             Action::Alert(alert) => {
                 self.alert(&alert).await;
@@ -167,6 +255,23 @@ impl Engine {
             }
         };
         Done::Observed(vec![observation])
+    }
+
+    /// Pauses a lane, unless that is `written` down already, and tells it once.
+    async fn pause(&self, lane: &str, pause: Pause, written: bool, alert: &Alert) -> LaneRecord {
+        let ledger = &self.ports.ledger;
+        let record = match written {
+            true => {
+                let lanes = self.insist("read the ledger", || ledger.lanes()).await;
+                lanes.get(lane).cloned().unwrap_or_default()
+            }
+            false => self.insist("pause a lane", || ledger.pause_lane(lane, Some(&pause))).await,
+        };
+        // Another host may have been first; and an operator may have resumed it by now.
+        if let Some(pause) = record.paused.as_ref().filter(|pause| pause.automatic) {
+            self.tell_once(&format!("paused: {lane}, {}", pause.at), || self.alert(alert)).await;
+        }
+        record
     }
 
     async fn enqueue(&self, hints: Vec<groundcrew_core::ports::Hint>) -> Done {
@@ -221,11 +326,13 @@ impl Engine {
     fn listen(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
         let engine = Arc::clone(self);
         tasks.spawn(async move {
-            let events = match engine.ports.events.receive(LONG_POLL).await {
-                Ok(events) => events,
-                Err(error) => {
+            let received = engine.unless_stopped(engine.ports.events.receive(LONG_POLL)).await;
+            let events = match received {
+                None => return Done::Nothing,
+                Some(Ok(events)) => events,
+                Some(Err(error)) => {
                     tracing::warn!(%error, "could not read the events queue");
-                    tokio::time::sleep(EVENTS_RETRY).await;
+                    engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
                     return Done::Events { observations: Vec::new(), empty: false };
                 }
             };

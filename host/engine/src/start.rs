@@ -8,12 +8,13 @@ use groundcrew_core::catalog::{
     ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
     UpdateRequest,
 };
+use groundcrew_core::due::Due;
 use groundcrew_core::pipeline::Outcome;
-use groundcrew_core::ports::{Hint, LedgerError, Slot, Taken};
+use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
 use groundcrew_core::scheduler::{Standing, StartOutcome};
 use sha2::{Digest, Sha256};
 
-use crate::sweep::{is_busy, standing};
+use crate::sweep::{is_busy, ou, standing};
 use crate::{Engine, Notice};
 
 /// How often a start whose answer was lost is repeated at once. The token makes a repeat
@@ -42,25 +43,31 @@ impl Engine {
             return Ok(StartOutcome::Decided(Standing::Skipped));
         }
         let product = product.map_err(read)?;
-        if product.artifact == hint.target && !is_busy(&product) {
-            return Ok(StartOutcome::Current);
-        }
-        if is_busy(&product) {
-            return self.adopt(hint, &product).await;
-        }
         let account = account.map_err(read)?;
-        let decision = self.decide_update(account.clone(), tags, &product, &hint.target).await;
+        if is_busy(&product) {
+            return self.adopt(hint, &product, &account).await;
+        }
+        let ours = hint.attempt > 1;
+        let cause = match self.due(&product, &hint.target, Some(ou(&account)), ours) {
+            Due::Current => return Ok(StartOutcome::Current),
+            Due::LeftAlone(_) => return Ok(StartOutcome::Decided(Standing::Skipped)),
+            Due::Update(cause) => cause,
+        };
+        let decision =
+            self.decide_update(account.clone(), tags, &product, &hint.target, cause).await;
         let lane = match decision.outcome {
             Outcome::Proceed { lane } if self.panel.lane(lane) == hint.lane => lane,
             _ => {
                 let failed_attempts = hint.attempt.saturating_sub(1);
-                return Ok(StartOutcome::Decided(standing(&decision, &product, failed_attempts)));
+                let standing = standing(&decision, &product, &account, failed_attempts);
+                return Ok(StartOutcome::Decided(standing));
             }
         };
-        if under_change.map_err(read)? >= self.settings.account_quota {
+        let free = self.settings.account_quota.saturating_sub(under_change.map_err(read)?);
+        if free <= self.settings.reserve {
             return Ok(StartOutcome::NothingFree);
         }
-        let slot = self.slot(hint, &product, None);
+        let slot = self.slot(hint, &product, &account, None);
         let request = self.request(&slot, &account, &product).await?;
         match self.take(&slot, lane).await? {
             Taken::Yes => {}
@@ -68,6 +75,7 @@ impl Engine {
             Taken::Already(taken) if taken.token == slot.token => {}
             Taken::Already(_) => return Ok(StartOutcome::AccountBusy),
             Taken::Full => return Ok(StartOutcome::NothingFree),
+            Taken::OuFull => return Ok(StartOutcome::OuBusy),
         }
         let begun = match self.begin(&slot, &request).await {
             Ok(begun) => begun,
@@ -96,6 +104,7 @@ impl Engine {
         &self,
         hint: &Hint,
         product: &ProvisionedProduct,
+        account: &Account,
     ) -> Result<StartOutcome, AwsError> {
         let Some(last) = &product.last_record else {
             return Ok(StartOutcome::AccountBusy);
@@ -108,7 +117,7 @@ impl Engine {
         else {
             return Ok(StartOutcome::AccountBusy);
         };
-        let slot = self.slot(hint, product, Some(record.id));
+        let slot = self.slot(hint, product, account, Some(record.id));
         match self.take(&slot, lane).await? {
             Taken::Yes => {
                 tracing::info!(account = %slot.account, "an update towards the target runs already");
@@ -117,10 +126,17 @@ impl Engine {
             }
             Taken::Already(_) => Ok(StartOutcome::AccountBusy),
             Taken::Full => Ok(StartOutcome::NothingFree),
+            Taken::OuFull => Ok(StartOutcome::OuBusy),
         }
     }
 
-    fn slot(&self, hint: &Hint, product: &ProvisionedProduct, record: Option<RecordId>) -> Slot {
+    fn slot(
+        &self,
+        hint: &Hint,
+        product: &ProvisionedProduct,
+        account: &Account,
+        record: Option<RecordId>,
+    ) -> Slot {
         Slot {
             account: hint.account.clone(),
             provisioned_product: product.id.clone(),
@@ -130,12 +146,17 @@ impl Engine {
             token: token(&product.id, &hint.target, product.last_record.as_ref()),
             record,
             taken_at: self.now(),
+            ou: ou(account),
+            landing_zone: self.state().landing_zone.clone(),
         }
     }
 
     async fn take(&self, slot: &Slot, lane: usize) -> Result<Taken, AwsError> {
         let rules = &self.settings.rules;
-        let cap = rules.lanes[lane].concurrency.min(rules.max_concurrent_operations);
+        let cap = Cap {
+            total: rules.lanes[lane].concurrency.min(rules.max_concurrent_operations),
+            per_ou: rules.per_ou_limit,
+        };
         self.ports.ledger.take_slot(slot, cap).await.map_err(unavailable)
     }
 

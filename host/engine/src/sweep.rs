@@ -1,5 +1,6 @@
 //! A sweep: looks at every enrolled account and finds those that need an update. Service
-//! Catalog is the truth on that. What Organizations knows of accounts, their tags and OUs,
+//! Catalog is the truth on that; what it doesn't remember, such as in which OU an account was
+//! updated last, is in the ledger. What Organizations knows of accounts, their tags and OUs,
 //! is remembered for as long as the queue's window: it only chooses the lane, and is read
 //! again before anything is done to an account.
 
@@ -11,18 +12,18 @@ use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{AccountFactory, ArtifactId, ProductStatus, ProvisionedProduct};
 use groundcrew_core::decision::{Action, Candidate, Cause};
+use groundcrew_core::due::{Due, Footing, Known};
 use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_core::ports::{LaneRecord, LedgerError, Page, Progress};
+use groundcrew_core::plan_id::PlanId;
+use groundcrew_core::ports::{HeldRecord, LaneSeen, LedgerError, Page, Progress, SweepRecord};
 use groundcrew_core::scheduler::{Standing, Sweep};
+use sha2::{Digest, Sha256};
 
 use crate::{Engine, Listing, Notice};
 
 /// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
 /// it is throttled.
 const READS_AT_ONCE: usize = 8;
-
-/// What is remembered of the lanes, by their names.
-type LaneRecords = BTreeMap<String, LaneRecord>;
 
 /// A sweep that could not be completed. Nothing was changed.
 #[derive(Debug)]
@@ -46,10 +47,32 @@ impl From<LedgerError> for Incomplete {
     }
 }
 
+/// A sweep that came to an end.
+pub(crate) enum Swept {
+    /// What there is to do.
+    Complete(Sweep),
+    /// Nothing was looked at: the landing zone is being changed, and accounts are to be updated
+    /// afterwards.
+    NotNow,
+}
+
+/// What a sweep makes of the enrolled accounts before policies are asked.
+struct Sorted {
+    standings: BTreeMap<AccountId, Standing>,
+    /// Policies are asked about these, and why.
+    due: Vec<(ProvisionedProduct, Cause)>,
+}
+
 impl Engine {
-    /// What there is to do, and what is remembered of the lanes.
-    pub(crate) async fn sweep(&self) -> Result<(Sweep, LaneRecords), Incomplete> {
+    /// What there is to do.
+    pub(crate) async fn sweep(&self) -> Result<Swept, Incomplete> {
         let started_at = self.now();
+        let zone = self.ports.landing_zones.landing_zone().await?;
+        if let Some(zone) = zone.as_ref().filter(|zone| zone.changing) {
+            tracing::info!(version = zone.version, "the landing zone is being changed: no sweep");
+            return Ok(Swept::NotNow);
+        }
+        self.state().landing_zone = zone.map(|zone| zone.version);
         // The operator may have mended them meanwhile.
         self.panel.forgive();
         self.state().launch_path = None;
@@ -59,33 +82,23 @@ impl Engine {
         let progress = self.ports.ledger.all_progress(&factory.target).await?;
         let total = products.len();
 
-        let mut accounts: BTreeMap<AccountId, Standing> = BTreeMap::new();
-        let mut outdated = Vec::new();
-        for product in products {
-            let given_up = progress.get(&product.account).filter(|p| p.dead_lettered);
-            let standing = match given_up {
-                _ if product.artifact == factory.target => Standing::Current,
-                // Never provisioned, so that there is nothing to update.
-                _ if product.last_successful_record.is_none() => Standing::Skipped,
-                // Until it is redriven or the target changes.
-                Some(progress) => Standing::GivenUp { lane: self.lane_of(progress) },
-                None => {
-                    outdated.push(product);
-                    continue;
-                }
-            };
-            accounts.insert(product.account, standing);
+        if self.settings.causes.need_footing() {
+            let directory = self.directory(&products).await?;
+            self.find_footing(&products, &directory).await?;
         }
+        let Sorted { standings: mut accounts, due } = self.sort(products, &factory, &progress);
         let current = accounts.values().filter(|s| **s == Standing::Current).count();
-        let notice = Notice::Swept { accounts: total, current, outdated: outdated.len() };
+        let notice = Notice::Swept { accounts: total, current, outdated: due.len() };
         self.ports.witness.see(self.now(), notice);
-        tracing::info!(accounts = total, current, outdated = outdated.len(), "sweep");
+        tracing::info!(accounts = total, current, outdated = due.len(), "sweep");
 
-        if !outdated.is_empty() {
-            let directory = self.directory(&outdated).await?;
-            let tags = self.tags_of(outdated.iter().map(|product| &product.account)).await;
+        let mut held = Vec::new();
+        if !due.is_empty() {
+            let products: Vec<_> = due.iter().map(|(product, _)| product.clone()).collect();
+            let directory = self.directory(&products).await?;
+            let tags = self.tags_of(products.iter().map(|product| &product.account)).await;
             self.forget_tags_but(&tags);
-            for product in outdated {
+            for (product, cause) in due {
                 let id = product.account.clone();
                 let Some(account) = directory.get(&id) else {
                     // Enrolled, and closed or moved away since.
@@ -96,13 +109,158 @@ impl Engine {
                 let tags =
                     tags.get(&id).cloned().unwrap_or_else(|| Tags::Unreadable("not read".into()));
                 let failed_attempts = progress.get(&id).map_or(0, |p| p.failed_attempts);
-                let decision =
-                    self.decide_update(account.clone(), tags, &product, &factory.target).await;
-                accounts.insert(id, standing(&decision, &product, failed_attempts));
+                let decision = self
+                    .decide_update(account.clone(), tags, &product, &factory.target, cause)
+                    .await;
+                if let Outcome::Hold { until, reason } = &decision.outcome {
+                    let (account, until, reason) = (id.clone(), *until, reason.clone());
+                    held.push(HeldRecord { account, until, reason });
+                }
+                accounts.insert(id, standing(&decision, &product, account, failed_attempts));
             }
         }
-        let lanes = self.ports.ledger.lanes().await?;
-        Ok((Sweep { started_at, account_factory: factory, accounts }, lanes))
+        let plan = self.settings.approval.as_ref().map(|rules| plan_id(rules, &factory));
+        let sweep = Sweep { started_at, account_factory: factory, accounts, plan };
+        self.note_sweep(&sweep, held).await?;
+        Ok(Swept::Complete(sweep))
+    }
+
+    /// What is to be done about each account, before any policy is asked.
+    fn sort(
+        &self,
+        products: Vec<ProvisionedProduct>,
+        factory: &AccountFactory,
+        progress: &BTreeMap<AccountId, Progress>,
+    ) -> Sorted {
+        let mut sorted = Sorted { standings: BTreeMap::new(), due: Vec::new() };
+        for product in products {
+            let known = progress.get(&product.account);
+            let given_up = known.filter(|progress| progress.dead_lettered);
+            let ours = known.is_some_and(|progress| progress.failed_attempts > 0);
+            let ou = match &self.state().directory {
+                Some((_, directory)) => directory.get(&product.account).map(|account| ou(account)),
+                None => None,
+            };
+            let standing = match (self.due(&product, &factory.target, ou, ours), given_up) {
+                (Due::Current, _) => Standing::Current,
+                (Due::LeftAlone(why), _) => {
+                    self.leave_alone(&product.account, why);
+                    Standing::Skipped
+                }
+                // Until it is redriven or the target changes.
+                (Due::Update(_), Some(progress)) => {
+                    Standing::GivenUp { lane: self.lane_of(progress) }
+                }
+                (Due::Update(cause), None) => {
+                    sorted.due.push((product, cause));
+                    continue;
+                }
+            };
+            sorted.standings.insert(product.account, standing);
+        }
+        sorted
+    }
+
+    /// Whether an account is to be updated, and why. `ou` is the one that it is in now, where
+    /// that is known; `ours` says that updates of this host have failed.
+    pub(crate) fn due(
+        &self,
+        product: &ProvisionedProduct,
+        target: &ArtifactId,
+        ou: Option<Option<String>>,
+        ours: bool,
+    ) -> Due {
+        let state = self.state();
+        let now = ou.zip(product.last_successful_record.clone()).map(|(ou, record)| Footing {
+            record,
+            ou,
+            landing_zone: state.landing_zone.clone(),
+        });
+        let before = state.footings.get(&product.account);
+        let known = Known { product, before, now: now.as_ref(), ours };
+        self.settings.causes.due(target, known)
+    }
+
+    /// Tells that a rule of the config, and no policy, leaves an account alone.
+    fn leave_alone(&self, account: &AccountId, why: &str) {
+        tracing::info!(%account, verdict = "skip", detail = why, policy = "updates", "decision");
+        let decision = Decision { outcome: Outcome::Skip { reason: why.to_owned() }, policy: None };
+        self.ports.witness.see(self.now(), Notice::Decided { account, decision: &decision });
+    }
+
+    /// Reads how things stood around accounts after their last successful operations, and notes
+    /// how they stand now where an operation has succeeded since.
+    async fn find_footing(
+        &self,
+        products: &[ProvisionedProduct],
+        directory: &Listing,
+    ) -> Result<(), Incomplete> {
+        let mut footings = self.ports.ledger.footings().await?;
+        let landing_zone = self.state().landing_zone.clone();
+        let mut new = BTreeMap::new();
+        for product in products {
+            let Some(record) = &product.last_successful_record else { continue };
+            let Some(account) = directory.get(&product.account) else { continue };
+            if footings.get(&product.account).is_none_or(|before| before.record != *record) {
+                let footing = Footing {
+                    record: record.clone(),
+                    ou: ou(account),
+                    landing_zone: landing_zone.clone(),
+                };
+                new.insert(product.account.clone(), footing);
+            }
+        }
+        if !new.is_empty() {
+            self.ports.ledger.note_footings(&new).await?;
+            footings.extend(new);
+        }
+        self.state().footings = footings;
+        Ok(())
+    }
+
+    /// Writes down what the sweep saw, for operators.
+    async fn note_sweep(&self, sweep: &Sweep, mut held: Vec<HeldRecord>) -> Result<(), Incomplete> {
+        let ledger = &self.ports.ledger;
+        let records = ledger.lanes().await?;
+        let mut lanes: BTreeMap<String, LaneSeen> = BTreeMap::new();
+        for rules in &self.settings.rules.lanes {
+            let succeeded = records.get(&rules.name).map_or(0, |record| record.succeeded);
+            lanes.insert(rules.name.clone(), LaneSeen { succeeded, ..LaneSeen::default() });
+        }
+        let (mut current, mut skipped) = (0, 0);
+        for standing in sweep.accounts.values() {
+            match standing {
+                Standing::Current => current += 1,
+                Standing::Skipped => skipped += 1,
+                Standing::Outdated { lane, .. } => {
+                    if let Some(seen) = lanes.get_mut(self.panel.lane(*lane)) {
+                        seen.to_update += 1;
+                    }
+                }
+                Standing::GivenUp { lane } => {
+                    if let Some(seen) = lanes.get_mut(self.panel.lane(*lane)) {
+                        seen.given_up += 1;
+                    }
+                }
+                Standing::Held { .. } => {}
+            }
+        }
+        let held_in_all = held.len();
+        held.sort_by(|one, two| (one.until, &one.account).cmp(&(two.until, &two.account)));
+        held.truncate(SweepRecord::HELD);
+        let record = SweepRecord {
+            began: sweep.started_at,
+            completed: self.now(),
+            target: sweep.account_factory.target.clone(),
+            plan: sweep.plan.clone(),
+            accounts: sweep.accounts.len(),
+            current,
+            skipped,
+            lanes,
+            held,
+            held_in_all,
+        };
+        Ok(ledger.note_sweep(&record).await?)
     }
 
     /// The lane in which an account failed; the first where it is no longer configured.
@@ -119,10 +277,11 @@ impl Engine {
         tags: Tags,
         product: &ProvisionedProduct,
         target: &ArtifactId,
+        cause: Cause,
     ) -> Decision {
         let candidate = Candidate {
             action: Action::Update,
-            cause: Cause::Artifact,
+            cause,
             account,
             tags,
             product: Some((product.clone(), target.clone())),
@@ -153,8 +312,14 @@ impl Engine {
     /// ago and all of these are among them.
     async fn directory(&self, wanted: &[ProvisionedProduct]) -> Result<Listing, AwsError> {
         let now = self.now();
+        let rules = &self.settings.rules;
+        // Whoever wants to know of moves wants to know soon.
+        let longest = match self.settings.causes.moved {
+            true => rules.window.min(rules.sweep_interval),
+            false => rules.window,
+        };
         if let Some((listed, accounts)) = &self.state().directory
-            && *listed > now - self.settings.rules.window
+            && *listed > now - longest
             && wanted.iter().all(|product| accounts.contains_key(&product.account))
         {
             return Ok(accounts.clone());
@@ -236,6 +401,7 @@ impl Engine {
 pub(crate) fn standing(
     decision: &Decision,
     product: &ProvisionedProduct,
+    account: &Account,
     failed_attempts: u32,
 ) -> Standing {
     match &decision.outcome {
@@ -243,10 +409,26 @@ pub(crate) fn standing(
             provisioned_product: product.id.clone(),
             lane: *lane,
             failed_attempts,
+            ou: ou(account),
         },
         Outcome::Skip { .. } => Standing::Skipped,
         Outcome::Hold { until, .. } => Standing::Held { until: *until },
     }
+}
+
+/// Id of the OU that an account is directly in; `None` under the root.
+pub(crate) fn ou(account: &Account) -> Option<String> {
+    account.organizational_units.last().map(|unit| unit.id.clone())
+}
+
+/// The plan of bringing accounts to what the factory makes, by these rules.
+fn plan_id(rules: &str, factory: &AccountFactory) -> PlanId {
+    let mut hash = Sha256::new();
+    for part in [rules, factory.product.as_str(), factory.target.as_str()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    PlanId::of(&hash.finalize())
 }
 
 /// Whether an operation runs on the product.

@@ -1,8 +1,11 @@
 //! Following a running update to its end.
 
+use std::collections::BTreeMap;
+
 use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::catalog::RecordStatus;
-use groundcrew_core::ports::{Ended, LaneRecord, Slot};
+use groundcrew_core::catalog::{RecordId, RecordStatus};
+use groundcrew_core::due::Footing;
+use groundcrew_core::ports::{Alert, DeadLetter, Ended, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
 
 use crate::start::{read, token};
@@ -85,15 +88,19 @@ impl Engine {
 
     /// Writes down how an update ended. Dead letter and alert go out before the slot is
     /// freed: killed in between, the next run finds the slot, sees the end again and does
-    /// it again. Answers what is remembered of the lane.
-    pub(crate) async fn settle(&self, settlement: &Settlement) -> LaneRecord {
+    /// it again. Answers what is remembered of the lane, or `None` when another host is about
+    /// to do all this.
+    pub(crate) async fn settle(&self, settlement: &Settlement) -> Option<LaneRecord> {
         let Settlement { slot, ended, progress, burial } = settlement;
-        if let Some((letter, alert)) = burial {
-            // At once, so that a queue that refuses the letter keeps nobody from knowing.
-            tokio::join!(
-                self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)),
-                self.alert(alert),
-            );
+        if let Some(burial) = burial
+            && !self.bury(burial).await
+        {
+            return None;
+        }
+        if let (Some(Ended { succeeded: true, .. }), Some(record)) = (ended, &slot.record)
+            && self.settings.causes.need_footing()
+        {
+            self.note_footing(slot, record).await;
         }
         let lane = self
             .insist("settle an update", || {
@@ -107,7 +114,37 @@ impl Engine {
         };
         tracing::info!(account = %slot.account, lane = slot.lane, ?ending, "update ended");
         self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
-        lane
+        Some(lane)
+    }
+
+    /// Gives an account up for its target: once, whichever hosts see that it failed. Answers
+    /// `false` when another is about to.
+    async fn bury(&self, (letter, alert): &(DeadLetter, Alert)) -> bool {
+        let DeadLetter { account, target, .. } = letter;
+        let ledger = &self.ports.ledger;
+        let progress = self.insist("read the ledger", || ledger.progress(account, target)).await;
+        let what = format!("given up: {account}, {target}, {}", progress.redriven);
+        self.tell_once(&what, async || {
+            // At once, so that a queue that refuses the letter keeps nobody from knowing.
+            tokio::join!(
+                self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)),
+                self.alert(alert),
+            );
+        })
+        .await
+    }
+
+    /// Notes how things stood around an account that was updated.
+    async fn note_footing(&self, slot: &Slot, record: &RecordId) {
+        let footing = Footing {
+            record: record.clone(),
+            ou: slot.ou.clone(),
+            landing_zone: slot.landing_zone.clone(),
+        };
+        let footings = BTreeMap::from([(slot.account.clone(), footing)]);
+        let note = || self.ports.ledger.note_footings(&footings);
+        self.insist("note what an account was updated to", note).await;
+        self.state().footings.extend(footings);
     }
 }
 

@@ -4,6 +4,7 @@
 use groundcrew_core::account::AccountId;
 use groundcrew_core::pipeline::Decision;
 use groundcrew_core::ports::{Alert, Slot};
+use groundcrew_core::scheduler::View;
 use jiff::Timestamp;
 
 use crate::onboarding::Told;
@@ -40,6 +41,8 @@ pub enum Notice<'a> {
     Told(&'a Told),
     /// An alert is out.
     Alerted(&'a Alert),
+    /// How the work as a whole stands, whenever the loop comes round.
+    Stands(&'a View),
 }
 
 /// How an update ended.

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory, ServiceCatalog,
-    SnsAlerts, SqsEvents, SqsUpdates,
+    ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
+    ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
 };
 use groundcrew_core::account::{AccountId, Tags};
 use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Ledger, Policy, PolicyFailure};
@@ -88,6 +89,7 @@ impl Place {
         .clients();
         Engine::new(
             Ports {
+                landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
                 identities: Arc::new(IdentityCenterUsers::new(&clients)),
                 catalog: Arc::new(ServiceCatalog::new(
                     clients.service_catalog,
@@ -110,11 +112,16 @@ impl Place {
                     max_attempts: 3,
                     wait: Duration::from_secs(30),
                     operation_timeout: Duration::from_secs(3600),
+                    per_ou_limit: None,
                     window: Duration::from_secs(86_400),
                     sweep_interval: Duration::from_secs(6 * 3600),
                     min_sweep_interval: Duration::from_secs(60),
                 },
                 account_quota: 5,
+                reserve: 0,
+                causes: Causes::default(),
+                approval: None,
+                host: "host".into(),
                 parameters: self.parameters,
                 fallback: Fallback::Proceed,
                 policies: self.policies.clone(),

@@ -7,10 +7,11 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory, ServiceCatalog,
-    SnsAlerts, SqsEvents, SqsUpdates,
+    ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
+    ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
 };
 use groundcrew_core::account::AccountId;
+use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::{KEYS, ParameterSource};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{DeadLetter, Ledger};
@@ -67,6 +68,7 @@ impl Place {
         .clients();
         let engine = Engine::new(
             Ports {
+                landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
                 identities: Arc::new(IdentityCenterUsers::new(&clients)),
                 catalog: Arc::new(ServiceCatalog::new(
                     clients.service_catalog,
@@ -86,6 +88,7 @@ impl Place {
                 rules: Rules {
                     lanes: vec![LaneRules::new("all", 2)],
                     max_concurrent_operations: 2,
+                    per_ou_limit: None,
                     max_attempts: 3,
                     wait: Duration::from_secs(30),
                     operation_timeout: Duration::from_secs(3600),
@@ -94,6 +97,10 @@ impl Place {
                     min_sweep_interval: Duration::from_secs(60),
                 },
                 account_quota: 5,
+                reserve: 0,
+                causes: Causes::default(),
+                approval: None,
+                host: "host".into(),
                 parameters: self.parameters,
                 fallback: Fallback::Proceed,
                 policies: Vec::new(),

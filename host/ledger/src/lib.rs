@@ -3,10 +3,12 @@
 //! not remember.
 //!
 //! What a ledger promises is written once, in [`StoreLedger`], over a [`Store`] that knows
-//! nothing but versioned texts. There are three:
+//! nothing but versioned texts. There are four:
 //!
 //! - [`FileLedger`], a file, for one host;
 //! - [`DynamoLedger`], a DynamoDB table, for Lambda and for several hosts;
+//! - [`SharedLedger`], the file of a host that runs, reached through that host: a file is open
+//!   in one process, and operators want to look at it and to give orders meanwhile;
 //! - [`MemoryLedger`], which forgets everything with its process. It serves the simulator,
 //!   where it stands for a ledger that outlives its host.
 
@@ -18,6 +20,8 @@ mod file;
 mod file_error;
 mod memory;
 mod notifications;
+#[cfg(unix)]
+mod shared;
 mod slots;
 mod store;
 mod store_ledger;
@@ -26,5 +30,7 @@ pub use dynamo::{DynamoLedger, DynamoStore};
 pub use file::{FileLedger, FileStore};
 pub use file_error::FileError;
 pub use memory::{MemoryLedger, MemoryStore};
+#[cfg(unix)]
+pub use shared::{Share, ShareError, SharedLedger, SharedStore, socket_of};
 pub use store::{Item, Key, Store, StoreError, Write};
 pub use store_ledger::StoreLedger;

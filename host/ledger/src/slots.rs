@@ -1,16 +1,22 @@
-//! Slots, attempts, and lanes.
+//! Slots, attempts, lanes, orders, and what was told and seen.
 //!
 //! All slots are one item: whoever takes one has seen all the others. The progress of an
-//! account is an item of its own, in a partition for each target; so is each lane.
+//! account is an item of its own, in a partition for each target; so is each lane. Footings
+//! are kept a hundred items in all, since a sweep may note thousands at once.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
+use groundcrew_core::due::Footing;
+use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Ended, LaneRecord, Ledger, LedgerError, Pause, Progress, Slot, Taken,
+    Approval, Cap, Ended, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress,
+    Slot, SweepRecord, TELLING_LEASE, Taken, Telling,
 };
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Key, Store};
 use crate::store_ledger::StoreLedger;
@@ -36,6 +42,36 @@ fn record_of(lane: &str) -> Key {
     Key::new(LANES, lane)
 }
 
+fn orders() -> Key {
+    Key::only("orders")
+}
+
+fn last_sweep() -> Key {
+    Key::only("sweep")
+}
+
+fn told(what: &str) -> Key {
+    Key::new("told", what)
+}
+
+/// Who has taken it on to tell something.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Told {
+    host: String,
+    at: Timestamp,
+    done: bool,
+}
+
+const FOOTINGS: &str = "footings";
+
+/// Footings by account, of those whose ids end in the same two digits.
+type Footings = BTreeMap<AccountId, Footing>;
+
+fn footings_with(account: &AccountId) -> Key {
+    let id = account.as_str();
+    Key::new(FOOTINGS, &id[id.len().saturating_sub(2)..])
+}
+
 #[async_trait]
 impl<S: Store> Ledger for StoreLedger<S> {
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError> {
@@ -43,14 +79,18 @@ impl<S: Store> Ledger for StoreLedger<S> {
         Ok(slots.into_values().collect())
     }
 
-    async fn take_slot(&self, slot: &Slot, cap: usize) -> Result<Taken, LedgerError> {
+    async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError> {
         self.change(&slots(), |slots: Option<Slots>| {
             let mut slots = slots.unwrap_or_default();
             if let Some(taken) = slots.get(&slot.account) {
                 return (Taken::Already(taken.clone()), None);
             }
-            if slots.len() >= cap {
+            if slots.len() >= cap.total {
                 return (Taken::Full, None);
+            }
+            let beside = slots.values().filter(|other| other.ou == slot.ou).count();
+            if cap.per_ou.is_some_and(|per_ou| beside >= per_ou) {
+                return (Taken::OuFull, None);
             }
             slots.insert(slot.account.clone(), slot.clone());
             (Taken::Yes, Some(slots))
@@ -97,6 +137,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
             if let Some(progress) = progress {
                 let held = self.hold::<Progress>(progress_of(&slot.account, &slot.target)).await?;
                 let known = held.value.clone().unwrap_or_default();
+                let progress = &Progress { redriven: known.redriven, ..progress.clone() };
                 // A late repeat must not take back what has happened since.
                 if known != *progress
                     && (is_held || known.failed_attempts < progress.failed_attempts)
@@ -106,7 +147,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
             }
             // Where there is nothing else to write, this was written before.
             if let (Some(ended), false) = (ended, writes.is_empty()) {
-                record.end(ended);
+                record.end(slot.taken_at, ended);
                 writes.push(lane.replace(&record)?);
             }
             Ok((record, writes))
@@ -125,11 +166,141 @@ impl<S: Store> Ledger for StoreLedger<S> {
     ) -> Result<LaneRecord, LedgerError> {
         self.change(&record_of(lane), |record: Option<LaneRecord>| {
             let mut record = record.unwrap_or_default();
-            record.paused = pause.cloned();
-            if pause.is_none() {
-                record.failures_in_a_row = 0;
+            match pause {
+                Some(_) if record.paused.is_some() => return (record, None),
+                Some(pause) => record.paused = Some(pause.clone()),
+                None => {
+                    record.paused = None;
+                    record.failures_in_a_row = 0;
+                }
             }
             (record.clone(), Some(record))
+        })
+        .await
+    }
+
+    async fn orders(&self) -> Result<Orders, LedgerError> {
+        Ok(self.hold(orders()).await?.value.unwrap_or_default())
+    }
+
+    async fn order_sweep(&self, at: Timestamp) -> Result<(), LedgerError> {
+        self.change(&orders(), |orders: Option<Orders>| {
+            let mut orders = orders.unwrap_or_default();
+            orders.sweep = orders.sweep.max(Some(at));
+            ((), Some(orders))
+        })
+        .await
+    }
+
+    async fn need_plan(&self, plan: &PlanId, since: Timestamp) -> Result<PlanRecord, LedgerError> {
+        self.change(&orders(), |orders: Option<Orders>| {
+            let mut orders = orders.unwrap_or_default();
+            if let Some(known) = orders.plans.get(plan) {
+                return (known.clone(), None);
+            }
+            let record = PlanRecord { since, approved: None };
+            orders.plans.insert(plan.clone(), record.clone());
+            while orders.plans.len() > Orders::PLANS {
+                let oldest = orders.plans.iter().min_by_key(|(_, record)| record.since);
+                let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
+                orders.plans.remove(&oldest);
+            }
+            (record, Some(orders))
+        })
+        .await
+    }
+
+    async fn approve(&self, plan: &PlanId, approval: &Approval) -> Result<bool, LedgerError> {
+        self.change(&orders(), |orders: Option<Orders>| {
+            let mut orders = orders.unwrap_or_default();
+            match orders.plans.get_mut(plan) {
+                None => (false, None),
+                Some(PlanRecord { approved: Some(_), .. }) => (true, None),
+                Some(record) => {
+                    record.approved = Some(approval.clone());
+                    (true, Some(orders))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn footings(&self) -> Result<BTreeMap<AccountId, Footing>, LedgerError> {
+        let items = self.list::<Footings>(FOOTINGS).await?;
+        Ok(items.into_iter().flat_map(|(_, footings)| footings).collect())
+    }
+
+    async fn note_footings(
+        &self,
+        footings: &BTreeMap<AccountId, Footing>,
+    ) -> Result<(), LedgerError> {
+        let mut by_item: BTreeMap<String, (Key, Footings)> = BTreeMap::new();
+        for (account, footing) in footings {
+            let key = footings_with(account);
+            let item = by_item.entry(key.sort.clone()).or_insert((key, Footings::new()));
+            item.1.insert(account.clone(), footing.clone());
+        }
+        for (key, new) in by_item.into_values() {
+            self.change(&key, |known: Option<Footings>| {
+                let known = known.unwrap_or_default();
+                let mut all = known.clone();
+                all.extend(new.clone());
+                ((), (all != known).then_some(all))
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn note_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError> {
+        self.change(&last_sweep(), |_: Option<SweepRecord>| ((), Some(sweep.clone()))).await
+    }
+
+    async fn last_sweep(&self) -> Result<Option<SweepRecord>, LedgerError> {
+        Ok(self.hold(last_sweep()).await?.value)
+    }
+
+    async fn claim_telling(
+        &self,
+        what: &str,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Telling, LedgerError> {
+        self.change(&told(what), |known: Option<Told>| match known {
+            Some(Told { done: true, .. }) => (Telling::Done, None),
+            Some(other) if other.host != host && other.at + TELLING_LEASE > now => {
+                (Telling::Theirs, None)
+            }
+            _ => (Telling::Ours, Some(Told { host: host.to_owned(), at: now, done: false })),
+        })
+        .await
+    }
+
+    async fn note_told(&self, what: &str, host: &str, now: Timestamp) -> Result<(), LedgerError> {
+        self.change(&told(what), |known: Option<Told>| match known {
+            Some(Told { done: true, .. }) => ((), None),
+            _ => ((), Some(Told { host: host.to_owned(), at: now, done: true })),
+        })
+        .await
+    }
+
+    async fn redrive(
+        &self,
+        account: &AccountId,
+        target: &ArtifactId,
+    ) -> Result<Option<Progress>, LedgerError> {
+        self.change(&progress_of(account, target), |known: Option<Progress>| {
+            match known.filter(|progress| progress.dead_lettered) {
+                None => (None, None),
+                Some(known) => {
+                    let progress = Progress {
+                        redriven: known.redriven + 1,
+                        lane: known.lane,
+                        ..Progress::default()
+                    };
+                    (Some(progress.clone()), Some(progress))
+                }
+            }
         })
         .await
     }

@@ -2,9 +2,10 @@
 //! a writer says what it has seen.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 /// Where an item is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// What is listed together. Not empty.
     pub partition: String,
@@ -25,7 +26,7 @@ impl Key {
 }
 
 /// What is under a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Differs from every version that was under this key before, that of a deleted item
     /// included.
@@ -35,7 +36,7 @@ pub struct Item {
 }
 
 /// One change of a commit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
     /// What is changed.
     pub key: Key,
@@ -59,7 +60,7 @@ impl Write {
 }
 
 /// A store that can't be read or written: what happened, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
 

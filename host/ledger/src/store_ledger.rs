@@ -48,6 +48,11 @@ impl<V: Serialize> Held<V> {
 }
 
 impl<S: Store> StoreLedger<S> {
+    /// Where its items are.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
     /// The ledger in a store.
     pub fn over(store: S) -> Self {
         Self { store, claimed: Mutex::default() }

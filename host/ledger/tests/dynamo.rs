@@ -6,7 +6,7 @@ mod common;
 use aws_sdk_dynamodb::types::AttributeValue;
 use common::{account, at, claim, client, entry, failed, key, sim, slot, target, told};
 use groundcrew_core::notification::{Claimed, NotificationState};
-use groundcrew_core::ports::{Ledger, LedgerError, NotificationLedger, Taken};
+use groundcrew_core::ports::{Cap, Ledger, LedgerError, NotificationLedger, Taken};
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_sim::{NextCall, SimAws};
 use rstest::rstest;
@@ -35,7 +35,7 @@ async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] fa
     let ledger = ledger(&sim);
     let next = || fares.iter().for_each(|fare| sim.next_call(COMMIT, *fare));
     next();
-    assert_eq!(ledger.take_slot(&slot(1), 1).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
     next();
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
@@ -60,8 +60,8 @@ async fn when_every_answer_is_lost_the_same_call_again_finds_its_effect() {
     for _ in 0..ATTEMPTS {
         sim.next_call(COMMIT, NextCall::ReplyLost);
     }
-    ledger.take_slot(&slot(1), 1).await.unwrap_err();
-    assert_eq!(ledger.take_slot(&slot(1), 1).await, Ok(Taken::Already(slot(1))));
+    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap_err();
+    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Already(slot(1))));
     for _ in 0..ATTEMPTS {
         sim.next_call(COMMIT, NextCall::ReplyLost);
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use common::{account, at, claim, failed, key, slot, target, told};
 use groundcrew_core::catalog::RecordId;
 use groundcrew_core::notification::Claimed;
-use groundcrew_core::ports::{Ledger, NotificationLedger, Taken};
+use groundcrew_core::ports::{Cap, Ledger, NotificationLedger, Taken};
 use groundcrew_ledger::{FileError, FileLedger};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
@@ -29,8 +29,8 @@ async fn a_restart_finds_all_there_was() {
     let (_kept, path) = place();
     let ledger = FileLedger::open(&path).unwrap();
     ledger.began(at(0)).await.unwrap();
-    ledger.take_slot(&slot(1), 2).await.unwrap();
-    ledger.take_slot(&slot(2), 2).await.unwrap();
+    ledger.take_slot(&slot(1), Cap::of(2)).await.unwrap();
+    ledger.take_slot(&slot(2), Cap::of(2)).await.unwrap();
     ledger.note_record(&slot(1), &RecordId::new("rec-1")).await.unwrap();
     ledger.free_slot(&slot(2), Some(&failed(1)), None).await.unwrap();
     ledger.claim(&claim(1, "one", 0)).await.unwrap();
@@ -46,7 +46,7 @@ async fn a_restart_finds_all_there_was() {
     assert_eq!(ledger.progress(&account(2), &target()).await, Ok(failed(1)));
     assert!(matches!(ledger.claim(&claim(1, "two", 99)).await, Ok(Claimed::Settled(_))));
     assert_eq!(ledger.noted("alert").await, Ok(true));
-    assert_eq!(ledger.take_slot(&slot(1), 2).await, Ok(Taken::Already(slots[0].clone())));
+    assert_eq!(ledger.take_slot(&slot(1), Cap::of(2)).await, Ok(Taken::Already(slots[0].clone())));
 }
 
 /// A copy of the file while it is open is what a crash would leave.
@@ -55,7 +55,7 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
     let (directory, path) = place();
     let ledger = FileLedger::open(&path).unwrap();
     for number in 0..20 {
-        ledger.take_slot(&slot(number), 20).await.unwrap();
+        ledger.take_slot(&slot(number), Cap::of(20)).await.unwrap();
         if number % 3 == 0 {
             ledger.free_slot(&slot(number), Some(&failed(1)), None).await.unwrap();
         }
@@ -64,7 +64,7 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
         let again = FileLedger::open(&left).unwrap();
         assert_eq!(again.slots().await, ledger.slots().await);
         assert_eq!(again.all_progress(&target()).await, ledger.all_progress(&target()).await);
-        assert_eq!(again.take_slot(&slot(99), 99).await, Ok(Taken::Yes));
+        assert_eq!(again.take_slot(&slot(99), Cap::of(99)).await, Ok(Taken::Yes));
     }
 }
 
@@ -77,7 +77,7 @@ fn a_killed_host_leaves_all_that_it_was_answered() {
     if let Some(path) = std::env::var_os(TO_WRITE) {
         let ledger = FileLedger::open(path).unwrap();
         for number in 0.. {
-            runtime.block_on(ledger.take_slot(&slot(number), usize::MAX)).unwrap();
+            runtime.block_on(ledger.take_slot(&slot(number), Cap::of(usize::MAX))).unwrap();
             println!("answered {number}");
         }
     }

@@ -14,7 +14,7 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::notification::{Claim, Claimed};
-use groundcrew_core::ports::{Clock, LedgerError, Slot, Taken};
+use groundcrew_core::ports::{Cap, Clock, LedgerError, Slot, Taken};
 use groundcrew_ledger::{
     DynamoLedger, Item, Key, MemoryStore, Store, StoreError, StoreLedger, Write,
 };
@@ -121,10 +121,10 @@ impl Host<'_> {
         let slot = Slot { token: self.name.clone(), ..slot(number) };
         loop {
             self.idle().await;
-            match self.insist(|| self.ledger.take_slot(&slot, CAP)).await {
+            match self.insist(|| self.ledger.take_slot(&slot, Cap::of(CAP))).await {
                 Taken::Yes => break,
                 Taken::Already(taken) if taken.token == slot.token => break,
-                Taken::Already(_) | Taken::Full => {}
+                Taken::Already(_) | Taken::Full | Taken::OuFull => {}
             }
         }
         {

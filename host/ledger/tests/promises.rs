@@ -2,11 +2,18 @@
 
 mod common;
 
+use std::collections::BTreeMap;
+
 use common::{Kind, Place, account, at, claim, entry, failed, key, slot, target, told};
 use futures_util::future::join_all;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
+use groundcrew_core::due::Footing;
 use groundcrew_core::notification::{Claimed, NotificationState};
-use groundcrew_core::ports::{Ended, LaneRecord, Pause, Progress, Slot, Taken};
+use groundcrew_core::plan_id::PlanId;
+use groundcrew_core::ports::{
+    Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Orders, Pause, PlanRecord, Progress,
+    Slot, SweepRecord, Taken, Telling,
+};
 use rstest::rstest;
 
 #[rstest]
@@ -16,14 +23,14 @@ async fn slots_are_taken_once_each_and_never_more_than_the_cap(
 ) {
     let place = Place::new(kind);
     let (one, two) = (place.host(), place.host());
-    assert_eq!(one.take_slot(&slot(1), 2).await, Ok(Taken::Yes));
-    assert_eq!(two.take_slot(&slot(1), 2).await, Ok(Taken::Already(slot(1))));
-    assert_eq!(two.take_slot(&slot(2), 2).await, Ok(Taken::Yes));
-    assert_eq!(one.take_slot(&slot(3), 2).await, Ok(Taken::Full));
-    assert_eq!(one.take_slot(&slot(2), 2).await, Ok(Taken::Already(slot(2))));
+    assert_eq!(one.take_slot(&slot(1), Cap::of(2)).await, Ok(Taken::Yes));
+    assert_eq!(two.take_slot(&slot(1), Cap::of(2)).await, Ok(Taken::Already(slot(1))));
+    assert_eq!(two.take_slot(&slot(2), Cap::of(2)).await, Ok(Taken::Yes));
+    assert_eq!(one.take_slot(&slot(3), Cap::of(2)).await, Ok(Taken::Full));
+    assert_eq!(one.take_slot(&slot(2), Cap::of(2)).await, Ok(Taken::Already(slot(2))));
     assert_eq!(one.slots().await, Ok(vec![slot(1), slot(2)]));
     one.free_slot(&slot(1), None, None).await.unwrap();
-    assert_eq!(two.take_slot(&slot(3), 2).await, Ok(Taken::Yes));
+    assert_eq!(two.take_slot(&slot(3), Cap::of(2)).await, Ok(Taken::Yes));
     assert_eq!(one.slots().await, Ok(vec![slot(2), slot(3)]));
 }
 
@@ -36,7 +43,7 @@ async fn a_record_is_kept_with_its_slot(
     let record = RecordId::new("rec-1");
     ledger.note_record(&slot(1), &record).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
-    ledger.take_slot(&slot(1), 1).await.unwrap();
+    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
     for _ in 0..2 {
         ledger.note_record(&slot(1), &record).await.unwrap();
         let slots = ledger.slots().await.unwrap();
@@ -51,7 +58,7 @@ async fn a_slot_that_another_host_has_taken_over_is_left_alone(
 ) {
     let ledger = Place::new(kind).host();
     let late = Slot { token: "another".into(), ..slot(1) };
-    ledger.take_slot(&slot(1), 1).await.unwrap();
+    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
     let ended = Ended { succeeded: false, at: at(1) };
     ledger.free_slot(&late, Some(&failed(1)), Some(ended)).await.unwrap();
     ledger.note_record(&late, &RecordId::new("rec-1")).await.unwrap();
@@ -71,10 +78,10 @@ async fn a_lane_counts_its_failures_once_each(
     let record = |failures_in_a_row, second| LaneRecord {
         failures_in_a_row,
         last_ended: Some(at(second)),
-        paused: None,
+        ..LaneRecord::default()
     };
     for number in 1..=3 {
-        one.take_slot(&slot(number), 9).await.unwrap();
+        one.take_slot(&slot(number), Cap::of(9)).await.unwrap();
     }
     // Each twice, as after a lost answer.
     for _ in 0..2 {
@@ -90,12 +97,16 @@ async fn a_lane_counts_its_failures_once_each(
         let answer = two.free_slot(&slot(9), Some(&failed(1)), ended(false, 8)).await;
         assert_eq!(answer, Ok(record(3, 8)));
     }
-    let pause = Pause { why: "3 failures in a row".into(), at: at(9) };
+    let pause = Pause { why: "3 failures in a row".into(), at: at(9), automatic: true };
     let paused = one.pause_lane("all", Some(&pause)).await.unwrap();
+    // The first reason is the one that is told.
+    let later = Pause { why: "by hand".into(), at: at(10), automatic: false };
+    assert_eq!(two.pause_lane("all", Some(&later)).await.as_ref(), Ok(&paused));
     assert_eq!(paused, LaneRecord { paused: Some(pause), ..record(3, 8) });
     assert_eq!(two.lanes().await, Ok([("all".to_owned(), paused)].into()));
     assert_eq!(two.pause_lane("all", None).await, Ok(record(0, 8)));
-    assert_eq!(one.free_slot(&slot(3), None, ended(true, 10)).await, Ok(record(0, 10)));
+    let done = LaneRecord { succeeded: 1, typical_seconds: 10, ..record(0, 10) };
+    assert_eq!(one.free_slot(&slot(3), None, ended(true, 10)).await, Ok(done));
 }
 
 #[rstest]
@@ -106,7 +117,7 @@ async fn a_slot_is_freed_together_with_the_progress(
     let ledger = Place::new(kind).host();
     let other = ArtifactId::new("pa-3");
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
-    ledger.take_slot(&slot(1), 1).await.unwrap();
+    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
     for _ in 0..2 {
         ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
         assert_eq!(ledger.slots().await, Ok(vec![]));
@@ -213,7 +224,7 @@ async fn many_hosts_at_once_never_exceed_the_cap(
     let place = Place::new(kind);
     let hosts: Vec<_> = (0..4).map(|_| place.host()).collect();
     let slots: Vec<_> = (0..40).map(slot).collect();
-    let takes = slots.iter().enumerate().map(|(n, slot)| hosts[n % 4].take_slot(slot, 5));
+    let takes = slots.iter().enumerate().map(|(n, slot)| hosts[n % 4].take_slot(slot, Cap::of(5)));
     let taken: Vec<_> = join_all(takes).await.into_iter().map(Result::unwrap).collect();
     assert_eq!(taken.iter().filter(|taken| **taken == Taken::Yes).count(), 5);
     assert_eq!(taken.iter().filter(|taken| **taken == Taken::Full).count(), 35);
@@ -231,7 +242,7 @@ async fn slots_freed_at_once_are_all_freed(
     let hosts: Vec<_> = (0..4).map(|_| place.host()).collect();
     let slots: Vec<_> = (0..30).map(slot).collect();
     for slot in &slots {
-        hosts[0].take_slot(slot, 30).await.unwrap();
+        hosts[0].take_slot(slot, Cap::of(30)).await.unwrap();
     }
     let (target, failed) = (target(), failed(1));
     let frees = slots
@@ -258,4 +269,135 @@ async fn of_claims_at_once_one_wins(#[values(Kind::Memory, Kind::File, Kind::Dyn
     assert_eq!(claimed.iter().filter(ours).count(), 1);
     let busy = Claimed::Busy { until: at(60) };
     assert_eq!(claimed.iter().filter(|claimed| **claimed == busy).count(), 7);
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn an_ou_has_slots_of_its_own(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
+    let ledger = Place::new(kind).host();
+    let cap = Cap { total: 3, per_ou: Some(2) };
+    let elsewhere = |number| Slot { ou: Some("ou-b".into()), ..slot(number) };
+    assert_eq!(ledger.take_slot(&slot(1), cap).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(2), cap).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(3), cap).await, Ok(Taken::OuFull));
+    assert_eq!(ledger.take_slot(&elsewhere(3), cap).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&elsewhere(4), cap).await, Ok(Taken::Full));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn a_plan_is_approved_once_it_is_needed(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    let plan = |number: u8| PlanId::of(&[number; 6]);
+    let approval = |second| Approval { by: "ada".into(), at: at(second) };
+    assert_eq!(one.approve(&plan(1), &approval(1)).await, Ok(false));
+    assert_eq!(one.orders().await, Ok(Orders::default()));
+    for second in [2, 3] {
+        let needed = two.need_plan(&plan(1), at(second)).await;
+        assert_eq!(needed, Ok(PlanRecord { since: at(2), approved: None }));
+    }
+    // The first to approve has done it.
+    for second in [4, 5] {
+        assert_eq!(one.approve(&plan(1), &approval(second)).await, Ok(true));
+    }
+    let record = two.orders().await.unwrap().plans.remove(&plan(1)).unwrap();
+    assert_eq!(record.approved, Some(approval(4)));
+    // The oldest are forgotten.
+    for number in 2..=21 {
+        one.need_plan(&plan(number), at(number.into())).await.unwrap();
+    }
+    let orders = two.orders().await.unwrap();
+    assert_eq!(orders.plans.len(), Orders::PLANS);
+    assert!(!orders.plans.contains_key(&plan(1)));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn what_operators_ask_for_and_sweeps_see_is_kept(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    one.order_sweep(at(7)).await.unwrap();
+    two.order_sweep(at(6)).await.unwrap();
+    assert_eq!(two.overview().await.unwrap().orders.sweep, Some(at(7)));
+    assert_eq!(one.last_sweep().await, Ok(None));
+    let sweep = SweepRecord {
+        began: at(1),
+        completed: at(2),
+        target: target(),
+        plan: None,
+        accounts: 9,
+        current: 4,
+        skipped: 1,
+        lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, succeeded: 0 })].into(),
+        held: vec![HeldRecord { account: account(1), until: at(9), reason: "freeze".into() }],
+        held_in_all: 1,
+    };
+    one.note_sweep(&SweepRecord { accounts: 0, ..sweep.clone() }).await.unwrap();
+    one.note_sweep(&sweep).await.unwrap();
+    assert_eq!(two.last_sweep().await, Ok(Some(sweep)));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn one_host_tells_and_another_when_it_died(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    assert_eq!(one.claim_telling("x", "one", at(0)).await, Ok(Telling::Ours));
+    assert_eq!(one.claim_telling("x", "one", at(1)).await, Ok(Telling::Ours));
+    assert_eq!(two.claim_telling("x", "two", at(600)).await, Ok(Telling::Theirs));
+    assert_eq!(two.claim_telling("y", "two", at(600)).await, Ok(Telling::Ours));
+    assert_eq!(two.claim_telling("x", "two", at(601)).await, Ok(Telling::Ours));
+    two.note_told("x", "two", at(602)).await.unwrap();
+    for host in ["one", "two"] {
+        assert_eq!(one.claim_telling("x", host, at(9_000)).await, Ok(Telling::Done));
+    }
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_redriven_once(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let ledger = Place::new(kind).host();
+    let given_up = Progress { dead_lettered: true, ..failed(5) };
+    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
+    ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
+    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
+    ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
+    let redriven = Progress { redriven: 1, lane: Some("all".into()), ..Progress::default() };
+    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(Some(redriven.clone())));
+    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
+    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(redriven));
+    // How often is remembered, whatever comes of it.
+    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
+    ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
+    let progress = ledger.progress(&account(1), &target()).await.unwrap();
+    assert_eq!(progress, Progress { redriven: 1, ..given_up });
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn footings_are_noted_many_at_once(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    let footing = |record: &str| Footing {
+        record: RecordId::new(record),
+        ou: Some("ou-a".into()),
+        landing_zone: Some("3.3".into()),
+    };
+    let all: BTreeMap<_, _> = (0..250).map(|number| (account(number), footing("rec-1"))).collect();
+    one.note_footings(&all).await.unwrap();
+    two.note_footings(&[(account(7), footing("rec-2"))].into()).await.unwrap();
+    let mut expected = all;
+    expected.insert(account(7), footing("rec-2"));
+    assert_eq!(one.footings().await, Ok(expected));
 }

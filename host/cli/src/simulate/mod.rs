@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use groundcrew_aws::AwsSupport;
-use groundcrew_engine::{Engine, Until};
+use groundcrew_engine::{Engine, Settings, Until};
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 
@@ -81,7 +81,9 @@ async fn simulate(
     let loaded = config.load(Need::All, support).await?;
     let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
     let ports = ports::simulated(&sim, clients, &loaded, recorder.clone());
-    let engine = Engine::new(ports, loaded.engine_settings());
+    let settings = loaded.engine_settings(ports::SIMULATED_HOST.to_owned());
+    // A rehearsal is what somebody looks at before they approve.
+    let engine = Engine::new(ports, Settings { approval: None, ..settings });
     sim.release_artifact();
     for event in events {
         sim.inject_event(event);

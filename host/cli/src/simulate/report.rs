@@ -54,6 +54,7 @@ impl From<Waiting> for WaitingLane {
                 "it asks the lanes before it for success, and {} of `{failed}` failed",
                 count(accounts, "account")
             ),
+            Blocked::Unapproved { plan } => format!("{plan} waits for approval"),
             Blocked::Soaking { until } => {
                 format!("the lanes before it soak until {}", minute(until))
             }

@@ -194,11 +194,64 @@ pub const UPDATES: Table = Table {
                       everybody; nothing is started while it is used up.",
         },
         Key {
+            name: "reserve",
+            form: Form::Integer { min: 0, max: 9 },
+            default: Is("0"),
+            meaning: "So many operations of the quota are left free for people: nothing is \
+                      started while no more than these are free, whoever uses the others.",
+        },
+        Key {
+            name: "per_ou_limit",
+            form: Form::Integer { min: 1, max: 10 },
+            default: Nothing("no limit"),
+            meaning: "Most updates at once of accounts that are directly in the same OU. With \
+                      Control Tower's auto-enrolment, operations in one OU can get into each \
+                      other's way.",
+        },
+        Key {
+            name: "approval",
+            form: Form::Choice(&["none", "required"]),
+            default: Is("none"),
+            meaning: "With `required` nothing is started before somebody has said \
+                      `groundcrew approve` to the plan. An alert asks for it and names the plan. \
+                      Another version, and other lanes or policies, are another plan.",
+        },
+        Key {
+            name: "on_moved",
+            form: Form::Choice(&["update", "skip"]),
+            default: Nothing("`update`; with `parameters = \"previous\"` `skip`"),
+            meaning: "What happens to an account that is in another OU than after its last \
+                      successful operation: an update tells Account Factory its OU. What an \
+                      account was in before this ledger began is not known.",
+        },
+        Key {
+            name: "on_landing_zone",
+            form: Form::Choice(&["update", "skip"]),
+            default: Is("update"),
+            meaning: "What happens to an account when the landing zone has another version than \
+                      at its last successful operation.",
+        },
+        Key {
+            name: "on_tainted",
+            form: Form::Choice(&["update", "skip"]),
+            default: Is("update"),
+            meaning: "What happens to an account whose provisioned product is `TAINTED` because \
+                      somebody else's update failed. What groundcrew's own updates have tainted \
+                      is tried again, up to `max_receive_count`, and so is this.",
+        },
+        Key {
+            name: "on_error",
+            form: Form::Choice(&["update", "skip"]),
+            default: Is("skip"),
+            meaning: "The same for `ERROR`: the product is not usable.",
+        },
+        Key {
             name: "wait_seconds",
             form: Form::Integer { min: 1, max: 3600 },
             default: Is("30"),
-            meaning: "Seconds between two looks at a running update, and before the next try \
-                      when something else was in the way. The event that an update has ended \
+            meaning: "Seconds between two looks at a running update, between two at what \
+                      operators have changed, and before the next try when something else was in \
+                      the way. The event that an update has ended \
                       leads to a look at once.",
         },
         Key {

@@ -21,10 +21,11 @@ pub use schema::schema;
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
+use crate::due::Causes;
 use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
 use crate::scheduler::{LaneRules, Rules, StartWhen};
-use reader::Reader;
+use reader::{Reader, Section};
 
 /// A complete configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +72,14 @@ pub struct Updates {
     pub max_concurrent_operations: usize,
     /// Control Tower's quota of concurrent account operations.
     pub account_quota: usize,
+    /// Of these, so many are left free for others.
+    pub reserve: usize,
+    /// Most updates at once of accounts directly in the same OU.
+    pub per_ou_limit: Option<usize>,
+    /// Whether somebody has to approve of a plan before anything is started.
+    pub approval: bool,
+    /// For which causes accounts are updated.
+    pub causes: Causes,
     /// Between two looks at a running update.
     pub wait: Duration,
     /// An update running longer is worth an alert.
@@ -176,7 +185,10 @@ impl Config {
                     failure_threshold: lane.failure_threshold,
                 })
                 .collect(),
-            max_concurrent_operations: updates.max_concurrent_operations,
+            max_concurrent_operations: updates
+                .max_concurrent_operations
+                .min(updates.account_quota - updates.reserve),
+            per_ou_limit: updates.per_ou_limit,
             max_attempts: updates.max_receive_count,
             wait: updates.wait,
             operation_timeout: updates.operation_timeout,
@@ -263,7 +275,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
     let identity_center_region =
         section.text(reader, "identity_center_region").or_else(|| region.clone());
 
-    let updates = read_updates(reader, root);
+    let updates = read_updates(reader, root, parameters.as_deref() == Some("previous"));
     let lanes = read_lanes(reader, root, updates.as_ref());
 
     let section = reader.table(root, "queues", &keys::QUEUES, &[]);
@@ -321,7 +333,12 @@ fn read_ledger(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Ledger> {
     Some(Ledger { place, onboarding_lookback: onboarding_lookback? })
 }
 
-fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> {
+/// `keeps_parameters`: updates take over the parameters of the last operation.
+fn read_updates(
+    reader: &mut Reader<'_>,
+    root: &DeTable<'_>,
+    keeps_parameters: bool,
+) -> Option<Updates> {
     let section = reader.table(root, "updates", &keys::UPDATES, &[]);
     let concurrent = section.integer(reader, "max_concurrent_operations").map(count);
     let account_quota = section.integer(reader, "account_quota").map(count);
@@ -338,6 +355,23 @@ fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> 
             ),
         );
     }
+    let reserve = section.integer(reader, "reserve").map(count);
+    if let (Some(reserve), Some(quota)) = (reserve, account_quota)
+        && reserve >= quota
+    {
+        let line = section.line_of(reader, "reserve");
+        reader.problem(
+            line,
+            format!(
+                "`updates.reserve` is {reserve} of an `account_quota` of {quota}: nothing would \
+                 ever be started; expected at most {}",
+                quota - 1
+            ),
+        );
+    }
+    let per_ou_limit = section.integer(reader, "per_ou_limit").map(count);
+    let approval = section.text(reader, "approval");
+    let causes = read_causes(reader, &section, keeps_parameters);
     let wait = section.integer(reader, "wait_seconds").map(|seconds| seconds.unsigned_abs());
     let operation_timeout = section.duration(reader, "operation_timeout");
     let max_receive_count = section.integer(reader, "max_receive_count");
@@ -367,6 +401,10 @@ fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> 
     Some(Updates {
         max_concurrent_operations: concurrent?,
         account_quota: account_quota?,
+        reserve: reserve.filter(|reserve| Some(*reserve) < account_quota).unwrap_or(0),
+        per_ou_limit,
+        approval: approval.as_deref() == Some("required"),
+        causes,
         wait: Duration::from_secs(wait?),
         operation_timeout: operation_timeout?,
         max_receive_count: u32::try_from(max_receive_count?).unwrap_or(u32::MAX),
@@ -378,6 +416,31 @@ fn read_updates(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Updates> 
         sweep_interval: sweep_interval?,
         min_sweep_interval: min_sweep_interval?,
     })
+}
+
+fn read_causes(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    keeps_parameters: bool,
+) -> Causes {
+    let mut wanted = |key| section.text(reader, key).map(|answer| answer == "update");
+    let moved = wanted("on_moved");
+    let causes = Causes {
+        moved: moved.unwrap_or(!keeps_parameters),
+        landing_zone: wanted("on_landing_zone").unwrap_or(true),
+        tainted: wanted("on_tainted").unwrap_or(true),
+        error: wanted("on_error").unwrap_or(false),
+    };
+    if moved == Some(true) && keeps_parameters {
+        let line = section.line_of(reader, "on_moved");
+        reader.problem(
+            line,
+            "`updates.on_moved` is \"update\" and `account_factory.parameters` is \"previous\": an \
+             update would name the OU that the account was moved out of; let the parameters be \
+             \"rebuild\", or moved accounts be left alone with \"skip\"",
+        );
+    }
+    causes
 }
 
 fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Updates>) -> Vec<Lane> {

@@ -26,6 +26,8 @@ pub(super) enum Stage {
 pub(super) struct Entry {
     pub provisioned_product: ProvisionedProductId,
     pub lane: usize,
+    /// Id of the OU that the account is directly in.
+    pub ou: Option<String>,
     pub failed_attempts: u32,
     /// How often it was handed over for this target.
     pub serial: u32,
@@ -138,15 +140,42 @@ impl Backlog {
         self.lanes[lane].queued.len() + self.lanes[lane].sending
     }
 
-    /// Up to `limit` accounts of the lane that are ready to be handed over.
-    pub fn ready(&self, lane: usize, limit: usize, now: Timestamp) -> Vec<AccountId> {
-        self.lanes[lane]
-            .waiting
-            .iter()
-            .take_while(|(ready, _)| *ready <= now)
-            .take(limit)
-            .map(|(_, account)| account.clone())
-            .collect()
+    /// Up to `limit` accounts of the lane that are ready to be handed over. With `by_turns` each
+    /// OU has its turn, so that a limit of each does not hold up what could start.
+    pub fn ready(
+        &self,
+        lane: usize,
+        limit: usize,
+        now: Timestamp,
+        by_turns: bool,
+    ) -> Vec<AccountId> {
+        let ready = self.lanes[lane].waiting.iter().take_while(|(ready, _)| *ready <= now);
+        let ready = ready.map(|(_, account)| account);
+        if !by_turns {
+            return ready.take(limit).cloned().collect();
+        }
+        let mut seen: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        let mut turns: Vec<(usize, &AccountId)> = ready
+            .map(|account| {
+                let ou = self.entries.get(account).and_then(|entry| entry.ou.as_deref());
+                let turn = seen.entry(ou).or_default();
+                *turn += 1;
+                (*turn, account)
+            })
+            .collect();
+        // Stable: within a turn they keep their order.
+        turns.sort_by_key(|(turn, _)| *turn);
+        turns.into_iter().take(limit).map(|(_, account)| account.clone()).collect()
+    }
+
+    /// Accounts of the lane that are being started, run or are being settled.
+    pub fn active(&self, lane: usize) -> usize {
+        self.lanes[lane].active
+    }
+
+    /// Accounts of the lane that are still to be done.
+    pub fn open(&self, lane: usize) -> usize {
+        self.lanes[lane].open()
     }
 
     /// When the next account of the lane becomes ready to be handed over.

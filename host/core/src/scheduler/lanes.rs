@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::plan_id::PlanId;
 use crate::ports::{LaneRecord, Pause};
 
 /// One lane, as the operator configured it.
@@ -62,6 +63,11 @@ pub enum Blocked {
         /// How many.
         accounts: usize,
     },
+    /// Nobody has approved of what is to be done.
+    Unapproved {
+        /// What waits for approval.
+        plan: PlanId,
+    },
     /// The lanes before it ended too lately.
     Soaking {
         /// When it may start.
@@ -74,6 +80,9 @@ pub enum Blocked {
 pub(super) struct Lanes {
     rules: Vec<LaneRules>,
     records: Vec<LaneRecord>,
+    /// When a write to a lane's record was answered last: a reading that began before may not
+    /// show it.
+    answered: Vec<Option<Timestamp>>,
     /// Accounts that were given up for the target, by lane.
     given_up: Vec<usize>,
     /// Lanes whose pause is being written down: until then the ledger doesn't know of it.
@@ -83,31 +92,52 @@ pub(super) struct Lanes {
 impl Lanes {
     pub fn new(rules: Vec<LaneRules>) -> Self {
         let records = vec![LaneRecord::default(); rules.len()];
-        let given_up = vec![0; rules.len()];
-        Self { rules, records, given_up, pausing: BTreeMap::new() }
+        let (answered, given_up) = (vec![None; rules.len()], vec![0; rules.len()]);
+        Self { rules, records, answered, given_up, pausing: BTreeMap::new() }
     }
 
-    /// What the ledger says.
-    pub fn learn(&mut self, records: &BTreeMap<String, LaneRecord>) {
-        let names: Vec<String> = self.rules.iter().map(|rules| rules.name.clone()).collect();
-        for lane in names {
-            let record = records.get(&lane).cloned().unwrap_or_default();
-            self.learn_one(&lane, record);
+    /// What the ledger said to a reading that began at `read_at`.
+    pub fn learn(&mut self, records: &BTreeMap<String, LaneRecord>, read_at: Timestamp) {
+        for index in 0..self.rules.len() {
+            if self.answered[index].is_none_or(|answered| answered < read_at) {
+                let record = records.get(&self.rules[index].name).cloned();
+                self.put(index, record.unwrap_or_default());
+            }
         }
     }
 
-    /// What the ledger says of one lane.
-    pub fn learn_one(&mut self, lane: &str, record: LaneRecord) {
+    /// What the ledger answered to a write to a lane's record.
+    pub fn learn_one(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
         if let Some(index) = self.rules.iter().position(|rules| rules.name == lane) {
-            let pausing = self.pausing.get(lane).cloned();
-            self.records[index] = LaneRecord { paused: record.paused.or(pausing), ..record };
+            self.answered[index] = Some(now);
+            self.put(index, record);
         }
+    }
+
+    fn put(&mut self, index: usize, record: LaneRecord) {
+        let pausing = self.pausing.get(&self.rules[index].name).cloned();
+        self.records[index] = LaneRecord { paused: record.paused.or(pausing), ..record };
     }
 
     /// The pause of a lane is written down.
-    pub fn paused(&mut self, lane: &str, record: LaneRecord) {
+    pub fn paused(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
         self.pausing.remove(lane);
-        self.learn_one(lane, record);
+        self.learn_one(lane, record, now);
+    }
+
+    /// The lanes that a host has paused. It may have died before it told so.
+    pub fn paused_by_hosts(&self) -> Vec<(String, Pause)> {
+        let lanes = self.rules.iter().zip(&self.records);
+        let paused = lanes.filter_map(|(rules, record)| Some((rules, record.paused.clone()?)));
+        paused
+            .filter(|(_, pause)| pause.automatic)
+            .map(|(rules, pause)| (rules.name.clone(), pause))
+            .collect()
+    }
+
+    /// What is remembered of a lane.
+    pub fn record(&self, lane: usize) -> &LaneRecord {
+        &self.records[lane]
     }
 
     /// Whether a pause is being written down.
@@ -136,7 +166,7 @@ impl Lanes {
             let threshold = rules.failure_threshold.unwrap_or(u32::MAX);
             if failures >= threshold && record.paused.is_none() {
                 let why = format!("failed updates in a row: {failures} (failure_threshold)");
-                let pause = Pause { why, at: now };
+                let pause = Pause { why, at: now, automatic: true };
                 record.paused = Some(pause.clone());
                 self.pausing.insert(rules.name.clone(), pause.clone());
                 return Some((rules.name.clone(), pause));
@@ -190,7 +220,8 @@ mod tests {
         LaneRecord {
             failures_in_a_row,
             last_ended: Some(at(ended)),
-            paused: paused.then(|| Pause { why: "by hand".into(), at: at(0) }),
+            paused: paused.then(|| Pause { why: "by hand".into(), at: at(0), automatic: false }),
+            ..LaneRecord::default()
         }
     }
 
@@ -199,6 +230,7 @@ mod tests {
             None => "free".to_owned(),
             Some(Blocked::Paused { lane, .. }) => format!("{lane} paused"),
             Some(Blocked::Failed { lane, accounts }) => format!("{lane} failed {accounts}"),
+            Some(Blocked::Unapproved { plan }) => format!("{plan} unapproved"),
             Some(Blocked::Soaking { until }) => format!("until {}", until.as_second()),
         }
     }
@@ -219,7 +251,8 @@ mod tests {
         #[case] expected: [&str; 2],
     ) {
         let mut lanes = lanes();
-        lanes.learn(&records.into_iter().map(|(name, record)| (name.to_owned(), record)).collect());
+        let records = records.into_iter().map(|(name, record)| (name.to_owned(), record));
+        lanes.learn(&records.collect(), at(now));
         lanes.sweep(std::iter::repeat_n(0, given_up));
         assert_eq!([0, 1].map(|lane| word(lanes.blocked(lane, at(now)))), expected);
     }
@@ -227,20 +260,36 @@ mod tests {
     #[test]
     fn failures_in_a_row_pause_a_lane_once() {
         let mut lanes = lanes();
-        lanes.learn_one("canary", record(2, 0, false));
-        lanes.learn_one("prod", record(9, 0, false));
+        lanes.learn_one("canary", record(2, 0, false), at(7));
+        lanes.learn_one("prod", record(9, 0, false), at(7));
         assert_eq!(lanes.overdone(at(7)), None);
-        lanes.learn_one("canary", record(3, 0, false));
+        lanes.learn_one("canary", record(3, 0, false), at(7));
         let (lane, pause) = lanes.overdone(at(7)).unwrap();
         assert_eq!((lane.as_str(), pause.at), ("canary", at(7)));
         assert!(pause.why.starts_with("failed updates in a row: 3"), "{}", pause.why);
         // What the ledger said before it knew changes nothing.
-        lanes.learn_one("canary", record(4, 0, false));
+        lanes.learn_one("canary", record(4, 0, false), at(7));
         assert_eq!(lanes.overdone(at(8)), None);
         assert_eq!(word(lanes.blocked(1, at(8))), "canary paused");
         // Resumed by an operator, later.
-        lanes.paused("canary", record(4, 0, true));
-        lanes.learn_one("canary", record(0, 0, false));
+        lanes.paused("canary", record(4, 0, true), at(7));
+        lanes.learn_one("canary", record(0, 0, false), at(7));
         assert_eq!(word(lanes.blocked(1, at(200))), "free");
+    }
+
+    /// What was read before a write was answered doesn't take it back.
+    #[test]
+    fn a_late_reading_resumes_no_lane() {
+        let mut lanes = lanes();
+        lanes.learn_one("canary", record(3, 0, false), at(5));
+        let (lane, _) = lanes.overdone(at(5)).unwrap();
+        lanes.paused(&lane, record(3, 0, true), at(7));
+        let before = BTreeMap::from([("canary".to_owned(), record(3, 0, false))]);
+        lanes.learn(&before, at(6));
+        assert_eq!(word(lanes.blocked(0, at(8))), "canary paused");
+        assert_eq!(lanes.overdone(at(8)), None);
+        // Resumed by an operator.
+        lanes.learn(&BTreeMap::from([("canary".to_owned(), record(0, 0, false))]), at(8));
+        assert_eq!(word(lanes.blocked(0, at(9))), "free");
     }
 }

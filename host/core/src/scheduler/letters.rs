@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::account::AccountId;
 use crate::aws_error::{Class, classify};
 use crate::catalog::Record;
+use crate::plan_id::PlanId;
 use crate::ports::{Alert, DeadLetter, Pause, Slot};
 
 /// What a failed record says, and what it means. AWS spreads the reason over several
@@ -85,6 +86,24 @@ pub(super) fn paused(lane: &str, pause: &Pause) -> Alert {
              resumed; what runs is tracked to its end. See the alerts about the accounts for the \
              errors.",
             pause.why
+        ),
+    }
+}
+
+/// Nothing is started before somebody has looked at it.
+pub(super) fn approval(plan: &PlanId, target: &str, lanes: &[(String, usize)]) -> Alert {
+    let accounts: usize = lanes.iter().map(|(_, accounts)| accounts).sum();
+    let lanes: Vec<String> =
+        lanes.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
+    Alert {
+        subject: format!("{plan} waits for approval: {accounts} accounts"),
+        message: format!(
+            "{accounts} accounts are to be updated to {target}, in these lanes:{}\n\
+             Nothing is started before you approve of it:\n\n  \
+             groundcrew approve {plan} --config FILE\n\n\
+             `groundcrew plan --config FILE` shows each account. Another version or other \
+             policies make another plan.",
+            lanes.concat()
         ),
     }
 }

@@ -7,23 +7,28 @@ use jiff::Timestamp;
 use crate::account::AccountId;
 use crate::aws_error::AwsError;
 use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
-use crate::ports::{Alert, DeadLetter, Ended, Hint, LaneRecord, Pause, Progress, Received, Slot};
+use crate::plan_id::PlanId;
+use crate::ports::{
+    Alert, DeadLetter, Ended, Hint, LaneRecord, Overview, Pause, Progress, Received, Slot,
+};
 
 /// Something the shell saw.
+// A handful exist at once: their size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// Time has passed.
     Tick,
-    /// What the ledger holds when this host starts.
-    Resumed {
-        /// Updates begun by an earlier run, which are tracked on.
-        slots: Vec<Slot>,
-        /// What is remembered of the lanes, by their names.
-        lanes: BTreeMap<String, LaneRecord>,
+    /// What the ledger holds: updates begun by an earlier run or by another host, which are
+    /// tracked on, and what operators and other hosts have changed.
+    Ledger {
+        /// When the reading began.
+        read_at: Timestamp,
+        /// What was read.
+        overview: Overview,
     },
-    /// What is remembered of the lanes by now: another host or an operator may have changed
-    /// it.
-    Lanes(BTreeMap<String, LaneRecord>),
+    /// The ledger could not be read.
+    LedgerUnread,
     /// An event says that accounts may have become outdated.
     Woken,
     /// An event says that an operation on this account has ended.
@@ -50,6 +55,11 @@ pub enum Observation {
         accounts: Vec<AccountId>,
         /// Why.
         reason: String,
+    },
+    /// A sweep was not made, since this is not the time: nothing is wrong.
+    SweepPostponed {
+        /// When to try again.
+        until: Timestamp,
     },
     /// Hints came out of the queue; none when the wait was in vain.
     Received(Vec<Received<Hint>>),
@@ -79,6 +89,10 @@ pub enum Observation {
         /// What is remembered of the slot's lane by now.
         lane: LaneRecord,
     },
+    /// [`Action::Settle`] was left to another host, which is about to do it.
+    Unsettled(Settlement),
+    /// [`Action::AskApproval`] is done.
+    ApprovalAsked,
 }
 
 /// What a completed sweep saw.
@@ -90,6 +104,8 @@ pub struct Sweep {
     pub account_factory: AccountFactory,
     /// Every enrolled account.
     pub accounts: BTreeMap<AccountId, Standing>,
+    /// The plan that must be approved before anything is started, where plans need approval.
+    pub plan: Option<PlanId>,
 }
 
 /// How an account stands.
@@ -105,6 +121,8 @@ pub enum Standing {
         lane: usize,
         /// Updates to this target that failed before.
         failed_attempts: u32,
+        /// Id of the OU that the account is directly in.
+        ou: Option<String>,
     },
     /// Not to be updated: policy says so.
     Skipped,
@@ -136,6 +154,8 @@ pub enum StartOutcome {
     AccountBusy,
     /// No operation is free, or no slot: for no account. No slot is taken.
     NothingFree,
+    /// So many updates run in its OU that no other may start there. No slot is taken.
+    OuBusy,
     /// AWS refused. No slot is taken.
     Refused(AwsError),
 }
@@ -162,7 +182,10 @@ pub enum Sight {
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Sweep the organization; answer [`Observation::Swept`] or [`Observation::SweepFailed`].
+    /// Read the ledger; answer [`Observation::Ledger`] or [`Observation::LedgerUnread`].
+    ReadLedger,
+    /// Sweep the organization; answer [`Observation::Swept`], [`Observation::SweepFailed`] or
+    /// [`Observation::SweepPostponed`].
     Sweep,
     /// Hand over hints; answer [`Observation::Queued`] or [`Observation::NotQueued`].
     Enqueue(Vec<Hint>),
@@ -177,7 +200,8 @@ pub enum Action {
     Start(Received<Hint>),
     /// Look at a running update; answer [`Observation::Looked`].
     Look(Slot),
-    /// Write down how an update ended and free its slot; answer [`Observation::Settled`].
+    /// Write down how an update ended and free its slot; answer [`Observation::Settled`] or
+    /// [`Observation::Unsettled`].
     Settle(Settlement),
     /// Delete a message.
     Drop {
@@ -191,14 +215,24 @@ pub enum Action {
         /// The moment.
         until: Timestamp,
     },
-    /// Tell that a lane is paused, and then write it down: killed in between it is told
-    /// again. Answer [`Observation::LanePaused`].
+    /// Write down that a lane is paused, and tell it unless that was done. Answer
+    /// [`Observation::LanePaused`].
     PauseLane {
         /// Its name.
         lane: String,
         /// Why.
         pause: Pause,
+        /// Whether it is written down already.
+        written: bool,
         /// What people are told.
+        alert: Alert,
+    },
+    /// Write down that a plan needs approval, and ask for it unless that was done. Answer
+    /// [`Observation::ApprovalAsked`].
+    AskApproval {
+        /// The plan.
+        plan: PlanId,
+        /// What people are asked.
         alert: Alert,
     },
     /// Tell a person.

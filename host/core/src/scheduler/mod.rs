@@ -13,14 +13,19 @@
 //!   more for them;
 //! - nothing of a lane starts while it or an earlier one is paused, before it has soaked,
 //!   nor, where it asks for success, after an account of an earlier one was given up;
+//! - nothing starts before its plan is approved, where plans need approval;
 //! - waiting costs no attempt: only an update that ran and failed does, and after
 //!   `max_attempts` of them the account is in the dead-letter queue and an alert is out.
+//!
+//! The ledger is read again and again: updates that another host has begun are tracked as
+//! one's own, so that either may die.
 
 mod backlog;
 mod lanes;
 mod letters;
 mod messages;
 mod sweeps;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,11 +38,14 @@ pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcom
 use crate::account::AccountId;
 use crate::aws_error::{AwsError, Class};
 use crate::catalog::AccountFactory;
-use crate::ports::{Alert, Ended, Hint, Progress, Received, Slot};
+use crate::plan_id::PlanId;
+use crate::ports::{Alert, Ended, Hint, Orders, Overview, Progress, Received, Slot};
 use backlog::{Backlog, Entry, Stage};
 use lanes::Lanes;
-use letters::{blocked, burial, diagnose, overdue, paused};
+use letters::{approval, blocked, burial, diagnose, overdue, paused};
 use sweeps::Sweeps;
+
+pub use view::{LaneView, View};
 
 /// What the operator configured.
 #[derive(Clone, Debug)]
@@ -46,9 +54,11 @@ pub struct Rules {
     pub lanes: Vec<LaneRules>,
     /// Most updates at once, over all lanes.
     pub max_concurrent_operations: usize,
+    /// Most updates at once of accounts that are directly in the same OU.
+    pub per_ou_limit: Option<usize>,
     /// Failed updates of one account to one target before it is given up.
     pub max_attempts: u32,
-    /// Between two looks at a running update.
+    /// Between two looks at a running update, and between two at the ledger.
     pub wait: Duration,
     /// An update running longer than this is worth an alert.
     pub operation_timeout: Duration,
@@ -88,6 +98,9 @@ enum Watch {
     Looking { again: bool },
     /// Its end is being written down.
     Settling(Then),
+    /// Another host is about to write its end down. From this moment on it is tried here again:
+    /// the other may have died.
+    Left { at: Timestamp, settlement: Box<Settlement>, then: Then },
 }
 
 /// What an account does once its update is settled.
@@ -124,13 +137,32 @@ pub struct Scheduler {
     troubled: BTreeMap<&'static str, Timestamp>,
     typical_update: Duration,
     next_hold: Option<Timestamp>,
+    ledger: LedgerWatch,
+    /// The plan of the last sweep, where plans need approval.
+    plan: Option<PlanId>,
+    /// The plan whose approval was asked for last by this host.
+    asked: Option<PlanId>,
+    /// Whether approval is being asked for right now.
+    asking: bool,
+    orders: Orders,
+}
+
+/// What is known of the ledger.
+#[derive(Debug)]
+struct LedgerWatch {
+    /// When it is read next; `None` while it is being read.
+    due: Option<Timestamp>,
+    /// Whether it was ever read: nothing is done before.
+    known: bool,
+    /// Slots that were freed, and when: a reading that began before may still show them.
+    freed: BTreeMap<AccountId, Timestamp>,
 }
 
 /// An alert about the same trouble of the host as a whole goes out at most this often.
 const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
 impl Scheduler {
-    /// A scheduler that has seen nothing yet; its first wish is a sweep.
+    /// A scheduler that has seen nothing yet; its first wishes are the ledger and a sweep.
     pub fn new(rules: Rules, now: Timestamp) -> Self {
         Self {
             now,
@@ -148,6 +180,11 @@ impl Scheduler {
             troubled: BTreeMap::new(),
             typical_update: TYPICAL_UPDATE,
             next_hold: None,
+            ledger: LedgerWatch { due: Some(now), known: false, freed: BTreeMap::new() },
+            plan: None,
+            asked: None,
+            asking: false,
+            orders: Orders::default(),
         }
     }
 
@@ -157,20 +194,19 @@ impl Scheduler {
         self.now = now;
         match observation {
             Observation::Tick => {}
-            Observation::Resumed { slots, lanes } => {
-                self.lanes.learn(&lanes);
-                self.resume(slots, now);
+            Observation::Ledger { read_at, overview } => {
+                self.read(read_at, overview, now, &mut actions);
             }
-            Observation::Lanes(lanes) => self.lanes.learn(&lanes),
+            Observation::LedgerUnread => self.ledger.due = Some(now + self.rules.wait),
             Observation::LanePaused { lane, record } => {
-                self.lanes.paused(&lane, record);
+                self.lanes.paused(&lane, record, now);
             }
             Observation::Woken => self.sweeps.wake(now),
             Observation::AccountWoken(account) => {
                 match self.operations.get_mut(&account).map(|operation| &mut operation.watch) {
                     Some(Watch::Due(at)) => *at = now,
                     Some(Watch::Looking { again }) => *again = true,
-                    Some(Watch::Settling(_)) | None => {}
+                    Some(Watch::Settling(_) | Watch::Left { .. }) | None => {}
                 }
             }
             Observation::Swept(sweep) => self.swept(sweep, now),
@@ -178,6 +214,7 @@ impl Scheduler {
                 self.sweeps.fail(now);
                 actions.extend(self.trouble("The sweep of the organization fails", &reason, now));
             }
+            Observation::SweepPostponed { until } => self.sweeps.postpone(until),
             Observation::Queued(accounts) => {
                 for account in &accounts {
                     self.sent(account, Stage::Queued { visible: now }, now);
@@ -212,10 +249,21 @@ impl Scheduler {
             }
             Observation::Settled { account, lane } => {
                 if let Some(operation) = self.operations.get(&account) {
-                    self.lanes.learn_one(&operation.slot.lane, lane);
+                    self.lanes.learn_one(&operation.slot.lane, lane, now);
                 }
+                self.ledger.freed.insert(account.clone(), now);
                 self.settled(&account, now);
             }
+            Observation::Unsettled(settlement) => {
+                let account = settlement.slot.account.clone();
+                if let Some(operation) = self.operations.get_mut(&account)
+                    && let Watch::Settling(then) = operation.watch
+                {
+                    let at = now + self.rules.wait;
+                    operation.watch = Watch::Left { at, settlement: Box::new(settlement), then };
+                }
+            }
+            Observation::ApprovalAsked => self.asking = false,
         }
         self.plan(now, &mut actions);
         actions
@@ -228,11 +276,12 @@ impl Scheduler {
             .operations
             .values()
             .filter_map(|operation| match operation.watch {
-                Watch::Due(at) => Some(at),
+                Watch::Due(at) | Watch::Left { at, .. } => Some(at),
                 Watch::Looking { .. } | Watch::Settling(_) => None,
             })
             .min();
-        let mut next = [self.sweeps.due(), looks].into_iter().flatten().min();
+        let sweep = if self.ledger.known { self.sweeps.due() } else { None };
+        let mut next = [self.ledger.due, sweep, looks].into_iter().flatten().min();
         if let Some(lane) = self.runnable_lane() {
             let feed = match self.wants_feeding(lane) {
                 true => self.backlog.next_ready(lane),
@@ -252,7 +301,14 @@ impl Scheduler {
     /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
     pub fn blocked(&self) -> Option<(usize, Blocked)> {
         let lane = self.next_lane()?;
-        Some((lane, self.lanes.blocked(lane, self.now)?))
+        Some((lane, self.held_back(lane)?))
+    }
+
+    /// Why a lane may start nothing now, when the lanes before it have nothing open.
+    fn held_back(&self, lane: usize) -> Option<Blocked> {
+        let unapproved = self.plan.as_ref().filter(|plan| !self.orders.is_approved(plan));
+        let unapproved = unapproved.map(|plan| Blocked::Unapproved { plan: plan.clone() });
+        unapproved.or_else(|| self.lanes.blocked(lane, self.now))
     }
 
     /// Whether all that can be done before `end` is done: nothing is open but what waits for
@@ -260,9 +316,11 @@ impl Scheduler {
     /// the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
         if self.waits_for_operator() {
-            return self.in_flight() == 0 && !self.lanes.is_pausing() && !self.sweeps.is_running();
+            let telling = self.lanes.is_pausing() || self.asking;
+            return self.in_flight() == 0 && !telling && !self.sweeps.is_running();
         }
-        self.backlog.is_empty()
+        self.ledger.known
+            && self.backlog.is_empty()
             && self.operations.is_empty()
             && !self.sweeps.is_running()
             && self.next_hold.is_none_or(|hold| hold > end)
@@ -272,8 +330,9 @@ impl Scheduler {
     // ---- sweeping ----
 
     fn swept(&mut self, sweep: Sweep, now: Timestamp) {
-        let Sweep { started_at, account_factory, accounts } = sweep;
+        let Sweep { started_at, account_factory, accounts, plan } = sweep;
         self.sweeps.complete(started_at);
+        self.plan = plan;
         let gone: Vec<AccountId> = self
             .backlog
             .accounts()
@@ -309,9 +368,12 @@ impl Scheduler {
     /// for the same target is left in the queue.
     fn place(&mut self, account: &AccountId, standing: Standing, new_target: bool, now: Timestamp) {
         match standing {
-            Standing::Outdated { provisioned_product, lane, failed_attempts } => {
+            Standing::Outdated { provisioned_product, lane, failed_attempts, ou } => {
                 let kept = self.backlog.get(account).is_some_and(|entry| {
-                    entry.lane == lane && !new_target && entry.failed_attempts == failed_attempts
+                    entry.lane == lane
+                        && !new_target
+                        && entry.failed_attempts == failed_attempts
+                        && entry.ou == ou
                 });
                 if !kept {
                     let stage = Stage::Waiting { ready: now };
@@ -320,6 +382,7 @@ impl Scheduler {
                     let entry = Entry {
                         provisioned_product,
                         lane,
+                        ou,
                         failed_attempts,
                         serial,
                         stage,
@@ -362,12 +425,13 @@ impl Scheduler {
 
     /// The lane that may run now, if any: the next, when nothing holds it back.
     fn runnable_lane(&self) -> Option<usize> {
-        self.next_lane().filter(|lane| self.lanes.blocked(*lane, self.now).is_none())
+        self.next_lane().filter(|lane| self.held_back(*lane).is_none())
     }
 
     /// Whether the lane whose turn it is waits for somebody to resume or redrive something.
     fn waits_for_operator(&self) -> bool {
-        matches!(self.blocked(), Some((_, Blocked::Paused { .. } | Blocked::Failed { .. })))
+        let waits = |blocked: &Blocked| !matches!(blocked, Blocked::Soaking { .. });
+        self.blocked().is_some_and(|(_, blocked)| waits(&blocked))
     }
 
     fn free(&self, lane: usize) -> usize {
@@ -384,10 +448,18 @@ impl Scheduler {
     // ---- deciding what to do ----
 
     fn plan(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.ledger.due.is_some_and(|due| due <= now) {
+            self.ledger.due = None;
+            actions.push(Action::ReadLedger);
+        }
+        // What runs already, and what is paused, has to be known before anything is begun.
+        if !self.ledger.known {
+            return;
+        }
         self.look(now, actions);
         while let Some((lane, pause)) = self.lanes.overdone(now) {
             let alert = paused(&lane, &pause);
-            actions.push(Action::PauseLane { lane, pause, alert });
+            actions.push(Action::PauseLane { lane, pause, written: false, alert });
         }
         if self.wants_confirmation() {
             self.sweeps.hurry(now);
@@ -396,6 +468,7 @@ impl Scheduler {
             self.changed.clear();
             actions.push(Action::Sweep);
         }
+        actions.extend(self.ask_approval());
         let Some(lane) = self.runnable_lane() else {
             return;
         };
@@ -407,6 +480,22 @@ impl Scheduler {
             // SQS hands out at most ten messages a call.
             actions.push(Action::Receive { max: free.min(10) });
         }
+    }
+
+    /// Asks for approval of a plan that would start something, once.
+    fn ask_approval(&mut self) -> Option<Action> {
+        let (_, Blocked::Unapproved { plan }) = self.blocked()? else { return None };
+        let target = self.target.as_ref()?;
+        if self.asked.as_ref() == Some(&plan) {
+            return None;
+        }
+        let lanes = self.rules.lanes.iter().enumerate();
+        let lanes: Vec<(String, usize)> =
+            lanes.map(|(lane, rules)| (rules.name.clone(), self.backlog.open(lane))).collect();
+        let alert = approval(&plan, target.target.as_str(), &lanes);
+        self.asked = Some(plan.clone());
+        self.asking = true;
+        Some(Action::AskApproval { plan, alert })
     }
 
     /// Whether only a sweep is missing: lanes are done and none has confirmed it yet.
@@ -423,7 +512,8 @@ impl Scheduler {
         }
         let room = self.window(lane) - self.backlog.handed_over(lane);
         let mut hints = Vec::new();
-        for account in self.backlog.ready(lane, room, now) {
+        let by_turns = self.rules.per_ou_limit.is_some();
+        for account in self.backlog.ready(lane, room, now, by_turns) {
             let Some(entry) = self.backlog.get(&account) else {
                 continue;
             };
@@ -457,9 +547,16 @@ impl Scheduler {
 
     fn look(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         for operation in self.operations.values_mut() {
-            if matches!(operation.watch, Watch::Due(at) if at <= now) {
-                operation.watch = Watch::Looking { again: false };
-                actions.push(Action::Look(operation.slot.clone()));
+            match &operation.watch {
+                Watch::Due(at) if *at <= now => {
+                    operation.watch = Watch::Looking { again: false };
+                    actions.push(Action::Look(operation.slot.clone()));
+                }
+                Watch::Left { at, settlement, then } if *at <= now => {
+                    actions.push(Action::Settle((**settlement).clone()));
+                    operation.watch = Watch::Settling(*then);
+                }
+                _ => {}
             }
             let age = now.duration_since(operation.slot.taken_at).unsigned_abs();
             if age >= self.rules.operation_timeout && !operation.timeout_alerted {
@@ -508,12 +605,26 @@ impl Scheduler {
             }
             return Action::Drop { receipt: message.receipt };
         }
-        if free == 0 {
+        let ou = self.backlog.get(&hint.account).and_then(|entry| entry.ou.clone());
+        if free == 0 || self.is_ou_full(ou.as_deref()) {
             return self.postpone(message, now + self.rules.wait, now);
         }
         self.backlog.advance(&hint.account, Stage::Active, now);
         self.starting.insert(hint.account.clone(), message.clone());
         Action::Start(message)
+    }
+
+    /// Whether no other update may start in an OU now.
+    fn is_ou_full(&self, ou: Option<&str>) -> bool {
+        let Some(limit) = self.rules.per_ou_limit else { return false };
+        let running = self
+            .operations
+            .keys()
+            .chain(self.starting.keys().filter(|account| !self.operations.contains_key(*account)));
+        let there = running.filter(|account| {
+            self.backlog.get(account).is_some_and(|entry| entry.ou.as_deref() == ou)
+        });
+        there.count() >= limit
     }
 
     fn postpone(&mut self, message: Received<Hint>, until: Timestamp, now: Timestamp) -> Action {
@@ -571,6 +682,9 @@ impl Scheduler {
                 self.blocked_until = self.blocked_until.max(now + self.rules.wait);
                 actions.push(self.postpone(message, now + self.rules.wait, now));
             }
+            StartOutcome::OuBusy => {
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
             StartOutcome::Refused(error) => self.refused(message, error, now, actions),
         }
     }
@@ -606,6 +720,8 @@ impl Scheduler {
                     token: String::new(),
                     record: None,
                     taken_at: now,
+                    ou: None,
+                    landing_zone: None,
                 };
                 actions.push(Action::Drop { receipt: message.receipt });
                 self.run(slot.clone(), now);
@@ -620,17 +736,77 @@ impl Scheduler {
         self.operations.insert(account, operation);
     }
 
-    /// Slots of an earlier run of this host are tracked on, and count from the first moment.
+    /// Takes in what the ledger holds.
+    fn read(
+        &mut self,
+        read_at: Timestamp,
+        overview: Overview,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Overview { slots, lanes, orders } = overview;
+        self.lanes.learn(&lanes, read_at);
+        if !self.ledger.known {
+            // Whoever paused them may have died before it told so.
+            for (lane, pause) in self.lanes.paused_by_hosts() {
+                let alert = paused(&lane, &pause);
+                actions.push(Action::PauseLane { lane, pause, written: true, alert });
+            }
+        }
+        if orders.sweep.is_some_and(|asked| self.sweeps.last_begun().is_none_or(|at| at < asked)) {
+            self.sweeps.wake(now);
+        }
+        self.orders = orders;
+        self.ledger.freed.retain(|_, freed| *freed >= read_at);
+        self.release(&slots, read_at, now);
+        self.resume(slots, now);
+        self.ledger.known = true;
+        self.ledger.due = Some(now + self.rules.wait);
+    }
+
+    /// Updates whose slot is gone: another host has seen their end. How they ended a sweep
+    /// tells.
+    fn release(&mut self, slots: &[Slot], read_at: Timestamp, now: Timestamp) {
+        let held: BTreeSet<&AccountId> = slots.iter().map(|slot| &slot.account).collect();
+        let gone: Vec<AccountId> = self
+            .operations
+            .iter()
+            .filter(|(account, operation)| {
+                let slot = &operation.slot;
+                let settling = matches!(operation.watch, Watch::Settling(_));
+                // What was refused before it began never had a slot.
+                let had_one = !slot.token.is_empty() && slot.taken_at < read_at;
+                had_one && !settling && !held.contains(account)
+            })
+            .map(|(account, _)| account.clone())
+            .collect();
+        for account in gone {
+            self.operations.remove(&account);
+            self.close(&account, now);
+            self.sweeps.wake(now);
+        }
+    }
+
+    /// Slots of an earlier run of this host, and those of other hosts, are tracked on, and
+    /// count from the first moment.
     fn resume(&mut self, slots: Vec<Slot>, now: Timestamp) {
         for slot in slots {
+            let account = &slot.account;
+            if self.operations.contains_key(account)
+                || self.starting.contains_key(account)
+                || self.ledger.freed.contains_key(account)
+            {
+                continue;
+            }
             // A lane that is no longer configured: the first one, so that no later lane
             // starts before this has ended.
             let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane).unwrap_or(0);
             let entry = Entry {
                 provisioned_product: slot.provisioned_product.clone(),
                 lane,
+                ou: slot.ou.clone(),
                 failed_attempts: slot.attempt.saturating_sub(1),
-                serial: 0,
+                serial: self.backlog.get(&slot.account).map_or(0, |entry| entry.serial),
                 stage: Stage::Active,
                 touched: now,
             };
@@ -665,8 +841,10 @@ impl Scheduler {
                 // A moving average over about eight updates.
                 self.typical_update = (self.typical_update * 7 + took) / 8;
                 let ended = Some(Ended { succeeded: true, at: now });
+                // What failed before it is over: another cause may bring the account here again.
+                let progress = (slot.attempt > 1).then(Progress::default);
                 self.settle(
-                    Settlement { slot, progress: None, ended, burial: None },
+                    Settlement { slot, progress, ended, burial: None },
                     Then::Close,
                     actions,
                 );
@@ -729,6 +907,7 @@ impl Scheduler {
             last_error: Some(reason),
             dead_lettered,
             lane: Some(slot.lane.clone()),
+            redriven: 0,
         };
         let ended = Some(Ended { succeeded: false, at: now });
         self.settle(Settlement { slot, progress: Some(progress), ended, burial }, then, actions);
@@ -757,7 +936,10 @@ impl Scheduler {
                     self.backlog.put(account, entry);
                 }
             }
-            Watch::Settling(Then::Close) | Watch::Due(_) | Watch::Looking { .. } => {
+            Watch::Settling(Then::Close)
+            | Watch::Due(_)
+            | Watch::Looking { .. }
+            | Watch::Left { .. } => {
                 self.close(account, now);
             }
         }

@@ -43,6 +43,11 @@ impl Sweeps {
         self.completed
     }
 
+    /// When the last one began, whatever became of it.
+    pub fn last_begun(&self) -> Option<Timestamp> {
+        self.last_begun
+    }
+
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }
@@ -89,6 +94,12 @@ impl Sweeps {
         self.running = None;
         self.failures = 0;
         self.completed = Some(started_at);
+    }
+
+    /// The running sweep was not made: it is not the time.
+    pub fn postpone(&mut self, until: Timestamp) {
+        self.running = None;
+        self.due = until;
     }
 
     pub fn fail(&mut self, now: Timestamp) {

@@ -23,6 +23,8 @@ fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Setting {
         refuse_every: 0,
         fail_sweep_every: 0,
         events: true,
+        per_ou: None,
+        approval: None,
         seed: 1,
     }
 }
@@ -166,6 +168,38 @@ fn failures_in_a_row_pause_a_lane_and_those_after_it(
     assert_eq!(outcome.runs.len(), if paused.is_empty() { 5 } else { 2 });
 }
 
+/// Ten accounts in two OUs, by turns: with one at a time in each, two run at once.
+#[rstest]
+#[case(Some(1), 2)]
+#[case(Some(2), 4)]
+#[case(None, 5)]
+fn an_ou_has_a_limit_of_its_own(#[case] per_ou: Option<usize>, #[case] at_once: usize) {
+    let accounts = (0..10).map(|_| plain(0, 600)).collect();
+    let outcome = World::run(Setting { per_ou, ..calm(vec![5], 5, accounts) });
+    assert_eq!((outcome.updated.len(), outcome.most_at_once), (10, at_once));
+    let bound = 10usize.div_ceil(at_once) as i64 * 600;
+    // A message whose OU has no room is hidden for `wait`, 30 of the 600 seconds.
+    assert!(outcome.ended_at * 10 < bound * 12, "{} s against {bound} s", outcome.ended_at);
+}
+
+/// Nothing is started before the plan is approved, which the world asserts; it is asked for
+/// once.
+#[rstest]
+#[case::at_once(Some(0), 3, false)]
+#[case::the_next_day(Some(86_400), 3, false)]
+#[case::never(None, 0, true)]
+fn a_plan_waits_for_approval(
+    #[case] after: Option<u64>,
+    #[case] updated: usize,
+    #[case] waits: bool,
+) {
+    let accounts = (0..3).map(|_| plain(0, 600)).collect();
+    let outcome = World::run(Setting { approval: Some(after), ..calm(vec![2], 2, accounts) });
+    assert_eq!((outcome.updated.len(), outcome.waits), (updated, waits));
+    assert_eq!(outcome.alerts, ["plan-010203040506 waits for approval: 3 accounts"]);
+    assert!(outcome.ended_at >= after.unwrap_or(0) as i64);
+}
+
 fn accounts() -> impl Strategy<Value = Vec<Account>> {
     let failure = prop_oneof![
         Just("another execution is in progress"),
@@ -206,6 +240,7 @@ fn settings() -> impl Strategy<Value = Setting> {
         accounts(),
         (prop_oneof![Just(0usize), 2usize..9], prop_oneof![Just(0usize), 2usize..9]),
         (prop_oneof![Just(0usize), 2usize..5], any::<bool>(), any::<u64>()),
+        (prop::option::of(1usize..3), prop::option::weighted(0.3, prop::option::of(0u64..9000))),
     )
         .prop_map(
             |(
@@ -215,6 +250,7 @@ fn settings() -> impl Strategy<Value = Setting> {
                 accounts,
                 (lose, refuse),
                 (sweeps, events, seed),
+                (per_ou, approval),
             )| {
                 Setting {
                     lanes,
@@ -226,6 +262,8 @@ fn settings() -> impl Strategy<Value = Setting> {
                     refuse_every: refuse,
                     fail_sweep_every: sweeps,
                     events,
+                    per_ou,
+                    approval,
                     seed,
                 }
             },

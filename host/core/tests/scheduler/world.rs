@@ -9,10 +9,13 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProvisionedProductId, Record, RecordError, RecordId,
     RecordStatus,
 };
-use groundcrew_core::ports::{Alert, Hint, LaneRecord, Progress, Received, Slot};
+use groundcrew_core::plan_id::PlanId;
+use groundcrew_core::ports::{
+    Alert, Approval, Hint, LaneRecord, Orders, Overview, PlanRecord, Progress, Received, Slot,
+};
 use groundcrew_core::scheduler::{
-    Action, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome, StartWhen,
-    Sweep,
+    Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
+    StartWhen, Sweep,
 };
 use jiff::Timestamp;
 
@@ -56,6 +59,10 @@ pub struct Setting {
     pub fail_sweep_every: usize,
     /// Whether events tell that an update has ended.
     pub events: bool,
+    /// Most updates at once in one of the two OUs.
+    pub per_ou: Option<usize>,
+    /// So many seconds after it was asked for, the plan is approved; `Some(None)`: never.
+    pub approval: Option<Option<u64>>,
     pub seed: u64,
 }
 
@@ -99,7 +106,8 @@ pub struct World {
     receiving: Option<(usize, Timestamp)>,
     running: BTreeMap<AccountId, Running>,
     /// Accounts to be decided as done, at the settling.
-    slots: BTreeSet<AccountId>,
+    slots: BTreeMap<AccountId, Slot>,
+    orders: Orders,
     progress: BTreeMap<AccountId, Progress>,
     lanes: BTreeMap<String, LaneRecord>,
     done: BTreeSet<usize>,
@@ -109,7 +117,17 @@ pub struct World {
     sends: usize,
     sweeps: usize,
     random: u64,
+    approved_at: Option<Timestamp>,
     outcome: Outcome,
+}
+
+/// The accounts are in two OUs.
+fn ou(account: usize) -> String {
+    format!("ou-{}", account % 2)
+}
+
+fn plan() -> PlanId {
+    PlanId::of(&[1, 2, 3, 4, 5, 6])
 }
 
 const BEGIN: Timestamp = Timestamp::constant(1_700_000_000, 0);
@@ -142,6 +160,7 @@ pub fn rules(setting: &Setting) -> Rules {
             })
             .collect(),
         max_concurrent_operations: setting.cap,
+        per_ou_limit: setting.per_ou,
         max_attempts: setting.max_attempts,
         wait: Duration::from_secs(30),
         operation_timeout: Duration::from_secs(3600),
@@ -162,7 +181,8 @@ impl World {
             queue: Vec::new(),
             receiving: None,
             running: BTreeMap::new(),
-            slots: BTreeSet::new(),
+            slots: BTreeMap::new(),
+            orders: Orders::default(),
             progress: BTreeMap::new(),
             lanes: BTreeMap::new(),
             done: BTreeSet::new(),
@@ -171,6 +191,7 @@ impl World {
             sends: 0,
             sweeps: 0,
             random: setting.seed | 1,
+            approved_at: None,
             outcome: Outcome::default(),
             setting,
         };
@@ -179,7 +200,10 @@ impl World {
             assert!(step < 200_000, "the fleet does not come to an end");
             let wake = scheduler.next_wake();
             let next = world.pending.keys().next().map(|(at, _)| *at);
-            if scheduler.is_settled(Timestamp::MAX) && world.receiving.is_none() {
+            let approval_comes = matches!(world.setting.approval, Some(Some(_)))
+                && matches!(scheduler.blocked(), Some((_, Blocked::Unapproved { .. })));
+            let settled = scheduler.is_settled(Timestamp::MAX) && !approval_comes;
+            if settled && world.receiving.is_none() {
                 break;
             }
             let receive = world.receive_at();
@@ -270,6 +294,7 @@ impl World {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
                     lane,
                     failed_attempts: progress.failed_attempts,
+                    ou: Some(ou(index)),
                 },
             };
             (id(index), standing)
@@ -281,12 +306,36 @@ impl World {
                 target: ArtifactId::new("pa-2"),
             },
             accounts: accounts.collect(),
+            plan: self.setting.approval.map(|_| plan()),
         })
     }
 
     fn perform(&mut self, action: Action) {
         let delay = 50 + self.roll(200);
         match action {
+            Action::ReadLedger => {
+                if let Some(at) = self.approved_at.filter(|at| *at <= self.now) {
+                    let approved = Some(Approval { by: "operator".into(), at });
+                    let record = PlanRecord { since: at, approved };
+                    self.orders.plans.insert(plan(), record);
+                }
+                let overview = Overview {
+                    slots: self.slots.values().cloned().collect(),
+                    lanes: self.lanes.clone(),
+                    orders: self.orders.clone(),
+                };
+                let read_at = self.now;
+                let long = self.roll(3_000);
+                self.tell(delay + long, Observation::Ledger { read_at, overview });
+            }
+            Action::AskApproval { plan, alert } => {
+                self.outcome.alerts.push(alert.subject);
+                if let Some(Some(after)) = self.setting.approval {
+                    self.approved_at = Some(self.now + Duration::from_secs(after));
+                }
+                self.orders.plans.insert(plan, PlanRecord { since: self.now, approved: None });
+                self.tell(delay, Observation::ApprovalAsked);
+            }
             // What a sweep sees is as old as the sweep is long.
             Action::Sweep => {
                 let seen = self.sweep();
@@ -327,7 +376,7 @@ impl World {
                 }
                 let lane = self.lanes.entry(settlement.slot.lane.clone()).or_default();
                 if let Some(ended) = settlement.ended {
-                    lane.end(ended);
+                    lane.end(settlement.slot.taken_at, ended);
                 }
                 let lane = lane.clone();
                 self.running.remove(&account);
@@ -342,7 +391,7 @@ impl World {
                     }
                 }
             }
-            Action::PauseLane { lane, pause, alert } => {
+            Action::PauseLane { lane, pause, written: _, alert } => {
                 assert!(self.outcome.paused.insert(lane.clone()), "{lane} is paused twice");
                 self.outcome.alerts.push(alert.subject);
                 let record = self.lanes.entry(lane.clone()).or_default();
@@ -370,15 +419,6 @@ impl World {
         let Account { lane, seconds, .. } = self.setting.accounts[number];
         let lane = lane.expect("only accounts with a lane are started");
         let ends = self.now + Duration::from_secs(seconds);
-        assert!(self.slots.insert(account.clone()), "{account} runs twice at once");
-        self.check_earlier_lanes(number, lane);
-        self.check_gate(number, lane);
-        self.running.insert(account.clone(), Running { account: number, lane, ends, fails });
-        let begun = (self.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
-        self.outcome.runs.push((number, lane, begun, begun + seconds as i64));
-        if self.setting.events {
-            self.tell(seconds * 1000 + 1500, Observation::AccountWoken(account.clone()));
-        }
         let slot = Slot {
             account: account.clone(),
             provisioned_product: hint.provisioned_product.clone(),
@@ -388,7 +428,21 @@ impl World {
             token: "token".into(),
             record: Some(RecordId::new(format!("rec-{}", self.starts))),
             taken_at: self.now,
+            ou: Some(ou(number)),
+            landing_zone: None,
         };
+        let taken = self.slots.insert(account.clone(), slot.clone());
+        assert_eq!(taken, None, "{account} runs twice at once");
+        let approved = self.approved_at.is_some_and(|at| at <= self.now);
+        assert!(self.setting.approval.is_none() || approved, "{account} starts unapproved");
+        self.check_earlier_lanes(number, lane);
+        self.check_gate(number, lane);
+        self.running.insert(account.clone(), Running { account: number, lane, ends, fails });
+        let begun = (self.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
+        self.outcome.runs.push((number, lane, begun, begun + seconds as i64));
+        if self.setting.events {
+            self.tell(seconds * 1000 + 1500, Observation::AccountWoken(account.clone()));
+        }
         self.tell(delay, Observation::Start { account, outcome: StartOutcome::Started(slot) });
     }
 
@@ -461,6 +515,12 @@ impl World {
         let now = self.now;
         let live: Vec<&Running> =
             self.running.values().filter(|running| running.ends > now).collect();
+        for running in self.running.values() {
+            let there = |other: &&Running| ou(other.account) == ou(running.account);
+            let beside = self.running.values().filter(there).count();
+            let limit = self.setting.per_ou.unwrap_or(usize::MAX);
+            assert!(beside <= limit, "{beside} at once in an OU, over its {limit}");
+        }
         let at_once = self.running.len();
         assert!(at_once <= self.setting.cap, "{at_once} at once, over the cap");
         for running in &live {

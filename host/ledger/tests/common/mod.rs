@@ -129,6 +129,8 @@ pub fn slot(number: usize) -> Slot {
         token: format!("token-{number}"),
         record: None,
         taken_at: at(0),
+        ou: Some("ou-a".into()),
+        landing_zone: None,
     }
 }
 
@@ -138,6 +140,7 @@ pub fn failed(attempts: u32) -> Progress {
         last_error: Some("no".into()),
         dead_lettered: false,
         lane: Some("all".into()),
+        redriven: 0,
     }
 }
 

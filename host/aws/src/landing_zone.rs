@@ -1,0 +1,45 @@
+//! Core's landing zones on AWS Control Tower.
+
+use async_trait::async_trait;
+use aws_sdk_controltower::Client;
+use aws_sdk_controltower::types::LandingZoneStatus;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::ports::{LandingZoneState, LandingZones};
+
+use crate::error::{of_read, unexpected};
+
+/// AWS Control Tower in the home Region.
+#[derive(Debug)]
+pub struct ControlTower {
+    client: Client,
+}
+
+impl ControlTower {
+    /// Control Tower as this client reaches it.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+}
+
+#[async_trait]
+impl LandingZones for ControlTower {
+    async fn landing_zone(&self) -> Result<Option<LandingZoneState>, AwsError> {
+        const OPERATION: &str = "GetLandingZone";
+        let answer = self.client.list_landing_zones().send().await;
+        let answer = answer.map_err(|error| of_read("ListLandingZones", error))?;
+        // An organization has one at most.
+        let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
+            return Ok(None);
+        };
+        let get = self.client.get_landing_zone().landing_zone_identifier(arn);
+        let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
+        let zone = answer.landing_zone.ok_or_else(|| {
+            let what = "the answer has no landingZone".to_owned();
+            unexpected(OPERATION, Class::Transient, what)
+        })?;
+        Ok(Some(LandingZoneState {
+            changing: zone.status() == Some(&LandingZoneStatus::Processing),
+            version: zone.version,
+        }))
+    }
+}

@@ -1,0 +1,72 @@
+//! The ledger that a config names, opened for a host or reached for an operator.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use groundcrew_aws::Clients;
+use groundcrew_core::config::LedgerPlace;
+use groundcrew_core::ports::{Ledger, NotificationLedger};
+use groundcrew_ledger::{DynamoLedger, FileError, FileLedger, SharedLedger, Store, StoreLedger};
+
+use crate::Failure;
+use crate::loaded::Read;
+
+/// A ledger.
+#[derive(Clone)]
+pub struct OpenLedger {
+    pub updates: Arc<dyn Ledger>,
+    pub notifications: Arc<dyn NotificationLedger>,
+    /// The file, if it is one and this process has it open.
+    pub file: Option<(PathBuf, Arc<FileLedger>)>,
+    /// Whether it is a file that another process, which runs now, has open.
+    pub shared: bool,
+}
+
+impl OpenLedger {
+    /// For a host: a file is locked against every other.
+    pub fn of(read: &Read, clients: &Clients) -> Result<Self, Failure> {
+        match &read.config.ledger.place {
+            LedgerPlace::Table(table) => {
+                Ok(Self::over(DynamoLedger::new(clients.dynamodb.clone(), table.clone())))
+            }
+            LedgerPlace::File(file) => {
+                let path = read.path(file);
+                let ledger = FileLedger::open(&path).map_err(failed)?;
+                let ledger = Arc::new(ledger);
+                Ok(Self { file: Some((path, ledger.clone())), ..Self::shared_by(ledger) })
+            }
+        }
+    }
+
+    /// For a command: a file that a running host has open is reached through that host.
+    pub async fn reach(read: &Read, clients: &Clients) -> Result<Self, Failure> {
+        let LedgerPlace::File(file) = &read.config.ledger.place else {
+            return Self::of(read, clients);
+        };
+        let path = read.path(file);
+        let in_use = match FileLedger::open(&path) {
+            Ok(ledger) => return Ok(Self::over(ledger)),
+            Err(error @ FileError::InUse { .. }) => error,
+            Err(error) => return Err(failed(error)),
+        };
+        match SharedLedger::connect(&path).await {
+            Ok(ledger) => Ok(Self { shared: true, ..Self::over(ledger) }),
+            Err(error) => Err(Failure::Other(format!(
+                "{in_use}. It can't be asked either: {error}; only `groundcrew run` can, by the \
+                 user that runs it"
+            ))),
+        }
+    }
+
+    fn over<S: Store + 'static>(ledger: StoreLedger<S>) -> Self {
+        Self::shared_by(Arc::new(ledger))
+    }
+
+    fn shared_by<S: Store + 'static>(ledger: Arc<StoreLedger<S>>) -> Self {
+        Self { updates: ledger.clone(), notifications: ledger, file: None, shared: false }
+    }
+}
+
+fn failed(error: FileError) -> Failure {
+    Failure::Other(error.to_string())
+}

@@ -1,0 +1,238 @@
+//! What operators look at and ask for while the service or the Lambda runs. All of it goes
+//! through the ledger, which the host reads every `wait_seconds`.
+
+mod report;
+mod text;
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::config::{Config, suggestion};
+use groundcrew_core::ports::{
+    Approval, LedgerError, Pause, Progress, SweepRecord, UpdateQueue as _,
+};
+use jiff::Timestamp;
+
+use crate::Failure;
+use crate::commands::{Approve, Format, Lane, Plan, Redrive, Status, Sweep};
+use crate::loaded::read;
+use crate::ports::RealAws;
+use crate::wording::{count, json, print, screen};
+use report::Report;
+
+/// Between two looks of `status --watch`.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A config and the ledger that it names.
+struct Desk {
+    config: Config,
+    aws: RealAws,
+}
+
+impl Desk {
+    async fn open(file: &std::path::Path) -> Result<Self, Failure> {
+        let read = read(Some(file))?;
+        let aws = RealAws::beside(&read).await?;
+        Ok(Self { config: read.without_plugins()?, aws })
+    }
+
+    /// What becomes of what was asked for.
+    fn who(&self) -> String {
+        let seconds = self.config.updates.wait.as_secs();
+        match (self.aws.ledger().shared, &self.aws.ledger().file) {
+            (true, _) => format!("the running groundcrew takes it in within {seconds} seconds"),
+            (false, _) if self.is_table() => {
+                format!(
+                    "whichever groundcrew runs on the table takes it in within {seconds} seconds"
+                )
+            }
+            _ => "no groundcrew runs on this ledger now: the next takes it in when it starts"
+                .to_owned(),
+        }
+    }
+
+    fn is_table(&self) -> bool {
+        matches!(self.config.ledger.place, groundcrew_core::config::LedgerPlace::Table(_))
+    }
+
+    fn lanes(&self, named: Option<&str>) -> Result<Vec<String>, Failure> {
+        let known = self.config.lane_names();
+        let Some(name) = named else { return Ok(known) };
+        if known.iter().any(|lane| lane == name) {
+            return Ok(vec![name.to_owned()]);
+        }
+        let hint = suggestion(name, known.iter().map(String::as_str));
+        Err(Failure::Usage(format!("`{name}` is not one of the lanes: {}{hint}", known.join(", "))))
+    }
+
+    async fn last_sweep(&self) -> Result<Option<SweepRecord>, Failure> {
+        self.aws.ledger().updates.last_sweep().await.map_err(unread)
+    }
+}
+
+fn unread(error: LedgerError) -> Failure {
+    Failure::Other(error.to_string())
+}
+
+/// Who gives an order.
+fn operator() -> String {
+    let named = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
+    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "an operator".to_owned())
+}
+
+pub fn status(options: &Status) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let on_terminal = std::io::stdout().is_terminal();
+        loop {
+            // Opened anew each time: a file must not be kept from a service that starts.
+            let desk = Desk::open(&options.config).await?;
+            let report = Report::of(&desk.config, &*desk.aws.ledger().updates).await;
+            drop(desk.aws);
+            let report = report.map_err(unread)?;
+            if options.watch && on_terminal {
+                // Up to the left corner, and clear: it is drawn over itself.
+                print("\x1b[H\x1b[2J")?;
+            }
+            match options.format {
+                Format::Text => screen(&text::render(&report))?,
+                Format::Json => print(&json(&report)?)?,
+            }
+            if !options.watch {
+                return Ok(());
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    })
+}
+
+pub fn pause(options: &Lane) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let desk = Desk::open(&options.config).await?;
+        for lane in desk.lanes(options.lane.as_deref())? {
+            let why = format!("paused by {}", operator());
+            let pause = Pause { why, at: Timestamp::now(), automatic: false };
+            let ledger = &desk.aws.ledger().updates;
+            let record = ledger.pause_lane(&lane, Some(&pause)).await.map_err(unread)?;
+            match record.paused {
+                Some(earlier) if earlier != pause => {
+                    let since = crate::wording::minute(earlier.at);
+                    print(&format!("{lane}: paused already since {since}: {}\n", earlier.why))?;
+                }
+                _ => print(&format!("{lane}: paused; what runs is tracked to its end\n"))?,
+            }
+        }
+        print(&format!("{}\n", desk.who()))
+    })
+}
+
+pub fn resume(options: &Lane) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let desk = Desk::open(&options.config).await?;
+        let ledger = &desk.aws.ledger().updates;
+        for lane in desk.lanes(options.lane.as_deref())? {
+            let records = ledger.lanes().await.map_err(unread)?;
+            match records.get(&lane).and_then(|record| record.paused.as_ref()) {
+                None => print(&format!("{lane}: is not paused\n"))?,
+                Some(pause) => {
+                    ledger.pause_lane(&lane, None).await.map_err(unread)?;
+                    print(&format!("{lane}: goes on; it was paused: {}\n", pause.why))?;
+                }
+            }
+        }
+        print(&format!("{}\n", desk.who()))
+    })
+}
+
+pub fn approve(options: &Approve) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let desk = Desk::open(&options.config).await?;
+        let ledger = &desk.aws.ledger().updates;
+        let approval = Approval { by: operator(), at: Timestamp::now() };
+        if !ledger.approve(&options.plan, &approval).await.map_err(unread)? {
+            let orders = ledger.orders().await.map_err(unread)?;
+            let waiting = orders.plans.iter().filter(|(_, plan)| plan.approved.is_none());
+            let waiting: Vec<&str> = waiting.map(|(id, _)| id.as_str()).collect();
+            return Err(Failure::Usage(match waiting.is_empty() {
+                true => format!("{}: no plan waits for approval", options.plan),
+                false => format!(
+                    "{}: this plan does not wait for approval; {} {}",
+                    options.plan,
+                    waiting.join(", "),
+                    if waiting.len() == 1 { "does" } else { "do" }
+                ),
+            }));
+        }
+        print(&format!("{}: approved; {}\n", options.plan, desk.who()))
+    })
+}
+
+pub fn sweep(options: &Sweep) -> Result<(), Failure> {
+    if options.dry_run {
+        let config = options.config.clone();
+        let format = Format::Text;
+        return crate::plan::run(&Plan { config, snapshot: None, at: None, all: false, format });
+    }
+    crate::current_thread()?.block_on(async {
+        let desk = Desk::open(&options.config).await?;
+        desk.aws.ledger().updates.order_sweep(Timestamp::now()).await.map_err(unread)?;
+        print(&format!("a sweep is asked for; {}\n", desk.who()))
+    })
+}
+
+pub fn redrive(options: &Redrive) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let desk = Desk::open(&options.config).await?;
+        if let Some(lane) = &options.lane {
+            desk.lanes(Some(lane))?;
+        }
+        let Some(sweep) = desk.last_sweep().await? else {
+            return Err(Failure::Other("no sweep is complete yet: nothing was given up".into()));
+        };
+        let ledger = &desk.aws.ledger().updates;
+        let progress = ledger.all_progress(&sweep.target).await.map_err(unread)?;
+        let wanted = |account: &AccountId, progress: &Progress| {
+            options.all
+                || options.account.contains(account)
+                || options.lane.is_some() && progress.lane == options.lane
+        };
+        let mut redriven = BTreeSet::new();
+        for (account, progress) in progress.iter().filter(|(_, known)| known.dead_lettered) {
+            if wanted(account, progress)
+                && ledger.redrive(account, &sweep.target).await.map_err(unread)?.is_some()
+            {
+                let lane = progress.lane.as_deref().unwrap_or("-");
+                print(&format!("{account}: is updated again, in lane {lane}\n"))?;
+                redriven.insert(account.clone());
+            }
+        }
+        if !redriven.is_empty() {
+            ledger.order_sweep(Timestamp::now()).await.map_err(unread)?;
+        }
+        let others: Vec<&str> = options
+            .account
+            .iter()
+            .filter(|account| !redriven.contains(*account))
+            .map(AccountId::as_str)
+            .collect();
+        print(&format!("{} redriven; {}\n", count(redriven.len(), "account"), desk.who()))?;
+        // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
+        if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
+            let removed = queue.remove_letters(&redriven).await.map_err(|error| {
+                Failure::Other(format!(
+                    "they are redriven, and their dead letters are still in the queue: {error}"
+                ))
+            })?;
+            print(&format!("{} removed\n", count(removed, "dead letter")))?;
+        }
+        match others.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Other(format!(
+                "not given up towards {}: {}",
+                sweep.target,
+                others.join(", ")
+            ))),
+        }
+    })
+}

@@ -1,0 +1,321 @@
+//! What `groundcrew status` tells, put together from the ledger alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::config::Config;
+use groundcrew_core::plan::times;
+use groundcrew_core::ports::{
+    HeldRecord, LaneRecord, Ledger, LedgerError, Overview, Progress, Slot, SweepRecord,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Taken for the duration of an update until one has ended: the middle of the 10 to 30 minutes
+/// that Control Tower takes.
+const TYPICAL: Duration = Duration::from_secs(20 * 60);
+
+/// How the work stands.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    pub at: Timestamp,
+    /// `None` before the first sweep is complete.
+    pub sweep: Option<Sweep>,
+    pub lanes: Vec<Lane>,
+    pub in_flight: Vec<InFlight>,
+    pub failed: Vec<Failed>,
+    pub held: Vec<HeldRecord>,
+    pub held_in_all: usize,
+    /// Plans that need or needed approval, the newest first.
+    pub plans: Vec<Plan>,
+    /// When everything will be done, unless something waits for an operator.
+    pub ends_at: Option<Timestamp>,
+    /// What it waits for, if so.
+    pub waits_for: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Sweep {
+    pub completed: Timestamp,
+    pub target: String,
+    pub accounts: usize,
+    pub current: usize,
+    pub skipped: usize,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Lane {
+    pub name: String,
+    pub concurrency: usize,
+    pub waiting: usize,
+    pub in_flight: usize,
+    pub failed: usize,
+    pub paused: Option<Paused>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Paused {
+    pub since: Timestamp,
+    pub why: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct InFlight {
+    pub account: AccountId,
+    pub lane: String,
+    pub record: Option<String>,
+    pub attempt: u32,
+    pub age_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Failed {
+    pub account: AccountId,
+    pub lane: Option<String>,
+    pub attempts: u32,
+    pub reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    pub id: String,
+    pub since: Timestamp,
+    pub approved_by: Option<String>,
+    pub approved_at: Option<Timestamp>,
+}
+
+impl Report {
+    /// How the work stands by this ledger.
+    pub async fn of(config: &Config, ledger: &dyn Ledger) -> Result<Self, LedgerError> {
+        let overview = ledger.overview().await?;
+        let sweep = ledger.last_sweep().await?;
+        let progress = match &sweep {
+            Some(sweep) => ledger.all_progress(&sweep.target).await?,
+            None => BTreeMap::new(),
+        };
+        Ok(Self::put_together(config, Timestamp::now(), &overview, sweep, progress))
+    }
+
+    fn put_together(
+        config: &Config,
+        now: Timestamp,
+        overview: &Overview,
+        sweep: Option<SweepRecord>,
+        progress: BTreeMap<AccountId, Progress>,
+    ) -> Self {
+        let given_up: Vec<Failed> = progress
+            .into_iter()
+            .filter(|(_, progress)| progress.dead_lettered)
+            .map(|(account, progress)| Failed {
+                account,
+                lane: progress.lane,
+                attempts: progress.failed_attempts,
+                reason: progress.last_error.unwrap_or_default(),
+            })
+            .collect();
+        let (mut lanes, mut left) = (Vec::new(), Vec::new());
+        for rules in &config.lanes {
+            let record = overview.lanes.get(&rules.name).cloned().unwrap_or_default();
+            let running: Vec<&Slot> =
+                overview.slots.iter().filter(|slot| slot.lane == rules.name).collect();
+            let failed =
+                given_up.iter().filter(|one| one.lane.as_ref() == Some(&rules.name)).count();
+            let waiting = waiting(sweep.as_ref(), &rules.name, &record, failed, running.len());
+            left.push(durations(now, &record, waiting, &running));
+            lanes.push(Lane {
+                name: rules.name.clone(),
+                concurrency: rules.concurrency,
+                waiting,
+                in_flight: running.len(),
+                failed,
+                paused: record.paused.map(|pause| Paused { since: pause.at, why: pause.why }),
+            });
+        }
+        let waits_for = waits_for(&lanes, sweep.as_ref(), overview);
+        let ends = times(&config.rules(), &left).last().map(|lane| now + lane.ends);
+        let mut plans: Vec<Plan> = overview
+            .orders
+            .plans
+            .iter()
+            .map(|(id, record)| Plan {
+                id: id.to_string(),
+                since: record.since,
+                approved_by: record.approved.as_ref().map(|approval| approval.by.clone()),
+                approved_at: record.approved.as_ref().map(|approval| approval.at),
+            })
+            .collect();
+        plans.sort_by_key(|plan| std::cmp::Reverse(plan.since));
+        Self {
+            at: now,
+            lanes,
+            in_flight: overview
+                .slots
+                .iter()
+                .map(|slot| InFlight {
+                    account: slot.account.clone(),
+                    lane: slot.lane.clone(),
+                    record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
+                    attempt: slot.attempt,
+                    age_seconds: now.duration_since(slot.taken_at).unsigned_abs().as_secs(),
+                })
+                .collect(),
+            failed: given_up,
+            held: sweep.as_ref().map(|sweep| sweep.held.clone()).unwrap_or_default(),
+            held_in_all: sweep.as_ref().map_or(0, |sweep| sweep.held_in_all),
+            plans,
+            ends_at: ends.filter(|_| sweep.is_some() && waits_for.is_none()),
+            waits_for,
+            sweep: sweep.map(|sweep| Sweep {
+                completed: sweep.completed,
+                target: sweep.target.as_str().to_owned(),
+                accounts: sweep.accounts,
+                current: sweep.current,
+                skipped: sweep.skipped,
+            }),
+        }
+    }
+}
+
+/// Accounts of a lane that the last sweep saw outdated, without what was done since.
+fn waiting(
+    sweep: Option<&SweepRecord>,
+    lane: &str,
+    record: &LaneRecord,
+    failed: usize,
+    running: usize,
+) -> usize {
+    let Some(seen) = sweep.and_then(|sweep| sweep.lanes.get(lane)) else { return 0 };
+    let done = usize::try_from(record.succeeded.saturating_sub(seen.succeeded));
+    let over = done.unwrap_or(usize::MAX).saturating_add(failed.saturating_sub(seen.given_up));
+    seen.to_update.saturating_sub(over).saturating_sub(running)
+}
+
+/// How long what is left of a lane takes, update by update.
+fn durations(
+    now: Timestamp,
+    record: &LaneRecord,
+    waiting: usize,
+    running: &[&Slot],
+) -> Vec<Duration> {
+    let typical = match record.typical_seconds {
+        0 => TYPICAL,
+        seconds => Duration::from_secs(seconds),
+    };
+    let left =
+        |slot: &&Slot| typical.saturating_sub(now.duration_since(slot.taken_at).unsigned_abs());
+    running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
+}
+
+/// What an operator has to do before everything can be done.
+fn waits_for(lanes: &[Lane], sweep: Option<&SweepRecord>, overview: &Overview) -> Option<String> {
+    let open = lanes.iter().any(|lane| lane.waiting > 0);
+    let plan = sweep.and_then(|sweep| sweep.plan.as_ref());
+    if let Some(plan) = plan.filter(|plan| open && !overview.orders.is_approved(plan)) {
+        return Some(format!("approval: `groundcrew approve {plan}`"));
+    }
+    let (at, paused) = lanes.iter().enumerate().find(|(_, lane)| lane.paused.is_some())?;
+    let name = &paused.name;
+    let blocked = lanes[at..].iter().any(|lane| lane.waiting > 0);
+    blocked.then(|| format!("lane `{name}`: `groundcrew resume {name}`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
+    use groundcrew_core::plan_id::PlanId;
+    use groundcrew_core::ports::{LaneSeen, Orders, Pause, PlanRecord};
+
+    const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    pub fn config() -> Config {
+        let text = "[[lanes]]\nname = \"canary\"\nconcurrency = 1\n[[lanes]]\nname = \"prod\"\n";
+        Config::parse("crew.toml", text).unwrap()
+    }
+
+    fn slot(number: u64, lane: &str, age: u64) -> Slot {
+        Slot {
+            account: format!("{number:012}").parse().unwrap(),
+            provisioned_product: ProvisionedProductId::new("pp-1"),
+            target: ArtifactId::new("pa-2"),
+            lane: lane.into(),
+            attempt: 1,
+            token: "token".into(),
+            record: None,
+            taken_at: NOW - Duration::from_secs(age),
+            ou: None,
+            landing_zone: None,
+        }
+    }
+
+    fn sweep(canary: usize, prod: usize) -> SweepRecord {
+        let seen = |to_update, succeeded| LaneSeen { to_update, given_up: 1, succeeded };
+        SweepRecord {
+            began: NOW,
+            completed: NOW,
+            target: ArtifactId::new("pa-2"),
+            plan: None,
+            accounts: 50,
+            current: 10,
+            skipped: 2,
+            lanes: [("canary".into(), seen(canary, 7)), ("prod".into(), seen(prod, 0))].into(),
+            held: vec![],
+            held_in_all: 0,
+        }
+    }
+
+    fn failed(lane: &str) -> Progress {
+        Progress {
+            failed_attempts: 5,
+            last_error: Some("no".into()),
+            dead_lettered: true,
+            lane: Some(lane.into()),
+            redriven: 0,
+        }
+    }
+
+    fn report(overview: &Overview, sweep: SweepRecord) -> Report {
+        let progress =
+            [1, 2].map(|number: u64| (format!("{number:012}").parse().unwrap(), failed("canary")));
+        Report::put_together(&config(), NOW, overview, Some(sweep), progress.into())
+    }
+
+    /// Of six, two have succeeded since, one was given up since, one runs.
+    #[test]
+    fn what_was_done_since_the_sweep_does_not_wait() {
+        let record = LaneRecord { succeeded: 9, typical_seconds: 600, ..LaneRecord::default() };
+        let overview = Overview {
+            slots: vec![slot(3, "canary", 200)],
+            lanes: [("canary".to_owned(), record)].into(),
+            orders: Orders::default(),
+        };
+        let report = report(&overview, sweep(6, 4));
+        let lane = &report.lanes[0];
+        assert_eq!((lane.waiting, lane.in_flight, lane.failed), (2, 1, 2));
+        // 400 s of the one that runs, and two of 600 s; then four of 20 min at once.
+        assert_eq!(report.ends_at, Some(NOW + Duration::from_secs(400 + 1200 + 1200)));
+        assert_eq!(report.waits_for, None);
+    }
+
+    #[test]
+    fn what_waits_for_an_operator_has_no_end() {
+        let pause = Pause { why: "by ada".into(), at: NOW, automatic: false };
+        let record = LaneRecord { paused: Some(pause), ..LaneRecord::default() };
+        let mut overview =
+            Overview { lanes: [("prod".to_owned(), record)].into(), ..Overview::default() };
+        let report = |overview: &Overview, sweep| {
+            let report = super::tests::report(overview, sweep);
+            (report.ends_at.is_some(), report.waits_for)
+        };
+        let resume = Some("lane `prod`: `groundcrew resume prod`".to_owned());
+        assert_eq!(report(&overview, sweep(3, 4)), (false, resume));
+        // Nothing of that lane is left.
+        assert_eq!(report(&overview, sweep(3, 0)), (true, None));
+        let plan = PlanId::of(&[7; 6]);
+        overview.orders.plans = [(plan.clone(), PlanRecord { since: NOW, approved: None })].into();
+        let waits = SweepRecord { plan: Some(plan), ..sweep(3, 4) };
+        let approve = Some("approval: `groundcrew approve plan-070707070707`".to_owned());
+        assert_eq!(report(&overview, waits), (false, approve));
+    }
+}

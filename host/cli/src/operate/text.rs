@@ -1,0 +1,224 @@
+//! The status as a person reads it, within 80 columns and without colour.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::report::Report;
+use crate::wording::{minute, paragraph, span, thousands};
+
+/// So many failed and held accounts are listed; the rest is counted.
+const LISTED: usize = 10;
+
+/// Renders the status.
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(report, &mut out);
+    out
+}
+
+fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+    let Some(sweep) = &report.sweep else {
+        return paragraph(
+            out,
+            "No sweep of the organization is complete yet. If groundcrew runs, its log says why.",
+        );
+    };
+    let number = |number: usize| thousands(number as u64);
+    let line = format!(
+        "{} accounts as swept at {}: {} current, {} skipped, {} held",
+        number(sweep.accounts),
+        minute(sweep.completed),
+        number(sweep.current),
+        number(sweep.skipped),
+        number(report.held_in_all)
+    );
+    paragraph(out, &line)?;
+    paragraph(out, &format!("target      {}", sweep.target))?;
+    writeln!(out)?;
+
+    let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
+    writeln!(out, "{:width$}  waiting  in flight  failed", "lane")?;
+    for lane in &report.lanes {
+        let paused = match &lane.paused {
+            Some(paused) => format!("  paused since {}: {}", minute(paused.since), paused.why),
+            None => String::new(),
+        };
+        let line = format!(
+            "{:width$}  {:>7}  {:>4} of {:<2}  {:>6}{paused}",
+            lane.name,
+            number(lane.waiting),
+            lane.in_flight,
+            lane.concurrency,
+            number(lane.failed)
+        );
+        paragraph(out, &line)?;
+    }
+    writeln!(out)?;
+
+    match (&report.waits_for, report.ends_at) {
+        (Some(what), _) => paragraph(out, &format!("waits for   {what}"))?,
+        (None, Some(end)) if is_busy(report) => {
+            let left = Duration::try_from(end - report.at).unwrap_or_default();
+            let line = format!("done        about {}, in {}", minute(end), span(left));
+            paragraph(out, &line)?;
+        }
+        _ => paragraph(out, "done        nothing waits and nothing runs")?,
+    }
+    for slot in &report.in_flight {
+        let line = format!(
+            "in flight   {} in {} for {}, attempt {}: {}",
+            slot.account,
+            slot.lane,
+            span(Duration::from_secs(slot.age_seconds)),
+            slot.attempt,
+            slot.record.as_deref().unwrap_or("no record yet")
+        );
+        paragraph(out, &line)?;
+    }
+    for failed in report.failed.iter().take(LISTED) {
+        let line = format!(
+            "failed      {} in {} after {} attempts: {}",
+            failed.account,
+            failed.lane.as_deref().unwrap_or("-"),
+            failed.attempts,
+            failed.reason
+        );
+        paragraph(out, &line)?;
+    }
+    more(out, report.failed.len().saturating_sub(LISTED), "failed")?;
+    for held in report.held.iter().take(LISTED) {
+        let line =
+            format!("held        {} until {}: {}", held.account, minute(held.until), held.reason);
+        paragraph(out, &line)?;
+    }
+    more(out, report.held_in_all.saturating_sub(report.held.len().min(LISTED)), "held")?;
+    for plan in report.plans.iter().take(1) {
+        let line = match (&plan.approved_by, plan.approved_at) {
+            (Some(by), Some(at)) => {
+                format!("plan        {}: approved by {by} at {}", plan.id, minute(at))
+            }
+            _ => format!("plan        {}: not approved, since {}", plan.id, minute(plan.since)),
+        };
+        paragraph(out, &line)?;
+    }
+    Ok(())
+}
+
+fn is_busy(report: &Report) -> bool {
+    report.lanes.iter().any(|lane| lane.waiting + lane.in_flight > 0)
+}
+
+fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
+    match number {
+        0 => Ok(()),
+        _ => paragraph(
+            out,
+            &format!(
+                "            and {} more {what}; --format json has those that are known",
+                thousands(number as u64)
+            ),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{Failed, InFlight, Lane, Paused, Plan, Sweep};
+    use super::*;
+    use groundcrew_core::ports::HeldRecord;
+    use jiff::Timestamp;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn account(number: u64) -> groundcrew_core::account::AccountId {
+        format!("{number:012}").parse().unwrap()
+    }
+
+    fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
+        Lane { name: name.into(), concurrency: 4, waiting, in_flight, failed, paused: None }
+    }
+
+    fn report() -> Report {
+        Report {
+            at: AT,
+            sweep: Some(Sweep {
+                completed: AT,
+                target: "pa-aaaaaaaaaaaac".into(),
+                accounts: 1234,
+                current: 1000,
+                skipped: 12,
+            }),
+            lanes: vec![lane("canary", 0, 1, 1), lane("production", 1500, 0, 0)],
+            in_flight: vec![InFlight {
+                account: account(1),
+                lane: "canary".into(),
+                record: Some("rec-aaaaaaaaaaaaa".into()),
+                attempt: 2,
+                age_seconds: 754,
+            }],
+            failed: vec![Failed {
+                account: account(2),
+                lane: Some("canary".into()),
+                attempts: 5,
+                reason: "The parent organizational unit 'Sandbox' is not enrolled in AWS Control \
+                         Tower."
+                    .into(),
+            }],
+            held: vec![HeldRecord {
+                account: account(3),
+                until: AT,
+                reason: "change freeze".into(),
+            }],
+            held_in_all: 42,
+            plans: vec![Plan {
+                id: "plan-010203040506".into(),
+                since: AT,
+                approved_by: Some("ada".into()),
+                approved_at: Some(AT),
+            }],
+            ends_at: Some(AT + Duration::from_secs(200_000)),
+            waits_for: None,
+        }
+    }
+
+    fn screen(report: &Report) -> String {
+        let screen = render(report);
+        for line in screen.lines() {
+            assert!(line.chars().count() <= 80, "over 80 columns: {line}");
+        }
+        screen
+    }
+
+    #[test]
+    fn busy() {
+        insta::assert_snapshot!(screen(&report()), @"");
+    }
+
+    #[test]
+    fn waiting_for_an_operator() {
+        let mut report = report();
+        report.waits_for = Some("lane `canary`: `groundcrew resume canary`".into());
+        report.lanes[0].paused = Some(Paused {
+            since: AT,
+            why: "failed updates in a row: 3 (failure_threshold)".into(),
+        });
+        insta::assert_snapshot!(screen(&report), @"");
+    }
+
+    #[test]
+    fn nothing_to_do() {
+        let report = Report {
+            lanes: vec![lane("all", 0, 0, 0)],
+            in_flight: vec![],
+            failed: vec![],
+            held: vec![],
+            held_in_all: 0,
+            plans: vec![],
+            ends_at: Some(AT),
+            ..report()
+        };
+        insta::assert_snapshot!(screen(&report), @"");
+        insta::assert_snapshot!(screen(&Report { sweep: None, ..report }), @"");
+    }
+}

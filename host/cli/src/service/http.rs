@@ -1,0 +1,58 @@
+//! What the service answers over HTTP: whether it lives, whether it is ready, and its metrics.
+//! Nothing can be changed by it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+use super::metrics::Metrics;
+
+/// Serves until it is aborted.
+pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+    let router = Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(render))
+        .with_state(metrics);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "HTTP is not served any more");
+    }
+}
+
+/// Whether the loop comes round: if not, the service should be started anew.
+async fn healthz(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    answer(metrics.stuck(Timestamp::now()))
+}
+
+/// Whether the ledger and the organization could be read.
+async fn readyz(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    answer(metrics.unready(Timestamp::now()))
+}
+
+fn answer(problem: Option<String>) -> impl IntoResponse {
+    match problem {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
+    }
+}
+
+async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
+    match metrics.render() {
+        Ok(text) => (
+            StatusCode::OK,
+            [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+            text,
+        ),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(header::CONTENT_TYPE, "text/plain; charset=utf-8")],
+            format!("{error}\n"),
+        ),
+    }
+}

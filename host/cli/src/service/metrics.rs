@@ -1,0 +1,221 @@
+//! What the service does, counted for Prometheus, and whether it does it.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use groundcrew_aws::Calls;
+use groundcrew_core::config::Config;
+use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::scheduler::{LaneView, View};
+use groundcrew_engine::{Ending, Notice, Witness};
+use jiff::Timestamp;
+use prometheus::{
+    Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// The loop comes round every `wait_seconds`; when it does not for so many times as long, and
+/// at least [`SILENCE`], it is stuck.
+const ROUNDS: u32 = 4;
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// A sweep that is late by so many intervals makes the service unready.
+const LATE: u32 = 2;
+
+/// The metrics of one service.
+pub struct Metrics {
+    registry: Registry,
+    lanes: Vec<String>,
+    waiting: IntGaugeVec,
+    in_flight: IntGaugeVec,
+    paused: IntGaugeVec,
+    started: IntCounterVec,
+    ended: IntCounterVec,
+    sweeps: IntCounter,
+    last_sweep: Gauge,
+    accounts: IntGauge,
+    outdated: IntGauge,
+    decisions: IntCounterVec,
+    notifications: IntCounterVec,
+    alerts: IntCounter,
+    aws_calls: IntCounterVec,
+    calls: Calls,
+    wait: Duration,
+    sweep_interval: Duration,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    began: Option<Timestamp>,
+    /// When the loop came round last.
+    round: Option<Timestamp>,
+    swept: Option<Timestamp>,
+}
+
+impl Metrics {
+    /// Metrics that begin at zero.
+    ///
+    /// # Errors
+    /// When two have the same name, which is a bug.
+    pub fn new(config: &Config, calls: Calls) -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let opts = |name: &str, help: &str| Opts::new(format!("groundcrew_{name}"), help);
+        let gauges = |name, help, labels: &[&str]| -> Result<_, prometheus::Error> {
+            let metric = IntGaugeVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counters = |name, help, labels: &[&str]| -> Result<_, prometheus::Error> {
+            let metric = IntCounterVec::new(opts(name, help), labels)?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let gauge = |name, help| -> Result<_, prometheus::Error> {
+            let metric = IntGauge::with_opts(opts(name, help))?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let counter = |name, help| -> Result<_, prometheus::Error> {
+            let metric = IntCounter::with_opts(opts(name, help))?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok(metric)
+        };
+        let last_sweep = Gauge::with_opts(opts(
+            "last_sweep_timestamp_seconds",
+            "When the last completed sweep of the organization began.",
+        ))?;
+        registry.register(Box::new(last_sweep.clone()))?;
+        let metrics = Self {
+            lanes: config.lane_names(),
+            waiting: gauges("updates_waiting", "Accounts that wait for their update.", &["lane"])?,
+            in_flight: gauges("updates_in_flight", "Updates that run.", &["lane"])?,
+            paused: gauges("lane_paused", "1 while the lane is paused.", &["lane"])?,
+            started: counters("updates_started_total", "Updates begun or adopted.", &["lane"])?,
+            ended: counters("updates_ended_total", "Updates by their end.", &["lane", "outcome"])?,
+            sweeps: counter("sweeps_total", "Completed sweeps of the organization.")?,
+            last_sweep,
+            accounts: gauge("accounts", "Enrolled accounts at the last sweep.")?,
+            outdated: gauge("accounts_outdated", "Of these, to be decided about.")?,
+            decisions: counters("decisions_total", "Decisions about updates.", &["verdict"])?,
+            notifications: counters(
+                "notifications_total",
+                "What became of notifications.",
+                &["notifier", "outcome"],
+            )?,
+            alerts: counter("alerts_total", "Alerts that are out.")?,
+            aws_calls: counters(
+                "aws_calls_total",
+                "Calls of AWS, repeats included.",
+                &["operation"],
+            )?,
+            calls,
+            wait: config.updates.wait,
+            sweep_interval: config.updates.sweep_interval,
+            seen: Mutex::default(),
+            registry,
+        };
+        // A lane in which nothing has happened is there all the same.
+        for lane in &metrics.lanes {
+            metrics.started.with_label_values(&[lane]);
+            for outcome in ["succeeded", "retried", "given_up"] {
+                metrics.ended.with_label_values(&[lane.as_str(), outcome]);
+            }
+        }
+        Ok(metrics)
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
+        // Every statement leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong if the loop does not come round.
+    pub fn stuck(&self, now: Timestamp) -> Option<String> {
+        let last = self.seen().round?;
+        let silent = now.duration_since(last).unsigned_abs();
+        (silent > SILENCE.max(self.wait * ROUNDS))
+            .then(|| format!("the loop has not come round for {} seconds", silent.as_secs()))
+    }
+
+    /// What is wrong if the organization was not looked at lately.
+    pub fn unready(&self, now: Timestamp) -> Option<String> {
+        if let Some(stuck) = self.stuck(now) {
+            return Some(stuck);
+        }
+        match self.seen().swept {
+            None => Some("no sweep is complete yet; see the log".to_owned()),
+            Some(swept) => {
+                let age = now.duration_since(swept).unsigned_abs();
+                (age > self.sweep_interval * LATE).then(|| {
+                    format!(
+                        "the last completed sweep is {} seconds old; see the log",
+                        age.as_secs()
+                    )
+                })
+            }
+        }
+    }
+
+    /// As Prometheus reads it.
+    ///
+    /// # Errors
+    /// When it can't be written as text.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        for (operation, calls) in self.calls.by_operation() {
+            let counter = self.aws_calls.with_label_values(&[operation]);
+            counter.inc_by(calls.saturating_sub(counter.get()));
+        }
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    fn stands(&self, now: Timestamp, view: &View) {
+        for (name, LaneView { waiting, in_flight, paused }) in self.lanes.iter().zip(&view.lanes) {
+            let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+            self.waiting.with_label_values(&[name]).set(number(*waiting));
+            self.in_flight.with_label_values(&[name]).set(number(*in_flight));
+            self.paused.with_label_values(&[name]).set(i64::from(*paused));
+        }
+        let mut seen = self.seen();
+        seen.began.get_or_insert(now);
+        seen.round = Some(now);
+        seen.swept = view.swept;
+        if let Some(swept) = view.swept {
+            self.last_sweep.set(swept.as_millisecond() as f64 / 1000.0);
+        }
+    }
+}
+
+impl Witness for Metrics {
+    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+        match notice {
+            Notice::Stands(view) => self.stands(now, view),
+            Notice::Swept { accounts, outdated, .. } => {
+                self.sweeps.inc();
+                self.accounts.set(i64::try_from(accounts).unwrap_or(i64::MAX));
+                self.outdated.set(i64::try_from(outdated).unwrap_or(i64::MAX));
+            }
+            Notice::Decided { decision, .. } => {
+                let verdict = match decision.outcome {
+                    Outcome::Proceed { .. } => "proceed",
+                    Outcome::Skip { .. } => "skip",
+                    Outcome::Hold { .. } => "hold",
+                };
+                self.decisions.with_label_values(&[verdict]).inc();
+            }
+            Notice::Started(slot) => self.started.with_label_values(&[&slot.lane]).inc(),
+            Notice::Ended { slot, ending } => {
+                let outcome = match ending {
+                    Ending::Succeeded => "succeeded",
+                    Ending::Retried => "retried",
+                    Ending::GivenUp(_) => "given_up",
+                };
+                self.ended.with_label_values(&[slot.lane.as_str(), outcome]).inc();
+            }
+            Notice::Told(told) => {
+                let outcome = told.outcome.to_string();
+                self.notifications.with_label_values(&[told.notifier.as_str(), &outcome]).inc();
+            }
+            Notice::Alerted(_) => self.alerts.inc(),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `groundcrew run`: the long-running service.
+//!
+//! It may be killed at any moment: what is under way is in the ledger and the queues. A signal
+//! to end lets the calls under way end first.
+
+mod http;
+mod metrics;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use groundcrew_engine::Engine;
+use groundcrew_ledger::Share;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Failure;
+use crate::commands::Run;
+use crate::loaded::{Need, read};
+use crate::ports::RealAws;
+use crate::wording::print;
+use metrics::Metrics;
+
+pub fn run(options: &Run) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(serve(options))
+}
+
+async fn serve(options: &Run) -> Result<(), Failure> {
+    // Taken from here on, so that a signal during the start is not lost.
+    let stop = stopped()?;
+    let read = read(Some(&options.config))?;
+    let aws = RealAws::of(&read).await?;
+    let support = aws.support();
+    let loaded = read.load(Need::All, support).await?;
+    let metrics = Metrics::new(&loaded.config, aws.calls().clone())
+        .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;
+    let metrics = Arc::new(metrics);
+    let ports = aws.ports(&loaded, metrics.clone())?;
+    let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
+
+    let listen = options.listen;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        Failure::Other(format!("{listen}: can't listen there: {error}; try another --listen"))
+    })?;
+    let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
+    let http = tokio::spawn(http::serve(listener, metrics));
+    let sharing = aws.ledger().file.clone().and_then(|(path, ledger)| match Share::of(&path) {
+        Ok(share) => Some(tokio::spawn(async move { share.serve(ledger).await })),
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    });
+    print(&format!(
+        "groundcrew runs on {}; http://{address}/healthz, /readyz and /metrics\n",
+        options.config.display()
+    ))?;
+    tracing::info!(%address, config = %options.config.display(), "running");
+
+    engine.serve(stop).await;
+    tracing::info!("stopped");
+    http.abort();
+    if let Some(sharing) = sharing {
+        sharing.abort();
+        // So that the socket is gone before the process is.
+        drop(sharing.await);
+    }
+    Ok(())
+}
+
+/// Ends with the first signal to end.
+fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+    let of = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
+    let (mut terminate, mut interrupt) =
+        (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,95 @@
+//! The id of a plan: what an operator approves.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Names one plan: a target version, and the rules by which accounts are brought to it. Another
+/// version, another policy or another lane is another plan. Accounts that come and go change
+/// nothing: an approval is good for those that the rules choose.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PlanId(String);
+
+/// How every id begins.
+const PREFIX: &str = "plan-";
+/// So many hexadecimal digits follow.
+const DIGITS: usize = 12;
+
+/// A text that is not the id of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not the id of a plan: expected one such as `plan-0123456789ab`")]
+pub struct InvalidPlanId(String);
+
+impl PlanId {
+    /// The plan with this digest, of at least six bytes.
+    pub fn of(digest: &[u8]) -> Self {
+        let digits = digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}"));
+        Self(PREFIX.to_owned() + &digits.collect::<String>())
+    }
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PlanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PlanId {
+    type Err = InvalidPlanId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = text.strip_prefix(PREFIX).filter(|digits| digits.len() == DIGITS);
+        match digits {
+            Some(digits) if digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(InvalidPlanId(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for PlanId {
+    type Error = InvalidPlanId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<PlanId> for String {
+    fn from(id: PlanId) -> Self {
+        id.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[test]
+    fn it_reads_what_it_writes() {
+        let id = PlanId::of(&[0xab, 1, 2, 3, 4, 0xff, 9]);
+        assert_eq!(id.as_str(), "plan-ab01020304ff");
+        assert_eq!(id.as_str().parse(), Ok(id.clone()));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("plan-")]
+    #[case("plan-ab01020304f")]
+    #[case("plan-AB01020304FF")]
+    #[case("plan-ab01020304ffé")]
+    #[case("ab01020304ff")]
+    fn other_texts_are_none(#[case] text: &str) {
+        let error = text.parse::<PlanId>().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("`{text}` is not the id of a plan")), "{error}");
+    }
+}

@@ -1,0 +1,42 @@
+//! What the scheduler shows of itself: for metrics and whoever watches.
+
+use jiff::Timestamp;
+
+use super::{Blocked, Scheduler};
+
+/// The work as a whole, as this host sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The lanes, in their order.
+    pub lanes: Vec<LaneView>,
+    /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
+    pub blocked: Option<(usize, Blocked)>,
+    /// When the last completed sweep began.
+    pub swept: Option<Timestamp>,
+}
+
+/// One lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneView {
+    /// Accounts that wait for their update.
+    pub waiting: usize,
+    /// Updates that run, or are being started.
+    pub in_flight: usize,
+    /// Whether it is paused.
+    pub paused: bool,
+}
+
+impl Scheduler {
+    /// The work as a whole.
+    pub fn view(&self) -> View {
+        let lanes = (0..self.rules.lanes.len()).map(|lane| {
+            let in_flight = self.backlog.active(lane);
+            LaneView {
+                waiting: self.backlog.open(lane) - in_flight,
+                in_flight,
+                paused: self.lanes.record(lane).paused.is_some(),
+            }
+        });
+        View { lanes: lanes.collect(), blocked: self.blocked(), swept: self.sweeps.completed() }
+    }
+}

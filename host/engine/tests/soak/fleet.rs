@@ -1,0 +1,231 @@
+//! Runs one seed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use futures_util::future::join_all;
+use groundcrew_aws::{
+    Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
+    ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
+};
+use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::parameters::ParameterSource;
+use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::ports::{Ledger, Policy, PolicyFailure};
+use groundcrew_core::scheduler::Blocked;
+use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Until, Waiting};
+use groundcrew_ledger::{DynamoLedger, FileLedger};
+use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
+use jiff::Timestamp;
+
+use super::setting::{CAUSES, LedgerKind, QUOTA, Setting, Wish};
+use super::truth::Truth;
+
+pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+/// Long enough for every fleet of these, at a time at which nothing is left to happen.
+const END: Duration = Duration::from_secs(40 * 86_400);
+
+/// What happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    pub updated: usize,
+    pub given_up: usize,
+    pub kills: usize,
+    pub moved: usize,
+    pub resumed: usize,
+}
+
+impl Done {
+    pub fn add(&mut self, other: Self) {
+        self.updated += other.updated;
+        self.given_up += other.given_up;
+        self.kills += other.kills;
+        self.moved += other.moved;
+        self.resumed += other.resumed;
+    }
+}
+
+/// The policy of a setting.
+struct Wishes(Arc<Setting>);
+
+#[async_trait]
+impl Policy for Wishes {
+    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
+        Ok(match self.0.wish(&candidate.account.id) {
+            Wish::Lane(lane) => Verdict::Proceed(Some(self.0.rules.lanes[lane].name.clone())),
+            Wish::Skip => Verdict::Skip("unwanted".into()),
+            Wish::Hold(seconds) => {
+                let until = BEGIN + Duration::from_secs(seconds);
+                match until > candidate.now {
+                    true => Verdict::Hold { until, reason: "later".into() },
+                    false => Verdict::Proceed(None),
+                }
+            }
+        })
+    }
+}
+
+struct World {
+    setting: Arc<Setting>,
+    sim: SimAws,
+    ledger: Arc<dyn Ledger>,
+    truth: Arc<Truth>,
+    _directory: tempfile::TempDir,
+}
+
+pub fn run(setting: &Setting) -> Done {
+    // Waits of the host and of the SDK are random as well.
+    fastrand::seed(setting.seed);
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let setting = Arc::new(Setting::draw(setting.seed));
+    runtime.unwrap().block_on(async move { World::new(setting).live().await })
+}
+
+fn clients(sim: &SimAws) -> Clients {
+    let (key, secret) = sim.credentials();
+    let credentials = Credentials::new(key, secret, None, None, "simulation");
+    let credentials = SharedCredentialsProvider::new(credentials);
+    Environment::new(sim.region(), credentials, sim.http_client(), sim.time_source()).clients()
+}
+
+impl World {
+    fn new(setting: Arc<Setting>) -> Self {
+        let sim = SimAws::new(SimOptions {
+            seed: setting.seed,
+            start: BEGIN,
+            snapshot: setting.snapshot.clone(),
+            faults: FaultLevel::Heavy,
+            account_quota: QUOTA,
+        });
+        sim.release_artifact();
+        let directory = tempfile::tempdir().unwrap();
+        let ledger: Arc<dyn Ledger> = match setting.ledger {
+            LedgerKind::File => Arc::new(FileLedger::open(directory.path().join("crew.db")).unwrap()),
+            LedgerKind::Table => {
+                Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()))
+            }
+        };
+        let truth = Arc::new(Truth::new(setting.clone(), sim.clone()));
+        Self { setting, sim, ledger, truth, _directory: directory }
+    }
+
+    fn engine(&self, name: String) -> Arc<Engine> {
+        let (sim, setting) = (&self.sim, &self.setting);
+        let clients = clients(sim);
+        let policy = AskedPolicy {
+            name: "wishes".into(),
+            digest: "none".into(),
+            on_failure: OnFailure::Skip,
+            monitored: false,
+            policy: Arc::new(Wishes(setting.clone())),
+        };
+        let ports = Ports {
+            catalog: Arc::new(ServiceCatalog::new(
+                clients.service_catalog.clone(),
+                sim.product_name(),
+                LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+            )),
+            landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
+            identities: Arc::new(IdentityCenterUsers::new(&clients)),
+            directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
+            updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
+            events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
+            alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
+            ledger: self.ledger.clone(),
+            clock: Arc::new(sim.clock()),
+            witness: self.truth.clone(),
+            onboarding: None,
+        };
+        let settings = Settings {
+            rules: setting.rules.clone(),
+            account_quota: QUOTA,
+            reserve: setting.reserve,
+            causes: CAUSES,
+            approval: None,
+            host: name,
+            parameters: ParameterSource::Rebuild,
+            fallback: Fallback::Proceed,
+            policies: vec![policy],
+        };
+        Engine::new(ports, settings)
+    }
+
+    /// One host: killed as often as the setting says, and then left alone. When a lane waits for
+    /// an operator, one comes.
+    async fn host(&self, number: usize) -> usize {
+        for (life, seconds) in self.setting.kills[number].iter().enumerate() {
+            let engine = self.engine(format!("host-{number}-{life}"));
+            let life = engine.run(Until::SettledOr(BEGIN + END));
+            // Cut off wherever it then is.
+            let _ = tokio::time::timeout(Duration::from_secs(*seconds), life).await;
+        }
+        let mut resumed = 0;
+        loop {
+            let engine = self.engine(format!("host-{number}"));
+            match engine.run(Until::SettledOr(BEGIN + END)).await {
+                Some(Waiting { blocked: Blocked::Paused { lane, .. }, .. }) => {
+                    tokio::time::sleep(Duration::from_secs(600)).await;
+                    while self.ledger.pause_lane(&lane, None).await.is_err() {}
+                    resumed += 1;
+                    self.truth.resumed(&lane);
+                }
+                _ => return resumed,
+            }
+        }
+    }
+
+    /// Whatever others do meanwhile.
+    async fn others(&self) {
+        let clock = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        let moves = async {
+            for (index, seconds) in &self.setting.moves {
+                clock(*seconds).await;
+                let account = self.setting.account(*index);
+                self.truth.moved(&account);
+                // Where the small organization has no such OU, it stays.
+                let _ = self.sim.move_account(&account, &["Sandbox"]);
+            }
+        };
+        let landing_zone = async {
+            if let Some((begins, lasts)) = self.setting.landing_zone {
+                clock(begins).await;
+                let zone = |status, version: &str| LandingZone {
+                    status,
+                    version: version.to_owned(),
+                    ..LandingZone::default()
+                };
+                self.sim.set_landing_zone(Some(zone(LandingZoneStatus::Processing, "3.3")));
+                clock(lasts).await;
+                self.sim.set_landing_zone(Some(zone(LandingZoneStatus::Active, "3.3")));
+            }
+        };
+        tokio::join!(moves, landing_zone);
+    }
+
+    async fn live(self) -> Done {
+        let hosts = join_all((0..self.setting.hosts).map(|number| self.host(number)));
+        let (mut resumed, ()) = tokio::join!(hosts, self.others());
+        if !self.setting.moves.is_empty() {
+            // Whoever moved after everything was done is found by the next sweep.
+            resumed.push(self.host_again().await);
+        }
+        let (updated, given_up) = self.truth.judge(&*self.ledger).await;
+        Done {
+            updated,
+            given_up,
+            kills: self.setting.kills.iter().map(Vec::len).sum(),
+            moved: self.setting.moves.len(),
+            resumed: resumed.into_iter().sum(),
+        }
+    }
+
+    async fn host_again(&self) -> usize {
+        let engine = self.engine("host-again".to_owned());
+        let waiting = engine.run(Until::SettledOr(BEGIN + END)).await;
+        usize::from(waiting.is_some_and(|w| matches!(w.blocked, Blocked::Paused { .. })))
+    }
+}

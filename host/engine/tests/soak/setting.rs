@@ -1,0 +1,127 @@
+//! What a seed stands for.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use groundcrew_core::account::AccountId;
+use groundcrew_core::due::Causes;
+use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen};
+use groundcrew_sim::Snapshot;
+
+/// Where the ledger is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerKind {
+    /// For one host.
+    File,
+    /// On the same simulated AWS, with its faults.
+    Table,
+}
+
+/// What policy says of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    Lane(usize),
+    Skip,
+    /// In the first lane, so many seconds after the beginning.
+    Hold(u64),
+}
+
+#[derive(Debug)]
+pub struct Setting {
+    pub seed: u64,
+    pub snapshot: Snapshot,
+    pub wishes: Vec<Wish>,
+    pub rules: Rules,
+    pub reserve: usize,
+    pub ledger: LedgerKind,
+    pub hosts: usize,
+    /// After so many seconds each host is killed, again and again, before it may run on.
+    pub kills: Vec<Vec<u64>>,
+    /// An account and when it moves to another OU.
+    pub moves: Vec<(usize, u64)>,
+    /// When the landing zone begins to change, and for how long.
+    pub landing_zone: Option<(u64, u64)>,
+}
+
+pub const QUOTA: usize = 5;
+pub const CAUSES: Causes = Causes { moved: true, landing_zone: true, tainted: true, error: true };
+
+impl Setting {
+    pub fn draw(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let number = rng.usize(3..14);
+        let mut snapshot = Snapshot::generate(number, 50, seed);
+        for account in &mut snapshot.accounts {
+            account.update_seconds = rng.u64(120..2400);
+            account.enrolled = rng.u32(0..12) > 0;
+        }
+        let lanes: Vec<LaneRules> = (0..rng.usize(1..4))
+            .map(|lane| LaneRules {
+                start_when: match rng.u32(0..4) {
+                    0 => StartWhen::Succeeded,
+                    _ => StartWhen::Drained,
+                },
+                soak: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(0..4000) }),
+                failure_threshold: (rng.u32(0..3) == 0).then(|| rng.u32(1..4)),
+                ..LaneRules::new(format!("lane-{lane}"), rng.usize(1..5))
+            })
+            .collect();
+        let wishes = (0..number)
+            .map(|_| match rng.u32(0..12) {
+                0 => Wish::Skip,
+                1 => Wish::Hold(rng.u64(1..60_000)),
+                _ => Wish::Lane(rng.usize(0..lanes.len())),
+            })
+            .collect();
+        let ledger = if rng.bool() { LedgerKind::File } else { LedgerKind::Table };
+        let hosts = if ledger == LedgerKind::Table && rng.bool() { 2 } else { 1 };
+        let kills = (0..hosts)
+            .map(|_| {
+                let times = if rng.bool() { 0 } else { rng.usize(1..7) };
+                (0..times).map(|_| rng.u64(1..3000)).collect()
+            })
+            .collect();
+        let reserve = usize::from(rng.u32(0..4) == 0);
+        let cap = rng.usize(1..5).min(QUOTA - reserve);
+        let moves = match rng.u32(0..3) {
+            0 => vec![(rng.usize(0..number), rng.u64(0..20_000))],
+            _ => vec![],
+        };
+        let landing_zone = (rng.u32(0..6) == 0).then(|| (rng.u64(0..9000), rng.u64(60..9000)));
+        Self {
+            seed,
+            snapshot,
+            wishes,
+            rules: Rules {
+                lanes,
+                max_concurrent_operations: cap,
+                per_ou_limit: (rng.u32(0..4) == 0).then(|| rng.usize(1..3)),
+                max_attempts: rng.u32(1..4),
+                wait: Duration::from_secs(30),
+                operation_timeout: Duration::from_secs(7200),
+                window: Duration::from_secs(86_400),
+                sweep_interval: Duration::from_secs(6 * 3600),
+                min_sweep_interval: Duration::from_secs(60),
+            },
+            reserve,
+            ledger,
+            hosts,
+            kills,
+            moves,
+            landing_zone,
+        }
+    }
+
+    pub fn account(&self, index: usize) -> AccountId {
+        self.snapshot.accounts[index].id.parse().unwrap()
+    }
+
+    pub fn wish(&self, account: &AccountId) -> Wish {
+        let index = self.snapshot.accounts.iter().position(|one| one.id == account.as_str());
+        self.wishes[index.unwrap()]
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.kills.iter().any(|kills| !kills.is_empty())
+    }
+}

@@ -1,0 +1,241 @@
+//! What must hold, held against what the simulated AWS has seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::catalog::ArtifactId;
+use groundcrew_core::ports::Ledger;
+use groundcrew_engine::{Ending, Notice, Witness};
+use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
+use jiff::Timestamp;
+
+use super::setting::{Setting, Wish};
+
+/// A call that was under way when something changed ends within this time.
+const UNDER_WAY: Duration = Duration::from_secs(300);
+
+pub struct Truth {
+    setting: Arc<Setting>,
+    sim: SimAws,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    given_up: BTreeMap<AccountId, Timestamp>,
+    moved: BTreeSet<AccountId>,
+    /// Lanes that hosts have paused and nobody resumed, since when.
+    paused: BTreeMap<String, Timestamp>,
+    target: Option<ArtifactId>,
+}
+
+impl Witness for Truth {
+    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+        let mut seen = self.seen.lock().unwrap();
+        match notice {
+            Notice::Started(slot) => {
+                seen.target = Some(slot.target.clone());
+                let lane = self.setting.rules.lanes.iter().position(|l| l.name == slot.lane);
+                let lane = lane.unwrap();
+                for earlier in &self.setting.rules.lanes[..=lane] {
+                    let since = seen.paused.get(&earlier.name);
+                    assert!(
+                        since.is_none_or(|since| now < *since + UNDER_WAY),
+                        "{} starts in {} although {} is paused",
+                        slot.account,
+                        slot.lane,
+                        earlier.name
+                    );
+                }
+                assert!(
+                    !seen.given_up.contains_key(&slot.account),
+                    "{} was given up and is started",
+                    slot.account
+                );
+            }
+            Notice::Ended { slot, ending: Ending::GivenUp(_) } => {
+                seen.target = Some(slot.target.clone());
+                seen.given_up.entry(slot.account.clone()).or_insert(now);
+            }
+            Notice::Alerted(alert) => {
+                let lane = alert.subject.strip_prefix("Lane ");
+                if let Some(lane) = lane.and_then(|rest| rest.strip_suffix(" is paused")) {
+                    seen.paused.entry(lane.to_owned()).or_insert(now);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Truth {
+    pub fn new(setting: Arc<Setting>, sim: SimAws) -> Self {
+        Self { setting, sim, seen: Mutex::default() }
+    }
+
+    pub fn moved(&self, account: &AccountId) {
+        self.seen.lock().unwrap().moved.insert(account.clone());
+    }
+
+    pub fn resumed(&self, lane: &str) {
+        self.seen.lock().unwrap().paused.remove(lane);
+    }
+
+    /// Holds everything against each other, and answers how many accounts were updated and how
+    /// many given up.
+    pub async fn judge(&self, ledger: &dyn Ledger) -> (usize, usize) {
+        let own: Vec<OperationLog> =
+            self.sim.operations().into_iter().filter(|operation| !operation.foreign).collect();
+        self.check_caps(&own);
+        self.check_repeats(&own);
+        self.check_lane_order(&own);
+        let given_up = self.check_the_given_up(ledger).await;
+        self.check_nobody_is_lost(&given_up);
+        let succeeded = own.iter().filter(|o| o.outcome == Some(OperationOutcome::Succeeded));
+        let updated: BTreeSet<&AccountId> = succeeded.map(|operation| &operation.account).collect();
+        (updated.len(), given_up.len())
+    }
+
+    fn lane(&self, account: &AccountId) -> Option<usize> {
+        match self.setting.wish(account) {
+            Wish::Lane(lane) => Some(lane),
+            Wish::Hold(_) => Some(0),
+            Wish::Skip => None,
+        }
+    }
+
+    /// Never too many at once: in all, in a lane, in an OU.
+    fn check_caps(&self, own: &[OperationLog]) {
+        let rules = &self.setting.rules;
+        let most = self.sim.max_concurrent().own;
+        assert!(most <= rules.max_concurrent_operations, "{most} at once");
+        let moved = &self.seen.lock().unwrap().moved;
+        let ou = |account: &AccountId| {
+            let accounts = &self.setting.snapshot.accounts;
+            accounts.iter().find(|one| one.id == account.as_str()).map(|one| &one.ou)
+        };
+        for operation in own {
+            let beside = |other: &&OperationLog| {
+                other.start <= operation.start && other.end.is_none_or(|end| end > operation.start)
+            };
+            let lane = self.lane(&operation.account).expect("what is skipped is never started");
+            let in_lane = own
+                .iter()
+                .filter(beside)
+                .filter(|other| self.lane(&other.account) == Some(lane))
+                .count();
+            assert!(in_lane <= rules.lanes[lane].concurrency, "{in_lane} at once in lane {lane}");
+            if let Some(limit) = rules.per_ou_limit
+                && moved.is_empty()
+            {
+                let there = |other: &&OperationLog| ou(&other.account) == ou(&operation.account);
+                let in_ou = own.iter().filter(beside).filter(there).count();
+                assert!(in_ou <= limit, "{in_ou} at once in one OU");
+            }
+        }
+    }
+
+    /// Nobody is updated again who was updated, unless it moved meanwhile.
+    fn check_repeats(&self, own: &[OperationLog]) {
+        let moved = &self.seen.lock().unwrap().moved;
+        for (index, operation) in own.iter().enumerate() {
+            if operation.outcome != Some(OperationOutcome::Succeeded) {
+                continue;
+            }
+            let again = own.iter().skip(index + 1).any(|later| later.account == operation.account);
+            let account = &operation.account;
+            assert!(!again || moved.contains(account), "{account} is updated twice");
+        }
+    }
+
+    /// When a lane starts something, nothing of the lanes before it is open.
+    fn check_lane_order(&self, own: &[OperationLog]) {
+        let seen = self.seen.lock().unwrap();
+        for operation in own {
+            let lane = self.lane(&operation.account).unwrap_or_default();
+            for account in &self.setting.snapshot.accounts {
+                let id: AccountId = account.id.parse().unwrap();
+                let earlier = matches!(self.setting.wish(&id), Wish::Lane(other) if other < lane);
+                if !earlier || !account.enrolled || seen.moved.contains(&id) {
+                    continue;
+                }
+                // Somebody else may have brought it up to date.
+                let done = self.sim.operations().iter().any(|other| {
+                    other.account == id
+                        && other.outcome == Some(OperationOutcome::Succeeded)
+                        && other.end.is_some_and(|end| end <= operation.start)
+                });
+                let given_up = seen.given_up.get(&id).is_some_and(|at| *at <= operation.start);
+                assert!(
+                    done || given_up,
+                    "{} of lane {lane} starts at {} while {id} of an earlier one is open",
+                    operation.account,
+                    operation.start
+                );
+            }
+        }
+    }
+
+    /// What was given up is in the dead-letter queue, and an alert is out: once, unless a host
+    /// was killed between telling it and writing that down.
+    async fn check_the_given_up(&self, ledger: &dyn Ledger) -> BTreeSet<AccountId> {
+        let target = self.seen.lock().unwrap().target.clone();
+        let mut progress = BTreeMap::new();
+        if let Some(target) = target {
+            progress = loop {
+                if let Ok(progress) = ledger.all_progress(&target).await {
+                    break progress;
+                }
+            };
+        }
+        let given_up: BTreeSet<AccountId> = progress
+            .into_iter()
+            .filter(|(_, progress)| progress.dead_lettered)
+            .map(|(account, _)| account)
+            .collect();
+        let letters = self.sim.messages(&self.sim.updates_dead_url());
+        let alerts = self.sim.alerts();
+        for account in &given_up {
+            let letter = format!("\"account\":\"{account}\"");
+            let letters = letters.iter().filter(|body| body.contains(&letter)).count();
+            let subject = format!("Update of account {account} failed");
+            let alerts = alerts.iter().filter(|alert| alert.subject == subject).count();
+            assert!(letters >= 1 && alerts >= 1, "{account}: {letters} letters, {alerts} alerts");
+            // A reply that was lost lets the host publish again, since SNS has no idempotency:
+            // how often it is told has no upper limit here.
+            assert!(
+                self.setting.is_killed() || letters == 1,
+                "{account}: {letters} dead letters and nobody was killed"
+            );
+        }
+        let failed = alerts.iter().filter(|alert| {
+            alert.subject.starts_with("Update of account") && alert.subject.ends_with("failed")
+        });
+        for alert in failed {
+            let told = given_up.iter().any(|account| alert.subject.contains(account.as_str()));
+            assert!(told, "{} is told of an account that was not given up", alert.subject);
+        }
+        given_up
+    }
+
+    /// Everybody is up to date, given up, unwanted, or in a lane that waits for success.
+    fn check_nobody_is_lost(&self, given_up: &BTreeSet<AccountId>) {
+        let current = self.sim.current_accounts();
+        let failed_lanes: BTreeSet<usize> =
+            given_up.iter().filter_map(|account| self.lane(account)).collect();
+        for account in &self.setting.snapshot.accounts {
+            let id: AccountId = account.id.parse().unwrap();
+            let Some(lane) = self.lane(&id).filter(|_| account.enrolled) else { continue };
+            let waits = self.setting.rules.lanes[..=lane].iter().enumerate().any(|(at, rules)| {
+                rules.start_when == groundcrew_core::scheduler::StartWhen::Succeeded
+                    && failed_lanes.iter().any(|failed| *failed < at)
+            });
+            assert!(
+                current.contains(&id) || given_up.contains(&id) || waits,
+                "{id} of lane {lane} is lost"
+            );
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! A ledger file that is open in a host that runs, reached through that host: by a Unix socket
+//! beside the file, which only the host's own user may use. What goes over it is the store's
+//! three calls, a line of JSON each, so that whoever uses it is one more host of the ledger.
+
+use std::fs::Permissions;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::store::{Item, Key, Store, StoreError, Write};
+use crate::store_ledger::StoreLedger;
+
+/// The longest line that is read, in bytes. A ledger of ten thousand accounts lists in a few
+/// megabytes.
+const LONGEST: u64 = 64 << 20;
+
+/// After a connection that could not be accepted, for want of files perhaps.
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// A ledger that another process has open.
+pub type SharedLedger = StoreLedger<SharedStore>;
+
+impl SharedLedger {
+    /// The ledger file that a running host has open and shares.
+    ///
+    /// # Errors
+    /// When no host shares it, or not with this user.
+    pub async fn connect(file: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket_of(file)).await?;
+        Ok(Self::over(SharedStore { stream: Mutex::new(BufReader::new(stream)) }))
+    }
+}
+
+/// Where a host shares a ledger file.
+pub fn socket_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".sock");
+    name.into()
+}
+
+/// A ledger file that can't be shared. The host runs all the same; operators' commands can't
+/// reach it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{path}: {source}: commands such as `groundcrew status` can't reach this host; a path of at \
+     most 100 bytes, in a directory that can be written to, would let them"
+)]
+pub struct ShareError {
+    /// The socket.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// What is asked of a store.
+#[derive(Debug, Serialize, Deserialize)]
+enum Ask {
+    Get(Key),
+    List(String),
+    Commit(Vec<Write>),
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+enum Answer {
+    Item(Result<Option<Item>, StoreError>),
+    Items(Result<Vec<(String, Item)>, StoreError>),
+    Committed(Result<bool, StoreError>),
+}
+
+/// A ledger file being shared. Ends with its last drop; the socket is removed.
+#[derive(Debug)]
+pub struct Share {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Share {
+    /// Shares a ledger file that this process has open, once [`Share::serve`] runs.
+    ///
+    /// # Errors
+    /// When there can't be a socket.
+    pub fn of(file: &Path) -> Result<Self, ShareError> {
+        let path = socket_of(file);
+        let failed = |source| ShareError { path: path.clone(), source };
+        // This process holds the file's lock: whoever left it there is gone.
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path).map_err(failed)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).map_err(failed)?;
+        Ok(Self { path, listener })
+    }
+
+    /// Answers whoever asks, for ever.
+    pub async fn serve<S: Store + 'static>(&self, ledger: Arc<StoreLedger<S>>) {
+        let mut connections = JoinSet::new();
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let ledger = Arc::clone(&ledger);
+                    // A connection ends badly when its peer goes.
+                    connections.spawn(async move { drop(answer(stream, ledger.store()).await) });
+                }
+                Err(_) => tokio::time::sleep(PAUSE).await,
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        // Left behind it is in nobody's way.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+async fn answer(stream: UnixStream, store: &impl Store) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(ask) = read(&mut stream).await? {
+        let answer = match ask {
+            Ask::Get(key) => Answer::Item(store.get(&key).await),
+            Ask::List(partition) => Answer::Items(store.list(&partition).await),
+            Ask::Commit(writes) => Answer::Committed(store.commit(&writes).await),
+        };
+        write(&mut stream, &answer).await?;
+    }
+    Ok(())
+}
+
+/// The next message; `None` at the end.
+async fn read<T: for<'de> Deserialize<'de>>(
+    stream: &mut BufReader<UnixStream>,
+) -> io::Result<Option<T>> {
+    let mut line = String::new();
+    if stream.take(LONGEST).read_line(&mut line).await? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(serde_json::from_str(&line)?))
+}
+
+async fn write(stream: &mut BufReader<UnixStream>, message: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_string(message)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).await
+}
+
+/// The store of a ledger file that another process has open.
+#[derive(Debug)]
+pub struct SharedStore {
+    stream: Mutex<BufReader<UnixStream>>,
+}
+
+impl SharedStore {
+    async fn ask(&self, ask: Ask) -> Result<Answer, StoreError> {
+        let mut stream = self.stream.lock().await;
+        let answered = async {
+            write(&mut stream, &ask).await?;
+            read(&mut stream).await
+        };
+        let gone = |why: String| {
+            StoreError(format!("the groundcrew that has the ledger open does not answer: {why}"))
+        };
+        match answered.await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(gone("it has ended".to_owned())),
+            Err(error) => Err(gone(error.to_string())),
+        }
+    }
+}
+
+fn confused(answer: &Answer) -> StoreError {
+    let answer = match answer {
+        Answer::Item(_) => "an item",
+        Answer::Items(_) => "items",
+        Answer::Committed(_) => "a commit",
+    };
+    StoreError(format!("the groundcrew that has the ledger open answered {answer} unasked"))
+}
+
+#[async_trait]
+impl Store for SharedStore {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        match self.ask(Ask::Get(key.clone())).await? {
+            Answer::Item(item) => item,
+            other => Err(confused(&other)),
+        }
+    }
+
+    async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
+        match self.ask(Ask::List(partition.to_owned())).await? {
+            Answer::Items(items) => items,
+            other => Err(confused(&other)),
+        }
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
+        match self.ask(Ask::Commit(writes.to_vec())).await? {
+            Answer::Committed(committed) => committed,
+            other => Err(confused(&other)),
+        }
+    }
+}

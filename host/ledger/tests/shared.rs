@@ -1,0 +1,54 @@
+//! A ledger file that is open in one process is reached by others through it.
+#![cfg(unix)]
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use common::{account, at, slot};
+use groundcrew_core::ports::{Cap, Ledger, LedgerError, Pause, Taken};
+use groundcrew_ledger::{FileError, FileLedger, Share, SharedLedger, socket_of};
+
+#[tokio::test]
+async fn whoever_connects_is_one_more_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("groundcrew.db");
+    assert!(SharedLedger::connect(&file).await.is_err(), "nobody shares it");
+    let ledger = Arc::new(FileLedger::open(&file).unwrap());
+    assert!(matches!(FileLedger::open(&file), Err(FileError::InUse { .. })));
+
+    // One that died left its socket.
+    drop(Share::of(&file).unwrap());
+    std::fs::write(socket_of(&file), "").unwrap();
+    let share = Share::of(&file).unwrap();
+    let mode = std::fs::metadata(socket_of(&file)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "only for the host's own user");
+    let serving = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { share.serve(ledger).await }
+    });
+
+    let operator = SharedLedger::connect(&file).await.unwrap();
+    assert_eq!(operator.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(2), Cap::of(1)).await, Ok(Taken::Full));
+    let pause = Pause { why: "by ada".into(), at: at(1), automatic: false };
+    operator.pause_lane("all", Some(&pause)).await.unwrap();
+    assert_eq!(ledger.lanes().await.unwrap()["all"].paused, Some(pause));
+    assert_eq!(operator.overview().await, ledger.overview().await);
+    assert_eq!(operator.slots().await.unwrap()[0].account, account(1));
+
+    // A second operator at the same time, who sends nonsense.
+    let mut other = tokio::net::UnixStream::connect(socket_of(&file)).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut other, b"{\"Get\": 1}\n").await.unwrap();
+    let mut answer = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut other, &mut answer).await.unwrap();
+    assert!(answer.is_empty());
+    assert_eq!(operator.slots().await, ledger.slots().await);
+
+    serving.abort();
+    assert!(serving.await.unwrap_err().is_cancelled());
+    assert!(!socket_of(&file).exists(), "it is removed with its host");
+    let LedgerError(why) = operator.slots().await.unwrap_err();
+    assert!(why.contains("does not answer"), "{why}");
+}

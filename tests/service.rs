@@ -1,0 +1,412 @@
+//! `groundcrew run` and the commands beside it, in real time against the simulated AWS as a
+//! server, with updates that take a second.
+
+#![cfg(unix)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::server::Server;
+use common::{Ran, command, groundcrew};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// What takes longer than this has failed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+const CONFIG: &str = r#"
+[updates]
+max_concurrent_operations = 2
+wait_seconds = 1
+min_sweep_interval = "1s"
+max_receive_count = 2
+[queues]
+updates_url = "URL/123456789012/groundcrew-updates.fifo"
+events_url = "URL/123456789012/groundcrew-events"
+[alerts]
+topic_arn = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts"
+"#;
+
+/// A simulated AWS with outdated accounts, and a config for it.
+struct Place {
+    aws: Server,
+    dir: tempfile::TempDir,
+}
+
+fn account(number: usize, seconds: u64) -> Value {
+    json!({ "id": format!("{number:012}"), "name": format!("account-{number}"),
+            "ou": ["Workloads"], "update_seconds": seconds })
+}
+
+fn accounts(number: usize) -> Vec<Value> {
+    (1..=number).map(|number| account(number, 1)).collect()
+}
+
+impl Place {
+    fn of(accounts: Vec<Value>, config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshot = dir.path().join("organization.json");
+        std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
+        let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+        aws.ask("release-artifact", "");
+        let config = CONFIG.replace("URL", &aws.url()) + config;
+        std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+        Self { aws, dir }
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        let (name, rest) = args.split_first().unwrap();
+        self.aws.groundcrew(self.dir.path(), &[&[*name, "--config", "crew.toml"], rest].concat())
+    }
+
+    fn status(&self) -> Value {
+        self.run(&["status", "--format", "json"]).json()
+    }
+
+    fn start(&self) -> Service {
+        Service::start(&self.aws, self.dir.path())
+    }
+
+    /// The account operations so far.
+    fn operations(&self) -> Vec<Value> {
+        self.aws.look("operations").as_array().unwrap().clone()
+    }
+
+    fn ended(&self) -> usize {
+        self.operations().iter().filter(|operation| !operation["end"].is_null()).count()
+    }
+
+    /// Each of these accounts was updated exactly once.
+    fn assert_each_once(&self, number: usize) {
+        let operations = self.operations();
+        let mut updated = BTreeMap::new();
+        for operation in &operations {
+            *updated.entry(operation["account"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        }
+        assert_eq!(updated.len(), number, "{operations:?}");
+        assert!(updated.values().all(|times| *times == 1), "{updated:?}");
+    }
+}
+
+/// Looks until something is so.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A running `groundcrew run`.
+struct Service {
+    child: Child,
+    http: String,
+    log: std::thread::JoinHandle<Vec<Value>>,
+}
+
+impl Service {
+    fn start(aws: &Server, dir: &Path) -> Self {
+        let mut command = command(dir);
+        aws.environment(&mut command)
+            .args(["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self::of(&mut command)
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            let json = |line: String| {
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            };
+            lines.map(json).collect()
+        });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let http = line.split("http://").nth(1).map(|rest| rest.split('/').next().unwrap());
+        Self { child, http: http.unwrap_or_default().to_owned(), log }
+    }
+
+    /// Status code and body.
+    fn get(&self, path: &str) -> (u16, String) {
+        use std::io::Write;
+        let mut stream = std::net::TcpStream::connect(&self.http).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", self.http).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Has it end by SIGTERM, and answers its log.
+    fn stop(mut self) -> Vec<Value> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        self.log.join().unwrap()
+    }
+}
+
+#[test]
+fn a_fleet_is_updated_and_can_be_watched() {
+    let place = Place::of(accounts(6), "");
+    let service = place.start();
+    wait_until("six updates", || place.ended() == 6);
+    wait_until("they are settled", || place.status()["in_flight"] == json!([]));
+    place.assert_each_once(6);
+    assert_eq!(service.get("/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(service.get("/readyz"), (200, "ok\n".to_owned()));
+    assert_eq!(service.get("/").0, 404);
+    let (code, metrics) = service.get("/metrics");
+    assert_eq!(code, 200);
+    for line in [
+        r#"groundcrew_updates_ended_total{lane="all",outcome="succeeded"} 6"#,
+        r#"groundcrew_updates_ended_total{lane="all",outcome="given_up"} 0"#,
+        r#"groundcrew_updates_started_total{lane="all"} 6"#,
+        r#"groundcrew_updates_in_flight{lane="all"} 0"#,
+        r#"groundcrew_lane_paused{lane="all"} 0"#,
+        "groundcrew_accounts 6",
+        "groundcrew_alerts_total 0",
+        r#"groundcrew_aws_calls_total{operation="UpdateProvisionedProduct"} 6"#,
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+    let status = place.status();
+    assert_eq!(status["lanes"][0]["failed"], 0);
+    assert_eq!(status["waits_for"], Value::Null);
+    assert!(place.dir.path().join("groundcrew.db.sock").exists());
+    let log = service.stop();
+    assert!(!place.dir.path().join("groundcrew.db.sock").exists());
+    // A line for each decision: by the sweep, and again before the start.
+    let decisions: BTreeSet<&str> = log
+        .iter()
+        .filter(|line| line["fields"]["message"] == "decision")
+        .map(|line| {
+            assert_eq!(line["fields"]["verdict"], "proceed");
+            assert_eq!(line["fields"]["policy"], "default");
+            line["fields"]["account"].as_str().unwrap()
+        })
+        .collect();
+    assert_eq!(decisions.len(), 6);
+    assert_eq!(place.aws.look("alerts"), json!([]));
+}
+
+/// Wherever it is just then.
+#[test]
+fn killed_again_and_again_it_loses_and_repeats_nothing() {
+    let place = Place::of((1..=8).map(|number| account(number, 2)).collect(), "");
+    for kills in 1..=8 {
+        let service = place.start();
+        // Each time a bit further: the calls of AWS are what it has done.
+        let calls = || -> u64 {
+            let calls = place.aws.look("calls");
+            calls.as_object().unwrap().values().filter_map(Value::as_u64).sum()
+        };
+        let before = calls();
+        wait_until("it works", || calls() > before + 7 * kills);
+        service.kill();
+    }
+    let service = place.start();
+    wait_until("eight updates", || place.ended() == 8);
+    wait_until("they are settled", || place.status()["in_flight"] == json!([]));
+    service.stop();
+    place.assert_each_once(8);
+    assert_eq!(place.aws.look("alerts"), json!([]));
+}
+
+/// A second host on one file is refused; on a table both go by the same cap.
+#[test]
+fn two_hosts_share_a_table_and_not_a_file() {
+    let place = Place::of(accounts(2), "");
+    let service = place.start();
+    let second = place.run(&["run", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, 1);
+    assert!(second.stderr.contains("another groundcrew has it open"), "{}", second.stderr);
+    service.stop();
+
+    let place = Place::of(accounts(12), "[ledger]\ntable = \"groundcrew\"\n");
+    let hosts = [place.start(), place.start()];
+    wait_until("twelve updates", || place.ended() == 12);
+    wait_until("they are settled", || place.status()["in_flight"] == json!([]));
+    place.assert_each_once(12);
+    let moments = |key: &str| -> Vec<String> {
+        let operations = place.operations();
+        operations.iter().map(|operation| operation[key].as_str().unwrap().to_owned()).collect()
+    };
+    let (starts, ends) = (moments("start"), moments("end"));
+    for (index, start) in starts.iter().enumerate() {
+        let running = (0..starts.len())
+            .filter(|other| *other != index && starts[*other] <= *start && ends[*other] > *start);
+        assert!(running.count() < 2, "over the cap at {start}: {starts:?} {ends:?}");
+    }
+    for host in hosts {
+        host.stop();
+    }
+}
+
+#[rstest]
+#[case::through_the_service(true)]
+#[case::without_one(false)]
+fn lanes_are_paused_and_resumed(#[case] running: bool) {
+    let place = Place::of(accounts(3), "[[lanes]]\nname = \"only\"\n");
+    let paused = place.run(&["pause", "only"]);
+    assert_eq!((paused.code, paused.stderr.as_str()), (0, ""));
+    assert!(paused.stdout.starts_with("only: paused; what runs is tracked"), "{}", paused.stdout);
+    assert!(paused.stdout.contains("no groundcrew runs on this ledger now"), "{}", paused.stdout);
+    let again = place.run(&["pause"]);
+    assert!(again.stdout.starts_with("only: paused already since"), "{}", again.stdout);
+    let unknown = place.run(&["resume", "onyl"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("`onyl` is not one of the lanes: only"), "{}", unknown.stderr);
+
+    let service = place.start();
+    wait_until("a sweep", || place.status()["sweep"]["accounts"] == 3);
+    let status = place.status();
+    assert_eq!(status["lanes"][0]["waiting"], 3);
+    assert_eq!(status["waits_for"], "lane `only`: `groundcrew resume only`");
+    assert_eq!(place.operations(), Vec::<Value>::new());
+    let service = if running {
+        Some(service)
+    } else {
+        service.stop();
+        None
+    };
+    let resumed = place.run(&["resume"]);
+    assert!(resumed.stdout.starts_with("only: goes on; it was paused: paused by"));
+    let who = if running { "the running groundcrew takes it in" } else { "no groundcrew runs" };
+    assert!(resumed.stdout.contains(who), "{}", resumed.stdout);
+    let service = service.unwrap_or_else(|| place.start());
+    wait_until("three updates", || place.ended() == 3);
+    service.stop();
+    place.assert_each_once(3);
+}
+
+#[test]
+fn what_was_given_up_is_shown_and_redriven() {
+    const ERROR: &str =
+        "The parent organizational unit 'Workloads' is not enrolled in AWS Control Tower.";
+    let mut accounts = accounts(2);
+    accounts[1]["update_failures"] = json!([ERROR]);
+    let place = Place::of(accounts, "");
+    let none = place.run(&["redrive", "--all"]);
+    assert_eq!(none.code, 1);
+    assert!(none.stderr.contains("no sweep is complete yet"), "{}", none.stderr);
+    let service = place.start();
+    wait_until("one failure", || place.status()["failed"][0]["attempts"] == 1);
+    let status = place.status();
+    let failed = &status["failed"][0];
+    assert_eq!(failed["account"], "000000000002");
+    assert!(failed["reason"].as_str().unwrap().contains(ERROR), "{failed}");
+    let alerts = place.aws.look("alerts");
+    assert_eq!(alerts.as_array().unwrap().len(), 1, "{alerts}");
+    assert!(alerts[0]["message"].as_str().unwrap().contains(ERROR), "{alerts}");
+    let screen = place.run(&["status"]).stdout;
+    assert!(screen.contains("failed      000000000002 in all after 1 attempts"), "{screen}");
+
+    let other = place.run(&["redrive", "--account", "000000000001"]);
+    assert_eq!(other.code, 1);
+    assert!(other.stderr.contains("not given up towards pa-"), "{}", other.stderr);
+    let redriven = place.run(&["redrive", "--lane", "all"]);
+    assert_eq!((redriven.code, redriven.stderr.as_str()), (0, ""), "{}", redriven.stdout);
+    assert!(
+        redriven
+            .stdout
+            .starts_with("000000000002: is updated again, in lane all\n1 account redriven")
+    );
+    assert!(redriven.stdout.ends_with("1 dead letter removed\n"), "{}", redriven.stdout);
+    wait_until("three updates", || place.ended() == 3);
+    wait_until("it is settled", || place.status()["in_flight"] == json!([]));
+    assert_eq!(place.status()["failed"], json!([]));
+    service.stop();
+    let outcomes: Vec<Value> =
+        place.operations().into_iter().map(|o| o["outcome"].clone()).collect();
+    assert_eq!(
+        outcomes.iter().filter(|outcome| **outcome == "succeeded").count(),
+        2,
+        "{outcomes:?}"
+    );
+}
+
+#[test]
+fn nothing_starts_before_it_is_approved() {
+    let place = Place::of(accounts(2), "");
+    let config = place.dir.path().join("crew.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("[updates]", "[updates]\napproval = \"required\""))
+        .unwrap();
+    let early = place.run(&["approve", "plan-000000000000"]);
+    assert_eq!(early.code, 2);
+    assert!(early.stderr.contains("no plan waits for approval"), "{}", early.stderr);
+    assert_eq!(place.run(&["approve", "plan-1"]).code, 2);
+
+    let service = place.start();
+    wait_until("the alert", || place.aws.look("alerts") != json!([]));
+    let alert = place.aws.look("alerts")[0].clone();
+    let subject = alert["subject"].as_str().unwrap();
+    let (plan, rest) = subject.split_once(' ').unwrap();
+    assert_eq!(rest, "waits for approval: 2 accounts");
+    assert!(alert["message"].as_str().unwrap().contains(&format!("groundcrew approve {plan}")));
+    let status = place.status();
+    assert_eq!(status["waits_for"], format!("approval: `groundcrew approve {plan}`"));
+    assert_eq!(place.operations(), Vec::<Value>::new());
+    let wrong = place.run(&["approve", "plan-000000000000"]);
+    assert!(wrong.stderr.contains(&format!("{plan} does")), "{}", wrong.stderr);
+    let approved = place.run(&["approve", plan]);
+    assert_eq!(approved.code, 0, "{}", approved.stderr);
+    wait_until("two updates", || place.ended() == 2);
+    // Asked for once, by whichever run.
+    service.stop();
+    let service = place.start();
+    wait_until("a sweep", || place.status()["sweep"]["current"] == 2);
+    service.stop();
+    assert_eq!(place.aws.look("alerts").as_array().unwrap().len(), 1);
+    place.assert_each_once(2);
+}
+
+#[test]
+fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes() {
+    let place = Place::of(accounts(1), "");
+    place.aws.ask("state", r#"{"landing_zone": {"status": "PROCESSING"}}"#);
+    let service = place.start();
+    let calls = |operation: &str| place.aws.look("calls")[operation].as_u64().unwrap_or(0);
+    wait_until("it has looked", || calls("GetLandingZone") > 0);
+    assert_eq!(place.run(&["sweep"]).code, 0);
+    let (code, why) = service.get("/readyz");
+    assert_eq!((code, why.as_str()), (503, "no sweep is complete yet; see the log\n"));
+    assert_eq!(calls("SearchProvisionedProducts"), 0);
+    service.stop();
+    place.aws.ask("state", r#"{"landing_zone": {"status": "ACTIVE"}}"#);
+    let service = place.start();
+    wait_until("one update", || place.ended() == 1);
+    wait_until("a sweep confirms it", || place.status()["sweep"]["current"] == 1);
+    let before = calls("SearchProvisionedProducts");
+    let asked = place.run(&["sweep"]);
+    assert!(asked.stdout.contains("the running groundcrew takes it in within 1 seconds"));
+    wait_until("another sweep", || calls("SearchProvisionedProducts") > before);
+    let dry = place.run(&["sweep", "--dry-run"]);
+    assert!(dry.stdout.contains("0 to update"), "{}", dry.stdout);
+    service.stop();
+}
+
+#[test]
+fn a_config_without_queues_runs_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
+    let ran = groundcrew(dir.path(), &["run", "--config", "crew.toml"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("`updates_url` and `events_url`"), "{}", ran.stderr);
+}
