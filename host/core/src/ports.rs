@@ -142,9 +142,9 @@ pub struct Hint {
     pub lane: String,
     /// 1 for the first try of this target.
     pub attempt: u32,
-    /// How often this host has handed over the account for this target. SQS remembers the
-    /// deduplication ids of deleted messages for five minutes: without a number that
-    /// changes, an account that is handed over again within them would be swallowed.
+    /// Another number each time that the account is handed over. SQS remembers the
+    /// deduplication ids of deleted messages for five minutes: without it, an account that is
+    /// handed over again within them would be swallowed.
     pub serial: u32,
 }
 

@@ -25,16 +25,15 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         );
     };
     let number = |number: usize| thousands(number as u64);
+    paragraph(out, &format!("sweep       {}, to {}", minute(sweep.completed), sweep.target))?;
     let line = format!(
-        "{} accounts as swept at {}: {} current, {} skipped, {} held",
+        "accounts    {}: {} current, {} skipped, {} held",
         number(sweep.accounts),
-        minute(sweep.completed),
         number(sweep.current),
         number(sweep.skipped),
         number(report.held_in_all)
     );
     paragraph(out, &line)?;
-    paragraph(out, &format!("target      {}", sweep.target))?;
     writeln!(out)?;
 
     let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
@@ -192,7 +191,22 @@ mod tests {
 
     #[test]
     fn busy() {
-        insta::assert_snapshot!(screen(&report()), @"");
+        insta::assert_snapshot!(screen(&report()), @r"
+        sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
+        accounts    1,234: 1,000 current, 12 skipped, 42 held
+
+        lane        waiting  in flight  failed
+        canary            0     1 of 4        1
+        production    1,500     0 of 4        0
+
+        done        about 2026-09-23 21:46 UTC, in 2d 07:33:20
+        in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
+        failed      000000000002 in canary after 5 attempts: The parent organizational
+                    unit 'Sandbox' is not enrolled in AWS Control Tower.
+        held        000000000003 until 2026-09-21 14:13 UTC: change freeze
+                    and 41 more held; --format json has those that are known
+        plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
+        ");
     }
 
     #[test]
@@ -203,7 +217,23 @@ mod tests {
             since: AT,
             why: "failed updates in a row: 3 (failure_threshold)".into(),
         });
-        insta::assert_snapshot!(screen(&report), @"");
+        insta::assert_snapshot!(screen(&report), @r"
+        sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
+        accounts    1,234: 1,000 current, 12 skipped, 42 held
+
+        lane        waiting  in flight  failed
+        canary            0     1 of 4        1  paused since 2026-09-21 14:13 UTC:
+                    failed updates in a row: 3 (failure_threshold)
+        production    1,500     0 of 4        0
+
+        waits for   lane `canary`: `groundcrew resume canary`
+        in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
+        failed      000000000002 in canary after 5 attempts: The parent organizational
+                    unit 'Sandbox' is not enrolled in AWS Control Tower.
+        held        000000000003 until 2026-09-21 14:13 UTC: change freeze
+                    and 41 more held; --format json has those that are known
+        plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
+        ");
     }
 
     #[test]
@@ -218,7 +248,18 @@ mod tests {
             ends_at: Some(AT),
             ..report()
         };
-        insta::assert_snapshot!(screen(&report), @"");
-        insta::assert_snapshot!(screen(&Report { sweep: None, ..report }), @"");
+        insta::assert_snapshot!(screen(&report), @r"
+        sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
+        accounts    1,234: 1,000 current, 12 skipped, 0 held
+
+        lane  waiting  in flight  failed
+        all         0     0 of 4        0
+
+        done        nothing waits and nothing runs
+        ");
+        insta::assert_snapshot!(screen(&Report { sweep: None, ..report }), @r"
+        No sweep of the organization is complete yet. If groundcrew runs, its log says
+                    why.
+        ");
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Entry {
     /// Id of the OU that the account is directly in.
     pub ou: Option<String>,
     pub failed_attempts: u32,
-    /// How often it was handed over for this target.
+    /// The serial number of the message by which it was handed over last.
     pub serial: u32,
     pub stage: Stage,
     /// When the stage last changed.

@@ -517,7 +517,9 @@ impl Scheduler {
             let Some(entry) = self.backlog.get(&account) else {
                 continue;
             };
-            let serial = entry.serial + 1;
+            // Above whatever an earlier run, or an earlier cause, has used.
+            let seconds = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
+            let serial = entry.serial.saturating_add(1).max(seconds);
             hints.push(Hint {
                 account: account.clone(),
                 provisioned_product: entry.provisioned_product.clone(),

@@ -104,7 +104,9 @@ impl World {
         sim.release_artifact();
         let directory = tempfile::tempdir().unwrap();
         let ledger: Arc<dyn Ledger> = match setting.ledger {
-            LedgerKind::File => Arc::new(FileLedger::open(directory.path().join("crew.db")).unwrap()),
+            LedgerKind::File => {
+                Arc::new(FileLedger::open(directory.path().join("crew.db")).unwrap())
+            }
             LedgerKind::Table => {
                 Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()))
             }

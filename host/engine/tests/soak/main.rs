@@ -13,7 +13,7 @@ mod truth;
 use rstest::rstest;
 
 /// Seeds of a run of the test suite.
-const SEEDS: u64 = 240;
+const SEEDS: u64 = 160;
 /// Run beside each other.
 const PARTS: u64 = 4;
 
@@ -50,7 +50,7 @@ fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u
     }
     // The checks would hold of a fleet in which nothing happens.
     if seeds.end - seeds.start >= SEEDS {
-        assert!(done.updated > 200 && done.given_up > 5 && done.kills > 20, "{done:?}");
+        assert!(done.updated > 150 && done.given_up > 5 && done.kills > 20, "{done:?}");
         assert!(done.moved > 0 && done.resumed > 0, "{done:?}");
     }
 }
