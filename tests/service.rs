@@ -209,6 +209,12 @@ fn a_fleet_is_updated_and_can_be_watched() {
 #[test]
 fn killed_again_and_again_it_loses_and_repeats_nothing() {
     let place = Place::of((1..=8).map(|number| account(number, 4)).collect(), "");
+    // What a host received when it was killed is hidden for as long.
+    place.aws.call(
+        "AmazonSQS.SetQueueAttributes",
+        &json!({ "QueueUrl": format!("{}/123456789012/groundcrew-updates.fifo", place.aws.url()),
+                 "Attributes": { "VisibilityTimeout": "3" } }),
+    );
     let mut kills = 0;
     while place.ended() < 8 && kills < 20 {
         let service = place.start();

@@ -90,21 +90,32 @@ impl Server {
 
     /// Invokes a function, and answers its answer, be it an error.
     pub fn invoke(&self, path: &str, event: &str) -> String {
-        self.exchange("POST", path, event).1
+        self.exchange("POST", path, "", event).1
+    }
+
+    /// Calls an operation of AWS that takes JSON: the target is as in `AmazonSQS.SendMessage`.
+    pub fn call(&self, target: &str, body: &Value) -> Value {
+        let headers = format!(
+            "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.0\r\n\
+             Authorization: AWS4-HMAC-SHA256 Credential=testing/20260101/us-east-1/sqs/aws4_request\r\n"
+        );
+        let (head, answer) = self.exchange("POST", "/", &headers, &body.to_string());
+        assert!(head.starts_with("HTTP/1.1 2"), "{head}\n{answer}");
+        serde_json::from_str(&answer).unwrap_or(Value::Null)
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> Value {
-        let (head, body) = self.exchange(method, path, body);
+        let (head, body) = self.exchange(method, path, "", body);
         assert!(head.starts_with("HTTP/1.1 2"), "{head}\n{body}");
         if body.trim().is_empty() { Value::Null } else { serde_json::from_str(&body).unwrap() }
     }
 
-    fn exchange(&self, method: &str, path: &str, body: &str) -> (String, String) {
+    fn exchange(&self, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}Content-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
         )
