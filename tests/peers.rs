@@ -131,6 +131,134 @@ fn moto_gives_a_snapshot_of_its_organization() {
     assert!(account["joined"].is_string(), "{account}");
 }
 
+fn prepared(server: &Server, args: &[&str]) -> Value {
+    serde_json::from_str(&python(server, "fleet.py", args)).unwrap()
+}
+
+fn ministack(dir: &Path) -> Server {
+    let port = free_port();
+    let mut command = program(".venv-ministack", "ministack");
+    command.env("GATEWAY_PORT", port.to_string()).current_dir(dir);
+    Server::started(&mut command, format!("127.0.0.1:{port}"))
+}
+
+/// The service with queues in ministack, and with organization, topic and ledger in moto; Service
+/// Catalog, Control Tower and Identity Center, which nobody else has, are simulated. One account
+/// fails for good.
+#[test]
+fn a_fleet_is_updated_by_queues_tables_and_topics_not_written_here() {
+    const ERROR: &str =
+        "The parent organizational unit 'Fleet' is not enrolled in AWS Control Tower.";
+    let dir = tempfile::tempdir().unwrap();
+    let (moto, ministack) = (moto(), ministack(dir.path()));
+    let topic = serde_json::from_str::<Value>(&python(&moto, "moto.py", &["prepare"])).unwrap();
+    let organization = prepared(&moto, &["organization", "6"]);
+    let queues = prepared(&ministack, &["queues"]);
+    let mut accounts = organization["accounts"].as_array().unwrap().clone();
+    for account in &mut accounts {
+        account["update_seconds"] = json!(1);
+        account["ou"] = json!(["Fleet"]);
+        account["ou_ids"] = json!([organization["ou"]]);
+    }
+    accounts[5]["update_failures"] = json!([ERROR]);
+    let snapshot = dir.path().join("organization.json");
+    std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
+    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.ask("release-artifact", "");
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let config = format!(
+        "[updates]\nmax_concurrent_operations = 2\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\
+         [queues]\nupdates_url = \"{}\"\nevents_url = \"{}\"\n\
+         [ledger]\ntable = \"groundcrew\"\n[alerts]\ntopic_arn = \"{}\"\n",
+        text(&queues["updates"]),
+        text(&queues["events"]),
+        text(&topic["topic"])
+    );
+    std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+    let lead = |command: &mut Command| {
+        aws.environment(command)
+            .env("AWS_ENDPOINT_URL_SQS", ministack.url())
+            .env("AWS_ENDPOINT_URL_SNS", moto.url())
+            .env("AWS_ENDPOINT_URL_ORGANIZATIONS", moto.url())
+            .env("AWS_ENDPOINT_URL_DYNAMODB", moto.url());
+    };
+    prepared(&ministack, &["send", &text(&queues["events"]), "{not an event"]);
+    let mut run = common::command(dir.path());
+    lead(&mut run);
+    let service =
+        Server::running(run.args(["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"]));
+    let status = || {
+        let mut command = common::command(dir.path());
+        lead(&mut command);
+        ran(command.args(["status", "--config", "crew.toml", "--format", "json"])).json()
+    };
+    eventually("the end of the update", || {
+        let status = status();
+        status["sweep"]["current"] == 5 && status["failed"].as_array().unwrap().len() == 1
+    });
+    drop(service);
+    let operations = aws.look("operations");
+    let operations = operations.as_array().unwrap();
+    let succeeded = operations.iter().filter(|operation| operation["outcome"] == "succeeded");
+    assert_eq!((operations.len(), succeeded.count()), (6, 5), "{operations:?}");
+    let letters = prepared(&ministack, &["letters", &text(&queues["dead"])]);
+    assert_eq!(letters.as_array().unwrap().len(), 1, "{letters}");
+    assert_eq!(letters[0]["account"], accounts[5]["id"]);
+    assert!(text(&letters[0]["reason"]).contains(ERROR), "{letters}");
+    let unread = prepared(&ministack, &["letters", &text(&queues["events_dead"])]);
+    assert_eq!(unread.as_array().unwrap().len(), 1, "{unread}");
+    let looked: Value = serde_json::from_str(&python(&moto, "moto.py", &["look"])).unwrap();
+    let mut alerts: Vec<String> =
+        looked["alerts"].as_array().unwrap().iter().map(|alert| text(&alert["subject"])).collect();
+    alerts.sort();
+    let failed = format!("Update of account {} failed", text(&accounts[5]["id"]));
+    assert_eq!(alerts, ["An event can't be read".to_owned(), failed]);
+}
+
+/// Somebody works with boto3 on the AWS on which a fleet update runs, and updates an account by
+/// hand: it is not updated again.
+#[test]
+fn boto3_works_beside_the_service() {
+    let accounts: Vec<Value> = (1..=6)
+        .map(|number| {
+            json!({ "id": format!("{number:012}"), "name": format!("account-{number}"),
+                    "ou": ["Workloads"], "update_seconds": 2 })
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("organization.json");
+    std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
+    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.ask("release-artifact", "");
+    let config = format!(
+        "[updates]\nmax_concurrent_operations = 1\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\
+         [queues]\nupdates_url = \"{0}/123456789012/groundcrew-updates.fifo\"\n\
+         events_url = \"{0}/123456789012/groundcrew-events\"\n[alerts]\ntopic_arn = \"{TOPIC}\"\n",
+        aws.url()
+    );
+    std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+    let mut run = common::command(dir.path());
+    aws.environment(&mut run).args(["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"]);
+    let _service = Server::running(&mut run);
+    let operations = || aws.look("operations").as_array().unwrap().clone();
+    eventually("a first update", || !operations().is_empty());
+    // The last in order: its turn is far off.
+    let beside: Value =
+        serde_json::from_str(&python(&aws, "beside.py", &["000000000006"])).unwrap();
+    let ids: Vec<&Value> = accounts.iter().map(|account| &account["id"]).collect();
+    let listed: Vec<&Value> = beside["accounts"].as_array().unwrap().iter().collect();
+    assert!(ids.iter().all(|id| listed.contains(id)), "{beside}");
+    eventually("six updates", || {
+        operations().iter().filter(|operation| !operation["end"].is_null()).count() == 6
+    });
+    let mut updated: Vec<String> =
+        operations().iter().map(|o| o["account"].as_str().unwrap().to_owned()).collect();
+    updated.sort();
+    updated.dedup();
+    assert_eq!(updated.len(), 6);
+    assert_eq!(aws.look("alerts"), json!([]));
+}
+
 /// What a Lambda is started with, apart from what its runtime sets.
 fn environment(aws: &Server, config: &Path) -> Value {
     json!({
