@@ -14,6 +14,7 @@ pub mod config;
 pub mod decision;
 pub mod doctor;
 pub mod event;
+pub mod http;
 pub mod limits;
 pub mod list_schedule;
 pub mod notification;

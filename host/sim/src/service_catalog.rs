@@ -534,7 +534,9 @@ impl ServiceCatalog {
                 self.updates
                     .products()
                     .filter(|index| {
-                        self.updates.status(*index).is_some_and(|status| status.to_string() == *value)
+                        self.updates
+                            .status(*index)
+                            .is_some_and(|status| status.to_string() == *value)
                     })
                     .collect(),
             ),
