@@ -36,12 +36,11 @@ fn configure(settings: Value) -> Result<Cmdb, Vec<Problem>> {
     Cmdb::configure(settings, &Surroundings { lanes: vec![] })
 }
 
-/// Tells by these settings, with these answers in turn. Answers what was sent: method, URL
-/// and body.
-fn tell(
-    settings: Value,
-    answers: Vec<Response>,
-) -> (Vec<(String, String, Value)>, Result<Receipt, Failure>) {
+/// What was sent: method, URL and body.
+type Sent = (String, String, Value);
+
+/// Tells by these settings, with these answers in turn. Answers what was sent.
+fn tell(settings: Value, answers: Vec<Response>) -> (Vec<Sent>, Result<Receipt, Failure>) {
     let sent = Rc::new(RefCell::new(Vec::new()));
     let seen = sent.clone();
     let mut answers = answers.into_iter();
@@ -56,7 +55,7 @@ fn tell(
     (sent, outcome)
 }
 
-fn request(method: &str, url: &str, body: Value) -> (String, String, Value) {
+fn request(method: &str, url: &str, body: Value) -> Sent {
     (method.to_owned(), url.to_owned(), body)
 }
 

@@ -80,8 +80,8 @@ pub fn grant_for<'g>(
     }
     Err(Denied {
         method: method.to_owned(),
-        url: url.clone(),
-        nearest: reaching.next().map(|grant| (grant.url.clone(), grant.methods.clone())),
+        url: url.to_string(),
+        nearest: reaching.next().map(|grant| (grant.url.to_string(), grant.methods.clone())),
     })
 }
 
@@ -89,9 +89,9 @@ pub fn grant_for<'g>(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Denied {
     method: String,
-    url: Url,
-    /// A grant that has another method, and its methods.
-    nearest: Option<(Url, Vec<String>)>,
+    url: String,
+    /// The URL of a grant that has another method, and its methods.
+    nearest: Option<(String, Vec<String>)>,
 }
 
 impl fmt::Display for Denied {
@@ -100,7 +100,7 @@ impl fmt::Display for Denied {
         match nearest {
             None => {
                 write!(f, "{method} {url} is not granted; to grant it, write below the notifier:")?;
-                write!(f, "\n\n[[notifiers.grants.http]]\nurl = {:?}", url.to_string())?;
+                write!(f, "\n\n[[notifiers.grants.http]]\nurl = {url:?}")?;
                 write!(f, "\nmethods = [{method:?}]\n")
             }
             Some((granted, methods)) => {
