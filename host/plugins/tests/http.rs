@@ -5,17 +5,17 @@
 mod support;
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::http::NoHttp;
-use groundcrew_plugins::{LoadError, NotifierSpec};
+use groundcrew_plugins::{LoadError, NotifierSpec, Runtime, RuntimeOptions};
 use ring::hmac;
 use rstest::rstest;
 use support::notifier::notification;
 use support::plugin::{Notifier, RECEIPT};
-use support::runtime;
 use support::web::{
     Does, KEY, OTHERS, PUBLIC, SHORT, STORED, Seen, Store, TOKEN, Web, Wired, authority, file,
     load, proxy, says, spec, toml,
@@ -37,6 +37,12 @@ fn hook(url: &str, grant: &str) -> String {
          [[notifiers.grants.http]]\n{granted}methods = [\"POST\"]\n{grant}\n",
         SHORT.as_millis()
     )
+}
+
+/// A runtime that compiles a plugin once for all tests of this file.
+fn runtime() -> Runtime {
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("http-plugin-cache");
+    Runtime::new(RuntimeOptions { cache_dir: Some(cache) }).unwrap()
 }
 
 const URL: &str = "http://a.example/api/hooks";

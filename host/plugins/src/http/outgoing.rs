@@ -13,13 +13,16 @@ use wasmtime_wasi_http::{Error as Code, RequestOptions, WasiBody, WasiHttpCtx, W
 
 use super::failure::HttpFailure;
 use super::{HttpAccess, HttpCall};
+use crate::convert::shorten;
 use crate::log::PluginLog;
 
 /// Longest URI of a request, in bytes, and what its header fields may take in memory.
 const MAX_URI: usize = 8 << 10;
 const MAX_FIELDS: usize = 64 << 10;
-/// What is kept for the operator of one call. Its requests are bounded too.
-const MAX_TOLD: usize = 8;
+/// What is kept for the operator of one call: so many texts, of so many bytes each. They end in
+/// alerts and in the ledger.
+const MAX_TOLD: usize = 4;
+const MAX_TEXT: usize = 4 << 10;
 
 /// What one instance makes of its grants.
 pub(crate) struct Outgoing {
@@ -170,7 +173,8 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, what: String) {
+    fn tell(&self, mut what: String) {
+        shorten(&mut what, MAX_TEXT);
         self.log.about_plugin(&what);
         let mut told = self.outcome.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() < MAX_TOLD && !told.contains(&what) {
