@@ -7,9 +7,12 @@ use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::http::{HttpSecret, Secret, SecretPlace};
 use groundcrew_core::ports::SecretStore;
 
+/// Looks an environment variable up.
+type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// The environment, files, and a store of secrets.
 pub struct Secrets {
-    variable: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    variable: Box<Variable>,
     store: Arc<dyn SecretStore>,
 }
 
@@ -34,7 +37,7 @@ pub enum SecretError {
         /// Where it was to be found.
         place: SecretPlace,
         /// What AWS says.
-        source: AwsError,
+        source: Box<AwsError>,
     },
     /// The secret isn't a JSON object with that field.
     #[error("{0}: expected a JSON object in which that field is a text")]
@@ -96,11 +99,10 @@ impl Secrets {
                 .map(Secret::new)
                 .map_err(|source| SecretError::File { place: place.clone(), source }),
             SecretPlace::Stored { id, field } => {
-                let secret = self
-                    .store
-                    .secret(id)
-                    .await
-                    .map_err(|source| SecretError::Store { place: place.clone(), source })?;
+                let secret = self.store.secret(id).await.map_err(|source| SecretError::Store {
+                    place: place.clone(),
+                    source: Box::new(source),
+                })?;
                 match field {
                     None => Ok(secret),
                     Some(field) => {
