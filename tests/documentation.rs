@@ -28,7 +28,11 @@ fn rendered_keys() -> String {
         writeln!(out, "\n| key | value | default | meaning |\n|---|---|---|---|").unwrap();
         for Key { name, form, default, meaning } in table.keys {
             let default = match default {
-                Unwritten::Is(text) if text.parse::<f64>().is_ok() || text.starts_with('[') => {
+                Unwritten::Is(text)
+                    if text.parse::<f64>().is_ok()
+                        || text.parse::<bool>().is_ok()
+                        || text.starts_with('[') =>
+                {
                     format!("`{text}`")
                 }
                 Unwritten::Is(text) => format!("`\"{text}\"`"),
@@ -104,9 +108,16 @@ fn the_schema_is_that_of_the_config() {
 #[test]
 fn configs_in_the_documentation_parse() {
     let mut blocks = 0;
-    for path in
-        ["README.md", "docs/ams-case.md", "docs/configuration.md", "docs/writing-policies.md"]
-    {
+    for path in [
+        "README.md",
+        "docs/ams-case.md",
+        "docs/billing.md",
+        "docs/cmdb.md",
+        "docs/configuration.md",
+        "docs/http.md",
+        "docs/webhook.md",
+        "docs/writing-policies.md",
+    ] {
         let text = read(path);
         for block in text.split("```toml\n").skip(1) {
             let (toml, _) = block.split_once("```").expect("a block that ends");

@@ -94,6 +94,8 @@ pub struct Clients {
     pub identity_center: aws_sdk_ssoadmin::Client,
     /// Its identity store, in the same Region.
     pub identity_store: aws_sdk_identitystore::Client,
+    /// Secrets Manager, in the home Region.
+    pub secrets_manager: aws_sdk_secretsmanager::Client,
     /// STS, in the home Region.
     pub sts: aws_sdk_sts::Client,
 }
@@ -250,6 +252,13 @@ impl Environment {
                 identity_region(),
                 retry(),
                 partition("identitystore")
+            ),
+            secrets_manager: client!(
+                aws_sdk_secretsmanager,
+                self,
+                region(),
+                retry(),
+                partition("secretsmanager")
             ),
             sts: client!(aws_sdk_sts, self, region(), retry(), partition("sts")),
         }

@@ -45,7 +45,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
     let handled = runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let aws = RealAws::beside(&read).await?;
-        let loaded = read.load(Need::Onboarding, aws.support()).await?;
+        let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
         Ok(aws.onboarding(&loaded).handle(&event, None).await)
     })?;
     let failure = failure(&handled);

@@ -39,7 +39,7 @@ pub fn run() -> Result<(), Failure> {
             )));
         }
         let aws = RealAws::of(&read).await?;
-        let loaded = read.load(Need::Onboarding, aws.support()).await?;
+        let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
         let onboarding = aws.onboarding(&loaded);
         let service = service_fn(|event| handle(&onboarding, event));
         lambda_runtime::run(service).await.map_err(|error| Failure::Other(error.to_string()))

@@ -9,6 +9,7 @@ use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_engine::onboarding::{ConfiguredNotifier, OnboardingSettings};
 use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
+use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
 use groundcrew_plugins::{
     Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
     RuntimeOptions, Source, SupportGrant,
@@ -26,6 +27,8 @@ pub struct Read {
     problems: Vec<Problem>,
     name: String,
     base: PathBuf,
+    /// Sends the HTTP requests of notifiers.
+    http: Arc<dyn HttpTransport>,
 }
 
 /// Which plugins are needed.
@@ -61,7 +64,7 @@ pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
     let (config, problems) = Config::read(&text);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     match config {
-        Some(config) => Ok(Read { config, problems, name, base }),
+        Some(config) => Ok(Read { config, problems, name, base, http: Arc::new(NoHttp) }),
         None => Err(Failure::Usage(Problems::new(name, problems).to_string())),
     }
 }
@@ -81,10 +84,15 @@ impl Read {
         }
     }
 
+    /// Has the HTTP requests of notifiers sent. Without this none is.
+    pub fn with_http(self, http: Arc<dyn HttpTransport>) -> Self {
+        Self { http, ..self }
+    }
+
     /// Loads the plugins and has them check their settings. Everything that is wrong is told
     /// at once. Notifiers that may open support cases do so through `support`.
     pub async fn load(self, need: Need, support: Arc<dyn SupportCases>) -> Result<Loaded, Failure> {
-        let Self { mut config, mut problems, name, base } = self;
+        let Self { mut config, mut problems, name, base, http } = self;
         let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
             .map_err(|error| Failure::Other(error.to_string()))?;
         if need == Need::Onboarding {
@@ -115,7 +123,8 @@ impl Read {
         }
         let mut notifiers = Vec::new();
         for notifier in &config.notifiers {
-            match runtime.load_notifier(notifier_spec(notifier, &base, &support)).await {
+            let spec = notifier_spec(notifier, &base, &support, &http);
+            match runtime.load_notifier(spec).await {
                 Ok(loaded) => notifiers.push(Arc::new(loaded)),
                 Err(error) => {
                     problems.extend(describe("notifier", &notifier.component, None, error))
@@ -257,6 +266,7 @@ fn notifier_spec(
     notifier: &config::Notifier,
     base: &Path,
     support: &Arc<dyn SupportCases>,
+    http: &Arc<dyn HttpTransport>,
 ) -> NotifierSpec {
     let component = &notifier.component;
     NotifierSpec {
@@ -269,6 +279,11 @@ fn notifier_spec(
         support: Some(SupportGrant {
             cases: support.clone(),
             service_codes: notifier.grants.support_cases.clone(),
+        }),
+        http: Some(HttpAccess {
+            grants: notifier.grants.http.iter().map(|grant| grant.clone().within(base)).collect(),
+            limits: notifier.http_limits,
+            transport: http.clone(),
         }),
     }
 }

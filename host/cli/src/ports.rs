@@ -7,8 +7,8 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
     AwsSupport, Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath,
-    OrganizationsDirectory, ResourceTags, ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications,
-    SqsUpdates,
+    OrganizationsDirectory, ResourceTags, SecretsManager, ServiceCatalog, SnsAlerts, SqsEvents,
+    SqsNotifications, SqsUpdates,
 };
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::Config;
@@ -20,6 +20,7 @@ use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
 use groundcrew_engine::{Ports, Witness};
 use groundcrew_ledger::MemoryLedger;
+use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
@@ -218,6 +219,12 @@ impl RealAws {
     /// AWS Support.
     pub fn support(&self) -> Arc<dyn SupportCases> {
         Arc::new(AwsSupport::new(self.clients.support.clone()))
+    }
+
+    /// The way to other systems, with secrets of this process and of Secrets Manager.
+    pub fn http(&self) -> Arc<dyn HttpTransport> {
+        let store = SecretsManager::new(self.clients.secrets_manager.clone());
+        Arc::new(DirectHttp::new(Secrets::of_process(Arc::new(store)), Arc::new(SystemClock)))
     }
 
     /// Onboarding with these plugins.

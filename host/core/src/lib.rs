@@ -15,6 +15,7 @@ pub mod decision;
 pub mod doctor;
 pub mod due;
 pub mod event;
+pub mod http;
 pub mod limits;
 pub mod list_schedule;
 pub mod notification;

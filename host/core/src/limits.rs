@@ -29,3 +29,23 @@ impl Default for Limits {
         }
     }
 }
+
+/// What a notifier may do over HTTP while it tells one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Requests, refused ones included.
+    pub calls: u32,
+    /// Wall-clock time of one request, from the look for its host to the last byte of the
+    /// answer.
+    pub timeout: Duration,
+    /// Bytes of a request's body.
+    pub request: u64,
+    /// Bytes of an answer's body.
+    pub response: u64,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self { calls: 16, timeout: Duration::from_secs(10), request: 256 << 10, response: 1 << 20 }
+    }
+}

@@ -20,6 +20,7 @@ use crate::catalog::{
 };
 use crate::decision::{Candidate, Verdict};
 use crate::due::Footing;
+use crate::http::Secret;
 use crate::notification::{
     Claim, Claimed, Notification, NotificationEntry, NotificationKey, NotificationState,
     NotifyFailure, Receipt,
@@ -695,4 +696,15 @@ pub trait SupportCases: Send + Sync {
     /// id. Before every attempt it looks for a case that is closed by that line, open or
     /// resolved, and answers that one instead. A `CreateCase` is never repeated blindly.
     async fn open(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError>;
+}
+
+/// Where secrets are kept (AWS Secrets Manager).
+#[async_trait]
+pub trait SecretStore: Send + Sync {
+    /// The text of a secret, by its name or ARN. May be some minutes old.
+    async fn secret(&self, id: &str) -> Result<Secret, AwsError>;
+
+    /// Has the next [`secret`](Self::secret) of that name or ARN read anew: what it answered
+    /// was refused.
+    fn forget(&self, id: &str);
 }

@@ -2,6 +2,7 @@
 
 use groundcrew_core::config::{Config, LedgerPlace, Plugin};
 use groundcrew_core::decision::NamedLanes;
+use groundcrew_core::http::{HttpSecret, SecretPlace};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use rstest::rstest;
@@ -264,4 +265,101 @@ support_cases = ["general-info"]
 fn the_ledger_is_a_file_beside_the_config_unless_told_otherwise() {
     let config = Config::parse("crew.toml", "").unwrap();
     assert_eq!(config.ledger.place, LedgerPlace::File("groundcrew.db".into()));
+}
+
+#[test]
+fn grants_of_http() {
+    let config = Config::parse(
+        "crew.toml",
+        r#"
+[[notifiers]]
+plugin = "cmdb"
+[notifiers.limits]
+http_calls = 3
+http_response = "2MiB"
+[[notifiers.grants.http]]
+url = "https://CMDB.example.com/api/"
+methods = ["GET", "POST"]
+headers.Authorization = { secret = "cmdb", field = "token", prefix = "Bearer " }
+headers.X-Tenant = { file = "tenant.txt" }
+ca_file = "ca.pem"
+proxy = "http://proxy:3128"
+[[notifiers.grants.http]]
+url = "http://10.0.0.7:8080"
+methods = ["PUT"]
+allow_private = true
+sign = { env = "SIGNING_KEY" }
+"#,
+    )
+    .unwrap();
+    let notifier = &config.notifiers[0];
+    let limits = notifier.http_limits;
+    assert_eq!((limits.calls, limits.response, limits.request), (3, 2 << 20, 256 << 10));
+    assert_eq!(limits.timeout.as_secs(), 10);
+    let [cmdb, other] = notifier.grants.http.as_slice() else { panic!("two grants") };
+    assert_eq!(cmdb.url.to_string(), "https://cmdb.example.com/api/");
+    assert_eq!(cmdb.methods, ["GET", "POST"]);
+    let place = SecretPlace::Stored { id: "cmdb".into(), field: Some("token".into()) };
+    let token = HttpSecret { prefix: "Bearer ".into(), place };
+    let tenant =
+        HttpSecret { prefix: String::new(), place: SecretPlace::File("tenant.txt".into()) };
+    assert_eq!(cmdb.headers, [("authorization".into(), token), ("x-tenant".into(), tenant)]);
+    assert_eq!(cmdb.ca_file, Some("ca.pem".into()));
+    assert_eq!(cmdb.proxy.as_ref().map(|proxy| proxy.port()), Some(3128));
+    assert_eq!((cmdb.allow_private, &cmdb.sign), (false, &None));
+    let sign = other.sign.as_ref().unwrap();
+    assert_eq!(sign.key.place, SecretPlace::Variable("SIGNING_KEY".into()));
+    assert_eq!(sign.header, "x-groundcrew-signature");
+    assert!(other.allow_private);
+
+    // Files are beside the config.
+    let within = cmdb.clone().within("/etc/crew".as_ref());
+    assert_eq!(within.ca_file, Some("/etc/crew/ca.pem".into()));
+    assert_eq!(within.headers[1].1.place, SecretPlace::File("/etc/crew/tenant.txt".into()));
+}
+
+/// Lines of a grant, and what is said about them. What may be a secret is not repeated.
+#[rstest]
+#[case::no_url("methods = [\"GET\"]", "4: `url` is missing in [[notifiers.grants.http]]")]
+#[case::no_methods("url = \"https://a\"", "4: `methods` is missing")]
+#[case::query(
+    "url = \"https://a/?x=1\"\nmethods = [\"GET\"]",
+    "5: `notifiers.grants.http.url` is \"https://a/?x=1\" (it has a query or fragment), expected"
+)]
+#[case::method("url = \"https://a\"\nmethods = [\"TRACE\"]", "6: `notifiers.grants.http.methods`")]
+#[case::misspelt("url = \"https://a\"\nmetods = [\"GET\"]", "did you mean `methods`?")]
+#[case::secret_in_the_config(
+    "url = \"https://a\"\nmethods = [\"GET\"]\nheaders = { Authorization = \"hunter2\" }",
+    "is a table in which `Authorization` is a text (not shown here, since it may be a secret)"
+)]
+#[case::key_in_the_config(
+    "url = \"https://a\"\nmethods = [\"GET\"]\nsign = \"hunter2\"",
+    "7: `notifiers.grants.http.sign` is a text (not shown here"
+)]
+#[case::two_places(
+    "url = \"https://a\"\nmethods = [\"GET\"]\nsign = { env = \"A\", file = \"hunter2\" }",
+    "is another table (not shown here"
+)]
+#[case::hosts_own_header(
+    "url = \"https://a\"\nmethods = [\"GET\"]\nheaders = { Host = { env = \"A\" } }",
+    "is a table with \"Host\", which is no header field to add"
+)]
+#[case::signature_nowhere(
+    "url = \"https://a\"\nmethods = [\"GET\"]\nsign_header = \"a b\"",
+    "7: \"a b\" is no header field to add"
+)]
+#[case::secret_in_the_clear(
+    "url = \"http://a\"\nmethods = [\"GET\"]\nheaders = { X = { env = \"A\" } }",
+    "7: secrets are sent by https, or with `allow_private = true`"
+)]
+#[case::proxy(
+    "url = \"https://a\"\nmethods = [\"GET\"]\nproxy = \"https://b\"",
+    "7: a proxy is named by an `http` URL"
+)]
+fn grants_of_http_that_are_wrong(#[case] grant: &str, #[case] expected: &str) {
+    let told = problems(&format!(
+        "[[notifiers]]\nplugin = \"cmdb\"\n\n[[notifiers.grants.http]]\n{grant}\n"
+    ));
+    assert!(told.contains(expected), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
 }

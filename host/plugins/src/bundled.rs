@@ -23,8 +23,13 @@ macro_rules! bundled {
 }
 
 /// Those that the config can name.
-static NAMED: [Bundled; 2] =
-    [bundled!("managed-tag", World::Policy), bundled!("ams-case", World::Notifier)];
+static NAMED: [Bundled; 5] = [
+    bundled!("managed-tag", World::Policy),
+    bundled!("ams-case", World::Notifier),
+    bundled!("billing", World::Notifier),
+    bundled!("cmdb", World::Notifier),
+    bundled!("webhook", World::Notifier),
+];
 
 /// Runs policy scripts. The config names the script.
 pub(crate) static INTERPRETER: Bundled = bundled!("rego", World::Policy);

@@ -14,6 +14,10 @@ const TYPES: &str = "groundcrew:plugin/types@0.1.0";
 const LOG: &str = "groundcrew:plugin/log@0.1.0";
 /// A notifier's capability to open AWS Support cases.
 pub(crate) const SUPPORT_CASES: &str = "groundcrew:plugin/support-cases@0.1.0";
+/// A notifier's capability to send HTTP requests, whatever its patch version.
+pub(crate) const HTTP: &str = "wasi:http/outgoing-handler";
+/// What a notifier may import of WASI beside what every plugin may.
+const NOTIFIER_WASI: [&str; 2] = ["wasi:http/types", HTTP];
 /// The version of WASI whose interfaces are offered: any patch of it will do.
 const WASI: &str = "0.2.";
 
@@ -55,9 +59,10 @@ pub(crate) fn check(
     check_needs(plugin, component)
 }
 
-/// Whether a component imports an interface.
+/// Whether a component imports an interface; in any version, if none is given.
 pub(crate) fn imports(engine: &Engine, component: &Component, import: &str) -> bool {
-    component.component_type().imports(engine).any(|(name, _)| name == import)
+    let is_it = |name| name == import || interface(name) == import;
+    component.component_type().imports(engine).any(|(name, _)| is_it(name))
 }
 
 /// More exports than these are nobody's business.
@@ -105,7 +110,9 @@ fn check_imports(
             return Err(version(plugin, import, expected));
         }
         let (name, version) = import.split_once('@').unwrap_or((import, ""));
-        if !(wasi::OFFERED.contains(&name) && version.starts_with(WASI)) {
+        let known = wasi::OFFERED.contains(&name)
+            || (world == World::Notifier && NOTIFIER_WASI.contains(&name));
+        if !(known && version.starts_with(WASI)) {
             undeclared.push(import.to_owned());
         }
     }
@@ -151,22 +158,22 @@ fn hint(world: World, imports: &[String]) -> &'static str {
     let any = |prefix| imports.iter().any(|import| import.starts_with(prefix));
     match world {
         _ if any("wasi:sockets") => {
-            "; a plugin has no network: with componentize-py use `--stub-wasi`"
+            "; a plugin has no sockets: with componentize-py use `--stub-wasi`"
         }
         World::Policy if any("wasi:http") => {
             "; a policy has no network: what talks to other systems is a notifier; \
              with componentize-js use `--disable http`"
         }
         World::Notifier if any("wasi:http") => {
-            "; HTTP for plugins is not offered yet: so far a notifier can open AWS Support cases"
+            "; a notifier sends requests (wasi:http/outgoing-handler of WASI 0.2), and serves none"
         }
         World::Policy if any("groundcrew:plugin/") => "; only notifiers are given it",
         World::Policy => {
             "; a policy gets its candidate, a log, and the part of WASI 0.2 that needs no grant"
         }
         World::Notifier => {
-            "; a notifier gets its notification, a log, support cases where they are granted, \
-             and the part of WASI 0.2 that needs no grant"
+            "; a notifier gets its notification, a log, support cases and HTTP where they are \
+             granted, and the part of WASI 0.2 that needs no grant"
         }
     }
 }

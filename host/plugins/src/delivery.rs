@@ -47,34 +47,60 @@ pub(crate) fn receipt(plugin: &str, receipt: deliver::Receipt) -> Result<Receipt
     }
 }
 
+/// What a plugin did outside of its sandbox while it told one thing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Deeds {
+    /// Whether a support case was opened, or may have been.
+    pub(crate) case_possible: bool,
+    /// Whether an HTTP request changed something, or may have.
+    pub(crate) request_possible: bool,
+    /// What the operator should know of HTTP requests that failed.
+    pub(crate) told: Vec<String>,
+}
+
+impl Deeds {
+    fn effect_possible(&self) -> bool {
+        self.case_possible || self.request_possible
+    }
+
+    /// The message with what the host knows, and the plugin doesn't.
+    fn add_to(&self, mut message: String) -> String {
+        for told in &self.told {
+            message.push_str("; the host says: ");
+            message.push_str(told);
+        }
+        message
+    }
+}
+
 /// The plugin's own failure. It can't know less than the host about what may have happened.
-pub(crate) fn refusal(
-    plugin: &str,
-    failure: types::Failure,
-    effect_possible: bool,
-) -> NotifyFailure {
+pub(crate) fn refusal(plugin: &str, failure: types::Failure, deeds: &Deeds) -> NotifyFailure {
     let failure = convert::shortened(failure);
+    let message = format!("plugin `{plugin}` failed with `{}`: {}", failure.code, failure.message);
     NotifyFailure {
         kind: failure.kind.into(),
-        message: format!("plugin `{plugin}` failed with `{}`: {}", failure.code, failure.message),
+        message: deeds.add_to(message),
         code: failure.code,
-        effect_possible: failure.effect_possible || effect_possible,
+        effect_possible: failure.effect_possible || deeds.effect_possible(),
         retry_after: failure.retry_after.map(|seconds| Duration::from_secs(seconds.into())),
     }
 }
 
 /// A failure of the sandbox. Always worth another try: it may be of the machine or of this
 /// one account's making, and an account that nobody is told of is worse than one told late.
-pub(crate) fn mishap(error: &CallError, effect_possible: bool) -> NotifyFailure {
+pub(crate) fn mishap(error: &CallError, deeds: &Deeds) -> NotifyFailure {
     let mut message = error.to_string();
-    if effect_possible {
+    if deeds.case_possible {
         message.push_str("; it had begun to open a support case, which may be open all the same");
+    }
+    if deeds.request_possible {
+        message.push_str("; it had sent an HTTP request, which may have had its effect");
     }
     NotifyFailure {
         kind: NotifyFailureKind::Transient,
         code: error.code().to_owned(),
-        message,
-        effect_possible,
+        message: deeds.add_to(message),
+        effect_possible: deeds.effect_possible(),
         retry_after: None,
     }
 }

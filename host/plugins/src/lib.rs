@@ -6,7 +6,8 @@
 //!
 //! A plugin has no authority: no file, no network, no environment, no clock but the time of
 //! the candidate or notification. What a notifier may do beyond that is in its spec: to
-//! open support cases of certain services ([`SupportGrant`]). Whatever a plugin does, a call
+//! open support cases of certain services ([`SupportGrant`]), to send HTTP requests to certain
+//! URLs ([`http::HttpAccess`]). Whatever a plugin does, a call
 //! ends within its [`Limits`](groundcrew_core::limits::Limits), with a typed error that
 //! names the plugin and the limit, and the next call is not affected.
 
@@ -21,6 +22,7 @@ mod convert;
 mod delivery;
 mod engine;
 mod exports;
+pub mod http;
 mod load_error;
 mod log;
 mod notifier;

@@ -146,6 +146,15 @@ pub enum LoadError {
         /// What to write into the config.
         hint: String,
     },
+    /// It imports `wasi:http`, and the config grants it no URL.
+    #[error(
+        "plugin `{plugin}` speaks HTTP, and no URL is granted: to grant one, write \
+         `[[notifiers.grants.http]]` with `url` and `methods` below this notifier"
+    )]
+    NoHttp {
+        /// The plugin.
+        plugin: String,
+    },
     /// It has more memories or tables than any plugin needs.
     #[error("plugin `{plugin}` has {count} {what}: at most {limit} are allowed")]
     TooMany {

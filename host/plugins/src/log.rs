@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use groundcrew_core::account::AccountId;
-use groundcrew_core::text::printable;
+use groundcrew_core::text::{printable, printable_lines};
 use tracing::Level;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -55,6 +55,15 @@ impl PluginLog {
         self.spend(message.len() as u64 + LINE_COST)?;
         self.emit(level, message);
         Ok(())
+    }
+
+    /// Writes what the host has to say about the running call: at no cost to the plugin.
+    pub(crate) fn about_plugin(&self, message: &str) {
+        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let account = account.as_ref().map(AccountId::as_str);
+        let plugin = &*self.plugin;
+        let message = printable_lines(message);
+        tracing::warn!(plugin, account, "{message}");
     }
 
     fn emit(&self, level: Level, message: &str) {

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::bindings::exports::groundcrew::plugin::deliver;
 use crate::convert::Parts;
-use crate::delivery;
+use crate::delivery::{self, Deeds};
 use crate::sandbox::{About, Blueprint, Sandbox};
 
 /// A notifier plugin, loaded. Each notification gets an instance of its own.
@@ -41,20 +41,18 @@ impl ports::Notifier for LoadedNotifier {
         let about = About { account: Some(&notification.account.id), now: notification.now };
         let mut sandbox = Sandbox::configured(&self.blueprint, about)
             .await
-            .map_err(|error| delivery::mishap(&error, false))?;
-        if let Some(support) = sandbox.support() {
-            support.tell(&notification.key);
-        }
+            .map_err(|error| delivery::mishap(&error, &Deeds::default()))?;
+        sandbox.tell(&notification.key);
 
         let parts = Parts::of(&notification.account, &notification.tags);
         let lowered = delivery::notification(notification, &parts);
         let answer = sandbox.notify(lowered, about).await;
-        let effect_possible = sandbox.support().is_some_and(|support| support.effect_possible());
+        let deeds = sandbox.deeds();
         match answer {
             Ok(Ok(receipt)) => delivery::receipt(self.name(), receipt)
-                .map_err(|error| delivery::mishap(&error, effect_possible)),
-            Ok(Err(failure)) => Err(delivery::refusal(self.name(), failure, effect_possible)),
-            Err(error) => Err(delivery::mishap(&error, effect_possible)),
+                .map_err(|error| delivery::mishap(&error, &deeds)),
+            Ok(Err(failure)) => Err(delivery::refusal(self.name(), failure, &deeds)),
+            Err(error) => Err(delivery::mishap(&error, &deeds)),
         }
     }
 }

@@ -22,9 +22,9 @@ use crate::exports::{Pre, Task};
 use crate::load_error::LoadError;
 use crate::notifier::LoadedNotifier;
 use crate::policy::LoadedPolicy;
-use crate::sandbox::{About, Blueprint, Linkers, Sandbox};
+use crate::sandbox::{About, Blueprint, Linkers, Powers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
-use crate::support::{self, SupportGrant};
+use crate::support;
 use crate::world::World;
 use crate::{contract, convert, schema, script};
 
@@ -98,7 +98,7 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the plugin or its settings.
     pub async fn load_policy(&self, spec: PolicySpec) -> Result<LoadedPolicy, LoadError> {
-        let (blueprint, digest, outline) = self.load(spec.common(), None).await?;
+        let (blueprint, digest, outline) = self.load(spec.common(), Powers::default()).await?;
         Ok(LoadedPolicy {
             blueprint,
             digest,
@@ -110,13 +110,16 @@ impl Runtime {
     }
 
     /// Loads a notifier, as [`load_policy`](Self::load_policy) does a policy. Nothing is told
-    /// by that: a plugin that asks for a support case meanwhile is refused.
+    /// by that: a plugin that asks for a support case or sends a request meanwhile is refused.
     ///
     /// # Errors
     /// What is wrong with the plugin, its settings or its grants.
     pub async fn load_notifier(&self, spec: NotifierSpec) -> Result<LoadedNotifier, LoadError> {
-        let support = spec.support.clone().map(Arc::new);
-        let (blueprint, digest, _outline) = self.load(spec.common(), support).await?;
+        let powers = Powers {
+            support: spec.support.clone().map(Arc::new),
+            http: spec.http.clone().map(Arc::new),
+        };
+        let (blueprint, digest, _outline) = self.load(spec.common(), powers).await?;
         Ok(LoadedNotifier { blueprint, digest, permits: self.notifying_permits.clone() })
     }
 
@@ -125,7 +128,7 @@ impl Runtime {
     async fn load<T: Task>(
         &self,
         spec: Common<'_>,
-        support: Option<Arc<SupportGrant>>,
+        powers: Powers,
     ) -> Result<(Blueprint<T>, String, Outline), LoadError> {
         let plugin = spec.name;
         let code = read(spec, T::WORLD)?;
@@ -137,14 +140,14 @@ impl Runtime {
         })?;
         let Code { digest, settings, .. } = code;
         contract::check(plugin, T::WORLD, &self.engine, &component)?;
-        self.check_grants(plugin, &component, support.as_deref())?;
+        self.check_grants(plugin, &component, &powers)?;
         let mut blueprint = Blueprint {
             plugin: plugin.into(),
             limits: spec.limits,
             pre: self.link(&component).map_err(|error| CallError::contract(plugin, &error))?,
             settings: settings.to_string(),
             lanes: spec.lanes.to_vec(),
-            support,
+            powers,
             // Loading may take its time: no decision depends on it.
             deadline_fired: Arc::default(),
         };
@@ -179,16 +182,21 @@ impl Runtime {
         &self,
         plugin: &str,
         component: &Component,
-        support: Option<&SupportGrant>,
+        powers: &Powers,
     ) -> Result<(), LoadError> {
-        let granted = support.is_some_and(|grant| !grant.service_codes.is_empty());
-        if granted || !contract::imports(&self.engine, component, contract::SUPPORT_CASES) {
-            return Ok(());
+        let imports = |import| contract::imports(&self.engine, component, import);
+        let cases = powers.support.as_ref().is_some_and(|grant| !grant.service_codes.is_empty());
+        if !cases && imports(contract::SUPPORT_CASES) {
+            return Err(LoadError::NoSupportCases {
+                plugin: plugin.to_owned(),
+                hint: support::grant_toml(["…"].into_iter()),
+            });
         }
-        Err(LoadError::NoSupportCases {
-            plugin: plugin.to_owned(),
-            hint: support::grant_toml(["…"].into_iter()),
-        })
+        let http = powers.http.as_ref().is_some_and(|access| !access.grants.is_empty());
+        if !http && imports(contract::HTTP) {
+            return Err(LoadError::NoHttp { plugin: plugin.to_owned() });
+        }
+        Ok(())
     }
 
     /// Tries the settings on an instance.

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::limits::Limits;
+use groundcrew_core::notification::NotificationKey;
 use jiff::Timestamp;
 use tokio::time::error::Elapsed;
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::bindings::exports::groundcrew::plugin::decide::{self, Decision};
 use crate::bindings::exports::groundcrew::plugin::deliver;
@@ -23,8 +25,10 @@ use crate::bindings::groundcrew::plugin::support_cases;
 use crate::bindings::groundcrew::plugin::types::{self, Problem};
 use crate::call_error::CallError;
 use crate::convert;
+use crate::delivery::Deeds;
 use crate::engine::TICK;
 use crate::exports::{Exports, Pre, Task};
+use crate::http::{HttpAccess, Outgoing};
 use crate::load_error::list;
 use crate::log::PluginLog;
 use crate::support::{Support, SupportGrant};
@@ -40,9 +44,16 @@ pub(crate) struct Blueprint<T: Task> {
     pub(crate) settings: String,
     /// The names of all lanes, in the order in which they run.
     pub(crate) lanes: Vec<String>,
-    pub(crate) support: Option<Arc<SupportGrant>>,
+    pub(crate) powers: Powers,
     /// Set once real time has had a say in a call.
     pub(crate) deadline_fired: Arc<AtomicBool>,
+}
+
+/// What a plugin may do beyond computing.
+#[derive(Clone, Default)]
+pub(crate) struct Powers {
+    pub(crate) support: Option<Arc<SupportGrant>>,
+    pub(crate) http: Option<Arc<HttpAccess>>,
 }
 
 /// What the host knows about one instance.
@@ -50,6 +61,7 @@ pub(crate) struct State {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) wasi: Wasi,
     pub(crate) support: Option<Support>,
+    http: Outgoing,
     usage: Usage,
     limits: Limits,
     /// Ticks that the running call has lasted.
@@ -163,19 +175,36 @@ impl Sandbox<deliver::Guest> {
         end(&self.plugin, &self.store, outcome)
     }
 
-    /// What the instance makes of its grant to open support cases.
-    pub(crate) fn support(&mut self) -> Option<&mut Support> {
-        self.store.data_mut().support.as_mut()
+    /// From now on a notification is told, and what is granted can be used.
+    pub(crate) fn tell(&mut self, key: &NotificationKey) {
+        let state = self.store.data_mut();
+        if let Some(support) = &mut state.support {
+            support.tell(key);
+        }
+        state.http.tell();
+    }
+
+    /// What the plugin did outside of its sandbox.
+    pub(crate) fn deeds(&self) -> Deeds {
+        let state = self.store.data();
+        Deeds {
+            case_possible: state.support.as_ref().is_some_and(Support::effect_possible),
+            request_possible: state.http.effect_possible(),
+            told: state.http.told(),
+        }
     }
 }
 
 impl<T: Task> Blueprint<T> {
     /// An empty store with its limits set.
     fn store(&self) -> Store<State> {
+        let log = Arc::new(PluginLog::new(self.plugin.clone()));
+        let Powers { support, http } = self.powers.clone();
         let state = State {
-            log: Arc::new(PluginLog::new(self.plugin.clone())),
             wasi: Wasi::new(),
-            support: self.support.clone().map(Support::new),
+            support: support.map(Support::new),
+            http: Outgoing::new(http, log.clone()),
+            log,
             usage: Usage::new(&self.limits),
             limits: self.limits,
             ticks: 0,
@@ -252,6 +281,15 @@ impl WasiView for State {
     }
 }
 
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let Self { http, wasi, .. } = self;
+        // The context is a number; the view wants it beside its hooks.
+        let (context, hooks) = http.parts();
+        WasiHttpCtxView { ctx: context, table: wasi.resources(), hooks }
+    }
+}
+
 impl groundcrew::plugin::types::Host for State {}
 
 impl groundcrew::plugin::log::Host for State {
@@ -278,6 +316,7 @@ impl Linkers {
         wasi::link(&mut policy)?;
         let mut notifier = policy.clone();
         support_cases::add_to_linker::<_, HasSelf<_>>(&mut notifier, |state| state)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut notifier)?;
         Ok(Self { policy, notifier })
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use groundcrew_core::limits::Limits;
 use serde_json::Value;
 
+use crate::http::HttpAccess;
 use crate::support::SupportGrant;
 
 /// A policy as the config describes it.
@@ -41,6 +42,8 @@ pub struct NotifierSpec {
     pub limits: Limits,
     /// What it may do with AWS Support; nothing when `None`.
     pub support: Option<SupportGrant>,
+    /// What it may reach over HTTP; nothing when `None`.
+    pub http: Option<HttpAccess>,
 }
 
 /// What both kinds of plugins have in common.

@@ -111,6 +111,11 @@ impl Wasi {
         Self { context: None, resources, clock: Clock::default() }
     }
 
+    /// The resources that the plugin holds.
+    pub(crate) fn resources(&mut self) -> &mut ResourceTable {
+        &mut self.resources
+    }
+
     /// A call begins at this time.
     pub(crate) fn begin(&self, now: Timestamp) {
         let nanoseconds = u64::try_from(now.as_nanosecond()).unwrap_or_default();

@@ -9,10 +9,10 @@ mod settings;
 mod templates;
 #[cfg(test)]
 mod tests;
-mod variables;
 
 use groundcrew_sdk::support_cases::{self, SupportCase};
 use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings};
+use groundcrew_templates::one_line;
 
 pub use settings::{IssueType, Settings, Severity};
 use templates::Templates;
@@ -51,7 +51,7 @@ impl AmsCase {
         let (subject, body) = self.templates.render(notification)?;
         let settings = &self.settings;
         Ok(SupportCase {
-            subject: cut(variables::one_line(&subject), MAX_SUBJECT),
+            subject: cut(one_line(&subject), MAX_SUBJECT),
             body,
             service_code: settings.service_code.clone(),
             category_code: settings.category_code.clone(),

@@ -64,3 +64,20 @@ pub mod deliver {
         additional_derives: [PartialEq, Eq, Clone],
     });
 }
+
+/// HTTP requests, which notifiers import when they send some.
+#[cfg(target_arch = "wasm32")]
+pub mod http {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package groundcrew:sdk;
+
+            world http {
+                import wasi:http/outgoing-handler@0.2.12;
+            }
+        ",
+        world: "groundcrew:sdk/http",
+        generate_all,
+    });
+}

@@ -31,8 +31,8 @@
 //! # A notifier
 //!
 //! is a type that tells another system about an account. [`notifier!`] turns it into a
-//! plugin. What it may do beyond computing is granted in the config, as here
-//! [`support_cases`].
+//! plugin. What it may do beyond computing is granted in the config: [`http`] requests, and as
+//! here [`support_cases`].
 //!
 //! ```
 //! use groundcrew_sdk::support_cases::{self, SupportCase};
@@ -96,6 +96,7 @@ pub mod bindings;
 mod decision;
 mod export;
 mod failure;
+pub mod http;
 mod instance;
 pub mod log;
 mod notifier;

@@ -30,8 +30,7 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     let stop = stopped()?;
     let read = read(Some(&options.config))?;
     let aws = RealAws::of(&read).await?;
-    let support = aws.support();
-    let loaded = read.load(Need::All, support).await?;
+    let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
     let metrics = Metrics::new(&loaded.config, aws.calls().clone())
         .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;
     let metrics = Arc::new(metrics);

@@ -35,6 +35,14 @@ pub enum Form {
     QueueUrl,
     /// The ARN of an SNS topic.
     TopicArn,
+    /// `true` or `false`.
+    Flag,
+    /// A URL without user, query and fragment.
+    Url,
+    /// Where a secret is: a table.
+    Secret,
+    /// Secrets by the names of the header fields that they go into.
+    Secrets,
     /// A table that the plugin understands.
     Settings,
 }
@@ -59,6 +67,19 @@ impl fmt::Display for Form {
             Self::Sha256 => f.write_str("a SHA-256 digest: 64 hexadecimal digits"),
             Self::QueueUrl => f.write_str("the https URL of an SQS queue"),
             Self::TopicArn => f.write_str("the ARN of an SNS topic"),
+            Self::Flag => f.write_str("true or false"),
+            Self::Url => f.write_str(
+                "an https or http URL such as \"https://cmdb.example.com/api/\", without user, \
+                 query and fragment",
+            ),
+            Self::Secret => f.write_str(
+                "where a secret is: `{ env = \"VARIABLE\" }`, `{ file = \"PATH\" }` or \
+                 `{ secret = \"NAME or ARN\" }`",
+            ),
+            Self::Secrets => f.write_str(
+                "header fields and where their secrets are, such as \
+                 `{ Authorization = { env = \"CMDB_TOKEN\" } }`",
+            ),
             Self::Settings => f.write_str("a table"),
         }
     }
@@ -556,8 +577,8 @@ pub const NOTIFIERS: Table = Table {
             name: "plugin",
             form: Form::Text,
             default: Required,
-            meaning: "A bundled plugin (`ams-case`), or the path of a `.wasm` component, relative \
-                      to the config file.",
+            meaning: "A bundled plugin (`ams-case`, `billing`, `cmdb` or `webhook`), or the path of \
+                      a `.wasm` component, relative to the config file.",
         },
         SHA256,
         Key {
@@ -588,6 +609,30 @@ pub const NOTIFIER_LIMITS: Table = Table {
         TABLE_ELEMENTS,
         LOG,
         RESULT,
+        Key {
+            name: "http_calls",
+            form: Form::Integer { min: 0, max: 1000 },
+            default: Is("16"),
+            meaning: "HTTP requests, refused ones included.",
+        },
+        Key {
+            name: "http_timeout",
+            form: Form::Duration,
+            default: Is("10s"),
+            meaning: "Wall-clock time of one HTTP request, to the last byte of the answer.",
+        },
+        Key {
+            name: "http_request",
+            form: Form::Bytes,
+            default: Is("256KiB"),
+            meaning: "The body of one HTTP request.",
+        },
+        Key {
+            name: "http_response",
+            form: Form::Bytes,
+            default: Is("1MiB"),
+            meaning: "The body of one HTTP answer.",
+        },
     ],
 };
 
@@ -603,6 +648,73 @@ pub const GRANTS: Table = Table {
         meaning: "The service codes with which it may open AWS Support cases, for example \
                   `[\"service-ams-operations-service-request\"]`.",
     }],
+};
+
+/// `[[notifiers.grants.http]]`
+pub const HTTP_GRANTS: Table = Table {
+    name: "notifiers.grants.http",
+    many: true,
+    meaning: "URLs that the plugin may reach over HTTP, and what the host adds to its requests. \
+              The first that covers URL and method is used. Secrets never enter the plugin. See \
+              [http.md](http.md).",
+    keys: &[
+        Key {
+            name: "url",
+            form: Form::Url,
+            default: Required,
+            meaning: "Scheme, host, port and the beginning of the path, by whole segments: \
+                      `https://cmdb.example.com/api/` covers `/api` and `/api/v1`, not `/apis`.",
+        },
+        Key {
+            name: "methods",
+            form: Form::Choices(&crate::http::METHODS),
+            default: Required,
+            meaning: "The methods that may be used.",
+        },
+        Key {
+            name: "headers",
+            form: Form::Secrets,
+            default: Nothing("none"),
+            meaning: "Header fields that the host adds, each with a secret: of an environment \
+                      variable, of a file (relative to the config file) or of AWS Secrets \
+                      Manager, where `field` names the field of a secret in JSON. `prefix` comes \
+                      before it: `{ env = \"TOKEN\", prefix = \"Bearer \" }`. The plugin can \
+                      neither see nor replace them.",
+        },
+        Key {
+            name: "sign",
+            form: Form::Secret,
+            default: Nothing("requests are not signed"),
+            meaning: "The key with which the host signs each request (HMAC-SHA256).",
+        },
+        Key {
+            name: "sign_header",
+            form: Form::Text,
+            default: Is("X-Groundcrew-Signature"),
+            meaning: "The header field that has the signature.",
+        },
+        Key {
+            name: "allow_private",
+            form: Form::Flag,
+            default: Is("false"),
+            meaning: "Whether the host may have an address in a private network, on this link or \
+                      of this machine. Metadata services are always refused.",
+        },
+        Key {
+            name: "ca_file",
+            form: Form::Text,
+            default: Nothing("the system's certificates"),
+            meaning: "File of certificates (PEM) that are trusted instead, relative to the config \
+                      file.",
+        },
+        Key {
+            name: "proxy",
+            form: Form::Url,
+            default: Nothing("none"),
+            meaning: "The `http` URL of a proxy that reaches the host. It resolves the host's \
+                      name, so that its rules decide which addresses are reached.",
+        },
+    ],
 };
 
 /// `[notifiers.settings]`
@@ -629,5 +741,6 @@ pub const TABLES: &[Table] = &[
     NOTIFIERS,
     NOTIFIER_LIMITS,
     GRANTS,
+    HTTP_GRANTS,
     NOTIFIER_SETTINGS,
 ];

@@ -7,7 +7,8 @@ use toml::de::DeTable;
 use super::keys::{self, Table};
 use super::reader::{self, Reader, Section, Settings};
 use crate::decision::Action;
-use crate::limits::Limits;
+use crate::http::{HttpGrant, Scheme, Signing};
+use crate::limits::{HttpLimits, Limits};
 
 /// A plugin as the user wrote it: what policies and notifiers have in common.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +112,8 @@ pub struct Notifier {
     pub on: Vec<String>,
     /// What it may reach.
     pub grants: Grants,
+    /// What one notification may use of HTTP.
+    pub http_limits: HttpLimits,
 }
 
 /// `[notifiers.grants]`
@@ -118,6 +121,8 @@ pub struct Notifier {
 pub struct Grants {
     /// Service codes of the AWS Support cases that it may open.
     pub support_cases: Vec<String>,
+    /// What it may reach over HTTP, in the order in which it is written.
+    pub http: Vec<HttpGrant>,
 }
 
 /// The bundled plugin that runs scripts. It is never named itself.
@@ -133,7 +138,8 @@ pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<
         let actions = section.texts(reader, "actions");
         let on_failure = section.text(reader, "on_failure");
         let instance = section.text(reader, "instance");
-        let component = read_component(reader, &section, &keys::LIMITS);
+        let limits = read_table(reader, &section, "limits", &keys::LIMITS, &[]);
+        let component = read_component(reader, &section, &limits);
         let mode = section.text(reader, "mode");
         let (Some(component), Some(actions), Some(mode)) = (component, actions, mode) else {
             continue;
@@ -180,11 +186,14 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
     let nested = ["limits", "grants", "settings"];
     for section in reader.tables(root, "notifiers", &keys::NOTIFIERS, &nested) {
         let on = section.texts(reader, "on");
-        let component = read_component(reader, &section, &keys::NOTIFIER_LIMITS);
-        let (Some(component), Some(on), Some(table)) = (component, on, section.table) else {
+        let limits = read_table(reader, &section, "limits", &keys::NOTIFIER_LIMITS, &[]);
+        let component = read_component(reader, &section, &limits);
+        let http_limits = read_http_limits(reader, &limits);
+        let grants = read_table(reader, &section, "grants", &keys::GRANTS, &["http"]);
+        let http = read_http_grants(reader, &grants);
+        let (Some(component), Some(on), Some(http_limits)) = (component, on, http_limits) else {
             continue;
         };
-        let grants = reader.table(table, "grants", &keys::GRANTS, &[]);
         let support_cases = grants.texts(reader, "support_cases").unwrap_or_else(|| {
             let (plugin, service_code) = AMS_CASE;
             match component.plugin == Plugin::Bundled(plugin.to_owned()) {
@@ -212,9 +221,71 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
             );
             reader.problem(component.line, message);
         }
-        notifiers.push(Notifier { component, on, grants: Grants { support_cases } });
+        let grants = Grants { support_cases, http };
+        notifiers.push(Notifier { component, on, grants, http_limits });
     }
     notifiers
+}
+
+/// `[[notifiers.grants.http]]`
+fn read_http_grants(reader: &mut Reader<'_>, grants: &Section<'_, '_>) -> Vec<HttpGrant> {
+    let Some(table) = grants.table else {
+        return vec![];
+    };
+    let mut read = Vec::new();
+    for section in reader.tables(table, "http", &keys::HTTP_GRANTS, &[]) {
+        let url = section.url(reader, "url");
+        let methods = section.texts(reader, "methods");
+        let headers = section.secrets(reader, "headers").unwrap_or_default();
+        let key = section.secret(reader, "sign");
+        let header = section.text(reader, "sign_header").unwrap_or_default();
+        let allow_private = section.flag(reader, "allow_private").unwrap_or_default();
+        let ca_file = section.text(reader, "ca_file").map(PathBuf::from);
+        let proxy = section.url(reader, "proxy");
+        if !reader::is_header(&header) {
+            let line = section.line_of(reader, "sign_header");
+            reader.problem(line, format!("{header:?} is no header field to add: name another"));
+        }
+        if let Some(proxy) = &proxy
+            && proxy.scheme() != Scheme::Http
+        {
+            let line = section.line_of(reader, "proxy");
+            let message = "a proxy is named by an `http` URL; what goes to an https URL is \
+                           encrypted on its way through";
+            reader.problem(line, message);
+        }
+        if let Some(url) = &url
+            && url.scheme() == Scheme::Http
+            && !headers.is_empty()
+            && !allow_private
+        {
+            let line = section.line_of(reader, "headers");
+            let message = "secrets are sent by https, or with `allow_private = true` within a \
+                           private network: this `url` is neither";
+            reader.problem(line, message);
+        }
+        let (Some(url), Some(methods)) = (url, methods) else {
+            continue;
+        };
+        let header = header.to_ascii_lowercase();
+        let sign = key.map(|key| Signing { key, header });
+        read.push(HttpGrant { url, methods, headers, sign, allow_private, ca_file, proxy });
+    }
+    read
+}
+
+/// A table within a plugin's; an absent one reads as empty.
+fn read_table<'t, 'i>(
+    reader: &mut Reader<'_>,
+    section: &Section<'t, 'i>,
+    name: &str,
+    spec: &'static Table,
+    nested: &[&str],
+) -> Section<'t, 'i> {
+    match section.table {
+        Some(table) => reader.table(table, name, spec, nested),
+        None => Section::absent(spec),
+    }
 }
 
 /// Each has its own name.
@@ -236,13 +307,13 @@ fn own_name<'c>(
 fn read_component(
     reader: &mut Reader<'_>,
     section: &Section<'_, '_>,
-    limits: &'static Table,
+    limits: &Section<'_, '_>,
 ) -> Option<Component> {
     let name = section.text(reader, "name");
     let plugin = section.text(reader, "plugin");
     let sha256 = section.text(reader, "sha256").map(|digest| digest.to_ascii_lowercase());
     let table = section.table?;
-    let limits = read_limits(reader, table, limits);
+    let limits = read_limits(reader, limits);
     let settings = match table.get_key_value("settings") {
         None => Settings::empty(section.line),
         Some((key, value)) => {
@@ -268,12 +339,7 @@ fn read_component(
     })
 }
 
-fn read_limits(
-    reader: &mut Reader<'_>,
-    component: &DeTable<'_>,
-    spec: &'static Table,
-) -> Option<Limits> {
-    let section = reader.table(component, "limits", spec, &[]);
+fn read_limits(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<Limits> {
     let timeout = section.duration(reader, "timeout");
     let memory = section.bytes(reader, "memory");
     let table_elements = section.integer(reader, "table_elements");
@@ -285,5 +351,18 @@ fn read_limits(
         table_elements: table_elements?.unsigned_abs(),
         log: log?,
         result: result?,
+    })
+}
+
+fn read_http_limits(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<HttpLimits> {
+    let calls = section.integer(reader, "http_calls");
+    let timeout = section.duration(reader, "http_timeout");
+    let request = section.bytes(reader, "http_request");
+    let response = section.bytes(reader, "http_response");
+    Some(HttpLimits {
+        calls: u32::try_from(calls?).unwrap_or(u32::MAX),
+        timeout: timeout?,
+        request: request?,
+        response: response?,
     })
 }

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{Form, Key, Table, Unwritten};
 use super::problem::{Problem, suggestion};
+use crate::http::{HttpSecret, SecretPlace, Url, is_framing};
 
 /// Durations are within these bounds.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -56,7 +57,7 @@ impl<'a> Reader<'a> {
         nested: &[&str],
     ) -> Section<'t, 'i> {
         let Some((key, value)) = parent.get_key_value(name) else {
-            return Section { spec, table: None, line: 1 };
+            return Section::absent(spec);
         };
         let line = self.line(key.span().start);
         self.section(value, line, spec, nested)
@@ -136,9 +137,18 @@ enum Value {
     Duration(Duration),
     Bytes(u64),
     Texts(Vec<String>),
+    Flag(bool),
+    Url(Url),
+    Secret(HttpSecret),
+    Secrets(Vec<(String, HttpSecret)>),
 }
 
 impl Section<'_, '_> {
+    /// A table that isn't written.
+    pub fn absent(spec: &'static Table) -> Self {
+        Self { spec, table: None, line: 1 }
+    }
+
     /// Line of a key, or of the table when it isn't written.
     pub fn line_of(&self, reader: &Reader<'_>, name: &str) -> usize {
         self.table
@@ -182,6 +192,43 @@ impl Section<'_, '_> {
     pub fn texts(&self, reader: &mut Reader<'_>, name: &str) -> Option<Vec<String>> {
         match self.value(reader, name)? {
             Value::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// `true` or `false`; `None` as with [`Section::integer`].
+    pub fn flag(&self, reader: &mut Reader<'_>, name: &str) -> Option<bool> {
+        match self.value(reader, name)? {
+            Value::Flag(flag) => Some(flag),
+            _ => None,
+        }
+    }
+
+    /// A URL; `None` as with [`Section::integer`].
+    pub fn url(&self, reader: &mut Reader<'_>, name: &str) -> Option<Url> {
+        match self.value(reader, name)? {
+            Value::Url(url) => Some(url),
+            _ => None,
+        }
+    }
+
+    /// Where a secret is; `None` as with [`Section::integer`].
+    pub fn secret(&self, reader: &mut Reader<'_>, name: &str) -> Option<HttpSecret> {
+        match self.value(reader, name)? {
+            Value::Secret(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
+    /// Secrets by the names of header fields in lower case; `None` as with
+    /// [`Section::integer`].
+    pub fn secrets(
+        &self,
+        reader: &mut Reader<'_>,
+        name: &str,
+    ) -> Option<Vec<(String, HttpSecret)>> {
+        match self.value(reader, name)? {
+            Value::Secrets(secrets) => Some(secrets),
             _ => None,
         }
     }
@@ -270,8 +317,67 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             .ok_or_else(found),
         Form::Bytes => value.as_str().and_then(bytes).map(Value::Bytes).ok_or_else(found),
         Form::Choices(choices) => texts(value, |text| choices.contains(&text)),
+        Form::Flag => value.as_bool().map(Value::Flag).ok_or_else(found),
+        Form::Url => value
+            .as_str()
+            .ok_or_else(found)
+            .and_then(|text| Url::parse(text).map_err(|error| format!("{} ({error})", found())))
+            .map(Value::Url),
+        Form::Secret => secret(value).map(Value::Secret),
+        Form::Secrets => secrets(value).map(Value::Secrets),
         Form::Settings => Err(found()),
     }
+}
+
+/// Where a secret is. What was written instead may be the secret itself, and is not shown.
+fn secret(value: &DeValue<'_>) -> Result<HttpSecret, String> {
+    let kind = match value {
+        DeValue::String(_) => "a text",
+        DeValue::Table(_) => "another table",
+        _ => "no table",
+    };
+    let found = || format!("{kind} (not shown here, since it may be a secret)");
+    let table = value.as_table().ok_or_else(found)?;
+    let text = |name: &str| match table.get(name) {
+        None => Ok(None),
+        Some(value) => {
+            let text = value.get_ref().as_str().filter(|text| !text.is_empty());
+            text.map(|text| Some(text.to_owned())).ok_or_else(found)
+        }
+    };
+    let known = ["env", "file", "secret", "prefix", "field"];
+    if table.keys().any(|key| !known.contains(&key.get_ref().as_ref())) {
+        return Err(found());
+    }
+    let place = match (text("env")?, text("file")?, text("secret")?, text("field")?) {
+        (Some(name), None, None, None) => SecretPlace::Variable(name),
+        (None, Some(path), None, None) => SecretPlace::File(path.into()),
+        (None, None, Some(id), field) => SecretPlace::Stored { id, field },
+        _ => return Err(found()),
+    };
+    Ok(HttpSecret { prefix: text("prefix")?.unwrap_or_default(), place })
+}
+
+fn secrets(value: &DeValue<'_>) -> Result<Vec<(String, HttpSecret)>, String> {
+    let table = value.as_table().ok_or("no table (not shown here, since it may be a secret)")?;
+    table
+        .iter()
+        .map(|(key, value)| {
+            let name = key.get_ref().as_ref();
+            if !is_header(name) {
+                return Err(format!("a table with {name:?}, which is no header field to add"));
+            }
+            let secret = secret(value.get_ref())
+                .map_err(|found| format!("a table in which `{name}` is {found}"))?;
+            Ok((name.to_ascii_lowercase(), secret))
+        })
+        .collect()
+}
+
+/// The name of a header field (RFC 9110, 5.1) that isn't the host's own.
+pub(super) fn is_header(name: &str) -> bool {
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(fit) && !is_framing(name)
 }
 
 fn text(value: &DeValue<'_>, accept: impl Fn(&str) -> bool) -> Result<Value, String> {

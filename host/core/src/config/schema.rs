@@ -53,7 +53,7 @@ fn of_key(key: &Key) -> Value {
         if let Unwritten::Is(text) = key.default {
             // Numbers and lists are written as they are, texts without their quotes.
             let default = match key.form {
-                Form::Integer { .. } | Form::Choices(_) | Form::Texts => {
+                Form::Integer { .. } | Form::Choices(_) | Form::Texts | Form::Flag => {
                     serde_json::from_str(text).unwrap_or_else(|_| text.into())
                 }
                 _ => text.into(),
@@ -80,8 +80,28 @@ fn of_form(form: Form) -> Value {
         Form::Sha256 => json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" }),
         Form::QueueUrl => json!({ "type": "string", "pattern": "^https://" }),
         Form::TopicArn => json!({ "type": "string", "pattern": "^arn:" }),
+        Form::Flag => json!({ "type": "boolean" }),
+        Form::Url => json!({ "type": "string", "pattern": "^https?://" }),
+        Form::Secret => of_secret(),
+        Form::Secrets => json!({ "type": "object", "additionalProperties": of_secret() }),
         Form::Settings => json!({ "type": "object" }),
     }
+}
+
+fn of_secret() -> Value {
+    let text = || json!({ "type": "string", "minLength": 1 });
+    let of = |place: &str, more: &[&str]| {
+        let names = [place, "prefix"];
+        let names = names.iter().chain(more);
+        let properties: Map<_, _> = names.map(|&name| (name.to_owned(), text())).collect();
+        json!({
+            "type": "object",
+            "properties": properties,
+            "required": [place],
+            "additionalProperties": false,
+        })
+    };
+    json!({ "anyOf": [of("env", &[]), of("file", &[]), of("secret", &["field"])] })
 }
 
 #[cfg(test)]

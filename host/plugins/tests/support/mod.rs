@@ -3,6 +3,7 @@
 
 pub mod notifier;
 pub mod plugin;
+pub mod web;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -89,6 +89,7 @@ pub fn spec(name: &str, source: Source, cases: Arc<dyn SupportCases>) -> Notifie
         settings: json!({}),
         limits: super::limits(),
         support: Some(grant(cases)),
+        http: None,
     }
 }
 

@@ -20,10 +20,27 @@ const WORLDS: &str = r#"
     world notifier {
         include groundcrew:plugin/notifier@0.1.0;
         import wasi:clocks/wall-clock@0.2.12;
+        import wasi:cli/environment@0.2.12;
+        import wasi:filesystem/preopens@0.2.12;
+        import wasi:http/incoming-handler@0.2.12;
     }
 
     interface sockets { connect: func(); }
     interface secrets { read: func(); }
+
+    package wasi:cli@0.2.12 {
+        interface environment {
+            get-environment: func() -> list<tuple<string, string>>;
+        }
+    }
+
+    package wasi:filesystem@0.2.12 {
+        interface types { resource descriptor; }
+        interface preopens {
+            use types.{descriptor};
+            get-directories: func() -> list<tuple<descriptor, string>>;
+        }
+    }
 "#;
 
 /// A policy that imports nothing, accepts any settings and always abstains, unless a

@@ -1,12 +1,15 @@
 //! What templates can refer to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use groundcrew_sdk::{
     Account, Cause, Event, Notification, OrganizationalUnit, Tag, Tags, Timestamp,
 };
-use minijinja::value::{Enumerator, Object};
+use minijinja::value::{Enumerator, Object, merge_maps};
 use minijinja::{Value, context};
+
+use crate::Extra;
 
 /// Everything that templates can refer to. All are texts, except the organizational units,
 /// which are a list of names, and the tags, where `account.tags.owner` is a text too.
@@ -27,14 +30,15 @@ pub(crate) const NAMES: [&str; 14] = [
     "cause",
 ];
 
-/// The variables of a notification. All are there whatever is known: what isn't is empty.
-pub(crate) fn of(notification: &Notification) -> Value {
+/// The variables of a notification, and a plugin's own. All are there whatever is known: what
+/// isn't is empty.
+pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
     let Notification { key, cause, account, event, now, .. } = notification;
     let units: Vec<_> =
         account.organizational_units.iter().map(|unit| one_line(&unit.name)).collect();
     let event = event.as_ref();
     let of_event = |field: fn(&Event) -> &str| event.map(field).unwrap_or_default();
-    context! {
+    let variables = context! {
         account => context! {
             id => account.id.as_str(),
             name => one_line(&account.name),
@@ -53,6 +57,13 @@ pub(crate) fn of(notification: &Notification) -> Value {
         now => moment(*now),
         key => key.as_str(),
         cause => cause_name(*cause),
+    };
+    match extra {
+        [] => variables,
+        extra => {
+            let own = extra.iter().map(|(name, value)| ((*name).to_owned(), one_line(value)));
+            merge_maps([variables, Value::from(own.collect::<BTreeMap<_, _>>())])
+        }
     }
 }
 
@@ -99,8 +110,8 @@ pub(crate) fn samples() -> [Notification; 2] {
 }
 
 /// The text in one line and without control characters, so that no name of an account can
-/// pass for another line of the case.
-pub(crate) fn one_line(text: &str) -> String {
+/// pass for another line of what is told.
+pub fn one_line(text: &str) -> String {
     let space = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.chars().map(space).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

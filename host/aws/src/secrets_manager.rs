@@ -1,0 +1,59 @@
+//! Core's store of secrets on AWS Secrets Manager.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_secretsmanager::Client;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::http::Secret;
+use groundcrew_core::ports::SecretStore;
+use tokio::time::Instant;
+
+use crate::error::{of_read, unexpected};
+
+/// How long a secret is kept. A rotated one is found after that, or when it is refused; each
+/// read of one costs, and counts against the quota of the account.
+const KEPT: Duration = Duration::from_secs(5 * 60);
+
+/// Secrets of AWS Secrets Manager, kept in memory for five minutes.
+#[derive(Debug)]
+pub struct SecretsManager {
+    client: Client,
+    kept: Mutex<HashMap<String, (Instant, Secret)>>,
+}
+
+impl SecretsManager {
+    /// On this client.
+    pub fn new(client: Client) -> Self {
+        Self { client, kept: Mutex::default() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, (Instant, Secret)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl SecretStore for SecretsManager {
+    async fn secret(&self, id: &str) -> Result<Secret, AwsError> {
+        const OPERATION: &str = "GetSecretValue";
+        if let Some((since, secret)) = self.kept().get(id)
+            && since.elapsed() < KEPT
+        {
+            return Ok(secret.clone());
+        }
+        let answer = self.client.get_secret_value().secret_id(id).send().await;
+        let answer = answer.map_err(|error| of_read(OPERATION, error))?;
+        let secret = answer.secret_string.map(Secret::new).ok_or_else(|| {
+            unexpected(OPERATION, Class::Permanent, "the secret is binary: expected a text")
+        })?;
+        self.kept().insert(id.to_owned(), (Instant::now(), secret.clone()));
+        Ok(secret)
+    }
+
+    fn forget(&self, id: &str) {
+        self.kept().remove(id);
+    }
+}

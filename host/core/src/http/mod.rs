@@ -1,0 +1,42 @@
+//! What a notifier may reach over HTTP, what the host adds to its requests, and which
+//! addresses are refused.
+//!
+//! A plugin reaches nothing without an [`HttpGrant`]. The host sends what a grant covers,
+//! with secrets that never enter the sandbox.
+
+mod address;
+mod grant;
+mod secret;
+mod url;
+
+pub use address::AddressKind;
+pub use grant::{Denied, HttpGrant, Signing, grant_for};
+pub use secret::{HttpSecret, Secret, SecretPlace};
+pub use url::{Scheme, Url, UrlError};
+
+/// The methods that a grant can name.
+pub const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+
+/// Whether a request of this method only reads, as RFC 9110 (9.2.1) has it: then it has no
+/// effect, whatever becomes of it.
+pub fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
+/// Header fields that are the host's own: they say where a request goes, or where it ends.
+pub fn is_framing(header: &str) -> bool {
+    const FRAMING: [&str; 11] = [
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    FRAMING.iter().any(|framing| header.eq_ignore_ascii_case(framing))
+}

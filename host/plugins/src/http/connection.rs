@@ -1,0 +1,179 @@
+//! From a URL to a connection: the name is resolved once, its addresses are checked, and one
+//! of those that were checked is connected to. So no second answer of a name server can lead
+//! elsewhere.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use groundcrew_core::http::{AddressKind, HttpGrant, Scheme, Url};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use wasmtime_wasi::runtime;
+
+use super::failure::HttpFailure;
+use super::network::Network;
+use super::tls::Tls;
+
+/// Addresses of a name that are tried. One that is down must not use up the time of all.
+const TRIES: usize = 3;
+
+/// What requests are written to and answers are read from.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Connects to the host of a URL, as its grant says.
+pub(super) async fn open(
+    network: &dyn Network,
+    tls: &Tls,
+    grant: &HttpGrant,
+    url: &Url,
+) -> Result<Box<dyn Stream>, HttpFailure> {
+    let stream: Box<dyn Stream> = match &grant.proxy {
+        None => {
+            let addresses = addresses(network, url, grant.allow_private).await?;
+            Box::new(connect(network, url, &addresses).await?)
+        }
+        Some(proxy) => {
+            // The proxy resolves names; but an address needs no resolving.
+            if let Some(address) = url.address() {
+                allowed(url, &[SocketAddr::new(address, url.port())], grant.allow_private)?;
+            }
+            // The operator named the proxy: it may be anywhere, and usually is nearby.
+            let stream = connect(network, proxy, &resolve(network, proxy).await?).await?;
+            match url.scheme() {
+                Scheme::Http => Box::new(stream),
+                Scheme::Https => Box::new(tunnel(stream, proxy, url).await?),
+            }
+        }
+    };
+    match url.scheme() {
+        Scheme::Http => Ok(stream),
+        Scheme::Https => encrypt(tls, grant, url, stream).await,
+    }
+}
+
+/// The addresses of a URL's host that may be reached.
+async fn addresses(
+    network: &dyn Network,
+    url: &Url,
+    allow_private: bool,
+) -> Result<Vec<SocketAddr>, HttpFailure> {
+    allowed(url, &resolve(network, url).await?, allow_private)
+}
+
+async fn resolve(network: &dyn Network, url: &Url) -> Result<Vec<SocketAddr>, HttpFailure> {
+    if let Some(address) = url.address() {
+        return Ok(vec![SocketAddr::new(address, url.port())]);
+    }
+    let unresolved =
+        |reason: String| HttpFailure::Unresolved { host: url.host().to_owned(), reason };
+    let found = network.resolve(url.host(), url.port()).await;
+    let found = found.map_err(|error| unresolved(error.to_string()))?;
+    match found.is_empty() {
+        true => Err(unresolved("it has no address".to_owned())),
+        false => Ok(found),
+    }
+}
+
+/// Those of the addresses that may be reached; an error when that is none.
+fn allowed(
+    url: &Url,
+    addresses: &[SocketAddr],
+    allow_private: bool,
+) -> Result<Vec<SocketAddr>, HttpFailure> {
+    let refused = |address: &SocketAddr| {
+        AddressKind::of(address.ip()).filter(|kind| !(allow_private && kind.can_be_allowed()))
+    };
+    let allowed: Vec<_> =
+        addresses.iter().copied().filter(|address| refused(address).is_none()).collect();
+    match addresses.iter().find_map(|address| Some((address.ip(), refused(address)?))) {
+        Some((address, kind)) if allowed.is_empty() => {
+            Err(HttpFailure::Address { host: url.host().to_owned(), address, kind })
+        }
+        _ => Ok(allowed),
+    }
+}
+
+async fn connect(
+    network: &dyn Network,
+    url: &Url,
+    addresses: &[SocketAddr],
+) -> Result<TcpStream, HttpFailure> {
+    let mut last = None;
+    for address in addresses.iter().take(TRIES) {
+        match network.connect(*address).await {
+            Ok(stream) => return Ok(stream),
+            Err(source) => {
+                let to = format!("{} ({address})", url.host());
+                last = Some(HttpFailure::Connect { to, source });
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| HttpFailure::Unresolved {
+        host: url.host().to_owned(),
+        reason: "it has no address".to_owned(),
+    }))
+}
+
+/// Has a proxy open a tunnel to the host (RFC 9110, 9.3.6).
+async fn tunnel(
+    stream: TcpStream,
+    proxy: &Url,
+    url: &Url,
+) -> Result<impl Stream + use<>, HttpFailure> {
+    let refused = |reason: String| HttpFailure::Proxy {
+        proxy: proxy.to_string(),
+        host: url.host().to_owned(),
+        reason,
+    };
+    let host = match url.host().contains(':') {
+        true => format!("[{}]:{}", url.host(), url.port()),
+        false => format!("{}:{}", url.host(), url.port()),
+    };
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(&host)
+        .header(hyper::header::HOST, &host)
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| refused(error.to_string()))?;
+    let broken = |error: hyper::Error| refused(error.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    // Dropped when the tunnel is there: then the connection has been handed over.
+    let _driving = runtime::spawn(connection.with_upgrades());
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    if answer.status() != StatusCode::OK {
+        return Err(refused(format!("it answers {}", answer.status())));
+    }
+    let upgraded = hyper::upgrade::on(answer).await.map_err(broken)?;
+    Ok(TokioIo::new(upgraded))
+}
+
+/// Starts TLS, the certificate being checked against the URL's host.
+async fn encrypt(
+    tls: &Tls,
+    grant: &HttpGrant,
+    url: &Url,
+    stream: Box<dyn Stream>,
+) -> Result<Box<dyn Stream>, HttpFailure> {
+    let host = || url.host().to_owned();
+    let config = tls.config(grant.ca_file.as_deref())?;
+    let name = ServerName::try_from(host())
+        .map_err(|error| HttpFailure::Certificate { host: host(), reason: error.to_string() })?;
+    let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|source| {
+        let rejected = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+        match rejected {
+            Some(error @ rustls::Error::InvalidCertificate(_)) => {
+                HttpFailure::Certificate { host: host(), reason: error.to_string() }
+            }
+            _ => HttpFailure::Tls { host: host(), source },
+        }
+    })?;
+    Ok(Box::new(stream))
+}

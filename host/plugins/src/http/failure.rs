@@ -1,0 +1,146 @@
+//! Why a request got no answer.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use groundcrew_core::http::AddressKind;
+use wasmtime_wasi_http::Error as Code;
+
+use super::secrets::SecretError;
+
+/// A request that got no answer. What it says is for the operator; the plugin gets a code.
+/// Header fields and bodies are never part of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpFailure {
+    /// This process sends nothing.
+    #[error("this command sends no HTTP requests")]
+    Offline,
+    /// A secret that the grant names can't be had.
+    #[error("the secret for {what} can't be had: {source}")]
+    Secret {
+        /// What it is for.
+        what: String,
+        /// Why.
+        source: SecretError,
+    },
+    /// The grant's `ca_file` can't be used.
+    #[error("the certificates of {} can't be used: {reason}", path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The system has no certificates that could be trusted.
+    #[error("no trusted certificates were found on this system: {0}; name some by `ca_file`")]
+    NoCertificates(String),
+    /// The host's name has no address.
+    #[error("the name {host} can't be resolved: {reason}")]
+    Unresolved {
+        /// The name.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// The host's name has no address that may be reached.
+    #[error(
+        "{host} has the address {address}, which is {kind}{}",
+        match kind.can_be_allowed() {
+            true => "; if it shall be reached, write `allow_private = true` in its \
+                     [[notifiers.grants.http]]",
+            false => ": it is never reached",
+        }
+    )]
+    Address {
+        /// The name.
+        host: String,
+        /// The address; the first of several.
+        address: IpAddr,
+        /// What is special about it.
+        kind: AddressKind,
+    },
+    /// No connection.
+    #[error("no connection to {to}: {source}")]
+    Connect {
+        /// Whom to.
+        to: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The proxy opens no tunnel.
+    #[error("the proxy {proxy} opens no tunnel to {host}: {reason}")]
+    Proxy {
+        /// The proxy.
+        proxy: String,
+        /// Where the tunnel was to lead.
+        host: String,
+        /// What the proxy says.
+        reason: String,
+    },
+    /// The other side's certificate is not trusted.
+    #[error("the certificate of {host} is not trusted: {reason}")]
+    Certificate {
+        /// The name.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+    /// No TLS with the other side.
+    #[error("no TLS with {host}: {source}")]
+    Tls {
+        /// The name.
+        host: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection broke, or what came over it was no answer.
+    #[error("no complete answer from {host}: {source}")]
+    Broken {
+        /// The name.
+        host: String,
+        /// Why.
+        source: hyper::Error,
+    },
+    /// The answer has more bytes than `limits.http_response`.
+    #[error(
+        "the answer of {host} has more than {limit} bytes: raise `limits.http_response` if that \
+         is right"
+    )]
+    TooLarge {
+        /// The name.
+        host: String,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// It took longer than `limits.http_timeout`.
+    #[error(
+        "no complete answer within {} ms: raise `limits.http_timeout` if the other system needs \
+         longer",
+        .0.as_millis()
+    )]
+    Timeout(Duration),
+}
+
+impl HttpFailure {
+    /// What the plugin is told.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Offline | Self::Address { .. } => Code::HttpRequestDenied,
+            Self::Secret { source, .. } if source.is_transient() => Code::InternalError(None),
+            Self::Secret { .. } | Self::Certificates { .. } | Self::NoCertificates(_) => {
+                Code::ConfigurationError
+            }
+            Self::Unresolved { .. } => Code::DnsError { rcode: None, info_code: None },
+            Self::Connect { .. } => Code::ConnectionRefused,
+            Self::Proxy { .. } => Code::DestinationUnavailable,
+            Self::Certificate { .. } => Code::TlsCertificateError,
+            Self::Tls { .. } => Code::TlsProtocolError,
+            Self::Broken { .. } => Code::HttpResponseIncomplete,
+            Self::TooLarge { limit, .. } => Code::HttpResponseBodySize(Some(*limit)),
+            Self::Timeout(_) => Code::HttpResponseTimeout,
+        }
+    }
+}

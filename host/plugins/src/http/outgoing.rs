@@ -1,0 +1,257 @@
+//! What one instance makes of its grants: which requests are sent, how many, and what the
+//! operator is told of those that weren't.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use groundcrew_core::http::{self as core, HttpGrant, Url};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::header::{CONTENT_LENGTH, HeaderMap};
+use hyper::{Request, Response};
+use wasmtime_wasi_http::{Error as Code, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+
+use super::failure::HttpFailure;
+use super::{HttpAccess, HttpCall};
+use crate::convert::shorten;
+use crate::log::PluginLog;
+
+/// Longest URI of a request, in bytes, and what its header fields may take in memory.
+const MAX_URI: usize = 8 << 10;
+const MAX_FIELDS: usize = 64 << 10;
+/// What is kept for the operator of one call: so many texts, of so many bytes each. They end in
+/// alerts and in the ledger.
+const MAX_TOLD: usize = 4;
+const MAX_TEXT: usize = 4 << 10;
+
+/// What one instance makes of its grants.
+pub(crate) struct Outgoing {
+    /// What `wasi:http` itself remembers.
+    context: WasiHttpCtx,
+    hooks: Hooks,
+}
+
+/// Where `wasi:http` asks the host.
+struct Hooks {
+    access: Option<Arc<HttpAccess>>,
+    log: Arc<PluginLog>,
+    /// Whether a notification is told: nothing is sent while the plugin is loaded.
+    telling: bool,
+    calls: u32,
+    outcome: Arc<Outcome>,
+}
+
+/// What has become of the requests so far. Shared with those that are under way.
+#[derive(Default)]
+struct Outcome {
+    /// Whether a request changed something, or may have.
+    had_effect: AtomicBool,
+    /// Requests that could, and of which it isn't known yet: a call that ends before that
+    /// leaves them here.
+    open: AtomicU32,
+    /// What the operator is told of requests that failed.
+    told: Mutex<Vec<String>>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(access: Option<Arc<HttpAccess>>, log: Arc<PluginLog>) -> Self {
+        let mut context = WasiHttpCtx::new();
+        context.set_field_size_limit(MAX_FIELDS);
+        let outcome = Arc::default();
+        Self { context, hooks: Hooks { access, log, telling: false, calls: 0, outcome } }
+    }
+
+    /// What the implementation of `wasi:http` works on.
+    pub(crate) fn parts(&mut self) -> (&mut WasiHttpCtx, &mut dyn WasiHttpHooks) {
+        (&mut self.context, &mut self.hooks)
+    }
+
+    /// A notification is told from now on.
+    pub(crate) fn tell(&mut self) {
+        self.hooks.telling = true;
+    }
+
+    /// Whether a request may have changed something in another system.
+    pub(crate) fn effect_possible(&self) -> bool {
+        let Outcome { had_effect, open, .. } = &*self.hooks.outcome;
+        had_effect.load(Ordering::Relaxed) || open.load(Ordering::Relaxed) > 0
+    }
+
+    /// What the operator should know of requests that were not sent or not answered.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.hooks.outcome.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Hooks {
+    /// What is needed to send a request; or why it is not sent.
+    fn admit(&mut self, method: &str, uri: &hyper::Uri) -> Result<Admitted, Refusal> {
+        if !self.telling {
+            return Err(Refusal::NotTelling);
+        }
+        let access = self.access.clone().ok_or(Refusal::NoGrants)?;
+        self.calls = self.calls.saturating_add(1);
+        if self.calls > access.limits.calls {
+            return Err(Refusal::Calls(access.limits.calls));
+        }
+        if uri.path().len() + uri.query().map_or(0, str::len) > MAX_URI {
+            return Err(Refusal::TooLong);
+        }
+        let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        let authority = part(uri.authority().map(|authority| authority.as_str()));
+        let url =
+            Url::of_parts(&part(uri.scheme_str()), &authority, uri.path()).map_err(Refusal::Url)?;
+        if !core::METHODS.contains(&method) {
+            return Err(Refusal::Method);
+        }
+        let grant = core::grant_for(&access.grants, method, &url).map_err(Refusal::Denied)?;
+        let grant = grant.clone();
+        Ok(Admitted { access, grant, url })
+    }
+}
+
+struct Admitted {
+    access: Arc<HttpAccess>,
+    grant: HttpGrant,
+    url: Url,
+}
+
+/// Why a request is not sent.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("HTTP requests can be sent in `notify` only")]
+    NotTelling,
+    #[error("this plugin is granted no HTTP")]
+    NoGrants,
+    #[error(
+        "more than {0} HTTP requests in one notification: raise `limits.http_calls` if it needs \
+         them"
+    )]
+    Calls(u32),
+    #[error("a URL is longer than {MAX_URI} bytes")]
+    TooLong,
+    #[error("a URL that can't be granted: {0}")]
+    Url(core::UrlError),
+    #[error("a method that can't be granted: those that can are {}", core::METHODS.join(", "))]
+    Method,
+    #[error(transparent)]
+    Denied(core::Denied),
+}
+
+type Exchange = dyn Future<Output = Result<(Response<WasiBody>, Box<Ended>), Code>> + Send;
+type Ended = dyn Future<Output = Result<(), Code>> + Send;
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        // How long it waits is the host's to say: `limits.http_timeout`.
+        _options: Option<RequestOptions>,
+        _failed: Box<Ended>,
+    ) -> Box<Exchange> {
+        let method = request.method().as_str().to_owned();
+        let outcome = self.outcome.clone();
+        let teller = Teller { outcome: outcome.clone(), log: self.log.clone() };
+        match self.admit(&method, request.uri()) {
+            Ok(admitted) => Box::new(async move {
+                let answer = exchange(&admitted, request, &outcome, &teller).await?;
+                let answer = answer.map(|body| Full::new(body).map_err(Code::from).boxed_unsync());
+                Ok((answer, Box::new(async { Ok(()) }) as Box<Ended>))
+            }),
+            Err(refusal) => {
+                teller.tell(refusal.to_string());
+                Box::new(async { Err(Code::HttpRequestDenied) })
+            }
+        }
+    }
+}
+
+/// Tells the operator, who sees more than the plugin.
+struct Teller {
+    outcome: Arc<Outcome>,
+    log: Arc<PluginLog>,
+}
+
+impl Teller {
+    fn tell(&self, mut what: String) {
+        shorten(&mut what, MAX_TEXT);
+        self.log.about_plugin(&what);
+        let mut told = self.outcome.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < MAX_TOLD && !told.contains(&what) {
+            told.push(what);
+        }
+    }
+}
+
+/// Sends a request that is granted.
+async fn exchange(
+    admitted: &Admitted,
+    request: Request<WasiBody>,
+    outcome: &Outcome,
+    teller: &Teller,
+) -> Result<Response<Bytes>, Code> {
+    let Admitted { access, grant, url } = admitted;
+    let limits = access.limits;
+    let method = request.method().clone();
+    let safe = core::is_safe(method.as_str());
+    let request = whole(request, limits.request).await.map_err(|code| {
+        let limit = limits.request;
+        teller.tell(match code {
+            Code::HttpRequestBodySize(Some(_)) => format!(
+                "{method} {url}: its body has more than {limit} bytes: raise \
+                     `limits.http_request` if that is right"
+            ),
+            _ => format!("{method} {url}: the plugin didn't finish its body"),
+        });
+        code
+    })?;
+    if !safe {
+        outcome.open.fetch_add(1, Ordering::Relaxed);
+    }
+    let sent = AtomicBool::new(false);
+    let call = HttpCall { grant, url, request, max_response: limits.response, sent: &sent };
+    let answer = tokio::time::timeout(limits.timeout, access.transport.send(call)).await;
+    let answer = answer.unwrap_or(Err(HttpFailure::Timeout(limits.timeout)));
+    let had_effect = match &answer {
+        // What is refused has no effect; a server that fails may do so after it.
+        Ok(answer) => !answer.status().is_client_error(),
+        Err(_) => sent.load(Ordering::Relaxed),
+    };
+    if !safe {
+        outcome.had_effect.fetch_or(had_effect, Ordering::Relaxed);
+        outcome.open.fetch_sub(1, Ordering::Relaxed);
+    }
+    answer.map_err(|failure| {
+        teller.tell(format!("{method} {url}: {failure}"));
+        failure.code()
+    })
+}
+
+/// The request with its whole body, and without the header fields that are the host's own.
+async fn whole(request: Request<WasiBody>, limit: u64) -> Result<Request<Bytes>, Code> {
+    let (mut parts, body) = request.into_parts();
+    let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
+    let body =
+        Limited::new(body, limit_bytes).collect().await.map_err(|error| match error
+            .is::<LengthLimitError>()
+        {
+            true => Code::HttpRequestBodySize(Some(limit)),
+            false => Code::HttpRequestBodySize(None),
+        })?;
+    let framing: Vec<_> =
+        parts.headers.keys().filter(|name| core::is_framing(name.as_str())).cloned().collect();
+    for name in framing {
+        parts.headers.remove(name);
+    }
+    let body = body.to_bytes();
+    announce(&mut parts.headers, parts.method.as_str(), &body);
+    Ok(Request::from_parts(parts, body))
+}
+
+/// A request of a method that has a meaning for bodies says that there is none, where there is
+/// none (RFC 9110, 8.6). Otherwise hyper sets the length.
+fn announce(headers: &mut HeaderMap, method: &str, body: &Bytes) {
+    if body.is_empty() && matches!(method, "POST" | "PUT" | "PATCH") {
+        headers.insert(CONTENT_LENGTH, 0.into());
+    }
+}

@@ -1,0 +1,121 @@
+//! Secrets, read when they are needed: one that is rotated is found by the next request.
+
+use std::io;
+use std::sync::Arc;
+
+use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::http::{HttpSecret, Secret, SecretPlace};
+use groundcrew_core::ports::SecretStore;
+
+/// Looks an environment variable up.
+type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+/// The environment, files, and a store of secrets.
+pub struct Secrets {
+    variable: Box<Variable>,
+    store: Arc<dyn SecretStore>,
+}
+
+/// A secret that can't be had. Says where it was to be found, never what was there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretError {
+    /// The environment lacks it.
+    #[error("the environment variable {0} is not set")]
+    Variable(String),
+    /// The file can't be read.
+    #[error("{place}: {source}")]
+    File {
+        /// Where it was to be found.
+        place: SecretPlace,
+        /// Why it can't be read.
+        source: io::Error,
+    },
+    /// Secrets Manager doesn't hand it out.
+    #[error("{place}: {source}")]
+    Store {
+        /// Where it was to be found.
+        place: SecretPlace,
+        /// What AWS says.
+        source: Box<AwsError>,
+    },
+    /// The secret isn't a JSON object with that field.
+    #[error("{0}: expected a JSON object in which that field is a text")]
+    Field(SecretPlace),
+    /// It is empty, or has characters that a header field can't have.
+    #[error("{0}: expected one line of visible ASCII characters")]
+    Unfit(SecretPlace),
+}
+
+impl SecretError {
+    /// Whether trying again can help.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if source.class.is_passing())
+    }
+}
+
+impl Secrets {
+    /// This process's environment, and a store.
+    pub fn of_process(store: Arc<dyn SecretStore>) -> Self {
+        Self::new(|name| std::env::var(name).ok(), store)
+    }
+
+    /// Another environment, and a store.
+    pub fn new(
+        variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        store: Arc<dyn SecretStore>,
+    ) -> Self {
+        Self { variable: Box::new(variable), store }
+    }
+
+    /// The secret as it goes into a header field, its prefix included.
+    pub(crate) async fn read(&self, secret: &HttpSecret) -> Result<Secret, SecretError> {
+        let HttpSecret { prefix, place } = secret;
+        let value = self.value(place).await?;
+        let text = value.expose().trim_end_matches(['\r', '\n']);
+        if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return Err(SecretError::Unfit(place.clone()));
+        }
+        Ok(Secret::new(format!("{prefix}{text}")))
+    }
+
+    /// Has what is kept of a secret forgotten. Answers whether any is.
+    pub(crate) fn forget(&self, secret: &HttpSecret) -> bool {
+        match &secret.place {
+            SecretPlace::Stored { id, .. } => {
+                self.store.forget(id);
+                true
+            }
+            SecretPlace::Variable(_) | SecretPlace::File(_) => false,
+        }
+    }
+
+    async fn value(&self, place: &SecretPlace) -> Result<Secret, SecretError> {
+        match place {
+            SecretPlace::Variable(name) => (self.variable)(name)
+                .map(Secret::new)
+                .ok_or_else(|| SecretError::Variable(name.clone())),
+            SecretPlace::File(path) => std::fs::read_to_string(path)
+                .map(Secret::new)
+                .map_err(|source| SecretError::File { place: place.clone(), source }),
+            SecretPlace::Stored { id, field } => {
+                let secret = self.store.secret(id).await.map_err(|source| SecretError::Store {
+                    place: place.clone(),
+                    source: Box::new(source),
+                })?;
+                match field {
+                    None => Ok(secret),
+                    Some(field) => {
+                        within(&secret, field).ok_or_else(|| SecretError::Field(place.clone()))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The field of a secret that is a JSON object.
+fn within(secret: &Secret, field: &str) -> Option<Secret> {
+    let object: serde_json::Value = serde_json::from_str(secret.expose()).ok()?;
+    object.get(field)?.as_str().map(Secret::new)
+}

@@ -1,0 +1,375 @@
+//! Another system as a test wants it: a server on loopback that notes what it is sent and
+//! answers as it was told to, badly if need be; and a network in which names lead to it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::config::Config;
+use groundcrew_core::http::Secret;
+use groundcrew_core::ports::{Clock, SecretStore};
+use groundcrew_plugins::http::{DirectHttp, HttpAccess, Network, Secrets};
+use groundcrew_plugins::{LoadError, LoadedNotifier, NotifierSpec, Runtime, Source};
+use jiff::Timestamp;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+/// What the server does with a request.
+#[derive(Clone, Debug)]
+pub enum Does {
+    /// Answers with these bytes, and ends the connection.
+    Says(String),
+    /// Answers with these bytes, then nothing more; the connection stays.
+    Stalls(&'static str),
+    /// Resets the connection.
+    Resets,
+    /// Answers without end.
+    Floods,
+}
+
+/// An answer with a status, a body and more header fields.
+pub fn says(status: &str, fields: &str, body: &str) -> Does {
+    let length = body.len();
+    Does::Says(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}"))
+}
+
+/// What the server was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// `POST /path HTTP/1.1`.
+    pub line: String,
+    /// Names in lower case.
+    pub fields: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Seen {
+    pub fn field(&self, name: &str) -> Vec<&str> {
+        let named = self.fields.iter().filter(|(known, _)| known == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+/// A server.
+pub struct Web {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Web {
+    /// A server that does this with its first, second, … request, and the last with all after.
+    pub async fn new(does: &[Does]) -> Self {
+        Self::with(does, None).await
+    }
+
+    /// The same with TLS.
+    pub async fn with_tls(does: &[Does], tls: TlsAcceptor) -> Self {
+        Self::with(does, Some(tls)).await
+    }
+
+    async fn with(does: &[Does], tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = seen.clone();
+        let mut does: VecDeque<_> = does.iter().cloned().collect();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let does = if does.len() > 1 { does.pop_front() } else { does.front().cloned() };
+                let (noted, tls) = (noted.clone(), tls.clone());
+                tokio::spawn(async move {
+                    if let Some(Does::Resets) = does {
+                        let mut stream = BufReader::new(stream);
+                        let seen = read(&mut stream).await;
+                        noted.lock().unwrap().extend(seen);
+                        // Without a word of farewell.
+                        let _ = stream.into_inner().set_zero_linger();
+                        return;
+                    }
+                    match tls {
+                        None => serve(stream, does.unwrap(), &noted).await,
+                        Some(tls) => {
+                            if let Ok(stream) = tls.accept(stream).await {
+                                serve(stream, does.unwrap(), &noted).await;
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// All requests so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The only request so far.
+    pub fn only(&self) -> Seen {
+        let seen = self.seen();
+        assert_eq!(seen.len(), 1, "{seen:?}");
+        seen.into_iter().next().unwrap()
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, does: Does, noted: &Mutex<Vec<Seen>>) {
+    let mut stream = BufReader::new(stream);
+    let Some(seen) = read(&mut stream).await else { return };
+    let tunnel = seen.line.strip_prefix("CONNECT ").is_some();
+    noted.lock().unwrap().push(seen);
+    match does {
+        Does::Says(answer) => {
+            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.shutdown().await;
+        }
+        Does::Stalls(beginning) => {
+            let _ = stream.write_all(beginning.as_bytes()).await;
+            let _ = stream.flush().await;
+            // Until the other side goes.
+            let _ = stream.read(&mut [0]).await;
+        }
+        Does::Resets => unreachable!("done before TLS"),
+        Does::Floods => {
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let _ = stream.write_all(head.as_bytes()).await;
+            while stream.write_all(b"4\r\nmore\r\n").await.is_ok() {}
+        }
+    }
+    assert!(!tunnel, "a tunnel leads somewhere");
+}
+
+/// Reads one request; nothing when the other side goes before that.
+async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+    let mut fields = Vec::new();
+    loop {
+        let mut field = String::new();
+        stream.read_line(&mut field).await.ok()?;
+        let Some((name, value)) = field.trim_end().split_once(':') else { break };
+        fields.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = fields.iter().find(|(name, _)| name == "content-length");
+    let mut body = vec![0; length.map_or(0, |(_, length)| length.parse().unwrap())];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(Seen { line: line.trim_end().to_owned(), fields, body: String::from_utf8(body).unwrap() })
+}
+
+/// A proxy that opens tunnels to this server, whatever host they shall lead to.
+pub async fn proxy(to: SocketAddr) -> Web {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = seen.clone();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let noted = noted.clone();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                let seen = read(&mut stream).await;
+                noted.lock().unwrap().extend(seen);
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let mut beyond = TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut stream, &mut beyond).await;
+            });
+        }
+    });
+    Web { address, seen }
+}
+
+/// An authority that nobody else trusts: its certificate in PEM, and a server's with TLS.
+pub fn authority(server: &str) -> (String, TlsAcceptor) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&key).unwrap();
+    let issuer = Issuer::new(params, key);
+
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new([server.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    (authority.pem(), TlsAcceptor::from(Arc::new(config)))
+}
+
+/// A network in which every connection ends at one server.
+pub struct Wired {
+    /// What names are resolved to: first, second, … and the last for all after.
+    answers: Mutex<VecDeque<Vec<IpAddr>>>,
+    /// Where every connection ends; nowhere when there is none.
+    server: Option<SocketAddr>,
+    resolved: Mutex<Vec<String>>,
+    connected: Mutex<Vec<SocketAddr>>,
+}
+
+/// Of a public network.
+pub const PUBLIC: &str = "93.184.216.34";
+
+impl Wired {
+    pub fn to(server: &Web, answers: &[&[&str]]) -> Arc<Self> {
+        let addresses =
+            |answer: &&[&str]| answer.iter().map(|address| address.parse().unwrap()).collect();
+        Arc::new(Self {
+            answers: Mutex::new(answers.iter().map(addresses).collect()),
+            server: Some(server.address),
+            resolved: Mutex::default(),
+            connected: Mutex::default(),
+        })
+    }
+
+    /// Every name has a public address.
+    pub fn public(server: &Web) -> Arc<Self> {
+        Self::to(server, &[&[PUBLIC]])
+    }
+
+    pub fn resolved(&self) -> Vec<String> {
+        self.resolved.lock().unwrap().clone()
+    }
+
+    pub fn connected(&self) -> Vec<String> {
+        self.connected.lock().unwrap().iter().map(ToString::to_string).collect()
+    }
+}
+
+#[async_trait]
+impl Network for Wired {
+    async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        self.resolved.lock().unwrap().push(host.to_owned());
+        let mut answers = self.answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        match answer {
+            Some(addresses) => {
+                Ok(addresses.into_iter().map(|address| (address, port).into()).collect())
+            }
+            None => Err(io::Error::other("no such host")),
+        }
+    }
+
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        self.connected.lock().unwrap().push(address);
+        match self.server {
+            Some(server) => TcpStream::connect(server).await,
+            None => Err(io::ErrorKind::ConnectionRefused.into()),
+        }
+    }
+}
+
+/// Secrets that nothing may show.
+pub const TOKEN: &str = "token-5b1f7c2e";
+pub const KEY: &str = "key-93ac4410";
+pub const OTHERS: &str = "others-0d7a88f1";
+pub const STORED: &str = "stored-77e21c9b";
+
+/// The environment of the host, as far as it has secrets.
+fn variable(name: &str) -> Option<String> {
+    match name {
+        "TOKEN" => Some(TOKEN.to_owned()),
+        "SIGNING_KEY" => Some(KEY.to_owned()),
+        "OTHERS_TOKEN" => Some(OTHERS.to_owned()),
+        "BROKEN_TOKEN" => Some(format!("{TOKEN}\r\nX-Injected: yes")),
+        _ => None,
+    }
+}
+
+/// Secrets Manager: `cmdb` has another value each time that it is read anew.
+#[derive(Default)]
+pub struct Store {
+    pub forgotten: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl SecretStore for Store {
+    async fn secret(&self, id: &str) -> Result<Secret, AwsError> {
+        let turn = self.forgotten.lock().unwrap().len();
+        let error = |code: &str, class| AwsError {
+            operation: "GetSecretValue",
+            code: code.to_owned(),
+            message: "no".to_owned(),
+            class,
+            effect_possible: false,
+        };
+        match id {
+            "cmdb" => Ok(Secret::new(format!(r#"{{"token":"{STORED}-{turn}"}}"#))),
+            "throttled" => Err(error("ThrottlingException", Class::Throttled)),
+            _ => Err(error("AccessDeniedException", Class::Denied)),
+        }
+    }
+
+    fn forget(&self, id: &str) {
+        self.forgotten.lock().unwrap().push(id.to_owned());
+    }
+}
+
+/// A clock that stands still.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        "2026-01-02T03:04:05Z".parse().unwrap()
+    }
+}
+
+/// What the config says of its first notifier, on this network.
+pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<Store>) -> NotifierSpec {
+    let config = Config::parse("test.toml", config).unwrap_or_else(|error| panic!("{error}"));
+    let notifier = &config.notifiers[0];
+    let secrets = Secrets::new(variable, store);
+    NotifierSpec {
+        name: notifier.component.name.clone(),
+        source: match &notifier.component.plugin {
+            groundcrew_core::config::Plugin::File(path) => Source::File(path.clone()),
+            plugin => Source::Bundled(plugin.name()),
+        },
+        sha256: None,
+        settings: notifier.component.settings.json.clone(),
+        limits: notifier.component.limits,
+        support: None,
+        http: Some(HttpAccess {
+            grants: notifier.grants.http.clone(),
+            limits: notifier.http_limits,
+            transport: Arc::new(DirectHttp::over(network, secrets, Arc::new(Still))),
+        }),
+    }
+}
+
+/// The first notifier of a config.
+pub async fn load(
+    runtime: &Runtime,
+    config: &str,
+    network: Arc<dyn Network>,
+) -> Result<LoadedNotifier, LoadError> {
+    runtime.load_notifier(spec(config, network, Arc::default())).await
+}
+
+/// Writes a file that lives as long as what is answered.
+pub fn file(content: &str) -> tempfile::TempPath {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), content).unwrap();
+    file.into_temp_path()
+}
+
+/// A path as TOML.
+pub fn toml(path: &Path) -> String {
+    format!("{:?}", path.display().to_string())
+}
+
+/// Long enough for anything on loopback, short enough to wait for.
+pub const SHORT: Duration = Duration::from_millis(300);

@@ -1,0 +1,104 @@
+//! Writes the chargeback record of a new account: who pays for it, who owns it, what it is
+//! for. From the account's tags, to a REST endpoint, by `PUT` at a URL of the account's own,
+//! so that a repeat changes nothing.
+
+#![deny(missing_docs)]
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use groundcrew_sdk::http::Request;
+use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings, Tags};
+use groundcrew_templates::{Templates, any, one_line};
+use serde_json::{Map, Value};
+
+pub use settings::{Settings, TagField};
+
+const URL: &str = "/url";
+const RECORD: &str = "/record";
+
+/// The notifier.
+pub struct Billing {
+    templates: Templates,
+    settings: Settings,
+}
+
+impl Notifier for Billing {
+    type Settings = Settings;
+
+    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+        let mut templates = Templates::new();
+        let mut problems = settings.check();
+        problems.extend(templates.url(URL, &settings.url, &[]));
+        problems.extend(templates.json(RECORD, &settings.record, &[]));
+        for (name, field) in &settings.tags {
+            if let Some(default) = &field.default {
+                problems.extend(templates.text(&settings::default_at(name), default, &[], any));
+            }
+        }
+        if problems.is_empty() { Ok(Self { templates, settings }) } else { Err(problems) }
+    }
+
+    fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
+        let url = self.templates.render_url(URL, notification, &[])?;
+        let request = Request::put(url)
+            .header("Accept", "application/json")
+            .json(&self.record(notification)?)?;
+        let answer = request.send()?.success()?;
+        let reference = match &self.settings.reference {
+            Some(pointer) => answer.at(pointer)?,
+            None => None,
+        };
+        Ok(Receipt::new(reference.unwrap_or_else(|| request.place().to_owned())))
+    }
+}
+
+impl Billing {
+    /// The record of an account.
+    fn record(&self, notification: &Notification) -> Result<Value, Failure> {
+        let Self { templates, settings } = self;
+        let record = templates.render_json(RECORD, &settings.record, notification, &[])?;
+        let mut record = match record {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
+        };
+        let mut missing = Vec::new();
+        for (name, field) in &settings.tags {
+            let value = match (tag(&notification.account.tags, field)?, &field.default) {
+                (Some(value), _) => value,
+                (None, Some(_)) => {
+                    templates.render(&settings::default_at(name), notification, &[])?
+                }
+                (None, None) => {
+                    missing.push(format!("`{}` (for `{name}`)", field.tag));
+                    continue;
+                }
+            };
+            record.insert(name.clone(), value.into());
+        }
+        match missing.is_empty() {
+            true => Ok(Value::Object(record)),
+            false => Err(Failure::permanent(
+                "missing-tag",
+                format!(
+                    "account {} lacks the tag {}, without which it can't be charged: tag it in \
+                     AWS Organizations, or give the field a `default`",
+                    notification.account.id,
+                    missing.join(" and the tag ")
+                ),
+            )),
+        }
+    }
+}
+
+/// The value of a field's tag; `None` when the account hasn't got it, or it is blank.
+fn tag(tags: &Tags, field: &TagField) -> Result<Option<String>, Failure> {
+    let value = tags.get(&field.tag).map_err(|why| {
+        // Not the same as having none: a default would be charged to somebody else.
+        Failure::transient("tags-unreadable", format!("the account's tags can't be read: {why}"))
+    })?;
+    Ok(value.map(one_line).filter(|value| !value.is_empty()))
+}
+
+groundcrew_sdk::notifier!(Billing);

@@ -1,0 +1,75 @@
+//! HTTP requests, which the host sends for a notifier: to URLs that the config grants, with
+//! secret header fields that it adds and the plugin never sees.
+//!
+//! ```
+//! use groundcrew_sdk::http::Request;
+//! use groundcrew_sdk::{Failure, Notification, Receipt};
+//!
+//! fn tell(notification: &Notification) -> Result<Receipt, Failure> {
+//!     let record = serde_json::json!({ "account": notification.account.id });
+//!     let answer = Request::put("https://billing.example.com/accounts/1")
+//!         .header("Accept", "application/json")
+//!         .json(&record)?
+//!         .send()?
+//!         .success()?;
+//!     Ok(Receipt::new(answer.header("Location").unwrap_or("1")))
+//! }
+//! ```
+//!
+//! Both errors, that there is no answer and that the answer is no success, become a
+//! [`Failure`](crate::Failure) by `?`, whose kind says whether trying again can help.
+
+mod error;
+mod request;
+mod response;
+mod retry_after;
+#[cfg(target_arch = "wasm32")]
+mod wasi;
+
+pub use error::HttpError;
+pub use request::Request;
+pub use response::Response;
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::answer_with;
+
+/// Whether a request of this method only reads (RFC 9110, 9.2.1).
+fn is_safe(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
+}
+
+/// Sends a request.
+fn send(request: &Request) -> Result<Response, HttpError> {
+    #[cfg(target_arch = "wasm32")]
+    return wasi::send(request);
+    #[cfg(not(target_arch = "wasm32"))]
+    native::answer(request)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use std::cell::RefCell;
+
+    use super::{HttpError, Request, Response};
+    use crate::FailureKind;
+
+    type Answer = Box<dyn FnMut(&Request) -> Result<Response, HttpError>>;
+
+    thread_local! {
+        static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
+    }
+
+    /// In native tests: what requests are answered on this thread from now on.
+    pub fn answer_with(answer: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
+        ANSWER.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
+    }
+
+    pub(super) fn answer(request: &Request) -> Result<Response, HttpError> {
+        let answer = ANSWER.with(|slot| slot.borrow_mut().as_mut().map(|answer| answer(request)));
+        answer.unwrap_or_else(|| {
+            let what = "there is no host here: a test says with `http::answer_with` what is \
+                        answered";
+            Err(HttpError::new(request, FailureKind::Denied, "no-host", what, false))
+        })
+    }
+}

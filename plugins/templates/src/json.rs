@@ -1,0 +1,67 @@
+//! JSON whose texts are templates: always well-formed, whatever an account is called.
+
+use groundcrew_sdk::{Failure, Notification, Problem};
+use serde_json::Value;
+
+use crate::{Extra, Templates, any};
+
+impl Templates {
+    /// Adds every text in a JSON value as a template. Keys, numbers and the like are taken as
+    /// they are. Answers what is wrong.
+    pub fn json(&mut self, at: &str, value: &Value, extra: Extra<'_>) -> Vec<Problem> {
+        match value {
+            Value::String(source) => self.text(at, source, extra, any),
+            Value::Array(items) => {
+                let items = items.iter().enumerate();
+                items
+                    .flat_map(|(index, item)| self.json(&element(at, index), item, extra))
+                    .collect()
+            }
+            Value::Object(fields) => {
+                let fields = fields.iter();
+                fields.flat_map(|(key, field)| self.json(&member(at, key), field, extra)).collect()
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => vec![],
+        }
+    }
+
+    /// What the templates in a JSON value make of a notification.
+    ///
+    /// # Errors
+    /// When one makes nothing of it.
+    pub fn render_json(
+        &self,
+        at: &str,
+        value: &Value,
+        notification: &Notification,
+        extra: Extra<'_>,
+    ) -> Result<Value, Failure> {
+        match value {
+            Value::String(_) => self.render(at, notification, extra).map(Value::String),
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| {
+                    self.render_json(&element(at, index), item, notification, extra)
+                })
+                .collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(key, field)| {
+                    let rendered =
+                        self.render_json(&member(at, key), field, notification, extra)?;
+                    Ok((key.clone(), rendered))
+                })
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
+        }
+    }
+}
+
+fn element(at: &str, index: usize) -> String {
+    format!("{at}/{index}")
+}
+
+fn member(at: &str, key: &str) -> String {
+    format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"))
+}

@@ -1,0 +1,226 @@
+//! Templates in the settings of notifiers: found to be wrong when the config is checked, not
+//! when an account lands.
+//!
+//! They are Jinja templates, rendered by minijinja. What a notification says of an account is
+//! data to them: one line of text each, whatever characters it has, and never a template. In
+//! URLs ([`Templates::url`]) whatever a template inserts is percent-encoded, and in JSON
+//! ([`Templates::json`]) it is a text, so that no account's name can add a path, a parameter
+//! or a field.
+
+#![deny(missing_docs)]
+
+mod environment;
+mod json;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+use groundcrew_sdk::{Failure, Notification, Problem};
+use minijinja::{Environment, Error, ErrorKind, Template};
+
+use variables::NAMES;
+pub use variables::one_line;
+
+/// Variables of a plugin's own, and their values; for a check, samples of them.
+pub type Extra<'a> = &'a [(&'a str, &'a str)];
+
+/// The templates of one plugin's settings. Each is known by the JSON pointer of its setting.
+pub struct Templates(Environment<'static>);
+
+impl Default for Templates {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Templates {
+    /// None yet.
+    pub fn new() -> Self {
+        Self(environment::new())
+    }
+
+    /// Adds a template, and tries it on samples: on an account of which all is known, and on
+    /// one of which only id and name are. `accept` says what is wrong with what it renders to.
+    ///
+    /// Answers what is wrong: every name that is not known, or else the first other problem.
+    pub fn text(
+        &mut self,
+        at: &str,
+        source: &str,
+        extra: Extra<'_>,
+        accept: impl Fn(&Notification, &str) -> Result<(), String>,
+    ) -> Vec<Problem> {
+        self.add(at, at.to_owned(), source, extra, accept)
+    }
+
+    /// Adds the template of a URL, as [`text`](Self::text) does. What it inserts is
+    /// percent-encoded.
+    pub fn url(&mut self, at: &str, source: &str, extra: Extra<'_>) -> Vec<Problem> {
+        self.add(at, environment::url_name(at), source, extra, |_, url| {
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+            if host.is_none_or(str::is_empty) {
+                return Err("expected a URL that begins with `https://` and a host".to_owned());
+            }
+            match url.chars().find(|&c| !c.is_ascii_graphic() || "<>\"{}|\\^`".contains(c)) {
+                Some(c) => Err(format!("{c:?} must be percent-encoded in a URL")),
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn add(
+        &mut self,
+        at: &str,
+        name: String,
+        source: &str,
+        extra: Extra<'_>,
+        accept: impl Fn(&Notification, &str) -> Result<(), String>,
+    ) -> Vec<Problem> {
+        let problems = match self.0.add_template_owned(name.clone(), source.to_owned()) {
+            Ok(()) => self.check(&name, extra, accept),
+            Err(error) => vec![describe(&error)],
+        };
+        problems.into_iter().map(|problem| Problem::new(at, problem)).collect()
+    }
+
+    /// What is wrong with a template that could be compiled.
+    fn check(
+        &self,
+        name: &str,
+        extra: Extra<'_>,
+        accept: impl Fn(&Notification, &str) -> Result<(), String>,
+    ) -> Vec<String> {
+        let unknown = self.0.get_template(name).map(|template| unknown(&template, extra));
+        if let Ok(problems) = unknown
+            && !problems.is_empty()
+        {
+            return problems;
+        }
+        let [full, sparse] = variables::samples();
+        let try_on = |sample: &Notification| {
+            self.make(name, sample, extra).and_then(|text| accept(sample, &text)).err()
+        };
+        let problem = try_on(&full).or_else(|| {
+            let problem = try_on(&sparse)?;
+            Some(format!("{problem}, when only id and name of the account are known"))
+        });
+        problem.into_iter().collect()
+    }
+
+    /// What the template of a setting makes of a notification.
+    ///
+    /// # Errors
+    /// When it makes nothing of it.
+    pub fn render(
+        &self,
+        at: &str,
+        notification: &Notification,
+        extra: Extra<'_>,
+    ) -> Result<String, Failure> {
+        self.make(at, notification, extra).map_err(|problem| unfit(at, &problem))
+    }
+
+    /// The URL that the template of a setting makes of a notification.
+    ///
+    /// # Errors
+    /// When it makes nothing of it.
+    pub fn render_url(
+        &self,
+        at: &str,
+        notification: &Notification,
+        extra: Extra<'_>,
+    ) -> Result<String, Failure> {
+        let name = environment::url_name(at);
+        self.make(&name, notification, extra).map_err(|problem| unfit(at, &problem))
+    }
+
+    fn make(
+        &self,
+        name: &str,
+        notification: &Notification,
+        extra: Extra<'_>,
+    ) -> Result<String, String> {
+        let variables = variables::of(notification, extra);
+        self.0
+            .get_template(name)
+            .and_then(|template| template.render(variables))
+            .map_err(|error| describe(&error))
+    }
+}
+
+/// What a template renders to can't be used for this one notification.
+pub fn unfit(at: &str, problem: &str) -> Failure {
+    let setting = at.trim_start_matches('/').replace('/', ".").replace("~1", "/");
+    let setting = setting.replace("~0", "~");
+    Failure::invalid("template", format!("the setting `{setting}`: {problem}"))
+}
+
+/// Accepts every text.
+pub fn any(_: &Notification, _: &str) -> Result<(), String> {
+    Ok(())
+}
+
+/// Accepts every text that is not blank.
+///
+/// # Errors
+/// That it is.
+pub fn not_blank(_: &Notification, text: &str) -> Result<(), String> {
+    match text.trim().is_empty() {
+        true => Err("renders to nothing: expected a text".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// The names in a template that it can't refer to, wherever they are in it.
+fn unknown(template: &Template<'_, '_>, extra: Extra<'_>) -> Vec<String> {
+    let extra: Vec<&str> = extra.iter().map(|(name, _)| *name).collect();
+    let mut names: Vec<_> = template
+        .undeclared_variables(true)
+        .into_iter()
+        .filter(|name| !is_known(name) && !extra.contains(&name.as_str()))
+        .map(|name| (line_of(template.source(), &name), name))
+        .collect();
+    names.sort_unstable();
+    let known: Vec<&str> = NAMES.into_iter().chain(extra).collect();
+    let known = known.join(", ");
+    names
+        .into_iter()
+        .map(|(line, name)| format!("line {line}: `{name}` is not known; known are {known}"))
+        .collect()
+}
+
+/// Whether a template can refer to it: to one of [`NAMES`], to a part of such a one that has
+/// parts, or to several at once, as `account`.
+fn is_known(name: &str) -> bool {
+    let within = |whole: &str, part: &str| {
+        part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    NAMES.iter().any(|known| within(name, known))
+        || within("account.tags", name)
+        || within("account.organizational_units", name)
+}
+
+/// The first line that has the name in a tag.
+fn line_of(source: &str, name: &str) -> usize {
+    let in_tag = |before: &str| {
+        let last = |mark: [&str; 2]| mark.iter().filter_map(|mark| before.rfind(mark)).max();
+        last(["{{", "{%"]) > last(["}}", "%}"])
+    };
+    source
+        .match_indices(name)
+        .map(|(at, _)| &source[..at])
+        .find(|before| in_tag(before))
+        .map_or(1, |before| before.matches('\n').count() + 1)
+}
+
+/// Line and cause of an error.
+fn describe(error: &Error) -> String {
+    let line = error.line().unwrap_or(1);
+    let cause = match (error.kind(), error.detail()) {
+        (ErrorKind::UndefinedError | ErrorKind::SyntaxError, Some(detail)) => detail.to_owned(),
+        (kind, Some(detail)) => format!("{kind}: {detail}"),
+        (kind, None) => kind.to_string(),
+    };
+    format!("line {line}: {cause}")
+}

@@ -1,0 +1,101 @@
+//! What templates insert, and what is said about wrong ones. `ams-case` tests every variable.
+
+use groundcrew_sdk::{Notification, Problem, Tag, Tags};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::{Templates, not_blank, variables};
+
+fn named(name: &str) -> Notification {
+    let [mut notification, _] = variables::samples();
+    notification.account.name = name.to_owned();
+    notification
+}
+
+fn messages(problems: &[Problem]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.message.split(';').next().unwrap()).collect()
+}
+
+/// Whatever an account is called, it stays in the one place of the URL that is its own.
+#[rstest]
+#[case("payments-prod_1.~", "payments-prod_1.~")]
+#[case("a/../b", "a%2F..%2Fb")]
+#[case("a?x=1&y#z", "a%3Fx%3D1%26y%23z")]
+#[case("a b\r\nHost: evil", "a%20b%20Host%3A%20evil")]
+#[case("{{ 7*7 }}", "%7B%7B%207%2A7%20%7D%7D")]
+#[case("Zürich", "Z%C3%BCrich")]
+fn what_is_inserted_into_urls_is_encoded(#[case] name: &str, #[case] expected: &str) {
+    let mut templates = Templates::new();
+    let source = "https://a/{{ account.name }}/{% set x %}{{ account.name }}{% endset %}{{ x }}\
+                  ?q={{ account.name ~ '' }}";
+    assert_eq!(templates.url("/url", source, &[]), []);
+    assert_eq!(
+        templates.render_url("/url", &named(name), &[]),
+        Ok(format!("https://a/{expected}/{expected}?q={expected}"))
+    );
+}
+
+#[rstest]
+#[case("ftp://a/", "expected a URL that begins with `https://` and a host")]
+#[case("https:///a", "expected a URL that begins with `https://` and a host")]
+#[case("{{ account.name }}", "expected a URL that begins with `https://` and a host")]
+#[case("https://a/ b", "' ' must be percent-encoded in a URL")]
+#[case("https://a/{{ account.nmae }}", "line 1: `account.nmae` is not known")]
+fn urls_that_are_wrong(#[case] source: &str, #[case] expected: &str) {
+    let problems = Templates::new().url("/url", source, &[]);
+    assert_eq!(messages(&problems), [expected]);
+    assert_eq!(problems[0].at, "/url");
+}
+
+#[test]
+fn texts_in_json_are_templates() {
+    let value = json!({
+        "id": "{{ account.id }}",
+        "deep": [{ "a/b": "<{{ account.name }}>" }, 1, true, null],
+        "owner": "{{ account.tags.owner }}",
+    });
+    let mut templates = Templates::new();
+    assert_eq!(templates.json("/body", &value, &[]), []);
+    let mut notification = named("x\", \"admin\": \"true");
+    notification.account.tags = Tags::Known(vec![Tag::new("owner", "{{ key }}")]);
+    let rendered = templates.render_json("/body", &value, &notification, &[]).unwrap();
+    assert_eq!(
+        rendered,
+        json!({
+            "id": "111122223333",
+            "deep": [{ "a/b": "<x\", \"admin\": \"true>" }, 1, true, null],
+            "owner": "{{ key }}",
+        })
+    );
+}
+
+#[test]
+fn what_is_wrong_in_json_is_told_where_it_is() {
+    let value = json!({ "a": ["{{ b }}", "{{ key }}"], "c/d": "{{", "e": 1 });
+    let problems = Templates::new().json("/body", &value, &[]);
+    let at: Vec<_> = problems.iter().map(|problem| problem.at.as_str()).collect();
+    assert_eq!(at, ["/body/a/0", "/body/c~1d"]);
+}
+
+#[test]
+fn a_plugin_has_variables_of_its_own() {
+    let mut templates = Templates::new();
+    assert_eq!(templates.url("/url", "https://a/{{ reference }}", &[("reference", "1")]), []);
+    let reference: &[(&str, &str)] = &[("reference", "../7")];
+    assert_eq!(
+        templates.render_url("/url", &named("x"), reference),
+        Ok("https://a/..%2F7".to_owned())
+    );
+    let problems = templates.url("/other", "https://a/{{ refrence }}", reference);
+    assert!(problems[0].message.ends_with("now, key, cause, reference"), "{problems:?}");
+    assert_eq!(messages(&templates.url("/none", "https://a/{{ reference }}", &[])).len(), 1);
+}
+
+#[test]
+fn what_makes_nothing_of_one_account_is_told_with_its_setting() {
+    let mut templates = Templates::new();
+    let value = Value::from("{{ account.organizational_units[0] }}");
+    let problems = templates.json("/fields/ou", &value, &[]);
+    assert!(problems[0].message.contains("only id and name"), "{problems:?}");
+    assert_eq!(templates.text("/blank", " ", &[], not_blank).len(), 1);
+}

@@ -1,0 +1,110 @@
+//! What the user writes.
+
+use std::collections::BTreeMap;
+
+use groundcrew_sdk::Problem;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Settings of `webhook`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Template of the URL. What it inserts is percent-encoded.
+    pub url: String,
+    /// The method.
+    #[serde(default)]
+    pub method: Method,
+    /// Templates of header fields, none of them secret: those are granted by the host.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body: a table, which is sent as JSON and whose texts are templates; or the template
+    /// of a text.
+    #[serde(default = "body")]
+    pub body: Value,
+    /// What the body is. Without it: JSON for a table, plain text for a text.
+    pub content_type: Option<String>,
+    /// JSON pointer into the answer, to what is `true` when it is a success whatever the status
+    /// says, as `/ok` with Slack.
+    pub success: Option<String>,
+    /// JSON pointer into the answer, to what the other system calls the result. Without it the
+    /// header field `Location`, or else the notification's key.
+    pub reference: Option<String>,
+}
+
+/// How it is sent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs)] // Documented, the schema would have one schema for each.
+pub enum Method {
+    #[default]
+    Post,
+    Put,
+    Patch,
+}
+
+impl Method {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+        }
+    }
+}
+
+/// All that is known of an account and its event.
+fn body() -> Value {
+    json!({
+        "key": "{{ key }}",
+        "cause": "{{ cause }}",
+        "account": {
+            "id": "{{ account.id }}",
+            "name": "{{ account.name }}",
+            "email": "{{ account.email }}",
+            "organizational_unit": "{{ account.ou_path }}",
+            "joined": "{{ account.joined }}",
+        },
+        "event": { "id": "{{ event.id }}", "name": "{{ event.name }}" },
+        "time": "{{ now }}",
+    })
+}
+
+impl Settings {
+    /// What is wrong with the settings, templates aside.
+    pub(crate) fn check(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !(self.body.is_object() || self.body.is_string()) {
+            let message = "expected a table, which is sent as JSON, or a text";
+            problems.push(Problem::new(crate::BODY, message));
+        }
+        if self.body.is_string() && self.content_type().contains("json") {
+            let message = "JSON is written as a table: in a text, an account whose name has a \
+                           quotation mark would break it";
+            problems.push(Problem::new(crate::BODY, message));
+        }
+        for (at, pointer) in [("/success", &self.success), ("/reference", &self.reference)] {
+            if pointer.as_ref().is_some_and(|pointer| !pointer.starts_with('/')) {
+                let message = "expected a JSON pointer, such as `/result/id`";
+                problems.push(Problem::new(at, message));
+            }
+        }
+        for name in self.headers.keys() {
+            let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+            if name.is_empty() || !name.bytes().all(fit) {
+                let message = format!("{name:?} is no name of a header field");
+                problems.push(Problem::new(crate::header_at(name), message));
+            }
+        }
+        problems
+    }
+
+    pub(crate) fn content_type(&self) -> &str {
+        match (&self.content_type, self.body.is_string()) {
+            (Some(content_type), _) => content_type,
+            (None, true) => "text/plain; charset=utf-8",
+            (None, false) => "application/json",
+        }
+    }
+}
