@@ -407,8 +407,69 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     assert!(asked.stdout.contains("the running groundcrew takes it in within 1 seconds"));
     wait_until("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = place.run(&["sweep", "--dry-run"]);
-    assert!(dry.stdout.contains("0 to update"), "{}", dry.stdout);
+    let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 1 current, 0 given up\nNothing was written down.\n";
+    assert!(dry.stdout.ends_with(expected), "{}{}", dry.stdout, dry.stderr);
     service.stop();
+}
+
+/// What only the ledger knows: accounts that were given up, and that were moved.
+#[test]
+fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
+    let mut three = accounts(3);
+    three[0]["update_failures"] = json!(["A stack named X already exists"]);
+    let place = Place::of(three, "[[policies]]\nplugin = \"managed-tag\"\n");
+    let dry = || place.run(&["sweep", "--dry-run"]).stdout;
+    let before = dry();
+    assert!(
+        before.contains("3: 3 to update, 0 skipped, 0 held, 0 current, 0 given up"),
+        "{before}"
+    );
+    assert!(
+        before.contains("  update    3 in lane all (says managed-tag): 000000000001,"),
+        "{before}"
+    );
+    assert_eq!(place.status()["sweep"], Value::Null);
+    let service = place.start();
+    wait_until("two updates", || place.status()["sweep"]["current"] == 2);
+    service.stop();
+    let after = dry();
+    assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 2 current, 1 given up"), "{after}");
+    assert!(after.contains("  given up  000000000001; `groundcrew status` says why"), "{after}");
+}
+
+/// An event becomes a message for each notifier, and that a case.
+#[test]
+fn an_account_that_lands_is_told_of_by_way_of_the_queue() {
+    let place = Place::of(vec![], "[[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\n");
+    let config = place.dir.path().join("crew.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let url = format!("{}/123456789012/groundcrew-notifications.fifo", place.aws.url());
+    let queues = format!("[queues]\nnotifications_url = \"{url}\"");
+    std::fs::write(&config, text.replace("[queues]", &queues)).unwrap();
+    let event = common::root().join("tests/events/create-managed-account-succeeded.json");
+    let event = std::fs::read_to_string(event).unwrap();
+    let service = place.start();
+    place.aws.ask("event", &event);
+    place.aws.ask("event", &event.replace("999cccaa", "000cccaa"));
+    wait_until("a case", || place.aws.look("cases").as_array().unwrap().len() == 1);
+    wait_until("both events", || {
+        let (_, metrics) = service.get("/metrics");
+        let told = |outcome: &str, times: u32| {
+            let line = format!(
+                "groundcrew_notifications_total{{notifier=\"ams\",outcome=\"{outcome}\"}} {times}"
+            );
+            metrics.lines().any(|found| found == line)
+        };
+        told("queued", 2) && told("told", 1)
+    });
+    let wrong = place.run(&["redrive", "--notifier", "asm"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("`asm` is not one of the notifiers: ams"), "{}", wrong.stderr);
+    let none = place.run(&["redrive", "--notifier", "ams"]);
+    assert_eq!(none.stdout, "0 notifications handed over again\n", "{}", none.stderr);
+    service.stop();
+    assert_eq!(place.aws.look("cases").as_array().unwrap().len(), 1);
+    assert_eq!(place.aws.look("alerts"), json!([]));
 }
 
 #[test]

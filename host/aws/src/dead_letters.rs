@@ -12,8 +12,15 @@ use crate::error::{of_read, of_write, unexpected};
 /// Most messages that SQS gives at once.
 const BATCH: i32 = 10;
 
-/// Seconds for which a letter is hidden while others are looked for.
-const HIDDEN: i32 = 60;
+/// Seconds for which letters are hidden while others are looked for and something is done with
+/// them.
+const HIDDEN: i32 = 600;
+
+/// One of them.
+pub(crate) struct Letter {
+    pub(crate) body: String,
+    receipt: String,
+}
 
 /// Where messages go that nothing can be done with: the queue that the redrive policy of
 /// another one names.
@@ -48,11 +55,14 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Removes the letters with such a body, and answers how many they were. While it looks, the
-    /// others are hidden from whoever else does.
-    pub(crate) async fn remove(&self, is_one: impl Fn(&str) -> bool) -> Result<usize, AwsError> {
+    /// The letters with such a body. They stay hidden for [`HIDDEN`] from whoever else looks,
+    /// so that they can be removed; others are shown again.
+    pub(crate) async fn matching(
+        &self,
+        is_one: &(dyn Fn(&str) -> bool + Send + Sync),
+    ) -> Result<Vec<Letter>, AwsError> {
         let url = self.url.get_or_try_init(|| self.find()).await?;
-        let (mut removed, mut others) = (0, Vec::new());
+        let (mut letters, mut others) = (Vec::new(), Vec::new());
         loop {
             let answer = self
                 .client
@@ -70,14 +80,12 @@ impl DeadLetters {
                 break;
             }
             for message in messages {
+                let body = message.body.unwrap_or_default();
                 let receipt = message.receipt_handle.unwrap_or_default();
-                if !is_one(message.body.as_deref().unwrap_or_default()) {
-                    others.push(receipt);
-                    continue;
+                match is_one(&body) {
+                    true => letters.push(Letter { body, receipt }),
+                    false => others.push(receipt),
                 }
-                let delete = self.client.delete_message().queue_url(url).receipt_handle(receipt);
-                delete.send().await.map_err(|error| of_write("DeleteMessage", error))?;
-                removed += 1;
             }
         }
         for receipt in others {
@@ -86,7 +94,15 @@ impl DeadLetters {
             // One that stays hidden is seen again soon.
             drop(show.send().await);
         }
-        Ok(removed)
+        Ok(letters)
+    }
+
+    /// Removes a letter.
+    pub(crate) async fn remove(&self, letter: Letter) -> Result<(), AwsError> {
+        let url = self.url.get_or_try_init(|| self.find()).await?;
+        let delete = self.client.delete_message().queue_url(url).receipt_handle(letter.receipt);
+        delete.send().await.map_err(|error| of_write("DeleteMessage", error))?;
+        Ok(())
     }
 
     async fn find(&self) -> Result<String, AwsError> {

@@ -17,13 +17,13 @@ use crate::dead_letters::{DeadLetters, hash};
 use crate::error::{of_read, of_write, unexpected};
 
 /// Most messages that SQS takes or gives at once.
-const BATCH: usize = 10;
+pub(crate) const BATCH: usize = 10;
 
 /// Longest that SQS waits for a message.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// Longest that SQS hides a message.
-const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
+pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
 
 /// The updates queue.
 #[derive(Debug)]
@@ -154,7 +154,12 @@ impl UpdateQueue for SqsUpdates {
             serde_json::from_str::<DeadLetter>(body)
                 .is_ok_and(|letter| accounts.contains(&letter.account))
         };
-        self.dead.remove(is_one).await
+        let letters = self.dead.matching(&is_one).await?;
+        let number = letters.len();
+        for letter in letters {
+            self.dead.remove(letter).await?;
+        }
+        Ok(number)
     }
 }
 
@@ -182,7 +187,7 @@ fn text(operation: &'static str, message: &impl Serialize) -> Result<String, Aws
 }
 
 /// A receipt that has expired names nothing any more: the message is received again.
-fn worthless(error: AwsError) -> AwsError {
+pub(crate) fn worthless(error: AwsError) -> AwsError {
     match error.code.as_str() {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => {
             AwsError { class: Class::NotFound, ..error }

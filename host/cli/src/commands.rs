@@ -40,7 +40,7 @@ pub enum Command {
     Run(Run),
     /// Show what is done, what runs, what failed, and when it will end
     Status(Status),
-    /// Let accounts that were given up be updated again
+    /// Let accounts that were given up be updated again, or notifications be told again
     Redrive(Redrive),
     /// Start nothing more of a lane and of the lanes after it; what runs goes on
     Pause(Lane),
@@ -224,7 +224,7 @@ pub struct Status {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "which", required = true, multiple = true, args = ["account", "lane", "all"])]
+#[group(id = "which", required = true, multiple = true, args = ["account", "lane", "all", "notifier"])]
 pub struct Redrive {
     /// The config file
     #[arg(long, value_name = "FILE")]
@@ -238,6 +238,9 @@ pub struct Redrive {
     /// Every account that was given up
     #[arg(long, conflicts_with_all = ["account", "lane"])]
     pub all: bool,
+    /// Instead of updates: the notifications that this notifier could not be told
+    #[arg(long, value_name = "NOTIFIER", conflicts_with_all = ["account", "lane", "all"])]
+    pub notifier: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -265,7 +268,7 @@ pub struct Sweep {
     /// The config file
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Only show what a sweep would find: the same as `groundcrew plan`
+    /// Show what a sweep would find now, by what the ledger knows, and write nothing down
     #[arg(long)]
     pub dry_run: bool,
 }

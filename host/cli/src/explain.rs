@@ -99,7 +99,7 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
     })?;
     let at = options.at.unwrap_or_else(Timestamp::now);
 
-    let mut finder = Finder::new(&snapshot, at);
+    let mut finder = Finder::new(&snapshot, at, loaded.config.updates.causes);
     let invalid =
         |error: groundcrew_core::account::NotAnAccountId| Failure::Usage(error.to_string());
     let candidate = finder.candidate(account).map_err(invalid)?;
@@ -107,6 +107,7 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
         About::Update => {
             let not_asked = match finder.find(account).map_err(invalid)? {
                 Found::Outdated(_) => None,
+                Found::LeftAlone(why) => Some(why),
                 Found::Current => Some("it is on the newest Account Factory version"),
                 Found::NotEnrolled => Some("it has no provisioned product of Account Factory"),
             };

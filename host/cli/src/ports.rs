@@ -172,6 +172,12 @@ impl RealAws {
         Some(SqsUpdates::new(self.clients.sqs.clone(), url))
     }
 
+    /// The notifications queue, where the config names one.
+    pub fn notifications(&self, config: &Config) -> Option<Arc<dyn NotificationQueue>> {
+        let url = config.queues.notifications_url.as_ref()?;
+        Some(Arc::new(SqsNotifications::new(self.clients.sqs.clone(), url)))
+    }
+
     /// Everything that the update engine needs. Fails when the config names no queues.
     pub fn ports(&self, loaded: &Loaded, witness: Arc<dyn Witness>) -> Result<Ports, Failure> {
         let config = &loaded.config;
@@ -179,7 +185,7 @@ impl RealAws {
         let (Some(updates), Some(events_url)) = (self.updates(config), &config.queues.events_url)
         else {
             return Err(Failure::Usage(
-                "`groundcrew run` needs both `updates_url` and `events_url` in [queues]: the FIFO \
+                "the update engine needs both `updates_url` and `events_url` in [queues]: the FIFO \
                  queue that it hands accounts over by, and the one that EventBridge fills"
                     .to_owned(),
             ));
@@ -209,6 +215,16 @@ impl RealAws {
         }
     }
 
+    /// What a sweep needs that nobody hears of.
+    pub fn quiet_ports(
+        &self,
+        loaded: &Loaded,
+        witness: Arc<dyn Witness>,
+    ) -> Result<Ports, Failure> {
+        let ports = self.ports(loaded, witness)?;
+        Ok(Ports { alerts: Arc::new(LoggedAlerts), onboarding: None, ..ports })
+    }
+
     fn alerts(&self, config: &Config) -> Arc<dyn Alerts> {
         match &config.alerts_topic {
             Some(topic) => Arc::new(SnsAlerts::new(self.clients.sns.clone(), topic)),
@@ -231,10 +247,7 @@ impl RealAws {
     pub fn onboarding(&self, loaded: &Loaded) -> Onboarding {
         let config: &Config = &loaded.config;
         let clients = &self.clients;
-        let queue = config.queues.notifications_url.as_ref().map(|url| {
-            let queue = SqsNotifications::new(clients.sqs.clone(), url);
-            Arc::new(queue) as Arc<dyn NotificationQueue>
-        });
+        let queue = self.notifications(config);
         let ports = OnboardingPorts {
             catalog: Arc::new(catalog(clients, config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),

@@ -125,6 +125,16 @@ pub struct QueuedNotification {
     pub event: String,
 }
 
+/// A notification that could not be told, kept where an operator finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationLetter {
+    /// What was to be told.
+    #[serde(flatten)]
+    pub notification: QueuedNotification,
+    /// The error of the last try.
+    pub reason: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

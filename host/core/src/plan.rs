@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::account::{Account, AccountId, NotAnAccountId, OrganizationalUnit, Tags};
 use crate::catalog::{ArtifactId, ProvisionedProduct, ProvisionedProductId, RecordId};
 use crate::decision::{Action, Candidate, Cause};
+use crate::due::{Causes, Due, Known};
 use crate::list_schedule::makespan;
 use crate::scheduler::Rules;
 use crate::snapshot::{Snapshot, SnapshotAccount};
@@ -27,6 +28,8 @@ pub enum Found {
     NotEnrolled,
     /// It is on the newest artifact.
     Current,
+    /// A rule of the config, and no policy, leaves it alone.
+    LeftAlone(&'static str),
     /// Policies are asked about this.
     Outdated(Candidate),
 }
@@ -39,16 +42,18 @@ type Way = (Vec<String>, Vec<String>);
 pub struct Finder {
     target: ArtifactId,
     now: Timestamp,
+    causes: Causes,
     /// Thousands of accounts sit in few OUs: by names and ids of the way.
     ways: BTreeMap<Way, Arc<[OrganizationalUnit]>>,
 }
 
 impl Finder {
-    /// For the accounts of this snapshot.
-    pub fn new(snapshot: &Snapshot, now: Timestamp) -> Self {
+    /// For the accounts of this snapshot, which are updated for these causes. What changed since
+    /// an account was last updated, its OU and the landing zone, no snapshot tells.
+    pub fn new(snapshot: &Snapshot, now: Timestamp, causes: Causes) -> Self {
         let target = snapshot.target.as_ref().map(|target| target.artifact.clone());
         let target = target.unwrap_or_else(|| ArtifactId::new(MADE_UP_TARGET));
-        Self { target, now, ways: BTreeMap::new() }
+        Self { target, now, causes, ways: BTreeMap::new() }
     }
 
     /// What a sweep makes of an account.
@@ -56,10 +61,13 @@ impl Finder {
     /// # Errors
     /// When its id is none, which a parsed snapshot rules out.
     pub fn find(&mut self, account: &SnapshotAccount) -> Result<Found, NotAnAccountId> {
-        Ok(match (account.enrolled, account.outdated) {
-            (false, _) => Found::NotEnrolled,
-            (true, false) => Found::Current,
-            (true, true) => Found::Outdated(self.candidate(account)?),
+        let candidate = self.candidate(account)?;
+        let Some((product, target)) = &candidate.product else { return Ok(Found::NotEnrolled) };
+        let known = Known { product, before: None, now: None, ours: false };
+        Ok(match self.causes.due(target, known) {
+            Due::Current => Found::Current,
+            Due::LeftAlone(why) => Found::LeftAlone(why),
+            Due::Update(cause) => Found::Outdated(Candidate { cause, ..candidate }),
         })
     }
 
@@ -79,10 +87,11 @@ impl Finder {
                 name: account.name.clone(),
                 account: id.clone(),
                 status: account.status,
-                artifact: account
-                    .artifact
-                    .clone()
-                    .unwrap_or_else(|| ArtifactId::new(MADE_UP_ARTIFACT)),
+                artifact: match (&account.artifact, account.outdated) {
+                    (_, false) => self.target.clone(),
+                    (Some(artifact), true) if *artifact != self.target => artifact.clone(),
+                    _ => ArtifactId::new(MADE_UP_ARTIFACT),
+                },
                 last_record: None,
                 last_successful_record: Some(RecordId::new(id_of(MADE_UP_RECORD))),
             };
@@ -155,6 +164,7 @@ pub fn times(rules: &Rules, updates: &[Vec<Duration>]) -> Vec<LaneTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::ProductStatus;
     use crate::scheduler::LaneRules;
     use rstest::rstest;
 
@@ -178,13 +188,24 @@ mod tests {
         let mut account = SnapshotAccount::new("111122223333", "Prod");
         change(&mut account);
         let snapshot = Snapshot { accounts: vec![], ..Snapshot::default() };
-        Finder::new(&snapshot, NOW).find(&account).unwrap()
+        Finder::new(&snapshot, NOW, Causes::default()).find(&account).unwrap()
     }
 
     #[test]
     fn policies_are_asked_about_outdated_enrolled_accounts() {
         assert_eq!(found(|account| account.enrolled = false), Found::NotEnrolled);
         assert_eq!(found(|account| account.outdated = false), Found::Current);
+        assert_eq!(
+            found(|account| account.status = ProductStatus::Error),
+            Found::LeftAlone("it is in error (on_error)")
+        );
+        let Found::Outdated(candidate) = found(|account| {
+            account.outdated = false;
+            account.status = ProductStatus::Tainted;
+        }) else {
+            panic!("it is tainted");
+        };
+        assert_eq!(candidate.cause, Cause::Tainted);
         let Found::Outdated(candidate) = found(|account| {
             account.ou = vec!["Workloads".into(), "Prod".into()];
             account.ou_ids = vec!["ou-abcd-11111111".into(), "ou-abcd-22222222".into()];

@@ -299,6 +299,8 @@ pub enum Taken {
     Full,
     /// All that its OU may have are taken.
     OuFull,
+    /// Another host has given the account up for this target meanwhile.
+    GivenUp,
 }
 
 /// How many slots there are.
@@ -526,8 +528,9 @@ pub trait Ledger: Send + Sync {
     /// Every slot that is taken, by any host.
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
 
-    /// Takes a slot unless the account has one or `cap` are taken. Strict: two hosts
-    /// never exceed `cap` together.
+    /// Takes a slot unless the account has one, `cap` are taken, or the account was given up for
+    /// this target. Strict: two hosts never exceed `cap` together, and what one has given up the
+    /// other does not begin.
     async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError>;
 
     /// Notes the record that a start answered. Nothing when the account's slot is another
@@ -679,6 +682,38 @@ pub trait NotificationQueue: Send + Sync {
     /// Hands over one notification. Its group is notifier and account, so that a system that
     /// is down delays no other. A repeat within SQS's deduplication window is swallowed.
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError>;
+
+    /// Waits up to `wait` (at most 20 s) for notifications, at most 10. A message that can't be
+    /// read goes to the dead-letter queue and is answered as an error.
+    async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError>;
+
+    /// Removes a message. Again it does nothing.
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+
+    /// Hides a message for so long (at most 12 h), and with it whatever follows in its group.
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
+
+    /// Puts a notification that can't be told where an operator finds it, with the reason.
+    async fn dead_letter(
+        &self,
+        notification: &QueuedNotification,
+        reason: &str,
+    ) -> Result<(), AwsError>;
+
+    /// Hands over again what lies in the dead-letter queue for this notifier. Answers how many
+    /// notifications that were.
+    async fn redrive(&self, notifier: &str) -> Result<usize, AwsError>;
+}
+
+/// A notification that came out of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// What is to be told.
+    pub notification: QueuedNotification,
+    /// Handle of this receipt; worthless after the visibility timeout.
+    pub receipt: String,
+    /// How often it has been received, this time included.
+    pub times: u32,
 }
 
 /// One configured notifier, ready to be used.

@@ -38,7 +38,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
@@ -104,6 +104,8 @@ pub struct Engine {
     state: Mutex<State>,
     /// Whether onboarding handles events right now.
     handling: AtomicBool,
+    /// The right to tell a notification now.
+    telling: Arc<Semaphore>,
     /// Whether this host is to stop: then it waits for nothing more.
     stopping: watch::Sender<bool>,
 }
@@ -145,6 +147,7 @@ impl Engine {
             panel,
             state: Mutex::default(),
             handling: AtomicBool::new(false),
+            telling: Arc::new(Semaphore::new(run::TELLING)),
             stopping: watch::Sender::new(false),
         })
     }

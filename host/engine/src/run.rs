@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::event::{Event, Wake};
-use groundcrew_core::ports::{Alert, LaneRecord, Pause, Received};
+use groundcrew_core::ports::{Alert, Delivery, LaneRecord, Pause, Received, Unreadable};
 use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler};
 use jiff::Timestamp;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::onboarding::HandledOutcome;
@@ -21,6 +22,10 @@ use crate::{Engine, Notice};
 const LONG_POLL: Duration = Duration::from_secs(20);
 /// After the events queue could not be read.
 const EVENTS_RETRY: Duration = Duration::from_secs(10);
+/// Most notifications that come at once: SQS gives no more.
+const BATCH: u32 = 10;
+/// Most notifications that are told at once, so that one that hangs delays no other.
+pub(crate) const TELLING: usize = 40;
 /// Between two looks at a landing zone that is being changed, which takes up to hours.
 const LANDING_ZONE: Duration = Duration::from_secs(60);
 /// Between two rounds of the loop when nothing at all is awaited.
@@ -46,6 +51,8 @@ enum Done {
         observations: Vec<Observation>,
         empty: bool,
     },
+    /// Notifications came out of their queue, each with the right to be told now.
+    Delivered(Vec<(Delivery, OwnedSemaphorePermit)>),
     Nothing,
 }
 
@@ -82,6 +89,7 @@ impl Engine {
         let mut tasks: JoinSet<Done> = JoinSet::new();
         let mut stop = pin!(stop);
         self.listen(&mut tasks);
+        self.deliver(&mut tasks);
         // An account that landed is told of before the loop ends: not while the events queue
         // may hold its event, nor while that is being handled.
         let mut quiet = self.ports.onboarding.is_none();
@@ -136,6 +144,16 @@ impl Engine {
                     self.listen(tasks);
                 }
                 observations
+            }
+            Ok(Done::Delivered(deliveries)) => {
+                for (delivery, permit) in deliveries {
+                    let engine = Arc::clone(self);
+                    tasks.spawn(async move { engine.tell(delivery, permit).await });
+                }
+                if !*self.stopping.borrow() {
+                    self.deliver(tasks);
+                }
+                Vec::new()
             }
             Ok(Done::Nothing) => Vec::new(),
             // A bug of ours. The scheduler would wait for its answer for ever; the ledger lets
@@ -344,6 +362,59 @@ impl Engine {
             engine.handling.store(false, Ordering::Relaxed);
             Done::Events { observations, empty }
         });
+    }
+
+    /// Waits for notifications, once, as soon as there is room for as many as come at once.
+    fn deliver(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
+        let Some(queue) = self.ports.onboarding.as_ref().and_then(|one| one.queue()).cloned()
+        else {
+            return;
+        };
+        let engine = Arc::clone(self);
+        tasks.spawn(async move {
+            let room = Arc::clone(&engine.telling).acquire_many_owned(BATCH);
+            // It is never closed.
+            let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
+                return Done::Nothing;
+            };
+            let deliveries = match engine.unless_stopped(queue.receive(LONG_POLL)).await {
+                None => return Done::Nothing,
+                Some(Ok(deliveries)) => deliveries,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "could not read the notifications queue");
+                    engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
+                    Vec::new()
+                }
+            };
+            let mut delivered = Vec::new();
+            for delivery in deliveries {
+                match delivery {
+                    Ok(delivery) => delivered.extend(room.split(1).map(|one| (delivery, one))),
+                    Err(Unreadable { reason, body }) => {
+                        let alert = Alert {
+                            subject: "A message of the notifications queue can't be read".into(),
+                            message: format!(
+                                "It is in the dead-letter queue.\nReason: {reason}\nMessage: {body}"
+                            ),
+                        };
+                        engine.try_alert(&alert).await;
+                    }
+                }
+            }
+            Done::Delivered(delivered)
+        });
+    }
+
+    /// Tells what came out of the queue.
+    async fn tell(&self, delivery: Delivery, permit: OwnedSemaphorePermit) -> Done {
+        if let Some(onboarding) = &self.ports.onboarding
+            && let Some(queue) = onboarding.queue()
+        {
+            let handled = onboarding.take(queue.as_ref(), &delivery).await;
+            self.witness_onboarding(&handled);
+        }
+        drop(permit);
+        Done::Nothing
     }
 
     /// What an event means. It is deleted once it is understood and whoever has to be told of

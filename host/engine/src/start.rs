@@ -32,22 +32,26 @@ impl Engine {
     async fn try_start(&self, hint: &Hint) -> Result<StartOutcome, AwsError> {
         let catalog = &self.ports.catalog;
         // Everything is read anew, at once: what the sweep saw may be a day old.
-        let (product, account, tags, under_change) = tokio::join!(
+        let (product, account, tags, under_change, progress) = tokio::join!(
             catalog.provisioned_product(&hint.provisioned_product),
             self.ports.directory.account(&hint.account),
             self.tags(&hint.account),
             catalog.under_change(),
+            self.ports.ledger.progress(&hint.account, &hint.target),
         );
         // Closed, or no longer enrolled, since the sweep: nobody else's trouble.
         if is_gone(&product) || is_gone(&account) {
             return Ok(StartOutcome::Decided(Standing::Skipped));
         }
         let product = product.map_err(read)?;
+        // Another host may have tried it meanwhile.
+        let progress = progress.map_err(unavailable)?;
         let account = account.map_err(read)?;
         if is_busy(&product) {
             return self.adopt(hint, &product, &account).await;
         }
-        let ours = hint.attempt > 1;
+        let failed_attempts = progress.failed_attempts;
+        let ours = failed_attempts > 0;
         let cause = match self.due(&product, &hint.target, Some(ou(&account)), ours) {
             Due::Current => return Ok(StartOutcome::Current),
             Due::LeftAlone(_) => return Ok(StartOutcome::Decided(Standing::Skipped)),
@@ -58,11 +62,14 @@ impl Engine {
         let lane = match decision.outcome {
             Outcome::Proceed { lane } if self.panel.lane(lane) == hint.lane => lane,
             _ => {
-                let failed_attempts = hint.attempt.saturating_sub(1);
                 let standing = standing(&decision, &product, &account, failed_attempts);
                 return Ok(StartOutcome::Decided(standing));
             }
         };
+        if failed_attempts + 1 != hint.attempt {
+            let standing = standing(&decision, &product, &account, failed_attempts);
+            return Ok(StartOutcome::Decided(standing));
+        }
         let free = self.settings.account_quota.saturating_sub(under_change.map_err(read)?);
         if free <= self.settings.reserve {
             return Ok(StartOutcome::NothingFree);
@@ -76,6 +83,7 @@ impl Engine {
             Taken::Already(_) => return Ok(StartOutcome::AccountBusy),
             Taken::Full => return Ok(StartOutcome::NothingFree),
             Taken::OuFull => return Ok(StartOutcome::OuBusy),
+            Taken::GivenUp => return Ok(StartOutcome::Decided(Standing::GivenUp { lane })),
         }
         let begun = match self.begin(&slot, &request).await {
             Ok(begun) => begun,
@@ -127,6 +135,7 @@ impl Engine {
             Taken::Already(_) => Ok(StartOutcome::AccountBusy),
             Taken::Full => Ok(StartOutcome::NothingFree),
             Taken::OuFull => Ok(StartOutcome::OuBusy),
+            Taken::GivenUp => Ok(StartOutcome::Decided(Standing::GivenUp { lane })),
         }
     }
 

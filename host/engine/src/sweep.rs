@@ -56,6 +56,14 @@ pub(crate) enum Swept {
     NotNow,
 }
 
+/// What a sweep is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Update,
+    /// To be looked at: nothing is written down.
+    Show,
+}
+
 /// What a sweep makes of the enrolled accounts before policies are asked.
 struct Sorted {
     standings: BTreeMap<AccountId, Standing>,
@@ -64,8 +72,25 @@ struct Sorted {
 }
 
 impl Engine {
+    /// What a sweep would find now, with every account's standing; `None` while the landing zone
+    /// is being changed. Policies are asked; nothing is written down.
+    ///
+    /// # Errors
+    /// Why it could not be completed.
+    pub async fn survey(&self) -> Result<Option<Sweep>, String> {
+        match self.look_around(Purpose::Show).await {
+            Ok(Swept::Complete(sweep)) => Ok(Some(sweep)),
+            Ok(Swept::NotNow) => Ok(None),
+            Err(incomplete) => Err(incomplete.to_string()),
+        }
+    }
+
     /// What there is to do.
     pub(crate) async fn sweep(&self) -> Result<Swept, Incomplete> {
+        self.look_around(Purpose::Update).await
+    }
+
+    async fn look_around(&self, purpose: Purpose) -> Result<Swept, Incomplete> {
         let started_at = self.now();
         let zone = self.ports.landing_zones.landing_zone().await?;
         if let Some(zone) = zone.as_ref().filter(|zone| zone.changing) {
@@ -84,7 +109,7 @@ impl Engine {
 
         if self.settings.causes.need_footing() {
             let directory = self.directory(&products).await?;
-            self.find_footing(&products, &directory).await?;
+            self.find_footing(&products, &directory, purpose).await?;
         }
         let Sorted { standings: mut accounts, due } = self.sort(products, &factory, &progress);
         let current = accounts.values().filter(|s| **s == Standing::Current).count();
@@ -121,7 +146,9 @@ impl Engine {
         }
         let plan = self.settings.approval.as_ref().map(|rules| plan_id(rules, &factory));
         let sweep = Sweep { started_at, account_factory: factory, accounts, plan };
-        self.note_sweep(&sweep, held).await?;
+        if purpose == Purpose::Update {
+            self.note_sweep(&sweep, held).await?;
+        }
         Ok(Swept::Complete(sweep))
     }
 
@@ -194,6 +221,7 @@ impl Engine {
         &self,
         products: &[ProvisionedProduct],
         directory: &Listing,
+        purpose: Purpose,
     ) -> Result<(), Incomplete> {
         let mut footings = self.ports.ledger.footings().await?;
         let landing_zone = self.state().landing_zone.clone();
@@ -210,10 +238,10 @@ impl Engine {
                 new.insert(product.account.clone(), footing);
             }
         }
-        if !new.is_empty() {
+        if !new.is_empty() && purpose == Purpose::Update {
             self.ports.ledger.note_footings(&new).await?;
-            footings.extend(new);
         }
+        footings.extend(new);
         self.state().footings = footings;
         Ok(())
     }

@@ -80,20 +80,27 @@ impl<S: Store> Ledger for StoreLedger<S> {
     }
 
     async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError> {
-        self.change(&slots(), |slots: Option<Slots>| {
-            let mut slots = slots.unwrap_or_default();
+        self.commit(|| async move {
+            let held = self.hold::<Slots>(slots()).await?;
+            let mut slots = held.value.clone().unwrap_or_default();
             if let Some(taken) = slots.get(&slot.account) {
-                return (Taken::Already(taken.clone()), None);
+                return Ok((Taken::Already(taken.clone()), vec![]));
             }
             if slots.len() >= cap.total {
-                return (Taken::Full, None);
+                return Ok((Taken::Full, vec![]));
             }
             let beside = slots.values().filter(|other| other.ou == slot.ou).count();
             if cap.per_ou.is_some_and(|per_ou| beside >= per_ou) {
-                return (Taken::OuFull, None);
+                return Ok((Taken::OuFull, vec![]));
+            }
+            // Read after the slots: whoever gives an account up frees its slot in the same step,
+            // so that either this sees it or the write below fails.
+            let key = progress_of(&slot.account, &slot.target);
+            if self.hold::<Progress>(key).await?.value.is_some_and(|known| known.dead_lettered) {
+                return Ok((Taken::GivenUp, vec![]));
             }
             slots.insert(slot.account.clone(), slot.clone());
-            (Taken::Yes, Some(slots))
+            Ok((Taken::Yes, vec![held.replace(&slots)?]))
         })
         .await
     }

@@ -125,6 +125,7 @@ impl Host<'_> {
                 Taken::Yes => break,
                 Taken::Already(taken) if taken.token == slot.token => break,
                 Taken::Already(_) | Taken::Full | Taken::OuFull => {}
+                Taken::GivenUp => panic!("nobody gives anything up"),
             }
         }
         {

@@ -376,10 +376,11 @@ async fn what_was_given_up_is_redriven_once(
     assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(redriven));
     // How often is remembered, whatever comes of it.
-    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
+    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
     ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
     let progress = ledger.progress(&account(1), &target()).await.unwrap();
     assert_eq!(progress, Progress { redriven: 1, ..given_up });
+    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::GivenUp));
 }
 
 #[rstest]

@@ -2,6 +2,7 @@
 //! through the ledger, which the host reads every `wait_seconds`.
 
 mod report;
+mod survey;
 mod text;
 
 use std::collections::BTreeSet;
@@ -16,7 +17,7 @@ use groundcrew_core::ports::{
 use jiff::Timestamp;
 
 use crate::Failure;
-use crate::commands::{Approve, Format, Lane, Plan, Redrive, Status, Sweep};
+use crate::commands::{Approve, Format, Lane, Redrive, Status, Sweep};
 use crate::loaded::read;
 use crate::ports::RealAws;
 use crate::wording::{count, json, print, screen};
@@ -170,9 +171,7 @@ pub fn approve(options: &Approve) -> Result<(), Failure> {
 
 pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     if options.dry_run {
-        let config = options.config.clone();
-        let format = Format::Text;
-        return crate::plan::run(&Plan { config, snapshot: None, at: None, all: false, format });
+        return survey::run(&options.config);
     }
     crate::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
@@ -181,9 +180,29 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     })
 }
 
+/// Hands over again what a notifier could not be told.
+async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
+    let mut known = desk.config.notifiers.iter().map(|notifier| notifier.component.name.as_str());
+    if !known.clone().any(|name| name == notifier) {
+        let hint = suggestion(notifier, known.clone());
+        let known = known.by_ref().collect::<Vec<_>>().join(", ");
+        return Err(Failure::Usage(format!(
+            "`{notifier}` is not one of the notifiers: {known}{hint}"
+        )));
+    }
+    let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
+        Failure::Usage("[queues] names no `notifications_url`: nothing was queued".to_owned())
+    })?;
+    let again = queue.redrive(notifier).await.map_err(|error| Failure::Other(error.to_string()))?;
+    print(&format!("{} handed over again\n", count(again, "notification")))
+}
+
 pub fn redrive(options: &Redrive) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
+        if let Some(notifier) = &options.notifier {
+            return tell_again(&desk, notifier).await;
+        }
         if let Some(lane) = &options.lane {
             desk.lanes(Some(lane))?;
         }

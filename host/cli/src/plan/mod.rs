@@ -4,6 +4,7 @@ mod report;
 mod text;
 
 pub use report::Decided;
+pub use text::groups;
 
 use std::path::Path;
 use std::sync::Arc;

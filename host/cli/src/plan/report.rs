@@ -75,7 +75,8 @@ pub struct Decided {
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// The policy that decided; `None` when `updates.default` did.
+    /// The policy that decided; `None` when `updates.default` did, or another rule of the
+    /// config that the reason names.
     pub policy: Option<String>,
 }
 
@@ -95,7 +96,7 @@ pub struct PolicyFails {
 pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     let panel = loaded.panel(Action::Update);
     let rules = loaded.config.rules();
-    let mut finder = Finder::new(snapshot, at);
+    let mut finder = Finder::new(snapshot, at, loaded.config.updates.causes);
     let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
     let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
@@ -105,6 +106,11 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             Ok(Found::Outdated(candidate)) => candidate,
             Ok(Found::Current) => {
                 accounts.current += 1;
+                continue;
+            }
+            Ok(Found::LeftAlone(why)) => {
+                accounts.skipped += 1;
+                decisions.push(Decided::left_alone(&account.id, &account.name, why));
                 continue;
             }
             // A snapshot with an id that is none isn't read at all.
@@ -170,6 +176,12 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
 }
 
 impl Decided {
+    /// An account that a rule of the config leaves alone.
+    pub fn left_alone(account: &str, name: &str, why: &str) -> Self {
+        let outcome = Outcome::Skip { reason: why.to_owned() };
+        Self::new(account, name, Decision { outcome, policy: None }, |_| String::new())
+    }
+
     /// A decision about an account. `lane` names a lane.
     pub fn new(
         account: &str,

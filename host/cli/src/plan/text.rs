@@ -120,7 +120,8 @@ fn by_size<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Vec<(Group<'a>, 
     groups
 }
 
-fn groups<'a>(
+/// Writes which accounts are decided about alike, the largest groups first, at most so many.
+pub fn groups<'a>(
     decisions: impl Iterator<Item = &'a Decided>,
     label: &str,
     what: &str,

@@ -1,10 +1,12 @@
 //! Onboarding: an account has landed, and the notifiers are told, once each.
 //!
 //! [`Onboarding::handle`] takes one event, wherever it comes from. `account` looks up what
-//! is known of the account, `tell` tells one notifier under the ledger's claim, `sweep`
-//! looks for accounts whose event was lost, `report` is what is said of it all.
+//! is known of the account, `tell` tells one notifier under the ledger's claim, `queue` takes
+//! notifications out of their queue, `sweep` looks for accounts whose event was lost, `report`
+//! is what is said of it all.
 
 mod account;
+mod queue;
 mod report;
 mod sweep;
 mod tell;
@@ -119,16 +121,7 @@ impl Onboarding {
 
     /// Logs what was done, and sees to it that people hear of what was not.
     async fn conclude(&self, mut handled: Handled, text: &str) -> Handled {
-        for told in &handled.notifications {
-            tracing::info!(
-                notifier = told.notifier,
-                account = %told.account,
-                outcome = %told.outcome,
-                reference = told.reference.as_deref().unwrap_or(""),
-                detail = told.detail.as_deref().unwrap_or(""),
-                "notification"
-            );
-        }
+        handled.notifications.iter().for_each(log);
         let failed: Vec<&Told> =
             handled.notifications.iter().filter(|t| t.outcome == ToldOutcome::Failed).collect();
         let alerts: Vec<(String, Alert)> =
@@ -396,6 +389,17 @@ impl Onboarding {
             }
         }
     }
+}
+
+fn log(told: &Told) {
+    tracing::info!(
+        notifier = told.notifier,
+        account = %told.account,
+        outcome = %told.outcome,
+        reference = told.reference.as_deref().unwrap_or(""),
+        detail = told.detail.as_deref().unwrap_or(""),
+        "notification"
+    );
 }
 
 /// What the policies say.

@@ -1,6 +1,7 @@
 //! What became of an event.
 
 use std::fmt;
+use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::event::Event;
@@ -63,6 +64,10 @@ pub struct Told {
     pub reference: Option<String>,
     /// Why it was not told.
     pub detail: Option<String>,
+    /// Whether telling again can't help.
+    pub permanent: bool,
+    /// How long the other system asked to wait before it is told again.
+    pub retry_after: Option<Duration>,
 }
 
 /// What became of one notification.
@@ -161,6 +166,8 @@ impl Told {
             outcome,
             reference: None,
             detail: None,
+            permanent: false,
+            retry_after: None,
         }
     }
 

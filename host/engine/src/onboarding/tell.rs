@@ -19,12 +19,12 @@ use super::{ConfiguredNotifier, Onboarding, Subject, Told, ToldOutcome};
 
 /// Tries of a transient failure before the event counts as failed. More follow when it is
 /// delivered again.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 /// Before the second try; doubled for the third.
 const WAIT: Duration = Duration::from_secs(1);
 /// The longest wait that another system may ask for here. A longer one is left to the next
 /// delivery.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A claim lasts this much longer than telling may take, so that it never runs out under a
 /// host that is alive.
 const MARGIN: Duration = Duration::from_secs(30);
@@ -66,7 +66,11 @@ impl Onboarding {
                 && asked <= LONGEST_WAIT
                 && until.is_none_or(|until| self.ports.clock.now() + asked < until);
             if !again {
-                return Told::failed(notifier, account, describe(&failure));
+                return Told {
+                    permanent: failure.kind != NotifyFailureKind::Transient,
+                    retry_after: failure.retry_after,
+                    ..Told::failed(notifier, account, describe(&failure))
+                };
             }
             tracing::warn!(%key, code = failure.code, "telling failed, trying again: {failure}");
             sleep(asked).await;

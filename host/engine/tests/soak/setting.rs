@@ -54,6 +54,10 @@ impl Setting {
         for account in &mut snapshot.accounts {
             account.update_seconds = rng.u64(120..2400);
             account.enrolled = rng.u32(0..12) > 0;
+            if rng.u32(0..5) == 0 {
+                let failures = rng.usize(1..4);
+                account.update_failures = vec!["a stack set instance failed".into(); failures];
+            }
         }
         let lanes: Vec<LaneRules> = (0..rng.usize(1..4))
             .map(|lane| LaneRules {

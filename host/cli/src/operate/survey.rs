@@ -1,0 +1,114 @@
+//! `groundcrew sweep --dry-run`: what a sweep would find now, given what the ledger knows. Asks
+//! policies; writes nothing down and tells nobody.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::pipeline::Decision;
+use groundcrew_core::scheduler::{Standing, Sweep};
+use groundcrew_engine::{Engine, Notice, Witness};
+use jiff::Timestamp;
+
+use crate::Failure;
+use crate::loaded::{Need, read};
+use crate::plan::{Decided, groups};
+use crate::ports::{NoSupport, RealAws};
+use crate::wording::{paragraph, screen, thousands};
+
+/// Kinds of decisions that are listed before the rest is only counted.
+const LISTED: usize = 8;
+
+/// Keeps the decisions.
+#[derive(Default)]
+struct Decisions(Mutex<BTreeMap<AccountId, Decision>>);
+
+impl Witness for Decisions {
+    fn see(&self, _: Timestamp, notice: Notice<'_>) {
+        if let Notice::Decided { account, decision } = notice {
+            let mut decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            decisions.insert(account.clone(), decision.clone());
+        }
+    }
+}
+
+pub fn run(config: &Path) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let read = read(Some(config))?;
+        let aws = RealAws::beside(&read).await?;
+        let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
+        let decisions = Arc::new(Decisions::default());
+        let ports = aws.quiet_ports(&loaded, decisions.clone())?;
+        let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
+        let Some(sweep) = engine.survey().await.map_err(Failure::Other)? else {
+            return screen(
+                "The landing zone is being changed (GetLandingZone says PROCESSING): no sweep is made.\n",
+            );
+        };
+        let decisions = decisions.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lanes: Vec<String> = loaded.config.lane_names();
+        screen(&render(&sweep, &lanes, decisions))
+    })
+}
+
+fn render(sweep: &Sweep, lanes: &[String], decisions: BTreeMap<AccountId, Decision>) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(sweep, lanes, decisions, &mut out);
+    out
+}
+
+fn write(
+    sweep: &Sweep,
+    lanes: &[String],
+    decisions: BTreeMap<AccountId, Decision>,
+    out: &mut String,
+) -> std::fmt::Result {
+    let number = |is: fn(&Standing) -> bool| {
+        thousands(sweep.accounts.values().filter(|standing| is(standing)).count() as u64)
+    };
+    let target = sweep.account_factory.target.as_str();
+    paragraph(out, &format!("target      {target}"))?;
+    let line = format!(
+        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} given up",
+        thousands(sweep.accounts.len() as u64),
+        number(|standing| matches!(standing, Standing::Outdated { .. })),
+        number(|standing| matches!(standing, Standing::Skipped)),
+        number(|standing| matches!(standing, Standing::Held { .. })),
+        number(|standing| matches!(standing, Standing::Current)),
+        number(|standing| matches!(standing, Standing::GivenUp { .. }))
+    );
+    paragraph(out, &line)?;
+    if let Some(plan) = &sweep.plan {
+        paragraph(out, &format!("plan        {plan}"))?;
+    }
+    let decided: Vec<Decided> = decisions
+        .into_iter()
+        .map(|(account, decision)| {
+            let lane = |index: usize| lanes.get(index).cloned().unwrap_or_default();
+            Decided::new(account.as_str(), "", decision, lane)
+        })
+        .collect();
+    for (word, label, what) in
+        [("proceed", "  update", "in lane "), ("skip", "  skip", ""), ("hold", "  hold", "")]
+    {
+        let of_word = decided.iter().filter(|decided| decided.decision == word);
+        groups(of_word, label, what, LISTED, out)?;
+    }
+    let given_up: Vec<&str> = sweep
+        .accounts
+        .iter()
+        .filter(|(_, standing)| matches!(standing, Standing::GivenUp { .. }))
+        .map(|(account, _)| account.as_str())
+        .collect();
+    if !given_up.is_empty() {
+        let line = format!(
+            "  given up  {}; `groundcrew status` says why, `redrive` tries them again",
+            crate::wording::list(&given_up)
+        );
+        paragraph(out, &line)?;
+    }
+    writeln!(out, "Nothing was written down.")
+}
