@@ -315,15 +315,16 @@ impl Scheduler {
     /// an operator, nothing is held until a moment before that, and a sweep that began after
     /// the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
+        let holds = self.next_hold.is_some_and(|hold| hold <= end);
         if self.waits_for_operator() {
             let telling = self.lanes.is_pausing() || self.asking;
-            return self.in_flight() == 0 && !telling && !self.sweeps.is_running();
+            return self.in_flight() == 0 && !telling && !holds && !self.sweeps.is_running();
         }
         self.ledger.known
             && self.backlog.is_empty()
             && self.operations.is_empty()
             && !self.sweeps.is_running()
-            && self.next_hold.is_none_or(|hold| hold > end)
+            && !holds
             && self.confirmed_before(self.rules.lanes.len())
     }
 
