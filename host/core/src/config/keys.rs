@@ -384,7 +384,7 @@ pub const QUEUES: Table = Table {
             name: "notifications_url",
             form: Form::QueueUrl,
             default: Nothing("notifiers are called at once"),
-            meaning: "The FIFO queue of notifications, one message for each event and notifier.",
+            meaning: "The FIFO queue of notifications, one message for each event and notifier. `groundcrew run` takes them out.",
         },
         Key {
             name: "events_url",
