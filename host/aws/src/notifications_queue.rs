@@ -133,21 +133,28 @@ impl NotificationQueue for SqsNotifications {
     }
 
     async fn redrive(&self, notifier: &str) -> Result<usize, AwsError> {
+        // A letter of groundcrew's, or the message as it was when SQS itself moved it there.
         let notification = |body: &str| {
-            let letter = serde_json::from_str::<NotificationLetter>(body).ok()?;
-            (letter.notification.notifier == notifier).then_some(letter.notification)
+            let letter = serde_json::from_str::<QueuedNotification>(body).ok()?;
+            (letter.notifier == notifier).then_some(letter)
         };
-        let letters = self.dead.matching(&|body: &str| notification(body).is_some()).await?;
         let mut again = 0;
-        for letter in letters {
-            let Some(notification) = notification(&letter.body) else { continue };
-            // Under an id of its own: SQS may still remember that of the first time.
-            let number = fastrand::u64(..).to_string();
-            let id = hash(&[notification.key.as_str(), &letter.body, &number]);
-            self.send_as(&notification, id).await?;
-            self.dead.remove(letter).await?;
-            again += 1;
+        loop {
+            let letters = self.dead.matching(&|body: &str| notification(body).is_some()).await?;
+            // What follows in the group of a letter is seen once that is removed.
+            if letters.is_empty() {
+                return Ok(again);
+            }
+            for letter in letters {
+                let Some(mut notification) = notification(&letter.body) else { continue };
+                notification.redriven += 1;
+                // Under an id of its own: SQS may still remember that of the first time.
+                let redriven = notification.redriven.to_string();
+                let id = hash(&[notification.key.as_str(), &notification.event, &redriven]);
+                self.send_as(&notification, id).await?;
+                self.dead.remove(letter).await?;
+                again += 1;
+            }
         }
-        Ok(again)
     }
 }

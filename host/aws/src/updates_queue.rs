@@ -154,12 +154,18 @@ impl UpdateQueue for SqsUpdates {
             serde_json::from_str::<DeadLetter>(body)
                 .is_ok_and(|letter| accounts.contains(&letter.account))
         };
-        let letters = self.dead.matching(&is_one).await?;
-        let number = letters.len();
-        for letter in letters {
-            self.dead.remove(letter).await?;
+        let mut removed = 0;
+        loop {
+            let letters = self.dead.matching(&is_one).await?;
+            // What follows in the group of a letter is seen once that is removed.
+            if letters.is_empty() {
+                return Ok(removed);
+            }
+            for letter in letters {
+                self.dead.remove(letter).await?;
+                removed += 1;
+            }
         }
-        Ok(number)
     }
 }
 

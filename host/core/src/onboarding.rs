@@ -123,6 +123,10 @@ pub struct QueuedNotification {
     pub account: AccountId,
     /// The event as it came.
     pub event: String,
+    /// How often it was redriven from the dead-letter queue. SQS swallows a message that it had
+    /// within five minutes.
+    #[serde(default)]
+    pub redriven: u32,
 }
 
 /// A notification that could not be told, kept where an operator finds it.

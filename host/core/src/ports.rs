@@ -173,6 +173,9 @@ pub struct DeadLetter {
     pub reason: String,
     /// How many updates of the account to this target have failed.
     pub attempts: u32,
+    /// How often it was redriven before. SQS swallows a letter that it had within five minutes.
+    #[serde(default)]
+    pub redriven: u32,
 }
 
 /// The updates queue (SQS FIFO) and its dead-letter queue.
@@ -280,6 +283,9 @@ pub struct Slot {
     pub record: Option<RecordId>,
     /// When the slot was taken.
     pub taken_at: Timestamp,
+    /// The host that has taken it. While it has no record, that host is about to start it.
+    #[serde(default)]
+    pub host: String,
     /// Id of the OU that the account was directly in.
     #[serde(default)]
     pub ou: Option<String>,
@@ -289,6 +295,8 @@ pub struct Slot {
 }
 
 /// What became of asking for a slot.
+// One exists at a time: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// It is ours.
@@ -512,8 +520,8 @@ pub struct Overview {
     pub orders: Orders,
 }
 
-/// A host that took it on to tell something and did not within this time is taken to have
-/// died. Telling takes seconds, unless AWS refuses it for as long.
+/// A host that took it on to tell something, or to start an update, and did not within this time
+/// is taken to have died. Either takes seconds, unless AWS refuses it for as long.
 pub const TELLING_LEASE: Duration = Duration::from_secs(10 * 60);
 
 /// A ledger that can't be read or written.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::event::{Event, Wake};
-use groundcrew_core::ports::{Alert, Delivery, LaneRecord, Pause, Received, Unreadable};
+use groundcrew_core::ports::{Alert, Delivery, Received, Unreadable};
 use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
@@ -85,7 +85,8 @@ impl Engine {
         until: Option<Until>,
         stop: impl Future<Output = ()>,
     ) -> Option<Waiting> {
-        let mut scheduler = Scheduler::new(self.settings.rules.clone(), self.now());
+        let mut scheduler =
+            Scheduler::new(self.settings.rules.clone(), self.settings.host.clone(), self.now());
         let mut tasks: JoinSet<Done> = JoinSet::new();
         let mut stop = pin!(stop);
         self.listen(&mut tasks);
@@ -107,6 +108,8 @@ impl Engine {
             }
             let wake = [scheduler.next_wake(), end].into_iter().flatten().min();
             let wait = wake.map_or(IDLE, |wake| Duration::try_from(wake - now).unwrap_or_default());
+            // A service shows that it lives, however far off the next thing is.
+            let wait = if until.is_none() { wait.min(IDLE) } else { wait };
             let observations = tokio::select! {
                 // What has come in is taken in before time passes.
                 biased;
@@ -176,6 +179,7 @@ impl Engine {
                     | Action::Drop { .. }
                     | Action::Postpone { .. }
                     | Action::PauseLane { .. }
+                    | Action::TellPause { .. }
                     | Action::Alert(_) => true,
                     Action::ReadLedger
                     | Action::Sweep
@@ -256,16 +260,23 @@ impl Engine {
                 }
                 return Done::Nothing;
             }
-            Action::PauseLane { lane, pause, written, alert } => {
-                let record = self.pause(&lane, pause, written, &alert).await;
+            Action::PauseLane { lane, pause } => {
+                let ledger = &self.ports.ledger;
+                // Another host may have been first: its reason counts.
+                let record =
+                    self.insist("pause a lane", || ledger.pause_lane(&lane, Some(&pause))).await;
                 Observation::LanePaused { lane, record }
+            }
+            Action::TellPause { lane, pause, alert } => {
+                self.see_told(&format!("paused: {lane}, {}", pause.at), &alert).await;
+                Observation::Told
             }
             Action::AskApproval { plan, alert } => {
                 let ledger = &self.ports.ledger;
                 // Before anybody is asked, so that whoever approves is not told of no such plan.
                 self.insist("note a plan", || ledger.need_plan(&plan, self.now())).await;
-                self.tell_once(&format!("plan: {plan}"), || self.alert(&alert)).await;
-                Observation::ApprovalAsked
+                self.see_told(&format!("plan: {plan}"), &alert).await;
+                Observation::Told
             }
             Action::Alert(alert) => {
                 self.alert(&alert).await;
@@ -275,21 +286,11 @@ impl Engine {
         Done::Observed(vec![observation])
     }
 
-    /// Pauses a lane, unless that is `written` down already, and tells it once.
-    async fn pause(&self, lane: &str, pause: Pause, written: bool, alert: &Alert) -> LaneRecord {
-        let ledger = &self.ports.ledger;
-        let record = match written {
-            true => {
-                let lanes = self.insist("read the ledger", || ledger.lanes()).await;
-                lanes.get(lane).cloned().unwrap_or_default()
-            }
-            false => self.insist("pause a lane", || ledger.pause_lane(lane, Some(&pause))).await,
-        };
-        // Another host may have been first; and an operator may have resumed it by now.
-        if let Some(pause) = record.paused.as_ref().filter(|pause| pause.automatic) {
-            self.tell_once(&format!("paused: {lane}, {}", pause.at), || self.alert(alert)).await;
+    /// Tells something, or waits until another host has: that may die before it does.
+    async fn see_told(&self, what: &str, alert: &Alert) {
+        while !self.tell_once(what, || self.alert(alert)).await {
+            tokio::time::sleep(self.settings.rules.wait).await;
         }
-        record
     }
 
     async fn enqueue(&self, hints: Vec<groundcrew_core::ports::Hint>) -> Done {

@@ -2,7 +2,9 @@
 //! parameters, write the slot down, start. In that order, so that a crash anywhere leaves a
 //! slot that is either not taken, or leads back to the one update it was taken for.
 
-use groundcrew_core::account::Account;
+use std::sync::Arc;
+
+use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{
     ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
@@ -39,6 +41,7 @@ impl Engine {
             catalog.under_change(),
             self.ports.ledger.progress(&hint.account, &hint.target),
         );
+        self.remember(&hint.account, &account);
         // Closed, or no longer enrolled, since the sweep: nobody else's trouble.
         if is_gone(&product) || is_gone(&account) {
             return Ok(StartOutcome::Decided(Standing::Skipped));
@@ -51,7 +54,7 @@ impl Engine {
             return self.adopt(hint, &product, &account).await;
         }
         let failed_attempts = progress.failed_attempts;
-        let ours = failed_attempts > 0;
+        let ours = failed_attempts > 0 || progress.redriven > 0;
         let cause = match self.due(&product, &hint.target, Some(ou(&account)), ours) {
             Due::Current => return Ok(StartOutcome::Current),
             Due::LeftAlone(_) => return Ok(StartOutcome::Decided(Standing::Skipped)),
@@ -106,6 +109,22 @@ impl Engine {
         }
     }
 
+    /// What a sweep remembers of an account is what was seen of it last: otherwise the next sweep
+    /// would decide about it as it was, and this again about it as it is.
+    fn remember(&self, id: &AccountId, account: &Result<Arc<Account>, AwsError>) {
+        let mut state = self.state();
+        let Some((_, listing)) = &mut state.directory else { return };
+        match account {
+            Ok(account) if listing.get(id) != Some(account) => {
+                Arc::make_mut(listing).insert(id.clone(), account.clone());
+            }
+            Err(error) if error.class == Class::NotFound && listing.contains_key(id) => {
+                Arc::make_mut(listing).remove(id);
+            }
+            _ => {}
+        }
+    }
+
     /// Something runs on the account. Towards this target it is as good as ours: it is
     /// tracked, and holds a slot. Anything else is waited for.
     async fn adopt(
@@ -155,6 +174,7 @@ impl Engine {
             token: token(&product.id, &hint.target, product.last_record.as_ref()),
             record,
             taken_at: self.now(),
+            host: self.settings.host.clone(),
             ou: ou(account),
             landing_zone: self.state().landing_zone.clone(),
         }

@@ -163,7 +163,7 @@ impl Engine {
         for product in products {
             let known = progress.get(&product.account);
             let given_up = known.filter(|progress| progress.dead_lettered);
-            let ours = known.is_some_and(|progress| progress.failed_attempts > 0);
+            let ours = known.is_some_and(|known| known.failed_attempts > 0 || known.redriven > 0);
             let ou = match &self.state().directory {
                 Some((_, directory)) => directory.get(&product.account).map(|account| ou(account)),
                 None => None,

@@ -124,6 +124,7 @@ impl Engine {
         let ledger = &self.ports.ledger;
         let progress = self.insist("read the ledger", || ledger.progress(account, target)).await;
         let what = format!("given up: {account}, {target}, {}", progress.redriven);
+        let letter = &DeadLetter { redriven: progress.redriven, ..letter.clone() };
         self.tell_once(&what, async || {
             // At once, so that a queue that refuses the letter keeps nobody from knowing.
             tokio::join!(

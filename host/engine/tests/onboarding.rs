@@ -539,6 +539,7 @@ async fn what_is_for_nobody_is_kept_and_told_to_people() {
         notifier: "gone".into(),
         account,
         event: created,
+        redriven: 0,
     };
     host.queue().unwrap().send(&notification).await.unwrap();
     work(&place).await;

@@ -318,6 +318,7 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
 
         let hint = hint(1, 5);
         let letter = DeadLetter {
+            redriven: 0,
             account: hint.account,
             provisioned_product: hint.provisioned_product,
             target: hint.target,

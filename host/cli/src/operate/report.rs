@@ -244,6 +244,7 @@ mod tests {
             token: "token".into(),
             record: None,
             taken_at: NOW - Duration::from_secs(age),
+            host: "host".into(),
             ou: None,
             landing_zone: None,
         }

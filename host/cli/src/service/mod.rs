@@ -22,7 +22,11 @@ use crate::wording::print;
 use metrics::Metrics;
 
 pub fn run(options: &Run) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(serve(options))
+    let runtime = crate::current_thread()?;
+    let served = runtime.block_on(serve(options));
+    // Names are looked up on threads that can't be stopped, and that nobody waits for any more.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(options: &Run) -> Result<(), Failure> {

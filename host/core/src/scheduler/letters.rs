@@ -40,6 +40,7 @@ pub(super) fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, A
         lane: slot.lane.clone(),
         reason: reason.to_owned(),
         attempts,
+        redriven: 0,
     };
     let record = slot.record.as_ref().map_or("none", |record| record.as_str());
     let alert = Alert {

@@ -33,7 +33,7 @@ pub enum Observation {
     Woken,
     /// An event says that an operation on this account has ended.
     AccountWoken(AccountId),
-    /// [`Action::PauseLane`] is told and written down.
+    /// [`Action::PauseLane`] is written down.
     LanePaused {
         /// The lane.
         lane: String,
@@ -91,8 +91,8 @@ pub enum Observation {
     },
     /// [`Action::Settle`] was left to another host, which is about to do it.
     Unsettled(Settlement),
-    /// [`Action::AskApproval`] is done.
-    ApprovalAsked,
+    /// [`Action::AskApproval`] or [`Action::TellPause`] is done, by whichever host.
+    Told,
 }
 
 /// What a completed sweep saw.
@@ -215,20 +215,24 @@ pub enum Action {
         /// The moment.
         until: Timestamp,
     },
-    /// Write down that a lane is paused, and tell it unless that was done. Answer
-    /// [`Observation::LanePaused`].
+    /// Write down that a lane is paused; answer [`Observation::LanePaused`].
     PauseLane {
         /// Its name.
         lane: String,
         /// Why.
         pause: Pause,
-        /// Whether it is written down already.
-        written: bool,
+    },
+    /// Tell that a lane is paused, unless that was done; answer [`Observation::Told`].
+    TellPause {
+        /// Its name.
+        lane: String,
+        /// Which pause.
+        pause: Pause,
         /// What people are told.
         alert: Alert,
     },
     /// Write down that a plan needs approval, and ask for it unless that was done. Answer
-    /// [`Observation::ApprovalAsked`].
+    /// [`Observation::Told`].
     AskApproval {
         /// The plan.
         plan: PlanId,

@@ -39,7 +39,9 @@ use crate::account::AccountId;
 use crate::aws_error::{AwsError, Class};
 use crate::catalog::AccountFactory;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, Ended, Hint, Orders, Overview, Progress, Received, Slot};
+use crate::ports::{
+    Alert, Ended, Hint, Orders, Overview, Pause, Progress, Received, Slot, TELLING_LEASE,
+};
 use backlog::{Backlog, Entry, Stage};
 use lanes::Lanes;
 use letters::{approval, blocked, burial, diagnose, overdue, paused};
@@ -116,6 +118,8 @@ enum Then {
 #[derive(Debug)]
 pub struct Scheduler {
     rules: Rules,
+    /// The name of this host in the ledger.
+    host: String,
     /// The last moment at which something was observed.
     now: Timestamp,
     target: Option<AccountFactory>,
@@ -142,8 +146,8 @@ pub struct Scheduler {
     plan: Option<PlanId>,
     /// The plan whose approval was asked for last by this host.
     asked: Option<PlanId>,
-    /// Whether approval is being asked for right now.
-    asking: bool,
+    /// What is being told right now, whatever happens meanwhile.
+    telling: usize,
     orders: Orders,
 }
 
@@ -163,9 +167,10 @@ const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
 impl Scheduler {
     /// A scheduler that has seen nothing yet; its first wishes are the ledger and a sweep.
-    pub fn new(rules: Rules, now: Timestamp) -> Self {
+    pub fn new(rules: Rules, host: impl Into<String>, now: Timestamp) -> Self {
         Self {
             now,
+            host: host.into(),
             backlog: Backlog::new(rules.lanes.len(), now),
             lanes: Lanes::new(rules.lanes.clone()),
             sweeps: Sweeps::new(rules.sweep_interval, rules.min_sweep_interval, now),
@@ -183,7 +188,7 @@ impl Scheduler {
             ledger: LedgerWatch { due: Some(now), known: false, freed: BTreeMap::new() },
             plan: None,
             asked: None,
-            asking: false,
+            telling: 0,
             orders: Orders::default(),
         }
     }
@@ -199,7 +204,9 @@ impl Scheduler {
             }
             Observation::LedgerUnread => self.ledger.due = Some(now + self.rules.wait),
             Observation::LanePaused { lane, record } => {
+                let pause = record.paused.clone().filter(|pause| pause.automatic);
                 self.lanes.paused(&lane, record, now);
+                actions.extend(pause.map(|pause| self.tell_pause(lane, pause)));
             }
             Observation::Woken => self.sweeps.wake(now),
             Observation::AccountWoken(account) => {
@@ -263,7 +270,7 @@ impl Scheduler {
                     operation.watch = Watch::Left { at, settlement: Box::new(settlement), then };
                 }
             }
-            Observation::ApprovalAsked => self.asking = false,
+            Observation::Told => self.telling = self.telling.saturating_sub(1),
         }
         self.plan(now, &mut actions);
         actions
@@ -317,7 +324,7 @@ impl Scheduler {
     pub fn is_settled(&self, end: Timestamp) -> bool {
         let holds = self.next_hold.is_some_and(|hold| hold <= end);
         if self.waits_for_operator() {
-            let telling = self.lanes.is_pausing() || self.asking;
+            let telling = self.lanes.is_pausing() || self.telling > 0;
             return self.in_flight() == 0 && !telling && !holds && !self.sweeps.is_running();
         }
         self.ledger.known
@@ -459,8 +466,7 @@ impl Scheduler {
         }
         self.look(now, actions);
         while let Some((lane, pause)) = self.lanes.overdone(now) {
-            let alert = paused(&lane, &pause);
-            actions.push(Action::PauseLane { lane, pause, written: false, alert });
+            actions.push(Action::PauseLane { lane, pause });
         }
         if self.wants_confirmation() {
             self.sweeps.hurry(now);
@@ -495,7 +501,7 @@ impl Scheduler {
             lanes.map(|(lane, rules)| (rules.name.clone(), self.backlog.open(lane))).collect();
         let alert = approval(&plan, target.target.as_str(), &lanes);
         self.asked = Some(plan.clone());
-        self.asking = true;
+        self.telling += 1;
         Some(Action::AskApproval { plan, alert })
     }
 
@@ -659,6 +665,10 @@ impl Scheduler {
         let Some(message) = self.starting.remove(account) else {
             return;
         };
+        if matches!(outcome, StartOutcome::Refused(_)) {
+            // Its slot was freed, if it had one.
+            self.ledger.freed.insert(account.clone(), now);
+        }
         let receipt = message.receipt.clone();
         if !matches!(outcome, StartOutcome::AccountBusy) {
             self.busy.remove(account);
@@ -723,6 +733,7 @@ impl Scheduler {
                     token: String::new(),
                     record: None,
                     taken_at: now,
+                    host: self.host.clone(),
                     ou: None,
                     landing_zone: None,
                 };
@@ -752,16 +763,18 @@ impl Scheduler {
         if !self.ledger.known {
             // Whoever paused them may have died before it told so.
             for (lane, pause) in self.lanes.paused_by_hosts() {
-                let alert = paused(&lane, &pause);
-                actions.push(Action::PauseLane { lane, pause, written: true, alert });
+                actions.push(self.tell_pause(lane, pause));
             }
         }
-        if orders.sweep.is_some_and(|asked| self.sweeps.last_begun().is_none_or(|at| at < asked)) {
+        // Held against what was asked before, and not against the time: an operator's clock may
+        // be another one. What was asked before this host began, its first sweep does.
+        if self.ledger.known && orders.sweep != self.orders.sweep {
             self.sweeps.wake(now);
         }
         self.orders = orders;
         self.ledger.freed.retain(|_, freed| *freed >= read_at);
         self.release(&slots, read_at, now);
+        self.learn_records(&slots);
         self.resume(slots, now);
         self.ledger.known = true;
         self.ledger.due = Some(now + self.rules.wait);
@@ -814,7 +827,24 @@ impl Scheduler {
                 touched: now,
             };
             self.backlog.put(&slot.account, entry);
-            self.run(slot, now);
+            // What another host is about to start is not started here, unless that host died.
+            let theirs = slot.record.is_none() && slot.host != self.host;
+            let look_at = if theirs { now.max(slot.taken_at + TELLING_LEASE) } else { now };
+            self.run(slot, look_at);
+        }
+    }
+
+    /// Another host has noted the record of its start by now.
+    fn learn_records(&mut self, slots: &[Slot]) {
+        for slot in slots.iter().filter(|slot| slot.record.is_some()) {
+            if let Some(operation) = self.operations.get_mut(&slot.account)
+                && operation.slot.token == slot.token
+                && operation.slot.record.is_none()
+                && let Watch::Due(_) = operation.watch
+            {
+                operation.slot = slot.clone();
+                operation.watch = Watch::Due(self.now);
+            }
         }
     }
 
@@ -955,6 +985,12 @@ impl Scheduler {
     }
 
     // ---- telling people ----
+
+    fn tell_pause(&mut self, lane: String, pause: Pause) -> Action {
+        self.telling += 1;
+        let alert = paused(&lane, &pause);
+        Action::TellPause { lane, pause, alert }
+    }
 
     /// Something else runs on the account. It is waited for, and told once when it takes
     /// longer than any update: the lanes that follow wait as well.

@@ -43,11 +43,6 @@ impl Sweeps {
         self.completed
     }
 
-    /// When the last one began, whatever became of it.
-    pub fn last_begun(&self) -> Option<Timestamp> {
-        self.last_begun
-    }
-
     pub fn is_running(&self) -> bool {
         self.running.is_some()
     }

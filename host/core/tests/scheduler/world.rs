@@ -173,7 +173,7 @@ pub fn rules(setting: &Setting) -> Rules {
 impl World {
     /// Runs a fleet to its end and answers how it went. Panics when a promise is broken.
     pub fn run(setting: Setting) -> Outcome {
-        let mut scheduler = Scheduler::new(rules(&setting), BEGIN);
+        let mut scheduler = Scheduler::new(rules(&setting), "host", BEGIN);
         let mut world = Self {
             now: BEGIN,
             pending: BTreeMap::new(),
@@ -334,7 +334,7 @@ impl World {
                     self.approved_at = Some(self.now + Duration::from_secs(after));
                 }
                 self.orders.plans.insert(plan, PlanRecord { since: self.now, approved: None });
-                self.tell(delay, Observation::ApprovalAsked);
+                self.tell(delay, Observation::Told);
             }
             // What a sweep sees is as old as the sweep is long.
             Action::Sweep => {
@@ -391,9 +391,12 @@ impl World {
                     }
                 }
             }
-            Action::PauseLane { lane, pause, written: _, alert } => {
-                assert!(self.outcome.paused.insert(lane.clone()), "{lane} is paused twice");
+            Action::TellPause { alert, .. } => {
                 self.outcome.alerts.push(alert.subject);
+                self.tell(delay, Observation::Told);
+            }
+            Action::PauseLane { lane, pause } => {
+                assert!(self.outcome.paused.insert(lane.clone()), "{lane} is paused twice");
                 let record = self.lanes.entry(lane.clone()).or_default();
                 record.paused = Some(pause);
                 let record = record.clone();
@@ -428,6 +431,7 @@ impl World {
             token: "token".into(),
             record: Some(RecordId::new(format!("rec-{}", self.starts))),
             taken_at: self.now,
+            host: "host".into(),
             ou: Some(ou(number)),
             landing_zone: None,
         };

@@ -179,6 +179,7 @@ impl Onboarding {
                 notifier: notifier.name.clone(),
                 account: landed.id.clone(),
                 event: event.json.clone(),
+                redriven: 0,
             };
             match queue.send(&message).await {
                 Ok(()) => Told::new(notifier, &landed.id, ToldOutcome::Queued),
@@ -339,7 +340,6 @@ impl Onboarding {
 
     async fn malformed(&self, mut handled: Handled, text: &str, error: &EventError) -> Handled {
         handled = handled.broken(error.to_string());
-        handled.malformed = true;
         let alert = Alert {
             subject: "An event can't be understood".into(),
             message: format!(
@@ -348,7 +348,9 @@ impl Onboarding {
                 shown(text)
             ),
         };
-        self.alert_once(&mut handled, &format!("event {}", digest(text)), alert).await;
+        // Until somebody knows of it, it has to come again.
+        handled.malformed =
+            self.alert_once(&mut handled, &format!("event {}", digest(text)), alert).await;
         handled
     }
 
@@ -368,11 +370,12 @@ impl Onboarding {
     }
 
     /// Publishes an alert unless it went out before: AWS delivers events again, Lambda tries
-    /// again, and one alert is enough. What can't be looked up goes out.
-    async fn alert_once(&self, handled: &mut Handled, what: &str, alert: Alert) {
+    /// again, and one alert is enough. What can't be looked up goes out. Answers whether it is
+    /// out.
+    async fn alert_once(&self, handled: &mut Handled, what: &str, alert: Alert) -> bool {
         tracing::warn!(subject = alert.subject, message = alert.message, "alert");
         match self.ports.ledger.noted(what).await {
-            Ok(true) => return,
+            Ok(true) => return true,
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "could not look up whether an alert is out"),
         }
@@ -382,10 +385,12 @@ impl Onboarding {
                     tracing::warn!(%error, "could not note that an alert is out");
                 }
                 handled.alerts.push(alert);
+                true
             }
             Err(error) => {
                 tracing::error!(%error, "could not publish an alert");
                 handled.add_reason(format!("an alert could not be published: {error}"));
+                false
             }
         }
     }

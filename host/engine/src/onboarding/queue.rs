@@ -105,8 +105,9 @@ impl Onboarding {
             return handled;
         }
         let (what, alert) = given_up(notification, &reason, *times);
-        self.alert_once(&mut handled, &what, alert).await;
-        if let Err(error) = queue.delete(receipt).await {
+        if self.alert_once(&mut handled, &what, alert).await
+            && let Err(error) = queue.delete(receipt).await
+        {
             tracing::warn!(%error, "could not delete a notification; it comes again");
         }
         handled
@@ -124,7 +125,7 @@ fn next_try(told: &Told, times: u32) -> Option<Duration> {
 
 /// The alert about a notification that is given up, and what it is noted as.
 fn given_up(notification: &QueuedNotification, reason: &str, times: u32) -> (String, Alert) {
-    let QueuedNotification { key, notifier, account, event } = notification;
+    let QueuedNotification { key, notifier, account, event, redriven } = notification;
     let alert = Alert {
         subject: format!("Notifier {notifier} was not told of account {account}"),
         message: format!(
@@ -134,7 +135,7 @@ fn given_up(notification: &QueuedNotification, reason: &str, times: u32) -> (Str
             shown(event)
         ),
     };
-    (format!("given up {key} {}", digest(reason)), alert)
+    (format!("given up {key} {redriven} {}", digest(event)), alert)
 }
 
 #[cfg(test)]

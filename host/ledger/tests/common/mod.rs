@@ -129,6 +129,7 @@ pub fn slot(number: usize) -> Slot {
         token: format!("token-{number}"),
         record: None,
         taken_at: at(0),
+        host: "host".into(),
         ou: Some("ou-a".into()),
         landing_zone: None,
     }
