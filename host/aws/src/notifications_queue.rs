@@ -48,13 +48,6 @@ impl SqsNotifications {
             .map_err(|error| of_write(OPERATION, error))?;
         Ok(())
     }
-
-    /// Moves a message that can't be read to the dead-letter queue.
-    async fn reject(&self, unreadable: &Unreadable, receipt: &str) -> Result<(), AwsError> {
-        let body = json!({ "unreadable": unreadable.body, "reason": unreadable.reason });
-        self.dead.put("unreadable", body.to_string()).await?;
-        self.delete(receipt).await
-    }
 }
 
 /// A system that is down delays no other, and of one account nothing overtakes what was before.
@@ -94,16 +87,18 @@ impl NotificationQueue for SqsNotifications {
                 Ok(notification) => Ok(Delivery { notification, receipt, times }),
                 Err(error) => {
                     let reason = format!("not a message of the notifications queue: {error}");
-                    let unreadable = Unreadable { reason, body };
-                    if let Err(error) = self.reject(&unreadable, &receipt).await {
-                        // It comes again; the others must not wait for that.
-                        tracing::warn!(%error, "could not move an unreadable message to the dead-letter queue");
-                    }
-                    Err(unreadable)
+                    Err(Unreadable { reason, body, receipt })
                 }
             });
         }
         Ok(received)
+    }
+
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
+        // There twice rather than lost, if this ends between the two calls.
+        let body = json!({ "unreadable": message.body, "reason": message.reason });
+        self.dead.put("unreadable", body.to_string()).await?;
+        self.delete(&message.receipt).await
     }
 
     async fn delete(&self, receipt: &str) -> Result<(), AwsError> {

@@ -39,13 +39,6 @@ impl SqsUpdates {
         let url = url.into();
         Self { dead: DeadLetters::of(client.clone(), url.as_str()), client, url }
     }
-
-    /// Moves a message that can't be read to the dead-letter queue.
-    async fn reject(&self, unreadable: &Unreadable, receipt: &str) -> Result<(), AwsError> {
-        let body = json!({ "unreadable": unreadable.body, "reason": unreadable.reason });
-        self.dead.put("unreadable", body.to_string()).await?;
-        self.delete(receipt).await
-    }
 }
 
 #[async_trait]
@@ -104,16 +97,18 @@ impl UpdateQueue for SqsUpdates {
                 Ok(hint) => Ok(Received { body: hint, receipt }),
                 Err(error) => {
                     let reason = format!("not a message of groundcrew's updates queue: {error}");
-                    let unreadable = Unreadable { reason, body };
-                    if let Err(error) = self.reject(&unreadable, &receipt).await {
-                        // It comes again; the others must not wait for that.
-                        tracing::warn!(%error, "could not move an unreadable message to the dead-letter queue");
-                    }
-                    Err(unreadable)
+                    Err(Unreadable { reason, body, receipt })
                 }
             });
         }
         Ok(received)
+    }
+
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
+        // There twice rather than lost, if this ends between the two calls.
+        let body = json!({ "unreadable": message.body, "reason": message.reason });
+        self.dead.put("unreadable", body.to_string()).await?;
+        self.delete(&message.receipt).await
     }
 
     async fn delete(&self, receipt: &str) -> Result<(), AwsError> {

@@ -186,12 +186,15 @@ pub trait UpdateQueue: Send + Sync {
     async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError>;
 
     /// Waits up to `wait` (at most 20 s) for up to `max` (at most 10) hints. A message
-    /// that can't be read goes to the dead-letter queue and is answered as an error.
+    /// that can't be read is answered as an error, to be rejected once somebody knows of it.
     async fn receive(
         &self,
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError>;
+
+    /// Moves a message that can't be read to the dead-letter queue.
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError>;
 
     /// Removes a message. Again it does nothing.
     async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
@@ -207,13 +210,15 @@ pub trait UpdateQueue: Send + Sync {
     async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError>;
 }
 
-/// A message that could not be read and was moved to the dead-letter queue.
+/// A message that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// What is wrong with it.
     pub reason: String,
     /// Its body.
     pub body: String,
+    /// Handle of this receipt; worthless after the visibility timeout.
+    pub receipt: String,
 }
 
 /// The queue of EventBridge events (SQS standard).
@@ -692,8 +697,11 @@ pub trait NotificationQueue: Send + Sync {
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError>;
 
     /// Waits up to `wait` (at most 20 s) for notifications, at most 10. A message that can't be
-    /// read goes to the dead-letter queue and is answered as an error.
+    /// read is answered as an error, to be rejected once somebody knows of it.
     async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError>;
+
+    /// Moves a message that can't be read to the dead-letter queue.
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError>;
 
     /// Removes a message. Again it does nothing.
     async fn delete(&self, receipt: &str) -> Result<(), AwsError>;

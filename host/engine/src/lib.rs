@@ -23,11 +23,11 @@ mod track;
 mod witness;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::account::{Account, AccountId, Tags};
+use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::due::{Causes, Footing};
 use groundcrew_core::parameters::ParameterSource;
@@ -102,10 +102,14 @@ pub struct Engine {
     settings: Settings,
     panel: Panel,
     state: Mutex<State>,
-    /// Whether onboarding handles events right now.
-    handling: AtomicBool,
-    /// The right to tell a notification now.
+    /// Shared by whatever sees to accounts that landed: without another holder nothing does.
+    onboards: Arc<()>,
+    /// The right to handle an event now.
+    handling: Arc<Semaphore>,
+    /// The right to see to a notification now.
     telling: Arc<Semaphore>,
+    /// Held while a sweep's finds are seen to.
+    making_up: Arc<tokio::sync::Mutex<()>>,
     /// Whether this host is to stop: then it waits for nothing more.
     stopping: watch::Sender<bool>,
 }
@@ -128,10 +132,14 @@ struct State {
     footings: BTreeMap<AccountId, Footing>,
     /// When alerts about each lasting trouble went out last.
     alerted: BTreeMap<String, Timestamp>,
+    /// Queues that can't be read, and since when.
+    unread: BTreeMap<&'static str, Timestamp>,
 }
 
 /// Alerts about the same lasting trouble go out at most this often.
 const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
+/// A queue that can't be read for so long is worth an alert.
+const UNREAD: Duration = Duration::from_secs(10 * 60);
 /// Between tries of a call that must succeed, at first; doubled up to the maximum.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -146,8 +154,10 @@ impl Engine {
             settings,
             panel,
             state: Mutex::default(),
-            handling: AtomicBool::new(false),
+            onboards: Arc::default(),
+            handling: Arc::new(Semaphore::new(run::HANDLING)),
             telling: Arc::new(Semaphore::new(run::TELLING)),
+            making_up: Arc::default(),
             stopping: watch::Sender::new(false),
         })
     }
@@ -236,6 +246,31 @@ impl Engine {
         if due && !self.try_alert(alert).await {
             self.state().alerted.remove(trouble);
         }
+    }
+
+    /// A queue could, or could not, be read. People hear of it when it lasts.
+    async fn queue_read<T>(&self, queue: &'static str, read: Result<T, AwsError>) -> Option<T> {
+        let error = match read {
+            Ok(read) => {
+                self.state().unread.remove(queue);
+                return Some(read);
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(%error, "could not read the {queue} queue");
+        let now = self.now();
+        let since = *self.state().unread.entry(queue).or_insert(now);
+        if now >= since + UNREAD {
+            let alert = Alert {
+                subject: format!("The {queue} queue can't be read"),
+                message: format!(
+                    "Since {since}. Nothing in it is lost, but nothing is done about it either.\n\
+                     Error: {error}"
+                ),
+            };
+            self.alert_once(&format!("unread: {queue}"), &alert).await;
+        }
+        None
     }
 
     /// Repeats a call until it succeeds. For what must not be lost: the caller's slot stays

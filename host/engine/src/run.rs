@@ -2,13 +2,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::event::{Event, Wake};
 use groundcrew_core::ports::{Alert, Delivery, Received, Unreadable};
-use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler};
+use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler, Sweep};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
@@ -23,9 +22,12 @@ const LONG_POLL: Duration = Duration::from_secs(20);
 /// After the events queue could not be read.
 const EVENTS_RETRY: Duration = Duration::from_secs(10);
 /// Most notifications that come at once: SQS gives no more.
-const BATCH: u32 = 10;
-/// Most notifications that are told at once, so that one that hangs delays no other.
-pub(crate) const TELLING: usize = 40;
+const BATCH: u16 = 10;
+/// Most notifications that are seen to at once, those that wait for the turn of their notifier
+/// included, so that one that hangs delays no other.
+pub(crate) const TELLING: usize = 400;
+/// Most events that are handled at once.
+pub(crate) const HANDLING: usize = 100;
 /// Between two looks at a landing zone that is being changed, which takes up to hours.
 const LANDING_ZONE: Duration = Duration::from_secs(60);
 /// Between two rounds of the loop when nothing at all is awaited.
@@ -46,11 +48,12 @@ pub enum Until {
 /// What a task came back with.
 enum Done {
     Observed(Vec<Observation>),
-    /// The events queue was read, and what it held is done; it is read again.
-    Events {
-        observations: Vec<Observation>,
-        empty: bool,
-    },
+    /// A sweep is complete.
+    Swept(Sweep),
+    /// Events came out of their queue, each with the right to be handled now.
+    Events(Vec<(Received<String>, OwnedSemaphorePermit)>),
+    /// The events queue could not be read.
+    NoEvents,
     /// Notifications came out of their queue, each with the right to be told now.
     Delivered(Vec<(Delivery, OwnedSemaphorePermit)>),
     Nothing,
@@ -102,7 +105,8 @@ impl Engine {
             let end = until.map(|Until::SettledOr(end)| end);
             if let Some(end) = end {
                 let settled = scheduler.is_settled(end);
-                if now >= end || settled && quiet && !self.handling.load(Ordering::Relaxed) {
+                let idle = || Arc::strong_count(&self.onboards) == 1;
+                if now >= end || settled && quiet && idle() {
                     break;
                 }
             }
@@ -141,21 +145,36 @@ impl Engine {
     ) -> Vec<Observation> {
         match done {
             Ok(Done::Observed(observations)) => observations,
-            Ok(Done::Events { observations, empty }) => {
-                *quiet = empty || self.ports.onboarding.is_none();
-                if !*self.stopping.borrow() {
-                    self.listen(tasks);
+            Ok(Done::Swept(sweep)) => {
+                self.make_up(tasks);
+                vec![Observation::Swept(sweep)]
+            }
+            Ok(Done::Events(events)) => {
+                *quiet = events.is_empty() || self.ports.onboarding.is_none();
+                // What it means to the update engine doesn't wait for anybody to be told.
+                let wakes = events.iter().filter_map(|(event, _)| wake(&event.body)).collect();
+                for (event, permit) in events {
+                    let (engine, onboards) = (Arc::clone(self), Arc::clone(&self.onboards));
+                    tasks.spawn(async move {
+                        engine.event(&event).await;
+                        drop((permit, onboards));
+                        Done::Nothing
+                    });
                 }
-                observations
+                self.listen(tasks);
+                wakes
+            }
+            Ok(Done::NoEvents) => {
+                *quiet = self.ports.onboarding.is_none();
+                self.listen(tasks);
+                Vec::new()
             }
             Ok(Done::Delivered(deliveries)) => {
                 for (delivery, permit) in deliveries {
                     let engine = Arc::clone(self);
                     tasks.spawn(async move { engine.tell(delivery, permit).await });
                 }
-                if !*self.stopping.borrow() {
-                    self.deliver(tasks);
-                }
+                self.deliver(tasks);
                 Vec::new()
             }
             Ok(Done::Nothing) => Vec::new(),
@@ -218,12 +237,7 @@ impl Engine {
                 Some(Ok(Swept::NotNow)) => {
                     Observation::SweepPostponed { until: self.now() + LANDING_ZONE }
                 }
-                Some(Ok(Swept::Complete(sweep))) => {
-                    if let Some(onboarding) = &self.ports.onboarding {
-                        self.witness_onboarding(&onboarding.make_up().await);
-                    }
-                    Observation::Swept(sweep)
-                }
+                Some(Ok(Swept::Complete(sweep))) => return Done::Swept(sweep),
                 Some(Err(incomplete)) => {
                     tracing::warn!(reason = %incomplete, "the sweep could not be completed");
                     Observation::SweepFailed { reason: incomplete.to_string() }
@@ -327,78 +341,117 @@ impl Engine {
             match message {
                 Ok(message) => received.push(message),
                 Err(unreadable) => {
-                    let alert = Alert {
-                        subject: "A message of the updates queue can't be read".into(),
-                        message: format!(
-                            "It is in the dead-letter queue.\nReason: {}\nMessage: {}",
-                            unreadable.reason, unreadable.body
-                        ),
-                    };
-                    self.try_alert(&alert).await;
+                    if self.tell_unreadable("updates", &unreadable).await
+                        && let Err(error) = self.ports.updates.reject(&unreadable).await
+                    {
+                        self.unmoved("updates", &error).await;
+                    }
                 }
             }
         }
         Observation::Received(received)
     }
 
-    /// Waits for events, once.
+    /// Tells people of a message that can't be read. Until they know it has to come again.
+    async fn tell_unreadable(&self, queue: &str, unreadable: &Unreadable) -> bool {
+        let alert = Alert {
+            subject: format!("A message of the {queue} queue can't be read"),
+            message: format!(
+                "It goes to the dead-letter queue.\nReason: {}\nMessage: {}",
+                unreadable.reason, unreadable.body
+            ),
+        };
+        self.try_alert(&alert).await
+    }
+
+    /// A message that nothing can be done with stays in its queue and comes again and again.
+    async fn unmoved(&self, queue: &str, error: &AwsError) {
+        tracing::error!(%error, "could not move a message of the {queue} queue to its dead-letter queue");
+        let alert = Alert {
+            subject: format!("The dead-letter queue of the {queue} queue can't be written"),
+            message: format!(
+                "What can't be handled stays in the {queue} queue, and its alert repeats.\n\
+                 Error: {error}"
+            ),
+        };
+        self.alert_once(&format!("unmoved: {queue}"), &alert).await;
+    }
+
+    /// Waits for events, once, as soon as there is room for as many as come at once.
     fn listen(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
+        if *self.stopping.borrow() {
+            return;
+        }
         let engine = Arc::clone(self);
         tasks.spawn(async move {
-            let received = engine.unless_stopped(engine.ports.events.receive(LONG_POLL)).await;
-            let events = match received {
-                None => return Done::Nothing,
-                Some(Ok(events)) => events,
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "could not read the events queue");
-                    engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
-                    return Done::Events { observations: Vec::new(), empty: false };
-                }
+            let room = Arc::clone(&engine.handling).acquire_many_owned(BATCH.into());
+            // It is never closed.
+            let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
+                return Done::Nothing;
             };
-            let (mut observations, empty) = (Vec::new(), events.is_empty());
-            engine.handling.store(!empty && engine.ports.onboarding.is_some(), Ordering::Relaxed);
-            // All at once: a notifier that is down delays no other event.
-            let seen = join_all(events.iter().map(|event| engine.event(event))).await;
-            observations.extend(seen.into_iter().flatten());
-            engine.handling.store(false, Ordering::Relaxed);
-            Done::Events { observations, empty }
+            let received = engine.unless_stopped(engine.ports.events.receive(LONG_POLL)).await;
+            let Some(received) = received else { return Done::Nothing };
+            match engine.queue_read("events", received).await {
+                Some(events) => Done::Events(
+                    events
+                        .into_iter()
+                        .filter_map(|event| Some((event, room.split(1)?)))
+                        .collect(),
+                ),
+                None => {
+                    engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
+                    Done::NoEvents
+                }
+            }
+        });
+    }
+
+    /// Looks for accounts that landed and whose event was lost, beside everything else.
+    fn make_up(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
+        let Some(onboarding) = self.ports.onboarding.clone() else { return };
+        // One that still goes on looks at the same accounts.
+        let Ok(turn) = Arc::clone(&self.making_up).try_lock_owned() else { return };
+        let (engine, onboards) = (Arc::clone(self), Arc::clone(&self.onboards));
+        tasks.spawn(async move {
+            let handled = onboarding.make_up().await;
+            engine.witness_onboarding(&handled);
+            drop((turn, onboards));
+            Done::Nothing
         });
     }
 
     /// Waits for notifications, once, as soon as there is room for as many as come at once.
     fn deliver(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
+        if *self.stopping.borrow() {
+            return;
+        }
         let Some(queue) = self.ports.onboarding.as_ref().and_then(|one| one.queue()).cloned()
         else {
             return;
         };
         let engine = Arc::clone(self);
         tasks.spawn(async move {
-            let room = Arc::clone(&engine.telling).acquire_many_owned(BATCH);
+            let room = Arc::clone(&engine.telling).acquire_many_owned(BATCH.into());
             // It is never closed.
             let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
                 return Done::Nothing;
             };
-            let deliveries = match engine.unless_stopped(queue.receive(LONG_POLL)).await {
-                None => return Done::Nothing,
-                Some(Ok(deliveries)) => deliveries,
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "could not read the notifications queue");
-                    engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
-                    Vec::new()
-                }
+            let received = engine.unless_stopped(queue.receive(LONG_POLL)).await;
+            let Some(received) = received else { return Done::Nothing };
+            let Some(deliveries) = engine.queue_read("notifications", received).await else {
+                engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
+                return Done::Delivered(Vec::new());
             };
             let mut delivered = Vec::new();
             for delivery in deliveries {
                 match delivery {
                     Ok(delivery) => delivered.extend(room.split(1).map(|one| (delivery, one))),
-                    Err(Unreadable { reason, body }) => {
-                        let alert = Alert {
-                            subject: "A message of the notifications queue can't be read".into(),
-                            message: format!(
-                                "It is in the dead-letter queue.\nReason: {reason}\nMessage: {body}"
-                            ),
-                        };
-                        engine.try_alert(&alert).await;
+                    Err(unreadable) => {
+                        if engine.tell_unreadable("notifications", &unreadable).await
+                            && let Err(error) = queue.reject(&unreadable).await
+                        {
+                            engine.unmoved("notifications", &error).await;
+                        }
                     }
                 }
             }
@@ -418,28 +471,25 @@ impl Engine {
         Done::Nothing
     }
 
-    /// What an event means. It is deleted once it is understood and whoever has to be told of
-    /// an account was told; to the update engine it is only a wake-up, and lost ones are made
-    /// good by sweeps.
-    async fn event(&self, message: &Received<String>) -> Option<Observation> {
-        let event = match Event::parse(&message.body) {
-            Ok(event) => event,
-            Err(error) => {
-                let reason = error.to_string();
-                let alert = Alert {
-                    subject: "An event can't be read".into(),
-                    message: format!(
-                        "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
-                        message.body
-                    ),
-                };
-                // What fails here is done when the event comes again: nothing else waits.
-                if self.try_alert(&alert).await {
-                    self.reject(message, &reason).await;
-                }
-                return None;
+    /// Sees to an event. It is deleted once it is understood and whoever has to be told of an
+    /// account was told; to the update engine it is only a wake-up, and lost ones are made good
+    /// by sweeps.
+    async fn event(&self, message: &Received<String>) {
+        if let Err(error) = Event::parse(&message.body) {
+            let reason = error.to_string();
+            let alert = Alert {
+                subject: "An event can't be read".into(),
+                message: format!(
+                    "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
+                    message.body
+                ),
+            };
+            // What fails here is done when the event comes again: nothing else waits.
+            if self.try_alert(&alert).await {
+                self.reject(message, &reason).await;
             }
-        };
+            return;
+        }
         if let Some(onboarding) = &self.ports.onboarding {
             let handled = onboarding.handle(&message.body, None).await;
             self.witness_onboarding(&handled);
@@ -448,25 +498,24 @@ impl Engine {
                 if handled.malformed {
                     self.reject(message, handled.reason.as_deref().unwrap_or_default()).await;
                 }
-                return wake(&event);
+                return;
             }
         }
         if let Err(error) = self.ports.events.delete(&message.receipt).await {
             tracing::warn!(%error, "could not delete an event; it comes again");
         }
-        wake(&event)
     }
 
     async fn reject(&self, message: &Received<String>, reason: &str) {
         if let Err(error) = self.ports.events.reject(message, reason).await {
-            tracing::error!(%error, "could not move an event to the dead-letter queue");
+            self.unmoved("events", &error).await;
         }
     }
 }
 
 /// What an event means to the scheduler.
-fn wake(event: &Event) -> Option<Observation> {
-    match event.wake() {
+fn wake(event: &str) -> Option<Observation> {
+    match Event::parse(event).ok()?.wake() {
         Wake::Sweep => Some(Observation::Woken),
         Wake::Account(account) => Some(Observation::AccountWoken(account)),
         Wake::None => None,
