@@ -53,13 +53,27 @@ impl SqsNotifications {
 /// A system that is down delays no other, and of one account nothing overtakes what was before.
 /// SQS takes ids of at most 128 letters, digits and punctuation: a hash always fits.
 fn group(notification: &QueuedNotification) -> String {
-    hash(&[&notification.notifier, notification.account.as_str()])
+    match &notification.account {
+        Some(account) => hash(&[&notification.notifier, account.as_str()]),
+        // What is about no account waits for nothing else.
+        None => hash(&[&notification.notifier, notification.key.as_str()]),
+    }
+}
+
+/// SQS remembers it for five minutes, even of deleted messages: what is redriven needs another.
+fn deduplication_id(notification: &QueuedNotification) -> String {
+    let QueuedNotification { key, event, redriven, .. } = notification;
+    let event = event.as_deref().unwrap_or("swept");
+    match redriven {
+        0 => hash(&[key.as_str(), event]),
+        times => hash(&[key.as_str(), event, &times.to_string()]),
+    }
 }
 
 #[async_trait]
 impl NotificationQueue for SqsNotifications {
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError> {
-        self.send_as(notification, hash(&[notification.key.as_str(), &notification.event])).await
+        self.send_as(notification, deduplication_id(notification)).await
     }
 
     async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError> {
@@ -144,8 +158,7 @@ impl NotificationQueue for SqsNotifications {
                 let Some(mut notification) = notification(&letter.body) else { continue };
                 notification.redriven += 1;
                 // Under an id of its own: SQS may still remember that of the first time.
-                let redriven = notification.redriven.to_string();
-                let id = hash(&[notification.key.as_str(), &notification.event, &redriven]);
+                let id = deduplication_id(&notification);
                 self.send_as(&notification, id).await?;
                 self.dead.remove(letter).await?;
                 again += 1;

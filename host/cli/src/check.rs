@@ -44,9 +44,17 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
             .iter()
             .map(|policy| format!("  policy `{}`: sha256 {}", policy.name(), policy.digest())),
     );
+    let routes = &config.routes;
     lines.extend(loaded.notifiers.iter().zip(&config.notifiers).map(|(notifier, config)| {
-        let on = config.on.join(" and ");
-        format!("  notifier `{}` on {on}: sha256 {}", notifier.name(), notifier.digest())
+        let name = notifier.name();
+        let on: Vec<String> = routes
+            .iter()
+            .filter(|route| route.notifiers.iter().any(|one| one == name))
+            .map(|route| route.when.to_string())
+            .collect();
+        let what = if config.gate { "gate" } else { "notifier" };
+        let on = if on.is_empty() { "nothing".to_owned() } else { on.join(", ") };
+        format!("  {what} `{name}` on {on}: sha256 {}", notifier.digest())
     }));
     if let (true, Some(lane)) = (loaded.policies.is_empty(), config.lanes.first()) {
         lines.push(format!(

@@ -27,7 +27,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct Notification {
     pub notifier: String,
-    pub account: String,
+    pub account: Option<String>,
     pub outcome: String,
     pub reference: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,10 +62,7 @@ pub fn failure(handled: &Handled) -> Option<String> {
         let detail = told.detail.as_deref()?;
         let failed = told.outcome == groundcrew_engine::onboarding::ToldOutcome::Failed;
         failed.then(|| {
-            format!(
-                "notifier `{}` was not told of account {}: {detail}",
-                told.notifier, told.account
-            )
+            format!("notifier `{}` was not told of {}: {detail}", told.notifier, told.about)
         })
     });
     Some(handled.reason.iter().cloned().chain(failed).collect::<Vec<_>>().join("; "))
@@ -82,7 +79,7 @@ impl From<Handled> for Report {
                 .into_iter()
                 .map(|told| Notification {
                     notifier: told.notifier,
-                    account: told.account.to_string(),
+                    account: told.account.map(|account| account.to_string()),
                     outcome: told.outcome.to_string(),
                     reference: told.reference,
                     detail: told.detail,

@@ -7,7 +7,7 @@ use groundcrew_core::config::{self, Component, Config, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::SupportCases;
-use groundcrew_engine::onboarding::{ConfiguredNotifier, OnboardingSettings};
+use groundcrew_engine::onboarding::{ConfiguredNotifier, ConfiguredRoute, OnboardingSettings};
 use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
 use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
 use groundcrew_plugins::{
@@ -188,13 +188,21 @@ impl Loaded {
     /// What onboarding goes by. `host` is the name of this host in the ledger.
     pub fn onboarding_settings(&self, host: String) -> OnboardingSettings {
         let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
+        let policies = self.asked(Action::Onboard, OnFailure::Retry);
+        let routes = self.config.routes.iter().map(|route| {
+            let asked = |policy: &&AskedPolicy| {
+                route.policies.as_ref().is_none_or(|names| names.contains(&policy.name))
+            };
+            let policies = policies.iter().filter(asked).cloned().collect();
+            ConfiguredRoute { route: route.clone(), policies }
+        });
         OnboardingSettings {
-            policies: self.asked(Action::Onboard, OnFailure::Retry),
+            routes: routes.collect(),
             notifiers: notifiers
                 .map(|(config, notifier)| ConfiguredNotifier {
                     name: config.component.name.clone(),
                     digest: notifier.digest().to_owned(),
-                    on: config.on.clone(),
+                    gate: config.gate,
                     timeout: config.component.limits.timeout,
                     notifier: notifier.clone(),
                 })

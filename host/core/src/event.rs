@@ -2,9 +2,35 @@
 //! an event is never more than a wake-up or a hint.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::account::{AccountId, OrganizationalUnit};
+use crate::account::{Account, AccountId, OrganizationalUnit};
+use crate::ports::DeadLetter;
+
+/// Names of Control Tower's lifecycle events, and of groundcrew's own
+/// [`ACCOUNT_UPDATE_FAILED`]. Source: "Lifecycle events in AWS Control Tower".
+pub const NAMES: [&str; 14] = [
+    "CreateManagedAccount",
+    "UpdateManagedAccount",
+    "SetupLandingZone",
+    "UpdateLandingZone",
+    "RegisterOrganizationalUnit",
+    "DeregisterOrganizationalUnit",
+    "PrecheckOrganizationalUnit",
+    "EnableGuardrail",
+    "DisableGuardrail",
+    "EnableBaseline",
+    "ResetEnabledBaseline",
+    "UpdateEnabledBaseline",
+    "DisableBaseline",
+    ACCOUNT_UPDATE_FAILED,
+];
+
+/// An account was given up by the update engine.
+pub const ACCOUNT_UPDATE_FAILED: &str = "AccountUpdateFailed";
+
+/// The source of this host's own events.
+const OWN_SOURCE: &str = "groundcrew";
 
 /// An EventBridge event that groundcrew understands enough to act on.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,13 +188,93 @@ impl Event {
         }))
     }
 
+    /// How it ended, where the event says so: `SUCCEEDED`, `FAILED` or a status of a baseline.
+    pub fn state(&self) -> Option<String> {
+        let root: Value = serde_json::from_str(&self.json).ok()?;
+        let details = root.pointer("/detail/serviceEventDetails")?;
+        let state =
+            details.get(status_key(&self.name)?).and_then(|status| string(status, "/state"));
+        state.or_else(|| string(details, "/enabledBaselineDetails/statusSummary/status"))
+    }
+
+    /// What happened, for telling repeats of the event from another: a repeat may carry
+    /// another id, but says the same.
+    pub fn substance(&self) -> String {
+        let root: Value = serde_json::from_str(&self.json).unwrap_or_default();
+        let details = root.pointer("/detail/serviceEventDetails");
+        let details = details.or_else(|| root.pointer("/detail/eventID")).cloned();
+        let details = details.unwrap_or_else(|| Value::from(self.id.as_str()));
+        format!("{} {} {details}", self.source, self.name)
+    }
+
+    /// What Control Tower would have said of an account that landed, as far as that is known
+    /// when its event was lost.
+    pub fn of_landed(account: &Account) -> Self {
+        let name = "CreateManagedAccount";
+        let mut status = json!({
+            "account": { "accountName": account.name, "accountId": account.id.as_str() },
+            "state": "SUCCEEDED",
+        });
+        if let Some(unit) = account.organizational_units.last() {
+            status["organizationalUnit"] =
+                json!({ "organizationalUnitName": unit.name, "organizationalUnitId": unit.id });
+        }
+        Self::lifecycle("aws.controltower", name, Some(account.id.clone()), None, status)
+    }
+
+    /// That the update engine has given up an account.
+    pub fn of_given_up(letter: &DeadLetter, at: Timestamp) -> Self {
+        let status = json!({
+            "account": { "accountId": letter.account.as_str() },
+            "state": "FAILED",
+            "message": letter.reason,
+            "lane": letter.lane,
+            "provisionedProductId": letter.provisioned_product.as_str(),
+            "provisioningArtifactId": letter.target.as_str(),
+            "failedUpdates": letter.attempts,
+            "redriven": letter.redriven,
+        });
+        let account = Some(letter.account.clone());
+        Self::lifecycle(OWN_SOURCE, ACCOUNT_UPDATE_FAILED, account, Some(at), status)
+    }
+
+    /// An event in the form of Control Tower's.
+    fn lifecycle(
+        source: &str,
+        name: &str,
+        account: Option<AccountId>,
+        time: Option<Timestamp>,
+        status: Value,
+    ) -> Self {
+        let key = status_key(name).unwrap_or_default();
+        let mut root = json!({
+            "version": "0",
+            "detail-type": "AWS Service Event via CloudTrail",
+            "source": source,
+            "resources": [],
+            "detail": { "eventName": name, "serviceEventDetails": { key: status } },
+        });
+        if let Some(time) = time {
+            root["time"] = time.to_string().into();
+        }
+        Self {
+            id: String::new(),
+            source: source.to_owned(),
+            name: name.to_owned(),
+            time,
+            account,
+            caller_role: None,
+            json: root.to_string(),
+        }
+    }
+
     /// Whether a schedule sent it: time to look for what lost events would have told.
     /// EventBridge rules send `aws.events`; an EventBridge Scheduler target is given this
     /// host's own source.
     pub fn is_schedule(&self) -> bool {
         matches!(
             (self.source.as_str(), self.name.as_str()),
-            ("aws.events" | "aws.scheduler", "Scheduled Event") | ("groundcrew", "Sweep")
+            ("aws.events" | "aws.scheduler", "Scheduled Event") | (OWN_SOURCE, "Sweep")
         )
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::account::{Account, AccountId, Tags};
 use crate::decision::Cause;
@@ -23,6 +24,14 @@ impl NotificationKey {
     /// AWS never uses an account id again.
     pub fn onboard(account: &AccountId, notifier: &str) -> Self {
         Self(format!("onboard/{account}/{notifier}"))
+    }
+
+    /// Of telling a notifier of an event: one for whatever happened, however often and under
+    /// whichever id the event comes.
+    pub fn event(event: &Event, notifier: &str) -> Self {
+        let digest = Sha256::digest(event.substance());
+        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("event/{}-{digest}/{notifier}", event.name))
     }
 
     /// As the ledger and the other systems see it, for example `onboard/111122223333/ams`.
@@ -44,12 +53,14 @@ pub struct Notification {
     pub key: NotificationKey,
     /// Why it is told.
     pub cause: Cause,
-    /// The account, as far as it is known.
-    pub account: Arc<Account>,
+    /// The account, as far as it is known; `None` when the event is about none.
+    pub account: Option<Arc<Account>>,
     /// The account's tags.
     pub tags: Tags,
     /// The event that led to it, unless a sweep found the account.
     pub event: Option<Arc<Event>>,
+    /// What notifiers that are asked before this one have found.
+    pub annotations: Vec<String>,
     /// The host's time.
     pub now: Timestamp,
     /// 1 for the first try.
@@ -61,6 +72,34 @@ pub struct Notification {
 pub struct Receipt {
     /// What it calls the result: a case id, a record's number, a URL.
     pub reference: String,
+    /// What it says about the notifiers that come after it.
+    pub verdict: Verdict,
+}
+
+/// What a notifier that is asked before the others says about telling them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// They are told.
+    #[default]
+    Go,
+    /// They are told, and what was found with it.
+    Annotate {
+        /// A line for each thing.
+        annotations: Vec<String>,
+    },
+    /// They are not told yet; then it is asked again.
+    Hold {
+        /// Until when.
+        until: Timestamp,
+        /// For the operator.
+        reason: String,
+    },
+    /// They are not told.
+    Stop {
+        /// For the operator.
+        reason: String,
+    },
 }
 
 /// Why a notification could not be delivered.
@@ -95,8 +134,9 @@ pub struct NotifyFailure {
 /// What the ledger knows of one notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationEntry {
-    /// The account that it is about.
-    pub account: AccountId,
+    /// The account that it is about, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
     /// Name of the notifier in the config.
     pub notifier: String,
     /// How far it is.
@@ -123,6 +163,16 @@ pub enum NotificationState {
     Told {
         /// What it calls the result.
         reference: String,
+        /// What it says about those that come after it.
+        #[serde(default, skip_serializing_if = "is_go")]
+        verdict: Verdict,
+    },
+    /// The other system is asked again then, and those that come after it wait for that.
+    Held {
+        /// When.
+        until: Timestamp,
+        /// Why, as the notifier said.
+        reason: String,
     },
     /// It was not told, since the account is older than the ledger.
     Recorded,
@@ -140,8 +190,8 @@ pub enum NotificationState {
 pub struct Claim {
     /// The notification.
     pub key: NotificationKey,
-    /// The account that it is about.
-    pub account: AccountId,
+    /// The account that it is about, if any.
+    pub account: Option<AccountId>,
     /// Name of the notifier in the config.
     pub notifier: String,
     /// Which host asks: no two that run have the same name.
@@ -164,6 +214,17 @@ pub enum Claimed {
         /// Until when nobody else may try.
         until: Timestamp,
     },
+    /// The other system is not to be asked again before a moment.
+    Held {
+        /// When.
+        until: Timestamp,
+        /// Why, as the notifier said.
+        reason: String,
+    },
+}
+
+fn is_go(verdict: &Verdict) -> bool {
+    *verdict == Verdict::Go
 }
 
 impl Claim {
@@ -180,7 +241,12 @@ impl Claim {
                 NotificationState::Taken { until, .. } if self.now < *until => {
                     return Claimed::Busy { until: *until };
                 }
-                NotificationState::Taken { .. } | NotificationState::Failed { .. } => {}
+                NotificationState::Held { until, reason } if self.now < *until => {
+                    return Claimed::Held { until: *until, reason: reason.clone() };
+                }
+                NotificationState::Taken { .. }
+                | NotificationState::Held { .. }
+                | NotificationState::Failed { .. } => {}
             }
         }
         Claimed::Ours(NotificationEntry {
@@ -206,7 +272,7 @@ mod tests {
         let account: AccountId = "111122223333".parse().unwrap();
         Claim {
             key: NotificationKey::onboard(&account, "ams"),
-            account,
+            account: Some(account),
             notifier: "ams".into(),
             by: "host-2".into(),
             now: at(100),
@@ -216,7 +282,15 @@ mod tests {
 
     #[rstest]
     #[case::unknown(None, "ours, attempt 1")]
-    #[case::told(Some(NotificationState::Told { reference: "case-1".into() }), "settled")]
+    #[case::told(Some(told(Verdict::Go)), "settled")]
+    #[case::held(
+        Some(NotificationState::Held { until: at(101), reason: "no owner".into() }),
+        "held: no owner"
+    )]
+    #[case::no_longer_held(
+        Some(NotificationState::Held { until: at(100), reason: "no owner".into() }),
+        "ours, attempt 3"
+    )]
     #[case::recorded(Some(NotificationState::Recorded), "settled")]
     #[case::failed(
         Some(NotificationState::Failed { error: "no".into(), effect_possible: true }),
@@ -250,31 +324,40 @@ mod tests {
                 "settled".to_owned()
             }
             Claimed::Busy { .. } => "busy".to_owned(),
+            Claimed::Held { reason, .. } => format!("held: {reason}"),
         };
         assert_eq!(outcome, expected);
     }
 
-    #[test]
-    fn an_entry_is_one_flat_object() {
+    fn told(verdict: Verdict) -> NotificationState {
+        NotificationState::Told { reference: "case-1".into(), verdict }
+    }
+
+    #[rstest]
+    #[case(Verdict::Go, serde_json::json!({}))]
+    #[case(
+        Verdict::Stop { reason: "wrong OU".into() },
+        serde_json::json!({ "verdict": { "is": "stop", "reason": "wrong OU" } })
+    )]
+    fn an_entry_as_json(#[case] verdict: Verdict, #[case] more: serde_json::Value) {
         let entry = NotificationEntry {
             account: claim().account,
             notifier: "ams".into(),
-            state: NotificationState::Told { reference: "case-1".into() },
+            state: told(verdict),
             attempts: 1,
             changed_at: at(0),
         };
         let json = serde_json::to_value(&entry).unwrap();
-        assert_eq!(
-            json,
-            serde_json::json!({
-                "account": "111122223333",
-                "notifier": "ams",
-                "state": "told",
-                "reference": "case-1",
-                "attempts": 1,
-                "changed_at": "1970-01-12T13:46:40Z",
-            })
-        );
+        let mut expected = serde_json::json!({
+            "account": "111122223333",
+            "notifier": "ams",
+            "state": "told",
+            "reference": "case-1",
+            "attempts": 1,
+            "changed_at": "1970-01-12T13:46:40Z",
+        });
+        expected.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(json, expected);
         assert_eq!(serde_json::from_value::<NotificationEntry>(json).unwrap(), entry);
     }
 }

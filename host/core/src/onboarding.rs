@@ -16,9 +16,11 @@ pub enum Plan {
     Tell(Landed),
     /// A schedule says to look for accounts whose event was lost.
     Sweep,
-    /// Nothing, for this reason.
-    Nothing {
-        /// Why.
+    /// No account has landed; whoever wants to know of such events is told.
+    Other {
+        /// The account that the event is about, where it names one.
+        account: Option<AccountId>,
+        /// Why nobody is told of an account.
         reason: String,
     },
 }
@@ -52,13 +54,15 @@ pub fn plan(event: &Event) -> Result<Plan, EventError> {
             organizational_unit,
             created: event.name == "CreateManagedAccount",
         }),
-        Some(ManagedAccount::Failed { message }) => Plan::Nothing {
+        Some(ManagedAccount::Failed { message }) => Plan::Other {
+            account: event.account.clone(),
             reason: match message.is_empty() {
                 true => format!("{} has failed", event.name),
                 false => format!("{} has failed: {message}", event.name),
             },
         },
-        None => Plan::Nothing {
+        None => Plan::Other {
+            account: event.account.clone(),
             reason: format!("{} of {} tells of no account that landed", event.name, event.source),
         },
     })
@@ -119,10 +123,12 @@ pub struct QueuedNotification {
     pub key: NotificationKey,
     /// Name of the notifier.
     pub notifier: String,
-    /// The account.
-    pub account: AccountId,
-    /// The event as it came.
-    pub event: String,
+    /// The account, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The event as it came; `None` when a sweep found the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
     /// How often it was redriven from the dead-letter queue. SQS swallows a message that it had
     /// within five minutes.
     #[serde(default)]
@@ -170,7 +176,7 @@ mod tests {
     #[case(r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, "Sweep")]
     #[case(
         r#"{"source":"aws.controltower","detail":{"eventName":"EnableGuardrail"}}"#,
-        "Nothing { reason: \"EnableGuardrail of aws.controltower tells of no account that landed\" }"
+        "Other { account: None, reason: \"EnableGuardrail of aws.controltower tells of no account that landed\" }"
     )]
     fn plans(#[case] event: &str, #[case] expected: &str) {
         let plan = plan(&Event::parse(event).unwrap()).unwrap();
@@ -186,7 +192,7 @@ mod tests {
             Plan::Tell(landed) => {
                 assert_eq!((landed.id.as_str(), created), ("111122223333", Some(landed.created)));
             }
-            Plan::Nothing { reason } => {
+            Plan::Other { reason, .. } => {
                 assert_eq!(created, None);
                 assert!(reason.starts_with("CreateManagedAccount has failed: AWS"), "{reason}");
             }

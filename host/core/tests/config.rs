@@ -4,7 +4,9 @@ use groundcrew_core::config::{Config, LedgerPlace, Plugin};
 use groundcrew_core::decision::NamedLanes;
 use groundcrew_core::http::{HttpSecret, SecretPlace};
 use groundcrew_core::parameters::ParameterSource;
+use groundcrew_core::pattern::Pattern;
 use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::route::{Route, When};
 use rstest::rstest;
 
 fn problems(text: &str) -> String {
@@ -252,13 +254,107 @@ support_cases = ["general-info"]
     assert_eq!(config.ledger.place, LedgerPlace::Table("crew".into()));
     assert_eq!(config.ledger.onboarding_lookback.as_secs(), 7 * 24 * 3600);
     let [ams, cmdb] = config.notifiers.as_slice() else { panic!("two notifiers") };
-    assert_eq!(ams.on, ["CreateManagedAccount", "UpdateManagedAccount"]);
     assert_eq!(ams.component.limits.timeout.as_secs(), 30);
     assert_eq!(ams.component.limits.memory, 32 << 20);
     assert_eq!(ams.component.settings.json["severity_code"], "low");
     assert_eq!(ams.grants.support_cases, ["service-ams-operations-service-request"]);
-    assert_eq!((cmdb.component.name.as_str(), cmdb.on.len()), ("cmdb", 1));
+    assert_eq!(cmdb.component.name, "cmdb");
     assert_eq!(cmdb.grants.support_cases, ["general-info"]);
+    assert_eq!(
+        config.routes,
+        [
+            route(&["CreateManagedAccount", "UpdateManagedAccount"], "SUCCEEDED", &["ams"]),
+            route(&["CreateManagedAccount"], "SUCCEEDED", &["cmdb"]),
+        ]
+    );
+}
+
+fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    Route {
+        when: When::Named { events: owned(events), states: owned(&[state]) },
+        policies: None,
+        notifiers: owned(notifiers),
+    }
+}
+
+const ROUTED: &str = r#"
+[[policies]]
+name = "updates"
+plugin = "managed-tag"
+[[policies]]
+name = "by-ou"
+plugin = "onboard-by-ou.rego"
+actions = ["onboard"]
+[[notifiers]]
+name = "slack"
+plugin = "webhook"
+[[notifiers]]
+name = "baseline"
+plugin = "baseline-check"
+gate = true
+[[notifiers]]
+name = "cmdb"
+plugin = "cmdb"
+on = ["UpdateManagedAccount"]
+[[routes]]
+"#;
+
+#[test]
+fn routes_come_in_their_order_and_before_what_notifiers_listen_to() {
+    let text = format!(
+        "{ROUTED}events = [\"UpdateLandingZone\"]\nstates = [\"FAILED\"]\nnotifiers = [\"slack\"]\n\
+         [[routes]]\npattern.source = [\"groundcrew\"]\npolicies = [\"by-ou\"]\n\
+         notifiers = [\"slack\", \"cmdb\"]\n"
+    );
+    let config = Config::parse("crew.toml", &text).unwrap();
+    let pattern = Pattern::read(&serde_json::json!({ "source": ["groundcrew"] })).unwrap();
+    assert_eq!(
+        config.routes,
+        [
+            route(&["UpdateLandingZone"], "FAILED", &["slack"]),
+            Route {
+                when: When::Matches(pattern),
+                policies: Some(vec!["by-ou".into()]),
+                notifiers: vec!["slack".into(), "cmdb".into()],
+            },
+            // `slack` is named by a route and says nothing itself.
+            route(&["CreateManagedAccount"], "SUCCEEDED", &["baseline"]),
+            route(&["UpdateManagedAccount"], "SUCCEEDED", &["cmdb"]),
+        ]
+    );
+    assert_eq!(
+        config.notifiers.iter().map(|one| one.gate).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+}
+
+#[rstest]
+#[case::nothing("notifiers = [\"slack\"]", "20: a route needs `events`, or a `pattern`")]
+#[case::both(
+    "notifiers = [\"slack\"]\nevents = [\"UpdateLandingZone\"]\npattern.source = [\"a\"]",
+    "23: a route has `events` or a `pattern`, not both"
+)]
+#[case::no_notifiers("events = [\"UpdateLandingZone\"]", "20: `notifiers` is missing")]
+#[case::no_event(
+    "notifiers = [\"slack\"]\nevents = [\"UpdateLandingzone\"]",
+    "22: `routes.events`"
+)]
+#[case::no_notifier(
+    "events = [\"UpdateLandingZone\"]\nnotifiers = [\"slak\"]",
+    "22: `slak` in `routes.notifiers` is not a notifier; did you mean `slack`?"
+)]
+#[case::no_policy_of_onboarding(
+    "events = [\"UpdateLandingZone\"]\nnotifiers = [\"slack\"]\npolicies = [\"updates\"]",
+    "23: `updates` in `routes.policies` is not a policy that is asked about `onboard`"
+)]
+#[case::pattern(
+    "notifiers = [\"slack\"]\n[routes.pattern]\nsource = [\"a\"]\ndetail.name = \"b\"",
+    "24: `pattern.detail.name`: expected a list of values, such as [\"b\"]"
+)]
+fn routes_that_are_wrong(#[case] route: &str, #[case] expected: &str) {
+    let problems = problems(&format!("{ROUTED}{route}\n"));
+    assert!(problems.contains(&format!("crew.toml:{expected}")), "{problems}");
 }
 
 #[test]

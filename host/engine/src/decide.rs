@@ -85,6 +85,11 @@ impl Panel {
         Self { policies, lanes, fallback, timeouts: Mutex::default() }
     }
 
+    /// Whether nobody is to be asked.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.policies.is_empty()
+    }
+
     /// The name of a lane that a decision names.
     pub fn lane(&self, index: usize) -> &str {
         self.lanes.get(index).map_or("", String::as_str)

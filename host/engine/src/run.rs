@@ -393,10 +393,7 @@ impl Engine {
             let Some(received) = received else { return Done::Nothing };
             match engine.queue_read("events", received).await {
                 Some(events) => Done::Events(
-                    events
-                        .into_iter()
-                        .filter_map(|event| Some((event, room.split(1)?)))
-                        .collect(),
+                    events.into_iter().filter_map(|event| Some((event, room.split(1)?))).collect(),
                 ),
                 None => {
                     engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
@@ -464,8 +461,8 @@ impl Engine {
         if let Some(onboarding) = &self.ports.onboarding
             && let Some(queue) = onboarding.queue()
         {
-            let handled = onboarding.take(queue.as_ref(), &delivery).await;
-            self.witness_onboarding(&handled);
+            let taken = onboarding.take(queue.as_ref(), &delivery).await;
+            self.witness_onboarding(&taken.handled);
         }
         drop(permit);
         Done::Nothing

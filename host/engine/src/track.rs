@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{RecordId, RecordStatus};
 use groundcrew_core::due::Footing;
+use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Alert, DeadLetter, Ended, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
 
+use crate::onboarding::HandledOutcome;
 use crate::start::{read, token};
 use crate::sweep::is_busy;
 use crate::witness::Ending;
-use crate::{Engine, Notice};
+use crate::{Engine, Notice, RETRY_MAX};
 
 impl Engine {
     pub(crate) async fn look(&self, slot: &Slot) -> Sight {
@@ -130,9 +132,24 @@ impl Engine {
             tokio::join!(
                 self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)),
                 self.alert(alert),
+                self.announce(Event::of_given_up(letter, self.now())),
             );
         })
         .await
+    }
+
+    /// Tells notifiers of what this host did. With a queue it is in there when this returns;
+    /// without one they were told, or an alert is out.
+    async fn announce(&self, event: Event) {
+        let Some(onboarding) = &self.ports.onboarding else { return };
+        loop {
+            let handled = onboarding.handle(&event.json, None).await;
+            self.witness_onboarding(&handled);
+            if handled.outcome != HandledOutcome::Failed || onboarding.queue().is_none() {
+                return;
+            }
+            tokio::time::sleep(RETRY_MAX).await;
+        }
     }
 
     /// Notes how things stood around an account that was updated.

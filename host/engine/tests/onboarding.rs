@@ -16,18 +16,22 @@ use groundcrew_aws::{
 };
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::Class;
+use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::event::Event;
 use groundcrew_core::notification::{
     Notification, NotificationKey, NotificationState, NotifyFailure, NotifyFailureKind, Receipt,
+    Verdict as Says,
 };
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::{
-    Clock, NotificationLedger, Notifier, Policy, PolicyFailure, SupportCases,
+    Clock, DeadLetter, NotificationLedger, Notifier, Policy, PolicyFailure, SupportCases,
 };
+use groundcrew_core::route::{Route, When};
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{
-    ConfiguredNotifier, Handled, HandledOutcome, Onboarding, OnboardingPorts, OnboardingSettings,
-    ToldOutcome,
+    ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, Onboarding, OnboardingPorts,
+    OnboardingSettings, ToldOutcome,
 };
 use groundcrew_engine::{AskedPolicy, OnFailure};
 use groundcrew_ledger::DynamoLedger;
@@ -48,9 +52,15 @@ struct CaseNotifier(AwsSupport);
 #[async_trait]
 impl Notifier for CaseNotifier {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        let account = notification.account.as_ref();
+        let annotations = notification.annotations.join(", ");
         let case = SupportCase {
-            subject: format!("Onboard {}", notification.account.name),
-            body: format!("Account {}", notification.account.id),
+            subject: match (account, &notification.event) {
+                (Some(account), _) => format!("Onboard {}", account.name),
+                (None, Some(event)) => event.name.clone(),
+                (None, None) => panic!("about nothing"),
+            },
+            body: format!("Account {:?} {annotations}", account.map(|account| &account.id)),
             service_code: "service-ams-operations-service-request".into(),
             category_code: "onboarding-or-offboarding".into(),
             severity_code: "low".into(),
@@ -59,7 +69,7 @@ impl Notifier for CaseNotifier {
             issue_type: "technical".into(),
         };
         match self.0.open(&notification.key, &case).await {
-            Ok(reference) => Ok(Receipt { reference }),
+            Ok(reference) => Ok(Receipt { reference, verdict: Says::Go }),
             Err(error) => Err(NotifyFailure {
                 kind: match error.class {
                     Class::Denied => NotifyFailureKind::Denied,
@@ -77,12 +87,25 @@ impl Notifier for CaseNotifier {
 
 type Answer = fn(&Candidate) -> Result<Verdict, PolicyFailure>;
 
-struct Says(Answer);
+struct Asked(Answer);
 
 #[async_trait]
-impl Policy for Says {
+impl Policy for Asked {
     async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
         (self.0)(candidate)
+    }
+}
+
+type Finding = fn(Timestamp) -> Result<Says, NotifyFailure>;
+
+/// A gate that finds what it is told to.
+struct Gate(Finding);
+
+#[async_trait]
+impl Notifier for Gate {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        let verdict = (self.0)(notification.now)?;
+        Ok(Receipt { reference: "looked".into(), verdict })
     }
 }
 
@@ -92,6 +115,18 @@ struct Place {
     lookback: Duration,
     policy: Option<Answer>,
     queue: bool,
+    gate: Option<Finding>,
+    routes: Vec<Route>,
+}
+
+/// Of these events those that ended so, to notifiers.
+fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    Route {
+        when: When::Named { events: owned(events), states: owned(&[state]) },
+        policies: None,
+        notifiers: owned(notifiers),
+    }
 }
 
 impl Place {
@@ -103,7 +138,9 @@ impl Place {
             faults: FaultLevel::None,
             account_quota: 5,
         });
-        Self { sim, lookback: TWO_WEEKS, policy: None, queue: false }
+        let landed = ["CreateManagedAccount", "UpdateManagedAccount"];
+        let routes = vec![route(&landed, "SUCCEEDED", &["ams", "gate"])];
+        Self { sim, lookback: TWO_WEEKS, policy: None, queue: false, gate: None, routes }
     }
 
     fn clients(&self) -> Clients {
@@ -125,13 +162,22 @@ impl Place {
     fn host(&self, name: &str) -> Onboarding {
         let clients = self.clients();
         let support = AwsSupport::new(clients.support.clone());
-        let notifier = ConfiguredNotifier {
-            name: "ams".into(),
+        let notifier = |name: &str, notifier: Arc<dyn Notifier>| ConfiguredNotifier {
+            name: name.into(),
             digest: "none".into(),
-            on: vec!["CreateManagedAccount".into(), "UpdateManagedAccount".into()],
+            gate: name == "gate",
             timeout: Duration::from_secs(30),
-            notifier: Arc::new(CaseNotifier(support)),
+            notifier,
         };
+        let mut notifiers = vec![notifier("ams", Arc::new(CaseNotifier(support)))];
+        notifiers.extend(self.gate.map(|finding| notifier("gate", Arc::new(Gate(finding)))));
+        let policy = self.policy.map(|policy| AskedPolicy {
+            name: "native".into(),
+            digest: "none".into(),
+            on_failure: OnFailure::Retry,
+            monitored: false,
+            policy: Arc::new(Asked(policy)),
+        });
         let path = LaunchPath::OfPortfolio(self.sim.portfolio_name().to_owned());
         let queue = SqsNotifications::new(clients.sqs.clone(), self.sim.notifications_url());
         Onboarding::new(
@@ -148,18 +194,15 @@ impl Place {
                 clock: Arc::new(self.sim.clock()),
             },
             OnboardingSettings {
-                policies: self
-                    .policy
-                    .map(|policy| AskedPolicy {
-                        name: "native".into(),
-                        digest: "none".into(),
-                        on_failure: OnFailure::Retry,
-                        monitored: false,
-                        policy: Arc::new(Says(policy)),
+                routes: self
+                    .routes
+                    .iter()
+                    .map(|route| ConfiguredRoute {
+                        route: route.clone(),
+                        policies: policy.clone().into_iter().collect(),
                     })
-                    .into_iter()
                     .collect(),
-                notifiers: vec![notifier],
+                notifiers,
                 lookback: self.lookback,
                 host: name.to_owned(),
             },
@@ -447,7 +490,8 @@ async fn work(place: &Place) -> Vec<Handled> {
     let mut handled = Vec::new();
     while !place.sim.messages(&place.sim.notifications_url()).is_empty() {
         for delivery in queue.receive(Duration::from_secs(20)).await.unwrap() {
-            handled.push(host.take(queue.as_ref(), &delivery.unwrap()).await);
+            let taken = host.take(queue.as_ref(), &delivery.unwrap()).await;
+            handled.push(taken.handled);
         }
     }
     handled
@@ -537,14 +581,208 @@ async fn what_is_for_nobody_is_kept_and_told_to_people() {
     let notification = QueuedNotification {
         key: NotificationKey::onboard(&account, "gone"),
         notifier: "gone".into(),
-        account,
-        event: created,
+        account: Some(account),
+        event: Some(created),
         redriven: 0,
     };
     host.queue().unwrap().send(&notification).await.unwrap();
     work(&place).await;
     assert!(letters(&place)[0].contains("no notifier is named `gone`"), "{:?}", letters(&place));
     assert_eq!((place.cases(), place.sim.alerts().len()), (0, 1));
+}
+
+const LANDING_ZONE: &str = include_str!("../../../tests/events/update-landing-zone-succeeded.json");
+
+/// What is about no account is told once too, under whichever id it comes.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
+    let routes = vec![
+        route(&["UpdateLandingZone"], "FAILED", &["ams"]),
+        route(&["CreateManagedAccount"], "FAILED", &["ams"]),
+        route(&["AccountUpdateFailed"], "FAILED", &["ams"]),
+    ];
+    let place = Place { queue, routes, ..Place::new() };
+    assert_eq!(place.handle(LANDING_ZONE).await.outcome, HandledOutcome::Ignored);
+    let failed = LANDING_ZONE.replace("SUCCEEDED", "FAILED");
+    let (account, not_created) = about(&place, FAILED);
+    let letter = DeadLetter {
+        account: account.clone(),
+        provisioned_product: ProvisionedProductId::new("pp-1"),
+        target: ArtifactId::new("pa-2"),
+        lane: "all".into(),
+        reason: "A stack named X already exists".into(),
+        attempts: 5,
+        redriven: 0,
+    };
+    let given_up = Event::of_given_up(&letter, BEGIN).json;
+    for event in [&failed, &failed.replace("\"id\": \"", "\"id\": \"a"), &not_created, &given_up] {
+        place.handle(event).await;
+        if queue {
+            work(&place).await;
+        }
+    }
+    let cases = place.sim.cases();
+    let subjects: Vec<&str> = cases.iter().map(|case| case.subject.as_str()).collect();
+    assert_eq!(subjects[0], "UpdateLandingZone");
+    assert!(subjects[1..].iter().all(|subject| subject.starts_with("Onboard ")), "{subjects:?}");
+    assert_eq!(subjects.len(), 3, "{subjects:?}");
+    assert!(cases[0].body.contains("Ref: groundcrew/event/UpdateLandingZone-"), "{cases:?}");
+    // Redriven and given up once more, it is another event.
+    let again = Event::of_given_up(&DeadLetter { redriven: 1, ..letter }, BEGIN).json;
+    assert_ne!(place.handle(&again).await.outcome, HandledOutcome::Ignored);
+    assert_eq!(place.sim.alerts(), []);
+}
+
+/// An event that nobody's config knows any more is kept and told to people.
+#[tokio::test(start_paused = true)]
+async fn what_no_route_leads_anywhere_is_kept() {
+    let mut place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    place.routes = vec![route(&["UpdateLandingZone"], "FAILED", &["ams"])];
+    work(&place).await;
+    assert!(letters(&place)[0].contains("no route leads account"), "{:?}", letters(&place));
+    assert_eq!((place.cases(), place.sim.alerts().len()), (0, 1));
+}
+
+fn finds_nothing(_: Timestamp) -> Result<Says, NotifyFailure> {
+    Ok(Says::Go)
+}
+
+fn finds_something(_: Timestamp) -> Result<Says, NotifyFailure> {
+    Ok(Says::Annotate { annotations: vec!["no tag owner".into()] })
+}
+
+fn stops(_: Timestamp) -> Result<Says, NotifyFailure> {
+    Ok(Says::Stop { reason: "wrong OU".into() })
+}
+
+fn holds_for_a_day(now: Timestamp) -> Result<Says, NotifyFailure> {
+    let until = BEGIN + Duration::from_secs(24 * 3600);
+    match now < until {
+        true => Ok(Says::Hold { until, reason: "no owner yet".into() }),
+        false => Ok(Says::Go),
+    }
+}
+
+fn is_down(_: Timestamp) -> Result<Says, NotifyFailure> {
+    Err(NotifyFailure {
+        kind: NotifyFailureKind::Permanent,
+        code: "down".into(),
+        message: "the gate is broken".into(),
+        effect_possible: false,
+        retry_after: None,
+    })
+}
+
+/// What a gate says counts for those that come after it, whichever message is taken first.
+#[rstest]
+#[case::nothing(finds_nothing, vec![ToldOutcome::Told, ToldOutcome::Told], 1, "111122223333")]
+#[case::something(finds_something, vec![ToldOutcome::Told, ToldOutcome::Told], 1, "no tag owner")]
+#[case::stop(stops, vec![ToldOutcome::Told, ToldOutcome::Skipped], 0, "")]
+#[tokio::test(start_paused = true)]
+async fn gates_are_asked_before_the_others(
+    #[case] gate: Finding,
+    #[case] expected: Vec<ToldOutcome>,
+    #[case] cases: usize,
+    #[case] body: &str,
+) {
+    let place = Place { gate: Some(gate), ..Place::new() };
+    let (account, created) = about(&place, CREATED);
+    let handled = place.handle(&created).await;
+    assert_eq!(outcome(&handled).1, expected, "{handled:?}");
+    assert_eq!(place.cases(), cases);
+    let body = body.replace("111122223333", account.as_str());
+    assert!(place.sim.cases().iter().all(|case| case.body.contains(&body)));
+
+    let place = Place { gate: Some(gate), queue: true, ..Place::new() };
+    place.handle(&created).await;
+    let handled = work(&place).await;
+    assert_eq!(handled.len(), 2, "{handled:?}");
+    assert_eq!((place.cases(), letters(&place).len()), (cases, 0));
+    assert_eq!(place.sim.alerts(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_gate_holds_is_told_later() {
+    let place = Place { gate: Some(holds_for_a_day), queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    work(&place).await;
+    let took = place.sim.clock().now().duration_since(BEGIN).as_hours();
+    assert!((24..26).contains(&took), "{took} h");
+    assert_eq!((place.cases(), letters(&place).len()), (1, 0));
+    assert_eq!(place.sim.alerts(), []);
+}
+
+/// Without a queue the next sweep after it tells.
+#[tokio::test(start_paused = true)]
+async fn what_a_gate_holds_is_found_by_a_sweep() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let place = Place { gate: Some(holds_for_a_day), lookback, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    let (account, created) = about(&place, CREATED);
+    let handled = place.handle(&created).await;
+    assert_eq!(
+        outcome(&handled),
+        (HandledOutcome::Ignored, vec![ToldOutcome::Held, ToldOutcome::Held])
+    );
+    assert!(handled.reason.unwrap().contains("no owner yet"));
+    place.handle(SCHEDULED).await;
+    assert_eq!(place.cases(), 0);
+    tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
+    place.handle(SCHEDULED).await;
+    let cases = place.sim.cases();
+    let told = cases.iter().filter(|case| case.body.contains(account.as_str()));
+    assert_eq!(told.count(), 1);
+}
+
+/// A gate that can't answer lets nothing through: people hear of each that waits for it.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_gate_in_vain_is_a_dead_letter() {
+    let place = Place { gate: Some(is_down), queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place).len()), (0, 2));
+    let alerts = place.sim.alerts();
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+    assert!(alerts.iter().all(|alert| alert.message.contains("the gate is broken")), "{alerts:?}");
+}
+
+/// With a queue a sweep hands over what has no entry, once, and leaves what was given up alone.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_hands_over_to_the_queue() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let place = Place { lookback, queue: true, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Queued);
+    assert_eq!(place.cases(), 0);
+    place.sim.set_support_plan(false);
+    work(&place).await;
+    assert_eq!((letters(&place).len(), place.sim.alerts().len()), (3, 3));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Ignored);
+
+    place.sim.set_support_plan(true);
+    assert_eq!(place.host("operator").queue().unwrap().redrive("ams").await, Ok(3));
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place).len()), (3, 0));
+}
+
+/// Nothing is lost then, and people know.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_queue_that_refuses_is_told_to_people() {
+    let place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    place.sim.set_support_plan(false);
+    let host = place.host("worker");
+    let queue = host.queue().unwrap().clone();
+    let delivery = queue.receive(Duration::ZERO).await.unwrap().remove(0).unwrap();
+    place.sim.next_call("SendMessage", NextCall::Denied);
+    let taken = host.take(queue.as_ref(), &delivery).await;
+    assert!(taken.stays);
+    assert!(place.sim.alerts()[0].subject.contains("can't be moved"), "{:?}", place.sim.alerts());
+    work(&place).await;
+    assert_eq!(letters(&place).len(), 1);
 }
 
 /// Killed at any await point, and begun again: one case, and the message is gone.

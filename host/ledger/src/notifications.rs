@@ -54,7 +54,7 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
             let claimed = claim.decide(known.as_ref());
             let new = match &claimed {
                 Claimed::Ours(entry) => Some(entry.clone()),
-                Claimed::Settled(_) | Claimed::Busy { .. } => None,
+                Claimed::Settled(_) | Claimed::Busy { .. } | Claimed::Held { .. } => None,
             };
             (claimed, new)
         })

@@ -147,7 +147,7 @@ impl Host<'_> {
             let now = self.clock.now();
             let claim = Claim {
                 key: key(number),
-                account: account(number),
+                account: Some(account(number)),
                 notifier: "ams".into(),
                 by: self.name.clone(),
                 now,
@@ -156,7 +156,7 @@ impl Host<'_> {
             };
             match self.insist(|| self.ledger.claim(&claim)).await {
                 Claimed::Settled(_) => return,
-                Claimed::Busy { until } => {
+                Claimed::Busy { until } | Claimed::Held { until, .. } => {
                     sleep(until.duration_since(now).try_into().unwrap()).await;
                 }
                 Claimed::Ours(_) => {

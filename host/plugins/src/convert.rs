@@ -77,6 +77,18 @@ pub(crate) fn account<'a>(
     }
 }
 
+/// No account, as the plugin sees it: all is empty.
+pub(crate) fn no_account<'a>() -> types::Account<'a> {
+    types::Account {
+        id: "",
+        name: "",
+        email: "",
+        organizational_units: &[],
+        tags: types::Tags::Known(&[]),
+        joined: None,
+    }
+}
+
 /// The event as the plugin sees it.
 pub(crate) fn event(event: &Event) -> types::Event<'_> {
     types::Event { id: &event.id, name: &event.name, source: &event.source, json: &event.json }
@@ -185,7 +197,7 @@ pub(crate) fn verdict(
     }
 }
 
-fn check_reason(reason: &str) -> Result<(), String> {
+pub(crate) fn check_reason(reason: &str) -> Result<(), String> {
     match reason.len() {
         0 => Err("a reason is empty: expected a short text".to_owned()),
         length if length > MAX_TEXT => {

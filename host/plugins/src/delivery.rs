@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-use groundcrew_core::notification::{Notification, NotifyFailure, NotifyFailureKind, Receipt};
+use groundcrew_core::account::Account;
+use groundcrew_core::notification::{
+    Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict,
+};
+use jiff::Timestamp;
 
 use crate::bindings::exports::groundcrew::plugin::deliver;
 use crate::bindings::groundcrew::plugin::types::{self, FailureKind};
@@ -16,13 +20,17 @@ const MAX_REFERENCE: usize = 1 << 10;
 /// The notification as the plugin sees it. Nothing is copied on the host's side.
 pub(crate) fn notification<'a>(
     notification: &'a Notification,
-    parts: &'a Parts<'a>,
+    account: Option<(&'a Account, &'a Parts<'a>)>,
+    annotations: &'a [&'a str],
 ) -> deliver::Notification<'a> {
     deliver::Notification {
         key: notification.key.as_str(),
         cause: notification.cause.into(),
-        account: convert::account(&notification.account, &notification.tags, parts),
+        account: account.map_or_else(convert::no_account, |(account, parts)| {
+            convert::account(account, &notification.tags, parts)
+        }),
         event: notification.event.as_deref().map(convert::event),
+        annotations,
         now: notification.now.as_second(),
         attempt: notification.attempt,
     }
@@ -42,8 +50,36 @@ pub(crate) fn receipt(plugin: &str, receipt: deliver::Receipt) -> Result<Receipt
         _ => None,
     };
     match wrong {
-        None => Ok(Receipt { reference }),
+        None => Ok(Receipt { reference, verdict: verdict(plugin, receipt.verdict)? }),
         Some(wrong) => Err(CallError::invalid(plugin, format!("its receipt's reference {wrong}"))),
+    }
+}
+
+/// Most findings of one notifier. Each has the length of a reason.
+const MAX_ANNOTATIONS: usize = 32;
+
+fn verdict(plugin: &str, verdict: deliver::Verdict) -> Result<Verdict, CallError> {
+    let invalid = |problem: String| CallError::invalid(plugin, format!("its verdict: {problem}"));
+    match verdict {
+        deliver::Verdict::Go => Ok(Verdict::Go),
+        deliver::Verdict::Annotate(annotations) if annotations.len() > MAX_ANNOTATIONS => {
+            let count = annotations.len();
+            Err(invalid(format!("{count} findings, expected at most {MAX_ANNOTATIONS}")))
+        }
+        deliver::Verdict::Annotate(annotations) => {
+            annotations.iter().try_for_each(|line| convert::check_reason(line)).map_err(invalid)?;
+            Ok(Verdict::Annotate { annotations })
+        }
+        deliver::Verdict::Hold(types::Hold { until, reason }) => {
+            convert::check_reason(&reason).map_err(invalid)?;
+            let until = Timestamp::from_second(until)
+                .map_err(|error| invalid(format!("it holds until {until}: {error}")))?;
+            Ok(Verdict::Hold { until, reason })
+        }
+        deliver::Verdict::Stop(reason) => {
+            convert::check_reason(&reason).map_err(invalid)?;
+            Ok(Verdict::Stop { reason })
+        }
     }
 }
 

@@ -38,14 +38,20 @@ impl ports::Notifier for LoadedNotifier {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
-        let about = About { account: Some(&notification.account.id), now: notification.now };
+        let about = About {
+            account: notification.account.as_ref().map(|account| &account.id),
+            now: notification.now,
+        };
         let mut sandbox = Sandbox::configured(&self.blueprint, about)
             .await
             .map_err(|error| delivery::mishap(&error, &Deeds::default()))?;
         sandbox.tell(&notification.key);
 
-        let parts = Parts::of(&notification.account, &notification.tags);
-        let lowered = delivery::notification(notification, &parts);
+        let account = notification.account.as_deref();
+        let parts = account.map(|account| Parts::of(account, &notification.tags));
+        let account = account.zip(parts.as_ref());
+        let annotations: Vec<&str> = notification.annotations.iter().map(String::as_str).collect();
+        let lowered = delivery::notification(notification, account, &annotations);
         let answer = sandbox.notify(lowered, about).await;
         let deeds = sandbox.deeds();
         match answer {

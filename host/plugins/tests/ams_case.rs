@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use groundcrew_core::account::Tags;
 use groundcrew_core::aws_error::Class;
-use groundcrew_core::notification::{Notification, NotifyFailureKind, Receipt};
+use groundcrew_core::notification::{Notification, NotifyFailureKind, Receipt, Verdict};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_core::support_case::{self, SupportCase};
 use groundcrew_plugins::{LoadError, NotifierSpec};
@@ -19,7 +19,7 @@ use support::runtime;
 async fn case(settings: Value, notification: &Notification) -> SupportCase {
     let cases = Arc::new(Recorder::default());
     let notifier = runtime().load_notifier(ams_case(settings, cases.clone())).await.unwrap();
-    let receipt = Receipt { reference: "case-1".to_owned() };
+    let receipt = Receipt { reference: "case-1".to_owned(), verdict: Verdict::Go };
     assert_eq!(notifier.notify(notification).await, Ok(receipt));
     let [(key, case)] = &cases.opened()[..] else { panic!("{:?}", cases.opened()) };
     assert_eq!(*key, notification.key);

@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt};
+use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, Verdict};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::http::NoHttp;
 use groundcrew_plugins::{LoadError, NotifierSpec, Runtime, RuntimeOptions};
@@ -72,7 +72,7 @@ async fn what_is_sent() {
     let web = Web::new(&[says("201 Created", "Location: /hooks/1\r\n", "")]).await;
     let network = Wired::public(&web);
     let told = tell(&hook(URL, SECRETS), &network).await;
-    assert_eq!(told, Ok(Receipt { reference: "/hooks/1".to_owned() }));
+    assert_eq!(told, Ok(Receipt { reference: "/hooks/1".to_owned(), verdict: Verdict::Go }));
     let seen = web.only();
     assert_eq!(seen.line, "POST /api/hooks HTTP/1.1");
     assert_eq!(seen.body, r#"{"id":"111122223333"}"#);
@@ -462,7 +462,7 @@ async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
     let config = format!("[[notifiers]]\nname = \"x\"\nplugin = {}\n", toml(component.path()));
     let web = Web::new(&[says("200 OK", "", "")]).await;
     let told = tell(&config, &Wired::public(&web)).await;
-    assert_eq!(told, Ok(Receipt { reference: "r-1".to_owned() }));
+    assert_eq!(told, Ok(Receipt { reference: "r-1".to_owned(), verdict: Verdict::Go }));
 }
 
 #[rstest]

@@ -9,7 +9,9 @@ use std::time::Duration;
 use groundcrew_core::aws_error::Class;
 use groundcrew_core::decision::Cause;
 use groundcrew_core::limits::Limits;
-use groundcrew_core::notification::{Notification, NotifyFailure, NotifyFailureKind, Receipt};
+use groundcrew_core::notification::{
+    Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict,
+};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_plugins::{
@@ -33,7 +35,7 @@ fn artifact() -> Notification {
 }
 
 fn receipt(reference: &str) -> Result<Receipt, NotifyFailure> {
-    Ok(Receipt { reference: reference.to_owned() })
+    Ok(Receipt { reference: reference.to_owned(), verdict: Verdict::Go })
 }
 
 async fn load(runtime: &Runtime, plugin: Notifier, cases: &Arc<Recorder>) -> LoadedNotifier {

@@ -12,6 +12,7 @@ use crate::{AmsCase, Settings};
 fn notification() -> Notification {
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
     Notification {
+        annotations: vec![],
         key: "onboard/111122223333/ams".to_owned(),
         cause: Cause::Lifecycle,
         account: Account {

@@ -15,6 +15,7 @@ use crate::{Billing, Settings};
 
 fn tagged(tags: Tags) -> Notification {
     Notification {
+        annotations: vec![],
         key: "onboard/111122223333/billing".to_owned(),
         cause: Cause::Lifecycle,
         account: Account {

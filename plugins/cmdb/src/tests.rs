@@ -15,6 +15,7 @@ use crate::{Cmdb, Settings};
 
 fn notification() -> Notification {
     Notification {
+        annotations: vec![],
         key: "onboard/111122223333/cmdb".to_owned(),
         cause: Cause::Lifecycle,
         account: Account {

@@ -122,6 +122,7 @@ mod tests {
 
     fn notification() -> Notification {
         Notification {
+            annotations: vec![],
             key: "onboard/111122223333/greeter".to_owned(),
             cause: crate::Cause::Lifecycle,
             account: crate::Account {

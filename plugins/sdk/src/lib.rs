@@ -113,10 +113,10 @@ pub use instance::{Instance, schema};
 pub use notifier::Notifier;
 pub use policy::Policy;
 
-pub use bindings::decide::exports::groundcrew::plugin::decide::{Decision, Hold};
-pub use bindings::deliver::exports::groundcrew::plugin::deliver::{Notification, Receipt};
+pub use bindings::decide::exports::groundcrew::plugin::decide::Decision;
+pub use bindings::deliver::exports::groundcrew::plugin::deliver::{Notification, Receipt, Verdict};
 pub use bindings::settings::exports::groundcrew::plugin::settings::{Lanes, Outline, Surroundings};
 pub use bindings::settings::groundcrew::plugin::types::{
-    Account, Action, Candidate, Cause, Event, Failure, FailureKind, OrganizationalUnit, Problem,
-    ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,
+    Account, Action, Candidate, Cause, Event, Failure, FailureKind, Hold, OrganizationalUnit,
+    Problem, ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,
 };

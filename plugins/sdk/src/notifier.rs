@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, Notification, Problem, Receipt, Surroundings};
+use crate::{Failure, Notification, Problem, Receipt, Surroundings, Verdict};
 
 /// A notifier: tells one other system about an account.
 pub trait Notifier: Sized + 'static {
@@ -33,6 +33,12 @@ impl Receipt {
     /// The other system knows, under this reference: 1 to 1024 bytes without control
     /// characters.
     pub fn new(reference: impl Into<String>) -> Self {
-        Self { reference: reference.into() }
+        Self { reference: reference.into(), verdict: Verdict::Go }
+    }
+
+    /// With what is to happen to the notifications that come after this one. Counts only for a
+    /// notifier that has `gate = true` in the config.
+    pub fn with(self, verdict: Verdict) -> Self {
+        Self { verdict, ..self }
     }
 }

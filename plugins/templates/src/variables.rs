@@ -11,9 +11,10 @@ use minijinja::{Value, context};
 
 use crate::Extra;
 
-/// Everything that templates can refer to. All are texts, except the organizational units,
-/// which are a list of names, and the tags, where `account.tags.owner` is a text too.
-pub(crate) const NAMES: [&str; 14] = [
+/// Everything that templates can refer to. All are texts, except the organizational units and
+/// the annotations, which are lists of texts, and the tags, where `account.tags.owner` is a text
+/// too.
+pub(crate) const NAMES: [&str; 18] = [
     "account.id",
     "account.name",
     "account.email",
@@ -25,6 +26,10 @@ pub(crate) const NAMES: [&str; 14] = [
     "event.name",
     "event.source",
     "event.json",
+    "event.state",
+    "event.message",
+    "event.account",
+    "annotations",
     "now",
     "key",
     "cause",
@@ -33,11 +38,12 @@ pub(crate) const NAMES: [&str; 14] = [
 /// The variables of a notification, and a plugin's own. All are there whatever is known: what
 /// isn't is empty.
 pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
-    let Notification { key, cause, account, event, now, .. } = notification;
+    let Notification { key, cause, account, event, annotations, now, .. } = notification;
     let units: Vec<_> =
         account.organizational_units.iter().map(|unit| one_line(&unit.name)).collect();
     let event = event.as_ref();
     let of_event = |field: fn(&Event) -> &str| event.map(field).unwrap_or_default();
+    let status = event.map(Status::of).unwrap_or_default();
     let variables = context! {
         account => context! {
             id => account.id.as_str(),
@@ -53,7 +59,11 @@ pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
             name => one_line(of_event(|event| &event.name)),
             source => one_line(of_event(|event| &event.source)),
             json => of_event(|event| &event.json),
+            state => one_line(&status.state),
+            message => one_line(&status.message),
+            account => one_line(&status.account),
         },
+        annotations => annotations.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
         now => moment(*now),
         key => key.as_str(),
         cause => cause_name(*cause),
@@ -63,6 +73,41 @@ pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
         extra => {
             let own = extra.iter().map(|(name, value)| ((*name).to_owned(), one_line(value)));
             merge_maps([variables, Value::from(own.collect::<BTreeMap<_, _>>())])
+        }
+    }
+}
+
+/// What a lifecycle event says of how it ended. Of other events nothing is known.
+#[derive(Default)]
+struct Status {
+    state: String,
+    message: String,
+    account: String,
+}
+
+impl Status {
+    /// Leniently: the body of each event has a name of its own, and newer ones other fields.
+    fn of(event: &Event) -> Self {
+        let root: serde_json::Value = serde_json::from_str(&event.json).unwrap_or_default();
+        let mut name = event.name.chars();
+        let first = name.next().map(|first| first.to_ascii_lowercase()).into_iter();
+        let key: String = first.chain(name).chain("Status".chars()).collect();
+        let at = |path: &[&str]| {
+            let value = path.iter().try_fold(&root, |value, part| value.get(part));
+            value.and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+        };
+        let details = ["detail", "serviceEventDetails"];
+        let of_status = |path: &[&str]| at(&[&details, &[key.as_str()][..], path].concat());
+        let state = match of_status(&["state"]) {
+            state if state.is_empty() => {
+                at(&[&details[..], &["enabledBaselineDetails", "statusSummary", "status"]].concat())
+            }
+            state => state,
+        };
+        Self {
+            state,
+            message: of_status(&["message"]),
+            account: of_status(&["account", "accountId"]),
         }
     }
 }
@@ -85,6 +130,7 @@ pub(crate) fn samples() -> [Notification; 2] {
         cause,
         account,
         event,
+        annotations: vec![],
         now: 1_767_323_045,
         attempt: 1,
     };

@@ -15,6 +15,7 @@ use crate::{Settings, Webhook};
 
 fn named(name: &str) -> Notification {
     Notification {
+        annotations: vec![],
         key: "onboard/111122223333/hook".to_owned(),
         cause: Cause::Lifecycle,
         account: Account {

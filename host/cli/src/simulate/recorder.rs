@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
+use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_engine::onboarding::{Told, ToldOutcome};
 use groundcrew_engine::{Ending, Notice, Witness};
@@ -43,7 +44,7 @@ struct Seen {
     begin: Option<Timestamp>,
     decisions: BTreeMap<AccountId, Decision>,
     courses: BTreeMap<AccountId, Course>,
-    told: BTreeMap<(AccountId, String), Told>,
+    told: BTreeMap<NotificationKey, Told>,
     alerts: Vec<String>,
     outdated: u64,
     done: u64,
@@ -149,7 +150,7 @@ impl Witness for Recorder {
             Notice::Told(told) => {
                 // The last word counts: a failure may be made good. That it was told already is
                 // no news.
-                let key = (told.account.clone(), told.notifier.clone());
+                let key = told.key.clone();
                 if told.outcome != ToldOutcome::AlreadyTold || !seen.told.contains_key(&key) {
                     seen.told.insert(key, told.clone());
                 }

@@ -137,8 +137,12 @@ pub struct Decided {
 #[derive(Debug, Serialize)]
 pub struct Notification {
     pub notifier: String,
-    pub account: AccountId,
-    /// `told`, `recorded`, `skipped` or `failed`.
+    /// The account, if it is about one.
+    pub account: Option<AccountId>,
+    /// What it is about, for people.
+    #[serde(skip)]
+    pub about: String,
+    /// `told`, `recorded`, `skipped`, `held` or `failed`.
     pub outcome: String,
     /// What the other system calls it.
     pub reference: Option<String>,
@@ -240,6 +244,7 @@ impl Report {
                 .map(|told| Notification {
                     notifier: told.notifier,
                     account: told.account,
+                    about: told.about,
                     outcome: told.outcome.to_string(),
                     reference: told.reference,
                     detail: told.detail,

@@ -132,9 +132,10 @@ fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     let outcomes = outcomes.into_iter().map(|(what, count)| format!("{} {what}", thousands(count)));
     writeln!(out, "notifiers   {}", outcomes.collect::<Vec<_>>().join(", "))?;
     for notification in report.notifications.iter().take(LISTED) {
-        let Notification { notifier, account, outcome, reference, detail } = notification;
+        let Notification { notifier, account, about, outcome, reference, detail } = notification;
+        let about = account.as_ref().map_or(about.as_str(), |account| account.as_str());
         let more = reference.as_deref().or(detail.as_deref()).unwrap_or("");
-        writeln!(out, "            {account}  {notifier}  {outcome}  {more}")?;
+        writeln!(out, "            {about}  {notifier}  {outcome}  {more}")?;
     }
     if report.notifications.len() > LISTED {
         writeln!(out, "            … and {} more", report.notifications.len() - LISTED)?;

@@ -584,13 +584,73 @@ pub const NOTIFIERS: Table = Table {
         Key {
             name: "on",
             form: Form::Choices(&["CreateManagedAccount", "UpdateManagedAccount"]),
-            default: Is("[\"CreateManagedAccount\"]"),
-            meaning: "The lifecycle events that it listens to. Control Tower says \
-                      `UpdateManagedAccount` when a creation or enrolment is *retried*, but also \
+            default: Nothing(
+                "`[\"CreateManagedAccount\"]`, or nothing when one of `[[routes]]` names it",
+            ),
+            meaning: "The lifecycle events that it listens to when they have succeeded; others \
+                      are told by `[[routes]]`. Control Tower says `UpdateManagedAccount` when a creation or enrolment is *retried*, but also \
                       for every account it updates: only accounts that joined within \
                       `onboarding_lookback` are told of by it.",
         },
+        Key {
+            name: "gate",
+            form: Form::Flag,
+            default: Is("false"),
+            meaning: "Whether it is asked before those that are no gates. What it answers can \
+                      hold or stop what they are told, or give them findings \
+                      (`annotations` in templates).",
+        },
     ],
+};
+
+/// `[[routes]]`
+pub const ROUTES: Table = Table {
+    name: "routes",
+    many: true,
+    meaning: "Which events are told to which notifiers, through which policies. For each notifier \
+              the first route counts that the event takes and that names it; what `on` says comes \
+              after all routes. An account that landed is told once to each notifier, whichever \
+              event says so; any other event once for what it says. See \
+              [notifications.md](notifications.md).",
+    keys: &[
+        Key {
+            name: "events",
+            form: Form::Choices(&crate::event::NAMES),
+            default: Nothing("those that match `pattern`"),
+            meaning: "Names of lifecycle events. `AccountUpdateFailed` is groundcrew's own: the \
+                      update engine has given up an account.",
+        },
+        Key {
+            name: "states",
+            form: Form::Texts,
+            default: Is("[\"SUCCEEDED\"]"),
+            meaning: "How the `events` ended: `SUCCEEDED` or `FAILED`; baseline events have other \
+                      states.",
+        },
+        Key {
+            name: "policies",
+            form: Form::Texts,
+            default: Nothing("all that are asked about `onboard`"),
+            meaning: "Names of the policies that are asked whether to tell. An event that is about \
+                      no account is told unasked.",
+        },
+        Key {
+            name: "notifiers",
+            form: Form::Texts,
+            default: Required,
+            meaning: "Names of the notifiers that are told.",
+        },
+    ],
+};
+
+/// `[routes.pattern]`
+pub const ROUTE_PATTERN: Table = Table {
+    name: "routes.pattern",
+    many: false,
+    meaning: "A pattern of events as EventBridge's rules have it, instead of `events`: each field \
+              has a list of values, or one of the operators prefix, suffix, equals-ignore-case, \
+              wildcard, anything-but, exists and numeric; `$or` has a list of patterns.",
+    keys: &[],
 };
 
 /// `[notifiers.limits]`
@@ -743,4 +803,6 @@ pub const TABLES: &[Table] = &[
     GRANTS,
     HTTP_GRANTS,
     NOTIFIER_SETTINGS,
+    ROUTES,
+    ROUTE_PATTERN,
 ];

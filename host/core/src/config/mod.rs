@@ -7,6 +7,7 @@ pub mod keys;
 mod plugins;
 mod problem;
 mod reader;
+mod routes;
 mod schema;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ use crate::decision::{Action, NamedLanes};
 use crate::due::Causes;
 use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
+use crate::route::Route;
 use crate::scheduler::{LaneRules, Rules, StartWhen};
 use reader::{Reader, Section};
 
@@ -48,6 +50,8 @@ pub struct Config {
     pub policies: Vec<Policy>,
     /// In the order in which they are written.
     pub notifiers: Vec<Notifier>,
+    /// Which events are told to which notifiers: the first that an event takes counts.
+    pub routes: Vec<Route>,
 }
 
 /// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
@@ -291,6 +295,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
     });
     let policies = plugins::read_policies(reader, root);
     let notifiers = plugins::read_notifiers(reader, root);
+    let routes = routes::read(reader, root, &policies, &notifiers);
 
     Some(Config {
         region: region?,
@@ -311,6 +316,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
         alerts_topic: alerts_topic.flatten(),
         policies,
         notifiers,
+        routes,
     })
 }
 

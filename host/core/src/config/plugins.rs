@@ -108,8 +108,10 @@ pub enum Instance {
 pub struct Notifier {
     /// Its plugin.
     pub component: Component,
-    /// The lifecycle events that it listens to.
-    pub on: Vec<String>,
+    /// The lifecycle events that it says it listens to.
+    pub on: Option<Vec<String>>,
+    /// Whether it is asked before the others, and may keep them from being told.
+    pub gate: bool,
     /// What it may reach.
     pub grants: Grants,
     /// What one notification may use of HTTP.
@@ -186,12 +188,13 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
     let nested = ["limits", "grants", "settings"];
     for section in reader.tables(root, "notifiers", &keys::NOTIFIERS, &nested) {
         let on = section.texts(reader, "on");
+        let gate = section.flag(reader, "gate").unwrap_or_default();
         let limits = read_table(reader, &section, "limits", &keys::NOTIFIER_LIMITS, &[]);
         let component = read_component(reader, &section, &limits);
         let http_limits = read_http_limits(reader, &limits);
         let grants = read_table(reader, &section, "grants", &keys::GRANTS, &["http"]);
         let http = read_http_grants(reader, &grants);
-        let (Some(component), Some(on), Some(http_limits)) = (component, on, http_limits) else {
+        let (Some(component), Some(http_limits)) = (component, http_limits) else {
             continue;
         };
         let support_cases = grants.texts(reader, "support_cases").unwrap_or_else(|| {
@@ -222,7 +225,7 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
             reader.problem(component.line, message);
         }
         let grants = Grants { support_cases, http };
-        notifiers.push(Notifier { component, on, grants, http_limits });
+        notifiers.push(Notifier { component, on, gate, grants, http_limits });
     }
     notifiers
 }

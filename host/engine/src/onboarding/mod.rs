@@ -1,36 +1,39 @@
 //! Onboarding: an account has landed, and the notifiers are told, once each.
 //!
-//! [`Onboarding::handle`] takes one event, wherever it comes from. `account` looks up what
-//! is known of the account, `tell` tells one notifier under the ledger's claim, `queue` takes
-//! notifications out of their queue, `sweep` looks for accounts whose event was lost, `report`
-//! is what is said of it all.
+//! [`Onboarding::handle`] takes one event, wherever it comes from; routes say who is told of it.
+//! `subject` is what is told and looks up what is known of it, `due` finds out who is to be told,
+//! `tell` tells one notifier under the ledger's claim, `queue` takes notifications out of their
+//! queue, `sweep` looks for accounts whose event was lost, `report` is what is said of it all.
 
-mod account;
+mod due;
 mod queue;
 mod report;
+mod subject;
 mod sweep;
 mod tell;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::event::{Event, EventError};
-use groundcrew_core::notification::{NotificationEntry, NotificationKey, NotificationState};
-use groundcrew_core::onboarding::{Due, Found, Landed, Plan, QueuedNotification, due, plan};
-use groundcrew_core::pipeline::{Fallback, Outcome};
+use groundcrew_core::onboarding::{Found, Plan, QueuedNotification, plan};
+use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
     Alert, Alerts, Catalog, Clock, Directory, LedgerError, NotificationLedger, NotificationQueue,
     Notifier,
 };
+use groundcrew_core::route::Route;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
-use crate::Panel;
-use crate::{AskedPolicy, OnFailure};
-use account::Known;
+use crate::{AskedPolicy, Panel};
+use due::Listener;
+use subject::Matter;
+
+pub use queue::Taken;
 pub use report::{Handled, HandledOutcome, Told, ToldOutcome};
 
 /// The world as onboarding reaches it.
@@ -53,14 +56,23 @@ pub struct OnboardingPorts {
 /// What onboarding goes by.
 #[derive(Clone)]
 pub struct OnboardingSettings {
-    /// The policies that are asked about onboarding, in their order.
-    pub policies: Vec<AskedPolicy>,
+    /// Which events are told to which notifiers, in their order.
+    pub routes: Vec<ConfiguredRoute>,
     /// The notifiers, in the order of the config.
     pub notifiers: Vec<ConfiguredNotifier>,
     /// Accounts that joined within this time and have no entry have lost their event.
     pub lookback: Duration,
     /// Name of this host in the ledger: no two that run have the same.
     pub host: String,
+}
+
+/// A route, and the policies that are asked about what takes it, in their order.
+#[derive(Clone)]
+pub struct ConfiguredRoute {
+    /// The route.
+    pub route: Route,
+    /// The policies.
+    pub policies: Vec<AskedPolicy>,
 }
 
 /// A notifier and what the operator said about it.
@@ -70,35 +82,40 @@ pub struct ConfiguredNotifier {
     pub name: String,
     /// SHA-256 of its component, in hexadecimal.
     pub digest: String,
-    /// The lifecycle events that it listens to.
-    pub on: Vec<String>,
+    /// Whether it is asked before the others, and may keep them from being told.
+    pub gate: bool,
     /// How long telling may take: its claim in the ledger lasts a little longer.
     pub timeout: Duration,
     /// The notifier.
     pub notifier: Arc<dyn Notifier>,
 }
 
-/// Tells notifiers of accounts that landed.
+/// So many things are told to one notifier at once, so that one that is down leaves room for the
+/// others.
+const AT_ONCE: usize = 10;
+
+/// Tells notifiers of accounts that landed, and of whatever else is routed to them.
 pub struct Onboarding {
     ports: OnboardingPorts,
     settings: OnboardingSettings,
-    panel: Panel,
+    /// Of each route its policies.
+    panels: Vec<Panel>,
+    /// The right to tell something to a notifier now, by its name.
+    turns: BTreeMap<String, Semaphore>,
     /// When the ledger began: once known, it doesn't change.
     began: OnceCell<Timestamp>,
-}
-
-/// What is to be told, and of whom.
-struct Subject {
-    found: Found,
-    known: Known,
-    event: Option<Arc<Event>>,
 }
 
 impl Onboarding {
     /// Ready to take events.
     pub fn new(ports: OnboardingPorts, settings: OnboardingSettings) -> Self {
-        let panel = Panel::new(settings.policies.clone(), vec![String::new()], Fallback::Proceed);
-        Self { ports, settings, panel, began: OnceCell::new() }
+        let panel = |route: &ConfiguredRoute| {
+            Panel::new(route.policies.clone(), vec![String::new()], Fallback::Proceed)
+        };
+        let turn = |notifier: &ConfiguredNotifier| (notifier.name.clone(), Semaphore::new(AT_ONCE));
+        let panels = settings.routes.iter().map(panel).collect();
+        let turns = settings.notifiers.iter().map(turn).collect();
+        Self { ports, settings, panels, turns, began: OnceCell::new() }
     }
 
     /// Takes one event: EventBridge's JSON. Never panics, whatever the event says. Waits no
@@ -138,204 +155,54 @@ impl Onboarding {
             Err(error) => return self.malformed(Handled::of(None), text, &error).await,
         };
         let handled = Handled::of(Some(&event));
-        match plan(&event) {
-            Err(error) => self.malformed(handled, text, &error).await,
-            Ok(Plan::Nothing { reason }) => handled.ignored(reason),
-            Ok(Plan::Sweep) => self.sweep(handled, until).await,
-            Ok(Plan::Tell(landed)) => {
-                let listening: Vec<&ConfiguredNotifier> = self
-                    .settings
-                    .notifiers
-                    .iter()
-                    .filter(|notifier| notifier.on.contains(&event.name))
-                    .collect();
-                if listening.is_empty() {
-                    let reason = format!("no notifier listens to {}", event.name);
-                    return handled.ignored(reason);
-                }
-                match &self.ports.queue {
-                    Some(queue) => {
-                        let queue = queue.as_ref();
-                        self.hand_over(handled, queue, &event, &landed, &listening).await
-                    }
-                    None => self.landed(handled, event, &landed, &listening, until).await,
-                }
-            }
+        let matter = match matter(&event) {
+            Err(error) => return self.malformed(handled, text, &error).await,
+            Ok(None) => return self.sweep(handled, until).await,
+            Ok(Some(matter)) => matter,
+        };
+        let listeners = self.listeners(&event);
+        if listeners.is_empty() {
+            let reason = match plan(&event) {
+                Ok(Plan::Other { reason, .. }) => reason,
+                _ => format!("no notifier listens to {}", event.name),
+            };
+            return handled.ignored(reason);
         }
+        handled.with(match &self.ports.queue {
+            Some(queue) => self.hand_over(queue.as_ref(), &matter, Some(&event), &listeners).await,
+            None => self.tell_all(matter, Some(event), &listeners, until).await,
+        })
     }
 
     /// Puts a message for each notifier into the queue.
     async fn hand_over(
         &self,
-        handled: Handled,
         queue: &dyn NotificationQueue,
-        event: &Event,
-        landed: &Landed,
-        listening: &[&ConfiguredNotifier],
-    ) -> Handled {
-        let sent = listening.iter().map(async |notifier| {
+        matter: &Matter,
+        event: Option<&Event>,
+        listeners: &[Listener<'_>],
+    ) -> Vec<Told> {
+        let sent = listeners.iter().map(async |listener| {
+            let name = &listener.notifier.name;
             let message = QueuedNotification {
-                key: NotificationKey::onboard(&landed.id, &notifier.name),
-                notifier: notifier.name.clone(),
-                account: landed.id.clone(),
-                event: event.json.clone(),
+                key: matter.key(name),
+                notifier: name.clone(),
+                account: matter.account().cloned(),
+                event: event.map(|event| event.json.clone()),
                 redriven: 0,
             };
+            let told = matter.told(name);
             match queue.send(&message).await {
-                Ok(()) => Told::new(notifier, &landed.id, ToldOutcome::Queued),
-                Err(error) => Told::failed(notifier, &landed.id, error.to_string()),
+                Ok(()) => told.now(ToldOutcome::Queued),
+                Err(error) => told.failed(error.to_string()),
             }
         });
-        handled.with(join_all(sent).await)
-    }
-
-    /// Tells of an account that an event says has landed.
-    async fn landed(
-        &self,
-        handled: Handled,
-        event: Arc<Event>,
-        landed: &Landed,
-        listening: &[&ConfiguredNotifier],
-        until: Option<Timestamp>,
-    ) -> Handled {
-        // What the ledger knows is cheaper to ask than all else: most events are repeats or
-        // routine updates. Where no policy is to be asked about a new account, claiming the
-        // notification asks it as well.
-        let claimed_at_once = landed.created && self.settings.policies.is_empty();
-        let entries = join_all(listening.iter().map(async |notifier| match claimed_at_once {
-            true => (*notifier, Ok(None)),
-            false => (*notifier, self.entry(notifier, landed).await),
-        }));
-        let (entries, known) = match landed.created {
-            true => {
-                let began = self.began(self.ports.clock.now());
-                // One that fails now is asked for again when it is needed.
-                let (entries, known, _) = tokio::join!(entries, self.known(landed), began);
-                (entries, Some(known))
-            }
-            false => (entries.await, None),
-        };
-        let (settled, open): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|(_, entry)| entry.as_ref().is_ok_and(is_settled));
-        let mut told: Vec<Told> = settled
-            .into_iter()
-            .filter_map(|(notifier, entry)| Some(Told::settled(notifier, &entry.ok()??)))
-            .collect();
-        if !open.is_empty() {
-            let known = match known {
-                Some(known) => known,
-                None => self.known(landed).await,
-            };
-            let found = if landed.created { Found::Created } else { Found::Updated };
-            let subject = Subject { found, known, event: Some(event) };
-            let open: Vec<&ConfiguredNotifier> =
-                open.into_iter().map(|(notifier, _)| notifier).collect();
-            told.extend(self.due(&subject, &open, until).await);
-        }
-        handled.with(told)
+        join_all(sent).await
     }
 
     /// When the ledger began. The first to ask begins it.
     async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError> {
         self.began.get_or_try_init(|| self.ports.ledger.began(now)).await.copied()
-    }
-
-    async fn entry(
-        &self,
-        notifier: &ConfiguredNotifier,
-        landed: &Landed,
-    ) -> Result<Option<NotificationEntry>, LedgerError> {
-        let key = NotificationKey::onboard(&landed.id, &notifier.name);
-        self.ports.ledger.notification(&key).await
-    }
-
-    /// Does what is due to an account without entries for these notifiers.
-    async fn due(
-        &self,
-        subject: &Subject,
-        open: &[&ConfiguredNotifier],
-        until: Option<Timestamp>,
-    ) -> Vec<Told> {
-        let account = &subject.known.account;
-        let fail = |error: &str| -> Vec<Told> {
-            open.iter().map(|notifier| Told::failed(notifier, &account.id, error)).collect()
-        };
-        let now = self.ports.clock.now();
-        let began = match self.began(now).await {
-            Ok(began) => began,
-            Err(error) => return fail(&error.to_string()),
-        };
-        match due(subject.found, account.joined, began, now, self.settings.lookback) {
-            Due::Nothing => Vec::new(),
-            Due::Unknown => fail(&format!(
-                "an update of the account does not tell whether it is new, and when it joined can't \
-                 be looked up in AWS Organizations: {}. Allow this host \
-                 organizations:DescribeAccount, or leave UpdateManagedAccount out of `on`",
-                subject.known.trouble.as_deref().unwrap_or("it has no date")
-            )),
-            Due::Record => {
-                join_all(open.iter().map(|notifier| self.record(subject, notifier))).await
-            }
-            Due::Tell => match self.ask(subject).await {
-                Asked::Go => {
-                    let tell = open.iter().map(|notifier| self.tell(subject, notifier, until));
-                    join_all(tell).await
-                }
-                Asked::Not(reason) => open
-                    .iter()
-                    .map(|notifier| {
-                        Told::new(notifier, &account.id, ToldOutcome::Skipped).because(&reason)
-                    })
-                    .collect(),
-                Asked::Failed(error) => fail(&error),
-            },
-        }
-    }
-
-    /// Writes down that an account is not to be told.
-    async fn record(&self, subject: &Subject, notifier: &ConfiguredNotifier) -> Told {
-        let account = &subject.known.account.id;
-        let entry = NotificationEntry {
-            account: account.clone(),
-            notifier: notifier.name.clone(),
-            state: NotificationState::Recorded,
-            attempts: 0,
-            changed_at: self.ports.clock.now(),
-        };
-        let key = NotificationKey::onboard(account, &notifier.name);
-        match self.ports.ledger.record(&key, &entry).await {
-            Ok(_) => Told::settled(notifier, &entry),
-            Err(error) => Told::failed(notifier, account, error.to_string()),
-        }
-    }
-
-    /// Asks the policies.
-    async fn ask(&self, subject: &Subject) -> Asked {
-        let candidate = Candidate {
-            action: Action::Onboard,
-            cause: Cause::Lifecycle,
-            account: subject.known.account.clone(),
-            tags: subject.known.tags.clone(),
-            product: None,
-            event: subject.event.clone(),
-            now: self.ports.clock.now(),
-        };
-        let heard = self.panel.hear(&candidate).await;
-        let failed = heard
-            .failures()
-            .find(|(asked, _)| !asked.monitored && asked.on_failure == OnFailure::Retry);
-        if let Some((_, failure)) = failed {
-            // A lost onboarding is worse than a late one.
-            return Asked::Failed(failure.to_string());
-        }
-        let by = heard.decision.policy.as_deref().unwrap_or("default");
-        match heard.decision.outcome {
-            Outcome::Proceed { .. } => Asked::Go,
-            Outcome::Skip { reason } => Asked::Not(format!("policy `{by}`: {reason}")),
-            Outcome::Hold { until, reason } => {
-                Asked::Not(format!("policy `{by}` holds it until {until}: {reason}"))
-            }
-        }
     }
 
     async fn malformed(&self, mut handled: Handled, text: &str, error: &EventError) -> Handled {
@@ -357,9 +224,9 @@ impl Onboarding {
     /// The alert about a notification that could not be delivered, and what it is noted as.
     fn failed(&self, told: &Told, text: &str) -> (String, Alert) {
         let error = told.detail.as_deref().unwrap_or("unknown");
-        let key = NotificationKey::onboard(&told.account, &told.notifier);
+        let key = &told.key;
         let alert = Alert {
-            subject: format!("Notifier {} was not told of account {}", told.notifier, told.account),
+            subject: format!("Notifier {} was not told of {}", told.notifier, told.about),
             message: format!(
                 "It is tried again when the event is delivered again, and by the next sweep.\n\
                  Error: {error}\nNotification: {key}\nEvent: {}",
@@ -399,7 +266,7 @@ impl Onboarding {
 fn log(told: &Told) {
     tracing::info!(
         notifier = told.notifier,
-        account = %told.account,
+        about = told.about,
         outcome = %told.outcome,
         reference = told.reference.as_deref().unwrap_or(""),
         detail = told.detail.as_deref().unwrap_or(""),
@@ -407,23 +274,20 @@ fn log(told: &Told) {
     );
 }
 
-/// What the policies say.
-enum Asked {
-    Go,
-    /// It is not to be told, or not yet.
-    Not(String),
-    /// They can't be asked.
-    Failed(String),
-}
-
-fn is_settled(entry: &Option<NotificationEntry>) -> bool {
-    entry.as_ref().is_some_and(|entry| {
-        matches!(entry.state, NotificationState::Told { .. } | NotificationState::Recorded)
-    })
-}
-
 /// Most of an event that an alert carries, in bytes: SNS takes 256 KiB.
 const SHOWN: usize = 200 << 10;
+
+/// What there is to tell of an event; `None` when it asks for a sweep.
+fn matter(event: &Arc<Event>) -> Result<Option<Matter>, EventError> {
+    Ok(match plan(event)? {
+        Plan::Sweep => None,
+        Plan::Tell(landed) => {
+            let found = if landed.created { Found::Created } else { Found::Updated };
+            Some(Matter::Landed(landed, found))
+        }
+        Plan::Other { account, .. } => Some(Matter::Event(Arc::clone(event), account)),
+    })
+}
 
 fn shown(text: &str) -> &str {
     &text[..text.floor_char_boundary(SHOWN)]

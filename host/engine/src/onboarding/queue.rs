@@ -5,21 +5,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use groundcrew_core::event::Event;
-use groundcrew_core::onboarding::{Plan, QueuedNotification, plan};
+use groundcrew_core::onboarding::{Found, Landed, QueuedNotification};
 use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
 
+use super::due::Listener;
+use super::subject::Matter;
 use super::tell::{LONGEST_WAIT, TRIES};
-use super::{ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, shown};
+use super::{
+    ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter, shown,
+};
 
-/// Deliveries of one notification before it goes to the dead-letter queue. With the waits below
-/// they take some three and a half hours, each with tries of its own.
+/// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
+/// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
+/// Deliveries of a notification that can't even be tried: a gate holds it, or the ledger can't be
+/// read. Each waits for up to 12 hours.
+const FRUITLESS: u32 = 60;
 /// After the first delivery that failed; doubled with each.
 const WAIT: Duration = Duration::from_secs(30);
 /// The longest such wait.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// A message stays hidden for as long as telling may take, and so much longer.
 const MARGIN: Duration = Duration::from_secs(60);
+/// A message stays hidden for so long while others of its notifier are told.
+const QUEUEING: Duration = Duration::from_secs(60 * 60);
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// What was done about the notification.
+    pub handled: Handled,
+    /// Whether the message is still in the queue, hidden until the next try. Otherwise it was
+    /// deleted.
+    pub stays: bool,
+}
 
 impl Onboarding {
     /// The queue that notifications are handed over to, if there is one.
@@ -32,7 +51,7 @@ impl Onboarding {
     ///
     /// Safe to be killed at any moment: the message comes again, and what was told is not told
     /// again.
-    pub async fn take(&self, queue: &dyn NotificationQueue, delivery: &Delivery) -> Handled {
+    pub async fn take(&self, queue: &dyn NotificationQueue, delivery: &Delivery) -> Taken {
         let notification = &delivery.notification;
         let named = self.settings.notifiers.iter().find(|one| one.name == notification.notifier);
         let handled = match named {
@@ -41,11 +60,22 @@ impl Onboarding {
                 notification.notifier
             )),
             Some(notifier) => {
+                let hide = async |long: Duration| {
+                    if let Err(error) = queue.postpone(&delivery.receipt, long).await {
+                        tracing::warn!(%error, "could not hide a notification while it is told");
+                    }
+                };
+                let turn = self.turns.get(&notifier.name);
+                let _turn = match turn.map(|turn| (turn, turn.try_acquire())) {
+                    Some((turn, Err(_))) => {
+                        hide(QUEUEING).await;
+                        turn.acquire().await.ok()
+                    }
+                    Some((_, turn)) => turn.ok(),
+                    None => None,
+                };
                 // Until then nobody else is to take it.
-                let long = notifier.timeout * TRIES + LONGEST_WAIT * TRIES + MARGIN;
-                if let Err(error) = queue.postpone(&delivery.receipt, long).await {
-                    tracing::warn!(%error, "could not hide a notification while it is told");
-                }
+                hide(self.longest(notifier)).await;
                 self.tell_queued(notification, notifier).await
             }
         };
@@ -53,22 +83,61 @@ impl Onboarding {
         self.put_away(queue, delivery, handled).await
     }
 
+    /// How long telling may take: the gates come before it.
+    fn longest(&self, notifier: &ConfiguredNotifier) -> Duration {
+        let gates = self.settings.notifiers.iter().filter(|one| one.gate);
+        let gates = gates.map(|gate| gate.timeout).max().unwrap_or_default();
+        (notifier.timeout + gates + LONGEST_WAIT) * TRIES + MARGIN
+    }
+
     async fn tell_queued(
         &self,
         notification: &QueuedNotification,
         notifier: &ConfiguredNotifier,
     ) -> Handled {
-        let event = match Event::parse(&notification.event) {
-            Ok(event) => Arc::new(event),
+        let event = match notification.event.as_deref().map(Event::parse).transpose() {
+            Ok(event) => event.map(Arc::new),
             Err(error) => return Handled::of(None).broken(error.to_string()),
         };
-        let handled = Handled::of(Some(&event));
-        match plan(&event) {
-            Ok(Plan::Tell(landed)) => self.landed(handled, event, &landed, &[notifier], None).await,
-            Ok(Plan::Sweep) => handled.broken("its event is about no account".to_owned()),
-            Ok(Plan::Nothing { reason }) => handled.broken(reason),
-            Err(error) => handled.broken(error.to_string()),
+        let handled = Handled::of(event.as_deref());
+        let (matter, listeners) = match (&event, &notification.account) {
+            (Some(event), _) => match matter(event) {
+                Ok(Some(matter)) => (matter, self.listeners(event)),
+                Ok(None) => return handled.broken("its event tells of nothing".to_owned()),
+                Err(error) => return handled.broken(error.to_string()),
+            },
+            // A sweep found the account.
+            (None, Some(id)) => match self.ports.directory.account(id).await {
+                Ok(account) => (super::subject::swept(&account), {
+                    self.listeners(&Event::of_landed(&account))
+                }),
+                Err(error) => {
+                    let landed = Landed {
+                        id: id.clone(),
+                        name: None,
+                        organizational_unit: None,
+                        created: true,
+                    };
+                    let told = Matter::Landed(landed, Found::Swept).told(&notifier.name);
+                    return handled.with(vec![told.failed(error.to_string())]);
+                }
+            },
+            (None, None) => return handled.broken("it is about nothing".to_owned()),
+        };
+        let is_one = |one: &&Listener<'_>| one.notifier.name == notifier.name;
+        if !listeners.iter().any(|one| is_one(&one)) {
+            return handled.broken(format!(
+                "no route leads {} to the notifier `{}`: the config has changed since",
+                matter.about(),
+                notifier.name
+            ));
         }
+        // The gates are asked before it, whether their own messages were taken yet or not.
+        let asked = |one: &&Listener<'_>| is_one(one) || one.notifier.gate && !notifier.gate;
+        let listeners: Vec<_> = listeners.iter().filter(asked).copied().collect();
+        let mut told = self.tell_all(matter, event, &listeners, None).await;
+        told.retain(|told| told.notifier == notifier.name);
+        handled.with(told)
     }
 
     /// Sees to the message, now that it is known what became of the notification.
@@ -77,11 +146,17 @@ impl Onboarding {
         queue: &dyn NotificationQueue,
         delivery: &Delivery,
         mut handled: Handled,
-    ) -> Handled {
+    ) -> Taken {
         let Delivery { notification, receipt, times } = delivery;
-        let failed = handled.notifications.iter().find(|t| t.outcome == ToldOutcome::Failed);
-        let (reason, again) = match (failed, &handled.reason) {
-            (Some(told), _) => (told.detail.clone().unwrap_or_default(), next_try(told, *times)),
+        let redriven = notification.redriven;
+        let open = handled
+            .notifications
+            .iter()
+            .find(|told| matches!(told.outcome, ToldOutcome::Failed | ToldOutcome::Held));
+        let (reason, again) = match (open, &handled.reason) {
+            (Some(told), _) => {
+                (told.detail.clone().unwrap_or_default(), next_try(told, *times, redriven))
+            }
             // The message itself is wrong.
             (None, Some(reason)) if handled.notifications.is_empty() => (reason.clone(), None),
             (None, _) => {
@@ -89,45 +164,81 @@ impl Onboarding {
                 if let Err(error) = queue.delete(receipt).await {
                     tracing::warn!(%error, "could not delete a notification; it comes again");
                 }
-                return handled;
+                return Taken { handled, stays: false };
             }
         };
         if let Some(wait) = again {
             if let Err(error) = queue.postpone(receipt, wait).await {
                 tracing::warn!(%error, "could not postpone a notification; it comes again");
             }
-            return handled;
+            return Taken { handled, stays: true };
         }
         // The letter first: whoever reads the alert finds it. What fails here is done when the
         // message comes again.
         if let Err(error) = queue.dead_letter(notification, &reason).await {
             tracing::error!(%error, "could not move a notification to the dead-letter queue");
-            return handled;
+            let what = format!("unmoved {} {redriven}", notification.key);
+            self.alert_once(&mut handled, &what, unmoved(notification, &reason, &error)).await;
+            return Taken { handled, stays: true };
         }
         let (what, alert) = given_up(notification, &reason, *times);
-        if self.alert_once(&mut handled, &what, alert).await
-            && let Err(error) = queue.delete(receipt).await
-        {
+        let out = self.alert_once(&mut handled, &what, alert).await;
+        if out && let Err(error) = queue.delete(receipt).await {
             tracing::warn!(%error, "could not delete a notification; it comes again");
         }
-        handled
+        Taken { handled, stays: !out }
     }
 }
 
 /// How long to wait before the next delivery; `None` when there is none.
-fn next_try(told: &Told, times: u32) -> Option<Duration> {
-    if told.permanent || times >= DELIVERIES {
+///
+/// Deliveries that could not even try don't count: the ledger knows how often it was tried, in all
+/// its lives.
+fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
+    if told.outcome == ToldOutcome::Held
+        && let Some(wait) = told.retry_after
+    {
+        return (times < FRUITLESS).then_some(wait);
+    }
+    let earlier = redriven.saturating_mul(DELIVERIES);
+    let deliveries = match told.attempts.div_ceil(TRIES) {
+        0 => times,
+        tried => tried.saturating_sub(earlier),
+    };
+    let most = if told.attempts == 0 { FRUITLESS } else { DELIVERIES };
+    if told.permanent || deliveries >= most || times >= FRUITLESS {
         return None;
     }
-    let wait = WAIT.saturating_mul(1 << times.saturating_sub(1).min(16)).min(WAIT_MAX);
+    let wait = WAIT.saturating_mul(1 << deliveries.saturating_sub(1).min(16)).min(WAIT_MAX);
     Some(told.retry_after.map_or(wait, |asked| asked.max(wait)))
+}
+
+/// The alert that a notification can't even be given up.
+fn unmoved(
+    notification: &QueuedNotification,
+    reason: &str,
+    error: &dyn std::fmt::Display,
+) -> Alert {
+    let QueuedNotification { key, notifier, .. } = notification;
+    Alert {
+        subject: format!("A notification of {notifier} can't be moved to the dead-letter queue"),
+        message: format!(
+            "It stays in the notifications queue and is tried again.\nError: {error}\n\
+             Why it is given up: {reason}\nNotification: {key}"
+        ),
+    }
 }
 
 /// The alert about a notification that is given up, and what it is noted as.
 fn given_up(notification: &QueuedNotification, reason: &str, times: u32) -> (String, Alert) {
     let QueuedNotification { key, notifier, account, event, redriven } = notification;
+    let event = event.as_deref().unwrap_or("none: a sweep found the account");
+    let about = match account {
+        Some(account) => format!("account {account}"),
+        None => key.to_string(),
+    };
     let alert = Alert {
-        subject: format!("Notifier {notifier} was not told of account {account}"),
+        subject: format!("Notifier {notifier} was not told of {about}"),
         message: format!(
             "It is in the dead-letter queue after {times} deliveries. Once the cause is mended:\n\n  \
              groundcrew redrive --notifier {notifier} --config FILE\n\n\
@@ -141,29 +252,43 @@ fn given_up(notification: &QueuedNotification, reason: &str, times: u32) -> (Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use groundcrew_core::notification::NotificationKey;
     use rstest::rstest;
 
-    fn told(permanent: bool, retry_after: Option<u64>) -> Told {
-        Told {
-            notifier: "cmdb".into(),
-            account: "111122223333".parse().unwrap(),
-            outcome: ToldOutcome::Failed,
-            reference: None,
-            detail: None,
-            permanent,
-            retry_after: retry_after.map(Duration::from_secs),
-        }
+    /// Tried so often, and failed.
+    fn tried(attempts: u32) -> Told {
+        let account = "111122223333".parse().unwrap();
+        let key = NotificationKey::onboard(&account, "cmdb");
+        let told = Told::of("cmdb", key, "account 111122223333".into(), Some(account));
+        Told { attempts, ..told.failed("down") }
+    }
+
+    fn asked_for(told: Told, seconds: u64) -> Told {
+        Told { retry_after: Some(Duration::from_secs(seconds)), ..told }
     }
 
     #[rstest]
-    #[case::first(told(false, None), 1, Some(30))]
-    #[case::doubled(told(false, None), 3, Some(120))]
-    #[case::at_most_an_hour(told(false, None), 9, Some(3600))]
-    #[case::the_last(told(false, None), 10, None)]
-    #[case::permanent(told(true, None), 1, None)]
-    #[case::asked_for_more(told(false, Some(900)), 1, Some(900))]
-    #[case::asked_for_less(told(false, Some(1)), 3, Some(120))]
-    fn waits(#[case] told: Told, #[case] times: u32, #[case] expected: Option<u64>) {
-        assert_eq!(next_try(&told, times), expected.map(Duration::from_secs));
+    #[case::first(tried(3), 1, 0, Some(30))]
+    #[case::doubled(tried(9), 3, 0, Some(120))]
+    #[case::at_most_an_hour(tried(27), 9, 0, Some(3600))]
+    #[case::the_last(tried(30), 10, 0, None)]
+    #[case::permanent(Told { permanent: true, ..tried(1) }, 1, 0, None)]
+    #[case::asked_for_more(asked_for(tried(3), 900), 1, 0, Some(900))]
+    #[case::asked_for_less(asked_for(tried(9), 1), 3, 0, Some(120))]
+    #[case::waiting_costs_nothing(tried(3), 40, 0, Some(30))]
+    #[case::but_not_for_ever(tried(3), 60, 0, None)]
+    #[case::it_could_not_be_tried(tried(0), 12, 0, Some(3600))]
+    #[case::never(tried(0), 60, 0, None)]
+    #[case::redriven(tried(33), 1, 1, Some(30))]
+    #[case::redriven_in_vain(tried(60), 10, 1, None)]
+    #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(40_000))]
+    #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 60, 0, None)]
+    fn waits(
+        #[case] told: Told,
+        #[case] times: u32,
+        #[case] redriven: u32,
+        #[case] expected: Option<u64>,
+    ) {
+        assert_eq!(next_try(&told, times, redriven), expected.map(Duration::from_secs));
     }
 }

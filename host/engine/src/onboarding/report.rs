@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::event::Event;
-use groundcrew_core::notification::{NotificationEntry, NotificationState};
+use groundcrew_core::notification::{
+    NotificationEntry, NotificationKey, NotificationState, Verdict,
+};
 use groundcrew_core::ports::Alert;
-
-use super::ConfiguredNotifier;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +56,12 @@ impl fmt::Display for HandledOutcome {
 pub struct Told {
     /// Name of the notifier.
     pub notifier: String,
-    /// The account.
-    pub account: AccountId,
+    /// What the ledger knows it by.
+    pub key: NotificationKey,
+    /// What it is about, for people: `account 111122223333`, or an event.
+    pub about: String,
+    /// The account, if it is about one.
+    pub account: Option<AccountId>,
     /// What became of it.
     pub outcome: ToldOutcome,
     /// What the other system calls the result.
@@ -66,8 +70,13 @@ pub struct Told {
     pub detail: Option<String>,
     /// Whether telling again can't help.
     pub permanent: bool,
-    /// How long the other system asked to wait before it is told again.
+    /// How long to wait before it is told again: the other system asked for it, or a gate holds
+    /// it.
     pub retry_after: Option<Duration>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What a gate says about those that come after it.
+    pub verdict: Verdict,
 }
 
 /// What became of one notification.
@@ -79,8 +88,10 @@ pub enum ToldOutcome {
     AlreadyTold,
     /// The account is older than the ledger: it is written down as not to be told.
     Recorded,
-    /// A policy says not to tell, or not yet.
+    /// A policy or a gate says not to tell.
     Skipped,
+    /// It is not told yet: a gate holds it, or has not answered.
+    Held,
     /// It is in the notifications queue.
     Queued,
     /// It could not be told.
@@ -94,6 +105,7 @@ impl fmt::Display for ToldOutcome {
             Self::AlreadyTold => "already-told",
             Self::Recorded => "recorded",
             Self::Skipped => "skipped",
+            Self::Held => "held",
             Self::Queued => "queued",
             Self::Failed => "failed",
         })
@@ -130,8 +142,10 @@ impl Handled {
             HandledOutcome::Ignored
         };
         if self.outcome == HandledOutcome::Ignored && self.reason.is_none() {
-            let reason = match self.notifications.as_slice() {
-                [] => "no account is to be told of",
+            let held = self.notifications.iter().find(|told| told.outcome == ToldOutcome::Held);
+            let reason = match (self.notifications.as_slice(), held) {
+                (_, Some(held)) => held.detail.as_deref().unwrap_or("it is held"),
+                ([], _) => "no account is to be told of",
                 _ => "every notifier was told before, or is not to be told",
             };
             self.reason = Some(reason.to_owned());
@@ -155,40 +169,49 @@ impl Handled {
 }
 
 impl Told {
-    pub(super) fn new(
-        notifier: &ConfiguredNotifier,
-        account: &AccountId,
-        outcome: ToldOutcome,
+    pub(super) fn of(
+        notifier: &str,
+        key: NotificationKey,
+        about: String,
+        account: Option<AccountId>,
     ) -> Self {
         Self {
-            notifier: notifier.name.clone(),
-            account: account.clone(),
-            outcome,
+            notifier: notifier.to_owned(),
+            key,
+            about,
+            account,
+            outcome: ToldOutcome::Queued,
             reference: None,
             detail: None,
             permanent: false,
             retry_after: None,
+            attempts: 0,
+            verdict: Verdict::Go,
         }
     }
 
-    pub(super) fn failed(
-        notifier: &ConfiguredNotifier,
-        account: &AccountId,
-        error: impl Into<String>,
-    ) -> Self {
-        Self::new(notifier, account, ToldOutcome::Failed).because(error)
+    pub(super) fn now(self, outcome: ToldOutcome) -> Self {
+        Self { outcome, ..self }
+    }
+
+    pub(super) fn failed(self, error: impl Into<String>) -> Self {
+        self.now(ToldOutcome::Failed).because(error)
     }
 
     /// As the ledger has it.
-    pub(super) fn settled(notifier: &ConfiguredNotifier, entry: &NotificationEntry) -> Self {
+    pub(super) fn settled(self, entry: &NotificationEntry) -> Self {
         match &entry.state {
-            NotificationState::Told { reference } => Self {
+            NotificationState::Told { reference, verdict } => Self {
                 reference: Some(reference.clone()),
-                ..Self::new(notifier, &entry.account, ToldOutcome::AlreadyTold)
+                verdict: verdict.clone(),
+                ..self.now(ToldOutcome::AlreadyTold)
             },
-            _ => Self::new(notifier, &entry.account, ToldOutcome::Recorded)
-                .because("the account was there before"),
+            _ => self.now(ToldOutcome::Recorded).because("the account was there before"),
         }
+    }
+
+    pub(super) fn with_verdict(self, verdict: Verdict) -> Self {
+        Self { verdict, ..self }
     }
 
     pub(super) fn because(self, detail: impl Into<String>) -> Self {

@@ -7,25 +7,22 @@ use std::sync::Arc;
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::ProductStatus;
-use groundcrew_core::notification::NotificationKey;
-use groundcrew_core::onboarding::Found;
+use groundcrew_core::event::Event;
+use groundcrew_core::notification::NotificationEntry;
+use groundcrew_core::onboarding::{Due, due};
 use jiff::Timestamp;
 
-use super::{ConfiguredNotifier, Handled, Onboarding, Subject, Told, is_settled};
+use super::due::{Listener, is_settled};
+use super::subject::swept;
+use super::{Handled, Onboarding, Told};
 
 impl Onboarding {
     /// Makes up for lost events. One account after the other: there are few, and whatever
     /// they are told to is not in a hurry.
     pub(super) async fn sweep(&self, handled: Handled, until: Option<Timestamp>) -> Handled {
-        self.panel.forgive();
-        let listening: Vec<&ConfiguredNotifier> = self
-            .settings
-            .notifiers
-            .iter()
-            .filter(|notifier| notifier.on.iter().any(|event| event == "CreateManagedAccount"))
-            .collect();
-        if listening.is_empty() {
-            return handled.ignored("no notifier listens to CreateManagedAccount".to_owned());
+        self.panels.iter().for_each(crate::Panel::forgive);
+        if self.settings.routes.is_empty() {
+            return handled.ignored("no notifier listens to anything".to_owned());
         }
         // The ledger begins now if it hasn't: what lands from here on is told.
         let now = self.ports.clock.now();
@@ -38,34 +35,71 @@ impl Onboarding {
         };
         let mut told = Vec::new();
         for account in accounts {
-            told.extend(self.tell_of(account, &listening, until).await);
+            told.extend(self.tell_of(account, until).await);
         }
         handled.with(told)
     }
 
-    async fn tell_of(
-        &self,
-        account: Arc<Account>,
-        listening: &[&ConfiguredNotifier],
-        until: Option<Timestamp>,
-    ) -> Vec<Told> {
+    async fn tell_of(&self, account: Arc<Account>, until: Option<Timestamp>) -> Vec<Told> {
+        // Whoever would have been told of its event.
+        let listeners = self.listeners(&Event::of_landed(&account));
+        let matter = swept(&account);
         let (mut open, mut told) = (Vec::new(), Vec::new());
-        for notifier in listening {
-            let key = NotificationKey::onboard(&account.id, &notifier.name);
-            match self.ports.ledger.notification(&key).await {
-                Ok(entry) if is_settled(&entry) => {}
-                Ok(_) => open.push(*notifier),
-                Err(error) => {
-                    told.push(Told::failed(notifier, &account.id, error.to_string()));
+        let mut is_new = false;
+        for listener in listeners {
+            let name = &listener.notifier.name;
+            match self.ports.ledger.notification(&matter.key(name)).await {
+                Ok(entry) if entry.as_ref().is_some_and(|entry| self.is_done(entry)) => {
+                    if listener.notifier.gate {
+                        open.push(listener);
+                    }
                 }
+                Ok(_) => {
+                    is_new = true;
+                    open.push(listener);
+                }
+                Err(error) => told.push(matter.told(name).failed(error.to_string())),
             }
         }
-        if !open.is_empty() {
-            let known = self.listed(account).await;
-            let subject = Subject { found: Found::Swept, known, event: None };
-            told.extend(self.due(&subject, &open, until).await);
+        if is_new {
+            told.extend(self.make_up_for(account, &open, until).await);
         }
         told
+    }
+
+    /// Whether a sweep has nothing to do with a notification. Where there is a queue, that sees
+    /// to all that was ever begun: what is in it, and what was given up, would otherwise be begun
+    /// again by each sweep.
+    fn is_done(&self, entry: &NotificationEntry) -> bool {
+        self.ports.queue.is_some() || is_settled(entry)
+    }
+
+    async fn make_up_for(
+        &self,
+        account: Arc<Account>,
+        open: &[Listener<'_>],
+        until: Option<Timestamp>,
+    ) -> Vec<Told> {
+        if let Some(queue) = &self.ports.queue {
+            let now = self.ports.clock.now();
+            let matter = swept(&account);
+            let began = match self.began(now).await {
+                Ok(began) => began,
+                Err(error) => {
+                    let error = error.to_string();
+                    let told = open.iter().map(|one| matter.told(&one.notifier.name));
+                    return told.map(|told| told.failed(&error)).collect();
+                }
+            };
+            let lookback = self.settings.lookback;
+            if due(groundcrew_core::onboarding::Found::Swept, account.joined, began, now, lookback)
+                == Due::Tell
+            {
+                return self.hand_over(queue.as_ref(), &matter, None, open).await;
+            }
+        }
+        let subject = self.found(account).await;
+        self.tell_open(&subject, open, until).await
     }
 
     /// The enrolled accounts that joined within the lookback, in the order of joining.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use groundcrew_core::decision::Cause;
 use groundcrew_core::notification::{
     Claim, Claimed, Notification, NotificationEntry, NotificationKey, NotificationState,
-    NotifyFailure, NotifyFailureKind,
+    NotifyFailure, NotifyFailureKind, Verdict,
 };
 use groundcrew_core::ports::LedgerError;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::{ConfiguredNotifier, Onboarding, Subject, Told, ToldOutcome};
+use super::subject::Subject;
+use super::{ConfiguredNotifier, Onboarding, Told, ToldOutcome};
 
 /// Tries of a transient failure before the event counts as failed. More follow when it is
 /// delivered again.
@@ -30,6 +31,8 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const MARGIN: Duration = Duration::from_secs(30);
 /// Between two looks at another host's claim.
 const LOOK: Duration = Duration::from_millis(500);
+/// A gate that holds is asked again after so long at the earliest.
+const SHORTEST_HOLD: Duration = Duration::from_secs(60);
 /// Tries of writing down what became of a notification.
 const SETTLES: u32 = 5;
 
@@ -39,24 +42,30 @@ impl Onboarding {
         &self,
         subject: &Subject,
         notifier: &ConfiguredNotifier,
+        annotations: &[String],
         until: Option<Timestamp>,
     ) -> Told {
-        let account = &subject.known.account.id;
-        let key = NotificationKey::onboard(account, &notifier.name);
+        let told = subject.matter.told(&notifier.name);
+        let key = told.key.clone();
         let mut wait = WAIT;
         let mut tries = 0;
         loop {
             let entry = match self.claim(&key, subject, notifier, until).await {
                 Ok(Claimed::Ours(entry)) => entry,
-                Ok(Claimed::Settled(entry)) => return Told::settled(notifier, &entry),
+                Ok(Claimed::Settled(entry)) => return told.settled(&entry),
+                Ok(Claimed::Held { until, reason }) => {
+                    return self.held(told, Verdict::Hold { until, reason });
+                }
                 Ok(Claimed::Busy { until }) => {
                     let error = format!("another host has been telling it, until {until} at most");
-                    return Told::failed(notifier, account, error);
+                    return told.failed(error);
                 }
-                Err(error) => return Told::failed(notifier, account, error.to_string()),
+                Err(error) => return told.failed(error.to_string()),
             };
             tries += 1;
-            let failure = match self.try_once(&key, subject, notifier, &entry).await {
+            let told = Told { attempts: entry.attempts, ..told.clone() };
+            let try_once = self.try_once(told.clone(), subject, notifier, annotations, &entry);
+            let failure = match try_once.await {
                 Ok(told) => return told,
                 Err(failure) => failure,
             };
@@ -69,7 +78,7 @@ impl Onboarding {
                 return Told {
                     permanent: failure.kind != NotifyFailureKind::Transient,
                     retry_after: failure.retry_after,
-                    ..Told::failed(notifier, account, describe(&failure))
+                    ..told.failed(describe(&failure))
                 };
             }
             tracing::warn!(%key, code = failure.code, "telling failed, trying again: {failure}");
@@ -90,7 +99,7 @@ impl Onboarding {
             let now = self.ports.clock.now();
             let claim = Claim {
                 key: key.clone(),
-                account: subject.known.account.id.clone(),
+                account: subject.matter.account().cloned(),
                 notifier: notifier.name.clone(),
                 by: self.settings.host.clone(),
                 now,
@@ -108,25 +117,36 @@ impl Onboarding {
     /// Tells, and writes down what became of it.
     async fn try_once(
         &self,
-        key: &NotificationKey,
+        told: Told,
         subject: &Subject,
         notifier: &ConfiguredNotifier,
+        annotations: &[String],
         entry: &NotificationEntry,
     ) -> Result<Told, NotifyFailure> {
-        let account = &subject.known.account;
+        let key = &told.key;
         let notification = Notification {
             key: key.clone(),
             cause: Cause::Lifecycle,
-            account: account.clone(),
-            tags: subject.known.tags.clone(),
+            account: subject.account.clone(),
+            tags: subject.tags.clone(),
             event: subject.event.clone(),
+            annotations: annotations.to_vec(),
             now: self.ports.clock.now(),
             attempt: entry.attempts,
         };
         tracing::debug!(%key, digest = notifier.digest, attempt = entry.attempts, "telling");
-        let answer = notifier.notifier.notify(&notification).await;
+        let mut answer = notifier.notifier.notify(&notification).await;
+        if let Ok(receipt) = &mut answer {
+            let verdict = std::mem::take(&mut receipt.verdict);
+            receipt.verdict = self.checked(verdict, notifier);
+        }
         let state = match &answer {
-            Ok(receipt) => NotificationState::Told { reference: receipt.reference.clone() },
+            Ok(receipt) => match receipt.verdict.clone() {
+                Verdict::Hold { until, reason } => NotificationState::Held { until, reason },
+                verdict => {
+                    NotificationState::Told { reference: receipt.reference.clone(), verdict }
+                }
+            },
             Err(failure) => NotificationState::Failed {
                 error: failure.to_string(),
                 effect_possible: failure.effect_possible,
@@ -134,22 +154,46 @@ impl Onboarding {
         };
         let written = self.settle(key, &state).await;
         let receipt = answer?;
-        match written {
-            Ok(()) => Ok(Told {
-                reference: Some(receipt.reference),
-                ..Told::new(notifier, &account.id, ToldOutcome::Told)
-            }),
+        if let Verdict::Hold { .. } = receipt.verdict {
+            return Ok(self.held(told, receipt.verdict));
+        }
+        let told = Told { reference: Some(receipt.reference), verdict: receipt.verdict, ..told };
+        Ok(match written {
+            Ok(()) => told.now(ToldOutcome::Told),
             // It was told. Said again it is found by looking; left unsaid, nobody would see
             // that the ledger doesn't work.
-            Err(error) => Ok(Told {
-                reference: Some(receipt.reference),
-                ..Told::failed(
-                    notifier,
-                    &account.id,
-                    format!("it was told, but that could not be written down: {error}"),
-                )
-            }),
+            Err(error) => {
+                told.failed(format!("it was told, but that could not be written down: {error}"))
+            }
+        })
+    }
+
+    /// What a notifier says about those that come after it: only a gate has such.
+    fn checked(&self, verdict: Verdict, notifier: &ConfiguredNotifier) -> Verdict {
+        match verdict {
+            Verdict::Go => Verdict::Go,
+            verdict if !notifier.gate => {
+                tracing::warn!(
+                    notifier = notifier.name,
+                    ?verdict,
+                    "only what a notifier with `gate = true` says about others counts"
+                );
+                Verdict::Go
+            }
+            Verdict::Hold { until, reason } => {
+                Verdict::Hold { until: until.max(self.ports.clock.now() + SHORTEST_HOLD), reason }
+            }
+            verdict => verdict,
         }
+    }
+
+    /// A gate holds what comes after it.
+    fn held(&self, told: Told, verdict: Verdict) -> Told {
+        let Verdict::Hold { until, reason } = &verdict else { return told };
+        let wait = Duration::try_from(*until - self.ports.clock.now()).unwrap_or_default();
+        let why = format!("it holds it until {until}: {reason}");
+        Told { retry_after: Some(wait), ..told.now(ToldOutcome::Held).because(why) }
+            .with_verdict(verdict)
     }
 
     async fn settle(

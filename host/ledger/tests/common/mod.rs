@@ -11,7 +11,9 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, StalledStreamProtectionConfig};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
-use groundcrew_core::notification::{Claim, NotificationEntry, NotificationKey, NotificationState};
+use groundcrew_core::notification::{
+    Claim, NotificationEntry, NotificationKey, NotificationState, Verdict,
+};
 use groundcrew_core::ports::{Ledger, NotificationLedger, Progress, Slot};
 use groundcrew_ledger::{
     DynamoLedger, DynamoStore, FileLedger, FileStore, MemoryLedger, MemoryStore, Store,
@@ -153,7 +155,7 @@ pub fn key(number: usize) -> NotificationKey {
 pub fn claim(number: usize, by: &str, second: i64) -> Claim {
     Claim {
         key: key(number),
-        account: account(number),
+        account: Some(account(number)),
         notifier: "ams".into(),
         by: by.into(),
         now: at(second),
@@ -163,7 +165,7 @@ pub fn claim(number: usize, by: &str, second: i64) -> Claim {
 
 pub fn entry(number: usize, state: NotificationState, attempts: u32) -> NotificationEntry {
     NotificationEntry {
-        account: account(number),
+        account: Some(account(number)),
         notifier: "ams".into(),
         state,
         attempts,
@@ -172,5 +174,5 @@ pub fn entry(number: usize, state: NotificationState, attempts: u32) -> Notifica
 }
 
 pub fn told() -> NotificationState {
-    NotificationState::Told { reference: "case-1".into() }
+    NotificationState::Told { reference: "case-1".into(), verdict: Verdict::Go }
 }

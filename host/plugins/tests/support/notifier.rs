@@ -117,7 +117,7 @@ pub fn notification() -> Notification {
     Notification {
         key: NotificationKey::onboard(&account, "ams"),
         cause: Cause::Lifecycle,
-        account: Arc::new(Account {
+        account: Some(Arc::new(Account {
             id: account.clone(),
             name: "payments-prod".to_owned(),
             email: "aws+payments-prod@example.com".to_owned(),
@@ -128,7 +128,7 @@ pub fn notification() -> Notification {
             .into(),
             joined: Some("2026-01-02T03:00:00Z".parse().unwrap()),
             state: None,
-        }),
+        })),
         tags: Tags::Known(tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
         event: Some(Arc::new(Event {
             id: "7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10".to_owned(),
@@ -139,6 +139,7 @@ pub fn notification() -> Notification {
             caller_role: None,
             json: r#"{"detail":{}}"#.to_owned(),
         })),
+        annotations: vec![],
         now: "2026-01-02T03:04:05Z".parse().unwrap(),
         attempt: 1,
     }
@@ -148,11 +149,10 @@ pub fn notification() -> Notification {
 pub fn sparse() -> Notification {
     let whole = notification();
     Notification {
-        account: Arc::new(Account {
-            email: String::new(),
-            organizational_units: [].into(),
-            joined: None,
-            ..(*whole.account).clone()
+        account: changed(&whole, |account| {
+            account.email.clear();
+            account.organizational_units = [].into();
+            account.joined = None;
         }),
         tags: Tags::Unreadable("AccessDeniedException".to_owned()),
         event: None,
@@ -163,8 +163,12 @@ pub fn sparse() -> Notification {
 /// A notification about an account of this name.
 pub fn named(name: &str) -> Notification {
     let whole = notification();
-    Notification {
-        account: Arc::new(Account { name: name.to_owned(), ..(*whole.account).clone() }),
-        ..whole
-    }
+    Notification { account: changed(&whole, |account| account.name = name.to_owned()), ..whole }
+}
+
+/// The account of a notification, changed.
+fn changed(whole: &Notification, change: impl FnOnce(&mut Account)) -> Option<Arc<Account>> {
+    let mut account = whole.account.as_deref().cloned()?;
+    change(&mut account);
+    Some(Arc::new(account))
 }

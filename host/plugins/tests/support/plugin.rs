@@ -191,8 +191,8 @@ impl Notifier {
                     (i32.const 32))
                 (func (export "groundcrew:plugin/deliver@0.1.0#notify")
                     (param $notification i32) (result i32)
-                    (i32.store (i32.const 68) (i32.const 1040))
-                    (i32.store (i32.const 72) (i32.const 3))
+                    (i32.store (i32.const 72) (i32.const 1040))
+                    (i32.store (i32.const 76) (i32.const 3))
                     (if (i32.load8_u offset=8 (local.get $notification)) (then {lifecycle}))
                     (i32.const 64))
             )"#
