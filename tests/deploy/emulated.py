@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import botocore.exceptions
+import jsonschema
 
 import permissions
 from emulator import ACCOUNT, REGION, deploy, ministack, without_unknown
@@ -20,6 +21,7 @@ from template import ROOT, TEMPLATES, load
 
 DAY = 24 * 60 * 60
 ROLES = {"lambda": ["events", "notifications", "updates"], "fargate": ["task"]}
+SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "groundcrew.schema.json").read_text()))
 SWEEP = '{ $.fields.message = "sweep completed" }'
 
 
@@ -117,25 +119,32 @@ def topic(stack):
     attributes = attributes["Attributes"]
     written(stack, "Alerts", {"KmsMasterKeyId": {"Ref": "Key"}})
     policy = document(attributes["Policy"])
-    publishers = set()
-    for statement in policy["Statement"]:
-        publishers |= set(as_list(statement["Principal"].get("Service", [])))
-        account = statement["Condition"]["StringEquals"]["aws:SourceAccount"]
-        stack.is_("account that may publish", account, ACCOUNT)
-    stack.is_("publishers", publishers, {"events.amazonaws.com", "cloudwatch.amazonaws.com"})
+    publishers = {
+        statement["Principal"].get("Service"): statement.get("Condition")
+        for statement in policy["Statement"]
+        if statement["Action"] == "sns:Publish"
+    }
+    ours = {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    # EventBridge can't publish where its statement has a condition.
+    expected = {"cloudwatch.amazonaws.com": ours, "events.amazonaws.com": None}
+    stack.is_("publishers", publishers, expected)
 
 
 def key(stack):
     kms = stack.client("kms")
     policy = kms.get_key_policy(KeyId=stack.ids["Key"], PolicyName="default")
-    users = set()
-    for statement in document(policy["Policy"])["Statement"]:
-        services = as_list(statement["Principal"].get("Service", []))
-        stack.holds(
-            "a service may use the key for other accounts", not services or statement["Condition"]
-        )
-        users |= set(services)
-    expected = {"events.amazonaws.com", "cloudwatch.amazonaws.com", f"logs.{REGION}.amazonaws.com"}
+    users = {
+        service: set(as_list(statement["Action"]))
+        for statement in document(policy["Policy"])["Statement"]
+        for service in as_list(statement["Principal"].get("Service", []))
+    }
+    used = {"kms:Decrypt", "kms:GenerateDataKey*"}
+    expected = {
+        "events.amazonaws.com": used,
+        "cloudwatch.amazonaws.com": used,
+        f"logs.{REGION}.amazonaws.com": used
+        | {"kms:Encrypt", "kms:ReEncrypt*", "kms:DescribeKey"},
+    }
     stack.is_("services that may use the key", users, expected)
     rotation = kms.get_key_rotation_status(KeyId=stack.ids["Key"])["KeyRotationEnabled"]
     stack.is_("rotation of the key", rotation, True)
@@ -211,6 +220,10 @@ def overlay(stack, parameters, environment):
             {"name": "managed", "plugin": "managed-tag", "settings": settings}
         ]
     stack.is_("the overlay", found, expected)
+    # ministack's URLs are those of this machine; AWS's have https.
+    config = tomllib.loads(text.replace('= "http://', '= "https://'))
+    for problem in SCHEMA.iter_errors(config):
+        stack.holds(f"the overlay is no config: {problem.message}", False)
 
 
 def events():
@@ -236,6 +249,8 @@ def events():
     yield "a call of another service", elsewhere, None
     yield "another source", {**call, "source": "aws.ec2"}, None
     yield "another kind of event", {**call, "detail-type": "Service Catalog Event"}, None
+    service = {**call, "detail-type": "AWS Service Event via CloudTrail"}
+    yield "a lifecycle event of another service", service, None
     called = {**call, "source": "aws.controltower"}
     yield "a call to Control Tower", called, None
 
