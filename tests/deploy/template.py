@@ -46,6 +46,8 @@ def text(value):
             return f"${{{'.'.join(argument)}}}"
         if function == "Fn::Sub" and isinstance(argument, str):
             return argument
+        if function == "Fn::Split":
+            return text(argument[1])
     if isinstance(value, str):
         return value
     return re.sub(r"\s+", " ", str(value))
