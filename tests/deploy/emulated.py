@@ -114,7 +114,11 @@ def written(stack, logical, properties):
         stack.is_(f"{name} of {logical}, in the template,", found.get(name), expected)
 
 
-def topic(stack):
+def topic(stack, parameters):
+    subscribed = stack.client("sns").list_subscriptions_by_topic(TopicArn=stack.ids["Alerts"])
+    people = [one["Endpoint"] for one in subscribed["Subscriptions"]]
+    address = parameters.get("AlertEmail")
+    stack.is_("who is subscribed to the topic", people, [address] if address else [])
     attributes = stack.client("sns").get_topic_attributes(TopicArn=stack.ids["Alerts"])
     attributes = attributes["Attributes"]
     written(stack, "Alerts", {"KmsMasterKeyId": {"Ref": "Key"}})
@@ -598,6 +602,7 @@ CHOICES = {
         "UpdateWaitTimeSeconds": "5",
         "UpdateOperationTimeout": "2h",
         "SqsMaxReceiveCount": "3",
+        "AlertEmail": "oncall@example.com",
         "NotifierSecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:cmdb-AbCdEf,"
         f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:billing-AbCdEf",
         "NotifierSecretKmsKeyArns": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0",
@@ -641,7 +646,7 @@ def look(client, path, choice, wrong):
 
 def compare(stack, path, template, parameters, left_out):
     stack.is_("what ministack can't make", left_out, ["PortfolioAccess"])
-    topic(stack)
+    topic(stack, parameters)
     key(stack)
     table(stack)
     if path.name == "lambda.yaml":
