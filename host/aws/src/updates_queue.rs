@@ -22,8 +22,9 @@ pub(crate) const BATCH: usize = 10;
 /// Longest that SQS waits for a message.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
-/// Longest that SQS hides a message.
-pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
+/// Longest that a message is hidden. SQS allows 12 hours since it was received, in all; what
+/// comes before takes some of them.
+pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(11 * 3600);
 
 /// The updates queue.
 #[derive(Debug)]

@@ -52,6 +52,8 @@ pub enum Command {
     Sweep(Sweep),
     /// Handle one EventBridge event: tell the notifiers of an account that landed
     Handle(Handle),
+    /// Tell one notifier of one event, or show what it would be told
+    Notify(Notify),
     /// Serve the simulated AWS on an address of this machine, in real time
     SimAws(SimAws),
 }
@@ -144,6 +146,22 @@ pub struct Handle {
     /// The event as EventBridge delivers it, as JSON; `-` reads it from stdin
     #[arg(value_name = "EVENT.json")]
     pub event: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Notify {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The event as EventBridge delivers it, as JSON; `-` reads it from stdin
+    #[arg(long, value_name = "EVENT.json")]
+    pub event: PathBuf,
+    /// Name of the notifier
+    #[arg(long, value_name = "NAME")]
+    pub notifier: String,
+    /// Send nothing: show what would be sent to systems in which nothing is yet
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Debug, Args)]

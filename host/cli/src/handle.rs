@@ -94,7 +94,7 @@ impl From<Handled> for Report {
     }
 }
 
-fn event(path: &Path) -> Result<String, Failure> {
+pub fn event(path: &Path) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read = match path == Path::new("-") {
         true => std::io::stdin().read_to_end(&mut bytes).map(|_| ()),

@@ -11,6 +11,7 @@ mod handle;
 mod lambda;
 mod ledger;
 mod loaded;
+mod notify;
 mod operate;
 mod plan;
 mod policy_test;
@@ -20,6 +21,7 @@ mod script_data;
 mod service;
 mod sim_aws;
 mod simulate;
+mod simulated_web;
 mod snapshot;
 mod wording;
 
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Some(Command::Simulate(options)) => simulate::run(&options),
         Some(Command::Snapshot(options)) => snapshot::run(&options),
         Some(Command::Handle(options)) => handle::run(&options),
+        Some(Command::Notify(options)) => notify::run(&options),
         Some(Command::Run(options)) => service::run(&options),
         Some(Command::Status(options)) => operate::status(&options),
         Some(Command::Redrive(options)) => operate::redrive(&options),

@@ -65,12 +65,13 @@ pub fn simulated(
     let alerts = Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn()));
     let clock = Arc::new(sim.clock());
     let onboarding = (!loaded.notifiers.is_empty()).then(|| {
+        let queue = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
         let ports = OnboardingPorts {
             catalog: catalog.clone(),
             directory: directory.clone(),
             alerts: alerts.clone(),
             ledger: ledger.clone(),
-            queue: None,
+            queue: loaded.config.queues.notifications_url.is_some().then(|| Arc::new(queue) as _),
             clock: clock.clone(),
         };
         Arc::new(Onboarding::new(ports, loaded.onboarding_settings(SIMULATED_HOST.to_owned())))
@@ -88,6 +89,28 @@ pub fn simulated(
         witness,
         onboarding,
     }
+}
+
+/// Onboarding on a simulated AWS, for one event by hand.
+pub fn simulated_onboarding(
+    sim: &SimAws,
+    clients: &Clients,
+    loaded: &Loaded,
+    directory: Arc<dyn Directory>,
+) -> Onboarding {
+    let ports = OnboardingPorts {
+        catalog: Arc::new(ServiceCatalog::new(
+            clients.service_catalog.clone(),
+            sim.product_name(),
+            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+        )),
+        directory,
+        alerts: Arc::new(LoggedAlerts),
+        ledger: Arc::new(MemoryLedger::new()),
+        queue: None,
+        clock: Arc::new(sim.clock()),
+    };
+    Onboarding::new(ports, loaded.onboarding_settings(SIMULATED_HOST.to_owned()))
 }
 
 /// What commands need that only read: no ledger, no queue, no topic.

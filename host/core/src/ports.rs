@@ -199,7 +199,7 @@ pub trait UpdateQueue: Send + Sync {
     /// Removes a message. Again it does nothing.
     async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
 
-    /// Hides a message for so long (at most 12 h); then it is received again.
+    /// Hides a message for so long (at most 11 h); then it is received again.
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
 
     /// Puts a dead letter where an operator finds it.
@@ -706,7 +706,7 @@ pub trait NotificationQueue: Send + Sync {
     /// Removes a message. Again it does nothing.
     async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
 
-    /// Hides a message for so long (at most 12 h), and with it whatever follows in its group.
+    /// Hides a message for so long (at most 11 h), and with it whatever follows in its group.
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
 
     /// Puts a notification that can't be told where an operator finds it, with the reason.

@@ -19,10 +19,12 @@ mod run;
 pub mod snapshot;
 mod start;
 mod sweep;
+mod tick;
 mod track;
 mod witness;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ use tokio::sync::{Semaphore, watch};
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};
+pub use tick::Ticker;
 pub use witness::{Ending, Notice, Silent, Witness};
 
 /// The world as the engine reaches it.
@@ -110,6 +113,8 @@ pub struct Engine {
     telling: Arc<Semaphore>,
     /// Held while a sweep's finds are seen to.
     making_up: Arc<tokio::sync::Mutex<()>>,
+    /// Whether it is driven by ticks.
+    ticks: AtomicBool,
     /// Whether this host is to stop: then it waits for nothing more.
     stopping: watch::Sender<bool>,
 }
@@ -158,6 +163,7 @@ impl Engine {
             handling: Arc::new(Semaphore::new(run::HANDLING)),
             telling: Arc::new(Semaphore::new(run::TELLING)),
             making_up: Arc::default(),
+            ticks: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }

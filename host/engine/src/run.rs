@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use groundcrew_core::aws_error::AwsError;
@@ -19,6 +20,8 @@ use crate::{Engine, Notice};
 /// How long a call waits for messages: the longest that SQS allows, since waiting costs
 /// nothing.
 const LONG_POLL: Duration = Duration::from_secs(20);
+/// The same for a tick, where waiting costs.
+const SHORT_POLL: Duration = Duration::from_secs(1);
 /// After the events queue could not be read.
 const EVENTS_RETRY: Duration = Duration::from_secs(10);
 /// Most notifications that come at once: SQS gives no more.
@@ -46,7 +49,7 @@ pub enum Until {
 }
 
 /// What a task came back with.
-enum Done {
+pub(crate) enum Done {
     Observed(Vec<Observation>),
     /// A sweep is complete.
     Swept(Sweep),
@@ -137,7 +140,7 @@ impl Engine {
     }
 
     /// What a task came back with.
-    fn done(
+    pub(crate) fn done(
         self: &Arc<Self>,
         done: Result<Done, JoinError>,
         quiet: &mut bool,
@@ -186,7 +189,11 @@ impl Engine {
     }
 
     /// Lets the calls under way end, and what follows from them be written down.
-    async fn finish(self: &Arc<Self>, scheduler: &mut Scheduler, tasks: &mut JoinSet<Done>) {
+    pub(crate) async fn finish(
+        self: &Arc<Self>,
+        scheduler: &mut Scheduler,
+        tasks: &mut JoinSet<Done>,
+    ) {
         self.stopping.send_replace(true);
         tracing::info!(calls = tasks.len(), "stopping: nothing more is begun");
         let mut quiet = true;
@@ -213,7 +220,7 @@ impl Engine {
         }
     }
 
-    fn perform(self: &Arc<Self>, actions: Vec<Action>, tasks: &mut JoinSet<Done>) {
+    pub(crate) fn perform(self: &Arc<Self>, actions: Vec<Action>, tasks: &mut JoinSet<Done>) {
         for action in actions {
             let engine = Arc::clone(self);
             tasks.spawn(async move { engine.act(action).await });
@@ -330,7 +337,8 @@ impl Engine {
     }
 
     async fn receive(&self, max: usize) -> Observation {
-        let messages = match self.ports.updates.receive(max, LONG_POLL).await {
+        let poll = if self.ticks.load(Ordering::Relaxed) { SHORT_POLL } else { LONG_POLL };
+        let messages = match self.ports.updates.receive(max, poll).await {
             Ok(messages) => messages,
             Err(error) => {
                 return Observation::NotReceived { reason: error.to_string() };
@@ -511,7 +519,7 @@ impl Engine {
 }
 
 /// What an event means to the scheduler.
-fn wake(event: &str) -> Option<Observation> {
+pub(crate) fn wake(event: &str) -> Option<Observation> {
     match Event::parse(event).ok()?.wake() {
         Wake::Sweep => Some(Observation::Woken),
         Wake::Account(account) => Some(Observation::AccountWoken(account)),

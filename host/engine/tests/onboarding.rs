@@ -624,9 +624,8 @@ async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
     }
     let cases = place.sim.cases();
     let subjects: Vec<&str> = cases.iter().map(|case| case.subject.as_str()).collect();
-    assert_eq!(subjects[0], "UpdateLandingZone");
-    assert!(subjects[1..].iter().all(|subject| subject.starts_with("Onboard ")), "{subjects:?}");
-    assert_eq!(subjects.len(), 3, "{subjects:?}");
+    let name = format!("Onboard {}", Snapshot::generate(3, 0, 1).accounts[0].name);
+    assert_eq!(subjects, ["UpdateLandingZone", "CreateManagedAccount", &name]);
     assert!(cases[0].body.contains("Ref: groundcrew/event/UpdateLandingZone-"), "{cases:?}");
     // Redriven and given up once more, it is another event.
     let again = Event::of_given_up(&DeadLetter { redriven: 1, ..letter }, BEGIN).json;
@@ -709,7 +708,7 @@ async fn what_a_gate_holds_is_told_later() {
     place.handle(&about(&place, CREATED).1).await;
     work(&place).await;
     let took = place.sim.clock().now().duration_since(BEGIN).as_hours();
-    assert!((24..26).contains(&took), "{took} h");
+    assert!((24..26).contains(&took), "{took} h: {:?}", letters(&place));
     assert_eq!((place.cases(), letters(&place).len()), (1, 0));
     assert_eq!(place.sim.alerts(), []);
 }

@@ -127,15 +127,15 @@ async fn a_notifier_sees_the_hosts_time() {
     "log-flood", "4096 bytes to the log", 0
 )]
 #[case::huge_reference(
-    Notifier { lifecycle: "(i32.store (i32.const 72) (i32.const 100000))", ..RECEIPT },
+    Notifier { lifecycle: "(i32.store (i32.const 76) (i32.const 100000))", ..RECEIPT },
     "result-too-large", "16384 bytes", 0
 )]
 #[case::empty_reference(
-    Notifier { lifecycle: "(i32.store (i32.const 72) (i32.const 0))", ..RECEIPT },
+    Notifier { lifecycle: "(i32.store (i32.const 76) (i32.const 0))", ..RECEIPT },
     "invalid-result", "its receipt's reference is empty", 0
 )]
 #[case::long_reference(
-    Notifier { lifecycle: "(i32.store (i32.const 72) (i32.const 1025))", ..RECEIPT },
+    Notifier { lifecycle: "(i32.store (i32.const 76) (i32.const 1025))", ..RECEIPT },
     "invalid-result", "its receipt's reference has 1025 bytes: expected at most 1024", 0
 )]
 #[case::lines_in_the_reference(
@@ -145,7 +145,7 @@ async fn a_notifier_sees_the_hosts_time() {
 #[case::no_such_kind_of_failure(
     Notifier {
         lifecycle: "(i32.store8 (i32.const 64) (i32.const 1))
-            (i32.store8 (i32.const 68) (i32.const 7))",
+            (i32.store8 (i32.const 72) (i32.const 7))",
         ..RECEIPT
     },
     "invalid-result", "discriminant", 0
@@ -153,7 +153,7 @@ async fn a_notifier_sees_the_hosts_time() {
 #[case::trap_after_a_case(opens("(call $case) (unreachable)"), "trap", "may be open", 1)]
 #[case::loops_after_a_case(opens("(call $case) (loop (br 0))"), "timeout", "may be open", 1)]
 #[case::nonsense_after_a_case(
-    opens("(call $case) (i32.store (i32.const 72) (i32.const 0))"),
+    opens("(call $case) (i32.store (i32.const 76) (i32.const 0))"),
     "invalid-result",
     "may be open",
     1
@@ -262,11 +262,11 @@ async fn its_own_failure(#[case] number: u8, #[case] kind: NotifyFailureKind) {
     let lifecycle_code: &'static str = Box::leak(
         format!(
             "(i32.store8 (i32.const 64) (i32.const 1))
-             (i32.store8 (i32.const 68) (i32.const {number}))
-             (i32.store (i32.const 72) (i32.const 1024)) (i32.store (i32.const 76) (i32.const 2))
-             (i32.store (i32.const 80) (i32.const 1040)) (i32.store (i32.const 84) (i32.const 3))
-             (i32.store8 (i32.const 88) (i32.const 1))
-             (i32.store8 (i32.const 92) (i32.const 1)) (i32.store (i32.const 96) (i32.const 90))"
+             (i32.store8 (i32.const 72) (i32.const {number}))
+             (i32.store (i32.const 76) (i32.const 1024)) (i32.store (i32.const 80) (i32.const 2))
+             (i32.store (i32.const 84) (i32.const 1040)) (i32.store (i32.const 88) (i32.const 3))
+             (i32.store8 (i32.const 92) (i32.const 1))
+             (i32.store8 (i32.const 96) (i32.const 1)) (i32.store (i32.const 100) (i32.const 90))"
         )
         .into_boxed_str(),
     );
@@ -289,10 +289,10 @@ async fn its_own_failure(#[case] number: u8, #[case] kind: NotifyFailureKind) {
 async fn the_host_knows_what_may_have_happened() {
     let plugin = opens(
         "(call $case)
-         (i32.store8 (i32.const 64) (i32.const 1)) (i32.store8 (i32.const 68) (i32.const 1))
-         (i32.store (i32.const 72) (i32.const 1024)) (i32.store (i32.const 76) (i32.const 2))
-         (i32.store (i32.const 80) (i32.const 1040)) (i32.store (i32.const 84) (i32.const 3))
-         (i32.store8 (i32.const 88) (i32.const 0)) (i32.store8 (i32.const 92) (i32.const 0))",
+         (i32.store8 (i32.const 64) (i32.const 1)) (i32.store8 (i32.const 72) (i32.const 1))
+         (i32.store (i32.const 76) (i32.const 1024)) (i32.store (i32.const 80) (i32.const 2))
+         (i32.store (i32.const 84) (i32.const 1040)) (i32.store (i32.const 88) (i32.const 3))
+         (i32.store8 (i32.const 92) (i32.const 0)) (i32.store8 (i32.const 96) (i32.const 0))",
     );
     let notifier = load(&runtime(), plugin, &Arc::default()).await;
     let failure = notifier.notify(&lifecycle()).await.unwrap_err();

@@ -53,6 +53,7 @@ mod tagging;
 mod throttle;
 mod time;
 mod updates;
+mod web;
 mod world;
 mod xml;
 
@@ -67,3 +68,4 @@ pub use support::OpenedCase;
 pub use tagging::TagIndexState;
 pub use time::SimClock;
 pub use updates::{MaxConcurrent, OperationLog, OperationOutcome};
+pub use web::{WebRecord, WebRequest, WebResponse};

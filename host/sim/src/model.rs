@@ -34,6 +34,7 @@ use crate::support::{self, OpenedCase, Support};
 use crate::tagging::{self, TagIndexState, Tagging};
 use crate::time::later;
 use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
+use crate::web::Web;
 
 /// Region of everything but Organizations.
 pub(crate) const REGION: &str = "us-east-1";
@@ -113,6 +114,7 @@ pub struct Model {
     control_tower: ControlTower,
     identity_center: IdentityCenter,
     identity_store: IdentityStore,
+    web: Web,
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
@@ -149,6 +151,7 @@ impl Model {
             control_tower: ControlTower::new(),
             identity_center: IdentityCenter::new(start),
             identity_store: IdentityStore::new(&fleet),
+            web: Web::default(),
             rng,
             calls: BTreeMap::new(),
             planned: BTreeMap::new(),
@@ -324,6 +327,20 @@ impl Model {
             Some(mishap) => Fate { mishap: Some(mishap), ..fate },
             None => fate,
         }
+    }
+
+    /// Decides how a request of another system than AWS fares. Tests plan it as `HTTP`.
+    pub(crate) fn web_fate(&mut self) -> Fate {
+        let fate = self.faults.call();
+        match self.planned.get_mut("HTTP").and_then(VecDeque::pop_front) {
+            Some(mishap) => Fate { mishap: Some(mishap), ..fate },
+            None => fate,
+        }
+    }
+
+    /// The other systems than AWS.
+    pub(crate) fn web(&mut self) -> &mut Web {
+        &mut self.web
     }
 
     /// The answer of a service that refuses a request.

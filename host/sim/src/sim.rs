@@ -26,6 +26,7 @@ use crate::support::OpenedCase;
 use crate::tagging::TagIndexState;
 use crate::time::SimClock;
 use crate::updates::{MaxConcurrent, OperationLog};
+use crate::web::{WebRecord, WebRequest, WebResponse};
 use crate::world::World;
 
 /// What a simulation starts from.
@@ -235,6 +236,17 @@ impl SimAws {
     /// names of their portfolios.
     pub fn set_launch_paths(&self, paths: &[(&str, &str)]) {
         self.world.with(|model| model.set_launch_paths(paths));
+    }
+
+    /// Another system than AWS answers a request, with the same faults. `None`: no answer comes
+    /// back, and whether the request had its effect can't be told.
+    pub async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
+        self.world.web(request).await
+    }
+
+    /// What other systems than AWS keep, in the order in which it came to be.
+    pub fn web_records(&self) -> Vec<WebRecord> {
+        self.world.with(|model| model.web().records())
     }
 
     /// Sets the landing zone; none is an AWS without Control Tower.

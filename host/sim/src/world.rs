@@ -7,10 +7,11 @@ use groundcrew_core::ports::Clock;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout_at};
 
-use crate::faults::{Fate, Mishap};
+use crate::faults::{Fate, Mishap, Refusal};
 use crate::model::{Answer, Model};
 use crate::protocol::{Request, Response};
 use crate::time::SimClock;
+use crate::web::{WebRequest, WebResponse};
 
 /// Longer than any caller waits for an answer.
 const FOREVER: Duration = Duration::from_secs(600);
@@ -77,6 +78,36 @@ impl World {
         };
         sleep(fate.back).await;
         Exchange::Answered(response)
+    }
+
+    /// Lets a request of another system than AWS fare as decided. `None`: no answer comes back.
+    pub(crate) async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
+        let fate = self.with(|model| model.web_fate());
+        sleep(fate.there).await;
+        let answer = || self.with(|model| model.web().handle(request));
+        let refused = |status, headers| WebResponse { status, headers, body: String::new() };
+        let response = match fate.mishap {
+            None => Some(answer()),
+            Some(Mishap::Refused(Refusal::Throttled)) => {
+                Some(refused(429, vec![("retry-after", "2".to_owned())]))
+            }
+            Some(Mishap::Refused(Refusal::ServerError)) => Some(refused(503, Vec::new())),
+            Some(Mishap::Refused(Refusal::Denied)) => Some(refused(403, Vec::new())),
+            Some(Mishap::NotConnected) => None,
+            Some(Mishap::ReplyLost) => {
+                answer();
+                None
+            }
+            Some(Mishap::Hung { effect }) => {
+                if effect {
+                    answer();
+                }
+                sleep(FOREVER).await;
+                None
+            }
+        };
+        sleep(fate.back).await;
+        response
     }
 
     async fn answer(&self, request: &Request<'_>) -> Response {

@@ -314,6 +314,7 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
         let received = setup.updates.receive(10, Duration::ZERO).await.unwrap();
         let unreadable = received[0].as_ref().unwrap_err();
         assert_eq!(unreadable.body, "not json");
+        setup.updates.reject(unreadable).await.unwrap();
         assert!(setup.sim.messages(&setup.sim.updates_url()).is_empty());
 
         let hint = hint(1, 5);

@@ -19,6 +19,7 @@ use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
 use crate::loaded::{Need, Read, read};
 use crate::ports;
+use crate::simulated_web::SimulatedWeb;
 use crate::wording::{json, print, screen};
 use progress::Progress;
 use recorder::Recorder;
@@ -78,7 +79,8 @@ async fn simulate(
     });
     let clients = ports::simulated_clients(&sim);
     let support = Arc::new(AwsSupport::new(clients.support.clone()));
-    let loaded = config.load(Need::All, support).await?;
+    let web = Arc::new(SimulatedWeb::new(sim.clone()));
+    let loaded = config.with_http(web).load(Need::All, support).await?;
     let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
     let ports = ports::simulated(&sim, clients, &loaded, recorder.clone());
     let settings = loaded.engine_settings(ports::SIMULATED_HOST.to_owned());

@@ -129,6 +129,31 @@ impl Onboarding {
         self.conclude(handled, text).await
     }
 
+    /// Tells one notifier of an event, by hand: whatever routes, policies and gates say. Told
+    /// before, it is not told again. Nobody is alerted of what fails.
+    pub async fn tell_only(&self, text: &str, notifier: &str) -> Handled {
+        let event = match Event::parse(text) {
+            Ok(event) => Arc::new(event),
+            Err(error) => return Handled::of(None).broken(error.to_string()),
+        };
+        let handled = Handled::of(Some(&event));
+        let matter = match matter(&event) {
+            // Somebody says that it is new.
+            Ok(Some(Matter::Landed(landed, _))) => Matter::Landed(landed, Found::Created),
+            Ok(Some(matter)) => matter,
+            Ok(None) => return handled.broken("the event tells of nothing".to_owned()),
+            Err(error) => return handled.broken(error.to_string()),
+        };
+        let Some(notifier) = self.settings.notifiers.iter().find(|one| one.name == notifier) else {
+            return handled.broken(format!("no notifier is named `{notifier}`"));
+        };
+        let panel = Panel::new(Vec::new(), vec![String::new()], Fallback::Proceed);
+        let listener = Listener { notifier, panel: &panel };
+        let told = self.tell_all(matter, Some(event), &[listener], None).await;
+        told.iter().for_each(log);
+        handled.with(told)
+    }
+
     /// Looks for accounts whose event was lost and tells of them, as the event of a
     /// schedule has [`Self::handle`] do.
     pub async fn make_up(&self) -> Handled {

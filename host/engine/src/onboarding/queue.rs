@@ -19,7 +19,7 @@ use super::{
 /// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
 /// Deliveries of a notification that can't even be tried: a gate holds it, or the ledger can't be
-/// read. Each waits for up to 12 hours.
+/// read. Each waits for up to 11 hours.
 const FRUITLESS: u32 = 60;
 /// After the first delivery that failed; doubled with each.
 const WAIT: Duration = Duration::from_secs(30);

@@ -14,9 +14,9 @@ use groundcrew_aws::{
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Ledger, Policy, PolicyFailure};
+use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure};
 use groundcrew_core::scheduler::Blocked;
-use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Until, Waiting};
+use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Ticker, Until, Waiting};
 use groundcrew_ledger::{DynamoLedger, FileLedger};
 use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use jiff::Timestamp;
@@ -161,14 +161,14 @@ impl World {
     async fn host(&self, number: usize) -> usize {
         for (life, seconds) in self.setting.kills[number].iter().enumerate() {
             let engine = self.engine(format!("host-{number}-{life}"));
-            let life = engine.run(Until::SettledOr(BEGIN + END));
+            let life = self.life(engine);
             // Cut off wherever it then is.
             let _ = tokio::time::timeout(Duration::from_secs(*seconds), life).await;
         }
         let mut resumed = 0;
         loop {
             let engine = self.engine(format!("host-{number}"));
-            match engine.run(Until::SettledOr(BEGIN + END)).await {
+            match self.life(engine).await {
                 Some(Waiting { blocked: Blocked::Paused { lane, .. }, .. }) => {
                     tokio::time::sleep(Duration::from_secs(600)).await;
                     while self.ledger.pause_lane(&lane, None).await.is_err() {}
@@ -177,6 +177,23 @@ impl World {
                 }
                 _ => return resumed,
             }
+        }
+    }
+
+    /// One life of a host, as a service or by ticks once a minute.
+    async fn life(&self, engine: Arc<Engine>) -> Option<Waiting> {
+        if !self.setting.ticks {
+            return engine.run(Until::SettledOr(BEGIN + END)).await;
+        }
+        let clock = self.sim.clock();
+        let mut ticker = Ticker::new(engine);
+        loop {
+            let now = clock.now();
+            ticker.tick(None, now + Duration::from_secs(50)).await;
+            if ticker.is_settled(BEGIN + END) || now >= BEGIN + END {
+                return ticker.waiting();
+            }
+            tokio::time::sleep(Duration::from_secs(60)).await;
         }
     }
 
@@ -227,7 +244,7 @@ impl World {
 
     async fn host_again(&self) -> usize {
         let engine = self.engine("host-again".to_owned());
-        let waiting = engine.run(Until::SettledOr(BEGIN + END)).await;
+        let waiting = self.life(engine).await;
         usize::from(waiting.is_some_and(|w| matches!(w.blocked, Blocked::Paused { .. })))
     }
 }

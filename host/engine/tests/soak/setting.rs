@@ -41,6 +41,8 @@ pub struct Setting {
     pub moves: Vec<(usize, u64)>,
     /// When the landing zone begins to change, and for how long.
     pub landing_zone: Option<(u64, u64)>,
+    /// Whether hosts are driven by ticks once a minute, as in a Lambda.
+    pub ticks: bool,
 }
 
 pub const QUOTA: usize = 5;
@@ -113,6 +115,7 @@ impl Setting {
             kills,
             moves,
             landing_zone,
+            ticks: rng.u32(0..3) == 0,
         }
     }
 

@@ -153,7 +153,7 @@ async fn exchange(
     max_response: u64,
 ) -> Result<Response<Bytes>, HttpFailure> {
     let host = || url.host().to_owned();
-    let broken = |source| HttpFailure::Broken { host: host(), source };
+    let broken = |source: hyper::Error| HttpFailure::Broken { host: host(), source: source.into() };
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))

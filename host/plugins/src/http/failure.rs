@@ -102,7 +102,7 @@ pub enum HttpFailure {
         /// The name.
         host: String,
         /// Why.
-        source: hyper::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The answer has more bytes than `limits.http_response`.
     #[error(

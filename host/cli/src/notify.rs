@@ -1,0 +1,117 @@
+//! `groundcrew notify`: tells one notifier of one event, or shows what it would be told.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use groundcrew_aws::AwsSupport;
+use groundcrew_engine::onboarding::{Handled, ToldOutcome};
+use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::Failure;
+use crate::commands::Notify;
+use crate::handle::{Report, event, failure};
+use crate::loaded::{Need, Read, read};
+use crate::ports::{self, Readers, RealAws};
+use crate::simulated_web::{SeenRequest, SimulatedWeb};
+use crate::wording::{json, print};
+
+pub fn run(options: &Notify) -> Result<(), Failure> {
+    let event = event(&options.event)?;
+    let runtime = crate::current_thread()?;
+    runtime.block_on(async {
+        let read = read(Some(&options.config))?;
+        let known = &read.config.notifiers;
+        if !known.iter().any(|notifier| notifier.component.name == options.notifier) {
+            let names: Vec<_> =
+                known.iter().map(|one| format!("`{}`", one.component.name)).collect();
+            return Err(Failure::Usage(format!(
+                "{}: no notifier is named `{}`: there {}",
+                options.config.display(),
+                options.notifier,
+                match names.as_slice() {
+                    [] => "is none".to_owned(),
+                    [name] => format!("is {name}"),
+                    names => format!("are {}", names.join(", ")),
+                }
+            )));
+        }
+        match options.dry_run {
+            true => rehearse(options, read, &event).await,
+            false => tell(options, read, &event).await,
+        }
+    })
+}
+
+async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
+    let aws = RealAws::beside(&read).await?;
+    let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
+    let handled = aws.onboarding(&loaded).tell_only(event, &options.notifier).await;
+    let failure = failure(&handled);
+    print(&json(&Report::from(handled))?)?;
+    failure.map_or(Ok(()), |failure| Err(Failure::Other(failure)))
+}
+
+/// Has it told to systems in which nothing is yet. What is known of the account comes from AWS
+/// Organizations all the same, where that can be reached.
+async fn rehearse(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
+    let sim = SimAws::new(SimOptions {
+        seed: 1,
+        start: Timestamp::now(),
+        snapshot: Snapshot::generate(0, 0, 1),
+        faults: FaultLevel::None,
+        account_quota: 1,
+    });
+    let directory = Readers::of(&read.config).await.directory;
+    let clients = ports::simulated_clients(&sim);
+    let support = Arc::new(AwsSupport::new(clients.support.clone()));
+    let web = Arc::new(SimulatedWeb::new(sim.clone()));
+    let loaded = read.with_http(web.clone()).load(Need::Onboarding, support).await?;
+    let onboarding = ports::simulated_onboarding(&sim, &clients, &loaded, directory);
+    let handled = onboarding.tell_only(event, &options.notifier).await;
+    print(&render(&options.notifier, &handled, &web.seen(), &sim.cases()))?;
+    failure(&handled).map_or(Ok(()), |failure| Err(Failure::Other(failure)))
+}
+
+fn render(
+    notifier: &str,
+    handled: &Handled,
+    requests: &[SeenRequest],
+    cases: &[OpenedCase],
+) -> String {
+    let mut out = String::new();
+    let told = handled.notifications.first();
+    let about = told.map_or("the event", |told| told.about.as_str());
+    // Writing to a String can't fail.
+    let _ = writeln!(out, "what `{notifier}` would be told of {about}; nothing was sent");
+    for request in requests {
+        let _ = writeln!(out, "\n{} {}", request.method, request.url);
+        for (name, value) in &request.headers {
+            let _ = writeln!(out, "{name}: {value}");
+        }
+        if !request.body.is_empty() {
+            let _ = writeln!(out, "\n{}", pretty(&request.body));
+        }
+        if let Some(status) = request.status {
+            let _ = writeln!(out, "→ taken to answer {status}");
+        }
+    }
+    for case in cases {
+        let service = case.service_code.as_deref().unwrap_or("no service");
+        let _ = writeln!(out, "\nAWS Support case: {service}, severity {}", case.severity_code);
+        let _ = writeln!(out, "subject: {}\n\n{}", case.subject, case.body);
+    }
+    let told = told.filter(|told| told.outcome == ToldOutcome::Told);
+    if let Some(reference) = told.and_then(|told| told.reference.as_deref()) {
+        let _ = writeln!(out, "\nits reference would be {reference}");
+    }
+    out
+}
+
+/// JSON with a line for each field; anything else as it is.
+fn pretty(body: &str) -> String {
+    let value: Option<Value> = serde_json::from_str(body).ok();
+    let pretty = value.and_then(|value| serde_json::to_string_pretty(&value).ok());
+    pretty.unwrap_or_else(|| body.to_owned())
+}
