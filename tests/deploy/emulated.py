@@ -464,8 +464,8 @@ def functions(stack, parameters):
 def schedules(stack):
     scheduler = stack.client("scheduler")
     for logical, rate, function, payload in (
-        ("TickSchedule", "rate(1 minute)", "UpdatesFunction", {"groundcrew": "tick"}),
-        ("LostEventsSchedule", "rate(6 hours)", "EventsFunction", {"groundcrew": "sweep"}),
+        ("TickSchedule", "rate(1 minute)", "UpdatesFunction", {"source": "groundcrew", "detail-type": "Tick"}),
+        ("LostEventsSchedule", "rate(6 hours)", "EventsFunction", {"source": "groundcrew", "detail-type": "Sweep"}),
     ):
         found = scheduler.get_schedule(Name=stack.ids[logical].rsplit("/", 1)[-1])
         stack.is_(f"{logical}", found["ScheduleExpression"], rate)

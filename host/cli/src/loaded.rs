@@ -1,5 +1,6 @@
 //! A config with its plugins, loaded and checked as a whole.
 
+use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub struct Read {
     pub config: Config,
     problems: Vec<Problem>,
     name: String,
+    text: String,
     base: PathBuf,
     /// Sends the HTTP requests of notifiers.
     http: Arc<dyn HttpTransport>,
@@ -61,11 +63,18 @@ pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
             (path.display().to_string(), text)
         }
     };
-    let (config, problems) = Config::read(&text);
+    let over = match std::env::var(config::OVERLAY) {
+        Ok(over) => over,
+        Err(VarError::NotPresent) => String::new(),
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Failure::Usage(format!("{}: it is no UTF-8", config::OVERLAY)));
+        }
+    };
+    let (config, problems) = Config::read_over(&text, &over);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     match config {
-        Some(config) => Ok(Read { config, problems, name, base, http: Arc::new(NoHttp) }),
-        None => Err(Failure::Usage(Problems::new(name, problems).to_string())),
+        Some(config) => Ok(Read { config, problems, name, text, base, http: Arc::new(NoHttp) }),
+        None => Err(wrong(&name, &text, problems)),
     }
 }
 
@@ -80,7 +89,7 @@ impl Read {
     pub fn without_plugins(self) -> Result<Config, Failure> {
         match self.problems.is_empty() {
             true => Ok(self.config),
-            false => Err(Failure::Usage(Problems::new(self.name, self.problems).to_string())),
+            false => Err(wrong(&self.name, &self.text, self.problems)),
         }
     }
 
@@ -92,7 +101,7 @@ impl Read {
     /// Loads the plugins and has them check their settings. Everything that is wrong is told
     /// at once. Notifiers that may open support cases do so through `support`.
     pub async fn load(self, need: Need, support: Arc<dyn SupportCases>) -> Result<Loaded, Failure> {
-        let Self { mut config, mut problems, name, base, http } = self;
+        let Self { mut config, mut problems, name, text, base, http } = self;
         let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
             .map_err(|error| Failure::Other(error.to_string()))?;
         if need == Need::Onboarding {
@@ -136,7 +145,7 @@ impl Read {
         }
         match problems.is_empty() {
             true => Ok(Loaded { config, policies, notifiers, runtime, settings }),
-            false => Err(Failure::Usage(Problems::new(name, problems).to_string())),
+            false => Err(wrong(&name, &text, problems)),
         }
     }
 }
@@ -246,6 +255,10 @@ impl Loaded {
             })
             .collect()
     }
+}
+
+fn wrong(name: &str, text: &str, problems: Vec<Problem>) -> Failure {
+    Failure::Usage(Problems::new(name, problems).within(text).to_string())
 }
 
 fn policy_spec(

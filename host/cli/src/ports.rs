@@ -1,6 +1,7 @@
 //! Puts the ports together: on the simulated AWS, and on the one that the environment names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
@@ -14,7 +15,8 @@ use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, NotificationQueue, SupportCases, TagIndex,
+    Alert, Alerts, Catalog, Clock, Directory, EventQueue, NotificationQueue, Received,
+    SupportCases, TagIndex,
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
@@ -203,13 +205,33 @@ impl RealAws {
 
     /// Everything that the update engine needs. Fails when the config names no queues.
     pub fn ports(&self, loaded: &Loaded, witness: Arc<dyn Witness>) -> Result<Ports, Failure> {
+        let events = loaded.config.queues.events_url.as_ref();
+        let events = events.map(|url| Arc::new(SqsEvents::new(self.clients.sqs.clone(), url)) as _);
+        self.ports_with(loaded, witness, events)
+    }
+
+    /// The same for a process that is given events otherwise.
+    pub fn ports_without_events(
+        &self,
+        loaded: &Loaded,
+        witness: Arc<dyn Witness>,
+    ) -> Result<Ports, Failure> {
+        self.ports_with(loaded, witness, Some(Arc::new(NoEvents)))
+    }
+
+    fn ports_with(
+        &self,
+        loaded: &Loaded,
+        witness: Arc<dyn Witness>,
+        events: Option<Arc<dyn EventQueue>>,
+    ) -> Result<Ports, Failure> {
         let config = &loaded.config;
         let clients = &self.clients;
-        let (Some(updates), Some(events_url)) = (self.updates(config), &config.queues.events_url)
-        else {
+        let (Some(updates), Some(events)) = (self.updates(config), events) else {
             return Err(Failure::Usage(
                 "the update engine needs both `updates_url` and `events_url` in [queues]: the FIFO \
-                 queue that it hands accounts over by, and the one that EventBridge fills"
+                 queue that it hands accounts over by, and the one that EventBridge fills (not in \
+                 a Lambda, which is given events)"
                     .to_owned(),
             ));
         };
@@ -220,7 +242,7 @@ impl RealAws {
             landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
             identities: Arc::new(IdentityCenterUsers::new(clients)),
             updates: Arc::new(updates),
-            events: Arc::new(SqsEvents::new(clients.sqs.clone(), events_url)),
+            events,
             alerts: self.alerts(config),
             ledger: self.ledger.updates.clone(),
             clock: Arc::new(SystemClock),
@@ -248,7 +270,8 @@ impl RealAws {
         Ok(Ports { alerts: Arc::new(LoggedAlerts), onboarding: None, ..ports })
     }
 
-    fn alerts(&self, config: &Config) -> Arc<dyn Alerts> {
+    /// Where people are told.
+    pub fn alerts(&self, config: &Config) -> Arc<dyn Alerts> {
         match &config.alerts_topic {
             Some(topic) => Arc::new(SnsAlerts::new(self.clients.sns.clone(), topic)),
             None => Arc::new(LoggedAlerts),
@@ -289,6 +312,24 @@ struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+}
+
+/// Of a process that takes events from no queue.
+struct NoEvents;
+
+#[async_trait]
+impl EventQueue for NoEvents {
+    async fn receive(&self, _: Duration) -> Result<Vec<Received<String>>, AwsError> {
+        std::future::pending().await
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), AwsError> {
+        Ok(())
+    }
+
+    async fn reject(&self, _: &Received<String>, _: &str) -> Result<(), AwsError> {
+        Ok(())
     }
 }
 

@@ -115,7 +115,7 @@ impl Engine {
         let current = accounts.values().filter(|s| **s == Standing::Current).count();
         let notice = Notice::Swept { accounts: total, current, outdated: due.len() };
         self.ports.witness.see(self.now(), notice);
-        tracing::info!(accounts = total, current, outdated = due.len(), "sweep");
+        let outdated = due.len();
 
         let mut held = Vec::new();
         if !due.is_empty() {
@@ -149,6 +149,8 @@ impl Engine {
         if purpose == Purpose::Update {
             self.note_sweep(&sweep, held).await?;
         }
+        // An alarm of the deployment goes by these words.
+        tracing::info!(accounts = total, current, outdated, "sweep completed");
         Ok(Swept::Complete(sweep))
     }
 

@@ -4,6 +4,7 @@
 //! only a loaded plugin can tell is checked by [`Config::check_lanes`] afterwards.
 
 pub mod keys;
+mod overlay;
 mod plugins;
 mod problem;
 mod reader;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use plugins::{Component, Grants, Instance, Mode, Notifier, OnFailure, Plugin, Policy};
-pub use problem::{Problem, Problems, nearest, suggestion};
+pub use problem::{OVERLAY, Problem, Problems, nearest, suggestion};
 pub use reader::Settings;
 pub use schema::schema;
 
@@ -162,12 +163,20 @@ impl Config {
     /// wrong reads as its default, so that plugins can be checked all the same. `None` only
     /// with at least one problem.
     pub fn read(text: &str) -> (Option<Self>, Vec<Problem>) {
-        let mut reader = Reader::new(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
+        Self::read_over(text, "")
+    }
+
+    /// Reads a configuration with an overlay: TOML too, whose values come in place of the
+    /// file's. Tables are laid over each other key by key; a list replaces the file's as a
+    /// whole. The lines of problems go on in the overlay after the last of the file.
+    pub fn read_over(text: &str, over: &str) -> (Option<Self>, Vec<Problem>) {
+        let texts = overlay::Texts::new(text, over);
+        let mut reader = Reader::new(&texts.both);
+        let (root, errors) = texts.parse();
         for error in errors {
             reader.not_toml(&error);
         }
-        let config = read(&mut reader, root.get_ref());
+        let config = read(&mut reader, &root);
         if config.is_none() && reader.problems.is_empty() {
             reader.problem(1, "the configuration is incomplete");
         }

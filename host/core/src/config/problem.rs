@@ -7,7 +7,7 @@ use crate::text::printable;
 /// One thing that is wrong, with its line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Line of the config file, from 1.
+    /// Line of the config file, from 1; those of the overlay come after its last.
     pub line: usize,
     /// What is wrong, what was expected and what to write instead.
     pub message: String,
@@ -18,16 +18,26 @@ pub struct Problem {
 pub struct Problems {
     /// The file, as the user named it.
     pub file: String,
+    /// How many lines it has; those after them are of the overlay.
+    pub lines: usize,
     /// At least one.
     pub problems: Vec<Problem>,
 }
+
+/// The environment variable that has the overlay of a config.
+pub const OVERLAY: &str = "GROUNDCREW_OVERLAY";
 
 impl Problems {
     /// Sorts the problems and drops repeats.
     pub fn new(file: impl Into<String>, mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
-        Self { file: file.into(), problems }
+        Self { file: file.into(), lines: usize::MAX, problems }
+    }
+
+    /// Those of a file with this text, and of an overlay over it.
+    pub fn within(self, text: &str) -> Self {
+        Self { lines: text.matches('\n').count() + 1, ..self }
     }
 }
 
@@ -39,7 +49,12 @@ impl fmt::Display for Problems {
                 writeln!(f)?;
             }
             let message = printable(&problem.message);
-            write!(f, "{}:{}: {message}", printable(&self.file), problem.line)?;
+            match problem.line.checked_sub(self.lines) {
+                None | Some(0) => {
+                    write!(f, "{}:{}: {message}", printable(&self.file), problem.line)?;
+                }
+                Some(line) => write!(f, "{OVERLAY}:{line}: {message}")?,
+            }
         }
         Ok(())
     }

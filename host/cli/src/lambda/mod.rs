@@ -1,0 +1,167 @@
+//! The Lambda: started under `AWS_LAMBDA_RUNTIME_API`, the binary is its own bootstrap.
+//!
+//! `GROUNDCREW_FUNCTION` says which of the functions it is: `events` takes what EventBridge
+//! delivers, `notifications` batches of the notifications queue ([`batch`]), `updates` drives the
+//! update engine. Without it, it takes events and batches.
+//!
+//! An event that can't be handled is answered with an error, so that Lambda delivers it
+//! again and hands it to the failure destination at last.
+
+mod batch;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use groundcrew_core::config::LedgerPlace;
+use groundcrew_core::ports::{Alerts, NotificationQueue};
+use groundcrew_engine::onboarding::Onboarding;
+use groundcrew_engine::{Engine, GRACE, Silent, Ticker};
+use jiff::Timestamp;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::Failure;
+use crate::handle::{Report, failure};
+use crate::loaded::{Need, Read, read};
+use crate::ports::RealAws;
+
+/// Left of a Lambda's time for answering.
+const RESERVE: Duration = Duration::from_secs(2);
+/// How long a tick may take where the runtime gives no real deadline.
+const TICK: Duration = Duration::from_secs(50);
+
+/// The environment variable that says which function it is.
+const FUNCTION: &str = "GROUNDCREW_FUNCTION";
+
+/// Which of the functions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    /// Takes events, and batches of notifications.
+    Onboarding,
+    /// Drives the update engine.
+    Updates,
+}
+
+impl Function {
+    fn of_environment() -> Result<Self, Failure> {
+        match std::env::var(FUNCTION).ok().as_deref() {
+            None | Some("events" | "notifications") => Ok(Self::Onboarding),
+            Some("updates") => Ok(Self::Updates),
+            Some(other) => Err(Failure::Usage(format!(
+                "{FUNCTION} is {other:?}: expected `events`, `notifications` or `updates`"
+            ))),
+        }
+    }
+}
+
+/// Whether this process is a Lambda. With arguments it is a command all the same.
+pub fn is_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() && std::env::args_os().len() <= 1
+}
+
+/// Takes events until the process is ended.
+pub fn run() -> Result<(), Failure> {
+    let runtime = crate::current_thread()?;
+    runtime.block_on(async {
+        let function = Function::of_environment()?;
+        let file = config_file()?;
+        let read = read(Some(&file))?;
+        if let LedgerPlace::File(_) = read.config.ledger.place {
+            return Err(Failure::Usage(format!(
+                "{}: a Lambda keeps no files, so its ledger has to be a DynamoDB table: write \
+                 `[ledger]` with `table = \"…\"`",
+                file.display()
+            )));
+        }
+        match function {
+            Function::Onboarding => onboard(read).await,
+            Function::Updates => update(read).await,
+        }
+    })
+}
+
+async fn onboard(read: Read) -> Result<(), Failure> {
+    let aws = RealAws::of(&read).await?;
+    let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
+    let place = Place {
+        onboarding: aws.onboarding(&loaded),
+        queue: aws.notifications(&loaded.config),
+        alerts: aws.alerts(&loaded.config),
+    };
+    let service = service_fn(|event| handle(&place, event));
+    lambda_runtime::run(service).await.map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// What onboarding needs.
+struct Place {
+    onboarding: Onboarding,
+    queue: Option<Arc<dyn NotificationQueue>>,
+    alerts: Arc<dyn Alerts>,
+}
+
+async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {
+    let text = event.payload.get();
+    if let Some(batch) = batch::read(text) {
+        let Some(queue) = &place.queue else {
+            return Err(failed(
+                "a batch of an SQS queue came, but the config names no `queues.notifications_url`",
+            ));
+        };
+        return Ok(batch::take(batch, &place.onboarding, queue.as_ref(), &*place.alerts).await);
+    }
+    let until = until(event.context.deadline());
+    let handled = place.onboarding.handle(text, until).await;
+    match failure(&handled) {
+        None => serde_json::to_value(Report::from(handled)).map_err(failed),
+        Some(error_message) if handled.malformed => {
+            Err(Diagnostic { error_type: "Groundcrew.MalformedEvent".to_owned(), error_message })
+        }
+        Some(error_message) => Err(failed(error_message)),
+    }
+}
+
+async fn update(read: Read) -> Result<(), Failure> {
+    let aws = RealAws::of(&read).await?;
+    let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
+    let ports = aws.ports_without_events(&loaded, Arc::new(Silent))?;
+    let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
+    // Lambda invokes a process again only when it has answered.
+    let ticker = Mutex::new(Ticker::new(engine));
+    let service = service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        let ticker = &ticker;
+        async move {
+            let begun = Timestamp::now();
+            let deadline = until(event.context.deadline()).unwrap_or(begun + TICK);
+            ticker.lock().await.tick(Some(event.payload.get()), deadline - GRACE).await;
+            let took = Timestamp::now().duration_since(begun).as_millis();
+            Ok::<_, Diagnostic>(json!({ "outcome": "ticked", "milliseconds": took }))
+        }
+    });
+    lambda_runtime::run(service).await.map_err(|error| Failure::Other(error.to_string()))
+}
+
+fn failed(message: impl ToString) -> Diagnostic {
+    Diagnostic { error_type: "Groundcrew.Failed".to_owned(), error_message: message.to_string() }
+}
+
+/// Until when to go on. Some runtimes other than AWS's give no real deadline.
+fn until(deadline: SystemTime) -> Option<Timestamp> {
+    let left = deadline.duration_since(SystemTime::now()).ok()?;
+    Some(Timestamp::now() + left.saturating_sub(RESERVE))
+}
+
+/// `GROUNDCREW_CONFIG`, or `groundcrew.toml` beside the binary.
+fn config_file() -> Result<PathBuf, Failure> {
+    if let Some(file) = std::env::var_os("GROUNDCREW_CONFIG") {
+        return Ok(file.into());
+    }
+    let task_root = std::env::var_os("LAMBDA_TASK_ROOT").map(PathBuf::from);
+    let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
+    let folder = task_root.or_else(beside).ok_or_else(|| {
+        Failure::Other("where this binary is can't be told: set GROUNDCREW_CONFIG".to_owned())
+    })?;
+    Ok(folder.join("groundcrew.toml"))
+}
