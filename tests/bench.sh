@@ -10,6 +10,7 @@ cargo bench --package groundcrew-plugins --bench decision | grep 'time:'
 cargo bench --package groundcrew-plugins --bench scripts | grep -E 'time:|thrpt:'
 
 cargo bench --package groundcrew-plugins --bench notification | grep 'time:'
+cargo bench --package groundcrew-ledger --bench notification | grep 'time:'
 
 cargo build --release --package groundcrew
 groundcrew="${CARGO_TARGET_DIR:-target}/release/groundcrew"
@@ -38,6 +39,9 @@ measure --accounts 10000 --config policies/priority.toml
 
 printf '\n'
 python3 tests/bench/plan.py "$groundcrew"
+
+printf '\n'
+python3 tests/bench/notifications.py "$groundcrew"
 
 printf '\n'
 python=.venv/bin/python

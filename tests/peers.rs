@@ -282,6 +282,62 @@ fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// A package that runs the binary where it is: the one of tests is large.
+fn zip(dir: &Path) -> PathBuf {
+    let bootstrap = dir.join("bootstrap");
+    let script = format!("#!/bin/sh\nexec {}\n", env!("CARGO_BIN_EXE_groundcrew"));
+    std::fs::write(&bootstrap, script).unwrap();
+    let zip = dir.join("bootstrap.zip");
+    let zipped = "import sys, zipfile\n\
+        entry = zipfile.ZipInfo('bootstrap')\n\
+        entry.external_attr = 0o755 << 16\n\
+        zipfile.ZipFile(sys.argv[2], 'w').writestr(entry, open(sys.argv[1]).read())";
+    let ran = ran(program(".venv", "python").args(["-c", zipped]).args([&bootstrap, &zip]));
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    zip
+}
+
+/// EventBridge, Lambda, SQS, Lambda, and a case; what can't be read, and what is for nobody, is in
+/// the dead-letter queue, and what follows it in its group is told.
+#[test]
+fn ministack_runs_the_lambdas_with_their_queue() {
+    let aws = Server::sim_aws(0);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let config = file("crew.toml", &config(TOPIC));
+    let ministack = ministack(dir.path());
+    let mut variables = environment(&aws, Path::new(&config));
+    variables["AWS_ENDPOINT_URL_SQS"] = ministack.url().into();
+    let variables = file("environment.json", &variables.to_string());
+    let created = event("create-managed-account-succeeded");
+    let zip = zip(dir.path()).to_str().unwrap().to_owned();
+    let event = file("event.json", &created);
+    python(&ministack, "lambdas.py", &["run", &zip, &variables, &event]);
+    let cases = || aws.look("cases").as_array().unwrap().len();
+    eventually("a case", || cases() == 1);
+
+    let other = created.replace("111122223333", "444455556666");
+    let queued = |notifier: &str, event: &str| {
+        json!({ "key": format!("onboard/444455556666/{notifier}"), "notifier": notifier,
+            "account": "444455556666", "event": event })
+        .to_string()
+    };
+    for body in ["{not json", &queued("gone", &other), &queued("ams", &other)] {
+        python(&ministack, "lambdas.py", &["send", "group", body]);
+    }
+    eventually("a second case", || cases() == 2);
+    let look =
+        || -> Value { serde_json::from_str(&python(&ministack, "lambdas.py", &["look"])).unwrap() };
+    eventually("an empty queue", || look()["left"] == 0);
+    let letters = look()["letters"].to_string();
+    assert!(letters.contains("{not json") && letters.contains("no notifier is named `gone`"));
+    assert_eq!((cases(), aws.look("alerts").as_array().unwrap().len()), (2, 2));
+}
+
 #[test]
 fn ministack_runs_the_lambda_on_an_event() {
     let aws = Server::sim_aws(0);
@@ -294,21 +350,8 @@ fn ministack_runs_the_lambda_on_an_event() {
     let config = file("crew.toml", &config(TOPIC));
     let variables = file("environment.json", &environment(&aws, &config).to_string());
     let event = file("event.json", &event("create-managed-account-succeeded"));
-    // The binary stays where it is: the one of tests is large.
-    let bootstrap = format!("#!/bin/sh\nexec {}\n", env!("CARGO_BIN_EXE_groundcrew"));
-    let bootstrap = file("bootstrap", &bootstrap);
-    let zip = dir.path().join("bootstrap.zip");
-    let zipped = "import sys, zipfile\n\
-        entry = zipfile.ZipInfo('bootstrap')\n\
-        entry.external_attr = 0o755 << 16\n\
-        zipfile.ZipFile(sys.argv[2], 'w').writestr(entry, open(sys.argv[1]).read())";
-    let ran = ran(program(".venv", "python").args(["-c", zipped]).args([&bootstrap, &zip]));
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-
-    let port = free_port();
-    let mut command = program(".venv-ministack", "ministack");
-    command.env("GATEWAY_PORT", port.to_string()).current_dir(dir.path());
-    let ministack = Server::started(&mut command, format!("127.0.0.1:{port}"));
+    let zip = zip(dir.path());
+    let ministack = ministack(dir.path());
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let args = [text(&zip), text(&variables), text(&event)];
     python(&ministack, "ministack.py", &args.each_ref().map(String::as_str));

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file uses what it needs
 
+pub mod inbox;
 pub mod server;
 
 use std::path::{Path, PathBuf};

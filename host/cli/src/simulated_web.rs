@@ -45,9 +45,10 @@ impl HttpTransport for SimulatedWeb {
         let headers = call.request.headers();
         let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.to_owned());
         let (scheme, authority) = (call.url.scheme(), call.url.authority());
+        let path = call.request.uri().path_and_query().map_or("/", |path| path.as_str());
         let request = WebRequest {
             method: call.request.method().to_string(),
-            url: format!("{scheme}://{authority}{}", call.request.uri()),
+            url: format!("{scheme}://{authority}{path}"),
             idempotency_key: text("idempotency-key"),
             body: call.request.body().to_vec(),
         };

@@ -160,6 +160,8 @@ fn a_refusal_of_the_host() {
 #[case("[{{ event.name }}]", "[CreateManagedAccount]", "[]")]
 #[case("[{{ event.source }}]", "[aws.controltower]", "[]")]
 #[case("[{{ event.json }}]", "[{\n}]", "[]")]
+#[case("[{{ event.state }}{{ event.message }}{{ event.account }}]", "[]", "[]")]
+#[case("{{ annotations | length }}", "0", "0")]
 #[case("{% if event.id %}event{% else %}sweep{% endif %}", "event", "sweep")]
 #[case("{{ now }}", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z")]
 #[case("{{ key }}", "onboard/111122223333/ams", "onboard/111122223333/ams")]
@@ -254,7 +256,8 @@ fn a_template_that_fails_on_one_account() {
 
 const KNOWN: &str = "; known are account.id, account.name, account.email, \
     account.organizational_units, account.ou_path, account.tags, account.joined, event.id, \
-    event.name, event.source, event.json, now, key, cause";
+    event.name, event.source, event.json, event.state, event.message, event.account, \
+    annotations, now, key, cause";
 
 /// Setting, template, and what is said about it, less the list of what is known.
 #[rstest]

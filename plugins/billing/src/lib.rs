@@ -41,6 +41,7 @@ impl Notifier for Billing {
     }
 
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
+        groundcrew_templates::about_an_account(notification)?;
         let url = self.templates.render_url(URL, notification, &[])?;
         let request = Request::put(url)
             .header("Accept", "application/json")

@@ -47,6 +47,7 @@ impl Notifier for Cmdb {
     }
 
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
+        groundcrew_templates::about_an_account(notification)?;
         match self {
             Self::ServiceNow(system) => system.write(notification),
             Self::Rest(system) => system.write(notification),

@@ -88,6 +88,15 @@ fn servicenow_creates_what_is_not_there() {
     assert_eq!(outcome, Ok(Receipt::new(ID)));
 }
 
+/// There are no records of landing zones.
+#[test]
+fn an_event_about_no_account_is_refused() {
+    let mut notification = notification();
+    notification.account.id.clear();
+    let failure = configure(servicenow()).unwrap().notify(&notification).unwrap_err();
+    assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Invalid, "no-account"));
+}
+
 #[test]
 fn servicenow_updates_what_is_there() {
     let answers = vec![

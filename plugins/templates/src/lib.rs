@@ -156,6 +156,21 @@ pub fn unfit(at: &str, problem: &str) -> Failure {
     Failure::invalid("template", format!("the setting `{setting}`: {problem}"))
 }
 
+/// The failure of a notifier that keeps records of accounts, for an event that is about none.
+///
+/// # Errors
+/// That it is about none.
+pub fn about_an_account(notification: &Notification) -> Result<(), Failure> {
+    if !notification.account.id.is_empty() {
+        return Ok(());
+    }
+    let event = notification.event.as_ref().map_or("the event", |event| event.name.as_str());
+    Err(Failure::invalid(
+        "no-account",
+        format!("{event} is about no account, of which alone there are records here: lead it to another notifier"),
+    ))
+}
+
 /// Accepts every text.
 pub fn any(_: &Notification, _: &str) -> Result<(), String> {
     Ok(())

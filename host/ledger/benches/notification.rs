@@ -1,0 +1,48 @@
+//! What the ledger adds to one notification: it is claimed, and what became of it is written down.
+//!
+//! `cargo bench -p groundcrew-ledger --bench notification`
+
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use groundcrew_core::account::AccountId;
+use groundcrew_core::notification::{Claim, NotificationKey, NotificationState, Verdict};
+use groundcrew_core::ports::NotificationLedger;
+use groundcrew_ledger::{FileLedger, MemoryLedger};
+use jiff::Timestamp;
+
+fn tell(criterion: &mut Criterion, name: &str, ledger: &dyn NotificationLedger) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let account: AccountId = "111122223333".parse().unwrap();
+    let told = NotificationState::Told { reference: "case-1".into(), verdict: Verdict::Go };
+    let now = Timestamp::constant(1_700_000_000, 0);
+    let mut number = 0_u64;
+    criterion.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            number += 1;
+            let key = NotificationKey::onboard(&account, &format!("notifier-{number}"));
+            let claim = Claim {
+                key: key.clone(),
+                account: Some(account.clone()),
+                notifier: "ams".into(),
+                by: "bench".into(),
+                now,
+                until: now + Duration::from_secs(60),
+            };
+            runtime.block_on(async {
+                ledger.claim(&claim).await.unwrap();
+                assert!(ledger.settle(&key, "bench", &told, now).await.unwrap());
+            });
+        });
+    });
+}
+
+fn notification(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    tell(criterion, "ledger/memory", &MemoryLedger::new());
+    let file = FileLedger::open(directory.path().join("crew.db")).unwrap();
+    tell(criterion, "ledger/file", &file);
+}
+
+criterion_group!(benches, notification);
+criterion_main!(benches);

@@ -1,0 +1,90 @@
+//! An HTTP server that keeps what it is sent, as the other systems that notifiers tell.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// One request.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// For example `POST /hooks`.
+    pub line: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Received {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The server. It ends with the test's process.
+pub struct Inbox {
+    /// As in `127.0.0.1:4577`.
+    pub address: String,
+    received: Arc<Mutex<Vec<Received>>>,
+    status: Arc<Mutex<String>>,
+}
+
+impl Inbox {
+    pub fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let inbox = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            received: Arc::default(),
+            status: Arc::new(Mutex::new("200 OK".to_owned())),
+        };
+        let (received, status) = (inbox.received.clone(), inbox.status.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let status = status.lock().unwrap().clone();
+                if let Some(request) = serve(stream, &status) {
+                    received.lock().unwrap().push(request);
+                }
+            }
+        });
+        inbox
+    }
+
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap().clone()
+    }
+
+    /// What it answers from now on, such as `503 Service Unavailable`; header fields may follow
+    /// in lines of their own.
+    pub fn answers(&self, status: &str) {
+        *self.status.lock().unwrap() = status.to_owned();
+    }
+}
+
+fn serve(mut stream: TcpStream, status: &str) -> Option<Received> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok()?;
+    let line = line.split(" HTTP/").next()?.to_owned();
+    let mut headers = Vec::new();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).ok()?;
+        match header.trim_end().split_once(':') {
+            Some((name, value)) => {
+                headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+            }
+            None => break,
+        }
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length");
+    let mut body = vec![0; length.and_then(|(_, length)| length.parse().ok()).unwrap_or(0)];
+    reader.read_exact(&mut body).ok()?;
+    let answer = r#"{"ok":true,"id":"17"}"#;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n{answer}",
+        answer.len()
+    )
+    .ok()?;
+    Some(Received { line, headers, body: String::from_utf8_lossy(&body).into_owned() })
+}
