@@ -167,7 +167,9 @@ pub fn about_an_account(notification: &Notification) -> Result<(), Failure> {
     let event = notification.event.as_ref().map_or("the event", |event| event.name.as_str());
     Err(Failure::invalid(
         "no-account",
-        format!("{event} is about no account, of which alone there are records here: lead it to another notifier"),
+        format!(
+            "{event} is about no account, of which alone there are records here: lead it to another notifier"
+        ),
     ))
 }
 
