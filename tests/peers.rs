@@ -358,43 +358,141 @@ fn ministack_runs_the_lambda_on_an_event() {
     eventually("a case", || aws.look("cases").as_array().unwrap().len() == 1);
 }
 
+/// A function that runs as a Lambda, and its Runtime API.
+struct Function {
+    runtime: Server,
+    _bootstrap: Server,
+    _dir: tempfile::TempDir,
+}
+
+impl Function {
+    /// With this config, and these variables besides.
+    fn start(aws: &Server, config: &str, variables: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config_file = dir.path().join("crew.toml");
+        std::fs::write(&config_file, config).unwrap();
+        let port = free_port();
+        let mut command = program(".venv", "cargo-lambda");
+        command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-port", &port.to_string()]);
+        let runtime = Server::started(command.current_dir(root()), format!("127.0.0.1:{port}"));
+        let mut bootstrap = common::command(dir.path());
+        for (name, value) in environment(aws, &config_file).as_object().unwrap() {
+            bootstrap.env(name, value.as_str().unwrap());
+        }
+        bootstrap
+            .envs(variables.iter().copied())
+            .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt"))
+            .env("AWS_LAMBDA_FUNCTION_NAME", "_")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+            .env("AWS_LAMBDA_LOG_GROUP_NAME", "groundcrew")
+            .env("AWS_LAMBDA_LOG_STREAM_NAME", "1");
+        let _bootstrap = Server::running(&mut bootstrap);
+        Self { runtime, _bootstrap, _dir: dir }
+    }
+
+    fn invoke(&self, event: &str) -> Value {
+        let answer = self.runtime.invoke("/2015-03-31/functions/_/invocations", event);
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+}
+
+/// What is to be tried again stays in the queue, and so does what follows it in its group.
+#[test]
+fn a_batch_is_answered_with_what_stays() {
+    let aws = Server::sim_aws(0);
+    let queue = format!("{}/123456789012/groundcrew-notifications.fifo", aws.url());
+    let overlay = format!("queues.notifications_url = \"{queue}\"");
+    let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "notifications")];
+    let function = Function::start(&aws, &config(TOPIC), &variables);
+    let created = event("create-managed-account-succeeded");
+    let record = |id: &str, group: &str, account: &str, body: Option<&str>| {
+        let queued = json!({ "key": format!("onboard/{account}/ams"), "notifier": "ams",
+            "account": account, "event": created.replace("111122223333", account) });
+        json!({ "messageId": id, "receiptHandle": format!("AQEB{id}"),
+            "body": body.map_or_else(|| queued.to_string(), str::to_owned),
+            "attributes": { "MessageGroupId": group, "ApproximateReceiveCount": "1" },
+            "eventSource": "aws:sqs" })
+    };
+    // The first three tries of whichever is told first.
+    for _ in 0..3 {
+        aws.ask("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
+    }
+    let batch = json!({ "Records": [
+        record("1", "a", "111122223333", None),
+        record("2", "a", "111122223333", None),
+    ]});
+    let answer = function.invoke(&batch.to_string());
+    let failures = json!([{ "itemIdentifier": "1" }, { "itemIdentifier": "2" }]);
+    assert_eq!(answer, json!({ "batchItemFailures": failures }));
+    assert_eq!(aws.look("cases").as_array().unwrap().len(), 0);
+
+    let batch = json!({ "Records": [
+        record("1", "a", "111122223333", None),
+        record("2", "a", "111122223333", None),
+        record("3", "b", "444455556666", None),
+    ]});
+    assert_eq!(function.invoke(&batch.to_string()), json!({ "batchItemFailures": [] }));
+    assert_eq!(aws.look("cases").as_array().unwrap().len(), 2);
+    // One that can't be read, and can't be told of either, stays.
+    aws.ask("deny", r#"{"operation":"Publish"}"#);
+    let batch = json!({ "Records": [record("4", "c", "444455556666", Some("{"))] });
+    assert_eq!(
+        function.invoke(&batch.to_string()),
+        json!({ "batchItemFailures": [{ "itemIdentifier": "4" }] })
+    );
+}
+
+/// A fleet that is updated by nothing but ticks.
+#[test]
+fn ticks_update_a_fleet() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("organization.json");
+    let accounts: Vec<Value> = (1..=6)
+        .map(|number| {
+            json!({ "id": format!("{number:012}"), "name": format!("account-{number}"),
+                "ou": ["Workloads"], "update_seconds": 1 })
+        })
+        .collect();
+    std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
+    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.ask("release-artifact", "");
+    let overlay = format!(
+        "queues.updates_url = \"{}/123456789012/groundcrew-updates.fifo\"\n\
+         updates.wait_seconds = 1\nupdates.min_sweep_interval = \"1s\"\n\
+         updates.max_concurrent_operations = 2",
+        aws.url()
+    );
+    let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "updates")];
+    let function = Function::start(&aws, &config(TOPIC), &variables);
+    let tick = r#"{"source":"groundcrew","detail-type":"Tick"}"#;
+    let ended = || {
+        let operations = aws.look("operations").as_array().unwrap().clone();
+        operations.iter().filter(|operation| !operation["end"].is_null()).count()
+    };
+    eventually("six updates", || {
+        assert_eq!(function.invoke(tick)["outcome"], "ticked");
+        ended() == 6
+    });
+    let updated = event("update-managed-account-succeeded").replace("111122223333", "000000000001");
+    assert_eq!(function.invoke(&updated)["outcome"], "ticked");
+    let operations = aws.look("operations").as_array().unwrap().clone();
+    assert_eq!(operations.len(), 6, "{operations:?}");
+    assert_eq!(aws.look("alerts"), json!([]));
+}
+
 #[test]
 fn a_runtime_api_gets_reports_and_errors() {
     let aws = Server::sim_aws(0);
-    let dir = tempfile::tempdir().unwrap();
-    let config_file = dir.path().join("crew.toml");
-    std::fs::write(&config_file, config(TOPIC)).unwrap();
-    let port = free_port();
-    let mut command = program(".venv", "cargo-lambda");
-    command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-port", &port.to_string()]);
-    let runtime = Server::started(command.current_dir(root()), format!("127.0.0.1:{port}"));
-
-    let mut bootstrap = common::command(dir.path());
-    for (name, value) in environment(&aws, &config_file).as_object().unwrap() {
-        bootstrap.env(name, value.as_str().unwrap());
-    }
-    bootstrap
-        .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt"))
-        .env("AWS_LAMBDA_FUNCTION_NAME", "_")
-        .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-        .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-        .env("AWS_LAMBDA_LOG_GROUP_NAME", "groundcrew")
-        .env("AWS_LAMBDA_LOG_STREAM_NAME", "1");
-    let _bootstrap = Server::running(&mut bootstrap);
-
-    let invoke = |event: &str| runtime.invoke("/2015-03-31/functions/_/invocations", event);
-    let told: Value =
-        serde_json::from_str(&invoke(&event("create-managed-account-succeeded"))).unwrap();
+    let function = Function::start(&aws, &config(TOPIC), &[]);
+    let invoke = |event: &str| function.invoke(event);
+    let told = invoke(&event("create-managed-account-succeeded"));
     assert_eq!(told["outcome"], "notified", "{told}");
     assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
-    let failed: Value = serde_json::from_str(&invoke(
-        &event("create-managed-account-succeeded").replace("SUCCEEDED", "MAYBE"),
-    ))
-    .unwrap();
+    let failed = invoke(&event("create-managed-account-succeeded").replace("SUCCEEDED", "MAYBE"));
     assert_eq!(failed["errorType"], "Groundcrew.MalformedEvent", "{failed}");
     assert!(failed["errorMessage"].as_str().unwrap().contains("MAYBE"), "{failed}");
-    let ignored: Value =
-        serde_json::from_str(&invoke(&event("create-managed-account-failed"))).unwrap();
+    let ignored = invoke(&event("create-managed-account-failed"));
     assert_eq!(ignored["outcome"], "ignored", "{ignored}");
     assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
 }
