@@ -21,14 +21,15 @@ setup:
 		|| rustup target list --installed | grep -qx wasm32-wasip2 \
 		|| rustup target add wasm32-wasip2
 
-# Tests also run against software in Python, each of the two in its own environment. Debian
-# has venv in a package of its own.
+# Tests also run against software in Python, in environments of their own. Debian has venv in a
+# package of its own.
 .PHONY: peers
-peers: .venv/installed .venv-ministack/installed
+peers: .venv/installed .venv-ministack/installed .venv-lint/installed
 
 .venv/installed: tests/requirements.txt
 .venv-ministack/installed: tests/requirements-ministack.txt
-.venv/installed .venv-ministack/installed:
+.venv-lint/installed: tests/requirements-lint.txt
+.venv/installed .venv-ministack/installed .venv-lint/installed:
 	@echo "installing $< into $(@D)"
 	@python3 -m venv $(@D) 2>/dev/null || { \
 		apt-get install --yes --quiet python3-venv >/dev/null && python3 -m venv $(@D); \

@@ -7,19 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::function::{Function, environment, program};
 use common::server::{Server, free_port};
 use common::{ran, root};
 use serde_json::{Value, json};
 
 fn event(name: &str) -> String {
     std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
-}
-
-/// A program of one of the Python environments.
-fn program(environment: &str, name: &str) -> Command {
-    let path: PathBuf = root().join(environment).join("bin").join(name);
-    assert!(path.exists(), "{} is missing: run `make peers`", path.display());
-    Command::new(path)
 }
 
 fn python(aws: &Server, script: &str, args: &[&str]) -> String {
@@ -259,18 +253,6 @@ fn boto3_works_beside_the_service() {
     assert_eq!(aws.look("alerts"), json!([]));
 }
 
-/// What a Lambda is started with, apart from what its runtime sets.
-fn environment(aws: &Server, config: &Path) -> Value {
-    json!({
-        "AWS_ENDPOINT_URL": aws.url(),
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_REGION": "us-east-1",
-        "GROUNDCREW_CONFIG": config,
-        "GROUNDCREW_CACHE": std::env::temp_dir().join("groundcrew-test-cache"),
-    })
-}
-
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts";
 
 /// Waits for what another process does.
@@ -356,45 +338,6 @@ fn ministack_runs_the_lambda_on_an_event() {
     let args = [text(&zip), text(&variables), text(&event)];
     python(&ministack, "ministack.py", &args.each_ref().map(String::as_str));
     eventually("a case", || aws.look("cases").as_array().unwrap().len() == 1);
-}
-
-/// A function that runs as a Lambda, and its Runtime API.
-struct Function {
-    runtime: Server,
-    _bootstrap: Server,
-    _dir: tempfile::TempDir,
-}
-
-impl Function {
-    /// With this config, and these variables besides.
-    fn start(aws: &Server, config: &str, variables: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config_file = dir.path().join("crew.toml");
-        std::fs::write(&config_file, config).unwrap();
-        let port = free_port();
-        let mut command = program(".venv", "cargo-lambda");
-        command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-port", &port.to_string()]);
-        let runtime = Server::started(command.current_dir(root()), format!("127.0.0.1:{port}"));
-        let mut bootstrap = common::command(dir.path());
-        for (name, value) in environment(aws, &config_file).as_object().unwrap() {
-            bootstrap.env(name, value.as_str().unwrap());
-        }
-        bootstrap
-            .envs(variables.iter().copied())
-            .env("AWS_LAMBDA_RUNTIME_API", format!("http://127.0.0.1:{port}/.rt"))
-            .env("AWS_LAMBDA_FUNCTION_NAME", "_")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("AWS_LAMBDA_LOG_GROUP_NAME", "groundcrew")
-            .env("AWS_LAMBDA_LOG_STREAM_NAME", "1");
-        let _bootstrap = Server::running(&mut bootstrap);
-        Self { runtime, _bootstrap, _dir: dir }
-    }
-
-    fn invoke(&self, event: &str) -> Value {
-        let answer = self.runtime.invoke("/2015-03-31/functions/_/invocations", event);
-        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
-    }
 }
 
 /// What is to be tried again stays in the queue, and so does what follows it in its group.

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // each test file uses what it needs
 
+pub mod function;
 pub mod inbox;
 pub mod server;
 

@@ -1,0 +1,235 @@
+//! The CloudFormation templates: linted, deployed on an emulator and read back; and the roles
+//! compared with the calls that the code makes, both ways.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::function::Function;
+use common::server::Server;
+use common::{ran, root};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+fn python(args: &[&str]) -> String {
+    let python = root().join(".venv/bin/python");
+    assert!(python.exists(), "{} is missing: run `make peers`", python.display());
+    let script = root().join("tests/deploy").join(args[0]);
+    let ran = ran(Command::new(python).arg(script).args(&args[1..]).current_dir(root()));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    ran.stdout
+}
+
+#[rstest]
+#[case::linted("lint.py")]
+#[case::rules_refuse_what_cannot_be("rules.py")]
+#[case::deployed_and_read_back("emulated.py")]
+fn the_templates_are(#[case] script: &str) {
+    python(&[script]);
+}
+
+/// What a role of the templates allows groundcrew's own code.
+fn allowed(role: &str) -> BTreeSet<String> {
+    let statements = python(&["permissions.py", "--role", role]);
+    let statements = statements.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    statements
+        .filter(|statement| statement["for"] == "code")
+        .flat_map(|statement| {
+            let actions = statement["actions"].as_array().unwrap().clone();
+            actions.into_iter().map(|action| action.as_str().unwrap().to_owned())
+        })
+        .collect()
+}
+
+/// What IAM calls the calls that were made.
+fn made(aws: &Server) -> BTreeSet<String> {
+    let offered = aws.look("offered");
+    let mut services: BTreeMap<String, String> = BTreeMap::new();
+    for (service, operations) in offered.as_object().unwrap() {
+        for operation in operations.as_array().unwrap() {
+            services.insert(operation.as_str().unwrap().to_owned(), service.clone());
+        }
+    }
+    let calls = aws.look("calls");
+    let calls = calls.as_object().unwrap().keys();
+    calls
+        .flat_map(|operation| {
+            let service = services[operation].as_str();
+            match operation.as_str() {
+                "SendMessageBatch" => vec!["sqs:SendMessage".to_owned()],
+                // Of which this code only puts.
+                "TransactWriteItems" => vec!["dynamodb:PutItem".to_owned()],
+                "ListInstances" => vec!["sso:ListInstances".to_owned()],
+                // SNS has one of that name too, which only a doctor calls.
+                "ListTagsForResource" => vec!["organizations:ListTagsForResource".to_owned()],
+                other => vec![format!("{}:{other}", prefix(service))],
+            }
+        })
+        .collect()
+}
+
+/// The prefix of a service's actions in IAM.
+fn prefix(service: &str) -> &str {
+    match service {
+        "resourcegroupstaggingapi" => "tag",
+        "sso-admin" => "sso",
+        service => service,
+    }
+}
+
+const CONFIG: &str = r#"
+[ledger]
+table = "groundcrew"
+onboarding_lookback = "366d"
+[alerts]
+topic_arn = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts"
+[[notifiers]]
+name = "ams"
+plugin = "ams-case"
+[[routes]]
+events = ["AccountUpdateFailed"]
+states = ["FAILED"]
+notifiers = ["ams"]
+[[routes]]
+events = ["CreateManagedAccount"]
+notifiers = ["ams"]
+"#;
+
+fn overlay(aws: &Server) -> String {
+    let url = format!("{}/123456789012/groundcrew", aws.url());
+    format!(
+        "queues.updates_url = \"{url}-updates.fifo\"\n\
+         queues.notifications_url = \"{url}-notifications.fifo\"\n\
+         updates.wait_seconds = 1\nupdates.min_sweep_interval = \"1s\"\n\
+         updates.max_receive_count = 2"
+    )
+}
+
+fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+fn assert_same(role: &str, made: &BTreeSet<String>, unseen: &[&str]) {
+    let mut allowed = allowed(role);
+    for action in unseen {
+        assert!(allowed.remove(*action), "{role} no longer has {action}");
+    }
+    let missing: Vec<_> = made.difference(&allowed).collect();
+    let needless: Vec<_> = allowed.difference(made).collect();
+    assert!(
+        missing.is_empty() && needless.is_empty(),
+        "{role}: calls that its role does not allow {missing:?}, and actions that no call needs \
+         {needless:?}"
+    );
+}
+
+fn event(name: &str) -> String {
+    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
+}
+
+#[test]
+fn the_role_of_the_updates_function_has_what_its_code_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("organization.json");
+    let account = |number: u32, status: &str, failures: Value| {
+        json!({ "id": format!("{number:012}"), "name": format!("account-{number}"),
+            "ou": ["Workloads"], "tags": { "owner": "crew" }, "update_seconds": 1,
+            "status": status, "update_failures": failures })
+    };
+    let unenrolled =
+        "The parent organizational unit 'Workloads' is not enrolled in AWS Control Tower.";
+    // The last is being changed by somebody else: its message waits.
+    let accounts = [
+        account(1, "AVAILABLE", json!([])),
+        account(2, "AVAILABLE", json!([unenrolled])),
+        account(3, "UNDER_CHANGE", json!([])),
+    ];
+    std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
+    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.ask("release-artifact", "");
+    let overlay = overlay(&aws);
+    let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "updates")];
+    let function = Function::start(&aws, CONFIG, &variables);
+    let ended = || {
+        let operations = aws.look("operations").as_array().unwrap().clone();
+        operations.iter().filter(|operation| !operation["end"].is_null()).count()
+    };
+    let tick = r#"{"source":"groundcrew","detail-type":"Tick"}"#;
+    eventually("two updates, an alert, and one that waits", || {
+        function.invoke(tick);
+        let waits = aws.look("calls")["ChangeMessageVisibility"].as_u64().is_some();
+        waits && ended() == 2 && aws.look("alerts").as_array().unwrap().len() == 1
+    });
+    // Where DescribeAccount tells of no path, as in the past.
+    assert_same("updates", &made(&aws), &["organizations:ListParents"]);
+}
+
+fn yesterday() -> String {
+    (jiff::Timestamp::now() - Duration::from_secs(24 * 3600)).to_string()
+}
+
+/// Two accounts in an OU that joined lately, and an event about one of them.
+fn organization() -> (tempfile::TempDir, Server, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("organization.json");
+    let account = |number: u32| {
+        json!({ "id": format!("{number:012}"), "name": format!("account-{number}"),
+            "ou": ["Workloads"], "tags": { "owner": "crew" }, "joined": yesterday() })
+    };
+    let accounts = json!({ "accounts": [account(1), account(2)] });
+    std::fs::write(&snapshot, accounts.to_string()).unwrap();
+    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    let created = event("create-managed-account-succeeded").replace("111122223333", "000000000001");
+    (dir, aws, created)
+}
+
+#[test]
+fn the_role_of_the_events_function_has_what_its_code_calls() {
+    let (_dir, aws, created) = organization();
+    let overlay = overlay(&aws);
+    let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "events")];
+    let function = Function::start(&aws, CONFIG, &variables);
+    function.invoke(r#"{"source":"groundcrew","detail-type":"Sweep"}"#);
+    function.invoke(&created);
+    function.invoke(&created.replace("SUCCEEDED", "MAYBE"));
+    assert_same("events", &made(&aws), &[]);
+}
+
+#[test]
+fn the_role_of_the_notifications_function_has_what_its_code_calls() {
+    let (_dir, aws, created) = organization();
+    let overlay = overlay(&aws);
+    let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "notifications")];
+    let function = Function::start(&aws, CONFIG, &variables);
+    let record = |notifier: &str, times: u32| {
+        let queued = json!({ "key": format!("onboard/000000000001/{notifier}"),
+            "notifier": notifier, "account": "000000000001", "event": created });
+        let record = json!({ "messageId": "1", "receiptHandle": "AQEB", "body": queued.to_string(),
+            "attributes": { "ApproximateReceiveCount": times.to_string() },
+            "eventSource": "aws:sqs" });
+        json!({ "Records": [record] }).to_string()
+    };
+    // A case of another that might be ours, one that is opened at last, and a dead letter.
+    for _ in 0..3 {
+        aws.ask("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
+    }
+    for (notifier, times) in [("ams", 1), ("ams", 2), ("gone", 1)] {
+        function.invoke(&record(notifier, times));
+    }
+    assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
+    // Secrets Manager is not simulated; no notifier here has secrets.
+    let unseen = [
+        "secretsmanager:GetSecretValue",
+        // Where DescribeAccount tells of no path, as in the past.
+        "organizations:ListParents",
+        // Where the first page of a case's communications is not all.
+        "support:DescribeCommunications",
+    ];
+    assert_same("notifications", &made(&aws), &unseen);
+}
