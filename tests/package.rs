@@ -40,7 +40,7 @@ on = ["CreateManagedAccount"]
 [[notifiers]]
 name = "tell"
 plugin = "webhook"
-on = ["DeregisterAccount"]
+on = ["UpdateManagedAccount"]
 [notifiers.settings]
 url = "https://hooks.example.com/landed"
 [[notifiers.grants.http]]
@@ -254,7 +254,7 @@ plugin = "./cache/taken.wasm"
 [[notifiers]]
 name = "tell"
 plugin = "webhook"
-on = ["DeregisterAccount"]
+on = ["UpdateManagedAccount"]
 [notifiers.settings]
 url = "https://hooks.example.com/landed"
 [[notifiers.grants.http]]
