@@ -52,6 +52,31 @@ ca_file = "ca.pem"
 
 const SCRIPT: &str = "package rings\n\ndefault decision := \"abstain\"\n";
 
+/// One whose plugins are compiled in a moment.
+const SMALL: &str = r#"
+[ledger]
+table = "groundcrew"
+
+[[policies]]
+plugin = "./own.wasm"
+actions = ["onboard"]
+
+[[policies]]
+plugin = "managed-tag"
+
+[[notifiers]]
+name = "ams"
+plugin = "ams-case"
+on = ["CreateManagedAccount"]
+"#;
+
+/// A folder with the small config.
+fn small() -> tempfile::TempDir {
+    let dir = place();
+    fs::write(dir.path().join("crew.toml"), SMALL).unwrap();
+    dir
+}
+
 /// A folder with the config and what it names.
 fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -59,7 +84,7 @@ fn place() -> tempfile::TempDir {
     fs::create_dir(dir.path().join("rules")).unwrap();
     write("crew.toml", CONFIG.as_bytes());
     write("rules/rings.rego", SCRIPT.as_bytes());
-    write("rules/rings.data.toml", b"rings = 3\n");
+    write("rules/rings.data.toml", b"canaries = 3\n");
     write("rules/rings.cases.toml", b"");
     write("own.wasm", &plugin::ABSTAIN.build());
     write("ca.pem", b"-----BEGIN CERTIFICATE-----\n");
@@ -185,9 +210,9 @@ fn the_same_input_gives_the_same_bytes(#[case] target: &str) {
     let packages: Vec<_> = [0o644, 0o600]
         .into_iter()
         .map(|mode| {
-            let dir = place();
-            let script = dir.path().join("rules/rings.rego");
-            fs::set_permissions(script, Permissions::from_mode(mode)).unwrap();
+            let dir = small();
+            let plugin = dir.path().join("own.wasm");
+            fs::set_permissions(plugin, Permissions::from_mode(mode)).unwrap();
             let mut printed = Vec::new();
             // The second time it replaces what is there.
             for _ in 0..2 {
@@ -371,7 +396,7 @@ fn a_folder_that_is_no_package_is_left_alone() {
 fn unpacked() -> tempfile::TempDir {
     static PACKAGE: OnceLock<BTreeMap<String, (u32, Vec<u8>)>> = OnceLock::new();
     let entries = PACKAGE.get_or_init(|| {
-        let dir = place();
+        let dir = small();
         entries(&lambda(dir.path()).0)
     });
     // Beside the program, so that the program can be linked there.
@@ -391,10 +416,15 @@ fn unpacked() -> tempfile::TempDir {
     dir
 }
 
-/// Runs the packaged program with nowhere to keep compiled plugins.
+/// Runs the packaged program.
 fn bootstrap(dir: &Path) -> Command {
+    alone(dir, &dir.join("bootstrap"))
+}
+
+/// Runs a program as the tests do, with nowhere to keep compiled plugins.
+fn alone(dir: &Path, program: &Path) -> Command {
     let own = command(dir);
-    let mut command = Command::new(dir.join("bootstrap"));
+    let mut command = Command::new(program);
     command.current_dir(dir);
     for (name, value) in own.get_envs() {
         match value {
@@ -422,7 +452,7 @@ fn loaded_and_compiled(log: &str) -> (usize, usize) {
 fn a_packaged_program_compiles_nothing() {
     let dir = unpacked();
     let ran = check(dir.path());
-    assert_eq!(loaded_and_compiled(&ran.stderr), (4, 0), "{}", ran.stderr);
+    assert_eq!(loaded_and_compiled(&ran.stderr), (3, 0), "{}", ran.stderr);
     assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
 }
 
@@ -452,7 +482,7 @@ fn without_a_usable_cache_it_says_so_and_works(#[case] spoil: fn(&Path), #[case]
     let dir = unpacked();
     spoil(dir.path());
     let ran = check(dir.path());
-    assert_eq!(loaded_and_compiled(&ran.stderr), (0, 4), "{}", ran.stderr);
+    assert_eq!(loaded_and_compiled(&ran.stderr), (0, 3), "{}", ran.stderr);
     let warned = ran.stderr.lines().any(|line| line.contains("WARN") && line.contains(told));
     assert!(warned, "no {told:?} in {}", ran.stderr);
 }
@@ -556,7 +586,7 @@ fn a_packaged_lambda_opens_a_case_without_compiling() {
 /// With nothing put in its place, and run where it was written.
 #[test]
 fn the_running_program_packages_itself() {
-    let dir = place();
+    let dir = small();
     let args = ["package", "--config", "crew.toml", "--target", "container", "--out", "out"];
     let packaged = groundcrew(dir.path(), &args);
     assert_eq!(packaged.code, 0, "{}", packaged.stderr);
@@ -564,14 +594,13 @@ fn the_running_program_packages_itself() {
         assert!(packaged.stdout.contains("is a debug build of"), "{}", packaged.stdout);
     }
     let image = dir.path().join("out/container/root");
-    let mut check = bootstrap(dir.path());
-    let mut command = Command::new(image.join("groundcrew"));
-    command.envs(check.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    check = command;
+    let program = fs::read(env!("CARGO_BIN_EXE_groundcrew")).unwrap();
+    assert!(fs::read(image.join("groundcrew")).unwrap() == program);
     let config = image.join("etc/groundcrew/groundcrew.toml");
-    let ran = ran(check.args(["check", "--config"]).arg(config));
+    let ran =
+        ran(alone(dir.path(), &image.join("groundcrew")).args(["check", "--config"]).arg(config));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert_eq!(loaded_and_compiled(&ran.stderr), (4, 0), "{}", ran.stderr);
+    assert_eq!(loaded_and_compiled(&ran.stderr), (3, 0), "{}", ran.stderr);
 }
 
 /// Answers every request in the same way.

@@ -108,10 +108,11 @@ packed=$(find "$work/pushed" -type f -exec cat {} + | wc -c)
 echo "image: $packed bytes compressed, $unpacked bytes unpacked"
 [ "$packed" -lt "$most" ] || fail "the image has $packed bytes; less than $most are expected"
 
+# By its name, so that names are looked up in an image without any configuration for that.
 podman run --detach --name "$container" --network host --read-only --read-only-tmpfs=false \
     --user 65532:65532 --cap-drop ALL --security-opt no-new-privileges \
     --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 \
-    --env AWS_ENDPOINT_URL="$aws" --env AWS_ACCESS_KEY_ID=any --env AWS_SECRET_ACCESS_KEY=any \
+    --env AWS_ENDPOINT_URL="http://localhost:${aws##*:}" --env AWS_ACCESS_KEY_ID=any --env AWS_SECRET_ACCESS_KEY=any \
     --env GROUNDCREW_LOG=info,groundcrew_plugins=debug \
     "$image" run --config /etc/groundcrew/groundcrew.toml --listen 127.0.0.1:18080 \
     >/dev/null 2>"$work/log" || { cat "$work/log" >&2; exit 1; }
