@@ -60,6 +60,12 @@ fn build() -> Result<(), String> {
         return Err(format!("`{cargo:?}` failed; its output is above"));
     }
 
+    // Names this build: its plugins, and the dependencies that they are compiled by.
+    let mut identity = Sha256::new();
+    let lock = workspace.join("Cargo.lock");
+    let locked = std::fs::read(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    identity.update(Sha256::digest(locked));
+
     let built = target_dir.join(TARGET).join("plugin");
     for plugin in PLUGINS {
         let from = built.join(format!("{}.wasm", plugin.replace('-', "_")));
@@ -67,11 +73,16 @@ fn build() -> Result<(), String> {
             std::fs::read(&from).map_err(|error| format!("{}: {error}", from.display()))?;
         // A start doesn't have to compute what never changes.
         let digest = Sha256::digest(&component);
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        identity.update(digest);
         write(&output.join(format!("{plugin}.wasm")), &component)?;
-        write(&output.join(format!("{plugin}.sha256")), digest.as_bytes())?;
+        write(&output.join(format!("{plugin}.sha256")), hex(&digest).as_bytes())?;
     }
+    println!("cargo::rustc-env=GROUNDCREW_BUILD={}", hex(&identity.finalize()));
     Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

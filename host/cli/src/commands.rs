@@ -54,6 +54,10 @@ pub enum Command {
     Handle(Handle),
     /// Tell one notifier of one event, or show what it would be told
     Notify(Notify),
+    /// Gather the binary, a config and its plugins for a Lambda or a container
+    Package(Package),
+    /// Ask the service of this machine whether it is well, as a container's health check
+    Health(Health),
     /// Serve the simulated AWS on an address of this machine, in real time
     SimAws(SimAws),
 }
@@ -172,6 +176,37 @@ pub struct Snapshot {
     /// Where to write it; `-` writes it to stdout
     #[arg(long, value_name = "FILE", default_value = "snapshot.json")]
     pub out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Package {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What the package is for
+    #[arg(long, value_enum)]
+    pub target: Target,
+    /// The directory that it is written to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The groundcrew to package; by default this one
+    #[arg(long, value_name = "PATH")]
+    pub binary: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// A ZIP archive for the runtime provided.al2023: groundcrew-lambda.zip
+    Lambda,
+    /// A directory that an image is built from: container
+    Container,
+}
+
+#[derive(Debug, Args)]
+pub struct Health {
+    /// Where the service listens, as its --listen says
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub address: SocketAddr,
 }
 
 #[derive(Debug, Args)]

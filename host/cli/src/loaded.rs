@@ -93,6 +93,12 @@ impl Read {
         }
     }
 
+    /// Adds what is wrong with it for a certain use.
+    pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.problems.extend(problems);
+        self
+    }
+
     /// Has the HTTP requests of notifiers sent. Without this none is.
     pub fn with_http(self, http: Arc<dyn HttpTransport>) -> Self {
         Self { http, ..self }
@@ -102,8 +108,11 @@ impl Read {
     /// at once. Notifiers that may open support cases do so through `support`.
     pub async fn load(self, need: Need, support: Arc<dyn SupportCases>) -> Result<Loaded, Failure> {
         let Self { mut config, mut problems, name, text, base, http } = self;
-        let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
+        let mut runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
             .map_err(|error| Failure::Other(error.to_string()))?;
+        if let Some(dir) = packaged_dir() {
+            runtime = runtime.with_package(&dir);
+        }
         if need == Need::Onboarding {
             config.policies.retain(|policy| policy.actions.contains(&Action::Onboard));
         }
@@ -367,6 +376,14 @@ fn describe(
 /// Problems have a line each, whatever a compiler says.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where a package has its compiled plugins: `cache` beside this binary. Not beside the config,
+/// which may come from anywhere: compiled code has all the rights of the binary, and so has to
+/// come with it.
+fn packaged_dir() -> Option<PathBuf> {
+    let dir = std::env::current_exe().ok()?.parent()?.join("cache");
+    dir.is_dir().then_some(dir)
 }
 
 /// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory, or what

@@ -8,11 +8,13 @@ mod doctor;
 mod explain;
 mod files;
 mod handle;
+mod health;
 mod lambda;
 mod ledger;
 mod loaded;
 mod notify;
 mod operate;
+mod package;
 mod plan;
 mod policy_test;
 mod ports;
@@ -79,6 +81,8 @@ fn main() -> ExitCode {
         Some(Command::Explain(options)) => explain::run(&options),
         Some(Command::Policy(PolicyCommand::Test(options))) => policy_test::run(&options),
         Some(Command::Schema) => schema::run(),
+        Some(Command::Package(options)) => package::run(&options),
+        Some(Command::Health(options)) => health::run(&options),
         Some(Command::SimAws(options)) => sim_aws::run(&options),
     };
     match result {

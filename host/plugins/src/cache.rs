@@ -10,10 +10,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
+
+use crate::package::BUILD;
 
 /// A cache that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +77,7 @@ impl Cache {
     pub(crate) fn open(directory: &Path) -> Result<Self, CacheError> {
         let io = |source| CacheError::Io { path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
-        require_ours(directory, &fs::metadata(directory).map_err(io)?)?;
+        require_owned(directory, &fs::metadata(directory).map_err(io)?, &[this_user()])?;
         Ok(Self { directory: directory.to_owned() })
     }
 
@@ -86,10 +89,13 @@ impl Cache {
         digest: &str,
         bytes: &[u8],
     ) -> wasmtime::Result<Component> {
-        let path = self.directory.join(key(engine, digest)).with_extension("cwasm");
-        match read(&path) {
+        let path = self.directory.join(file_name(engine, digest));
+        match read(&path, &[this_user()]) {
             Ok(Some(compiled)) => match deserialize(engine, &compiled) {
-                Ok(component) => return Ok(component),
+                Ok(component) => {
+                    tracing::debug!(digest, from = "cache", "plugin loaded");
+                    return Ok(component);
+                }
                 Err(error) => {
                     tracing::warn!(path = %path.display(), %error, "compile cache: recompiling")
                 }
@@ -97,7 +103,7 @@ impl Cache {
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "compile cache: recompiling"),
         }
-        let component = Component::from_binary(engine, bytes)?;
+        let component = compile(engine, digest, bytes)?;
         if let Err(error) = self.write(&path, &component.serialize()?) {
             tracing::warn!(path = %path.display(), %error, "compile cache: can't write");
         }
@@ -117,7 +123,7 @@ impl Cache {
             .mode(0o600)
             .open(&temporary)
             .and_then(|mut file| {
-                file.write_all(&crc32fast::hash(compiled).to_le_bytes())?;
+                file.write_all(&checksum(compiled))?;
                 file.write_all(compiled)
             })
             .and_then(|()| fs::rename(&temporary, path));
@@ -129,32 +135,55 @@ impl Cache {
     }
 }
 
+/// Compiles a component.
+pub(crate) fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::Result<Component> {
+    let begun = Instant::now();
+    let component = Component::from_binary(engine, bytes)?;
+    let milliseconds = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(digest, milliseconds, "plugin compiled");
+    Ok(component)
+}
+
+/// What goes before an entry's code.
+pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM] {
+    crc32fast::hash(compiled).to_le_bytes()
+}
+
 /// Reads an entry, `None` when there is none.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, CacheError> {
+pub(crate) fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
     let io = |source| CacheError::Io { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
     };
-    require_ours(path, &file.metadata().map_err(io)?)?;
-    let mut checksum = [0; CHECKSUM];
+    require_owned(path, &file.metadata().map_err(io)?, owners)?;
+    let mut expected = [0; CHECKSUM];
     let mut compiled = Vec::new();
     let damaged = |_| CacheError::Damaged { path: path.to_owned() };
-    file.read_exact(&mut checksum).map_err(damaged)?;
+    file.read_exact(&mut expected).map_err(damaged)?;
     file.read_to_end(&mut compiled).map_err(io)?;
-    if crc32fast::hash(&compiled).to_le_bytes() == checksum {
+    if checksum(&compiled) == expected {
         Ok(Some(compiled))
     } else {
         Err(CacheError::Damaged { path: path.to_owned() })
     }
 }
 
-/// That nobody but this user can have written it.
-fn require_ours(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> {
+/// The user that this process runs as.
+pub(crate) fn this_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// That nobody but these users can have written it.
+pub(crate) fn require_owned(
+    path: &Path,
+    metadata: &fs::Metadata,
+    owners: &[u32],
+) -> Result<(), CacheError> {
     let path = || path.to_owned();
-    let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-    if owner != user {
+    let (owner, user) = (metadata.uid(), this_user());
+    if !owners.contains(&owner) {
         return Err(CacheError::Owner { path: path(), owner, user });
     }
     let mode = metadata.mode() & 0o7777;
@@ -165,20 +194,21 @@ fn require_ours(path: &Path, metadata: &fs::Metadata) -> Result<(), CacheError> 
 }
 
 #[allow(unsafe_code)]
-fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes must come from `Component::serialize`. They were read from a file
-    // of this user that no other can write to, in a directory where the same holds; their
-    // checksum is right; and the file's name says that this version of this crate wrote
-    // them with a compatible engine.
+pub(crate) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes must come from `Component::serialize`, or `precompile_component`. They
+    // were read from a file of this user that no other can write to, or of one who can replace
+    // this very program, in a directory where the same holds; their checksum is right; and the
+    // file's name says that this build wrote them with a compatible engine.
     unsafe { Component::deserialize(engine, compiled) }
 }
 
-/// Names what an entry depends on: the component, this build and its engine.
-fn key(engine: &Engine, digest: &str) -> String {
+/// The name of an entry. It has what the entry depends on: the component, this build and its
+/// engine.
+pub(crate) fn file_name(engine: &Engine, digest: &str) -> String {
     let mut key = Key(Sha256::new());
-    (env!("CARGO_PKG_VERSION"), digest).hash(&mut key);
+    (BUILD, digest).hash(&mut key);
     engine.precompile_compatibility_hash().hash(&mut key);
-    hex(&key.0.finalize())
+    hex(&key.0.finalize()) + ".cwasm"
 }
 
 /// SHA-256 as a hasher: the standard library's own may change and is 64 bits short.

@@ -48,14 +48,7 @@ pub(crate) fn new() -> wasmtime::Result<Engine> {
 }
 
 pub(crate) fn with(allocation: Allocation) -> wasmtime::Result<Engine> {
-    let mut config = Config::new();
-    config
-        .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK)
-        .async_stack_size(STACK)
-        // What a policy computes must not depend on the machine.
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true);
+    let mut config = config();
     match allocation {
         Allocation::Pooled => {
             config.allocation_strategy(pool());
@@ -65,6 +58,28 @@ pub(crate) fn with(allocation: Allocation) -> wasmtime::Result<Engine> {
         }
     }
     Engine::new(&config)
+}
+
+/// The engine that packages are compiled with. Naming its target keeps the CPU features of
+/// this machine out of the code: it runs on every CPU of the architecture. It is loaded by the
+/// engines of [`Allocation::Pooled`], which differ in nothing else that concerns code.
+pub(crate) fn portable() -> wasmtime::Result<Engine> {
+    let mut config = config();
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    Engine::new(&config)
+}
+
+/// What all engines have in common.
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(STACK)
+        // What a policy computes must not depend on the machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
 }
 
 /// Reserves address space, not memory: 4 GiB for each memory, which spares the compiled

@@ -26,6 +26,7 @@ pub mod http;
 mod load_error;
 mod log;
 mod notifier;
+pub mod package;
 mod policy;
 mod runtime;
 mod sandbox;

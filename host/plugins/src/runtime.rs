@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,12 +15,13 @@ use wasmtime::component::Component;
 
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
 use crate::bundled::{self, Bundled};
-use crate::cache::{Cache, CacheError, hex};
+use crate::cache::{self, Cache, CacheError, hex};
 use crate::call_error::CallError;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
 use crate::exports::{Pre, Task};
 use crate::load_error::LoadError;
 use crate::notifier::LoadedNotifier;
+use crate::package::Packaged;
 use crate::policy::LoadedPolicy;
 use crate::sandbox::{About, Blueprint, Linkers, Powers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
@@ -57,6 +58,7 @@ pub enum RuntimeError {
 pub struct Runtime {
     engine: Engine,
     linkers: Linkers,
+    packaged: Option<Packaged>,
     cache: Option<Cache>,
     permits: Arc<Semaphore>,
     /// Of their own, since a notification may wait long for another system.
@@ -77,12 +79,22 @@ impl Runtime {
         engine::start_ticker(&engine).map_err(RuntimeError::Ticker)?;
         Ok(Self {
             linkers: Linkers::new(&engine).map_err(unusable)?,
+            packaged: None,
             cache: options.cache_dir.as_deref().map(Cache::open).transpose()?,
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
             notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
             deadline_fired: Arc::default(),
             engine,
         })
+    }
+
+    /// Has plugins looked for among the compiled ones of a deployment package, before the cache.
+    /// That folder is never written to. What is not right with it is logged, and costs time,
+    /// never a plugin.
+    pub fn with_package(self, directory: &Path) -> Self {
+        let packaged = Packaged::open(directory);
+        let packaged = packaged.inspect_err(|error| tracing::warn!(%error, "compiling instead"));
+        Self { packaged: packaged.ok(), ..self }
     }
 
     /// Whether real time has had a say in any decision so far: a plugin ran so long that
@@ -162,10 +174,18 @@ impl Runtime {
     }
 
     fn compile(&self, code: &Code<'_>) -> wasmtime::Result<Component> {
-        let Code { component, component_digest, .. } = code;
+        let Code { component, component_digest: digest, .. } = code;
+        match self.packaged.as_ref().map(|packaged| packaged.component(&self.engine, digest)) {
+            None => {}
+            Some(Ok(component)) => {
+                tracing::debug!(%digest, from = "package", "plugin loaded");
+                return Ok(component);
+            }
+            Some(Err(error)) => tracing::warn!(%error, "compiling instead"),
+        }
         match &self.cache {
-            Some(cache) => cache.component(&self.engine, component_digest, component),
-            None => Component::from_binary(&self.engine, component),
+            Some(cache) => cache.component(&self.engine, digest, component),
+            None => cache::compile(&self.engine, digest, component),
         }
     }
 
@@ -229,11 +249,11 @@ fn unusable(error: wasmtime::Error) -> RuntimeError {
 }
 
 /// What a plugin is made of.
-struct Code<'a> {
+pub(crate) struct Code<'a> {
     /// The component.
-    component: Cow<'static, [u8]>,
+    pub(crate) component: Cow<'static, [u8]>,
     /// SHA-256 of the component, in hex.
-    component_digest: Cow<'static, str>,
+    pub(crate) component_digest: Cow<'static, str>,
     /// SHA-256 of what the user chose, in hex: the component, or the script that it runs.
     digest: String,
     /// What the component is configured with.
@@ -252,7 +272,7 @@ impl<'a> Code<'a> {
 }
 
 /// Reads a plugin.
-fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError> {
+pub(crate) fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError> {
     let plugin = || spec.name.to_owned();
     let settings = Cow::Borrowed(spec.settings);
     match spec.source {

@@ -6,7 +6,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use groundcrew_plugins::{CacheError, Runtime, RuntimeError, RuntimeOptions};
+use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
+use groundcrew_plugins::{CacheError, Runtime, RuntimeError, RuntimeOptions, Source};
 use rstest::rstest;
 use support::load_bytes;
 use support::plugin::ABSTAIN;
@@ -74,4 +75,45 @@ fn a_directory_that_others_can_write_is_refused() {
         matches!(error, RuntimeError::Cache(CacheError::Writable { mode: 0o777, .. })),
         "{error}"
     );
+}
+
+/// A package's folder with the plugin of these tests.
+fn packaged() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+    let plugin = directory.path().join("abstain.wasm");
+    fs::write(&plugin, ABSTAIN.build()).unwrap();
+    let source = Source::File(plugin);
+    let compiled = Compiler::new().unwrap().compile("abstain", &source).unwrap();
+    let again = Compiler::new().unwrap().compile("abstain", &source).unwrap();
+    assert_eq!(compiled.name, again.name);
+    assert!(compiled.bytes == again.bytes, "the same plugin gave other bytes");
+    fs::write(directory.path().join(&compiled.name), compiled.bytes).unwrap();
+    fs::write(directory.path().join(BUILD_FILE), BUILD).unwrap();
+    directory
+}
+
+/// Only what is compiled is put into the cache.
+async fn compiles(package: &Path) -> bool {
+    let cache = tempfile::tempdir().unwrap();
+    let runtime = open(cache.path()).unwrap().with_package(package);
+    load_bytes(&runtime, &ABSTAIN.build()).await.unwrap();
+    fs::read_dir(cache.path()).unwrap().next().is_some()
+}
+
+#[tokio::test]
+async fn what_a_package_has_is_not_compiled() {
+    assert!(!compiles(packaged().path()).await);
+}
+
+#[rstest]
+#[case::other_build(|directory: &Path| fs::write(directory.join(BUILD_FILE), "other").unwrap())]
+#[case::no_build(|directory: &Path| fs::remove_file(directory.join(BUILD_FILE)).unwrap())]
+#[case::writable(|directory: &Path| fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap())]
+#[case::nothing(|directory: &Path| fs::remove_dir_all(directory).unwrap())]
+#[tokio::test]
+async fn what_can_not_be_used_of_a_package_is_compiled(#[case] spoil: fn(&Path)) {
+    let directory = packaged();
+    spoil(directory.path());
+    assert!(compiles(directory.path()).await);
 }

@@ -1,0 +1,186 @@
+//! The files that a config names, as they go into a package.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Component as PathPart, Path};
+
+use groundcrew_core::config::{Component, Config, Notifier, Plugin, Problem};
+use groundcrew_core::http::SecretPlace;
+
+use crate::commands::Target;
+
+/// The config's own name in a package.
+pub const CONFIG: &str = "groundcrew.toml";
+/// The folder of compiled plugins.
+pub const CACHE: &str = "cache";
+/// What the Lambda runs.
+pub const BOOTSTRAP: &str = "bootstrap";
+
+/// Files by their paths relative to the config.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Why a file can't be in a package.
+#[derive(Debug, thiserror::Error)]
+enum PathError {
+    #[error(
+        "is outside the config's folder, and a package has only what is in it: copy the file \
+         there, and name it relative to the config"
+    )]
+    Outside,
+    #[error(
+        "has the name of something else in a package (`{BOOTSTRAP}`, `{CACHE}`, `{CONFIG}`): \
+         rename it"
+    )]
+    Taken,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Contents {
+    pub files: Files,
+    pub problems: Vec<Problem>,
+    /// What the package can't have, and whoever runs it has to see to.
+    pub notices: Vec<String>,
+}
+
+impl Contents {
+    /// Gathers the files that a config in that folder names. Those that plugins are loaded from
+    /// are not missed here: loading them says so.
+    pub fn gather(config: &Config, base: &Path, target: Target) -> Self {
+        let mut contents = Self::default();
+        for policy in &config.policies {
+            contents.plugin("policy", &policy.component, base);
+        }
+        for notifier in &config.notifiers {
+            contents.plugin("notifier", &notifier.component, base);
+            contents.grants(notifier, base, target);
+        }
+        contents
+    }
+
+    fn plugin(&mut self, what: &str, component: &Component, base: &Path) {
+        let about = format!("{what} `{}`", component.name);
+        match &component.plugin {
+            Plugin::Bundled(_) => {}
+            Plugin::File(path) => {
+                self.file(&about, component.line, path, base, Missing::ToldElsewhere)
+            }
+            Plugin::Script(path) => {
+                self.file(&about, component.line, path, base, Missing::ToldElsewhere);
+                if packaged(path).is_ok() {
+                    for data in ["data.toml", "data.json"] {
+                        let path = path.with_extension(data);
+                        self.file(&about, component.line, &path, base, Missing::ToldElsewhere);
+                    }
+                }
+            }
+        }
+    }
+
+    fn grants(&mut self, notifier: &Notifier, base: &Path, target: Target) {
+        let Component { name, line, .. } = &notifier.component;
+        let about = format!("notifier `{name}`");
+        for grant in &notifier.grants.http {
+            if let Some(path) = &grant.ca_file {
+                self.file(&format!("{about}, `ca_file`"), *line, path, base, Missing::IsWrong);
+            }
+            for secret in grant.secrets() {
+                let SecretPlace::File(path) = &secret.place else { continue };
+                let shown = path.display();
+                match target {
+                    Target::Container if path.is_absolute() => self.notices.push(format!(
+                        "the secret of {about} in {shown} is not in the package: mount it there"
+                    )),
+                    Target::Container => self.problem(*line, format!(
+                        "{about}: the secret in {shown} does not belong into a package: mount it \
+                         when the container is run, and name it by its absolute path, for example \
+                         `{{ file = \"/run/secrets/{name}\" }}`"
+                    )),
+                    Target::Lambda => self.problem(*line, format!(
+                        "{about}: the secret in {shown} does not belong into a package: keep it in \
+                         Secrets Manager, `{{ secret = \"…\" }}`, or in the environment, `{{ env = \
+                         \"…\" }}`"
+                    )),
+                }
+            }
+        }
+    }
+
+    fn file(&mut self, about: &str, line: usize, path: &Path, base: &Path, missing: Missing) {
+        let name = match packaged(path) {
+            Ok(name) => name,
+            Err(error) => {
+                return self.problem(line, format!("{about}: {} {error}", path.display()));
+            }
+        };
+        match std::fs::read(base.join(path)) {
+            Ok(bytes) => {
+                self.files.insert(name, bytes);
+            }
+            Err(_) if missing == Missing::ToldElsewhere => {}
+            Err(error) => {
+                let why = match error.kind() {
+                    io::ErrorKind::NotFound => "is not there".to_owned(),
+                    _ => format!("can't be read: {error}"),
+                };
+                self.problem(line, format!("{about}: {} {why}", path.display()));
+            }
+        }
+    }
+
+    fn problem(&mut self, line: usize, message: String) {
+        self.problems.push(Problem { line, message });
+    }
+}
+
+/// What a file that can't be read means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    IsWrong,
+    ToldElsewhere,
+}
+
+/// The path of a file in a package, where the config names it as it did before.
+fn packaged(path: &Path) -> Result<String, PathError> {
+    let mut parts = Vec::new();
+    for part in path.components() {
+        match part {
+            PathPart::CurDir => {}
+            PathPart::Normal(part) => parts.push(part.to_string_lossy()),
+            // Even where `..` leads back: the folder that it begins in may not be in the package.
+            _ => return Err(PathError::Outside),
+        }
+    }
+    match parts.first() {
+        None => Err(PathError::Outside),
+        Some(first) if [BOOTSTRAP, CACHE, CONFIG].contains(&&**first) => Err(PathError::Taken),
+        Some(_) => Ok(parts.join("/")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("a.wasm", "a.wasm")]
+    #[case("./a.wasm", "a.wasm")]
+    #[case("rules/./rings.rego", "rules/rings.rego")]
+    #[case("rules/cache/a.rego", "rules/cache/a.rego")]
+    fn paths_within(#[case] path: &str, #[case] name: &str) {
+        assert_eq!(packaged(Path::new(path)).unwrap(), name);
+    }
+
+    #[rstest]
+    #[case("/etc/a.wasm", "outside")]
+    #[case("../a.wasm", "outside")]
+    #[case("rules/../a.wasm", "outside")]
+    #[case("./cache/a.wasm", "rename")]
+    #[case("bootstrap", "rename")]
+    #[case("groundcrew.toml", "rename")]
+    fn paths_that_a_package_can_not_have(#[case] path: &str, #[case] told: &str) {
+        let error = packaged(Path::new(path)).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}

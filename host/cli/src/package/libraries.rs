@@ -1,0 +1,110 @@
+//! What a program needs besides itself to run in an image that has nothing else: the loader, the
+//! shared libraries and the certificates of authorities, as this machine has them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::elf::{Architecture, Elf, ElfError};
+
+/// What this machine lacks.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    #[error(
+        "the image needs {name}, which is in none of {}: install it, or build the binary for musl",
+        folders.join(", ")
+    )]
+    Missing { name: String, folders: Vec<String> },
+    #[error("the image needs {}: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} {source}", path.display())]
+    Elf { path: PathBuf, source: ElfError },
+    #[error(
+        "the image needs certificates of authorities to reach AWS, and none of {} is there: \
+         install the package ca-certificates",
+        CERTIFICATES.join(", ")
+    )]
+    NoCertificates,
+}
+
+/// Where distributions keep the certificates of authorities, in one file.
+const CERTIFICATES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
+/// The loader and the shared libraries of a program, by the absolute paths at which it finds them.
+pub fn libraries(program: &Elf) -> Result<BTreeMap<String, Vec<u8>>, LibraryError> {
+    let mut found = BTreeMap::new();
+    let Some(loader) = &program.loader else { return Ok(found) };
+    let folders = folders(program.architecture);
+    found.insert(loader.clone(), read(Path::new(loader))?);
+    let loader_name = Path::new(loader).file_name();
+    let mut wanted = program.libraries.clone();
+    while let Some(name) = wanted.pop() {
+        // The loader is where the program says, and libraries may name it too.
+        let is_there = |path: &String| Path::new(path).file_name() == Some(name.as_ref());
+        if Some(name.as_ref()) == loader_name || found.keys().any(is_there) {
+            continue;
+        }
+        let candidates = folders.iter().map(|folder| Path::new(folder).join(&name));
+        let path = candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+            LibraryError::Missing { name: name.clone(), folders: folders.clone() }
+        })?;
+        let bytes = read(&path)?;
+        let elf = Elf::parse(&bytes)
+            .map_err(|source| LibraryError::Elf { path: path.clone(), source })?;
+        wanted.extend(elf.libraries);
+        found.insert(path.display().to_string(), bytes);
+    }
+    Ok(found)
+}
+
+/// The certificates of the authorities that this machine trusts.
+pub fn certificates() -> Result<Vec<u8>, LibraryError> {
+    let path = CERTIFICATES.iter().map(Path::new).find(|path| path.is_file());
+    read(path.ok_or(LibraryError::NoCertificates)?)
+}
+
+/// Where the loader looks, without any configuration of its own.
+fn folders(architecture: Architecture) -> Vec<String> {
+    let multiarch = match architecture {
+        Architecture::X86_64 => "x86_64-linux-gnu",
+        Architecture::Arm64 => "aarch64-linux-gnu",
+    };
+    let folders = [format!("/lib/{multiarch}"), format!("/usr/lib/{multiarch}")];
+    let plain = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"].map(str::to_owned);
+    folders.into_iter().chain(plain).collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LibraryError> {
+    std::fs::read(path).map_err(|source| LibraryError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On whatever distribution this runs: its own libraries are found, with the loader.
+    #[test]
+    fn the_libraries_of_a_program_are_found() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let elf = Elf::parse(&own).unwrap();
+        let found = libraries(&elf).unwrap();
+        let Some(loader) = &elf.loader else { return };
+        assert!(found.contains_key(loader));
+        for name in &elf.libraries {
+            let found = found.keys().any(|path| path.ends_with(&format!("/{name}")));
+            assert!(found, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_library_that_is_not_there_is_named() {
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let mut elf = Elf::parse(&own).unwrap();
+        if elf.loader.is_some() {
+            elf.libraries.push("libnowhere.so.7".to_owned());
+            let error = libraries(&elf).unwrap_err().to_string();
+            assert!(error.contains("libnowhere.so.7") && error.contains("/lib"), "{error}");
+        }
+    }
+}

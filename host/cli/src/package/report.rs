@@ -1,0 +1,59 @@
+//! What `groundcrew package` prints.
+
+use std::fmt;
+use std::path::Path;
+
+use super::Compiled;
+use super::elf::Elf;
+use super::tree::Tree;
+use crate::wording::{thousands, wrap};
+
+/// A package that was written.
+pub struct Report<'a> {
+    pub place: &'a Path,
+    pub size: u64,
+    pub sha256: String,
+    pub elf: &'a Elf,
+    pub tree: &'a Tree,
+    pub compiled: &'a [Compiled],
+    pub notices: &'a [String],
+}
+
+/// Digits of a compiled plugin's name that are shown.
+const SHOWN: usize = 12;
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.place.display())?;
+        writeln!(f, "  size    {} bytes", thousands(self.size))?;
+        writeln!(f, "  sha256  {}", self.sha256)?;
+        let architecture = self.elf.architecture;
+        match (&self.elf.glibc, &self.elf.loader) {
+            (Some(glibc), _) => {
+                writeln!(f, "  for     {architecture}, glibc {} or newer", glibc.version)?;
+            }
+            (None, None) => writeln!(f, "  for     {architecture}, linked statically")?,
+            (None, Some(loader)) => writeln!(f, "  for     {architecture}, by {loader}")?,
+        }
+        writeln!(f, "\n       bytes")?;
+        for (path, file) in self.tree.files() {
+            let size = thousands(file.bytes.len() as u64);
+            let compiled = self.compiled.iter().find(|compiled| path.ends_with(&compiled.name));
+            match compiled {
+                None => writeln!(f, "{size:>12}  {path}")?,
+                Some(Compiled { plugin, name, .. }) => {
+                    let folder = path.strip_suffix(name.as_str()).unwrap_or_default();
+                    let short = name.get(..SHOWN).unwrap_or(name);
+                    writeln!(f, "{size:>12}  {folder}{short}….cwasm  {plugin}, compiled")?;
+                }
+            }
+        }
+        for notice in self.notices {
+            writeln!(f)?;
+            for (index, line) in wrap(notice, 8).iter().enumerate() {
+                writeln!(f, "{}{line}", if index == 0 { "notice: " } else { "        " })?;
+            }
+        }
+        Ok(())
+    }
+}

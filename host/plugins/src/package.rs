@@ -1,0 +1,173 @@
+//! Compiled plugins in a deployment package, so that a cold start doesn't compile.
+//!
+//! The package's folder is beside the program, and is only read. Its code runs with the host's
+//! own rights, as the program beside it does: so it is as trusted as that program is, no less
+//! and no more. It is compiled for every CPU of its architecture, whichever machine made it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use groundcrew_core::limits::Limits;
+use serde_json::Value;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::cache::{self, CacheError};
+use crate::engine;
+use crate::load_error::LoadError;
+use crate::runtime::{self, RuntimeError};
+use crate::spec::{Common, Source};
+use crate::world::World;
+
+/// This build of groundcrew: what it compiled it may load, and nothing else. The text is in the
+/// program as it is, so that a program can be asked for its build without being run.
+pub const BUILD: &str =
+    concat!("groundcrew-build:", env!("CARGO_PKG_VERSION"), "+", env!("GROUNDCREW_BUILD"));
+
+/// The file that says which build made the folder.
+pub const BUILD_FILE: &str = "build";
+
+/// A package's compiled plugins that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// The folder doesn't say who made it.
+    #[error("packaged plugins: {}: {source}; make the package anew", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another build made it.
+    #[error(
+        "packaged plugins: {} were compiled by another build of groundcrew ({found}, this one is \
+         {BUILD}): make the package anew with this one", directory.display()
+    )]
+    OtherBuild {
+        /// The folder.
+        directory: PathBuf,
+        /// The build that made it.
+        found: String,
+    },
+    /// A plugin isn't there.
+    #[error(
+        "packaged plugins: {} is missing: make the package anew from the config that is used",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is damaged, or somebody else could have written it.
+    #[error(transparent)]
+    Untrusted(#[from] CacheError),
+    /// wasmtime doesn't take it.
+    #[error("packaged plugins: {} can't be loaded: {reason}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What wasmtime says.
+        reason: String,
+    },
+}
+
+/// The folder, where a package is run.
+pub(crate) struct Packaged {
+    directory: PathBuf,
+    owners: Vec<u32>,
+    /// Names the files. The code is loaded into the engine that runs plugins, which is made for
+    /// the very CPU: it has all that this one's code needs.
+    portable: Engine,
+}
+
+impl Packaged {
+    pub(crate) fn open(directory: &Path) -> Result<Self, PackageError> {
+        let io = |source| PackageError::Io { path: directory.to_owned(), source };
+        let owners = owners();
+        cache::require_owned(directory, &fs::metadata(directory).map_err(io)?, &owners)?;
+        let path = directory.join(BUILD_FILE);
+        let found = fs::read_to_string(&path)
+            .map_err(|source| PackageError::Io { path: path.clone(), source })?;
+        if found.trim_end() != BUILD {
+            let found = found.trim_end().chars().filter(|letter| !letter.is_control());
+            return Err(PackageError::OtherBuild {
+                directory: directory.to_owned(),
+                found: found.take(200).collect(),
+            });
+        }
+        let portable = engine::portable()
+            .map_err(|error| PackageError::Unfit { path, reason: format!("{error:#}") })?;
+        Ok(Self { directory: directory.to_owned(), owners, portable })
+    }
+
+    /// The compiled component.
+    pub(crate) fn component(
+        &self,
+        engine: &Engine,
+        digest: &str,
+    ) -> Result<Component, PackageError> {
+        let path = self.directory.join(cache::file_name(&self.portable, digest));
+        let compiled = cache::read(&path, &self.owners)?
+            .ok_or_else(|| PackageError::Missing { path: path.clone() })?;
+        cache::deserialize(engine, &compiled)
+            .map_err(|error| PackageError::Unfit { path, reason: format!("{error:#}") })
+    }
+}
+
+/// Who may have written it: this user, root, and whoever the program belongs to, since they could
+/// as well replace the program.
+fn owners() -> Vec<u32> {
+    let program = std::env::current_exe().and_then(fs::metadata).map(|program| program.uid());
+    [cache::this_user(), 0].into_iter().chain(program.ok()).collect()
+}
+
+/// Compiles plugins for packages.
+pub struct Compiler {
+    engine: Engine,
+}
+
+/// A compiled plugin: a file of the folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// Its name.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+impl Compiler {
+    /// A compiler for the architecture that this program is for.
+    ///
+    /// # Errors
+    /// When wasmtime can't be started.
+    pub fn new() -> Result<Self, RuntimeError> {
+        let engine = engine::portable()
+            .map_err(|error| RuntimeError::Engine { reason: format!("{error:#}") })?;
+        Ok(Self { engine })
+    }
+
+    /// Compiles a plugin: of a script its interpreter. The same plugin gives the same bytes.
+    ///
+    /// # Errors
+    /// When there is no such plugin, or it is none.
+    pub fn compile(&self, plugin: &str, source: &Source) -> Result<Compiled, LoadError> {
+        let spec = Common {
+            name: plugin,
+            source,
+            sha256: None,
+            settings: &Value::Null,
+            lanes: &[],
+            limits: Limits::default(),
+        };
+        let code = runtime::read(spec, World::Policy)?;
+        let compiled = self.engine.precompile_component(&code.component).map_err(|error| {
+            LoadError::Invalid { plugin: plugin.to_owned(), reason: format!("{error:#}") }
+        })?;
+        let mut bytes = cache::checksum(&compiled).to_vec();
+        bytes.extend(compiled);
+        Ok(Compiled { name: cache::file_name(&self.engine, &code.component_digest), bytes })
+    }
+}
