@@ -1,0 +1,96 @@
+//! What was found, in few words: the host takes texts of a limited length, and people read them.
+
+use crate::settings::Action;
+
+/// Characters of a value that are shown.
+const SHOWN: usize = 64;
+/// Alternatives that are shown.
+const ALTERNATIVES: usize = 5;
+/// Bytes of one finding.
+const FINDING: usize = 480;
+/// Bytes of a reason. The host takes 1024.
+const REASON: usize = 1000;
+/// Findings that annotate. The host takes as many.
+const LINES: usize = 32;
+
+/// Something that is not as it should be.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) action: Action,
+    text: String,
+}
+
+impl Finding {
+    pub(crate) fn new(action: Action, mut text: String) -> Self {
+        if text.len() > FINDING {
+            text.truncate(text.floor_char_boundary(FINDING - '…'.len_utf8()));
+            text.push('…');
+        }
+        Self { action, text }
+    }
+}
+
+/// How many there are.
+pub(crate) fn count(findings: &[Finding]) -> String {
+    match findings.len() {
+        0 => "ok".to_owned(),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    }
+}
+
+/// A line each; the last says how many more there are than lines.
+pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
+    let shown = if findings.len() > LINES { LINES - 1 } else { findings.len() };
+    let mut lines: Vec<_> = findings.iter().take(shown).map(|one| one.text.clone()).collect();
+    if shown < findings.len() {
+        lines.push(format!("and {} more findings", findings.len() - shown));
+    }
+    lines
+}
+
+/// All of them in one line, as far as they have room.
+pub(crate) fn reason(findings: &[Finding]) -> String {
+    /// `; and 999 more`
+    const MORE: usize = 16;
+    let mut reason = String::new();
+    for (index, Finding { text, .. }) in findings.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "; " };
+        if reason.len() + separator.len() + text.len() > REASON - MORE {
+            reason.push_str(&format!("{separator}and {} more", findings.len() - index));
+            break;
+        }
+        reason.push_str(separator);
+        reason.push_str(text);
+    }
+    reason
+}
+
+/// A value: one line, and its beginning where it is long.
+pub(crate) fn quoted(value: &str) -> String {
+    let value = one_line(value);
+    let mut shown: String = value.chars().take(SHOWN).collect();
+    if shown.len() < value.len() {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// What is expected: the first few, and how many more.
+pub(crate) fn any_of<'a>(values: impl ExactSizeIterator<Item = &'a str>) -> String {
+    let more = values.len().saturating_sub(ALTERNATIVES);
+    let mut shown: Vec<String> = values.take(ALTERNATIVES).map(quoted).collect();
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    match shown.pop() {
+        Some(last) if !shown.is_empty() => format!("{} or {last}", shown.join(", ")),
+        last => last.unwrap_or_default(),
+    }
+}
+
+/// Without line breaks and control characters, so that no value can pass for another finding.
+pub(crate) fn one_line(text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,93 @@
+//! Looks at a new account before the other notifiers are told: has it its tags, is it in an OU
+//! where it may be, are its name and its email as agreed. What is found annotates, holds or stops
+//! what they are told.
+//!
+//! It reaches nothing: it only judges what the host says of the account.
+
+#![deny(missing_docs)]
+
+mod check;
+mod finding;
+mod place;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use groundcrew_sdk::{
+    Event, Failure, Hold, Notification, Notifier, Problem, Receipt, Surroundings, Timestamp,
+    Verdict,
+};
+use serde::Deserialize;
+
+use check::Checks;
+use finding::Finding;
+pub use settings::{Action, OuCheck, PatternCheck, Settings, TagCheck, Then};
+
+/// The notifier.
+#[derive(Debug)]
+pub struct BaselineCheck {
+    checks: Checks,
+    /// Seconds until it is asked again.
+    hold_for: i64,
+    /// Seconds from when the account joined, after which nothing is held.
+    hold_at_most: i64,
+    /// What is done then instead.
+    then: Action,
+}
+
+impl Notifier for BaselineCheck {
+    type Settings = Settings;
+
+    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+        settings.into_check()
+    }
+
+    fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
+        if notification.account.id.is_empty() {
+            return Ok(Receipt::new(finding::count(&[])));
+        }
+        let findings = self.checks.findings(&notification.account);
+        let verdict = self.verdict(&findings, notification);
+        Ok(Receipt::new(finding::count(&findings)).with(verdict))
+    }
+}
+
+impl BaselineCheck {
+    /// The strictest action wins. Whichever it is, all findings are told.
+    fn verdict(&self, findings: &[Finding], notification: &Notification) -> Verdict {
+        let now = notification.now;
+        let latest = since(notification).map(|since| since.saturating_add(self.hold_at_most));
+        let held_enough = latest.is_some_and(|latest| latest <= now);
+        let action = |finding: &Finding| match finding.action {
+            Action::Hold if held_enough => self.then,
+            action => action,
+        };
+        match findings.iter().map(action).max() {
+            None => Verdict::Go,
+            Some(Action::Annotate) => Verdict::Annotate(finding::lines(findings)),
+            Some(Action::Hold) => {
+                let next = now.saturating_add(self.hold_for);
+                let until = latest.map_or(next, |latest| latest.min(next));
+                Verdict::Hold(Hold { until, reason: finding::reason(findings) })
+            }
+            Some(Action::Stop) => Verdict::Stop(finding::reason(findings)),
+        }
+    }
+}
+
+/// Since when a hold lasts: the account's joining, or failing that its event.
+fn since(notification: &Notification) -> Option<Timestamp> {
+    notification.account.joined.or_else(|| notification.event.as_ref().and_then(time))
+}
+
+/// When the event was.
+fn time(event: &Event) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Envelope {
+        time: jiff::Timestamp,
+    }
+    let envelope: Envelope = serde_json::from_str(&event.json).ok()?;
+    Some(envelope.time.as_second())
+}
+
+groundcrew_sdk::notifier!(BaselineCheck);

@@ -1,0 +1,288 @@
+//! What the user writes, and what is made of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use groundcrew_sdk::Problem;
+use regex_lite::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::BaselineCheck;
+use crate::check::{Checks, ExpectedOu, Pattern, RequiredTag, Value};
+use crate::place::Place;
+
+/// AWS's limits on tags, in characters.
+const MAX_KEY: usize = 128;
+const MAX_VALUE: usize = 256;
+
+/// The host asks no earlier, and takes no longer durations elsewhere.
+const SHORTEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+// The tables are said inline and without `null`, so that the host can tell of each wrong key
+// where it is.
+
+/// Settings of `baseline-check`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The tags that an account must have, by their keys.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, TagCheck>")]
+    pub tags: Option<BTreeMap<String, TagCheck>>,
+    /// The OUs that an account may be in.
+    #[serde(default)]
+    #[schemars(with = "OuCheck")]
+    pub ou: Option<OuCheck>,
+    /// What the account's name must match.
+    #[serde(default)]
+    #[schemars(with = "PatternCheck")]
+    pub name: Option<PatternCheck>,
+    /// What the root user's email address must match.
+    #[serde(default)]
+    #[schemars(with = "PatternCheck")]
+    pub email: Option<PatternCheck>,
+    /// What a finding does, unless its check says otherwise.
+    #[serde(default)]
+    pub on_finding: Action,
+    /// What is done where the tags, or the account itself, can't be read.
+    #[serde(default = "hold")]
+    pub on_unreadable: Action,
+    /// How long a hold lasts until the account is looked at again, such as `1h`.
+    #[serde(default = "hold_for")]
+    pub hold_for: String,
+    /// How long after the account's joining findings hold, such as `7d`.
+    #[serde(default = "hold_at_most")]
+    pub hold_at_most: String,
+    /// What a finding that holds does after that.
+    #[serde(default)]
+    pub then: Then,
+}
+
+/// A tag that an account must have.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct TagCheck {
+    /// The values that it may have. Without them, and without a pattern: any that is not blank.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub allowed: Option<Vec<String>>,
+    /// A regular expression that its value must match.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub pattern: Option<String>,
+    /// What a finding does.
+    #[serde(default)]
+    #[schemars(with = "Action")]
+    pub on_finding: Option<Action>,
+}
+
+/// The OUs that an account may be in.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct OuCheck {
+    /// Each by the names from the top-level OU down, such as `Workloads/Prod`, or by its id.
+    /// With `/*` at the end: all that are below.
+    pub expected: Vec<String>,
+    /// What a finding does.
+    #[serde(default)]
+    #[schemars(with = "Action")]
+    pub on_finding: Option<Action>,
+}
+
+/// What a name or an address must match.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub struct PatternCheck {
+    /// A regular expression.
+    pub pattern: String,
+    /// What a finding does.
+    #[serde(default)]
+    #[schemars(with = "Action")]
+    pub on_finding: Option<Action>,
+}
+
+/// What a finding does to what the notifiers after this one are told. A stricter one is greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[allow(missing_docs)] // Documented, the schema would have one schema for each.
+pub enum Action {
+    #[default]
+    Annotate,
+    Hold,
+    Stop,
+}
+
+/// What a finding does that has held for long enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[allow(missing_docs)]
+pub enum Then {
+    #[default]
+    Annotate,
+    Stop,
+}
+
+impl From<Then> for Action {
+    fn from(then: Then) -> Self {
+        match then {
+            Then::Annotate => Self::Annotate,
+            Then::Stop => Self::Stop,
+        }
+    }
+}
+
+fn hold() -> Action {
+    Action::Hold
+}
+
+fn hold_for() -> String {
+    "1h".to_owned()
+}
+
+fn hold_at_most() -> String {
+    "7d".to_owned()
+}
+
+/// Collects what is wrong.
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn add(&mut self, at: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem::new(at, message));
+    }
+
+    /// The value, or else its problem is kept.
+    fn take<T>(&mut self, at: impl Into<String>, value: Result<T, String>) -> Option<T> {
+        value.map_err(|message| self.add(at, message)).ok()
+    }
+}
+
+impl Settings {
+    /// The notifier that these settings ask for.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub(crate) fn into_check(self) -> Result<BaselineCheck, Vec<Problem>> {
+        let mut problems = Problems::default();
+        let wrong = &mut problems;
+        let Self { on_finding, on_unreadable, .. } = self;
+        if self.tags.is_none() && self.ou.is_none() && self.name.is_none() && self.email.is_none() {
+            wrong.add("", "nothing is checked: set `tags`, `ou`, `name` or `email`");
+        }
+        if self.tags.as_ref().is_some_and(BTreeMap::is_empty) {
+            wrong.add("/tags", "empty: name a tag, as in `owner = {}`, or leave it out");
+        }
+        let tags = self.tags.unwrap_or_default().into_iter();
+        let tags = tags.map(|(key, tag)| tag.required(key, on_finding, wrong)).collect();
+        let ou = self.ou.and_then(|ou| ou.expected(on_finding, wrong));
+        let name = self.name.and_then(|name| name.compiled("/name", on_finding, wrong));
+        let email = self.email.and_then(|email| email.compiled("/email", on_finding, wrong));
+        let hold_for = wrong.take("/hold_for", seconds(&self.hold_for));
+        let hold_at_most = wrong.take("/hold_at_most", seconds(&self.hold_at_most));
+        match (hold_for, hold_at_most) {
+            (Some(hold_for), Some(hold_at_most)) if problems.0.is_empty() => Ok(BaselineCheck {
+                checks: Checks { tags, ou, name, email, on_unreadable },
+                hold_for,
+                hold_at_most,
+                then: self.then.into(),
+            }),
+            _ => Err(problems.0),
+        }
+    }
+}
+
+impl TagCheck {
+    fn required(self, key: String, on_finding: Action, problems: &mut Problems) -> RequiredTag {
+        let at = format!("/tags/{}", key.replace('~', "~0").replace('/', "~1"));
+        match key.chars().count() {
+            _ if key.trim().is_empty() => problems.add(&at, "the key of a tag can't be blank"),
+            length if length > MAX_KEY => {
+                problems.add(&at, too_long(length, MAX_KEY, "a tag's key"));
+            }
+            _ => {}
+        }
+        if self.allowed.is_some() && self.pattern.is_some() {
+            problems.add(&at, "it has `allowed` and `pattern`: leave one of them out");
+        }
+        if let Some(allowed) = &self.allowed {
+            check_allowed(&format!("{at}/allowed"), allowed, problems);
+        }
+        let pattern = self.pattern.as_deref().map(regex);
+        let pattern = pattern.and_then(|regex| problems.take(format!("{at}/pattern"), regex));
+        let value = match (self.allowed, pattern) {
+            (Some(allowed), _) => Value::OneOf(allowed),
+            (None, Some(regex)) => Value::Match(regex),
+            (None, None) => Value::Any,
+        };
+        RequiredTag { key, value, action: self.on_finding.unwrap_or(on_finding) }
+    }
+}
+
+fn check_allowed(at: &str, allowed: &[String], problems: &mut Problems) {
+    if allowed.is_empty() {
+        problems.add(at, "empty: name the values that are allowed, or leave it out for any");
+    }
+    for (index, value) in allowed.iter().enumerate() {
+        let at = format!("{at}/{index}");
+        let length = value.chars().count();
+        if value.trim().is_empty() {
+            problems.add(at, "blank: a tag without a value counts as none");
+        } else if length > MAX_VALUE {
+            problems.add(at, too_long(length, MAX_VALUE, "a tag's value"));
+        }
+    }
+}
+
+impl OuCheck {
+    fn expected(self, on_finding: Action, problems: &mut Problems) -> Option<ExpectedOu> {
+        const AT: &str = "/ou/expected";
+        if self.expected.is_empty() {
+            problems.add(AT, "empty: name the OUs that are expected, or leave `ou` out");
+        }
+        let places =
+            self.expected.iter().enumerate().filter_map(|(index, text)| {
+                problems.take(format!("{AT}/{index}"), Place::parse(text))
+            });
+        let places = places.collect();
+        Some(ExpectedOu { places, action: self.on_finding.unwrap_or(on_finding) })
+    }
+}
+
+impl PatternCheck {
+    fn compiled(self, at: &str, on_finding: Action, problems: &mut Problems) -> Option<Pattern> {
+        let regex = problems.take(format!("{at}/pattern"), regex(&self.pattern))?;
+        Some(Pattern { regex, action: self.on_finding.unwrap_or(on_finding) })
+    }
+}
+
+fn regex(text: &str) -> Result<Regex, String> {
+    if text.is_empty() {
+        return Err("empty: it would match everything".to_owned());
+    }
+    Regex::new(text).map_err(|error| format!("no regular expression: {error}"))
+}
+
+fn seconds(text: &str) -> Result<i64, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| (SHORTEST..=LONGEST).contains(duration))
+        .and_then(|duration| i64::try_from(duration.as_secs()).ok())
+        .ok_or_else(|| {
+            format!(
+                "{text:?}: expected a duration such as \"30m\", \"1h\" or \"7d\", from a minute \
+                 to 366 days"
+            )
+        })
+}
+
+fn too_long(length: usize, limit: usize, what: &str) -> String {
+    format!("{length} characters: AWS allows {limit} in {what}")
+}
