@@ -111,6 +111,7 @@ fn configs_in_the_documentation_parse() {
     for path in [
         "README.md",
         "docs/ams-case.md",
+        "docs/baseline-check.md",
         "docs/billing.md",
         "docs/cmdb.md",
         "docs/configuration.md",

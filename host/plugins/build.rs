@@ -8,7 +8,8 @@ use std::process::{Command, ExitCode};
 use sha2::{Digest, Sha256};
 
 /// Packages of the workspace that are built as plugins. `src/bundled.rs` names them too.
-const PLUGINS: [&str; 6] = ["managed-tag", "ams-case", "billing", "cmdb", "webhook", "rego"];
+const PLUGINS: [&str; 7] =
+    ["managed-tag", "ams-case", "baseline-check", "billing", "cmdb", "webhook", "rego"];
 const TARGET: &str = "wasm32-wasip2";
 
 /// What the outer cargo set for the host's own crates and what must not leak into the

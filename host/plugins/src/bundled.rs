@@ -23,9 +23,10 @@ macro_rules! bundled {
 }
 
 /// Those that the config can name.
-static NAMED: [Bundled; 5] = [
+static NAMED: [Bundled; 6] = [
     bundled!("managed-tag", World::Policy),
     bundled!("ams-case", World::Notifier),
+    bundled!("baseline-check", World::Notifier),
     bundled!("billing", World::Notifier),
     bundled!("cmdb", World::Notifier),
     bundled!("webhook", World::Notifier),

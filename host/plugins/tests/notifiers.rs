@@ -508,10 +508,11 @@ async fn a_bundled_name_of_the_other_world() {
     assert_eq!(
         runtime().load_notifier(unknown).await.unwrap_err().to_string(),
         "plugin `ams`: no notifier is called `ams-cases`, did you mean `ams-case`?; bundled are \
-         ams-case, billing, cmdb, webhook; a path to a .wasm file begins with `./` or `/`"
+         ams-case, baseline-check, billing, cmdb, webhook; a path to a .wasm file begins with \
+         `./` or `/`"
     );
     let names: Vec<_> = bundled::names(World::Notifier).collect();
-    assert_eq!(names, ["ams-case", "billing", "cmdb", "webhook"]);
+    assert_eq!(names, ["ams-case", "baseline-check", "billing", "cmdb", "webhook"]);
 }
 
 #[tokio::test]

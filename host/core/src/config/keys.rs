@@ -577,8 +577,8 @@ pub const NOTIFIERS: Table = Table {
             name: "plugin",
             form: Form::Text,
             default: Required,
-            meaning: "A bundled plugin (`ams-case`, `billing`, `cmdb` or `webhook`), or the path of \
-                      a `.wasm` component, relative to the config file.",
+            meaning: "A bundled plugin (`ams-case`, `baseline-check`, `billing`, `cmdb` or \
+                      `webhook`), or the path of a `.wasm` component, relative to the config file.",
         },
         SHA256,
         Key {
