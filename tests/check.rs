@@ -18,6 +18,7 @@ fn check(config: &str) -> Ran {
 #[case("rings")]
 #[case("ams-onboarding")]
 #[case("notify-all")]
+#[case("guarded-onboarding")]
 fn the_configs_that_come_with_groundcrew_are_fit(#[case] name: &str) {
     let ran = groundcrew(&root(), &["check", "--config", &policy(name)]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
