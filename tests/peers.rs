@@ -386,6 +386,26 @@ fn a_batch_is_answered_with_what_stays() {
     );
 }
 
+/// Two hundred invocations of a process that is warm leave nothing behind.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_warm_function_does_not_grow() {
+    let aws = Server::sim_aws(0);
+    let function = Function::start(&aws, &config(TOPIC), &[]);
+    let created = event("create-managed-account-succeeded");
+    let invoke = |number: u32| {
+        let account = format!("{:012}", 300_000_000_000_u64 + u64::from(number));
+        let told = function.invoke(&created.replace("111122223333", &account));
+        assert_eq!(told["outcome"], "notified", "{told}");
+    };
+    (0..50).for_each(invoke);
+    let before = function.bootstrap.memory();
+    (50..250).for_each(invoke);
+    let after = function.bootstrap.memory();
+    // The allocator may keep a little more at one time than at another.
+    assert!(after < before + (4 << 20), "from {before} to {after} bytes");
+}
+
 /// A fleet that is updated by nothing but ticks.
 #[test]
 fn ticks_update_a_fleet() {

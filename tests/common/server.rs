@@ -60,6 +60,14 @@ impl Server {
         Self { child, address: String::new() }
     }
 
+    /// The memory that its process has, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
