@@ -1,5 +1,6 @@
 //! The scheduler's promises, in a world of random durations, failures and losses.
 
+mod steps;
 mod world;
 
 use groundcrew_core::list_schedule::makespan;
