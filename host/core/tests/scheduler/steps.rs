@@ -494,6 +494,22 @@ fn a_sweep_takes_nothing_back_that_happened_meanwhile(#[case] seen: &[(usize, St
     assert_eq!((hint.lane.as_str(), hint.attempt), ("first", 2));
 }
 
+/// A sweep that began before a lane was done has not seen all of its end: only the next one may let
+/// the lane after it begin, and that one may find something more.
+#[test]
+fn a_sweep_confirms_nothing_that_ended_while_it_ran() {
+    let mut stage = Stage::running(0);
+    assert!(stage.see(100, Observation::Woken).contains(&Action::Sweep));
+    stage.looked(101, Sight::Succeeded);
+    stage.settled(102);
+    let second = (1, outdated(1, 0));
+    let actions = stage.see(103, swept(100, "pa-2", &[(0, outdated(0, 0)), second.clone()]));
+    assert_eq!(actions, [Action::Sweep]);
+    stage.see(110, swept(103, "pa-2", &[(0, outdated(0, 0)), second]));
+    let sent: Vec<_> = stage.hints[1..].iter().map(|hint| hint.account.clone()).collect();
+    assert_eq!(sent, [id(0)]);
+}
+
 /// Of several holds the first to end is woken for, however they come.
 #[rstest]
 #[case([500, 900])]
