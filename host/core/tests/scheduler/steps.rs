@@ -112,7 +112,11 @@ struct Stage {
 impl Stage {
     /// One that has seen nothing.
     fn empty() -> Self {
-        Self { scheduler: Scheduler::new(rules(), "host", at(0)), hints: vec![] }
+        Self::of(rules())
+    }
+
+    fn of(rules: Rules) -> Self {
+        Self { scheduler: Scheduler::new(rules, "host", at(0)), hints: vec![] }
     }
 
     /// One that has swept at second 0 and handed over what was outdated.
@@ -269,7 +273,7 @@ fn an_update_that_takes_long_is_told_once() {
 #[test]
 fn an_account_that_is_busy_for_long_is_told_once_each_time() {
     let mut stage = Stage::swept(&[(0, outdated(0, 0))]);
-    let mut busy = |stage: &mut Stage, second, outcome| {
+    let busy = |stage: &mut Stage, second, outcome| {
         stage.receive(second, 0);
         stage.start(second, 0, outcome).iter().filter(|action| is_alert(action)).count()
     };
@@ -398,6 +402,57 @@ fn a_record_that_another_host_has_noted_is_looked_at() {
     assert!(
         stage.see(140, ledger(139, std::slice::from_ref(&noted))).contains(&Action::Look(noted))
     );
+}
+
+/// What is done within a day, at twenty minutes each until one has been seen; filled up when half of
+/// it is gone.
+#[test]
+fn the_queue_holds_a_window() {
+    let accounts: Vec<_> = (0..200).map(|number| (number, outdated(0, 0))).collect();
+    let mut stage = Stage::swept(&accounts);
+    assert_eq!(stage.hints.len(), 24 * 3);
+    for number in 0..35 {
+        stage.receive(5, number);
+        stage.start(5, number, StartOutcome::Current);
+    }
+    assert_eq!(stage.hints.len(), 24 * 3);
+    stage.receive(5, 35);
+    assert_eq!(stage.hints.len(), 24 * 3 + 36);
+    // One takes an hour: seven parts of twenty minutes, and one of sixty, are 25 minutes each.
+    stage.start(5, 35, StartOutcome::Started(slot(35, 1, 5)));
+    let ended = Observation::Looked { account: id(35), sight: Sight::Succeeded };
+    stage.see(5 + HOUR, ended);
+    let lane = LaneRecord::default();
+    stage.see(5 + HOUR, Observation::Settled { account: id(35), lane });
+    let (sent, window) = (stage.hints.len(), 24 * 60 / 25);
+    for number in 36..200 {
+        stage.receive(6 + HOUR, number);
+        stage.start(6 + HOUR, number, StartOutcome::Current);
+        if stage.hints.len() > sent {
+            assert_eq!(stage.hints.len(), number + window + 1, "it is filled up to a window");
+            return;
+        }
+    }
+    panic!("it is not filled up");
+}
+
+/// Where OUs have a limit, one that has many accounts does not fill the queue.
+#[rstest]
+#[case::with_a_limit(Some(1), [0, 4, 1, 5, 2, 3])]
+#[case::without(None, [0, 1, 2, 3, 4, 5])]
+fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [usize; 6]) {
+    let mut stage = Stage::of(Rules { per_ou_limit, ..rules() });
+    stage.see(0, ledger(0, &[]));
+    let accounts: Vec<_> = (0..6)
+        .map(|number| {
+            let provisioned_product = ProvisionedProductId::new("pp");
+            let ou = Some(if number < 4 { "ou-a" } else { "ou-b" }.to_owned());
+            (number, Standing::Outdated { provisioned_product, lane: 0, failed_attempts: 0, ou })
+        })
+        .collect();
+    stage.see(1, swept(0, "pa-2", &accounts));
+    let sent: Vec<_> = stage.hints.iter().map(|hint| hint.account.clone()).collect();
+    assert_eq!(sent, expected.map(id));
 }
 
 /// Another host was about to write down an end, and may have died.
