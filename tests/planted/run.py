@@ -91,11 +91,13 @@ def copy():
             shutil.copyfile(here, there)
 
 
-def command(binary, only_build):
+def command(binary, packages, only_build):
     """How the tests of one binary are run: `package` for its unit tests, `package::name` for
-    those in its tests/name."""
+    those in its tests/name. For these all packages are named, so that what they depend on has the
+    same features for each and is compiled once."""
     package, _, name = binary.partition("::")
-    which = ["--package", package, *(["--test", name] if name else ["--lib"])]
+    named = packages if name else [package]
+    which = [*(f"--package={one}" for one in named), f"--test={name}" if name else "--lib"]
     if NEXTEST:
         how = ["--no-run"] if only_build else [
             "--no-fail-fast", "--status-level=fail", "--final-status-level=none", "--show-progress=none"]
@@ -121,15 +123,16 @@ def call(args, patience=None):
         raise
 
 
-def build(binary):
-    code, output = call(command(binary, only_build=True))
+def build(binary, packages):
+    code, output = call(command(binary, packages, only_build=True))
     if code != 0:
-        raise Wrong(f"{binary} does not compile\n\n{output}")
+        first = re.search(r"^error.*(?:\n.*){0,5}", output, re.M)
+        raise Wrong(f"{binary} does not compile\n{first[0] if first else output}")
 
 
-def caught(binary, patience):
+def caught(binary, packages, patience):
     """The tests of a binary that fail."""
-    code, output = call(command(binary, only_build=False), patience)
+    code, output = call(command(binary, packages, only_build=False), patience)
     if code == 0:
         return [], output
     names = (FAILED_NEXTEST if NEXTEST else FAILED_CARGO).findall(output)
@@ -141,20 +144,20 @@ def caught(binary, patience):
     return names, output
 
 
-def without(binaries):
+def without(binaries, packages):
     """Runs the tests without a bug. Answers how long those of each binary take."""
     took = {}
     for binary in binaries:
-        build(binary)
+        build(binary, packages)
         begun = time.monotonic()
-        names, output = caught(binary, None)
+        names, output = caught(binary, packages, None)
         if names:
             raise Wrong(f"{binary} fails without a bug: {', '.join(names)}\n\n{output}")
         took[binary] = time.monotonic() - begun
     return took
 
 
-def plant(bug, took):
+def plant(bug, packages, took):
     """Plants a bug and takes it away again. Answers the tests that caught it."""
     path = COPY / bug["file"]
     text = path.read_text()
@@ -162,8 +165,8 @@ def plant(bug, took):
         # Writing it makes it newer than what was compiled of it.
         path.write_text(text.replace(bug["find"], bug["replace"]))
         for binary in bug["tests"]:
-            build(binary)
-            names, _ = caught(binary, max(SHORTEST, PATIENCE * took[binary]))
+            build(binary, packages)
+            names, _ = caught(binary, packages, max(SHORTEST, PATIENCE * took[binary]))
             if names:
                 return binary, names
     finally:
@@ -177,7 +180,9 @@ def main():
                            help="only bugs with this in their name or file")
     arguments.add_argument("--list", action="store_true", help="list the bugs")
     arguments = arguments.parse_args()
-    chosen = [bug for bug in bugs()
+    known = bugs()
+    packages = sorted({binary.partition("::")[0] for bug in known for binary in bug["tests"]})
+    chosen = [bug for bug in known
               if not arguments.only or any(o in bug["name"] or o in bug["file"] for o in arguments.only)]
     if arguments.list:
         for bug in chosen:
@@ -194,12 +199,12 @@ def main():
         raise Wrong(f"another run uses {PLACE}") from None
     copy()
     begun = time.monotonic()
-    took = without(dict.fromkeys(binary for bug in chosen for binary in bug["tests"]))
+    took = without(dict.fromkeys(binary for bug in chosen for binary in bug["tests"]), packages)
     print(f"without a bug: {len(took)} test binaries pass", flush=True)
     bad = 0
     for bug in chosen:
         try:
-            binary, names = plant(bug, took)
+            binary, names = plant(bug, packages, took)
         except Wrong as wrong:
             bad += 1
             print(f"{bug['name']}: PROVES NOTHING: {wrong}", flush=True)
