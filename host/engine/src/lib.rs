@@ -104,6 +104,8 @@ pub struct Engine {
     state: Mutex<State>,
     /// Whether onboarding handles events right now.
     handling: AtomicBool,
+    /// The right to start what must leave the reserve free.
+    above_reserve: tokio::sync::Mutex<()>,
     /// The right to tell a notification now.
     telling: Arc<Semaphore>,
     /// Whether this host is to stop: then it waits for nothing more.
@@ -147,6 +149,7 @@ impl Engine {
             panel,
             state: Mutex::default(),
             handling: AtomicBool::new(false),
+            above_reserve: tokio::sync::Mutex::default(),
             telling: Arc::new(Semaphore::new(run::TELLING)),
             stopping: watch::Sender::new(false),
         })

@@ -383,20 +383,27 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
     assert_eq!(place.sim.alerts().len(), 1);
 }
 
-/// The quota is shared: what is reserved for others is left free, however long they take.
+/// The quota of five is shared: three that are reserved are left free, however long others take,
+/// and although two could be started at once.
+#[rstest]
+#[case::nobody_else(0, 2)]
+#[case::one(1, 2)]
+#[case::as_many_as_may(2, 2)]
+#[case::more(3, 3)]
 #[tokio::test(start_paused = true)]
-async fn what_is_reserved_for_others_is_left_free() {
-    let mut place = Place::new(4);
+async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case] most: usize) {
+    let mut place = Place::new(6);
     place.reserve = 3;
-    let accounts = Snapshot::generate(4, 50, 1).accounts;
-    let others = Duration::from_secs(9000);
-    for account in &accounts[..2] {
-        assert!(place.sim.foreign_operation(&account.id.parse().unwrap(), others));
+    let long = Duration::from_secs(2000);
+    for account in &Snapshot::generate(6, 50, 1).accounts[..others] {
+        assert!(place.sim.foreign_operation(&account.id.parse().unwrap(), long));
     }
     place.run().await;
-    place.assert_each_once(4);
-    // Two of five run, three are reserved.
-    assert!(place.own().iter().all(|operation| operation.start >= BEGIN + others));
+    place.assert_each_once(6);
+    assert_eq!(place.sim.max_concurrent().total, most);
+    if others >= 2 {
+        assert!(place.own().iter().all(|operation| operation.start >= BEGIN + long));
+    }
 }
 
 /// Dead letter and alert come first, however long they take: a host that is killed before them
