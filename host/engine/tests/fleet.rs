@@ -437,6 +437,31 @@ async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str)
     assert_eq!(place.ledger.slots().await, Ok(vec![]));
 }
 
+/// The host is killed when it has taken a slot and before AWS hears of the update. The account's
+/// last update was towards the same target, and failed: it is not taken for the one that never was.
+#[tokio::test(start_paused = true)]
+async fn an_update_that_never_began_is_begun_by_the_next_host() {
+    let place = Place::failing(2);
+    let taken = async {
+        while place.own().first().is_none_or(|first| first.end.is_none()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        place.sim.next_call("UpdateProvisionedProduct", NextCall::Hung);
+        while place.ledger.slots().await.unwrap().iter().all(|slot| slot.attempt == 1) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = place.run() => panic!("it came to an end"),
+        () = taken => {}
+    }
+    assert_eq!(place.own().len(), 1);
+    place.run().await;
+    // Two have failed, of the three that may.
+    assert_eq!((place.own().len(), place.sim.current_accounts().len()), (3, 1));
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
 /// Although products that others have tainted are left alone.
 #[tokio::test(start_paused = true)]
 async fn what_is_redriven_is_tried_again_and_told_again() {
