@@ -52,7 +52,9 @@ ENVIRONMENT = {
     "PROPTEST_MAX_SHRINK_ITERS": "0",
 }
 
-FAILED_NEXTEST = re.compile(r"^\s*(?:FAIL|TIMEOUT|SIG[A-Z]+)\s+\[[^]]*\]\s+(?:\([^)]*\)\s+)?\S+ (\S+)", re.M)
+# The first failure ends the others, which nextest then calls SIGKILL.
+FAILED_NEXTEST = re.compile(
+    r"^\s*(?:FAIL|TIMEOUT|SIGABRT|SIGSEGV)\s+\[[^]]*\]\s+(?:\([^)]*\)\s+)?\S+ (\S+)", re.M)
 FAILED_CARGO = re.compile(r"^test (\S+) .*FAILED$", re.M)
 
 
@@ -100,7 +102,8 @@ def command(binary, packages, only_build):
     which = [*(f"--package={one}" for one in named), f"--test={name}" if name else "--lib"]
     if NEXTEST:
         how = ["--no-run"] if only_build else [
-            "--no-fail-fast", "--status-level=fail", "--final-status-level=none", "--show-progress=none"]
+            "--max-fail=1:immediate", "--status-level=fail", "--final-status-level=none",
+            "--show-progress=none"]
         return ["cargo", "nextest", "run", *which, *how]
     return ["cargo", "test", *which, "--no-run" if only_build else "--no-fail-fast"]
 
@@ -182,8 +185,8 @@ def main():
     arguments = arguments.parse_args()
     known = bugs()
     packages = sorted({binary.partition("::")[0] for bug in known for binary in bug["tests"]})
-    chosen = [bug for bug in known
-              if not arguments.only or any(o in bug["name"] or o in bug["file"] for o in arguments.only)]
+    only = arguments.only or [""]
+    chosen = [bug for bug in known if any(text in bug["name"] or text in bug["file"] for text in only)]
     if arguments.list:
         for bug in chosen:
             print(f"{bug['file']}: {bug['name']}")
