@@ -63,6 +63,10 @@ SEEDS ?= 1000
 soak: setup ## run SEEDS seeds of fleet updates in which everything goes wrong
 	@GROUNDCREW_SEEDS=$(SEEDS) $(CARGO) test --package groundcrew-engine --test soak
 
+.PHONY: planted
+planted: setup ## plant bugs one at a time, each of which a test must catch
+	@python3 tests/planted/run.py $(if $(ONLY),--only '$(ONLY)')
+
 .PHONY: bench
 bench: setup ## measure what docs/benchmarks.md states
 	@./tests/bench.sh

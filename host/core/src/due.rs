@@ -131,6 +131,15 @@ mod tests {
     const NONE: Causes = Causes { moved: false, landing_zone: false, tainted: false, error: false };
 
     #[rstest]
+    #[case(NONE, false)]
+    #[case(Causes { tainted: true, error: true, ..NONE }, false)]
+    #[case(Causes { moved: true, ..NONE }, true)]
+    #[case(Causes { landing_zone: true, ..NONE }, true)]
+    fn footings_are_noted_where_they_matter(#[case] causes: Causes, #[case] needed: bool) {
+        assert_eq!(causes.need_footing(), needed);
+    }
+
+    #[rstest]
     #[case::newer_artifact(
         NONE,
         "pa-1",

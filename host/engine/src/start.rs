@@ -34,11 +34,10 @@ impl Engine {
     async fn try_start(&self, hint: &Hint) -> Result<StartOutcome, AwsError> {
         let catalog = &self.ports.catalog;
         // Everything is read anew, at once: what the sweep saw may be a day old.
-        let (product, account, tags, under_change, progress) = tokio::join!(
+        let (product, account, tags, progress) = tokio::join!(
             catalog.provisioned_product(&hint.provisioned_product),
             self.ports.directory.account(&hint.account),
             self.tags(&hint.account),
-            catalog.under_change(),
             self.ports.ledger.progress(&hint.account, &hint.target),
         );
         self.remember(&hint.account, &account);
@@ -73,7 +72,14 @@ impl Engine {
             let standing = standing(&decision, &product, &account, failed_attempts);
             return Ok(StartOutcome::Decided(standing));
         }
-        let free = self.settings.account_quota.saturating_sub(under_change.map_err(read)?);
+        // AWS keeps the quota, but knows of no reserve: two starts that looked at once would both
+        // find the one operation above it free. So each begins before the next one looks.
+        let _alone = match self.settings.reserve {
+            0 => None,
+            _ => Some(self.above_reserve.lock().await),
+        };
+        let under_change = catalog.under_change().await.map_err(read)?;
+        let free = self.settings.account_quota.saturating_sub(under_change);
         if free <= self.settings.reserve {
             return Ok(StartOutcome::NothingFree);
         }

@@ -12,6 +12,7 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
 };
 use groundcrew_core::account::{AccountId, Tags};
+use groundcrew_core::catalog::ArtifactId;
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
@@ -60,20 +61,53 @@ struct Place {
     ledger: Arc<MemoryLedger>,
     policies: Vec<AskedPolicy>,
     parameters: ParameterSource,
+    causes: Causes,
+    reserve: usize,
+    /// What accounts are to be updated to.
+    target: ArtifactId,
 }
 
 impl Place {
     fn new(accounts: usize) -> Self {
+        Self::of(Snapshot::generate(accounts, 50, 1))
+    }
+
+    fn of(snapshot: Snapshot) -> Self {
         let sim = SimAws::new(SimOptions {
             seed: 1,
             start: BEGIN,
-            snapshot: Snapshot::generate(accounts, 50, 1),
+            snapshot,
             faults: FaultLevel::None,
             account_quota: 5,
         });
-        sim.release_artifact();
-        let parameters = ParameterSource::Rebuild;
-        Self { sim, ledger: Arc::default(), policies: Vec::new(), parameters }
+        let target = ArtifactId::new(sim.release_artifact());
+        Self {
+            sim,
+            ledger: Arc::default(),
+            policies: Vec::new(),
+            parameters: ParameterSource::Rebuild,
+            causes: Causes::default(),
+            reserve: 0,
+            target,
+        }
+    }
+
+    /// One account, whose first updates fail.
+    fn failing(times: usize) -> Self {
+        let mut snapshot = Snapshot::generate(1, 50, 1);
+        snapshot.accounts[0].update_failures = vec!["a stack set instance failed".into(); times];
+        Self::of(snapshot)
+    }
+
+    /// The same AWS to hosts that know nothing of these.
+    fn elsewhere(&self) -> Self {
+        Self {
+            ledger: Arc::default(),
+            policies: Vec::new(),
+            target: self.target.clone(),
+            sim: self.sim.clone(),
+            ..*self
+        }
     }
 
     fn host(&self) -> Arc<Engine> {
@@ -118,8 +152,8 @@ impl Place {
                     min_sweep_interval: Duration::from_secs(60),
                 },
                 account_quota: 5,
-                reserve: 0,
-                causes: Causes::default(),
+                reserve: self.reserve,
+                causes: self.causes,
                 approval: None,
                 host: "host".into(),
                 parameters: self.parameters,
@@ -323,15 +357,7 @@ async fn unreadable_tags_reach_the_policy_as_such() {
     let mut snapshot = Snapshot::generate(2, 100, 1);
     snapshot.accounts[0].tags = None;
     let denied = snapshot.accounts[0].id.clone();
-    let mut place = Place::new(0);
-    place.sim = SimAws::new(SimOptions {
-        seed: 1,
-        start: BEGIN,
-        snapshot,
-        faults: FaultLevel::None,
-        account_quota: 5,
-    });
-    place.sim.release_artifact();
+    let mut place = Place::of(snapshot);
     place.policies = vec![asked(OnFailure::Skip, |candidate| {
         Ok(match &candidate.tags {
             Tags::Known(tags) if tags.contains_key("account-factory-managed") => Verdict::Abstain,
@@ -355,4 +381,130 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
     assert_eq!(kept.len(), 1);
     assert!(kept[0].contains("{not json") && kept[0].contains("not JSON"), "{kept:?}");
     assert_eq!(place.sim.alerts().len(), 1);
+}
+
+/// The quota of five is shared: three that are reserved are left free, however long others take,
+/// and although two could be started at once.
+#[rstest]
+#[case::nobody_else(0, 2)]
+#[case::one(1, 2)]
+#[case::as_many_as_may(2, 2)]
+#[case::more(3, 3)]
+#[tokio::test(start_paused = true)]
+async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case] most: usize) {
+    let mut place = Place::new(6);
+    place.reserve = 3;
+    let long = Duration::from_secs(2000);
+    for account in &Snapshot::generate(6, 50, 1).accounts[..others] {
+        assert!(place.sim.foreign_operation(&account.id.parse().unwrap(), long));
+    }
+    place.run().await;
+    place.assert_each_once(6);
+    assert_eq!(place.sim.max_concurrent().total, most);
+    if others >= 2 {
+        assert!(place.own().iter().all(|operation| operation.start >= BEGIN + long));
+    }
+}
+
+/// Dead letter and alert come first, however long they take: a host that is killed before them
+/// leaves the slot, and with it the end that the next one sees.
+#[rstest]
+#[case::the_alert("Publish")]
+#[case::the_dead_letter("SendMessage")]
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str) {
+    let place = Place::failing(9);
+    for _ in 0..40 {
+        place.sim.next_call(refused, NextCall::Throttled);
+    }
+    let watch = async {
+        let mut untold = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let letters = place.sim.messages(&place.sim.updates_dead_url());
+            if !letters.is_empty() && !place.sim.alerts().is_empty() {
+                return untold;
+            }
+            if place.own().get(2).is_some_and(|last| last.end.is_some()) {
+                assert_eq!(place.ledger.slots().await.unwrap().len(), 1, "the slot is freed");
+                untold += 1;
+            }
+        }
+    };
+    let (_, untold) = tokio::join!(place.run(), watch);
+    assert!(untold > 20, "it was told at once");
+    assert_eq!(place.own().len(), 3);
+    assert_eq!(place.ledger.slots().await, Ok(vec![]));
+}
+
+/// The host is killed when it has taken a slot and before AWS hears of the update. The account's
+/// last update was towards the same target, and failed: it is not taken for the one that never was.
+#[tokio::test(start_paused = true)]
+async fn an_update_that_never_began_is_begun_by_the_next_host() {
+    let place = Place::failing(2);
+    let taken = async {
+        while place.own().first().is_none_or(|first| first.end.is_none()) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        place.sim.next_call("UpdateProvisionedProduct", NextCall::Hung);
+        while place.ledger.slots().await.unwrap().iter().all(|slot| slot.attempt == 1) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = place.run() => panic!("it came to an end"),
+        () = taken => {}
+    }
+    assert_eq!(place.own().len(), 1);
+    place.run().await;
+    // Two have failed, of the three that may.
+    assert_eq!((place.own().len(), place.sim.current_accounts().len()), (3, 1));
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// Although products that others have tainted are left alone.
+#[tokio::test(start_paused = true)]
+async fn what_is_redriven_is_tried_again_and_told_again() {
+    let mut place = Place::failing(6);
+    place.causes = Causes { tainted: false, ..Causes::default() };
+    let account: AccountId = Snapshot::generate(1, 50, 1).accounts[0].id.parse().unwrap();
+    for times in [1, 2] {
+        place.run().await;
+        assert_eq!(place.own().len(), 3 * times);
+        assert_eq!(place.sim.messages(&place.sim.updates_dead_url()).len(), times);
+        assert_eq!(place.sim.alerts().len(), times);
+        let redriven = place.ledger.redrive(&account, &place.target).await.unwrap();
+        assert!(redriven.is_some());
+    }
+    place.run().await;
+    assert_eq!((place.own().len(), place.sim.current_accounts().len()), (7, 1));
+    assert_eq!(place.sim.alerts().len(), 2);
+}
+
+/// Somebody else has begun an update. Towards the target it is tracked, and holds a slot; another
+/// one is waited for.
+#[rstest]
+#[case::towards_the_target(false)]
+#[case::towards_another_version(true)]
+#[tokio::test(start_paused = true)]
+async fn an_update_of_somebody_else_is_adopted_towards_the_target(#[case] released: bool) {
+    let mut place = Place::new(1);
+    let begin = tokio::time::timeout(Duration::from_secs(60), place.elsewhere().run()).await;
+    assert!(begin.is_err() && place.own().len() == 1);
+    if released {
+        place.target = ArtifactId::new(place.sim.release_artifact());
+    }
+    let watch = async {
+        let mut held = 0;
+        while place.own()[0].end.is_none() {
+            held += place.ledger.slots().await.unwrap().len();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        held
+    };
+    let (_, held) = tokio::join!(place.run(), watch);
+    assert_eq!(held > 100, !released, "it held a slot for {held} seconds");
+    assert_eq!(place.own().len(), if released { 2 } else { 1 });
+    assert_eq!(place.sim.current_accounts().len(), 1);
+    assert!(place.sim.alerts().is_empty());
 }

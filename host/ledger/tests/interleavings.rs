@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::notification::{Claim, Claimed};
-use groundcrew_core::ports::{Cap, Clock, LedgerError, Slot, Taken};
+use groundcrew_core::ports::{Cap, Clock, Ledger, LedgerError, Progress, Slot, Taken};
 use groundcrew_ledger::{
     DynamoLedger, Item, Key, MemoryStore, Store, StoreError, StoreLedger, Write,
 };
@@ -194,6 +195,56 @@ async fn play(ledgers: Vec<Arc<dyn Both>>, clock: SimClock, seed: u64) {
     let each = |count: u32| (0..ACCOUNTS).map(|number| (account(number), count)).collect();
     assert_eq!(truth.runs, each(number));
     assert_eq!(truth.told, each(1));
+}
+
+/// A store on which another host gives an account up, and frees its slot, before one of the reads.
+struct GivenUpBefore {
+    store: Arc<MemoryStore>,
+    reads: AtomicU32,
+    read: u32,
+}
+
+impl GivenUpBefore {
+    fn ledger(store: &Arc<MemoryStore>, read: u32) -> StoreLedger<Self> {
+        let (store, reads) = (Arc::clone(store), AtomicU32::new(0));
+        StoreLedger::over(Self { store, reads, read })
+    }
+}
+
+#[async_trait]
+impl Store for GivenUpBefore {
+    async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        if self.reads.fetch_add(1, Ordering::Relaxed) == self.read {
+            let other = Self::ledger(&self.store, u32::MAX);
+            let given_up = Progress { dead_lettered: true, ..failed(1) };
+            other.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
+        }
+        self.store.get(key).await
+    }
+
+    async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
+        self.store.list(partition).await
+    }
+
+    async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
+        self.store.commit(writes).await
+    }
+}
+
+/// What another host gives up between any two reads is not begun.
+#[rstest]
+#[case::before_all(0, Taken::GivenUp)]
+#[case::after_the_slots(1, Taken::Already(slot(1)))]
+#[case::after_all(9, Taken::Already(slot(1)))]
+fn what_is_given_up_meanwhile_is_not_begun(#[case] read: u32, #[case] expected: Taken) {
+    run(async {
+        let store = Arc::new(MemoryStore::default());
+        let holder = GivenUpBefore::ledger(&store, u32::MAX);
+        assert_eq!(holder.take_slot(&slot(1), Cap::of(CAP)).await, Ok(Taken::Yes));
+        let late = Slot { token: "late".into(), ..slot(1) };
+        let taken = GivenUpBefore::ledger(&store, read).take_slot(&late, Cap::of(CAP)).await;
+        assert_eq!(taken, Ok(expected));
+    });
 }
 
 proptest! {

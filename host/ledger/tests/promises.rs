@@ -124,6 +124,8 @@ async fn a_slot_is_freed_together_with_the_progress(
         assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(1)));
     }
     ledger.free_slot(&slot(1), Some(&failed(2)), None).await.unwrap();
+    // A repeat of the first that comes late, and one that says nothing.
+    ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     ledger.free_slot(&slot(1), None, None).await.unwrap();
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(2)));
     assert_eq!(ledger.progress(&account(1), &other).await, Ok(Progress::default()));

@@ -257,6 +257,21 @@ mod tests {
         assert_eq!([0, 1].map(|lane| word(lanes.blocked(lane, at(now)))), expected);
     }
 
+    /// After the last of all the lanes before it, whichever that was in.
+    #[rstest]
+    #[case(100, 150)]
+    #[case(150, 100)]
+    fn a_lane_soaks_after_the_last_end(#[case] first: i64, #[case] second: i64) {
+        let soak = Duration::from_secs(100);
+        let last = LaneRules { soak, ..LaneRules::new("last", 1) };
+        let mut lanes =
+            Lanes::new(vec![LaneRules::new("first", 1), LaneRules::new("second", 1), last]);
+        lanes.learn_one("first", record(0, first, false), at(first));
+        lanes.learn_one("second", record(0, second, false), at(second));
+        assert_eq!(word(lanes.blocked(2, at(249))), "until 250");
+        assert_eq!(word(lanes.blocked(2, at(250))), "free");
+    }
+
     #[test]
     fn failures_in_a_row_pause_a_lane_once() {
         let mut lanes = lanes();

@@ -1,5 +1,6 @@
 //! The scheduler's promises, in a world of random durations, failures and losses.
 
+mod steps;
 mod world;
 
 use groundcrew_core::list_schedule::makespan;
@@ -166,6 +167,23 @@ fn failures_in_a_row_pause_a_lane_and_those_after_it(
     assert!(outcome.paused.iter().eq(paused));
     // Two failed, and nothing was started after them.
     assert_eq!(outcome.runs.len(), if paused.is_empty() { 5 } else { 2 });
+}
+
+/// Each success begins the count anew.
+#[test]
+fn failures_that_are_not_in_a_row_pause_nothing() {
+    let canary = |number: usize| Account {
+        failures: if number.is_multiple_of(2) { vec![FAILS] } else { vec![] },
+        ..plain(0, 600)
+    };
+    let gate = Gate { failure_threshold: Some(2), ..Gate::default() };
+    let outcome = World::run(Setting {
+        max_attempts: 1,
+        gates: vec![gate],
+        ..calm(vec![1], 1, (0..6).map(canary).collect())
+    });
+    assert_eq!((outcome.dead.len(), outcome.updated.len()), (3, 3));
+    assert!(outcome.paused.is_empty());
 }
 
 /// Ten accounts in two OUs, by turns: with one at a time in each, two run at once.
