@@ -186,7 +186,8 @@ def main():
     known = bugs()
     packages = sorted({binary.partition("::")[0] for bug in known for binary in bug["tests"]})
     only = arguments.only or [""]
-    chosen = [bug for bug in known if any(text in bug["name"] or text in bug["file"] for text in only)]
+    chosen = [bug for bug in known
+              if any(text in bug["name"] or text in bug["file"] for text in only)]
     if arguments.list:
         for bug in chosen:
             print(f"{bug['file']}: {bug['name']}")

@@ -437,6 +437,20 @@ async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str)
     assert_eq!(place.ledger.slots().await, Ok(vec![]));
 }
 
+/// A start that AWS certainly refused leaves its slot to others while it waits.
+#[tokio::test(start_paused = true)]
+async fn a_refused_start_holds_no_slot() {
+    let place = Place::new(1);
+    place.sim.next_call("UpdateProvisionedProduct", NextCall::Denied);
+    let look = async {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        (place.sim.alerts().len(), place.own().len(), place.ledger.slots().await.unwrap())
+    };
+    let ((), seen) = tokio::join!(place.run(), look);
+    assert_eq!(seen, (1, 0, vec![]));
+    place.assert_each_once(1);
+}
+
 /// The host is killed when it has taken a slot and before AWS hears of the update. The account's
 /// last update was towards the same target, and failed: it is not taken for the one that never was.
 #[tokio::test(start_paused = true)]
