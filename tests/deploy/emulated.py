@@ -285,7 +285,16 @@ def rule_arn(stack, logical):
     return stack.client("events").describe_rule(Name=name)["Arn"]
 
 
-def alarms(stack, expected):
+# At which value of a metric its alarm goes off.
+THRESHOLDS = {
+    "ApproximateNumberOfMessagesVisible": ("Maximum", 1),
+    "ApproximateAgeOfOldestMessage": ("Maximum", 60 * 60),
+    "Errors": ("Sum", 1),
+    "Throttles": ("Sum", 1),
+}
+
+
+def alarms(stack, expected, thresholds=THRESHOLDS):
     """Each of `expected`, metric and dimension, has an alarm, and no other is there."""
     found = {}
     logs = stack.client("logs")
@@ -306,6 +315,15 @@ def alarms(stack, expected):
         stack.holds(f"docs/operations.md has no section #{anchor}", anchor in anchors)
     sweeps = (f"Groundcrew/{stack.name}", "SweepsCompleted")
     stack.is_("alarms", set(found), {*expected, sweeps})
+    for metric in found.keys() & expected:
+        alarm = found[metric]
+        values = (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"])
+        statistic, threshold = thresholds.get(metric[-1]) or thresholds[metric[1]]
+        above = (statistic, "GreaterThanOrEqualToThreshold", float(threshold))
+        stack.is_(f"the alarm of {metric}", values, above)
+        stack.is_(f"missing data of {metric}", alarm["TreatMissingData"], "notBreaching")
+        soon = alarm["Period"] * alarm["EvaluationPeriods"] <= 15 * 60
+        stack.holds(f"the alarm of {metric} takes more than a quarter of an hour", soon)
     if sweeps in found:
         alarm = found[sweeps]
         span = alarm["Period"] * alarm["EvaluationPeriods"]
@@ -583,7 +601,8 @@ def look_at_fargate(stack, parameters):
         ("AWS/SQS", "ApproximateAgeOfOldestMessage", name("NotificationsQueue")),
         ("AWS/SQS", "ApproximateAgeOfOldestMessage", name("EventsQueue")),
     }
-    alarms(stack, expected)
+    # The task takes events at once.
+    alarms(stack, expected, THRESHOLDS | {name("EventsQueue"): ("Maximum", 15 * 60)})
     trust = document(role(stack, "task", parameters)["AssumeRolePolicyDocument"])["Statement"]
     services = [statement["Principal"].get("Service") for statement in trust]
     stack.is_("who assumes the task's role", services, ["ecs-tasks.amazonaws.com"])

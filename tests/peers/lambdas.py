@@ -1,5 +1,5 @@
 """Has ministack run the Lambdas of a deployment: `lambdas.py run BOOTSTRAP.zip ENVIRONMENT.json
-EVENT.json`, then `lambdas.py send GROUP BODY` and `lambdas.py letters`.
+EVENT.json`, then `lambdas.py send GROUP BODY` and `lambdas.py look`.
 
 EventBridge invokes the function `events`, which puts notifications into a FIFO queue; an event
 source mapping hands batches of that to the function `notifications`. ministack takes no events of
