@@ -37,8 +37,10 @@ def quota(account_quota, operations):
     }
 
 
-def cases():
+def cases(name):
     """Sets of parameters, and a part of the message that refuses them; `None`: accepted."""
+    if name == "fargate.yaml":
+        yield from sizes()
     yield {}, None
     yield TAG, None
     yield {**TAG, **PRIORITY}, None
@@ -72,6 +74,14 @@ def cases():
     yield {"SqsMaxReceiveCount": "101"}, "SqsMaxReceiveCount"
 
 
+def sizes():
+    """What Fargate has (ECS developer guide, "Task CPU and memory")."""
+    for cpu, least in ((256, 512), (512, 1024), (1024, 2048)):
+        for memory in (512, 1024, 2048):
+            less = "less than Fargate has" if memory < least else None
+            yield {"TaskCpu": str(cpu), "TaskMemory": str(memory)}, less
+
+
 # Where the reference systems have a parameter, it has their default.
 DEFAULTS = {
     "LambdaWorkerMaxConcurrentOperations": "4",
@@ -94,11 +104,13 @@ LAMBDA_DEFAULTS = {
     "LambdaWorkerLogRetentionInDays": "30",
     "LambdaWorkerKmsKeyId": "",
     "LambdaNotificationsLogRetentionInDays": "30",
+    "LambdaNotificationsKmsKeyId": "",
 }
+FARGATE_DEFAULTS = {"TaskLogRetentionInDays": "30", "TaskKmsKeyId": ""}
 
 
 def wrong_defaults(name, template):
-    expected = {**DEFAULTS, **(LAMBDA_DEFAULTS if name == "lambda.yaml" else {})}
+    expected = DEFAULTS | (LAMBDA_DEFAULTS if name == "lambda.yaml" else FARGATE_DEFAULTS)
     for parameter, default in expected.items():
         found = template["Parameters"].get(parameter, {}).get("Default")
         if str(found) != default:
@@ -134,7 +146,7 @@ def main():
                 "Rules": template.get("Rules", {}),
                 "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
             }
-            for number, (parameters, expected) in enumerate(cases()):
+            for number, (parameters, expected) in enumerate(cases(path.name)):
                 every = {**REQUIRED[path.name], **parameters}
                 stack = f"{path.stem}-{number}"
                 found = refused(client("cloudformation"), stack, body, every)
