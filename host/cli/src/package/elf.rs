@@ -51,6 +51,11 @@ pub enum ElfError {
     OtherMachine(u16),
     #[error("is an ELF file of type {0}: expected a program or a shared library")]
     OtherType(u16),
+    #[error(
+        "has no section headers, so that what it needs can't be told: strip it of its symbols only, \
+         as `strip` does"
+    )]
+    NoSections,
     #[error("is a damaged ELF file: {0}")]
     Damaged(#[from] object::Error),
 }
@@ -121,6 +126,9 @@ impl Elf {
             }
         }
         let sections = header.sections(endian, bytes)?;
+        if sections.is_empty() {
+            return Err(ElfError::NoSections);
+        }
         let mut libraries = Vec::new();
         if let Some((entries, strings)) = sections.dynamic(endian, bytes)? {
             let strings = sections.strings(endian, bytes, strings)?;
@@ -225,11 +233,41 @@ mod tests {
     #[case::empty(|_| vec![], "is no ELF file")]
     #[case::header_alone(|bytes: Vec<u8>| bytes[..20].to_vec(), "damaged")]
     #[case::cut_off(|bytes: Vec<u8>| bytes[..4096].to_vec(), "damaged")]
+    #[case::no_sections(|mut bytes: Vec<u8>| {
+        // e_shoff, and e_shnum with e_shstrndx.
+        bytes[40..48].fill(0);
+        bytes[60..64].fill(0);
+        bytes
+    }, "no section headers")]
     #[case::class(|mut bytes: Vec<u8>| { bytes[4] = 1; bytes }, "32-bit")]
     #[case::machine(|mut bytes: Vec<u8>| { bytes[18] = 243; bytes }, "ELF machine 243")]
     #[case::kind(|mut bytes: Vec<u8>| { bytes[16] = 1; bytes }, "of type 1")]
     fn what_is_no_program(#[case] change: fn(Vec<u8>) -> Vec<u8>, #[case] told: &str) {
         let error = Elf::parse(&change(own())).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
+    }
+
+    /// Whatever is wrong with it: it is told, or read as something else, and nothing panics.
+    #[test]
+    fn a_damaged_program_is_read_or_refused() {
+        let whole = std::fs::read("/bin/true").unwrap();
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut bytes = whole.clone();
+            for _ in 0..rng.usize(1..8) {
+                let at = match rng.bool() {
+                    // The headers, where a byte matters most.
+                    true => rng.usize(..1024),
+                    false => rng.usize(..bytes.len()),
+                };
+                bytes[at] = rng.u8(..);
+            }
+            if rng.u8(..) < 16 {
+                bytes.truncate(rng.usize(..bytes.len()));
+            }
+            refused += usize::from(Elf::parse(&bytes).is_err());
+        }
+        assert!((1..20_000).contains(&refused), "{refused}");
     }
 }

@@ -1,7 +1,8 @@
 //! What a program needs besides itself to run in an image that has nothing else: the loader, the
 //! shared libraries and the certificates of authorities, as this machine has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -31,23 +32,34 @@ pub enum LibraryError {
 const CERTIFICATES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
+/// What glibc opens by itself when a name is looked up, where it is older than 2.34; a newer one has
+/// it built in.
+const OPENED: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
+
 /// The loader and the shared libraries of a program, by the absolute paths at which it finds them.
 pub fn libraries(program: &Elf) -> Result<BTreeMap<String, Vec<u8>>, LibraryError> {
     let mut found = BTreeMap::new();
     let Some(loader) = &program.loader else { return Ok(found) };
     let folders = folders(program.architecture);
+    let find = |name: &str| {
+        folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+    };
     found.insert(loader.clone(), read(Path::new(loader))?);
-    let loader_name = Path::new(loader).file_name();
     let mut wanted = program.libraries.clone();
+    if program.glibc.is_some() {
+        let opened = OPENED.into_iter().filter(|name| find(name).is_some());
+        wanted.extend(opened.map(str::to_owned));
+    }
+    // The loader is where the program says, and libraries may name it too.
+    let loader_name = Path::new(loader).file_name();
+    let mut seen: BTreeSet<_> = loader_name.map(OsStr::to_owned).into_iter().collect();
     while let Some(name) = wanted.pop() {
-        // The loader is where the program says, and libraries may name it too.
-        let is_there = |path: &String| Path::new(path).file_name() == Some(name.as_ref());
-        if Some(name.as_ref()) == loader_name || found.keys().any(is_there) {
+        if !seen.insert(name.clone().into()) {
             continue;
         }
-        let candidates = folders.iter().map(|folder| Path::new(folder).join(&name));
-        let path = candidates.into_iter().find(|path| path.is_file()).ok_or_else(|| {
-            LibraryError::Missing { name: name.clone(), folders: folders.clone() }
+        let path = find(&name).ok_or_else(|| LibraryError::Missing {
+            name: name.clone(),
+            folders: folders.clone(),
         })?;
         let bytes = read(&path)?;
         let elf = Elf::parse(&bytes)
@@ -95,6 +107,27 @@ mod tests {
             let found = found.keys().any(|path| path.ends_with(&format!("/{name}")));
             assert!(found, "{name}");
         }
+        for name in OPENED.into_iter().filter(|_| elf.glibc.is_some()) {
+            let here =
+                folders(elf.architecture).iter().any(|one| Path::new(one).join(name).exists());
+            assert_eq!(found.keys().any(|path| path.ends_with(name)), here, "{name}");
+        }
+    }
+
+    /// Names may be absolute paths, too.
+    #[test]
+    fn a_library_that_names_itself_comes_to_an_end() {
+        const OLD: &[u8] = b"libc.so.6\0";
+        let short = tempfile::Builder::new().prefix("").rand_bytes(4).tempfile_in("/tmp").unwrap();
+        let name = short.path().to_str().unwrap().to_owned();
+        let mut library = std::fs::read("/bin/true").unwrap();
+        let mut elf = Elf::parse(&library).unwrap();
+        let at = library.windows(OLD.len()).position(|bytes| bytes == OLD).unwrap();
+        library[at..at + name.len()].copy_from_slice(name.as_bytes());
+        assert!(Elf::parse(&library).unwrap().libraries.iter().eq([&name]));
+        std::fs::write(short.path(), library).unwrap();
+        elf.libraries = vec![name.clone()];
+        assert!(libraries(&elf).unwrap().contains_key(&name));
     }
 
     #[test]
