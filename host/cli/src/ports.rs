@@ -260,13 +260,14 @@ impl RealAws {
         }
     }
 
-    /// What a sweep needs that nobody hears of.
+    /// What a sweep needs that nobody hears of, and that takes no events: beside a Lambda there is
+    /// no queue of them.
     pub fn quiet_ports(
         &self,
         loaded: &Loaded,
         witness: Arc<dyn Witness>,
     ) -> Result<Ports, Failure> {
-        let ports = self.ports(loaded, witness)?;
+        let ports = self.ports_without_events(loaded, witness)?;
         Ok(Ports { alerts: Arc::new(LoggedAlerts), onboarding: None, ..ports })
     }
 
