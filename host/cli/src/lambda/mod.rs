@@ -150,7 +150,7 @@ fn failed(message: impl ToString) -> Diagnostic {
 /// Until when to go on. Some runtimes other than AWS's give no real deadline.
 fn until(deadline: SystemTime) -> Option<Timestamp> {
     let left = deadline.duration_since(SystemTime::now()).ok()?;
-    Some(Timestamp::now() + left.saturating_sub(RESERVE))
+    Timestamp::now().checked_add(left.saturating_sub(RESERVE)).ok()
 }
 
 /// `GROUNDCREW_CONFIG`, or `groundcrew.toml` beside the binary.
@@ -164,4 +164,19 @@ fn config_file() -> Result<PathBuf, Failure> {
         Failure::Other("where this binary is can't be told: set GROUNDCREW_CONFIG".to_owned())
     })?;
     Ok(folder.join("groundcrew.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_real_deadline_counts() {
+        let far = Duration::from_secs(1 << 40);
+        for unreal in [SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + far] {
+            assert_eq!(until(unreal), None, "{unreal:?}");
+        }
+        let left = until(SystemTime::now() + Duration::from_secs(60)).unwrap() - Timestamp::now();
+        assert!((56.0..=58.0).contains(&left.total(jiff::Unit::Second).unwrap()), "{left}");
+    }
 }
