@@ -16,41 +16,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::server::Server;
-use common::{Ran, command, groundcrew, ran, root};
+use common::{Ran, command, event, groundcrew, ran, root};
 use groundcrew_plugins::package::BUILD;
 use rstest::rstest;
 use serde_json::Value;
-
-const CONFIG: &str = r#"
-[ledger]
-table = "groundcrew"
-
-[[policies]]
-plugin = "rules/rings.rego"
-actions = ["onboard"]
-
-[[policies]]
-plugin = "./own.wasm"
-
-[[notifiers]]
-name = "ams"
-plugin = "ams-case"
-on = ["CreateManagedAccount"]
-
-[[notifiers]]
-name = "tell"
-plugin = "webhook"
-on = ["UpdateManagedAccount"]
-[notifiers.settings]
-url = "https://hooks.example.com/landed"
-[[notifiers.grants.http]]
-url = "https://hooks.example.com/"
-methods = ["POST"]
-headers = { authorization = { env = "TOKEN" } }
-ca_file = "ca.pem"
-"#;
-
-const SCRIPT: &str = "package rings\n\ndefault decision := \"abstain\"\n";
 
 /// One whose plugins are compiled in a moment.
 const SMALL: &str = r#"
@@ -70,6 +39,32 @@ plugin = "ams-case"
 on = ["CreateManagedAccount"]
 "#;
 
+/// What else a config may name.
+const MORE: &str = r#"
+[[policies]]
+plugin = "rules/rings.rego"
+actions = ["onboard"]
+
+[[notifiers]]
+name = "tell"
+plugin = "webhook"
+on = ["UpdateManagedAccount"]
+[notifiers.settings]
+url = "https://hooks.example.com/landed"
+[[notifiers.grants.http]]
+url = "https://hooks.example.com/"
+methods = ["POST"]
+headers = { authorization = { env = "TOKEN" } }
+ca_file = "ca.pem"
+"#;
+
+const SCRIPT: &str = "package rings\n\ndefault decision := \"abstain\"\n";
+
+/// Both together.
+fn config() -> String {
+    [SMALL, MORE].concat()
+}
+
 /// A folder with the small config.
 fn small() -> tempfile::TempDir {
     let dir = place();
@@ -82,7 +77,7 @@ fn place() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
     fs::create_dir(dir.path().join("rules")).unwrap();
-    write("crew.toml", CONFIG.as_bytes());
+    write("crew.toml", config().as_bytes());
     write("rules/rings.rego", SCRIPT.as_bytes());
     write("rules/rings.data.toml", b"canaries = 3\n");
     write("rules/rings.cases.toml", b"");
@@ -166,7 +161,7 @@ fn a_package_has_the_binary_the_config_and_what_it_names() {
             ("rules/rings.rego", 0o644),
         ]
     );
-    assert_eq!(entries["groundcrew.toml"].1, CONFIG.as_bytes());
+    assert_eq!(entries["groundcrew.toml"].1, config().as_bytes());
     assert_eq!(entries["bootstrap"].1, stub());
     assert_eq!(entries["cache/build"].1, format!("{BUILD}\n").as_bytes());
     let compiled = cache.iter().filter(|(name, _)| name.ends_with(".cwasm"));
@@ -231,6 +226,22 @@ fn the_same_input_gives_the_same_bytes(#[case] target: &str) {
         })
         .collect();
     assert!(packages[0] == packages[1], "{:?}\n{:?}", packages[0].1, packages[1].1);
+}
+
+/// What a shell has for `groundcrew status` is one stack's.
+#[test]
+fn an_overlay_changes_nothing_of_a_package() {
+    let dir = small();
+    let (zip, plain) = lambda(dir.path());
+    let bytes = fs::read(&zip).unwrap();
+    let args = ["package", "--config", "crew.toml", "--target", "lambda", "--out", "out"];
+    let mut command = command(dir.path());
+    command.args(args).args(["--binary", "./groundcrew"]);
+    // It would leave the config's own policies, and so their files, out.
+    let over = "updates.wait_seconds = 0\n[[policies]]\nplugin = \"managed-tag\"\n";
+    let over = ran(command.env("GROUNDCREW_OVERLAY", over));
+    assert_eq!((over.code, over.stdout), (0, plain.stdout), "{}", over.stderr);
+    assert!(fs::read(&zip).unwrap() == bytes);
 }
 
 #[test]
@@ -313,7 +324,7 @@ ca_file = "missing.pem"
 #[test]
 fn secrets_are_mounted_into_containers() {
     let dir = place();
-    let with = |secret: &str| CONFIG.replace("{ env = \"TOKEN\" }", secret);
+    let with = |secret: &str| config().replace("{ env = \"TOKEN\" }", secret);
     fs::write(dir.path().join("crew.toml"), with("{ file = \"token.txt\" }")).unwrap();
     let ran = package(dir.path(), "container", &[]);
     assert_eq!(ran.code, 2);
@@ -573,8 +584,7 @@ fn a_packaged_lambda_opens_a_case_without_compiling() {
         .stdout(Stdio::null())
         .stderr(File::create(&log).unwrap());
     let running = Running(lambda.spawn().unwrap());
-    let event = root().join("tests/events/create-managed-account-succeeded.json");
-    let answer = invoke(&listener, &fs::read_to_string(event).unwrap());
+    let answer = invoke(&listener, &event("create-managed-account-succeeded"));
     drop(running);
     assert_eq!(answer["outcome"], "notified", "{answer}");
     assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);

@@ -9,6 +9,7 @@ pub mod server;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// How a run of the binary ended.
 pub struct Ran {
@@ -53,6 +54,21 @@ pub fn command(dir: &Path) -> Command {
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true");
     command
+}
+
+/// One of the events that tests deliver.
+pub fn event(name: &str) -> String {
+    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
+}
+
+/// Waits for what another process does.
+pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        std::thread::yield_now();
+    }
 }
 
 /// Runs the binary in a directory.

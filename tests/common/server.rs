@@ -72,6 +72,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The URL of one of the queues of the simulated AWS, such as `updates.fifo`.
+    pub fn queue(&self, name: &str) -> String {
+        format!("{}/123456789012/groundcrew-{name}", self.url())
+    }
+
     /// Runs the binary against this AWS.
     pub fn groundcrew(&self, dir: &Path, args: &[&str]) -> Ran {
         ran(self.environment(&mut command(dir)).args(args))

@@ -52,8 +52,25 @@ pub struct Loaded {
     settings: Vec<String>,
 }
 
-/// Reads a config file. No file at all is the empty config.
+/// Reads a config file, with what the environment lays over it. No file at all is the empty
+/// config.
 pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
+    let over = match std::env::var(config::OVERLAY) {
+        Ok(over) => over,
+        Err(VarError::NotPresent) => String::new(),
+        Err(VarError::NotUnicode(_)) => {
+            return Err(Failure::Usage(format!("{}: it is no UTF-8", config::OVERLAY)));
+        }
+    };
+    read_under(file, &over)
+}
+
+/// Reads a config file as it is, for use elsewhere than here.
+pub fn read_alone(file: &Path) -> Result<Read, Failure> {
+    read_under(Some(file), "")
+}
+
+fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
     let (name, text) = match file {
         None => ("(no config)".to_owned(), String::new()),
         Some(path) => {
@@ -63,14 +80,7 @@ pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
             (path.display().to_string(), text)
         }
     };
-    let over = match std::env::var(config::OVERLAY) {
-        Ok(over) => over,
-        Err(VarError::NotPresent) => String::new(),
-        Err(VarError::NotUnicode(_)) => {
-            return Err(Failure::Usage(format!("{}: it is no UTF-8", config::OVERLAY)));
-        }
-    };
-    let (config, problems) = Config::read_over(&text, &over);
+    let (config, problems) = Config::read_over(&text, over);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     match config {
         Some(config) => Ok(Read { config, problems, name, text, base, http: Arc::new(NoHttp) }),
@@ -79,6 +89,11 @@ pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
 }
 
 impl Read {
+    /// The file as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A path of the config, which is relative to the file.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.base.join(path)

@@ -18,7 +18,7 @@ use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
 use crate::Failure;
 use crate::commands::{Package, Target};
 use crate::files::{with_ending, write_whole};
-use crate::loaded::{Need, read, source};
+use crate::loaded::{Need, read_alone, source};
 use crate::ports::NoSupport;
 use crate::wording::{screen, thousands};
 use contents::{BOOTSTRAP, CACHE, CONFIG, Contents, Files};
@@ -93,16 +93,17 @@ pub fn run(options: &Package) -> Result<(), Failure> {
     });
     let place = place(options).map_err(|problem| problems.push(problem));
 
-    // Whatever `check` finds is found here too.
-    let config_bytes = fs::read(&options.config).unwrap_or_default();
+    // Whatever `check` finds is found here too. What this shell lays over the config is not looked
+    // at: it is one stack's, and the package has the file alone.
     let base = options.config.parent().unwrap_or(Path::new(""));
-    let checked = read(Some(&options.config)).and_then(|read| {
+    let checked = read_alone(&options.config).and_then(|read| {
+        let text = read.text().to_owned();
         let Contents { files, problems, notices } = Contents::gather(&read.config, base, target);
         let loading = read.with_problems(problems).load(Need::All, Arc::new(NoSupport));
         let loaded = crate::current_thread()?.block_on(loading)?;
-        Ok((loaded.config, files, notices))
+        Ok((loaded.config, text, files, notices))
     });
-    let (config, files, mut notices) = match checked {
+    let (config, text, files, mut notices) = match checked {
         Ok(checked) => checked,
         Err(Failure::Usage(found)) => {
             problems.push(found);
@@ -117,7 +118,7 @@ pub fn run(options: &Package) -> Result<(), Failure> {
     notices.extend(binary.notice());
 
     let compiled = compile(&config, base)?;
-    let package = Packing { binary: &binary, config: config_bytes, files, compiled: &compiled };
+    let package = Packing { binary: &binary, text, files, compiled: &compiled };
     let (tree, bytes) = match target {
         Target::Lambda => {
             let tree = package.lambda();
@@ -301,7 +302,8 @@ fn compile(config: &Config, base: &Path) -> Result<Vec<Compiled>, Failure> {
 /// What is packed.
 struct Packing<'a> {
     binary: &'a Binary,
-    config: Vec<u8>,
+    /// Of the config.
+    text: String,
     files: Files,
     compiled: &'a [Compiled],
 }
@@ -348,7 +350,7 @@ impl Packing<'_> {
 
     /// The config, and what it names.
     fn add_config(self, tree: &mut Tree, folder: &str) {
-        tree.add(format!("{folder}{CONFIG}"), File::plain(self.config));
+        tree.add(format!("{folder}{CONFIG}"), File::plain(self.text.into()));
         for (path, bytes) in self.files {
             tree.add(format!("{folder}{path}"), File::plain(bytes));
         }
