@@ -108,27 +108,17 @@ fn the_schema_is_that_of_the_config() {
 #[test]
 fn configs_in_the_documentation_parse() {
     let mut blocks = 0;
-    for path in [
-        "README.md",
-        "docs/ams-case.md",
-        "docs/baseline-check.md",
-        "docs/billing.md",
-        "docs/cmdb.md",
-        "docs/configuration.md",
-        "docs/http.md",
-        "docs/webhook.md",
-        "docs/writing-policies.md",
-    ] {
-        let text = read(path);
+    for path in pages() {
+        let text = read(&path);
         for block in text.split("```toml\n").skip(1) {
             let (toml, _) = block.split_once("```").expect("a block that ends");
-            if let Err(problems) = Config::parse(path, toml) {
+            if let Err(problems) = Config::parse(&path, toml) {
                 panic!("{problems}\nin:\n{toml}");
             }
             blocks += 1;
         }
     }
-    assert!(blocks > 0, "no TOML block was found");
+    assert!(blocks > 12, "only {blocks} TOML blocks were found");
 }
 
 /// The README's plugin is the one that the SDK's own documentation tests.
@@ -157,21 +147,43 @@ fn nothing_is_left_to_fill_in() {
     }
 }
 
-/// Files that the README, the docs and the crates name in links exist.
+/// The documentation.
+fn pages() -> Vec<String> {
+    let docs = std::fs::read_dir(root().join("docs")).unwrap();
+    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
+    docs.chain(["README.md".to_owned()]).collect()
+}
+
+/// What a link calls a heading.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    text.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
+}
+
+/// Files and headings that the README, the docs and the crates name in links exist.
 #[test]
 fn links_lead_somewhere() {
     let mut links = 0;
-    let docs = std::fs::read_dir(root().join("docs")).unwrap();
-    let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
-    for path in docs.chain(["README.md".to_owned()]) {
+    for path in pages() {
         let text = read(&path);
         let base = root().join(&path).parent().unwrap().to_owned();
         for link in text.split("](").skip(1) {
-            let target = link.split([')', '#']).next().unwrap();
-            if target.is_empty() || target.contains("://") {
+            let link = link.split(')').next().unwrap();
+            let (target, section) = link.split_once('#').unwrap_or((link, ""));
+            if target.contains("://") {
                 continue;
             }
-            assert!(base.join(target).exists(), "{path} links to {target}, which does not exist");
+            let file = match target {
+                "" => root().join(&path),
+                target => base.join(target),
+            };
+            assert!(file.exists(), "{path} links to {target}, which does not exist");
+            if !section.is_empty() {
+                let text = std::fs::read_to_string(&file).unwrap();
+                let mut headings = text.lines().filter(|line| line.starts_with('#'));
+                let is_there = headings.any(|heading| anchor(heading) == section);
+                assert!(is_there, "{path} links to {link}: there is no such heading");
+            }
             links += 1;
         }
     }
