@@ -5,11 +5,11 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::function::Function;
 use common::server::Server;
-use common::{ran, root};
+use common::{event, eventually, ran, root};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -98,21 +98,13 @@ notifiers = ["ams"]
 "#;
 
 fn overlay(aws: &Server) -> String {
-    let url = format!("{}/123456789012/groundcrew", aws.url());
     format!(
-        "queues.updates_url = \"{url}-updates.fifo\"\n\
-         queues.notifications_url = \"{url}-notifications.fifo\"\n\
+        "queues.updates_url = \"{}\"\nqueues.notifications_url = \"{}\"\n\
          updates.wait_seconds = 1\nupdates.min_sweep_interval = \"1s\"\n\
-         updates.max_receive_count = 2"
+         updates.max_receive_count = 2",
+        aws.queue("updates.fifo"),
+        aws.queue("notifications.fifo")
     )
-}
-
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what} did not happen");
-        std::thread::yield_now();
-    }
 }
 
 fn assert_same(role: &str, made: &BTreeSet<String>, unseen: &[&str]) {
@@ -127,10 +119,6 @@ fn assert_same(role: &str, made: &BTreeSet<String>, unseen: &[&str]) {
         "{role}: calls that its role does not allow {missing:?}, and actions that no call needs \
          {needless:?}"
     );
-}
-
-fn event(name: &str) -> String {
-    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
 }
 
 #[test]
@@ -227,4 +215,13 @@ fn the_role_of_the_notifications_function_has_what_its_code_calls() {
         "support:DescribeCommunications",
     ];
     assert_same("notifications", &made(&aws), &unseen);
+}
+
+/// The container does what the three functions do. Events are taken out of their queue with calls
+/// that the other queues need too.
+#[test]
+fn the_role_of_the_task_has_what_those_of_the_functions_have() {
+    let functions: BTreeSet<_> =
+        ["events", "notifications", "updates"].into_iter().flat_map(allowed).collect();
+    assert_eq!(allowed("task"), functions);
 }

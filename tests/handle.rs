@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::server::Server;
-use common::{Ran, root};
+use common::{Ran, event};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -27,10 +27,6 @@ fn place(ledger: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), CONFIG.replace("LEDGER", ledger)).unwrap();
     dir
-}
-
-fn event(name: &str) -> String {
-    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
 }
 
 fn handle(aws: &Server, dir: &Path, event: &str) -> Ran {
@@ -148,10 +144,7 @@ fn with_a_queue_it_hands_over() {
     let aws = Server::sim_aws(0);
     let dir = place("file = \"crew.db\"");
     let config = std::fs::read_to_string(dir.path().join("crew.toml")).unwrap();
-    let queue = format!(
-        "[queues]\nnotifications_url = \"{}/123456789012/groundcrew-notifications.fifo\"\n",
-        aws.url()
-    );
+    let queue = format!("[queues]\nnotifications_url = \"{}\"\n", aws.queue("notifications.fifo"));
     std::fs::write(dir.path().join("crew.toml"), queue + &config).unwrap();
     let report = handle(&aws, dir.path(), &event("create-managed-account-succeeded")).json();
     assert_eq!(report["outcome"], "queued");

@@ -8,11 +8,10 @@ mod common;
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use common::inbox::Inbox;
 use common::server::Server;
-use common::{Ran, command, policy, ran, root};
+use common::{Ran, command, event, eventually, policy, ran, root};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "token-0d2c8d0f";
@@ -51,10 +50,6 @@ notifiers = ["hook"]
 "#,
         address = inbox.address
     )
-}
-
-fn event(name: &str) -> String {
-    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
 }
 
 /// Runs the binary with the secrets in its environment, and logs everything.
@@ -210,28 +205,20 @@ impl Service {
     }
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(90), "{what}");
-        std::thread::yield_now();
-    }
-}
-
 fn queues(aws: &Server) -> String {
-    let url = format!("{}/123456789012/groundcrew", aws.url());
     format!(
-        "[queues]\nupdates_url = \"{url}-updates.fifo\"\nevents_url = \"{url}-events\"\n\
-         notifications_url = \"{url}-notifications.fifo\"\n"
+        "[queues]\nupdates_url = \"{}\"\nevents_url = \"{}\"\nnotifications_url = \"{}\"\n",
+        aws.queue("updates.fifo"),
+        aws.queue("events"),
+        aws.queue("notifications.fifo")
     )
 }
 
 /// Everything that is in one of the queues.
 fn messages(aws: &Server, queue: &str) -> String {
-    let url = format!("{}/123456789012/groundcrew-{queue}", aws.url());
     let received = aws.call(
         "AmazonSQS.ReceiveMessage",
-        &json!({ "QueueUrl": url, "MaxNumberOfMessages": 10, "VisibilityTimeout": 0 }),
+        &json!({ "QueueUrl": aws.queue(queue), "MaxNumberOfMessages": 10, "VisibilityTimeout": 0 }),
     );
     received.to_string()
 }
@@ -245,9 +232,9 @@ fn secrets_show_nowhere() {
     inbox.answers("400 Bad Request");
     let service = Service::start(&aws, dir.path());
     aws.ask("event", &event("create-managed-account-succeeded"));
-    wait_until("no alert came", || !aws.look("alerts").as_array().unwrap().is_empty());
+    eventually("an alert", || !aws.look("alerts").as_array().unwrap().is_empty());
     let dead = "notifications-dead.fifo";
-    wait_until("no dead letter came", || messages(&aws, dead).contains("hook"));
+    eventually("a dead letter", || messages(&aws, dead).contains("hook"));
     drop(service);
 
     let received = inbox.received();
@@ -291,7 +278,7 @@ fn an_account_that_is_given_up_is_told_of() {
     let config = config(&inbox, &format!("{updates}{}", queues(&aws)));
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
     let _service = Service::start(&aws, dir.path());
-    wait_until("nobody was told", || !inbox.received().is_empty());
+    eventually("somebody is told", || !inbox.received().is_empty());
     let told = text(&inbox.received()[0]);
     assert!(told.starts_with("AccountUpdateFailed FAILED 000000000001 "), "{told}");
     assert_eq!(aws.look("alerts").as_array().unwrap().len(), 1);

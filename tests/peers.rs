@@ -5,16 +5,11 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use common::function::{Function, environment, program};
 use common::server::{Server, free_port};
-use common::{ran, root};
+use common::{event, eventually, ran, root};
 use serde_json::{Value, json};
-
-fn event(name: &str) -> String {
-    std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
-}
 
 fn python(aws: &Server, script: &str, args: &[&str]) -> String {
     let mut command = program(".venv", "python");
@@ -226,9 +221,9 @@ fn boto3_works_beside_the_service() {
     aws.ask("release-artifact", "");
     let config = format!(
         "[updates]\nmax_concurrent_operations = 1\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\
-         [queues]\nupdates_url = \"{0}/123456789012/groundcrew-updates.fifo\"\n\
-         events_url = \"{0}/123456789012/groundcrew-events\"\n[alerts]\ntopic_arn = \"{TOPIC}\"\n",
-        aws.url()
+         [queues]\nupdates_url = \"{}\"\nevents_url = \"{}\"\n[alerts]\ntopic_arn = \"{TOPIC}\"\n",
+        aws.queue("updates.fifo"),
+        aws.queue("events")
     );
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
     let mut run = common::command(dir.path());
@@ -254,15 +249,6 @@ fn boto3_works_beside_the_service() {
 }
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts";
-
-/// Waits for what another process does.
-fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what} did not happen");
-        std::thread::yield_now();
-    }
-}
 
 /// A package that runs the binary where it is: the one of tests is large.
 fn zip(dir: &Path) -> PathBuf {
@@ -344,7 +330,7 @@ fn ministack_runs_the_lambda_on_an_event() {
 #[test]
 fn a_batch_is_answered_with_what_stays() {
     let aws = Server::sim_aws(0);
-    let queue = format!("{}/123456789012/groundcrew-notifications.fifo", aws.url());
+    let queue = aws.queue("notifications.fifo");
     let overlay = format!("queues.notifications_url = \"{queue}\"");
     let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "notifications")];
     let function = Function::start(&aws, &config(TOPIC), &variables);
@@ -421,10 +407,10 @@ fn ticks_update_a_fleet() {
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     aws.ask("release-artifact", "");
     let overlay = format!(
-        "queues.updates_url = \"{}/123456789012/groundcrew-updates.fifo\"\n\
+        "queues.updates_url = \"{}\"\n\
          updates.wait_seconds = 1\nupdates.min_sweep_interval = \"1s\"\n\
          updates.max_concurrent_operations = 2",
-        aws.url()
+        aws.queue("updates.fifo")
     );
     let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "updates")];
     let function = Function::start(&aws, &config(TOPIC), &variables);

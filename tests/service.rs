@@ -9,15 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use common::server::Server;
-use common::{Ran, command, groundcrew};
+use common::{Ran, command, event, eventually, groundcrew};
 use rstest::rstest;
 use serde_json::{Value, json};
-
-/// What takes longer than this has failed.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 const CONFIG: &str = r#"
 [updates]
@@ -93,15 +89,6 @@ impl Place {
     }
 }
 
-/// Looks until something is so.
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// A running `groundcrew run`.
 struct Service {
     child: Child,
@@ -165,8 +152,8 @@ impl Service {
 fn a_fleet_is_updated_and_can_be_watched() {
     let place = Place::of(accounts(6), "");
     let service = place.start();
-    wait_until("six updates", || place.ended() == 6);
-    wait_until("they are settled", || place.status()["in_flight"] == json!([]));
+    eventually("six updates", || place.ended() == 6);
+    eventually("they are settled", || place.status()["in_flight"] == json!([]));
     place.assert_each_once(6);
     assert_eq!(service.get("/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(service.get("/readyz"), (200, "ok\n".to_owned()));
@@ -212,7 +199,7 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
     // What a host received when it was killed is hidden for as long.
     place.aws.call(
         "AmazonSQS.SetQueueAttributes",
-        &json!({ "QueueUrl": format!("{}/123456789012/groundcrew-updates.fifo", place.aws.url()),
+        &json!({ "QueueUrl": place.aws.queue("updates.fifo"),
                  "Attributes": { "VisibilityTimeout": "3" } }),
     );
     let mut kills = 0;
@@ -224,14 +211,14 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
             calls.as_object().unwrap().values().filter_map(Value::as_u64).sum()
         };
         let enough = calls() + 7 * (kills + 1);
-        wait_until("it works", || calls() > enough || place.ended() == 8);
+        eventually("it works", || calls() > enough || place.ended() == 8);
         service.kill();
         kills += 1;
     }
     assert!(kills > 4, "all was done after {kills} kills");
     let service = place.start();
-    wait_until("eight updates", || place.ended() == 8);
-    wait_until("they are settled", || place.status()["in_flight"] == json!([]));
+    eventually("eight updates", || place.ended() == 8);
+    eventually("they are settled", || place.status()["in_flight"] == json!([]));
     service.stop();
     place.assert_each_once(8);
     assert_eq!(place.aws.look("alerts"), json!([]));
@@ -249,8 +236,8 @@ fn two_hosts_share_a_table_and_not_a_file() {
 
     let place = Place::of(accounts(12), "[ledger]\ntable = \"groundcrew\"\n");
     let hosts = [place.start(), place.start()];
-    wait_until("twelve updates", || place.ended() == 12);
-    wait_until("they are settled", || place.status()["in_flight"] == json!([]));
+    eventually("twelve updates", || place.ended() == 12);
+    eventually("they are settled", || place.status()["in_flight"] == json!([]));
     place.assert_each_once(12);
     let moments = |key: &str| -> Vec<String> {
         let operations = place.operations();
@@ -283,7 +270,7 @@ fn lanes_are_paused_and_resumed(#[case] running: bool) {
     assert!(unknown.stderr.contains("`onyl` is not one of the lanes: only"), "{}", unknown.stderr);
 
     let service = place.start();
-    wait_until("a sweep", || place.status()["sweep"]["accounts"] == 3);
+    eventually("a sweep", || place.status()["sweep"]["accounts"] == 3);
     let status = place.status();
     assert_eq!(status["lanes"][0]["waiting"], 3);
     assert_eq!(status["waits_for"], "lane `only`: `groundcrew resume only`");
@@ -299,7 +286,7 @@ fn lanes_are_paused_and_resumed(#[case] running: bool) {
     let who = if running { "the running groundcrew takes it in" } else { "no groundcrew runs" };
     assert!(resumed.stdout.contains(who), "{}", resumed.stdout);
     let service = service.unwrap_or_else(|| place.start());
-    wait_until("three updates", || place.ended() == 3);
+    eventually("three updates", || place.ended() == 3);
     service.stop();
     place.assert_each_once(3);
 }
@@ -315,7 +302,7 @@ fn what_was_given_up_is_shown_and_redriven() {
     assert_eq!(none.code, 1);
     assert!(none.stderr.contains("no sweep is complete yet"), "{}", none.stderr);
     let service = place.start();
-    wait_until("one failure", || place.status()["failed"][0]["attempts"] == 1);
+    eventually("one failure", || place.status()["failed"][0]["attempts"] == 1);
     let status = place.status();
     let failed = &status["failed"][0];
     assert_eq!(failed["account"], "000000000002");
@@ -337,8 +324,8 @@ fn what_was_given_up_is_shown_and_redriven() {
             .starts_with("000000000002: is updated again, in lane all\n1 account redriven")
     );
     assert!(redriven.stdout.ends_with("1 dead letter removed\n"), "{}", redriven.stdout);
-    wait_until("three updates", || place.ended() == 3);
-    wait_until("it is settled", || place.status()["in_flight"] == json!([]));
+    eventually("three updates", || place.ended() == 3);
+    eventually("it is settled", || place.status()["in_flight"] == json!([]));
     assert_eq!(place.status()["failed"], json!([]));
     service.stop();
     let outcomes: Vec<Value> =
@@ -363,7 +350,7 @@ fn nothing_starts_before_it_is_approved() {
     assert_eq!(place.run(&["approve", "plan-1"]).code, 2);
 
     let service = place.start();
-    wait_until("the alert", || place.aws.look("alerts") != json!([]));
+    eventually("the alert", || place.aws.look("alerts") != json!([]));
     let alert = place.aws.look("alerts")[0].clone();
     let subject = alert["subject"].as_str().unwrap();
     let (plan, rest) = subject.split_once(' ').unwrap();
@@ -376,11 +363,11 @@ fn nothing_starts_before_it_is_approved() {
     assert!(wrong.stderr.contains(&format!("{plan} does")), "{}", wrong.stderr);
     let approved = place.run(&["approve", plan]);
     assert_eq!(approved.code, 0, "{}", approved.stderr);
-    wait_until("two updates", || place.ended() == 2);
+    eventually("two updates", || place.ended() == 2);
     // Asked for once, by whichever run.
     service.stop();
     let service = place.start();
-    wait_until("a sweep", || place.status()["sweep"]["current"] == 2);
+    eventually("a sweep", || place.status()["sweep"]["current"] == 2);
     service.stop();
     assert_eq!(place.aws.look("alerts").as_array().unwrap().len(), 1);
     place.assert_each_once(2);
@@ -392,7 +379,7 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     place.aws.ask("state", r#"{"landing_zone": {"status": "PROCESSING"}}"#);
     let service = place.start();
     let calls = |operation: &str| place.aws.look("calls")[operation].as_u64().unwrap_or(0);
-    wait_until("it has looked", || calls("GetLandingZone") > 0);
+    eventually("it has looked", || calls("GetLandingZone") > 0);
     assert_eq!(place.run(&["sweep"]).code, 0);
     let (code, why) = service.get("/readyz");
     assert_eq!((code, why.as_str()), (503, "no sweep is complete yet; see the log\n"));
@@ -400,12 +387,12 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     service.stop();
     place.aws.ask("state", r#"{"landing_zone": {"status": "ACTIVE"}}"#);
     let service = place.start();
-    wait_until("one update", || place.ended() == 1);
-    wait_until("a sweep confirms it", || place.status()["sweep"]["current"] == 1);
+    eventually("one update", || place.ended() == 1);
+    eventually("a sweep confirms it", || place.status()["sweep"]["current"] == 1);
     let before = calls("SearchProvisionedProducts");
     let asked = place.run(&["sweep"]);
     assert!(asked.stdout.contains("the running groundcrew takes it in within 1 seconds"));
-    wait_until("another sweep", || calls("SearchProvisionedProducts") > before);
+    eventually("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = place.run(&["sweep", "--dry-run"]);
     let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 1 current, 0 given up\nNothing was written down.\n";
     assert!(dry.stdout.ends_with(expected), "{}{}", dry.stdout, dry.stderr);
@@ -430,11 +417,23 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     );
     assert_eq!(place.status()["sweep"], Value::Null);
     let service = place.start();
-    wait_until("two updates", || place.status()["sweep"]["current"] == 2);
+    eventually("two updates", || place.status()["sweep"]["current"] == 2);
     service.stop();
     let after = dry();
     assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 2 current, 1 given up"), "{after}");
     assert!(after.contains("  given up  000000000001; `groundcrew status` says why"), "{after}");
+}
+
+/// The stack of the Lambdas has none.
+#[test]
+fn a_dry_sweep_needs_no_events_queue() {
+    let place = Place::of(accounts(1), "");
+    let config = place.dir.path().join("crew.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text: Vec<_> = text.lines().filter(|line| !line.starts_with("events_url")).collect();
+    std::fs::write(&config, text.join("\n")).unwrap();
+    let dry = place.run(&["sweep", "--dry-run"]);
+    assert!(dry.stdout.contains("1: 1 to update"), "{}{}", dry.stdout, dry.stderr);
 }
 
 /// An event becomes a message for each notifier, and that a case.
@@ -443,16 +442,15 @@ fn an_account_that_lands_is_told_of_by_way_of_the_queue() {
     let place = Place::of(vec![], "[[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\n");
     let config = place.dir.path().join("crew.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    let url = format!("{}/123456789012/groundcrew-notifications.fifo", place.aws.url());
+    let url = place.aws.queue("notifications.fifo");
     let queues = format!("[queues]\nnotifications_url = \"{url}\"");
     std::fs::write(&config, text.replace("[queues]", &queues)).unwrap();
-    let event = common::root().join("tests/events/create-managed-account-succeeded.json");
-    let event = std::fs::read_to_string(event).unwrap();
+    let event = event("create-managed-account-succeeded");
     let service = place.start();
     place.aws.ask("event", &event);
     place.aws.ask("event", &event.replace("999cccaa", "000cccaa"));
-    wait_until("a case", || place.aws.look("cases").as_array().unwrap().len() == 1);
-    wait_until("both events", || {
+    eventually("a case", || place.aws.look("cases").as_array().unwrap().len() == 1);
+    eventually("both events", || {
         let (_, metrics) = service.get("/metrics");
         let told = |outcome: &str, times: u32| {
             let line = format!(
