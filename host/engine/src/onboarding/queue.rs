@@ -18,9 +18,15 @@ use super::{
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
-/// Deliveries of a notification that can't even be tried: a gate holds it, or the ledger can't be
-/// read. Each waits for up to 11 hours.
+/// Deliveries of a notification that can't even be tried: the ledger can't be read, or a gate does
+/// not answer. Each waits for up to an hour, or for as long as the other system asks.
 const FRUITLESS: u32 = 60;
+/// Deliveries of a notification that a gate holds. After the first of them they come by the hour,
+/// so that they take about 13 days, however long it holds and however often it looks: what SQS
+/// has kept for 14 days it drops, and nobody would hear of it.
+const HELD: u32 = 13 * 24;
+/// So many come as soon as the gate says.
+const HELD_AT_FIRST: u32 = 24;
 /// After the first delivery that failed; doubled with each.
 const WAIT: Duration = Duration::from_secs(30);
 /// The longest such wait.
@@ -198,7 +204,8 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
     if told.outcome == ToldOutcome::Held
         && let Some(wait) = told.retry_after
     {
-        return (times < FRUITLESS).then_some(wait);
+        let wait = if times <= HELD_AT_FIRST { wait.min(WAIT_MAX) } else { WAIT_MAX };
+        return (times < HELD).then_some(wait);
     }
     let earlier = redriven.saturating_mul(DELIVERIES);
     let deliveries = match told.attempts.div_ceil(TRIES) {
@@ -281,8 +288,11 @@ mod tests {
     #[case::never(tried(0), 60, 0, None)]
     #[case::redriven(tried(33), 1, 1, Some(30))]
     #[case::redriven_in_vain(tried(60), 10, 1, None)]
-    #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(40_000))]
-    #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 60, 0, None)]
+    #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 600), 20, 0, Some(600))]
+    #[case::held_for_long(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(3600))]
+    #[case::held_for_days(asked_for(tried(0).now(ToldOutcome::Held), 600), 60, 0, Some(3600))]
+    #[case::held_for_a_week(asked_for(tried(56).now(ToldOutcome::Held), 3600), 168, 0, Some(3600))]
+    #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 312, 0, None)]
     fn waits(
         #[case] told: Told,
         #[case] times: u32,
