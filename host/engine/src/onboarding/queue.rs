@@ -18,12 +18,12 @@ use super::{
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
-/// Deliveries of a notification that can't even be tried: the ledger can't be read, or a gate does
-/// not answer. Each waits for up to an hour, or for as long as the other system asks.
+/// Deliveries of a notification that can't even be tried, since the ledger can't be read. Each waits
+/// for up to an hour.
 const FRUITLESS: u32 = 60;
-/// Deliveries of a notification that a gate holds. After the first of them they come by the hour,
-/// so that they take about 13 days, however long it holds and however often it looks: what SQS
-/// has kept for 14 days it drops, and nobody would hear of it.
+/// Deliveries of a notification that a gate holds, or has not answered about. After the first of
+/// them they come by the hour, so that they take about 13 days, however long it holds and however
+/// often it looks: what SQS has kept for 14 days it drops, and nobody would hear of it.
 const HELD: u32 = 13 * 24;
 /// So many come as soon as the gate says.
 const HELD_AT_FIRST: u32 = 24;
@@ -201,10 +201,10 @@ impl Onboarding {
 /// Deliveries that could not even try don't count: the ledger knows how often it was tried, in all
 /// its lives.
 fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
-    if told.outcome == ToldOutcome::Held
-        && let Some(wait) = told.retry_after
-    {
-        let wait = if times <= HELD_AT_FIRST { wait.min(WAIT_MAX) } else { WAIT_MAX };
+    if told.outcome == ToldOutcome::Held {
+        // A gate that does not answer has deliveries of its own, and an alert after them.
+        let asked = told.retry_after.unwrap_or_else(|| doubled(times));
+        let wait = if times <= HELD_AT_FIRST { asked.min(WAIT_MAX) } else { WAIT_MAX };
         return (times < HELD).then_some(wait);
     }
     let earlier = redriven.saturating_mul(DELIVERIES);
@@ -216,8 +216,13 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
     if told.permanent || deliveries >= most || times >= FRUITLESS {
         return None;
     }
-    let wait = WAIT.saturating_mul(1 << deliveries.saturating_sub(1).min(16)).min(WAIT_MAX);
+    let wait = doubled(deliveries);
     Some(told.retry_after.map_or(wait, |asked| asked.max(wait)))
+}
+
+/// The wait after so many deliveries.
+fn doubled(deliveries: u32) -> Duration {
+    WAIT.saturating_mul(1 << deliveries.saturating_sub(1).min(16)).min(WAIT_MAX)
 }
 
 /// The alert that a notification can't even be given up.
@@ -292,6 +297,8 @@ mod tests {
     #[case::held_for_long(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(3600))]
     #[case::held_for_days(asked_for(tried(0).now(ToldOutcome::Held), 600), 60, 0, Some(3600))]
     #[case::held_for_a_week(asked_for(tried(56).now(ToldOutcome::Held), 3600), 168, 0, Some(3600))]
+    #[case::not_answered(tried(0).now(ToldOutcome::Held), 2, 0, Some(60))]
+    #[case::not_answered_after_days(tried(0).now(ToldOutcome::Held), 100, 0, Some(3600))]
     #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 312, 0, None)]
     fn waits(
         #[case] told: Told,
