@@ -1,5 +1,7 @@
 //! Core's alerts on an SNS topic.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use aws_sdk_sns::Client;
 use groundcrew_core::aws_error::AwsError;
@@ -10,7 +12,10 @@ use crate::error::Uncertain;
 /// SNS takes subjects of fewer than 100 characters.
 const SUBJECT: usize = 99;
 
-/// Stands where a subject was cut.
+/// SNS takes messages of at most 256 KiB.
+const MESSAGE: usize = 256 << 10;
+
+/// Stands where a text was cut.
 const CUT: &str = "...";
 
 /// A topic that people are subscribed to.
@@ -37,7 +42,7 @@ impl Alerts for SnsAlerts {
             .publish()
             .topic_arn(&self.topic_arn)
             .subject(subject(&alert.subject))
-            .message(message)
+            .message(cut(message))
             .customize()
             .interceptor(uncertain.clone())
             .send()
@@ -63,6 +68,16 @@ fn subject(text: &str) -> String {
     format!("{}{CUT}", cut.trim_end())
 }
 
+/// A message that SNS takes. Who sends more than it takes tells people nothing: better they read
+/// the beginning.
+fn cut(message: &str) -> Cow<'_, str> {
+    if message.len() <= MESSAGE {
+        return message.into();
+    }
+    let cut = &message[..message.floor_char_boundary(MESSAGE - CUT.len())];
+    format!("{cut}{CUT}").into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +93,15 @@ mod tests {
         let cut = subject(&"x".repeat(100));
         assert_eq!(cut.len(), 99);
         assert!(cut.ends_with("x..."));
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let whole = "é".repeat(MESSAGE / 2);
+        assert_eq!(cut(&whole), whole);
+        let cut = cut(&format!("{whole}é")).into_owned();
+        assert_eq!(cut.len(), MESSAGE - 1);
+        assert!(cut.ends_with("é..."));
     }
 
     #[test]

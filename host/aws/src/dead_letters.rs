@@ -1,49 +1,48 @@
 //! The dead-letter queue of an SQS queue.
 
-use aws_sdk_sqs::Client;
+use std::time::Duration;
+
 use aws_sdk_sqs::types::QueueAttributeName;
 use groundcrew_core::aws_error::{AwsError, Class};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use crate::error::{of_read, of_write, unexpected};
+use crate::sqs::{BATCH, Message, Queue};
 
-/// Most messages that SQS gives at once.
-const BATCH: i32 = 10;
+/// For so long letters are hidden while others are looked for and something is done with them.
+const HIDDEN: Duration = Duration::from_secs(600);
 
-/// Seconds for which letters are hidden while others are looked for and something is done with
-/// them.
-const HIDDEN: i32 = 600;
-
-/// One of them.
-pub(crate) struct Letter {
-    pub(crate) body: String,
-    receipt: String,
-}
+/// How long a look for letters waits: without waiting SQS may answer that there are none although
+/// there are.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where messages go that nothing can be done with: the queue that the redrive policy of
 /// another one names.
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
-    client: Client,
-    source_url: String,
-    /// Its URL, once looked up.
-    url: OnceCell<String>,
+    source: Queue,
+    /// Once looked up.
+    queue: OnceCell<Queue>,
 }
 
 impl DeadLetters {
-    /// The dead-letter queue of the queue with this URL.
-    pub(crate) fn of(client: Client, source_url: impl Into<String>) -> Self {
-        Self { client, source_url: source_url.into(), url: OnceCell::new() }
+    /// The dead-letter queue of this queue.
+    pub(crate) fn of(source: Queue) -> Self {
+        Self { source, queue: OnceCell::new() }
+    }
+
+    async fn queue(&self) -> Result<&Queue, AwsError> {
+        self.queue.get_or_try_init(|| self.find()).await
     }
 
     /// Puts a body there. In a FIFO queue the same body again within five minutes is
     /// swallowed.
     pub(crate) async fn put(&self, group: &str, body: String) -> Result<(), AwsError> {
-        let url = self.url.get_or_try_init(|| self.find()).await?;
+        let Queue { client, url } = self.queue().await?;
         let fifo = url.ends_with(".fifo");
-        self.client
+        client
             .send_message()
             .queue_url(url)
             .set_message_group_id(fifo.then(|| group.to_owned()))
@@ -55,62 +54,55 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// Takes a message over that can't be read, from the queue that this one belongs to.
+    pub(crate) async fn take(
+        &self,
+        body: &str,
+        reason: &str,
+        receipt: &str,
+    ) -> Result<(), AwsError> {
+        // There twice rather than lost, if this ends between the two calls.
+        let letter = json!({ "unreadable": body, "reason": reason });
+        self.put("unreadable", letter.to_string()).await?;
+        self.source.delete(receipt).await
+    }
+
     /// The letters with such a body. They stay hidden for [`HIDDEN`] from whoever else looks,
     /// so that they can be removed; others are shown again.
     pub(crate) async fn matching(
         &self,
         is_one: &(dyn Fn(&str) -> bool + Send + Sync),
-    ) -> Result<Vec<Letter>, AwsError> {
-        let url = self.url.get_or_try_init(|| self.find()).await?;
+    ) -> Result<Vec<Message>, AwsError> {
+        let queue = self.queue().await?;
         let (mut letters, mut others) = (Vec::new(), Vec::new());
         loop {
-            let answer = self
-                .client
-                .receive_message()
-                .queue_url(url)
-                .max_number_of_messages(BATCH)
-                .visibility_timeout(HIDDEN)
-                // Without waiting SQS may answer that there are none although there are.
-                .wait_time_seconds(1)
-                .send()
-                .await
-                .map_err(|error| of_read("ReceiveMessage", error))?;
-            let messages = answer.messages.unwrap_or_default();
+            let messages = queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await?;
             if messages.is_empty() {
                 break;
             }
             for message in messages {
-                let body = message.body.unwrap_or_default();
-                let receipt = message.receipt_handle.unwrap_or_default();
-                match is_one(&body) {
-                    true => letters.push(Letter { body, receipt }),
-                    false => others.push(receipt),
-                }
+                let kind = if is_one(&message.body) { &mut letters } else { &mut others };
+                kind.push(message);
             }
         }
-        for receipt in others {
-            let show = self.client.change_message_visibility().queue_url(url);
-            let show = show.receipt_handle(receipt).visibility_timeout(0);
+        for other in others {
             // One that stays hidden is seen again soon.
-            drop(show.send().await);
+            drop(queue.hide(&other.receipt, Duration::ZERO).await);
         }
         Ok(letters)
     }
 
     /// Removes a letter.
-    pub(crate) async fn remove(&self, letter: Letter) -> Result<(), AwsError> {
-        let url = self.url.get_or_try_init(|| self.find()).await?;
-        let delete = self.client.delete_message().queue_url(url).receipt_handle(letter.receipt);
-        delete.send().await.map_err(|error| of_write("DeleteMessage", error))?;
-        Ok(())
+    pub(crate) async fn remove(&self, letter: Message) -> Result<(), AwsError> {
+        self.queue().await?.delete(&letter.receipt).await
     }
 
-    async fn find(&self) -> Result<String, AwsError> {
+    async fn find(&self) -> Result<Queue, AwsError> {
         const OPERATION: &str = "GetQueueAttributes";
-        let answer = self
-            .client
+        let Queue { client, url } = &self.source;
+        let answer = client
             .get_queue_attributes()
-            .queue_url(&self.source_url)
+            .queue_url(url)
             .attribute_names(QueueAttributeName::RedrivePolicy)
             .send()
             .await
@@ -127,26 +119,25 @@ impl DeadLetters {
                 OPERATION,
                 Class::Permanent,
                 format!(
-                    "the queue {} has no dead-letter queue: give it a RedrivePolicy with a deadLetterTargetArn",
-                    self.source_url
+                    "the queue {url} has no dead-letter queue: give it a RedrivePolicy with a deadLetterTargetArn"
                 ),
             ));
         };
-        let answer = self
-            .client
+        let answer = client
             .get_queue_url()
             .queue_name(name)
             .queue_owner_aws_account_id(owner)
             .send()
             .await
             .map_err(|error| of_read("GetQueueUrl", error))?;
-        answer.queue_url.ok_or_else(|| {
+        let url = answer.queue_url.ok_or_else(|| {
             unexpected(
                 "GetQueueUrl",
                 Class::Transient,
                 format!("the answer for {name} has no QueueUrl"),
             )
-        })
+        })?;
+        Ok(Queue { client: client.clone(), url })
     }
 }
 

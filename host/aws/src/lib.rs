@@ -19,6 +19,7 @@ mod notifications_queue;
 mod organizations;
 mod secrets_manager;
 mod service_catalog;
+mod sqs;
 mod support;
 mod tag_index;
 mod updates_queue;

@@ -4,49 +4,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::MessageSystemAttributeName;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::onboarding::{NotificationLetter, QueuedNotification};
 use groundcrew_core::ports::{Delivery, NotificationQueue, Unreadable};
-use serde_json::json;
 
 use crate::dead_letters::{DeadLetters, hash};
-use crate::error::{of_read, of_write, unexpected};
-use crate::updates_queue::{BATCH, LONGEST_VISIBILITY, LONGEST_WAIT, worthless};
+use crate::error::{of_write, unexpected};
+use crate::sqs::{BATCH, Message, Queue};
 
 /// The notifications queue.
 #[derive(Debug)]
 pub struct SqsNotifications {
-    client: Client,
-    url: String,
+    queue: Queue,
     dead: DeadLetters,
 }
 
 impl SqsNotifications {
     /// The queue with this URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
-        let url = url.into();
-        Self { dead: DeadLetters::of(client.clone(), url.as_str()), client, url }
-    }
-
-    async fn send_as(
-        &self,
-        notification: &QueuedNotification,
-        deduplication_id: String,
-    ) -> Result<(), AwsError> {
-        const OPERATION: &str = "SendMessage";
-        let body = serde_json::to_string(notification)
-            .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
-        self.client
-            .send_message()
-            .queue_url(&self.url)
-            .message_group_id(group(notification))
-            .message_deduplication_id(deduplication_id)
-            .message_body(body)
-            .send()
-            .await
-            .map_err(|error| of_write(OPERATION, error))?;
-        Ok(())
+        let queue = Queue { client, url: url.into() };
+        Self { dead: DeadLetters::of(queue.clone()), queue }
     }
 }
 
@@ -73,60 +50,45 @@ fn deduplication_id(notification: &QueuedNotification) -> String {
 #[async_trait]
 impl NotificationQueue for SqsNotifications {
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError> {
-        self.send_as(notification, deduplication_id(notification)).await
+        const OPERATION: &str = "SendMessage";
+        let body = serde_json::to_string(notification)
+            .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
+        let Queue { client, url } = &self.queue;
+        client
+            .send_message()
+            .queue_url(url)
+            .message_group_id(group(notification))
+            .message_deduplication_id(deduplication_id(notification))
+            .message_body(body)
+            .send()
+            .await
+            .map_err(|error| of_write(OPERATION, error))?;
+        Ok(())
     }
 
     async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError> {
-        let answer = self
-            .client
-            .receive_message()
-            .queue_url(&self.url)
-            .max_number_of_messages(BATCH as i32)
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .wait_time_seconds(wait.min(LONGEST_WAIT).as_secs() as i32)
-            .send()
-            .await
-            .map_err(|error| of_read("ReceiveMessage", error))?;
-        let mut received = Vec::new();
-        for message in answer.messages.unwrap_or_default() {
-            let count = MessageSystemAttributeName::ApproximateReceiveCount;
-            let times = message
-                .attributes
-                .as_ref()
-                .and_then(|attributes| attributes.get(&count)?.parse().ok())
-                .unwrap_or(1);
-            let body = message.body.unwrap_or_default();
-            let receipt = message.receipt_handle.unwrap_or_default();
-            received.push(match serde_json::from_str(&body) {
+        let messages = self.queue.receive(BATCH, wait).await?.into_iter();
+        Ok(messages
+            .map(|Message { body, receipt, times }| match serde_json::from_str(&body) {
                 Ok(notification) => Ok(Delivery { notification, receipt, times }),
                 Err(error) => {
                     let reason = format!("not a message of the notifications queue: {error}");
                     Err(Unreadable { reason, body, receipt })
                 }
-            });
-        }
-        Ok(received)
+            })
+            .collect())
     }
 
     async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
-        // There twice rather than lost, if this ends between the two calls.
-        let body = json!({ "unreadable": message.body, "reason": message.reason });
-        self.dead.put("unreadable", body.to_string()).await?;
-        self.delete(&message.receipt).await
+        self.dead.take(&message.body, &message.reason, &message.receipt).await
     }
 
     async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
-        delete.send().await.map_err(|error| worthless(of_write("DeleteMessage", error)))?;
-        Ok(())
+        self.queue.delete(receipt).await
     }
 
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
-        let seconds = delay.min(LONGEST_VISIBILITY).as_secs() as i32;
-        let hide = self.client.change_message_visibility().queue_url(&self.url);
-        let hide = hide.receipt_handle(receipt).visibility_timeout(seconds);
-        hide.send().await.map_err(|error| worthless(of_write("ChangeMessageVisibility", error)))?;
-        Ok(())
+        self.queue.hide(receipt, delay).await
     }
 
     async fn dead_letter(
@@ -156,10 +118,9 @@ impl NotificationQueue for SqsNotifications {
             }
             for letter in letters {
                 let Some(mut notification) = notification(&letter.body) else { continue };
+                // So it has an id of its own: SQS may still remember that of the first time.
                 notification.redriven += 1;
-                // Under an id of its own: SQS may still remember that of the first time.
-                let id = deduplication_id(&notification);
-                self.send_as(&notification, id).await?;
+                self.send(&notification).await?;
                 self.dead.remove(letter).await?;
                 again += 1;
             }

@@ -5,40 +5,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::ports::{DeadLetter, Hint, Received, Unreadable, UpdateQueue};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::dead_letters::{DeadLetters, hash};
-use crate::error::{of_read, of_write, unexpected};
-
-/// Most messages that SQS takes or gives at once.
-pub(crate) const BATCH: usize = 10;
-
-/// Longest that SQS waits for a message.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(20);
-
-/// Longest that a message is hidden. SQS allows 12 hours since it was received, in all; what
-/// comes before takes some of them.
-pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(11 * 3600);
+use crate::error::{of_write, unexpected};
+use crate::sqs::{BATCH, Message, Queue};
 
 /// The updates queue.
 #[derive(Debug)]
 pub struct SqsUpdates {
-    client: Client,
-    url: String,
+    queue: Queue,
     dead: DeadLetters,
 }
 
 impl SqsUpdates {
     /// The queue with this URL. Its redrive policy names its dead-letter queue.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
-        let url = url.into();
-        Self { dead: DeadLetters::of(client.clone(), url.as_str()), client, url }
+        let queue = Queue { client, url: url.into() };
+        Self { dead: DeadLetters::of(queue.clone()), queue }
     }
 }
 
@@ -54,9 +42,10 @@ impl UpdateQueue for SqsUpdates {
                 .map(|(index, hint)| entry(index, hint))
                 .collect::<Result<Vec<_>, _>>()?;
             let answer = self
+                .queue
                 .client
                 .send_message_batch()
-                .queue_url(&self.url)
+                .queue_url(&self.queue.url)
                 .set_entries(Some(entries))
                 .send()
                 .await
@@ -80,64 +69,28 @@ impl UpdateQueue for SqsUpdates {
         if max == 0 {
             return Ok(Vec::new());
         }
-        let answer = self
-            .client
-            .receive_message()
-            .queue_url(&self.url)
-            .max_number_of_messages(max.min(BATCH) as i32)
-            .wait_time_seconds(wait.min(LONGEST_WAIT).as_secs() as i32)
-            .send()
-            .await
-            // A message whose answer was lost is seen again after its visibility timeout.
-            .map_err(|error| of_read("ReceiveMessage", error))?;
-        let mut received = Vec::new();
-        for message in answer.messages.unwrap_or_default() {
-            let body = message.body.unwrap_or_default();
-            let receipt = message.receipt_handle.unwrap_or_default();
-            received.push(match serde_json::from_str(&body) {
+        let messages = self.queue.receive(max, wait).await?.into_iter();
+        Ok(messages
+            .map(|Message { body, receipt, .. }| match serde_json::from_str(&body) {
                 Ok(hint) => Ok(Received { body: hint, receipt }),
                 Err(error) => {
                     let reason = format!("not a message of groundcrew's updates queue: {error}");
                     Err(Unreadable { reason, body, receipt })
                 }
-            });
-        }
-        Ok(received)
+            })
+            .collect())
     }
 
     async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
-        // There twice rather than lost, if this ends between the two calls.
-        let body = json!({ "unreadable": message.body, "reason": message.reason });
-        self.dead.put("unreadable", body.to_string()).await?;
-        self.delete(&message.receipt).await
+        self.dead.take(&message.body, &message.reason, &message.receipt).await
     }
 
     async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        self.client
-            .delete_message()
-            .queue_url(&self.url)
-            .receipt_handle(receipt)
-            .send()
-            .await
-            .map_err(|error| worthless(of_write("DeleteMessage", error)))?;
-        Ok(())
+        self.queue.delete(receipt).await
     }
 
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
-        self.client
-            .change_message_visibility()
-            .queue_url(&self.url)
-            .receipt_handle(receipt)
-            .visibility_timeout(delay.min(LONGEST_VISIBILITY).as_secs() as i32)
-            .send()
-            .await
-            .map_err(|error| {
-                // These two have no code in the SDK's model of SQS.
-                let gone = error.message().is_some_and(|text| text.contains("does not exist"));
-                let error = worthless(of_write("ChangeMessageVisibility", error));
-                if gone { AwsError { class: Class::NotFound, ..error } } else { error }
-            })?;
-        Ok(())
+        self.queue.hide(receipt, delay).await
     }
 
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {
@@ -186,19 +139,6 @@ fn deduplication_id(hint: &Hint) -> String {
 fn text(operation: &'static str, message: &impl Serialize) -> Result<String, AwsError> {
     serde_json::to_string(message)
         .map_err(|error| unexpected(operation, Class::Permanent, error.to_string()))
-}
-
-/// A receipt that has expired names nothing any more: the message is received again.
-pub(crate) fn worthless(error: AwsError) -> AwsError {
-    match error.code.as_str() {
-        "ReceiptHandleIsInvalid" | "MessageNotInflight" => {
-            AwsError { class: Class::NotFound, ..error }
-        }
-        "InvalidParameterValue" if error.message.contains("ReceiptHandle") => {
-            AwsError { class: Class::NotFound, ..error }
-        }
-        _ => error,
-    }
 }
 
 #[cfg(test)]

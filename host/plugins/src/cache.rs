@@ -18,12 +18,12 @@ use wasmtime::component::Component;
 
 use crate::package::BUILD;
 
-/// A cache that can't be used.
+/// A folder of compiled plugins that can't be used, the cache's or a package's.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
     /// The directory can't be made or looked at.
-    #[error("compile cache {}: {source}", path.display())]
+    #[error("compiled plugins, {}: {source}", path.display())]
     Io {
         /// The directory, or the entry.
         path: PathBuf,
@@ -32,8 +32,8 @@ pub enum CacheError {
     },
     /// It belongs to another user, who could plant code.
     #[error(
-        "compile cache {} belongs to user {owner}, expected {user}: \
-         choose a directory of this user's own", path.display()
+        "compiled plugins: {} belongs to user {owner}, expected {user}: choose a directory of this \
+         user's own, or give it this one with `chown`", path.display()
     )]
     Owner {
         /// The directory, or the entry.
@@ -45,8 +45,8 @@ pub enum CacheError {
     },
     /// Others can write to it, and so could plant code.
     #[error(
-        "compile cache {} can be written to by others (mode {mode:o}): \
-         expected 700 for the directory, so run `chmod go-w`", path.display()
+        "compiled plugins: {} can be written to by others (mode {mode:o}), who could plant code: \
+         run `chmod go-w`", path.display()
     )]
     Writable {
         /// The directory, or the entry.
@@ -55,7 +55,7 @@ pub enum CacheError {
         mode: u32,
     },
     /// An entry is not what was written.
-    #[error("compile cache {} is damaged", path.display())]
+    #[error("compiled plugins: {} is damaged", path.display())]
     Damaged {
         /// The entry.
         path: PathBuf,

@@ -2,7 +2,8 @@
 //!
 //! [`model::Model`] is a function from HTTP request to answer: Control Tower and Service
 //! Catalog with the Account Factory product, Organizations, the Resource Groups Tagging API,
-//! Identity Center, SQS, SNS, Support and DynamoDB, enforcing what AWS enforces.
+//! Identity Center, SQS, SNS, STS, Support and DynamoDB, enforcing what AWS enforces. Beside it
+//! are the systems that notifiers tell over HTTP.
 //! [`SimAws`] plugs it under SDK clients as their HTTP client, so that serialization,
 //! retries and error parsing are those of the shipped code. [`serve()`] serves it over HTTP
 //! in real time, for the AWS CLI and other SDKs.

@@ -54,8 +54,8 @@ pub(crate) const EVENTS_QUEUE: &str = "groundcrew-events";
 pub(crate) const EVENTS_DEAD: &str = "groundcrew-events-dead";
 
 /// After so many receives a message is moved to the dead-letter queue: a backstop for
-/// poison messages, far above what waiting for a slot costs.
-const MAX_RECEIVES: u32 = 100;
+/// poison messages, far above what waiting for a slot or for a gate costs.
+const MAX_RECEIVES: u32 = 1000;
 
 /// An event arrives so long after what it tells of.
 const EVENT_DELAY: Duration = Duration::from_secs(2);

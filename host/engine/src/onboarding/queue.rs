@@ -18,9 +18,15 @@ use super::{
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
-/// Deliveries of a notification that can't even be tried: a gate holds it, or the ledger can't be
-/// read. Each waits for up to 11 hours.
+/// Deliveries of a notification that can't even be tried, since the ledger can't be read. Each waits
+/// for up to an hour.
 const FRUITLESS: u32 = 60;
+/// Deliveries of a notification that a gate holds, or has not answered about. After the first of
+/// them they come by the hour, so that they take about 13 days, however long it holds and however
+/// often it looks: what SQS has kept for 14 days it drops, and nobody would hear of it.
+const HELD: u32 = 13 * 24;
+/// So many come as soon as the gate says.
+const HELD_AT_FIRST: u32 = 24;
 /// After the first delivery that failed; doubled with each.
 const WAIT: Duration = Duration::from_secs(30);
 /// The longest such wait.
@@ -195,10 +201,11 @@ impl Onboarding {
 /// Deliveries that could not even try don't count: the ledger knows how often it was tried, in all
 /// its lives.
 fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
-    if told.outcome == ToldOutcome::Held
-        && let Some(wait) = told.retry_after
-    {
-        return (times < FRUITLESS).then_some(wait);
+    if told.outcome == ToldOutcome::Held {
+        // A gate that does not answer has deliveries of its own, and an alert after them.
+        let asked = told.retry_after.unwrap_or_else(|| doubled(times));
+        let wait = if times <= HELD_AT_FIRST { asked.min(WAIT_MAX) } else { WAIT_MAX };
+        return (times < HELD).then_some(wait);
     }
     let earlier = redriven.saturating_mul(DELIVERIES);
     let deliveries = match told.attempts.div_ceil(TRIES) {
@@ -209,8 +216,13 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
     if told.permanent || deliveries >= most || times >= FRUITLESS {
         return None;
     }
-    let wait = WAIT.saturating_mul(1 << deliveries.saturating_sub(1).min(16)).min(WAIT_MAX);
+    let wait = doubled(deliveries);
     Some(told.retry_after.map_or(wait, |asked| asked.max(wait)))
+}
+
+/// The wait after so many deliveries.
+fn doubled(deliveries: u32) -> Duration {
+    WAIT.saturating_mul(1 << deliveries.saturating_sub(1).min(16)).min(WAIT_MAX)
 }
 
 /// The alert that a notification can't even be given up.
@@ -281,8 +293,13 @@ mod tests {
     #[case::never(tried(0), 60, 0, None)]
     #[case::redriven(tried(33), 1, 1, Some(30))]
     #[case::redriven_in_vain(tried(60), 10, 1, None)]
-    #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(40_000))]
-    #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 60, 0, None)]
+    #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 600), 20, 0, Some(600))]
+    #[case::held_for_long(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(3600))]
+    #[case::held_for_days(asked_for(tried(0).now(ToldOutcome::Held), 600), 60, 0, Some(3600))]
+    #[case::held_for_a_week(asked_for(tried(56).now(ToldOutcome::Held), 3600), 168, 0, Some(3600))]
+    #[case::not_answered(tried(0).now(ToldOutcome::Held), 2, 0, Some(60))]
+    #[case::not_answered_after_days(tried(0).now(ToldOutcome::Held), 100, 0, Some(3600))]
+    #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 312, 0, None)]
     fn waits(
         #[case] told: Told,
         #[case] times: u32,

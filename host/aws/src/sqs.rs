@@ -1,0 +1,124 @@
+//! What is done alike with the messages of every SQS queue.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
+use aws_sdk_sqs::types::MessageSystemAttributeName;
+use groundcrew_core::aws_error::{AwsError, Class};
+
+use crate::error::{of_read, of_write};
+
+/// Most messages that SQS takes or gives at once.
+pub(crate) const BATCH: usize = 10;
+
+/// Longest that SQS waits for a message.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// Longest that a message is hidden. SQS allows 12 hours since it was received, in all; what
+/// comes before takes some of them.
+const LONGEST_VISIBILITY: Duration = Duration::from_secs(11 * 3600);
+
+/// A queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Queue {
+    pub(crate) client: Client,
+    pub(crate) url: String,
+}
+
+/// A message that came out of it.
+pub(crate) struct Message {
+    pub(crate) body: String,
+    /// Handle of this receipt.
+    pub(crate) receipt: String,
+    /// How often it has been received, this time included.
+    pub(crate) times: u32,
+}
+
+impl Queue {
+    /// Waits up to `wait` for messages, at most `max`, which are then hidden for so long as the
+    /// queue says.
+    pub(crate) async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Message>, AwsError> {
+        self.receive_hidden_for(max, wait, None).await
+    }
+
+    /// The same; they are then hidden for `hidden`.
+    pub(crate) async fn receive_hidden_for(
+        &self,
+        max: usize,
+        wait: Duration,
+        hidden: Option<Duration>,
+    ) -> Result<Vec<Message>, AwsError> {
+        const COUNT: MessageSystemAttributeName =
+            MessageSystemAttributeName::ApproximateReceiveCount;
+        let answer = self
+            .client
+            .receive_message()
+            .queue_url(&self.url)
+            .max_number_of_messages(max.min(BATCH) as i32)
+            .message_system_attribute_names(COUNT)
+            .set_visibility_timeout(hidden.map(seconds))
+            .wait_time_seconds(wait.min(LONGEST_WAIT).as_secs() as i32)
+            .send()
+            .await
+            // A message whose answer was lost is seen again after its visibility timeout.
+            .map_err(|error| of_read("ReceiveMessage", error))?;
+        let messages = answer.messages.unwrap_or_default().into_iter();
+        Ok(messages
+            .map(|message| Message {
+                times: message
+                    .attributes
+                    .and_then(|attributes| attributes.get(&COUNT)?.parse().ok())
+                    .unwrap_or(1),
+                body: message.body.unwrap_or_default(),
+                receipt: message.receipt_handle.unwrap_or_default(),
+            })
+            .collect())
+    }
+
+    /// Removes a message. Again it does nothing.
+    pub(crate) async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
+        let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
+        delete.send().await.map_err(|error| worthless(of_write("DeleteMessage", error)))?;
+        Ok(())
+    }
+
+    /// Hides a message for so long from now, or shows it again.
+    pub(crate) async fn hide(&self, receipt: &str, long: Duration) -> Result<(), AwsError> {
+        self.client
+            .change_message_visibility()
+            .queue_url(&self.url)
+            .receipt_handle(receipt)
+            .visibility_timeout(seconds(long))
+            .send()
+            .await
+            .map_err(|error| {
+                // These two have no code in the SDK's model of SQS.
+                let gone = error.message().is_some_and(|text| text.contains("does not exist"));
+                let error = worthless(of_write("ChangeMessageVisibility", error));
+                if gone { AwsError { class: Class::NotFound, ..error } } else { error }
+            })?;
+        Ok(())
+    }
+}
+
+fn seconds(hidden: Duration) -> i32 {
+    hidden.min(LONGEST_VISIBILITY).as_secs() as i32
+}
+
+/// A receipt that has expired names nothing any more: the message is received again.
+fn worthless(error: AwsError) -> AwsError {
+    match error.code.as_str() {
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" => {
+            AwsError { class: Class::NotFound, ..error }
+        }
+        "InvalidParameterValue" if error.message.contains("ReceiptHandle") => {
+            AwsError { class: Class::NotFound, ..error }
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,142 @@
+//! Service Catalog: the Account Factory product and a provisioned product for each
+//! account. What an update does over time is in [`crate::updates`].
+
+mod product;
+mod provisioned;
+mod records;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::cursor::Cursor;
+use crate::fleet::Fleet;
+use crate::ids;
+use crate::operations;
+use crate::protocol::{ApiError, Call};
+use crate::starter::Starter;
+use crate::updates::Updates;
+use product::{Artifact, artifact};
+pub(crate) use product::{PORTFOLIO_NAME, Path};
+
+/// Prefixes of ids.
+pub(crate) const PROVISIONED_PRODUCT: &str = "pp-";
+pub(crate) const RECORD: &str = "rec-";
+const PRODUCT: &str = "prod-";
+const PATH: &str = "lpv2-";
+
+const PRODUCT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
+
+/// Most items on a page of SearchProvisionedProducts and of portfolios, and of every other
+/// listing.
+const SEARCH_PAGE: usize = 100;
+const PAGE: usize = 20;
+
+/// The service.
+#[derive(Debug)]
+pub(crate) struct ServiceCatalog {
+    fleet: Arc<Fleet>,
+    pub(crate) product_id: String,
+    /// Oldest first.
+    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) paths: Vec<Path>,
+    pub(crate) updates: Updates,
+    /// The accounts that have a provisioned product.
+    enrolled: Vec<u32>,
+    /// The parameters of the updates that callers have started, by record.
+    pub(crate) given: BTreeMap<u32, BTreeMap<String, String>>,
+    /// Accounts, and keys of outputs that their records lack.
+    pub(crate) forgotten: BTreeSet<(u32, String)>,
+    /// Records that are gone.
+    pub(crate) gone: BTreeSet<u32>,
+    created: Timestamp,
+}
+
+/// What an operation does; starting one takes a starter.
+type CatalogOperation =
+    fn(&mut ServiceCatalog, Timestamp, &Call<'_>, &mut Starter<'_>) -> Result<Value, ApiError>;
+
+/// What the service offers.
+pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
+    ("DescribeProductAsAdmin", |catalog, _, call, _| catalog.describe_product(&call.json()?)),
+    ("DescribeProvisionedProduct", |catalog, _, call, _| catalog.describe(&call.json()?)),
+    ("DescribeRecord", |catalog, now, call, _| catalog.describe_record(now, &call.json()?)),
+    ("GetProvisionedProductOutputs", |catalog, _, call, _| catalog.product_outputs(&call.json()?)),
+    ("ListLaunchPaths", |catalog, _, call, _| catalog.list_paths(&call.json()?)),
+    ("ListPortfolios", |catalog, _, call, _| catalog.list_portfolios(&call.json()?)),
+    ("ListPortfoliosForProduct", |catalog, _, call, _| catalog.list_portfolios_of(&call.json()?)),
+    ("ListPrincipalsForPortfolio", |catalog, _, call, _| catalog.list_principals(&call.json()?)),
+    ("ListProvisioningArtifacts", |catalog, _, call, _| catalog.list_artifacts(&call.json()?)),
+    ("ListRecordHistory", |catalog, now, call, _| catalog.history(now, &call.json()?)),
+    ("ScanProvisionedProducts", |catalog, _, call, _| catalog.scan(&call.json()?)),
+    ("SearchProductsAsAdmin", |catalog, _, call, _| catalog.search_products(&call.json()?)),
+    ("SearchProvisionedProducts", |catalog, _, call, _| catalog.search(&call.json()?)),
+    ("UpdateProvisionedProduct", |catalog, now, call, starter| {
+        catalog.update(now, call.json()?, starter)
+    }),
+];
+
+impl ServiceCatalog {
+    /// The product with an old artifact that is active and a newer one that is not yet.
+    pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
+        let day = |days: i64| {
+            start.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(start)
+        };
+        let created = day(400);
+        let updates = Updates::new(&fleet, created);
+        Self {
+            product_id: ids::write(PRODUCT, 1),
+            artifacts: vec![artifact(0, created, true), artifact(1, day(1), false)],
+            paths: vec![Path { id: ids::write(PATH, 1), portfolio: PORTFOLIO_NAME.to_owned() }],
+            enrolled: updates.products().collect(),
+            updates,
+            given: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            fleet,
+            created,
+        }
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        now: Timestamp,
+        call: &Call<'_>,
+        starter: &mut Starter<'_>,
+    ) -> Result<Value, ApiError> {
+        operations::find(OPERATIONS, call)?(self, now, call, starter)
+    }
+}
+
+fn page(
+    token: Option<&str>,
+    size: Option<usize>,
+    most: usize,
+    total: usize,
+) -> Result<(std::ops::Range<usize>, Option<String>), ApiError> {
+    let size = match size {
+        None | Some(0) => PAGE,
+        Some(size) if size <= most => size,
+        Some(_) => return Err(invalid(&format!("PageSize must be at most {most}."))),
+    };
+    let cursor = Cursor::read(token).ok_or_else(|| invalid("The page token is invalid."))?;
+    Ok(cursor.page(size, total))
+}
+
+fn with_token(mut answer: Value, next: Option<String>) -> Value {
+    if let Some(next) = next {
+        answer["NextPageToken"] = next.into();
+    }
+    answer
+}
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::new("InvalidParametersException", message)
+}
+
+fn not_found(message: &str) -> ApiError {
+    ApiError::new("ResourceNotFoundException", message)
+}

@@ -1,0 +1,278 @@
+//! The Account Factory product: its versions, and the portfolios and launch paths by which callers
+//! reach it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{PAGE, SEARCH_PAGE, ServiceCatalog, invalid, not_found, page, with_token};
+use crate::ids;
+use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};
+use crate::protocol::ApiError;
+use crate::sts::ROLE;
+use crate::time;
+
+/// Prefixes of ids.
+const ARTIFACT: &str = "pa-";
+const PORTFOLIO: &str = "port-";
+
+const OWNER: &str = "AWS Control Tower";
+
+/// One version of the product.
+#[derive(Debug)]
+pub(crate) struct Artifact {
+    pub(crate) id: String,
+    pub(super) name: String,
+    created: Timestamp,
+    pub(crate) active: bool,
+}
+
+/// Name of the portfolio that holds the Account Factory product.
+pub(crate) const PORTFOLIO_NAME: &str = "AWS Control Tower Account Factory Portfolio";
+
+/// A launch path that the caller has.
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    pub(crate) id: String,
+    /// Name of the portfolio that it leads through.
+    pub(crate) portfolio: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct DescribeProduct {
+    id: Option<String>,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SearchProducts {
+    filters: Option<BTreeMap<String, Vec<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct OfProduct {
+    product_id: String,
+    page_token: Option<String>,
+    page_size: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Paged {
+    page_token: Option<String>,
+    page_size: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct OfPortfolio {
+    portfolio_id: String,
+    page_token: Option<String>,
+    page_size: Option<usize>,
+}
+
+impl ServiceCatalog {
+    /// Makes the next artifact active, and answers its id.
+    pub(crate) fn release(&mut self, now: Timestamp) -> String {
+        if let Some(waiting) = self.artifacts.iter_mut().find(|artifact| !artifact.active) {
+            waiting.active = true;
+            return waiting.id.clone();
+        }
+        let next = artifact(self.artifacts.len() as u32, now, true);
+        let id = next.id.clone();
+        self.artifacts.push(next);
+        id
+    }
+
+    /// Number of the newest active artifact.
+    pub(crate) fn newest(&self) -> u32 {
+        self.artifacts.iter().rposition(|artifact| artifact.active).unwrap_or(0) as u32
+    }
+
+    fn product(&self) -> Value {
+        json!({
+            "ProductViewSummary": {
+                "Id": "prodview-aaaaaaaaaaaab",
+                "ProductId": self.product_id,
+                "Name": PRODUCT_NAME,
+                "Owner": OWNER,
+                "Type": "CLOUD_FORMATION_TEMPLATE",
+                "HasDefaultPath": false,
+            },
+            "Status": "AVAILABLE",
+            "ProductARN": format!("arn:aws:catalog:{REGION}:{MANAGEMENT_ACCOUNT}:product/{}", self.product_id),
+            "CreatedTime": time::json(self.created),
+        })
+    }
+
+    pub(super) fn describe_product(&self, request: &DescribeProduct) -> Result<Value, ApiError> {
+        let found = match (&request.id, &request.name) {
+            (Some(id), _) => *id == self.product_id,
+            (None, Some(name)) => name == PRODUCT_NAME,
+            (None, None) => return Err(invalid("Either Id or Name must be given.")),
+        };
+        if !found {
+            return Err(not_found("Product not found."));
+        }
+        let artifacts: Vec<Value> = self
+            .artifacts
+            .iter()
+            .map(|artifact| {
+                json!({
+                    "Id": artifact.id,
+                    "Name": artifact.name,
+                    "CreatedTime": time::json(artifact.created),
+                })
+            })
+            .collect();
+        Ok(json!({
+            "ProductViewDetail": self.product(),
+            "ProvisioningArtifactSummaries": artifacts,
+            "Tags": [],
+            "TagOptions": [],
+            "Budgets": [],
+        }))
+    }
+
+    pub(super) fn search_products(&self, request: &SearchProducts) -> Result<Value, ApiError> {
+        let matches = request.filters.iter().flatten().all(|(key, values)| {
+            values.iter().any(|value| match key.as_str() {
+                "Owner" => value == OWNER,
+                "FullTextSearch" => PRODUCT_NAME.contains(value.as_str()),
+                "ProductType" => value == "CLOUD_FORMATION_TEMPLATE",
+                _ => false,
+            })
+        });
+        let products = if matches { vec![self.product()] } else { Vec::new() };
+        Ok(json!({ "ProductViewDetails": products }))
+    }
+
+    pub(super) fn list_artifacts(&self, request: &OfProduct) -> Result<Value, ApiError> {
+        self.check_product(&request.product_id)?;
+        let artifacts: Vec<Value> = self
+            .artifacts
+            .iter()
+            .map(|artifact| {
+                json!({
+                    "Id": artifact.id,
+                    "Name": artifact.name,
+                    "Type": "CLOUD_FORMATION_TEMPLATE",
+                    "CreatedTime": time::json(artifact.created),
+                    "Active": artifact.active,
+                    "Guidance": "DEFAULT",
+                })
+            })
+            .collect();
+        Ok(json!({ "ProvisioningArtifactDetails": artifacts }))
+    }
+
+    pub(super) fn list_paths(&self, request: &OfProduct) -> Result<Value, ApiError> {
+        self.check_product(&request.product_id)?;
+        if self.paths.is_empty() {
+            return Err(not_found(&format!(
+                "No launch paths found for resource: {}",
+                self.product_id
+            )));
+        }
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, PAGE, self.paths.len())?;
+        let paths: Vec<Value> = self
+            .paths
+            .get(range)
+            .into_iter()
+            .flatten()
+            .map(|path| {
+                json!({
+                    "Id": path.id,
+                    "ConstraintSummaries": [],
+                    "Tags": [],
+                    "Name": path.portfolio,
+                })
+            })
+            .collect();
+        Ok(with_token(json!({ "LaunchPathSummaries": paths }), next))
+    }
+
+    /// Names of the portfolios: Account Factory's own, and those that other launch paths
+    /// lead through.
+    fn portfolios(&self) -> Vec<&str> {
+        let mut names = vec![PORTFOLIO_NAME];
+        for path in &self.paths {
+            if !names.contains(&path.portfolio.as_str()) {
+                names.push(&path.portfolio);
+            }
+        }
+        names
+    }
+
+    pub(super) fn list_portfolios(&self, request: &Paged) -> Result<Value, ApiError> {
+        let names = self.portfolios();
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, SEARCH_PAGE, names.len())?;
+        let details: Vec<Value> = range
+            .filter_map(|number| {
+                let id = ids::write(PORTFOLIO, number as u32);
+                Some(json!({
+                    "ARN": format!("arn:aws:catalog:{REGION}:{MANAGEMENT_ACCOUNT}:portfolio/{id}"),
+                    "Id": id,
+                    "DisplayName": names.get(number)?,
+                    "ProviderName": OWNER,
+                    "CreatedTime": time::json(self.created),
+                }))
+            })
+            .collect();
+        Ok(with_token(json!({ "PortfolioDetails": details }), next))
+    }
+
+    /// The product is in every portfolio.
+    pub(super) fn list_portfolios_of(&self, request: &OfProduct) -> Result<Value, ApiError> {
+        self.check_product(&request.product_id)?;
+        let (page_token, page_size) = (request.page_token.clone(), request.page_size);
+        self.list_portfolios(&Paged { page_token, page_size })
+    }
+
+    /// A launch path through a portfolio is what its principals have: so the caller's role
+    /// is one where there is a path, besides the people of Identity Center.
+    pub(super) fn list_principals(&self, request: &OfPortfolio) -> Result<Value, ApiError> {
+        let names = self.portfolios();
+        let name = ids::read(PORTFOLIO, &request.portfolio_id)
+            .and_then(|number| names.get(number as usize))
+            .ok_or_else(|| not_found(&format!("Portfolio {} not found.", request.portfolio_id)))?;
+        let mut principals = vec![json!({
+            "PrincipalARN": "arn:aws:iam:::role/aws-reserved/sso.amazonaws.com/*/AWSReservedSSO_AWSServiceCatalogEndUserAccess_*",
+            "PrincipalType": "IAM_PATTERN",
+        })];
+        if self.paths.iter().any(|path| path.portfolio == *name) {
+            principals.push(json!({
+                "PrincipalARN": format!("arn:aws:iam::{MANAGEMENT_ACCOUNT}:role/{ROLE}"),
+                "PrincipalType": "IAM",
+            }));
+        }
+        let (range, next) =
+            page(request.page_token.as_deref(), request.page_size, PAGE, principals.len())?;
+        let principals = principals.get(range).unwrap_or_default();
+        Ok(with_token(json!({ "Principals": principals }), next))
+    }
+
+    pub(super) fn check_product(&self, id: &str) -> Result<(), ApiError> {
+        if id == self.product_id {
+            Ok(())
+        } else {
+            Err(not_found(&format!("Product {id} not found.")))
+        }
+    }
+}
+
+pub(super) fn artifact(number: u32, created: Timestamp, active: bool) -> Artifact {
+    Artifact {
+        id: ids::write(ARTIFACT, number + 1),
+        name: "AWS Control Tower Account Factory".to_owned(),
+        created,
+        active,
+    }
+}

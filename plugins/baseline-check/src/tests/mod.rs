@@ -1,0 +1,111 @@
+//! What is found, what it does, and which settings are wrong.
+
+mod actions;
+mod found;
+mod properties;
+mod settings;
+
+use groundcrew_sdk::{
+    Account, Cause, Hold, Notification, Notifier, OrganizationalUnit, Problem, Surroundings, Tag,
+    Tags, Verdict,
+};
+use serde_json::{Value, json};
+
+use crate::{BaselineCheck, Settings};
+
+/// 2026-01-02T03:00:00Z
+const JOINED: i64 = 1_767_322_800;
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+
+fn known(pairs: &[(&str, &str)]) -> Tags {
+    Tags::Known(pairs.iter().map(|&(key, value)| Tag::new(key, value)).collect())
+}
+
+fn unreadable() -> Tags {
+    Tags::Unreadable("AccessDeniedException\nrequest 7".to_owned())
+}
+
+/// OUs by their names. The id of each has its place in it: `ou-abcd-00000000`, and so on.
+fn units(names: &[&str]) -> Vec<OrganizationalUnit> {
+    let id = |at| format!("ou-abcd-{at:08}");
+    let unit =
+        |(at, name): (usize, &&str)| OrganizationalUnit { id: id(at), name: (*name).to_owned() };
+    names.iter().enumerate().map(unit).collect()
+}
+
+fn of(account: Account) -> Notification {
+    Notification {
+        annotations: vec![],
+        key: "onboard/111122223333/baseline".to_owned(),
+        cause: Cause::Lifecycle,
+        account,
+        event: None,
+        now: JOINED + MINUTE,
+        attempt: 1,
+    }
+}
+
+/// An account that is as it should be.
+fn account() -> Account {
+    Account {
+        id: "111122223333".to_owned(),
+        name: "payments-prod".to_owned(),
+        email: "aws+payments@example.com".to_owned(),
+        organizational_units: units(&["Workloads", "Prod"]),
+        tags: known(&[("cost-center", "4711"), ("environment", "prod"), ("owner", "payments")]),
+        joined: Some(JOINED),
+    }
+}
+
+fn configure(settings: Value) -> Result<BaselineCheck, Vec<Problem>> {
+    let settings: Settings = serde_json::from_value(settings).unwrap();
+    BaselineCheck::configure(settings, &Surroundings { lanes: vec![] })
+}
+
+/// The receipt's reference, and the verdict.
+fn ask(settings: Value, notification: &Notification) -> (String, Verdict) {
+    let check = configure(settings).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let receipt = check.notify(notification).unwrap();
+    (receipt.reference, receipt.verdict)
+}
+
+/// The findings, all of which annotate.
+fn findings(mut settings: Value, account: Account) -> Vec<String> {
+    settings["on_unreadable"] = "annotate".into();
+    match ask(settings, &of(account)).1 {
+        Verdict::Go => vec![],
+        Verdict::Annotate(lines) => lines,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All checks.
+fn all() -> Value {
+    json!({
+        "tags": {
+            "cost-center": { "pattern": "^[0-9]{4}$" },
+            "environment": { "allowed": ["prod", "test"] },
+            "owner": {},
+        },
+        "ou": { "expected": ["Workloads/*"] },
+        "name": { "pattern": "^[a-z0-9-]+$" },
+        "email": { "pattern": r"^aws\+[a-z0-9-]+@example\.com$" },
+    })
+}
+
+/// What is found of that account where a tag `team` is asked for.
+const MISSING: &str = "tag `team` is missing";
+
+fn hold(until: i64, reason: &str) -> Verdict {
+    Verdict::Hold(Hold { until, reason: reason.to_owned() })
+}
+
+fn annotate(line: &str) -> Verdict {
+    Verdict::Annotate(vec![line.to_owned()])
+}
+
+fn stop(reason: &str) -> Verdict {
+    Verdict::Stop(reason.to_owned())
+}
