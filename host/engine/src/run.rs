@@ -264,7 +264,7 @@ impl Engine {
             }
             Action::Look(slot) => {
                 let sight = self.look(&slot).await;
-                Observation::Looked { account: slot.account, sight }
+                Observation::Looked { account: slot.account, token: slot.token, sight }
             }
             Action::Settle(settlement) => match self.settle(&settlement).await {
                 Some(lane) => Observation::Settled { account: settlement.slot.account, lane },

@@ -87,6 +87,8 @@ const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
 #[derive(Clone, Debug)]
 struct Operation {
     slot: Slot,
+    /// Since when this host knows that the slot is taken.
+    known_since: Timestamp,
     watch: Watch,
     timeout_alerted: bool,
 }
@@ -251,8 +253,8 @@ impl Scheduler {
             Observation::Start { account, outcome } => {
                 self.start_ended(&account, outcome, now, &mut actions);
             }
-            Observation::Looked { account, sight } => {
-                self.looked(&account, sight, now, &mut actions);
+            Observation::Looked { account, token, sight } => {
+                self.looked(&account, &token, sight, now, &mut actions);
             }
             Observation::Settled { account, lane } => {
                 if let Some(operation) = self.operations.get(&account) {
@@ -746,7 +748,8 @@ impl Scheduler {
 
     fn run(&mut self, slot: Slot, look_at: Timestamp) {
         let account = slot.account.clone();
-        let operation = Operation { slot, watch: Watch::Due(look_at), timeout_alerted: false };
+        let watch = Watch::Due(look_at);
+        let operation = Operation { slot, known_since: self.now, watch, timeout_alerted: false };
         self.operations.insert(account, operation);
     }
 
@@ -788,10 +791,10 @@ impl Scheduler {
             .operations
             .iter()
             .filter(|(account, operation)| {
-                let slot = &operation.slot;
                 let settling = matches!(operation.watch, Watch::Settling(_));
-                // What was refused before it began never had a slot.
-                let had_one = !slot.token.is_empty() && slot.taken_at < read_at;
+                // What was refused before it began never had a slot. When one was taken doesn't
+                // tell: it is written a little later, maybe by another clock.
+                let had_one = !operation.slot.token.is_empty() && operation.known_since < read_at;
                 had_one && !settling && !held.contains(account)
             })
             .map(|(account, _)| account.clone())
@@ -853,11 +856,14 @@ impl Scheduler {
     fn looked(
         &mut self,
         account: &AccountId,
+        token: &str,
         sight: Sight,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        let Some(operation) = self.operations.get_mut(account) else {
+        let operation = self.operations.get_mut(account);
+        // Another host may have settled it meanwhile, and the account may run once more.
+        let Some(operation) = operation.filter(|operation| operation.slot.token == token) else {
             return;
         };
         let again = matches!(operation.watch, Watch::Looking { again: true });
