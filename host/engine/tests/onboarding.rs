@@ -767,6 +767,20 @@ async fn a_sweep_hands_over_to_the_queue() {
     assert_eq!((place.cases(), letters(&place).len()), (3, 0));
 }
 
+/// What a sweep has handed over is told however long it has waited in the queue.
+#[tokio::test(start_paused = true)]
+async fn what_a_sweep_has_handed_over_stays_due() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let mut place = Place { lookback, queue: true, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Queued);
+    // As long ago as the accounts joined, it is over.
+    place.lookback = TWO_WEEKS;
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place).len()), (3, 0));
+    assert_eq!(place.sim.alerts(), []);
+}
+
 /// Nothing is lost then, and people know.
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_queue_that_refuses_is_told_to_people() {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use groundcrew_core::event::Event;
-use groundcrew_core::onboarding::{Found, Landed, QueuedNotification};
+use groundcrew_core::onboarding::{Found, QueuedNotification};
 use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
 
 use super::due::Listener;
-use super::subject::Matter;
+use super::subject::landed;
 use super::tell::{LONGEST_WAIT, TRIES};
 use super::{
     ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter, shown,
@@ -108,17 +108,14 @@ impl Onboarding {
             },
             // A sweep found the account.
             (None, Some(id)) => match self.ports.directory.account(id).await {
-                Ok(account) => (super::subject::swept(&account), {
-                    self.listeners(&Event::of_landed(&account))
-                }),
+                Ok(account) => {
+                    let listeners = self.listeners(&Event::of_landed(&account));
+                    (landed(&account, Found::Queued), listeners)
+                }
                 Err(error) => {
-                    let landed = Landed {
-                        id: id.clone(),
-                        name: None,
-                        organizational_unit: None,
-                        created: true,
-                    };
-                    let told = Matter::Landed(landed, Found::Swept).told(&notifier.name);
+                    let key = notification.key.clone();
+                    let about = format!("account {id}");
+                    let told = Told::of(&notifier.name, key, about, Some(id.clone()));
                     return handled.with(vec![told.failed(error.to_string())]);
                 }
             },

@@ -9,11 +9,11 @@ use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::event::Event;
 use groundcrew_core::notification::NotificationEntry;
-use groundcrew_core::onboarding::{Due, due};
+use groundcrew_core::onboarding::{Due, Found};
 use jiff::Timestamp;
 
 use super::due::{Listener, is_settled};
-use super::subject::swept;
+use super::subject::landed;
 use super::{Handled, Onboarding, Told};
 
 impl Onboarding {
@@ -43,7 +43,7 @@ impl Onboarding {
     async fn tell_of(&self, account: Arc<Account>, until: Option<Timestamp>) -> Vec<Told> {
         // Whoever would have been told of its event.
         let listeners = self.listeners(&Event::of_landed(&account));
-        let matter = swept(&account);
+        let matter = landed(&account, Found::Swept);
         let (mut open, mut told) = (Vec::new(), Vec::new());
         let mut is_new = false;
         for listener in listeners {
@@ -80,23 +80,11 @@ impl Onboarding {
         open: &[Listener<'_>],
         until: Option<Timestamp>,
     ) -> Vec<Told> {
-        if let Some(queue) = &self.ports.queue {
-            let now = self.ports.clock.now();
-            let matter = swept(&account);
-            let began = match self.began(now).await {
-                Ok(began) => began,
-                Err(error) => {
-                    let error = error.to_string();
-                    let told = open.iter().map(|one| matter.told(&one.notifier.name));
-                    return told.map(|told| told.failed(&error)).collect();
-                }
-            };
-            let lookback = self.settings.lookback;
-            if due(groundcrew_core::onboarding::Found::Swept, account.joined, began, now, lookback)
-                == Due::Tell
-            {
-                return self.hand_over(queue.as_ref(), &matter, None, open).await;
-            }
+        let matter = landed(&account, Found::Swept);
+        if let Some(queue) = &self.ports.queue
+            && self.due(&matter, account.joined).await == Ok(Due::Tell)
+        {
+            return self.hand_over(queue.as_ref(), &matter, None, open).await;
         }
         let subject = self.found(account).await;
         self.tell_open(&subject, open, until).await
