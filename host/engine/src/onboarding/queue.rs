@@ -18,9 +18,12 @@ use super::{
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
-/// Deliveries of a notification that can't even be tried: a gate holds it, or the ledger can't be
-/// read. Each waits for up to 11 hours.
+/// Deliveries of a notification that can't even be tried: a gate has not answered, or the ledger
+/// can't be read.
 const FRUITLESS: u32 = 60;
+/// What a gate holds is given up after so long, however often the gate looks meanwhile: a day later
+/// SQS would lose it.
+const KEPT: Duration = Duration::from_secs(13 * 24 * 60 * 60);
 /// After the first delivery that failed; doubled with each.
 const WAIT: Duration = Duration::from_secs(30);
 /// The longest such wait.
@@ -195,7 +198,7 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
     if told.outcome == ToldOutcome::Held
         && let Some(wait) = told.retry_after
     {
-        return (times < FRUITLESS).then_some(wait);
+        return (times < FRUITLESS || wait.saturating_mul(times) < KEPT).then_some(wait);
     }
     let earlier = redriven.saturating_mul(DELIVERIES);
     let deliveries = match told.attempts.div_ceil(TRIES) {
@@ -279,6 +282,8 @@ mod tests {
     #[case::redriven(tried(33), 1, 1, Some(30))]
     #[case::redriven_in_vain(tried(60), 10, 1, None)]
     #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(40_000))]
+    #[case::held_by_the_hour(asked_for(tried(0).now(ToldOutcome::Held), 3600), 300, 0, Some(3600))]
+    #[case::held_by_the_hour_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 3600), 312, 0, None)]
     #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 60, 0, None)]
     fn waits(
         #[case] told: Told,
