@@ -12,6 +12,7 @@
 
 #![deny(missing_docs)]
 
+mod alerts;
 mod decide;
 pub mod onboarding;
 mod parameters;
@@ -42,6 +43,7 @@ use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
+pub use alerts::unreadable;
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};

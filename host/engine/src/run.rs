@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::event::{Event, Wake};
-use groundcrew_core::ports::{Alert, Delivery, Received, Unreadable};
+use groundcrew_core::ports::{Alert, Delivery, Received};
 use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler, Sweep};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 
+use crate::alerts::{shown, unreadable};
 use crate::onboarding::HandledOutcome;
 use crate::sweep::Swept;
 use crate::{Engine, Notice};
@@ -351,9 +352,9 @@ impl Engine {
         for message in messages {
             match message {
                 Ok(message) => received.push(message),
-                Err(unreadable) => {
-                    if self.tell_unreadable("updates", &unreadable).await
-                        && let Err(error) = self.ports.updates.reject(&unreadable).await
+                Err(message) => {
+                    if self.try_alert(&unreadable("updates", &message)).await
+                        && let Err(error) = self.ports.updates.reject(&message).await
                     {
                         self.unmoved("updates", &error).await;
                     }
@@ -361,18 +362,6 @@ impl Engine {
             }
         }
         Observation::Received(received)
-    }
-
-    /// Tells people of a message that can't be read. Until they know it has to come again.
-    async fn tell_unreadable(&self, queue: &str, unreadable: &Unreadable) -> bool {
-        let alert = Alert {
-            subject: format!("A message of the {queue} queue can't be read"),
-            message: format!(
-                "It goes to the dead-letter queue.\nReason: {}\nMessage: {}",
-                unreadable.reason, unreadable.body
-            ),
-        };
-        self.try_alert(&alert).await
     }
 
     /// A message that nothing can be done with stays in its queue and comes again and again.
@@ -454,9 +443,9 @@ impl Engine {
             for delivery in deliveries {
                 match delivery {
                     Ok(delivery) => delivered.extend(room.split(1).map(|one| (delivery, one))),
-                    Err(unreadable) => {
-                        if engine.tell_unreadable("notifications", &unreadable).await
-                            && let Err(error) = queue.reject(&unreadable).await
+                    Err(message) => {
+                        if engine.try_alert(&unreadable("notifications", &message)).await
+                            && let Err(error) = queue.reject(&message).await
                         {
                             engine.unmoved("notifications", &error).await;
                         }
@@ -489,7 +478,7 @@ impl Engine {
                 subject: "An event can't be read".into(),
                 message: format!(
                     "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
-                    message.body
+                    shown(&message.body)
                 ),
             };
             // What fails here is done when the event comes again: nothing else waits.

@@ -11,9 +11,8 @@ use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
 use super::due::Listener;
 use super::subject::landed;
 use super::tell::{LONGEST_WAIT, TRIES};
-use super::{
-    ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter, shown,
-};
+use super::{ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter};
+use crate::alerts::shown;
 
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
