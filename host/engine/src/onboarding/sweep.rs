@@ -3,18 +3,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::event::Event;
-use groundcrew_core::notification::NotificationEntry;
+use groundcrew_core::notification::{NotificationEntry, NotificationState};
 use groundcrew_core::onboarding::{Due, Found};
 use jiff::Timestamp;
 
 use super::due::{Listener, is_settled};
 use super::subject::landed;
 use super::{Handled, Onboarding, Told};
+
+/// Nobody has asked a gate again for so long after it held: the messages behind it are gone.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Onboarding {
     /// Makes up for lost events. One account after the other: there are few, and whatever
@@ -49,6 +53,7 @@ impl Onboarding {
         for listener in listeners {
             let name = &listener.notifier.name;
             match self.ports.ledger.notification(&matter.key(name)).await {
+                Ok(Some(entry)) if self.keeps_others(&entry) => return told,
                 Ok(entry) if entry.as_ref().is_some_and(|entry| self.is_done(entry)) => {
                     if listener.notifier.gate {
                         open.push(listener);
@@ -65,6 +70,14 @@ impl Onboarding {
             told.extend(self.make_up_for(account, &open, until).await);
         }
         told
+    }
+
+    /// Whether this is a gate's that holds what comes after it. That is in the queue, then, although
+    /// it has no entry: it comes out again when the gate is asked again.
+    fn keeps_others(&self, entry: &NotificationEntry) -> bool {
+        let lately = self.ports.clock.now() - FORGOTTEN;
+        self.ports.queue.is_some()
+            && matches!(entry.state, NotificationState::Held { until, .. } if until > lately)
     }
 
     /// Whether a sweep has nothing to do with a notification. Where there is a queue, that sees

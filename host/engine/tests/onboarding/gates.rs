@@ -101,6 +101,27 @@ async fn what_a_gate_holds_is_found_by_a_sweep() {
     assert_eq!(told.count(), 1);
 }
 
+/// What waits for a gate is in the queue without an entry of its own: no sweep puts it there again.
+#[tokio::test(start_paused = true)]
+async fn what_a_gate_holds_is_handed_over_once() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let place = Place { gate: Some(holds_for_a_day), lookback, queue: true, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Queued);
+    let waiting = || place.sim.messages(&place.sim.notifications_url()).len();
+    assert_eq!(waiting(), 6);
+    let host = place.host("worker");
+    let queue = host.queue().unwrap().clone();
+    for delivery in queue.receive(Duration::from_secs(20)).await.unwrap() {
+        assert!(host.take(queue.as_ref(), &delivery.unwrap()).await.stays);
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Ignored);
+    assert_eq!(waiting(), 6);
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place).len()), (3, 0));
+}
+
 /// A gate that can't answer lets nothing through: people hear of each that waits for it.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_gate_in_vain_is_a_dead_letter() {
