@@ -197,6 +197,9 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
     if told.outcome == ToldOutcome::Held
         && let Some(wait) = told.retry_after
     {
+        // SQS counts whole seconds. A message that came back within the last one would find the gate
+        // still holding, be hidden for no time at all, and use up its receives in a moment.
+        let wait = Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
         return (times < FRUITLESS || wait.saturating_mul(times) < KEPT).then_some(wait);
     }
     let earlier = redriven.saturating_mul(DELIVERIES);
@@ -266,6 +269,11 @@ mod tests {
         Told { retry_after: Some(Duration::from_secs(seconds)), ..told }
     }
 
+    fn for_a_moment() -> Told {
+        let moment = Duration::from_millis(200);
+        Told { retry_after: Some(moment), ..tried(0).now(ToldOutcome::Held) }
+    }
+
     #[rstest]
     #[case::first(tried(3), 1, 0, Some(30))]
     #[case::doubled(tried(9), 3, 0, Some(120))]
@@ -281,6 +289,7 @@ mod tests {
     #[case::redriven(tried(33), 1, 1, Some(30))]
     #[case::redriven_in_vain(tried(60), 10, 1, None)]
     #[case::held(asked_for(tried(30).now(ToldOutcome::Held), 40_000), 20, 0, Some(40_000))]
+    #[case::held_for_a_moment_more(for_a_moment(), 1, 0, Some(1))]
     #[case::held_by_the_hour(asked_for(tried(0).now(ToldOutcome::Held), 3600), 300, 0, Some(3600))]
     #[case::held_by_the_hour_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 3600), 312, 0, None)]
     #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 60, 0, None)]
