@@ -7,9 +7,10 @@
 //!
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update with the `parameters` of its account,
-//! `track` follows it to its end; `run` is the loop around them and `tick` one round of it, `queues`
-//! what goes in and comes out, `alerts` what people are told of messages, `witness` what is shown.
-//! [`onboarding`] tells notifiers of accounts that landed; [`snapshot`] reads a whole organization.
+//! `track` follows it to its end. `run` is the loop around them and `tick` one round of it;
+//! `queues` has what goes in and comes out, `alerts` what people are told of messages, `witness`
+//! what is shown. [`onboarding`] tells notifiers of accounts that landed; [`snapshot`] reads a
+//! whole organization.
 
 #![deny(missing_docs)]
 
