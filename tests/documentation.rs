@@ -15,7 +15,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-const BEGIN: &str = "<!-- keys: rendered from host/core/src/config/keys.rs -->\n";
+const BEGIN: &str = "<!-- keys: rendered from host/core/src/config/keys -->\n";
 const END: &str = "<!-- end of keys -->\n";
 
 fn rendered_keys() -> String {

@@ -31,8 +31,11 @@ use groundcrew_plugins::{
 };
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
+use seeds::{Replay, seeds};
 use simulated_web::SimulatedWeb;
 
+#[path = "common/seeds.rs"]
+mod seeds;
 #[allow(dead_code)] // a command shows what is not looked at here
 #[path = "../host/cli/src/simulated_web.rs"]
 mod simulated_web;
@@ -70,28 +73,6 @@ owner = { tag = "owner", default = "nobody" }
 url = "https://billing.example.com/v1/accounts/"
 methods = ["PUT"]
 "#;
-
-fn number(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}=`{text}` is no number")),
-        Err(_) => default,
-    }
-}
-
-/// Says how a failing seed is run alone.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "seed {0} fails; to replay it:\n\n  GROUNDCREW_FIRST_SEED={0} GROUNDCREW_SEEDS=1 \
-                 cargo test --package groundcrew --test telling\n",
-                self.0
-            );
-        }
-    }
-}
 
 struct World {
     sim: SimAws,
@@ -294,10 +275,9 @@ async fn play(seed: u64, plugins: &Runtime) -> (usize, usize) {
 fn every_system_is_told_once_of_every_account() {
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
     let plugins = Runtime::new(RuntimeOptions { cache_dir: Some(cache) }).unwrap();
-    let first = number("GROUNDCREW_FIRST_SEED", 1);
-    let seeds = number("GROUNDCREW_SEEDS", SEEDS);
+    let seeds = seeds(SEEDS);
     let (mut killed, mut told) = (0, 0);
-    for seed in first..first + seeds {
+    for seed in seeds.clone() {
         let _replay = Replay(seed);
         fastrand::seed(seed);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -307,7 +287,7 @@ fn every_system_is_told_once_of_every_account() {
         told += accounts;
     }
     // The check would hold of a world in which nothing happens.
-    if seeds >= SEEDS {
+    if seeds.end - seeds.start >= SEEDS {
         assert!(killed > 60 && told > 60, "{killed} hosts killed, {told} accounts");
     }
 }

@@ -77,6 +77,8 @@ pub enum Found {
     Updated,
     /// A sweep came by.
     Swept,
+    /// It is in the notifications queue, since a sweep found that it is to be told of.
+    Queued,
 }
 
 /// What is due to an account without an entry in the ledger.
@@ -97,7 +99,9 @@ pub enum Due {
 /// An event that says *created* is believed. One that says *updated* comes for every account
 /// of the organization sooner or later, and only those that joined within `lookback` can
 /// have been created in more than one try. A sweep finds accounts whose event was lost:
-/// those that joined within `lookback`, unless the ledger began later.
+/// those that joined within `lookback`, unless the ledger began later. What it has put into the
+/// queue stays due however long it waits there, and whether or not the account can be looked up
+/// again.
 pub fn due(
     found: Found,
     joined: Option<Timestamp>,
@@ -107,7 +111,7 @@ pub fn due(
 ) -> Due {
     let recent = joined.map(|joined| joined >= now - lookback);
     match (found, recent, joined) {
-        (Found::Created, ..) | (Found::Updated, Some(true), _) => Due::Tell,
+        (Found::Created | Found::Queued, ..) | (Found::Updated, Some(true), _) => Due::Tell,
         (Found::Updated, Some(false), _) => Due::Record,
         (Found::Updated, None, _) => Due::Unknown,
         (Found::Swept, Some(true), Some(joined)) if joined < began => Due::Record,
@@ -167,6 +171,8 @@ mod tests {
     #[case::swept_before_the_ledger(Found::Swept, Some(94), Due::Record)]
     #[case::swept_long_ago(Found::Swept, Some(80), Due::Nothing)]
     #[case::swept_unknown(Found::Swept, None, Due::Nothing)]
+    #[case::queued_long_ago(Found::Queued, Some(80), Due::Tell)]
+    #[case::queued_unknown(Found::Queued, None, Due::Tell)]
     fn what_is_due(#[case] found: Found, #[case] joined: Option<i64>, #[case] expected: Due) {
         let lookback = Duration::from_secs(14 * 24 * 3600);
         assert_eq!(due(found, joined.map(day), day(95), day(100), lookback), expected);

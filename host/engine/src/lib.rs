@@ -7,14 +7,18 @@
 //!
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update with the `parameters` of its account,
-//! `track` follows it to its end, `run` is the loop around them. [`onboarding`] tells notifiers of accounts that landed;
-//! [`snapshot`] reads a whole organization.
+//! `track` follows it to its end. `run` is the loop around them and `tick` one round of it;
+//! `queues` has what goes in and comes out, `alerts` what people are told of messages, `witness`
+//! what is shown. [`onboarding`] tells notifiers of accounts that landed; [`snapshot`] reads a
+//! whole organization.
 
 #![deny(missing_docs)]
 
+mod alerts;
 mod decide;
 pub mod onboarding;
 mod parameters;
+mod queues;
 mod run;
 pub mod snapshot;
 mod start;
@@ -29,7 +33,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::account::{Account, AccountId, Tags};
-use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::due::{Causes, Footing};
 use groundcrew_core::parameters::ParameterSource;
@@ -42,6 +45,7 @@ use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
+pub use alerts::unreadable;
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};
@@ -145,8 +149,6 @@ struct State {
 
 /// Alerts about the same lasting trouble go out at most this often.
 const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
-/// A queue that can't be read for so long is worth an alert.
-const UNREAD: Duration = Duration::from_secs(10 * 60);
 /// Between tries of a call that must succeed, at first; doubled up to the maximum.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -162,9 +164,9 @@ impl Engine {
             panel,
             state: Mutex::default(),
             onboards: Arc::default(),
-            handling: Arc::new(Semaphore::new(run::HANDLING)),
+            handling: Arc::new(Semaphore::new(queues::HANDLING)),
             above_reserve: tokio::sync::Mutex::default(),
-            telling: Arc::new(Semaphore::new(run::TELLING)),
+            telling: Arc::new(Semaphore::new(queues::TELLING)),
             making_up: Arc::default(),
             ticks: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
@@ -255,31 +257,6 @@ impl Engine {
         if due && !self.try_alert(alert).await {
             self.state().alerted.remove(trouble);
         }
-    }
-
-    /// A queue could, or could not, be read. People hear of it when it lasts.
-    async fn queue_read<T>(&self, queue: &'static str, read: Result<T, AwsError>) -> Option<T> {
-        let error = match read {
-            Ok(read) => {
-                self.state().unread.remove(queue);
-                return Some(read);
-            }
-            Err(error) => error,
-        };
-        tracing::warn!(%error, "could not read the {queue} queue");
-        let now = self.now();
-        let since = *self.state().unread.entry(queue).or_insert(now);
-        if now >= since + UNREAD {
-            let alert = Alert {
-                subject: format!("The {queue} queue can't be read"),
-                message: format!(
-                    "Since {since}. Nothing in it is lost, but nothing is done about it either.\n\
-                     Error: {error}"
-                ),
-            };
-            self.alert_once(&format!("unread: {queue}"), &alert).await;
-        }
-        None
     }
 
     /// Repeats a call until it succeeds. For what must not be lost: the caller's slot stays

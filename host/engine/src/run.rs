@@ -5,32 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::event::{Event, Wake};
-use groundcrew_core::ports::{Alert, Delivery, Received, Unreadable};
+use groundcrew_core::ports::{Alert, Delivery, Received};
 use groundcrew_core::scheduler::{Action, Blocked, Observation, Scheduler, Sweep};
 use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::onboarding::HandledOutcome;
+use crate::queues::wake;
 use crate::sweep::Swept;
 use crate::{Engine, Notice};
 
-/// How long a call waits for messages: the longest that SQS allows, since waiting costs
-/// nothing.
-const LONG_POLL: Duration = Duration::from_secs(20);
-/// The same for a tick, where waiting costs.
-const SHORT_POLL: Duration = Duration::from_secs(1);
-/// After the events queue could not be read.
-const EVENTS_RETRY: Duration = Duration::from_secs(10);
-/// Most notifications that come at once: SQS gives no more.
-const BATCH: u16 = 10;
-/// Most notifications that are seen to at once, those that wait for the turn of their notifier
-/// included, so that one that hangs delays no other.
-pub(crate) const TELLING: usize = 400;
-/// Most events that are handled at once.
-pub(crate) const HANDLING: usize = 100;
 /// Between two looks at a landing zone that is being changed, which takes up to hours.
 const LANDING_ZONE: Duration = Duration::from_secs(60);
 /// Between two rounds of the loop when nothing at all is awaited.
@@ -264,7 +248,7 @@ impl Engine {
             }
             Action::Look(slot) => {
                 let sight = self.look(&slot).await;
-                Observation::Looked { account: slot.account, sight }
+                Observation::Looked { account: slot.account, token: slot.token, sight }
             }
             Action::Settle(settlement) => match self.settle(&settlement).await {
                 Some(lane) => Observation::Settled { account: settlement.slot.account, lane },
@@ -317,103 +301,6 @@ impl Engine {
         }
     }
 
-    async fn enqueue(&self, hints: Vec<groundcrew_core::ports::Hint>) -> Done {
-        let accounts = hints.iter().map(|hint| hint.account.clone());
-        let observations = match self.ports.updates.send(&hints).await {
-            Err(error) => {
-                let (accounts, reason) = (accounts.collect(), error.to_string());
-                vec![Observation::NotQueued { accounts, reason }]
-            }
-            Ok(refused) => {
-                let queued = accounts
-                    .filter(|id| !refused.iter().any(|(account, _)| account == id))
-                    .collect();
-                let mut observations = vec![Observation::Queued(queued)];
-                observations.extend(refused.iter().map(|(account, reason)| {
-                    let accounts = vec![account.clone()];
-                    Observation::NotQueued { accounts, reason: reason.clone() }
-                }));
-                observations
-            }
-        };
-        Done::Observed(observations)
-    }
-
-    async fn receive(&self, max: usize) -> Observation {
-        let poll = if self.ticks.load(Ordering::Relaxed) { SHORT_POLL } else { LONG_POLL };
-        let messages = match self.ports.updates.receive(max, poll).await {
-            Ok(messages) => messages,
-            Err(error) => {
-                return Observation::NotReceived { reason: error.to_string() };
-            }
-        };
-        let mut received = Vec::new();
-        for message in messages {
-            match message {
-                Ok(message) => received.push(message),
-                Err(unreadable) => {
-                    if self.tell_unreadable("updates", &unreadable).await
-                        && let Err(error) = self.ports.updates.reject(&unreadable).await
-                    {
-                        self.unmoved("updates", &error).await;
-                    }
-                }
-            }
-        }
-        Observation::Received(received)
-    }
-
-    /// Tells people of a message that can't be read. Until they know it has to come again.
-    async fn tell_unreadable(&self, queue: &str, unreadable: &Unreadable) -> bool {
-        let alert = Alert {
-            subject: format!("A message of the {queue} queue can't be read"),
-            message: format!(
-                "It goes to the dead-letter queue.\nReason: {}\nMessage: {}",
-                unreadable.reason, unreadable.body
-            ),
-        };
-        self.try_alert(&alert).await
-    }
-
-    /// A message that nothing can be done with stays in its queue and comes again and again.
-    async fn unmoved(&self, queue: &str, error: &AwsError) {
-        tracing::error!(%error, "could not move a message of the {queue} queue to its dead-letter queue");
-        let alert = Alert {
-            subject: format!("The dead-letter queue of the {queue} queue can't be written"),
-            message: format!(
-                "What can't be handled stays in the {queue} queue, and its alert repeats.\n\
-                 Error: {error}"
-            ),
-        };
-        self.alert_once(&format!("unmoved: {queue}"), &alert).await;
-    }
-
-    /// Waits for events, once, as soon as there is room for as many as come at once.
-    fn listen(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
-        if *self.stopping.borrow() {
-            return;
-        }
-        let engine = Arc::clone(self);
-        tasks.spawn(async move {
-            let room = Arc::clone(&engine.handling).acquire_many_owned(BATCH.into());
-            // It is never closed.
-            let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
-                return Done::Nothing;
-            };
-            let received = engine.unless_stopped(engine.ports.events.receive(LONG_POLL)).await;
-            let Some(received) = received else { return Done::Nothing };
-            match engine.queue_read("events", received).await {
-                Some(events) => Done::Events(
-                    events.into_iter().filter_map(|event| Some((event, room.split(1)?))).collect(),
-                ),
-                None => {
-                    engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
-                    Done::NoEvents
-                }
-            }
-        });
-    }
-
     /// Looks for accounts that landed and whose event was lost, beside everything else.
     fn make_up(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
         let Some(onboarding) = self.ports.onboarding.clone() else { return };
@@ -426,106 +313,5 @@ impl Engine {
             drop((turn, onboards));
             Done::Nothing
         });
-    }
-
-    /// Waits for notifications, once, as soon as there is room for as many as come at once.
-    fn deliver(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
-        if *self.stopping.borrow() {
-            return;
-        }
-        let Some(queue) = self.ports.onboarding.as_ref().and_then(|one| one.queue()).cloned()
-        else {
-            return;
-        };
-        let engine = Arc::clone(self);
-        tasks.spawn(async move {
-            let room = Arc::clone(&engine.telling).acquire_many_owned(BATCH.into());
-            // It is never closed.
-            let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
-                return Done::Nothing;
-            };
-            let received = engine.unless_stopped(queue.receive(LONG_POLL)).await;
-            let Some(received) = received else { return Done::Nothing };
-            let Some(deliveries) = engine.queue_read("notifications", received).await else {
-                engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
-                return Done::Delivered(Vec::new());
-            };
-            let mut delivered = Vec::new();
-            for delivery in deliveries {
-                match delivery {
-                    Ok(delivery) => delivered.extend(room.split(1).map(|one| (delivery, one))),
-                    Err(unreadable) => {
-                        if engine.tell_unreadable("notifications", &unreadable).await
-                            && let Err(error) = queue.reject(&unreadable).await
-                        {
-                            engine.unmoved("notifications", &error).await;
-                        }
-                    }
-                }
-            }
-            Done::Delivered(delivered)
-        });
-    }
-
-    /// Tells what came out of the queue.
-    async fn tell(&self, delivery: Delivery, permit: OwnedSemaphorePermit) -> Done {
-        if let Some(onboarding) = &self.ports.onboarding
-            && let Some(queue) = onboarding.queue()
-        {
-            let taken = onboarding.take(queue.as_ref(), &delivery).await;
-            self.witness_onboarding(&taken.handled);
-        }
-        drop(permit);
-        Done::Nothing
-    }
-
-    /// Sees to an event. It is deleted once it is understood and whoever has to be told of an
-    /// account was told; to the update engine it is only a wake-up, and lost ones are made good
-    /// by sweeps.
-    async fn event(&self, message: &Received<String>) {
-        if let Err(error) = Event::parse(&message.body) {
-            let reason = error.to_string();
-            let alert = Alert {
-                subject: "An event can't be read".into(),
-                message: format!(
-                    "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
-                    message.body
-                ),
-            };
-            // What fails here is done when the event comes again: nothing else waits.
-            if self.try_alert(&alert).await {
-                self.reject(message, &reason).await;
-            }
-            return;
-        }
-        if let Some(onboarding) = &self.ports.onboarding {
-            let handled = onboarding.handle(&message.body, None).await;
-            self.witness_onboarding(&handled);
-            if handled.outcome == HandledOutcome::Failed {
-                // Left in the queue it comes again.
-                if handled.malformed {
-                    self.reject(message, handled.reason.as_deref().unwrap_or_default()).await;
-                }
-                return;
-            }
-        }
-        if let Err(error) = self.ports.events.delete(&message.receipt).await {
-            tracing::warn!(%error, "could not delete an event; it comes again");
-        }
-    }
-
-    async fn reject(&self, message: &Received<String>, reason: &str) {
-        if let Err(error) = self.ports.events.reject(message, reason).await {
-            self.unmoved("events", &error).await;
-        }
-    }
-}
-
-/// What an event means to the scheduler.
-pub(crate) fn wake(event: &str) -> Option<Observation> {
-    match Event::parse(event).ok()?.wake() {
-        Wake::Sweep => Some(Observation::Woken),
-        Wake::Account(account) => Some(Observation::AccountWoken(account)),
-        Wake::None => None,
     }
 }

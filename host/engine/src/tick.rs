@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::run::{Done, Waiting, wake};
+use crate::queues::wake;
+use crate::run::{Done, Waiting};
 use crate::{Engine, GRACE, Notice};
 
 /// What is due so soon is waited for.

@@ -9,8 +9,9 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use groundcrew_core::ports::{Alert, Alerts, Delivery, NotificationQueue, Unreadable};
+use groundcrew_core::ports::{Alerts, Delivery, NotificationQueue, Unreadable};
 use groundcrew_engine::onboarding::Onboarding;
+use groundcrew_engine::unreadable;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -90,25 +91,17 @@ async fn stays(
             onboarding.take(queue, &delivery).await.stays
         }
         Err(error) => {
-            let unreadable = Unreadable {
+            let message = Unreadable {
                 reason: format!("not a message of the notifications queue: {error}"),
                 body: record.body.clone(),
                 receipt: record.receipt_handle.clone(),
             };
-            let alert = Alert {
-                subject: "A message of the notifications queue can't be read".to_owned(),
-                message: format!(
-                    "It goes to the dead-letter queue.\nReason: {}\nMessage: {}",
-                    unreadable.reason, unreadable.body
-                ),
-            };
-            let told = alerts.publish(&alert).await.map_err(|error| error.to_string());
-            let put_away = match told {
-                Ok(()) => queue.reject(&unreadable).await.map_err(|error| error.to_string()),
+            let put_away = match alerts.publish(&unreadable("notifications", &message)).await {
+                Ok(()) => queue.reject(&message).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = &put_away {
-                tracing::error!(error, "could not put away a message that can't be read");
+                tracing::error!(%error, "could not put away a message that can't be read");
             }
             put_away.is_err()
         }

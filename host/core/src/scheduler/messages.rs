@@ -79,6 +79,8 @@ pub enum Observation {
     Looked {
         /// The account.
         account: AccountId,
+        /// Token of the slot whose update was looked at.
+        token: String,
         /// What was seen.
         sight: Sight,
     },

@@ -19,12 +19,21 @@
 //!
 //! The ledger is read again and again: updates that another host has begun are tracked as
 //! one's own, so that either may die.
+//!
+//! One file for each thing that is observed: `place` takes in what sweeps decided, `queue` what
+//! was sent and received, `start` and `track` how updates begin and end, `ledger` what other hosts
+//! and operators did. What is to be done now follows from all of it, here.
 
 mod backlog;
 mod lanes;
+mod ledger;
 mod letters;
 mod messages;
+mod place;
+mod queue;
+mod start;
 mod sweeps;
+mod track;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,16 +45,15 @@ pub use lanes::{Blocked, LaneRules, StartWhen};
 pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
 
 use crate::account::AccountId;
-use crate::aws_error::{AwsError, Class};
 use crate::catalog::AccountFactory;
 use crate::plan_id::PlanId;
-use crate::ports::{
-    Alert, Ended, Hint, Orders, Overview, Pause, Progress, Received, Slot, TELLING_LEASE,
-};
-use backlog::{Backlog, Entry, Stage};
+use crate::ports::{Alert, Hint, Orders, Pause, Received};
+use backlog::{Backlog, Stage};
 use lanes::Lanes;
-use letters::{approval, blocked, burial, diagnose, overdue, paused};
+use ledger::LedgerWatch;
+use letters::{approval, paused};
 use sweeps::Sweeps;
+use track::{Operation, Watch};
 
 pub use view::{LaneView, View};
 
@@ -79,40 +87,8 @@ const TYPICAL_UPDATE: Duration = Duration::from_secs(20 * 60);
 const RETRY: Duration = Duration::from_secs(60);
 /// The longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
-/// A message that was visible for so long and was not received is lost: it is sent again.
-/// Longer than SQS remembers a deduplication id (5 minutes), which would swallow it.
-const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
-
-/// An update that holds a slot.
-#[derive(Clone, Debug)]
-struct Operation {
-    slot: Slot,
-    watch: Watch,
-    timeout_alerted: bool,
-}
-
-/// What is being done about a running update.
-#[derive(Clone, Debug)]
-enum Watch {
-    /// It is looked at next at this moment.
-    Due(Timestamp),
-    /// A look is under way; `again` when an event came meanwhile.
-    Looking { again: bool },
-    /// Its end is being written down.
-    Settling(Then),
-    /// Another host is about to write its end down. From this moment on it is tried here again:
-    /// the other may have died.
-    Left { at: Timestamp, settlement: Box<Settlement>, then: Then },
-}
-
-/// What an account does once its update is settled.
-#[derive(Clone, Copy, Debug)]
-enum Then {
-    /// Nothing more.
-    Close,
-    /// Another try, from a moment on.
-    Retry { failed_attempts: u32, ready: Timestamp },
-}
+/// An alert about the same trouble of the host as a whole goes out at most this often.
+const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The state machine. See the module.
 #[derive(Debug)]
@@ -150,20 +126,6 @@ pub struct Scheduler {
     telling: usize,
     orders: Orders,
 }
-
-/// What is known of the ledger.
-#[derive(Debug)]
-struct LedgerWatch {
-    /// When it is read next; `None` while it is being read.
-    due: Option<Timestamp>,
-    /// Whether it was ever read: nothing is done before.
-    known: bool,
-    /// Slots that were freed, and when: a reading that began before may still show them.
-    freed: BTreeMap<AccountId, Timestamp>,
-}
-
-/// An alert about the same trouble of the host as a whole goes out at most this often.
-const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
 impl Scheduler {
     /// A scheduler that has seen nothing yet; its first wishes are the ledger and a sweep.
@@ -251,8 +213,8 @@ impl Scheduler {
             Observation::Start { account, outcome } => {
                 self.start_ended(&account, outcome, now, &mut actions);
             }
-            Observation::Looked { account, sight } => {
-                self.looked(&account, sight, now, &mut actions);
+            Observation::Looked { account, token, sight } => {
+                self.looked(&account, &token, sight, now, &mut actions);
             }
             Observation::Settled { account, lane } => {
                 if let Some(operation) = self.operations.get(&account) {
@@ -335,84 +297,7 @@ impl Scheduler {
             && self.confirmed_before(self.rules.lanes.len())
     }
 
-    // ---- sweeping ----
-
-    fn swept(&mut self, sweep: Sweep, now: Timestamp) {
-        let Sweep { started_at, account_factory, accounts, plan } = sweep;
-        self.sweeps.complete(started_at);
-        self.plan = plan;
-        let gone: Vec<AccountId> = self
-            .backlog
-            .accounts()
-            .filter(|(id, entry)| {
-                entry.stage != Stage::Active
-                    && entry.touched < started_at
-                    && !accounts.contains_key(*id)
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        for account in gone {
-            self.backlog.remove(&account, now);
-        }
-        self.lanes.sweep(accounts.values().filter_map(|standing| match standing {
-            Standing::GivenUp { lane } => Some(*lane),
-            _ => None,
-        }));
-        let new_target = self.target.as_ref() != Some(&account_factory);
-        self.target = Some(account_factory);
-        self.next_hold = None;
-        for (account, standing) in accounts {
-            let stale = self.changed.contains(&account)
-                || self.backlog.get(&account).is_some_and(|entry| entry.stage == Stage::Active);
-            if !stale {
-                self.place(&account, standing, new_target, now);
-            } else if let Standing::Held { until } = standing {
-                self.hold(until);
-            }
-        }
-    }
-
-    /// Puts an account where a decision wants it. What is already handed over in that lane
-    /// for the same target is left in the queue.
-    fn place(&mut self, account: &AccountId, standing: Standing, new_target: bool, now: Timestamp) {
-        match standing {
-            Standing::Outdated { provisioned_product, lane, failed_attempts, ou } => {
-                let kept = self.backlog.get(account).is_some_and(|entry| {
-                    entry.lane == lane
-                        && !new_target
-                        && entry.failed_attempts == failed_attempts
-                        && entry.ou == ou
-                });
-                if !kept {
-                    let stage = Stage::Waiting { ready: now };
-                    let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
-                    let touched = now;
-                    let entry = Entry {
-                        provisioned_product,
-                        lane,
-                        ou,
-                        failed_attempts,
-                        serial,
-                        stage,
-                        touched,
-                    };
-                    self.backlog.put(account, entry);
-                }
-            }
-            Standing::Held { until } => {
-                self.backlog.remove(account, now);
-                self.hold(until);
-            }
-            Standing::Current | Standing::Skipped | Standing::GivenUp { .. } => {
-                self.backlog.remove(account, now);
-            }
-        }
-    }
-
-    fn hold(&mut self, until: Timestamp) {
-        self.next_hold = Some(self.next_hold.map_or(until, |next| next.min(until)));
-        self.sweeps.at(until);
-    }
+    // ---- lanes and slots ----
 
     /// Whether a sweep that began after the lanes before `lane` were last changed has found
     /// nothing for them. Queue counts lag and are never asked.
@@ -422,8 +307,6 @@ impl Scheduler {
         };
         (0..lane).all(|earlier| self.backlog.last_change(earlier) <= completed)
     }
-
-    // ---- lanes and slots ----
 
     /// The lane whose turn it is, if any: the first with an open account, once the lanes
     /// before it are confirmed done.
@@ -511,497 +394,12 @@ impl Scheduler {
         !self.sweeps.is_running() && !self.confirmed_before(done)
     }
 
-    /// Keeps a window of the lane's work in the queue, topped up when half is gone.
-    fn feed(&mut self, lane: usize, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(target) = &self.target else { return };
-        if !self.wants_feeding(lane) {
-            return;
-        }
-        let room = self.window(lane) - self.backlog.handed_over(lane);
-        let mut hints = Vec::new();
-        let by_turns = self.rules.per_ou_limit.is_some();
-        for account in self.backlog.ready(lane, room, now, by_turns) {
-            let Some(entry) = self.backlog.get(&account) else {
-                continue;
-            };
-            // Above whatever an earlier run, or an earlier cause, has used.
-            let seconds = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
-            let serial = entry.serial.saturating_add(1).max(seconds);
-            hints.push(Hint {
-                account: account.clone(),
-                provisioned_product: entry.provisioned_product.clone(),
-                target: target.target.clone(),
-                lane: self.rules.lanes[lane].name.clone(),
-                attempt: entry.failed_attempts + 1,
-                serial,
-            });
-            let entry = Entry { stage: Stage::Sending, serial, touched: now, ..entry.clone() };
-            self.backlog.put(&account, entry);
-        }
-        if !hints.is_empty() {
-            actions.push(Action::Enqueue(hints));
-        }
-    }
-
-    fn wants_feeding(&self, lane: usize) -> bool {
-        self.backlog.handed_over(lane) <= self.window(lane) / 2
-    }
-
-    /// How many messages the queue holds at most: what is done within the window.
-    fn window(&self, lane: usize) -> usize {
-        let cap = self.rules.lanes[lane].concurrency.min(self.rules.max_concurrent_operations);
-        let rounds = self.rules.window.as_secs() / self.typical_update.as_secs().max(1);
-        (usize::try_from(rounds).unwrap_or(usize::MAX)).saturating_mul(cap).max(2 * cap)
-    }
-
-    fn look(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        for operation in self.operations.values_mut() {
-            match &operation.watch {
-                Watch::Due(at) if *at <= now => {
-                    operation.watch = Watch::Looking { again: false };
-                    actions.push(Action::Look(operation.slot.clone()));
-                }
-                Watch::Left { at, settlement, then } if *at <= now => {
-                    actions.push(Action::Settle((**settlement).clone()));
-                    operation.watch = Watch::Settling(*then);
-                }
-                _ => {}
-            }
-            let age = now.duration_since(operation.slot.taken_at).unsigned_abs();
-            if age >= self.rules.operation_timeout && !operation.timeout_alerted {
-                operation.timeout_alerted = true;
-                actions.push(Action::Alert(overdue(&operation.slot, age)));
-            }
-        }
-    }
-
-    // ---- the queue ----
-
-    /// A message has been sent, or could not be: unless the account was decided anew
-    /// meanwhile, it is on.
-    fn sent(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
-        if self.backlog.get(account).is_some_and(|entry| entry.stage == Stage::Sending) {
-            self.backlog.advance(account, stage, now);
-        }
-    }
-
-    fn received(&mut self, message: Received<Hint>, now: Timestamp) -> Action {
-        let hint = &message.body;
-        let lane = self.runnable_lane();
-        let current = self.backlog.get(&hint.account).is_some_and(|entry| {
-            let expected = match entry.stage {
-                // Still sending: the message was faster than the answer that it was taken.
-                // Waiting: it was given up as lost, and is there after all.
-                Stage::Queued { .. } | Stage::Sending => true,
-                Stage::Waiting { ready } => ready <= now,
-                Stage::Active => false,
-            };
-            expected
-                && Some(entry.lane) == lane
-                && self.rules.lanes[entry.lane].name == hint.lane
-                && entry.failed_attempts + 1 == hint.attempt
-                && self.target.as_ref().is_some_and(|target| target.target == hint.target)
-        });
-        let free = lane.map_or(0, |lane| self.free(lane));
-        if !current {
-            // The very message that this account waits for, made void by a newer decision:
-            // it is handed over again.
-            let awaited = self.backlog.get(&hint.account).is_some_and(|entry| {
-                entry.serial == hint.serial && matches!(entry.stage, Stage::Queued { .. })
-            });
-            if awaited {
-                self.backlog.advance(&hint.account, Stage::Waiting { ready: now }, now);
-            }
-            return Action::Drop { receipt: message.receipt };
-        }
-        let ou = self.backlog.get(&hint.account).and_then(|entry| entry.ou.clone());
-        if free == 0 || self.is_ou_full(ou.as_deref()) {
-            return self.postpone(message, now + self.rules.wait, now);
-        }
-        self.backlog.advance(&hint.account, Stage::Active, now);
-        self.starting.insert(hint.account.clone(), message.clone());
-        Action::Start(message)
-    }
-
-    /// Whether no other update may start in an OU now.
-    fn is_ou_full(&self, ou: Option<&str>) -> bool {
-        let Some(limit) = self.rules.per_ou_limit else { return false };
-        let running = self
-            .operations
-            .keys()
-            .chain(self.starting.keys().filter(|account| !self.operations.contains_key(*account)));
-        let there = running.filter(|account| {
-            self.backlog.get(account).is_some_and(|entry| entry.ou.as_deref() == ou)
-        });
-        there.count() >= limit
-    }
-
-    fn postpone(&mut self, message: Received<Hint>, until: Timestamp, now: Timestamp) -> Action {
-        self.backlog.advance(&message.body.account, Stage::Queued { visible: until }, now);
-        Action::Postpone { receipt: message.receipt, until }
-    }
-
-    /// The wait was in vain although messages should be there. Those that were visible for
-    /// long are lost (retention, a purge, another host's crash): they are sent again.
-    fn nothing_received(&mut self, now: Timestamp) {
-        let Some(lane) = self.runnable_lane() else {
-            return;
-        };
-        for account in self.backlog.visible_since(lane, now - LOST_AFTER) {
-            self.backlog.advance(&account, Stage::Waiting { ready: now }, now);
-        }
-        self.blocked_until = self.blocked_until.max(now + Duration::from_secs(1));
-    }
-
-    // ---- starting ----
-
-    fn start_ended(
-        &mut self,
-        account: &AccountId,
-        outcome: StartOutcome,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(message) = self.starting.remove(account) else {
-            return;
-        };
-        if matches!(outcome, StartOutcome::Refused(_)) {
-            // Its slot was freed, if it had one.
-            self.ledger.freed.insert(account.clone(), now);
-        }
-        let receipt = message.receipt.clone();
-        if !matches!(outcome, StartOutcome::AccountBusy) {
-            self.busy.remove(account);
-        }
-        match outcome {
-            StartOutcome::Started(slot) | StartOutcome::Unsure(slot) => {
-                self.run(slot, now + self.rules.wait);
-                actions.push(Action::Drop { receipt });
-            }
-            StartOutcome::Current => {
-                self.close(account, now);
-                actions.push(Action::Drop { receipt });
-            }
-            StartOutcome::Decided(standing) => {
-                self.changed.insert(account.clone());
-                self.place(account, standing, true, now);
-                actions.push(Action::Drop { receipt });
-            }
-            StartOutcome::AccountBusy => {
-                actions.extend(self.busy(account, now));
-                actions.push(self.postpone(message, now + self.rules.wait, now));
-            }
-            StartOutcome::NothingFree => {
-                self.blocked_until = self.blocked_until.max(now + self.rules.wait);
-                actions.push(self.postpone(message, now + self.rules.wait, now));
-            }
-            StartOutcome::OuBusy => {
-                actions.push(self.postpone(message, now + self.rules.wait, now));
-            }
-            StartOutcome::Refused(error) => self.refused(message, error, now, actions),
-        }
-    }
-
-    fn refused(
-        &mut self,
-        message: Received<Hint>,
-        error: AwsError,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        match error.class {
-            Class::Contention | Class::Throttled | Class::Transient => {
-                if error.class != Class::Transient {
-                    self.blocked_until = self.blocked_until.max(now + self.rules.wait);
-                }
-                actions.push(self.postpone(message, now + self.rules.wait, now));
-            }
-            // Not this account's fault: every other start would be refused as well.
-            Class::Denied | Class::NotFound => {
-                self.blocked_until = self.blocked_until.max(now + RETRY_MAX);
-                actions.extend(self.trouble("Updates can't be started", &error.to_string(), now));
-                actions.push(self.postpone(message, now + RETRY_MAX, now));
-            }
-            Class::Permanent | Class::Unknown => {
-                let hint = message.body;
-                let slot = Slot {
-                    account: hint.account,
-                    provisioned_product: hint.provisioned_product,
-                    target: hint.target,
-                    lane: hint.lane,
-                    attempt: hint.attempt,
-                    token: String::new(),
-                    record: None,
-                    taken_at: now,
-                    host: self.host.clone(),
-                    ou: None,
-                    landing_zone: None,
-                };
-                actions.push(Action::Drop { receipt: message.receipt });
-                self.run(slot.clone(), now);
-                self.fail(slot, error.class, error.to_string(), now, actions);
-            }
-        }
-    }
-
-    fn run(&mut self, slot: Slot, look_at: Timestamp) {
-        let account = slot.account.clone();
-        let operation = Operation { slot, watch: Watch::Due(look_at), timeout_alerted: false };
-        self.operations.insert(account, operation);
-    }
-
-    /// Takes in what the ledger holds.
-    fn read(
-        &mut self,
-        read_at: Timestamp,
-        overview: Overview,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let Overview { slots, lanes, orders } = overview;
-        self.lanes.learn(&lanes, read_at);
-        if !self.ledger.known {
-            // Whoever paused them may have died before it told so.
-            for (lane, pause) in self.lanes.paused_by_hosts() {
-                actions.push(self.tell_pause(lane, pause));
-            }
-        }
-        // Held against what was asked before, and not against the time: an operator's clock may
-        // be another one. What was asked before this host began, its first sweep does.
-        if self.ledger.known && orders.sweep != self.orders.sweep {
-            self.sweeps.wake(now);
-        }
-        self.orders = orders;
-        self.ledger.freed.retain(|_, freed| *freed >= read_at);
-        self.release(&slots, read_at, now);
-        self.learn_records(&slots);
-        self.resume(slots, now);
-        self.ledger.known = true;
-        self.ledger.due = Some(now + self.rules.wait);
-    }
-
-    /// Updates whose slot is gone: another host has seen their end. How they ended a sweep
-    /// tells.
-    fn release(&mut self, slots: &[Slot], read_at: Timestamp, now: Timestamp) {
-        let held: BTreeSet<&AccountId> = slots.iter().map(|slot| &slot.account).collect();
-        let gone: Vec<AccountId> = self
-            .operations
-            .iter()
-            .filter(|(account, operation)| {
-                let slot = &operation.slot;
-                let settling = matches!(operation.watch, Watch::Settling(_));
-                // What was refused before it began never had a slot.
-                let had_one = !slot.token.is_empty() && slot.taken_at < read_at;
-                had_one && !settling && !held.contains(account)
-            })
-            .map(|(account, _)| account.clone())
-            .collect();
-        for account in gone {
-            self.operations.remove(&account);
-            self.close(&account, now);
-            self.sweeps.wake(now);
-        }
-    }
-
-    /// Slots of an earlier run of this host, and those of other hosts, are tracked on, and
-    /// count from the first moment.
-    fn resume(&mut self, slots: Vec<Slot>, now: Timestamp) {
-        for slot in slots {
-            let account = &slot.account;
-            if self.operations.contains_key(account)
-                || self.starting.contains_key(account)
-                || self.ledger.freed.contains_key(account)
-            {
-                continue;
-            }
-            // A lane that is no longer configured: the first one, so that no later lane
-            // starts before this has ended.
-            let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane).unwrap_or(0);
-            let entry = Entry {
-                provisioned_product: slot.provisioned_product.clone(),
-                lane,
-                ou: slot.ou.clone(),
-                failed_attempts: slot.attempt.saturating_sub(1),
-                serial: self.backlog.get(&slot.account).map_or(0, |entry| entry.serial),
-                stage: Stage::Active,
-                touched: now,
-            };
-            self.backlog.put(&slot.account, entry);
-            // What another host is about to start is not started here, unless that host died.
-            let theirs = slot.record.is_none() && slot.host != self.host;
-            let look_at = if theirs { now.max(slot.taken_at + TELLING_LEASE) } else { now };
-            self.run(slot, look_at);
-        }
-    }
-
-    /// Another host has noted the record of its start by now.
-    fn learn_records(&mut self, slots: &[Slot]) {
-        for slot in slots.iter().filter(|slot| slot.record.is_some()) {
-            if let Some(operation) = self.operations.get_mut(&slot.account)
-                && operation.slot.token == slot.token
-                && operation.slot.record.is_none()
-                && let Watch::Due(_) = operation.watch
-            {
-                operation.slot = slot.clone();
-                operation.watch = Watch::Due(self.now);
-            }
-        }
-    }
-
-    // ---- tracking ----
-
-    fn looked(
-        &mut self,
-        account: &AccountId,
-        sight: Sight,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(operation) = self.operations.get_mut(account) else {
-            return;
-        };
-        let again = matches!(operation.watch, Watch::Looking { again: true });
-        let next = if again { now } else { now + self.rules.wait };
-        match sight {
-            Sight::Running | Sight::Unseen(_) => operation.watch = Watch::Due(next),
-            Sight::Adopted(slot) => {
-                operation.slot = slot;
-                operation.watch = Watch::Due(now);
-            }
-            Sight::Succeeded => {
-                let slot = operation.slot.clone();
-                let took = now.duration_since(slot.taken_at).unsigned_abs();
-                // A moving average over about eight updates.
-                self.typical_update = (self.typical_update * 7 + took) / 8;
-                let ended = Some(Ended { succeeded: true, at: now });
-                // What failed before it is over: another cause may bring the account here again.
-                let progress = (slot.attempt > 1).then(Progress::default);
-                self.settle(
-                    Settlement { slot, progress, ended, burial: None },
-                    Then::Close,
-                    actions,
-                );
-            }
-            Sight::Failed(record) => {
-                let slot = operation.slot.clone();
-                let (class, reason) = diagnose(&record);
-                // What ran and failed spends an attempt, but for contention and throttling.
-                let class = match class {
-                    Class::Transient | Class::Denied | Class::NotFound => Class::Unknown,
-                    class => class,
-                };
-                self.fail(slot, class, reason, now, actions);
-            }
-            Sight::NeverBegan(error) => {
-                let slot = operation.slot.clone();
-                self.fail(slot, error.class, error.to_string(), now, actions);
-            }
-        }
-    }
-
-    /// An update ended badly, or could not be begun. What is the account's own failure
-    /// costs an attempt, and the last attempt ends in the dead-letter queue; everything
-    /// else costs nothing.
-    fn fail(
-        &mut self,
-        slot: Slot,
-        class: Class,
-        reason: String,
-        now: Timestamp,
-        actions: &mut Vec<Action>,
-    ) {
-        let before = slot.attempt.saturating_sub(1);
-        if !matches!(class, Class::Permanent | Class::Unknown) {
-            let ready = now + self.rules.wait;
-            self.blocked_until = self.blocked_until.max(ready);
-            let then = Then::Retry { failed_attempts: before, ready };
-            self.settle(
-                Settlement { slot, progress: None, ended: None, burial: None },
-                then,
-                actions,
-            );
-            return;
-        }
-        let failed_attempts = before + 1;
-        let dead_lettered = class == Class::Permanent || failed_attempts >= self.rules.max_attempts;
-        let then = if dead_lettered {
-            Then::Close
-        } else {
-            let wait = RETRY.saturating_mul(1 << before.min(10)).min(RETRY_MAX);
-            Then::Retry { failed_attempts, ready: now + wait }
-        };
-        let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
-        let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane);
-        if let (true, Some(lane)) = (dead_lettered, lane) {
-            self.lanes.give_up(lane);
-        }
-        let progress = Progress {
-            failed_attempts,
-            last_error: Some(reason),
-            dead_lettered,
-            lane: Some(slot.lane.clone()),
-            redriven: 0,
-        };
-        let ended = Some(Ended { succeeded: false, at: now });
-        self.settle(Settlement { slot, progress: Some(progress), ended, burial }, then, actions);
-    }
-
-    fn settle(&mut self, settlement: Settlement, then: Then, actions: &mut Vec<Action>) {
-        if let Some(operation) = self.operations.get_mut(&settlement.slot.account) {
-            operation.watch = Watch::Settling(then);
-        }
-        actions.push(Action::Settle(settlement));
-    }
-
-    fn settled(&mut self, account: &AccountId, now: Timestamp) {
-        let Some(operation) = self.operations.remove(account) else {
-            return;
-        };
-        match operation.watch {
-            Watch::Settling(Then::Retry { failed_attempts, ready }) => {
-                self.changed.insert(account.clone());
-                // Attempts are counted for each target: those towards the last one are void.
-                let same = self.target.as_ref().is_none_or(|t| t.target == operation.slot.target);
-                let failed_attempts = if same { failed_attempts } else { 0 };
-                if let Some(entry) = self.backlog.get(account) {
-                    let stage = Stage::Waiting { ready };
-                    let entry = Entry { failed_attempts, stage, touched: now, ..entry.clone() };
-                    self.backlog.put(account, entry);
-                }
-            }
-            Watch::Settling(Then::Close)
-            | Watch::Due(_)
-            | Watch::Looking { .. }
-            | Watch::Left { .. } => {
-                self.close(account, now);
-            }
-        }
-    }
-
-    /// Nothing more is to be done about an account.
-    fn close(&mut self, account: &AccountId, now: Timestamp) {
-        self.changed.insert(account.clone());
-        self.backlog.remove(account, now);
-    }
-
     // ---- telling people ----
 
     fn tell_pause(&mut self, lane: String, pause: Pause) -> Action {
         self.telling += 1;
         let alert = paused(&lane, &pause);
         Action::TellPause { lane, pause, alert }
-    }
-
-    /// Something else runs on the account. It is waited for, and told once when it takes
-    /// longer than any update: the lanes that follow wait as well.
-    fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<Action> {
-        let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
-        let age = now.duration_since(*since).unsigned_abs();
-        if *told || age < self.rules.operation_timeout {
-            return None;
-        }
-        *told = true;
-        Some(Action::Alert(blocked(account, age)))
     }
 
     /// An alert about the host as a whole, unless one about the same is out already.

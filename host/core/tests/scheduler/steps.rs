@@ -160,7 +160,8 @@ impl Stage {
     }
 
     fn looked(&mut self, second: u64, sight: Sight) -> Vec<Action> {
-        self.see(second, Observation::Looked { account: id(0), sight })
+        let token = "token".to_owned();
+        self.see(second, Observation::Looked { account: id(0), token, sight })
     }
 
     fn settled(&mut self, second: u64) -> Vec<Action> {
@@ -372,6 +373,26 @@ fn an_update_whose_slot_is_gone_is_over(#[case] read_at: u64, #[case] looked_at:
     assert_eq!(stage.scheduler.view().lanes[0].in_flight, usize::from(looked_at.is_some()));
 }
 
+/// A start takes a while, and its slot is written some time after it was begun.
+#[test]
+fn a_reading_during_a_start_ends_no_update() {
+    let mut stage = Stage::swept(&[(0, outdated(0, 0))]);
+    stage.receive(5, 0);
+    stage.start(20, 0, StartOutcome::Started(slot(0, 1, 5)));
+    stage.see(25, ledger(10, &[]));
+    assert_eq!(stage.wait(25, is_look), Some(50));
+}
+
+/// Another host has settled the update that was looked at, and the account runs once more.
+#[test]
+fn a_late_look_says_nothing_of_the_next_update() {
+    let mut stage = Stage::running(0);
+    stage.see(100, ledger(99, &[]));
+    let next = Slot { token: "next".into(), ..slot(0, 2, 110) };
+    assert!(stage.see(120, ledger(119, std::slice::from_ref(&next))).contains(&Action::Look(next)));
+    assert_eq!(stage.looked(121, failed()), []);
+}
+
 /// What another host is about to start is left to it until it must have died.
 #[rstest]
 #[case::about_to_be_started_there("other", None, 100 + TELLING_LEASE.as_secs())]
@@ -420,7 +441,8 @@ fn the_queue_holds_a_window() {
     assert_eq!(stage.hints.len(), 24 * 3 + 36);
     // One takes an hour: seven parts of twenty minutes, and one of sixty, are 25 minutes each.
     stage.start(5, 35, StartOutcome::Started(slot(35, 1, 5)));
-    let ended = Observation::Looked { account: id(35), sight: Sight::Succeeded };
+    let (token, sight) = ("token".to_owned(), Sight::Succeeded);
+    let ended = Observation::Looked { account: id(35), token, sight };
     stage.see(5 + HOUR, ended);
     let lane = LaneRecord::default();
     stage.see(5 + HOUR, Observation::Settled { account: id(35), lane });

@@ -468,7 +468,7 @@ impl World {
             self.outcome.updated.insert(running.account);
             Sight::Succeeded
         };
-        self.tell(delay, Observation::Looked { account, sight });
+        self.tell(delay, Observation::Looked { account, token: slot.token, sight });
     }
 
     /// Whatever an earlier lane has must be over: updated, given up, skipped, or held until

@@ -10,6 +10,7 @@ use groundcrew_core::event::Event;
 use groundcrew_core::notification::{NotificationEntry, NotificationState, Verdict};
 use groundcrew_core::onboarding::{Due, due};
 use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::ports::LedgerError;
 use jiff::Timestamp;
 
 use super::subject::{Matter, Subject};
@@ -122,15 +123,9 @@ impl Onboarding {
         let fail = |error: &str| -> Vec<Told> {
             open.iter().map(|listener| told(listener).failed(error)).collect()
         };
-        let due = match &subject.matter {
-            Matter::Event(..) => Due::Tell,
-            Matter::Landed(_, found) => {
-                let now = self.ports.clock.now();
-                match self.began(now).await {
-                    Ok(began) => due(*found, subject.joined(), began, now, self.settings.lookback),
-                    Err(error) => return fail(&error.to_string()),
-                }
-            }
+        let due = match self.due(&subject.matter, subject.joined()).await {
+            Ok(due) => due,
+            Err(error) => return fail(&error.to_string()),
         };
         match due {
             Due::Nothing => Vec::new(),
@@ -167,6 +162,18 @@ impl Onboarding {
                 all
             }
         }
+    }
+
+    /// What is due to an account that has landed; of any other event whoever listens is told.
+    pub(super) async fn due(
+        &self,
+        matter: &Matter,
+        joined: Option<Timestamp>,
+    ) -> Result<Due, LedgerError> {
+        let Matter::Landed(_, found) = matter else { return Ok(Due::Tell) };
+        let now = self.ports.clock.now();
+        let began = self.began(now).await?;
+        Ok(due(*found, joined, began, now, self.settings.lookback))
     }
 
     /// Asks the policies of each route, and tells whom they let through.

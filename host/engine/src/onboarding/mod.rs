@@ -29,6 +29,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::alerts::shown;
 use crate::{AskedPolicy, Panel};
 use due::Listener;
 use subject::Matter;
@@ -299,9 +300,6 @@ fn log(told: &Told) {
     );
 }
 
-/// Most of an event that an alert carries, in bytes: SNS takes 256 KiB.
-const SHOWN: usize = 200 << 10;
-
 /// What there is to tell of an event; `None` when it asks for a sweep.
 fn matter(event: &Arc<Event>) -> Result<Option<Matter>, EventError> {
     Ok(match plan(event)? {
@@ -312,10 +310,6 @@ fn matter(event: &Arc<Event>) -> Result<Option<Matter>, EventError> {
         }
         Plan::Other { account, .. } => Some(Matter::Event(Arc::clone(event), account)),
     })
-}
-
-fn shown(text: &str) -> &str {
-    &text[..text.floor_char_boundary(SHOWN)]
 }
 
 fn digest(text: &str) -> String {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use groundcrew_core::event::Event;
-use groundcrew_core::onboarding::{Found, Landed, QueuedNotification};
+use groundcrew_core::onboarding::{Found, QueuedNotification};
 use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
 
 use super::due::Listener;
-use super::subject::Matter;
+use super::subject::landed;
 use super::tell::{LONGEST_WAIT, TRIES};
-use super::{
-    ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter, shown,
-};
+use super::{ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter};
+use crate::alerts::shown;
 
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
@@ -114,17 +113,14 @@ impl Onboarding {
             },
             // A sweep found the account.
             (None, Some(id)) => match self.ports.directory.account(id).await {
-                Ok(account) => (super::subject::swept(&account), {
-                    self.listeners(&Event::of_landed(&account))
-                }),
+                Ok(account) => {
+                    let listeners = self.listeners(&Event::of_landed(&account));
+                    (landed(&account, Found::Queued), listeners)
+                }
                 Err(error) => {
-                    let landed = Landed {
-                        id: id.clone(),
-                        name: None,
-                        organizational_unit: None,
-                        created: true,
-                    };
-                    let told = Matter::Landed(landed, Found::Swept).told(&notifier.name);
+                    let key = notification.key.clone();
+                    let about = format!("account {id}");
+                    let told = Told::of(&notifier.name, key, about, Some(id.clone()));
                     return handled.with(vec![told.failed(error.to_string())]);
                 }
             },
@@ -204,6 +200,9 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
     if told.outcome == ToldOutcome::Held {
         // A gate that does not answer has deliveries of its own, and an alert after them.
         let asked = told.retry_after.unwrap_or_else(|| doubled(times));
+        // SQS counts whole seconds. A message that came back within the last one would find the gate
+        // still holding, be hidden for no time at all, and use up its receives in a moment.
+        let asked = Duration::from_secs(asked.as_secs() + u64::from(asked.subsec_nanos() > 0));
         let wait = if times <= HELD_AT_FIRST { asked.min(WAIT_MAX) } else { WAIT_MAX };
         return (times < HELD).then_some(wait);
     }
@@ -279,6 +278,11 @@ mod tests {
         Told { retry_after: Some(Duration::from_secs(seconds)), ..told }
     }
 
+    fn for_a_moment() -> Told {
+        let moment = Duration::from_millis(200);
+        Told { retry_after: Some(moment), ..tried(0).now(ToldOutcome::Held) }
+    }
+
     #[rstest]
     #[case::first(tried(3), 1, 0, Some(30))]
     #[case::doubled(tried(9), 3, 0, Some(120))]
@@ -300,6 +304,7 @@ mod tests {
     #[case::not_answered(tried(0).now(ToldOutcome::Held), 2, 0, Some(60))]
     #[case::not_answered_after_days(tried(0).now(ToldOutcome::Held), 100, 0, Some(3600))]
     #[case::held_in_vain(asked_for(tried(0).now(ToldOutcome::Held), 40_000), 312, 0, None)]
+    #[case::held_for_a_moment_more(for_a_moment(), 1, 0, Some(1))]
     fn waits(
         #[case] told: Told,
         #[case] times: u32,

@@ -119,7 +119,7 @@ impl Onboarding {
     /// An account that a sweep found in a listing.
     pub(super) async fn found(&self, account: Arc<Account>) -> Subject {
         let tags = self.tags(&account.id).await;
-        let matter = swept(&account);
+        let matter = landed(&account, Found::Swept);
         Subject { matter, event: None, account: Some(account), tags, trouble: None }
     }
 
@@ -134,12 +134,12 @@ impl Onboarding {
 }
 
 /// That an account has landed whose event was lost.
-pub(super) fn swept(account: &Account) -> Matter {
+pub(super) fn landed(account: &Account, found: Found) -> Matter {
     let landed = Landed {
         id: account.id.clone(),
         name: Some(account.name.clone()),
         organizational_unit: account.organizational_units.last().cloned(),
         created: true,
     };
-    Matter::Landed(landed, Found::Swept)
+    Matter::Landed(landed, found)
 }

@@ -3,18 +3,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::event::Event;
-use groundcrew_core::notification::NotificationEntry;
-use groundcrew_core::onboarding::{Due, due};
+use groundcrew_core::notification::{NotificationEntry, NotificationState};
+use groundcrew_core::onboarding::{Due, Found};
 use jiff::Timestamp;
 
 use super::due::{Listener, is_settled};
-use super::subject::swept;
+use super::subject::landed;
 use super::{Handled, Onboarding, Told};
+
+/// Nobody has asked a gate again for so long after it held: the messages behind it are gone.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Onboarding {
     /// Makes up for lost events. One account after the other: there are few, and whatever
@@ -43,12 +47,13 @@ impl Onboarding {
     async fn tell_of(&self, account: Arc<Account>, until: Option<Timestamp>) -> Vec<Told> {
         // Whoever would have been told of its event.
         let listeners = self.listeners(&Event::of_landed(&account));
-        let matter = swept(&account);
+        let matter = landed(&account, Found::Swept);
         let (mut open, mut told) = (Vec::new(), Vec::new());
         let mut is_new = false;
         for listener in listeners {
             let name = &listener.notifier.name;
             match self.ports.ledger.notification(&matter.key(name)).await {
+                Ok(Some(entry)) if self.keeps_others(&entry) => return told,
                 Ok(entry) if entry.as_ref().is_some_and(|entry| self.is_done(entry)) => {
                     if listener.notifier.gate {
                         open.push(listener);
@@ -67,6 +72,14 @@ impl Onboarding {
         told
     }
 
+    /// Whether this is a gate's that holds what comes after it. That is in the queue, then, although
+    /// it has no entry: it comes out again when the gate is asked again.
+    fn keeps_others(&self, entry: &NotificationEntry) -> bool {
+        let lately = self.ports.clock.now() - FORGOTTEN;
+        self.ports.queue.is_some()
+            && matches!(entry.state, NotificationState::Held { until, .. } if until > lately)
+    }
+
     /// Whether a sweep has nothing to do with a notification. Where there is a queue, that sees
     /// to all that was ever begun: what is in it, and what was given up, would otherwise be begun
     /// again by each sweep.
@@ -80,23 +93,11 @@ impl Onboarding {
         open: &[Listener<'_>],
         until: Option<Timestamp>,
     ) -> Vec<Told> {
-        if let Some(queue) = &self.ports.queue {
-            let now = self.ports.clock.now();
-            let matter = swept(&account);
-            let began = match self.began(now).await {
-                Ok(began) => began,
-                Err(error) => {
-                    let error = error.to_string();
-                    let told = open.iter().map(|one| matter.told(&one.notifier.name));
-                    return told.map(|told| told.failed(&error)).collect();
-                }
-            };
-            let lookback = self.settings.lookback;
-            if due(groundcrew_core::onboarding::Found::Swept, account.joined, began, now, lookback)
-                == Due::Tell
-            {
-                return self.hand_over(queue.as_ref(), &matter, None, open).await;
-            }
+        let matter = landed(&account, Found::Swept);
+        if let Some(queue) = &self.ports.queue
+            && self.due(&matter, account.joined).await == Ok(Due::Tell)
+        {
+            return self.hand_over(queue.as_ref(), &matter, None, open).await;
         }
         let subject = self.found(account).await;
         self.tell_open(&subject, open, until).await

@@ -7,42 +7,22 @@
 //! first. A seed that fails prints how to run it alone.
 
 mod fleet;
+#[path = "../../../../tests/common/seeds.rs"]
+mod seeds;
 mod setting;
 mod truth;
 
 use rstest::rstest;
+use seeds::{Replay, seeds};
 
 /// Seeds of a run of the test suite.
 const SEEDS: u64 = 160;
 /// Run beside each other.
 const PARTS: u64 = 4;
 
-fn number(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}=`{text}` is no number")),
-        Err(_) => default,
-    }
-}
-
-/// Says how a failing seed is run alone.
-struct Replay(u64);
-
-impl Drop for Replay {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "seed {0} fails; to replay it:\n\n  GROUNDCREW_FIRST_SEED={0} GROUNDCREW_SEEDS=1 \
-                 cargo test --package groundcrew-engine --test soak\n",
-                self.0
-            );
-        }
-    }
-}
-
 #[rstest]
 fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u64) {
-    let first = number("GROUNDCREW_FIRST_SEED", 1);
-    let seeds = first..first + number("GROUNDCREW_SEEDS", SEEDS);
+    let seeds = seeds(SEEDS);
     let mut done = fleet::Done::default();
     for seed in seeds.clone().filter(|seed| seed % PARTS == part) {
         let _replay = Replay(seed);

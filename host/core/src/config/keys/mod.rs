@@ -1,0 +1,164 @@
+//! Every key of the configuration: its form, its default and its meaning.
+//!
+//! The reader takes forms and defaults from here, and `docs/configuration.md` is rendered
+//! from here, so that neither can say anything else than the code does. Here is what a key
+//! is; the keys of the host are in `host`, those of plugins in `plugins`.
+
+mod host;
+mod plugins;
+
+use std::fmt;
+
+pub use host::{ACCOUNT_FACTORY, ALERTS, AWS, LANES, LEDGER, QUEUES, UPDATES};
+pub use plugins::{
+    GRANTS, HTTP_GRANTS, LIMITS, NOTIFIER_LIMITS, NOTIFIER_SETTINGS, NOTIFIERS, POLICIES,
+    ROUTE_PATTERN, ROUTES, SETTINGS,
+};
+
+/// The form of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A whole number within bounds.
+    Integer {
+        /// The smallest that is allowed.
+        min: i64,
+        /// The largest that is allowed.
+        max: i64,
+    },
+    /// Text that is not empty.
+    Text,
+    /// A list of texts, none of them empty.
+    Texts,
+    /// A name: 1 to 40 letters, digits, `-` and `_`.
+    Name,
+    /// A span of time such as `"30s"`, `"60m"`, `"24h"` or `"14d"`.
+    Duration,
+    /// An amount of memory such as `"64MiB"`.
+    Bytes,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// A list of some of these texts.
+    Choices(&'static [&'static str]),
+    /// 64 hexadecimal digits.
+    Sha256,
+    /// An `https` URL of an SQS queue.
+    QueueUrl,
+    /// The ARN of an SNS topic.
+    TopicArn,
+    /// `true` or `false`.
+    Flag,
+    /// A URL without user, query and fragment.
+    Url,
+    /// Where a secret is: a table.
+    Secret,
+    /// Secrets by the names of the header fields that they go into.
+    Secrets,
+    /// A table that the plugin understands.
+    Settings,
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |texts: &[&str]| {
+            texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(" or ")
+        };
+        match self {
+            Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min}"),
+            Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Text => f.write_str("a text"),
+            Self::Texts => f.write_str("a list of texts"),
+            Self::Name => f.write_str("a name of 1 to 40 letters, digits, `-` and `_`"),
+            Self::Duration => f.write_str(
+                "a duration such as \"30s\", \"60m\", \"24h\" or \"14d\", at most 366 days",
+            ),
+            Self::Bytes => f.write_str("a size such as \"64MiB\""),
+            Self::Choice(choices) => f.write_str(&quoted(choices)),
+            Self::Choices(choices) => write!(f, "a list of {}", quoted(choices)),
+            Self::Sha256 => f.write_str("a SHA-256 digest: 64 hexadecimal digits"),
+            Self::QueueUrl => f.write_str("the https URL of an SQS queue"),
+            Self::TopicArn => f.write_str("the ARN of an SNS topic"),
+            Self::Flag => f.write_str("true or false"),
+            Self::Url => f.write_str(
+                "an https or http URL such as \"https://cmdb.example.com/api/\", without user, \
+                 query and fragment",
+            ),
+            Self::Secret => f.write_str(
+                "where a secret is: `{ env = \"VARIABLE\" }`, `{ file = \"PATH\" }` or \
+                 `{ secret = \"NAME or ARN\" }`",
+            ),
+            Self::Secrets => f.write_str(
+                "header fields and where their secrets are, such as \
+                 `{ Authorization = { env = \"CMDB_TOKEN\" } }`",
+            ),
+            Self::Settings => f.write_str("a table"),
+        }
+    }
+}
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// What may be written.
+    pub form: Form,
+    /// What holds when it isn't written, as it would be written.
+    pub default: Unwritten,
+    /// What it does; Markdown.
+    pub meaning: &'static str,
+}
+
+/// What holds when a key isn't written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritten {
+    /// This text, read as if it were written.
+    Is(&'static str),
+    /// It must be written.
+    Required,
+    /// Nothing; the text says what that means.
+    Nothing(&'static str),
+}
+
+/// One table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Its name, as in `[updates]`; dotted when it is within another.
+    pub name: &'static str,
+    /// Whether it is written once for each thing, as `[[lanes]]`.
+    pub many: bool,
+    /// What it is about; Markdown.
+    pub meaning: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+impl Table {
+    /// As it is written: `[updates]` or `[[lanes]]`.
+    pub fn heading(&self) -> String {
+        match self.many {
+            true => format!("[[{}]]", self.name),
+            false => format!("[{}]", self.name),
+        }
+    }
+}
+
+/// Every table, in the order of the documentation.
+pub const TABLES: &[Table] = &[
+    AWS,
+    ACCOUNT_FACTORY,
+    UPDATES,
+    LANES,
+    QUEUES,
+    LEDGER,
+    ALERTS,
+    POLICIES,
+    LIMITS,
+    SETTINGS,
+    NOTIFIERS,
+    NOTIFIER_LIMITS,
+    GRANTS,
+    HTTP_GRANTS,
+    NOTIFIER_SETTINGS,
+    ROUTES,
+    ROUTE_PATTERN,
+];

@@ -1,0 +1,434 @@
+//! The ledger: what neither AWS nor the other systems remember for us.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::account::AccountId;
+use crate::catalog::{ArtifactId, ProvisionedProductId, RecordId};
+use crate::due::Footing;
+use crate::notification::{Claim, Claimed, NotificationEntry, NotificationKey, NotificationState};
+use crate::plan_id::PlanId;
+
+/// A ledger that can't be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("ledger: {0}")]
+pub struct LedgerError(pub String);
+
+/// A slot: the right to run one update, taken before the update is started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The account.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: ProvisionedProductId,
+    /// The artifact it is updated to.
+    pub target: ArtifactId,
+    /// The lane it runs in.
+    pub lane: String,
+    /// 1 for the first try of this target.
+    pub attempt: u32,
+    /// Token of the start: the same again starts nothing new.
+    pub token: String,
+    /// The record, once known.
+    pub record: Option<RecordId>,
+    /// When the slot was taken.
+    pub taken_at: Timestamp,
+    /// The host that has taken it. While it has no record, that host is about to start it.
+    #[serde(default)]
+    pub host: String,
+    /// Id of the OU that the account was directly in.
+    #[serde(default)]
+    pub ou: Option<String>,
+    /// Version of the landing zone then, where there was one.
+    #[serde(default)]
+    pub landing_zone: Option<String>,
+}
+
+/// What became of asking for a slot.
+// One exists at a time: its size does not matter.
+#[allow(clippy::large_enum_variant)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It is ours.
+    Yes,
+    /// The account already holds one.
+    Already(Slot),
+    /// All are taken.
+    Full,
+    /// All that its OU may have are taken.
+    OuFull,
+    /// Another host has given the account up for this target meanwhile.
+    GivenUp,
+}
+
+/// How many slots there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// In all.
+    pub total: usize,
+    /// For accounts directly in the same OU.
+    pub per_ou: Option<usize>,
+}
+
+impl Cap {
+    /// So many in all.
+    pub fn of(total: usize) -> Self {
+        Self { total, per_ou: None }
+    }
+}
+
+/// How the updates of an account to one target have gone so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Updates that were started and failed.
+    pub failed_attempts: u32,
+    /// The true AWS error of the last failure.
+    pub last_error: Option<String>,
+    /// Whether it is in the dead-letter queue: not picked up until redriven or the
+    /// target changes.
+    pub dead_lettered: bool,
+    /// The lane it was in when it failed last.
+    #[serde(default)]
+    pub lane: Option<String>,
+    /// How often an operator has redriven it.
+    #[serde(default)]
+    pub redriven: u32,
+}
+
+/// What is remembered of a lane, whichever host it learned it from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneRecord {
+    /// Failed updates since the last that succeeded.
+    pub failures_in_a_row: u32,
+    /// When its last update ended, however it did.
+    pub last_ended: Option<Timestamp>,
+    /// Why it starts nothing, if so.
+    pub paused: Option<Pause>,
+    /// Updates of it that succeeded, ever.
+    #[serde(default)]
+    pub succeeded: u64,
+    /// How long its updates that succeed take, in seconds: an average in which the last eight
+    /// count most. 0 before the first.
+    #[serde(default)]
+    pub typical_seconds: u64,
+}
+
+impl LaneRecord {
+    /// Takes in how one more update, which began at `begun`, has ended.
+    pub fn end(&mut self, begun: Timestamp, ended: Ended) {
+        self.last_ended = self.last_ended.max(Some(ended.at));
+        if !ended.succeeded {
+            self.failures_in_a_row += 1;
+            return;
+        }
+        self.failures_in_a_row = 0;
+        self.succeeded += 1;
+        let took = ended.at.duration_since(begun).unsigned_abs().as_secs();
+        self.typical_seconds = match self.typical_seconds {
+            0 => took,
+            typical => (typical * 7 + took) / 8,
+        };
+    }
+}
+
+/// Why and since when a lane starts nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// For the operator.
+    pub why: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Whether a host paused it because of its failures, and not an operator.
+    #[serde(default)]
+    pub automatic: bool,
+}
+
+/// How an update ended, for its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether the account is on the target. Otherwise the update failed, and that spent an
+    /// attempt.
+    pub succeeded: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What operators have asked for, whichever host is to do it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// When a sweep was asked for last.
+    #[serde(default)]
+    pub sweep: Option<Timestamp>,
+    /// The plans that need approval, by their ids: the last [`Orders::PLANS`].
+    #[serde(default)]
+    pub plans: BTreeMap<PlanId, PlanRecord>,
+}
+
+impl Orders {
+    /// So many plans are remembered.
+    pub const PLANS: usize = 20;
+
+    /// Whether a plan may be carried out.
+    pub fn is_approved(&self, plan: &PlanId) -> bool {
+        self.plans.get(plan).is_some_and(|record| record.approved.is_some())
+    }
+}
+
+/// What is remembered of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// When it was first needed.
+    pub since: Timestamp,
+    /// Who approved it, and when; `None` before that.
+    #[serde(default)]
+    pub approved: Option<Approval>,
+}
+
+/// An operator's approval of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// As which user, where known.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What a completed sweep saw, for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepRecord {
+    /// When it began.
+    pub began: Timestamp,
+    /// When it was complete.
+    pub completed: Timestamp,
+    /// The artifact to update to.
+    pub target: ArtifactId,
+    /// The plan that this belongs to, where plans need approval.
+    #[serde(default)]
+    pub plan: Option<PlanId>,
+    /// Enrolled accounts.
+    pub accounts: usize,
+    /// Of these, up to date.
+    pub current: usize,
+    /// Left alone because a policy or a rule said so.
+    pub skipped: usize,
+    /// To be updated, by lane, with what the lane had done by then.
+    pub lanes: BTreeMap<String, LaneSeen>,
+    /// Held, those that are freed first before the others; at most [`SweepRecord::HELD`].
+    pub held: Vec<HeldRecord>,
+    /// How many are held in all.
+    pub held_in_all: usize,
+}
+
+impl SweepRecord {
+    /// So many held accounts are listed.
+    pub const HELD: usize = 100;
+}
+
+/// What a sweep saw of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneSeen {
+    /// Accounts to be updated in it, those that are being updated included.
+    pub to_update: usize,
+    /// Accounts of it that had been given up.
+    #[serde(default)]
+    pub given_up: usize,
+    /// [`LaneRecord::succeeded`] then. What has come since is done.
+    pub succeeded: u64,
+}
+
+/// An account that a policy holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldRecord {
+    /// The account.
+    pub account: AccountId,
+    /// Until when.
+    pub until: Timestamp,
+    /// Why, as the policy said.
+    pub reason: String,
+}
+
+/// What became of wanting to tell something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Telling {
+    /// It is ours to tell.
+    Ours,
+    /// Another host is about to.
+    Theirs,
+    /// It has been told.
+    Done,
+}
+
+/// A host that took it on to tell something, or to start an update, and did not within this time
+/// is taken to have died. Either takes seconds, unless AWS refuses it for as long.
+pub const TELLING_LEASE: Duration = Duration::from_secs(10 * 60);
+
+/// What a ledger holds of the work under way. Other hosts and operators change it, so it is
+/// read again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// Every slot that is taken.
+    pub slots: Vec<Slot>,
+    /// What is remembered of the lanes, by their names.
+    pub lanes: BTreeMap<String, LaneRecord>,
+    /// What operators have asked for.
+    pub orders: Orders,
+}
+
+/// What AWS does not remember: slots taken, and attempts and outcome for each account
+/// and target.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Every slot that is taken, by any host.
+    async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
+
+    /// Takes a slot unless the account has one, `cap` are taken, or the account was given up for
+    /// this target. Strict: two hosts never exceed `cap` together, and what one has given up the
+    /// other does not begin.
+    async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError>;
+
+    /// Notes the record that a start answered. Nothing when the account's slot is another
+    /// one by now.
+    async fn note_record(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError>;
+
+    /// Frees a slot, writes `progress` for its account and target, and takes into its lane's
+    /// record how the update `ended`, all in one step. `None` leaves either as it was. Answers
+    /// the lane's record. Again, or when the account's slot is another one by now, it changes
+    /// nothing.
+    async fn free_slot(
+        &self,
+        slot: &Slot,
+        progress: Option<&Progress>,
+        ended: Option<Ended>,
+    ) -> Result<LaneRecord, LedgerError>;
+
+    /// What is remembered of the lanes, by their names. A lane of which nothing is known is
+    /// not among them.
+    async fn lanes(&self) -> Result<BTreeMap<String, LaneRecord>, LedgerError>;
+
+    /// Pauses a lane, or with `None` lets it go on: then its failures count from zero again. A
+    /// lane that is paused stays so for its first reason. Answers its record.
+    async fn pause_lane(
+        &self,
+        lane: &str,
+        pause: Option<&Pause>,
+    ) -> Result<LaneRecord, LedgerError>;
+
+    /// What operators have asked for.
+    async fn orders(&self) -> Result<Orders, LedgerError>;
+
+    /// Asks whichever host runs for a sweep.
+    async fn order_sweep(&self, at: Timestamp) -> Result<(), LedgerError>;
+
+    /// Writes that a plan is needed, since `since` if it is not known yet.
+    async fn need_plan(&self, plan: &PlanId, since: Timestamp) -> Result<PlanRecord, LedgerError>;
+
+    /// Approves a plan that is needed. Answers `false` when no such plan is; nothing is written
+    /// then, nor when it was approved before.
+    async fn approve(&self, plan: &PlanId, approval: &Approval) -> Result<bool, LedgerError>;
+
+    /// What is there of the work under way.
+    async fn overview(&self) -> Result<Overview, LedgerError> {
+        Ok(Overview {
+            slots: self.slots().await?,
+            lanes: self.lanes().await?,
+            orders: self.orders().await?,
+        })
+    }
+
+    /// How things stood around each account after its last successful operation, as far as
+    /// that was noted.
+    async fn footings(&self) -> Result<BTreeMap<AccountId, Footing>, LedgerError>;
+
+    /// Notes footings: those of these accounts, in place of what was noted of them.
+    async fn note_footings(
+        &self,
+        footings: &BTreeMap<AccountId, Footing>,
+    ) -> Result<(), LedgerError>;
+
+    /// Writes what the last completed sweep saw.
+    async fn note_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError>;
+
+    /// What the last completed sweep saw.
+    async fn last_sweep(&self) -> Result<Option<SweepRecord>, LedgerError>;
+
+    /// Takes it on to tell something, once for all hosts: [`Telling::Ours`] for whoever comes
+    /// first, for the same host again, and for another when it was not told for
+    /// [`TELLING_LEASE`].
+    async fn claim_telling(
+        &self,
+        what: &str,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Telling, LedgerError>;
+
+    /// Writes that it has been told. Again it does nothing.
+    async fn note_told(&self, what: &str, host: &str, now: Timestamp) -> Result<(), LedgerError>;
+
+    /// Lets an account that was given up be updated to this target again: its failures count
+    /// from zero. Answers what is remembered of it now, or `None` when it was not given up;
+    /// nothing is written then.
+    async fn redrive(
+        &self,
+        account: &AccountId,
+        target: &ArtifactId,
+    ) -> Result<Option<Progress>, LedgerError>;
+
+    /// Progress of one account towards a target; the default when nothing has failed.
+    async fn progress(
+        &self,
+        account: &AccountId,
+        target: &ArtifactId,
+    ) -> Result<Progress, LedgerError>;
+
+    /// Progress of every account that has any towards this target.
+    async fn all_progress(
+        &self,
+        target: &ArtifactId,
+    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError>;
+}
+
+/// What AWS and the other systems do not remember for us: which notifications were told.
+#[async_trait]
+pub trait NotificationLedger: Send + Sync {
+    /// When this ledger began. The first call writes `now`; every later one, of any host,
+    /// answers the same.
+    async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError>;
+
+    /// Takes a notification to tell it, as [`Claim::decide`] says, in one step: of two
+    /// hosts that claim at once, one gets it.
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, LedgerError>;
+
+    /// Writes what became of a notification that `by` has taken. Answers whether it still
+    /// had it; if not, nothing is written.
+    async fn settle(
+        &self,
+        key: &NotificationKey,
+        by: &str,
+        state: &NotificationState,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError>;
+
+    /// Writes an entry unless there is one. Answers whether it wrote.
+    async fn record(
+        &self,
+        key: &NotificationKey,
+        entry: &NotificationEntry,
+    ) -> Result<bool, LedgerError>;
+
+    /// What is known of one notification.
+    async fn notification(
+        &self,
+        key: &NotificationKey,
+    ) -> Result<Option<NotificationEntry>, LedgerError>;
+
+    /// Writes that something was said, for example an alert, so that it isn't said again.
+    /// `what` is any short text. Again it does nothing.
+    async fn note(&self, what: &str, now: Timestamp) -> Result<(), LedgerError>;
+
+    /// Whether it was noted.
+    async fn noted(&self, what: &str) -> Result<bool, LedgerError>;
+}

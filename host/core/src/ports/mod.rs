@@ -1,0 +1,43 @@
+//! What the engine needs of the world, as traits that other crates implement.
+//!
+//! The methods are asynchronous because their implementations wait for a network;
+//! nothing in this crate awaits anything. Every implementation is safe to call again
+//! after a failure or a crash: see each method for what a repeat does.
+//!
+//! One file for each part of it: `aws`, the `queues`, the `ledger`, and the `plugins`.
+
+mod aws;
+mod ledger;
+mod plugins;
+mod queues;
+
+use jiff::Timestamp;
+
+pub use aws::{
+    Alert, Alerts, Catalog, Directory, IdentityStore, LandingZoneState, LandingZones, SecretStore,
+    SupportCases, TagIndex,
+};
+pub use ledger::{
+    Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
+    NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, Slot, SweepRecord,
+    TELLING_LEASE, Taken, Telling,
+};
+pub use plugins::{Notifier, Policy, PolicyFailure};
+pub use queues::{
+    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, Received, Unreadable, UpdateQueue,
+};
+
+/// The time. Simulations show a virtual one.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// One page of a listing. May be empty and have a successor all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// What this page holds.
+    pub items: Vec<T>,
+    /// Token of the next page; `None` on the last.
+    pub next: Option<String>,
+}

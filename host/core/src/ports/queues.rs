@@ -1,0 +1,161 @@
+//! The queues: of accounts to update, of events and of notifications. A message is never more
+//! than a hint, or has its claim in the ledger.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::account::AccountId;
+use crate::aws_error::AwsError;
+use crate::catalog::{ArtifactId, ProvisionedProductId};
+use crate::onboarding::QueuedNotification;
+
+/// A received message, to be deleted or postponed by its receipt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received<T> {
+    /// What it says.
+    pub body: T,
+    /// Handle of this receipt; worthless after the visibility timeout.
+    pub receipt: String,
+}
+
+/// A message that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong with it.
+    pub reason: String,
+    /// Its body.
+    pub body: String,
+    /// Handle of this receipt; worthless after the visibility timeout.
+    pub receipt: String,
+}
+
+/// A message of the updates queue: a hint that an account may be started. Dropping one
+/// is harmless, since the next sweep finds the account again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hint {
+    /// The account; also the message group.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: ProvisionedProductId,
+    /// The artifact to update to.
+    pub target: ArtifactId,
+    /// The lane it was decided into.
+    pub lane: String,
+    /// 1 for the first try of this target.
+    pub attempt: u32,
+    /// Another number each time that the account is handed over. SQS remembers the
+    /// deduplication ids of deleted messages for five minutes: without it, an account that is
+    /// handed over again within them would be swallowed.
+    pub serial: u32,
+}
+
+/// Something that could not be done, kept where an operator finds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The account.
+    pub account: AccountId,
+    /// Its provisioned product.
+    pub provisioned_product: ProvisionedProductId,
+    /// The artifact it was to be updated to.
+    pub target: ArtifactId,
+    /// The lane it was in.
+    pub lane: String,
+    /// The true AWS error.
+    pub reason: String,
+    /// How many updates of the account to this target have failed.
+    pub attempts: u32,
+    /// How often it was redriven before. SQS swallows a letter that it had within five minutes.
+    #[serde(default)]
+    pub redriven: u32,
+}
+
+/// The updates queue (SQS FIFO) and its dead-letter queue.
+#[async_trait]
+pub trait UpdateQueue: Send + Sync {
+    /// Hands over hints. Repeats within SQS's deduplication window are swallowed by it.
+    /// Answers the accounts whose hint SQS refused, with its reason.
+    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError>;
+
+    /// Waits up to `wait` (at most 20 s) for up to `max` (at most 10) hints. A message
+    /// that can't be read is answered as an error, to be rejected once somebody knows of it.
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError>;
+
+    /// Moves a message that can't be read to the dead-letter queue.
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError>;
+
+    /// Removes a message. Again it does nothing.
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+
+    /// Hides a message for so long (at most 11 h); then it is received again.
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
+
+    /// Puts a dead letter where an operator finds it.
+    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError>;
+
+    /// Removes the dead letters of these accounts, since they are redriven. Answers how many it
+    /// found; others stay where they are.
+    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError>;
+}
+
+/// The queue of EventBridge events (SQS standard).
+#[async_trait]
+pub trait EventQueue: Send + Sync {
+    /// Waits up to `wait` (at most 20 s) for events, at most 10.
+    async fn receive(&self, wait: Duration) -> Result<Vec<Received<String>>, AwsError>;
+
+    /// Removes an event. Again it does nothing.
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+
+    /// Moves an event that can't be read to the dead-letter queue, with the reason.
+    async fn reject(&self, event: &Received<String>, reason: &str) -> Result<(), AwsError>;
+}
+
+/// A notification that came out of the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// What is to be told.
+    pub notification: QueuedNotification,
+    /// Handle of this receipt; worthless after the visibility timeout.
+    pub receipt: String,
+    /// How often it has been received, this time included.
+    pub times: u32,
+}
+
+/// The notifications queue (SQS FIFO).
+#[async_trait]
+pub trait NotificationQueue: Send + Sync {
+    /// Hands over one notification. Its group is notifier and account, so that a system that
+    /// is down delays no other. A repeat within SQS's deduplication window is swallowed.
+    async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError>;
+
+    /// Waits up to `wait` (at most 20 s) for notifications, at most 10. A message that can't be
+    /// read is answered as an error, to be rejected once somebody knows of it.
+    async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError>;
+
+    /// Moves a message that can't be read to the dead-letter queue.
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError>;
+
+    /// Removes a message. Again it does nothing.
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+
+    /// Hides a message for so long (at most 11 h), and with it whatever follows in its group.
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
+
+    /// Puts a notification that can't be told where an operator finds it, with the reason.
+    async fn dead_letter(
+        &self,
+        notification: &QueuedNotification,
+        reason: &str,
+    ) -> Result<(), AwsError>;
+
+    /// Hands over again what lies in the dead-letter queue for this notifier. Answers how many
+    /// notifications that were.
+    async fn redrive(&self, notifier: &str) -> Result<usize, AwsError>;
+}

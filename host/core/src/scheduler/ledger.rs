@@ -1,0 +1,123 @@
+//! What the ledger says: slots of other hosts, and of earlier runs of this one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::Scheduler;
+use super::backlog::{Entry, Stage};
+use super::messages::Action;
+use super::track::Watch;
+use crate::account::AccountId;
+use crate::ports::{Overview, Slot, TELLING_LEASE};
+
+/// What is known of the ledger.
+#[derive(Debug)]
+pub(super) struct LedgerWatch {
+    /// When it is read next; `None` while it is being read.
+    pub due: Option<Timestamp>,
+    /// Whether it was ever read: nothing is done before.
+    pub known: bool,
+    /// Slots that were freed, and when: a reading that began before may still show them.
+    pub freed: BTreeMap<AccountId, Timestamp>,
+}
+
+impl Scheduler {
+    /// Takes in what the ledger holds.
+    pub(super) fn read(
+        &mut self,
+        read_at: Timestamp,
+        overview: Overview,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Overview { slots, lanes, orders } = overview;
+        self.lanes.learn(&lanes, read_at);
+        if !self.ledger.known {
+            // Whoever paused them may have died before it told so.
+            for (lane, pause) in self.lanes.paused_by_hosts() {
+                actions.push(self.tell_pause(lane, pause));
+            }
+        }
+        // Held against what was asked before, and not against the time: an operator's clock may
+        // be another one. What was asked before this host began, its first sweep does.
+        if self.ledger.known && orders.sweep != self.orders.sweep {
+            self.sweeps.wake(now);
+        }
+        self.orders = orders;
+        self.ledger.freed.retain(|_, freed| *freed >= read_at);
+        self.release(&slots, read_at, now);
+        self.learn_records(&slots);
+        self.resume(slots, now);
+        self.ledger.known = true;
+        self.ledger.due = Some(now + self.rules.wait);
+    }
+
+    /// Updates whose slot is gone: another host has seen their end. How they ended a sweep
+    /// tells.
+    fn release(&mut self, slots: &[Slot], read_at: Timestamp, now: Timestamp) {
+        let held: BTreeSet<&AccountId> = slots.iter().map(|slot| &slot.account).collect();
+        let gone: Vec<AccountId> = self
+            .operations
+            .iter()
+            .filter(|(account, operation)| {
+                let settling = matches!(operation.watch, Watch::Settling(_));
+                // What was refused before it began never had a slot. When one was taken doesn't
+                // tell: it is written a little later, maybe by another clock.
+                let had_one = !operation.slot.token.is_empty() && operation.known_since < read_at;
+                had_one && !settling && !held.contains(account)
+            })
+            .map(|(account, _)| account.clone())
+            .collect();
+        for account in gone {
+            self.operations.remove(&account);
+            self.close(&account, now);
+            self.sweeps.wake(now);
+        }
+    }
+
+    /// Slots of an earlier run of this host, and those of other hosts, are tracked on, and
+    /// count from the first moment.
+    fn resume(&mut self, slots: Vec<Slot>, now: Timestamp) {
+        for slot in slots {
+            let account = &slot.account;
+            if self.operations.contains_key(account)
+                || self.starting.contains_key(account)
+                || self.ledger.freed.contains_key(account)
+            {
+                continue;
+            }
+            // A lane that is no longer configured: the first one, so that no later lane
+            // starts before this has ended.
+            let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane).unwrap_or(0);
+            let entry = Entry {
+                provisioned_product: slot.provisioned_product.clone(),
+                lane,
+                ou: slot.ou.clone(),
+                failed_attempts: slot.attempt.saturating_sub(1),
+                serial: self.backlog.get(&slot.account).map_or(0, |entry| entry.serial),
+                stage: Stage::Active,
+                touched: now,
+            };
+            self.backlog.put(&slot.account, entry);
+            // What another host is about to start is not started here, unless that host died.
+            let theirs = slot.record.is_none() && slot.host != self.host;
+            let look_at = if theirs { now.max(slot.taken_at + TELLING_LEASE) } else { now };
+            self.run(slot, look_at);
+        }
+    }
+
+    /// Another host has noted the record of its start by now.
+    fn learn_records(&mut self, slots: &[Slot]) {
+        for slot in slots.iter().filter(|slot| slot.record.is_some()) {
+            if let Some(operation) = self.operations.get_mut(&slot.account)
+                && operation.slot.token == slot.token
+                && operation.slot.record.is_none()
+                && let Watch::Due(_) = operation.watch
+            {
+                operation.slot = slot.clone();
+                operation.watch = Watch::Due(self.now);
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What sweeps and later decisions say of accounts, taken into the backlog.
+
+use jiff::Timestamp;
+
+use super::Scheduler;
+use super::backlog::{Entry, Stage};
+use super::messages::{Standing, Sweep};
+use crate::account::AccountId;
+
+impl Scheduler {
+    pub(super) fn swept(&mut self, sweep: Sweep, now: Timestamp) {
+        let Sweep { started_at, account_factory, accounts, plan } = sweep;
+        self.sweeps.complete(started_at);
+        self.plan = plan;
+        let gone: Vec<AccountId> = self
+            .backlog
+            .accounts()
+            .filter(|(id, entry)| {
+                entry.stage != Stage::Active
+                    && entry.touched < started_at
+                    && !accounts.contains_key(*id)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for account in gone {
+            self.backlog.remove(&account, now);
+        }
+        self.lanes.sweep(accounts.values().filter_map(|standing| match standing {
+            Standing::GivenUp { lane } => Some(*lane),
+            _ => None,
+        }));
+        let new_target = self.target.as_ref() != Some(&account_factory);
+        self.target = Some(account_factory);
+        self.next_hold = None;
+        for (account, standing) in accounts {
+            let stale = self.changed.contains(&account)
+                || self.backlog.get(&account).is_some_and(|entry| entry.stage == Stage::Active);
+            if !stale {
+                self.place(&account, standing, new_target, now);
+            } else if let Standing::Held { until } = standing {
+                self.hold(until);
+            }
+        }
+    }
+
+    /// Puts an account where a decision wants it. What is already handed over in that lane
+    /// for the same target is left in the queue.
+    pub(super) fn place(
+        &mut self,
+        account: &AccountId,
+        standing: Standing,
+        new_target: bool,
+        now: Timestamp,
+    ) {
+        match standing {
+            Standing::Outdated { provisioned_product, lane, failed_attempts, ou } => {
+                let kept = self.backlog.get(account).is_some_and(|entry| {
+                    entry.lane == lane
+                        && !new_target
+                        && entry.failed_attempts == failed_attempts
+                        && entry.ou == ou
+                });
+                if !kept {
+                    let stage = Stage::Waiting { ready: now };
+                    let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
+                    let touched = now;
+                    let entry = Entry {
+                        provisioned_product,
+                        lane,
+                        ou,
+                        failed_attempts,
+                        serial,
+                        stage,
+                        touched,
+                    };
+                    self.backlog.put(account, entry);
+                }
+            }
+            Standing::Held { until } => {
+                self.backlog.remove(account, now);
+                self.hold(until);
+            }
+            Standing::Current | Standing::Skipped | Standing::GivenUp { .. } => {
+                self.backlog.remove(account, now);
+            }
+        }
+    }
+
+    fn hold(&mut self, until: Timestamp) {
+        self.next_hold = Some(self.next_hold.map_or(until, |next| next.min(until)));
+        self.sweeps.at(until);
+    }
+}

@@ -1,0 +1,141 @@
+//! The updates queue: a window of the lane whose turn it is, handed over and received again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Scheduler;
+use super::backlog::{Entry, Stage};
+use super::messages::Action;
+use crate::account::AccountId;
+use crate::ports::{Hint, Received};
+
+/// A message that was visible for so long and was not received is lost: it is sent again.
+/// Longer than SQS remembers a deduplication id (5 minutes), which would swallow it.
+const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
+
+impl Scheduler {
+    /// Keeps a window of the lane's work in the queue, topped up when half is gone.
+    pub(super) fn feed(&mut self, lane: usize, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(target) = &self.target else { return };
+        if !self.wants_feeding(lane) {
+            return;
+        }
+        let room = self.window(lane) - self.backlog.handed_over(lane);
+        let mut hints = Vec::new();
+        let by_turns = self.rules.per_ou_limit.is_some();
+        for account in self.backlog.ready(lane, room, now, by_turns) {
+            let Some(entry) = self.backlog.get(&account) else {
+                continue;
+            };
+            // Above whatever an earlier run, or an earlier cause, has used.
+            let seconds = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
+            let serial = entry.serial.saturating_add(1).max(seconds);
+            hints.push(Hint {
+                account: account.clone(),
+                provisioned_product: entry.provisioned_product.clone(),
+                target: target.target.clone(),
+                lane: self.rules.lanes[lane].name.clone(),
+                attempt: entry.failed_attempts + 1,
+                serial,
+            });
+            let entry = Entry { stage: Stage::Sending, serial, touched: now, ..entry.clone() };
+            self.backlog.put(&account, entry);
+        }
+        if !hints.is_empty() {
+            actions.push(Action::Enqueue(hints));
+        }
+    }
+
+    pub(super) fn wants_feeding(&self, lane: usize) -> bool {
+        self.backlog.handed_over(lane) <= self.window(lane) / 2
+    }
+
+    /// How many messages the queue holds at most: what is done within the window.
+    fn window(&self, lane: usize) -> usize {
+        let cap = self.rules.lanes[lane].concurrency.min(self.rules.max_concurrent_operations);
+        let rounds = self.rules.window.as_secs() / self.typical_update.as_secs().max(1);
+        (usize::try_from(rounds).unwrap_or(usize::MAX)).saturating_mul(cap).max(2 * cap)
+    }
+
+    /// A message has been sent, or could not be: unless the account was decided anew
+    /// meanwhile, it is on.
+    pub(super) fn sent(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
+        if self.backlog.get(account).is_some_and(|entry| entry.stage == Stage::Sending) {
+            self.backlog.advance(account, stage, now);
+        }
+    }
+
+    pub(super) fn received(&mut self, message: Received<Hint>, now: Timestamp) -> Action {
+        let hint = &message.body;
+        let lane = self.runnable_lane();
+        let current = self.backlog.get(&hint.account).is_some_and(|entry| {
+            let expected = match entry.stage {
+                // Still sending: the message was faster than the answer that it was taken.
+                // Waiting: it was given up as lost, and is there after all.
+                Stage::Queued { .. } | Stage::Sending => true,
+                Stage::Waiting { ready } => ready <= now,
+                Stage::Active => false,
+            };
+            expected
+                && Some(entry.lane) == lane
+                && self.rules.lanes[entry.lane].name == hint.lane
+                && entry.failed_attempts + 1 == hint.attempt
+                && self.target.as_ref().is_some_and(|target| target.target == hint.target)
+        });
+        let free = lane.map_or(0, |lane| self.free(lane));
+        if !current {
+            // The very message that this account waits for, made void by a newer decision:
+            // it is handed over again.
+            let awaited = self.backlog.get(&hint.account).is_some_and(|entry| {
+                entry.serial == hint.serial && matches!(entry.stage, Stage::Queued { .. })
+            });
+            if awaited {
+                self.backlog.advance(&hint.account, Stage::Waiting { ready: now }, now);
+            }
+            return Action::Drop { receipt: message.receipt };
+        }
+        let ou = self.backlog.get(&hint.account).and_then(|entry| entry.ou.clone());
+        if free == 0 || self.is_ou_full(ou.as_deref()) {
+            return self.postpone(message, now + self.rules.wait, now);
+        }
+        self.backlog.advance(&hint.account, Stage::Active, now);
+        self.starting.insert(hint.account.clone(), message.clone());
+        Action::Start(message)
+    }
+
+    /// Whether no other update may start in an OU now.
+    fn is_ou_full(&self, ou: Option<&str>) -> bool {
+        let Some(limit) = self.rules.per_ou_limit else { return false };
+        let running = self
+            .operations
+            .keys()
+            .chain(self.starting.keys().filter(|account| !self.operations.contains_key(*account)));
+        let there = running.filter(|account| {
+            self.backlog.get(account).is_some_and(|entry| entry.ou.as_deref() == ou)
+        });
+        there.count() >= limit
+    }
+
+    pub(super) fn postpone(
+        &mut self,
+        message: Received<Hint>,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Action {
+        self.backlog.advance(&message.body.account, Stage::Queued { visible: until }, now);
+        Action::Postpone { receipt: message.receipt, until }
+    }
+
+    /// The wait was in vain although messages should be there. Those that were visible for
+    /// long are lost (retention, a purge, another host's crash): they are sent again.
+    pub(super) fn nothing_received(&mut self, now: Timestamp) {
+        let Some(lane) = self.runnable_lane() else {
+            return;
+        };
+        for account in self.backlog.visible_since(lane, now - LOST_AFTER) {
+            self.backlog.advance(&account, Stage::Waiting { ready: now }, now);
+        }
+        self.blocked_until = self.blocked_until.max(now + Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,113 @@
+//! What becomes of starting an update.
+
+use jiff::Timestamp;
+
+use super::letters::blocked;
+use super::messages::{Action, StartOutcome};
+use super::{RETRY_MAX, Scheduler};
+use crate::account::AccountId;
+use crate::aws_error::{AwsError, Class};
+use crate::ports::{Hint, Received, Slot};
+
+impl Scheduler {
+    pub(super) fn start_ended(
+        &mut self,
+        account: &AccountId,
+        outcome: StartOutcome,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(message) = self.starting.remove(account) else {
+            return;
+        };
+        if matches!(outcome, StartOutcome::Refused(_)) {
+            // Its slot was freed, if it had one.
+            self.ledger.freed.insert(account.clone(), now);
+        }
+        let receipt = message.receipt.clone();
+        if !matches!(outcome, StartOutcome::AccountBusy) {
+            self.busy.remove(account);
+        }
+        match outcome {
+            StartOutcome::Started(slot) | StartOutcome::Unsure(slot) => {
+                self.run(slot, now + self.rules.wait);
+                actions.push(Action::Drop { receipt });
+            }
+            StartOutcome::Current => {
+                self.close(account, now);
+                actions.push(Action::Drop { receipt });
+            }
+            StartOutcome::Decided(standing) => {
+                self.changed.insert(account.clone());
+                self.place(account, standing, true, now);
+                actions.push(Action::Drop { receipt });
+            }
+            StartOutcome::AccountBusy => {
+                actions.extend(self.busy(account, now));
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            StartOutcome::NothingFree => {
+                self.blocked_until = self.blocked_until.max(now + self.rules.wait);
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            StartOutcome::OuBusy => {
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            StartOutcome::Refused(error) => self.refused(message, error, now, actions),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        message: Received<Hint>,
+        error: AwsError,
+        now: Timestamp,
+        actions: &mut Vec<Action>,
+    ) {
+        match error.class {
+            Class::Contention | Class::Throttled | Class::Transient => {
+                if error.class != Class::Transient {
+                    self.blocked_until = self.blocked_until.max(now + self.rules.wait);
+                }
+                actions.push(self.postpone(message, now + self.rules.wait, now));
+            }
+            // Not this account's fault: every other start would be refused as well.
+            Class::Denied | Class::NotFound => {
+                self.blocked_until = self.blocked_until.max(now + RETRY_MAX);
+                actions.extend(self.trouble("Updates can't be started", &error.to_string(), now));
+                actions.push(self.postpone(message, now + RETRY_MAX, now));
+            }
+            Class::Permanent | Class::Unknown => {
+                let hint = message.body;
+                let slot = Slot {
+                    account: hint.account,
+                    provisioned_product: hint.provisioned_product,
+                    target: hint.target,
+                    lane: hint.lane,
+                    attempt: hint.attempt,
+                    token: String::new(),
+                    record: None,
+                    taken_at: now,
+                    host: self.host.clone(),
+                    ou: None,
+                    landing_zone: None,
+                };
+                actions.push(Action::Drop { receipt: message.receipt });
+                self.run(slot.clone(), now);
+                self.fail(slot, error.class, error.to_string(), now, actions);
+            }
+        }
+    }
+
+    /// Something else runs on the account. It is waited for, and told once when it takes
+    /// longer than any update: the lanes that follow wait as well.
+    fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<Action> {
+        let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
+        let age = now.duration_since(*since).unsigned_abs();
+        if *told || age < self.rules.operation_timeout {
+            return None;
+        }
+        *told = true;
+        Some(Action::Alert(blocked(account, age)))
+    }
+}

@@ -1,0 +1,8 @@
+//! Onboarding against the simulated AWS through the real SDKs: one case for each account,
+//! whatever is killed, lost or done twice. In virtual time.
+
+mod events;
+mod gates;
+mod place;
+mod queue;
+mod sweep;

@@ -1,0 +1,261 @@
+//! A simulated AWS and the hosts on it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use groundcrew_aws::{
+    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog,
+    SnsAlerts, SqsNotifications,
+};
+use groundcrew_core::account::AccountId;
+use groundcrew_core::aws_error::Class;
+use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::notification::{
+    Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict as Says,
+};
+use groundcrew_core::ports::{Notifier, Policy, PolicyFailure, SupportCases};
+use groundcrew_core::route::{Route, When};
+use groundcrew_core::support_case::SupportCase;
+use groundcrew_engine::onboarding::{
+    ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, Onboarding, OnboardingPorts,
+    OnboardingSettings, ToldOutcome,
+};
+use groundcrew_engine::{AskedPolicy, OnFailure};
+use groundcrew_ledger::DynamoLedger;
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use jiff::Timestamp;
+
+pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+pub const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
+pub const CREATED: &str =
+    include_str!("../../../../tests/events/create-managed-account-succeeded.json");
+pub const UPDATED: &str =
+    include_str!("../../../../tests/events/update-managed-account-succeeded.json");
+pub const FAILED: &str =
+    include_str!("../../../../tests/events/create-managed-account-failed.json");
+
+/// Opens a case, without a plugin.
+pub struct CaseNotifier(AwsSupport);
+
+#[async_trait]
+impl Notifier for CaseNotifier {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        let account = notification.account.as_ref();
+        let annotations = notification.annotations.join(", ");
+        let case = SupportCase {
+            subject: match (account, &notification.event) {
+                (Some(account), _) => format!("Onboard {}", account.name),
+                (None, Some(event)) => event.name.clone(),
+                (None, None) => panic!("about nothing"),
+            },
+            body: format!("Account {:?} {annotations}", account.map(|account| &account.id)),
+            service_code: "service-ams-operations-service-request".into(),
+            category_code: "onboarding-or-offboarding".into(),
+            severity_code: "low".into(),
+            cc_email_addresses: vec![],
+            language: "en".into(),
+            issue_type: "technical".into(),
+        };
+        match self.0.open(&notification.key, &case).await {
+            Ok(reference) => Ok(Receipt { reference, verdict: Says::Go }),
+            Err(error) => Err(NotifyFailure {
+                kind: match error.class {
+                    Class::Denied => NotifyFailureKind::Denied,
+                    Class::NotFound | Class::Permanent => NotifyFailureKind::Permanent,
+                    _ => NotifyFailureKind::Transient,
+                },
+                code: error.code.clone(),
+                message: error.to_string(),
+                effect_possible: error.effect_possible,
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+pub type Answer = fn(&Candidate) -> Result<Verdict, PolicyFailure>;
+
+pub struct Asked(Answer);
+
+#[async_trait]
+impl Policy for Asked {
+    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
+        (self.0)(candidate)
+    }
+}
+
+pub type Finding = fn(Timestamp) -> Result<Says, NotifyFailure>;
+
+/// A gate that finds what it is told to.
+pub struct Gate(Finding);
+
+#[async_trait]
+impl Notifier for Gate {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        let verdict = (self.0)(notification.now)?;
+        Ok(Receipt { reference: "looked".into(), verdict })
+    }
+}
+
+/// A simulated AWS, with the ledger in one of its tables, which outlives the hosts.
+pub struct Place {
+    pub sim: SimAws,
+    pub lookback: Duration,
+    pub policy: Option<Answer>,
+    pub queue: bool,
+    pub gate: Option<Finding>,
+    pub routes: Vec<Route>,
+}
+
+/// Of these events those that ended so, to notifiers.
+pub fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    Route {
+        when: When::Named { events: owned(events), states: owned(&[state]) },
+        policies: None,
+        notifiers: owned(notifiers),
+    }
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let sim = SimAws::new(SimOptions {
+            seed: 1,
+            start: BEGIN,
+            snapshot: Snapshot::generate(3, 0, 1),
+            faults: FaultLevel::None,
+            account_quota: 5,
+        });
+        let landed = ["CreateManagedAccount", "UpdateManagedAccount"];
+        let routes = vec![route(&landed, "SUCCEEDED", &["ams", "gate"])];
+        Self { sim, lookback: TWO_WEEKS, policy: None, queue: false, gate: None, routes }
+    }
+
+    pub fn clients(&self) -> Clients {
+        let (key, secret) = self.sim.credentials();
+        let credentials = Credentials::new(key, secret, None, None, "simulation");
+        Environment::new(
+            self.sim.region(),
+            SharedCredentialsProvider::new(credentials),
+            self.sim.http_client(),
+            self.sim.time_source(),
+        )
+        .clients()
+    }
+
+    pub fn ledger(&self) -> DynamoLedger {
+        DynamoLedger::new(self.clients().dynamodb, self.sim.table_name())
+    }
+
+    pub fn host(&self, name: &str) -> Onboarding {
+        let clients = self.clients();
+        let support = AwsSupport::new(clients.support.clone());
+        let notifier = |name: &str, notifier: Arc<dyn Notifier>| ConfiguredNotifier {
+            name: name.into(),
+            digest: "none".into(),
+            gate: name == "gate",
+            timeout: Duration::from_secs(30),
+            notifier,
+        };
+        let mut notifiers = vec![notifier("ams", Arc::new(CaseNotifier(support)))];
+        notifiers.extend(self.gate.map(|finding| notifier("gate", Arc::new(Gate(finding)))));
+        let policy = self.policy.map(|policy| AskedPolicy {
+            name: "native".into(),
+            digest: "none".into(),
+            on_failure: OnFailure::Retry,
+            monitored: false,
+            policy: Arc::new(Asked(policy)),
+        });
+        let path = LaunchPath::OfPortfolio(self.sim.portfolio_name().to_owned());
+        let queue = SqsNotifications::new(clients.sqs.clone(), self.sim.notifications_url());
+        Onboarding::new(
+            OnboardingPorts {
+                catalog: Arc::new(ServiceCatalog::new(
+                    clients.service_catalog.clone(),
+                    self.sim.product_name(),
+                    path,
+                )),
+                directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+                alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), self.sim.topic_arn())),
+                ledger: Arc::new(self.ledger()),
+                queue: self.queue.then(|| Arc::new(queue) as _),
+                clock: Arc::new(self.sim.clock()),
+            },
+            OnboardingSettings {
+                routes: self
+                    .routes
+                    .iter()
+                    .map(|route| ConfiguredRoute {
+                        route: route.clone(),
+                        policies: policy.clone().into_iter().collect(),
+                    })
+                    .collect(),
+                notifiers,
+                lookback: self.lookback,
+                host: name.to_owned(),
+            },
+        )
+    }
+
+    pub async fn handle(&self, event: &str) -> Handled {
+        self.host("host").handle(event, None).await
+    }
+
+    pub fn cases(&self) -> usize {
+        self.sim.cases().len()
+    }
+}
+
+/// An event about an account that the simulated organization has.
+pub fn about(place: &Place, event: &str) -> (AccountId, String) {
+    let snapshot = Snapshot::generate(3, 0, 1);
+    let account: AccountId = snapshot.accounts[0].id.parse().unwrap();
+    assert!(place.sim.current_accounts().contains(&account));
+    (account.clone(), event.replace("111122223333", account.as_str()))
+}
+
+pub fn outcome(handled: &Handled) -> (HandledOutcome, Vec<ToldOutcome>) {
+    (handled.outcome, handled.notifications.iter().map(|told| told.outcome).collect())
+}
+
+pub const SCHEDULED: &str =
+    r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#;
+
+/// Takes what is in the notifications queue until nothing is left in it.
+pub async fn work(place: &Place) -> Vec<Handled> {
+    let host = place.host("worker");
+    let queue = host.queue().unwrap().clone();
+    let mut handled = Vec::new();
+    while !place.sim.messages(&place.sim.notifications_url()).is_empty() {
+        for delivery in queue.receive(Duration::from_secs(20)).await.unwrap() {
+            let taken = host.take(queue.as_ref(), &delivery.unwrap()).await;
+            handled.push(taken.handled);
+        }
+    }
+    handled
+}
+
+pub fn letters(place: &Place) -> Vec<String> {
+    place.sim.messages(&place.sim.notifications_dead_url())
+}
+
+/// Lets a future run until it has waited so often; `None` when it was killed there.
+pub async fn kill_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending if left == 0 => Poll::Ready(None),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}

@@ -1,0 +1,155 @@
+//! Notifications that go through their queue.
+
+use std::time::Duration;
+
+use groundcrew_core::notification::NotificationKey;
+use groundcrew_core::onboarding::QueuedNotification;
+use groundcrew_core::ports::Clock;
+use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_sim::NextCall;
+use rstest::rstest;
+
+use crate::place::{CREATED, Place, about, kill_after, letters, outcome, route, work};
+
+#[tokio::test(start_paused = true)]
+async fn with_a_queue_it_hands_over() {
+    let place = Place { queue: true, ..Place::new() };
+    let (account, created) = about(&place, CREATED);
+    let handled = place.handle(&created).await;
+    assert_eq!(outcome(&handled), (HandledOutcome::Queued, vec![ToldOutcome::Queued]));
+    // Within the deduplication window SQS swallows the repeat.
+    place.handle(&created).await;
+    let messages = place.sim.messages(&place.sim.notifications_url());
+    assert_eq!((messages.len(), place.cases()), (1, 0));
+    assert!(messages[0].contains(&format!("onboard/{account}/ams")), "{messages:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_is_told_once() {
+    let place = Place { queue: true, ..Place::new() };
+    let (_, created) = about(&place, CREATED);
+    for event in [created.clone(), created.replace("999cccaa", "000cccaa")] {
+        assert_eq!(place.handle(&event).await.outcome, HandledOutcome::Queued);
+    }
+    let handled = work(&place).await;
+    let outcomes: Vec<_> = handled.iter().flat_map(|one| outcome(one).1).collect();
+    assert_eq!(outcomes, [ToldOutcome::Told, ToldOutcome::AlreadyTold]);
+    assert_eq!((place.cases(), letters(&place).len()), (1, 0));
+    assert_eq!(place.sim.alerts(), []);
+}
+
+/// Each delivery tries three times; the waits between deliveries grow.
+#[rstest]
+#[case::twice(2, 30 + 60)]
+#[case::nine_times(9, 30 + 60 + 120 + 240 + 480 + 960 + 1920 + 3600 + 3600)]
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_a_while_is_told_later(#[case] deliveries: usize, #[case] waits: u64) {
+    let place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    for _ in 0..3 * deliveries {
+        place.sim.next_call("CreateCase", NextCall::Throttled);
+    }
+    let before = place.sim.clock().now();
+    let handled = work(&place).await;
+    assert_eq!(handled.len(), deliveries + 1);
+    let took = place.sim.clock().now().duration_since(before).as_secs().unsigned_abs();
+    assert!(took >= waits && took < waits + 60 * deliveries as u64, "{took} s");
+    assert_eq!((place.cases(), letters(&place).len()), (1, 0));
+    assert_eq!(place.sim.alerts(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_last_delivery_it_is_a_dead_letter_and_an_alert() {
+    let place = Place { queue: true, ..Place::new() };
+    let (account, created) = about(&place, CREATED);
+    place.handle(&created).await;
+    for _ in 0..3 * 10 {
+        place.sim.next_call("CreateCase", NextCall::Throttled);
+    }
+    assert_eq!(work(&place).await.len(), 10);
+    assert_eq!((place.cases(), letters(&place).len()), (0, 1));
+    let alerts = place.sim.alerts();
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!(alerts[0].subject, format!("Notifier ams was not told of account {account}"));
+    assert!(alerts[0].message.contains("after 10 deliveries"), "{alerts:?}");
+    assert!(alerts[0].message.contains("LifeCycle1"), "the event is there to redo it by hand");
+}
+
+/// What no repetition mends is not repeated; once it is mended it is redriven.
+#[tokio::test(start_paused = true)]
+async fn what_is_redriven_is_told() {
+    let place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    place.sim.set_support_plan(false);
+    let handled = work(&place).await;
+    assert_eq!((handled.len(), letters(&place).len(), place.sim.alerts().len()), (1, 1, 1));
+    assert!(letters(&place)[0].contains("SubscriptionRequiredException"), "{:?}", letters(&place));
+
+    place.sim.set_support_plan(true);
+    let host = place.host("operator");
+    let queue = host.queue().unwrap();
+    assert_eq!(queue.redrive("cmdb").await, Ok(0));
+    assert_eq!(queue.redrive("ams").await, Ok(1));
+    assert_eq!(letters(&place).len(), 0);
+    let handled = work(&place).await;
+    assert_eq!(outcome(&handled[0]).1, [ToldOutcome::Told]);
+    assert_eq!((place.cases(), place.sim.alerts().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_for_nobody_is_kept_and_told_to_people() {
+    let place = Place { queue: true, ..Place::new() };
+    let (account, created) = about(&place, CREATED);
+    let host = place.host("host");
+    let notification = QueuedNotification {
+        key: NotificationKey::onboard(&account, "gone"),
+        notifier: "gone".into(),
+        account: Some(account),
+        event: Some(created),
+        redriven: 0,
+    };
+    host.queue().unwrap().send(&notification).await.unwrap();
+    work(&place).await;
+    assert!(letters(&place)[0].contains("no notifier is named `gone`"), "{:?}", letters(&place));
+    assert_eq!((place.cases(), place.sim.alerts().len()), (0, 1));
+}
+
+/// An event that nobody's config knows any more is kept and told to people.
+#[tokio::test(start_paused = true)]
+async fn what_no_route_leads_anywhere_is_kept() {
+    let mut place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    place.routes = vec![route(&["UpdateLandingZone"], "FAILED", &["ams"])];
+    work(&place).await;
+    assert!(letters(&place)[0].contains("no route leads account"), "{:?}", letters(&place));
+    assert_eq!((place.cases(), place.sim.alerts().len()), (0, 1));
+}
+
+/// Nothing is lost then, and people know.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_queue_that_refuses_is_told_to_people() {
+    let place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    place.sim.set_support_plan(false);
+    let host = place.host("worker");
+    let queue = host.queue().unwrap().clone();
+    let delivery = queue.receive(Duration::ZERO).await.unwrap().remove(0).unwrap();
+    place.sim.next_call("SendMessage", NextCall::Denied);
+    let taken = host.take(queue.as_ref(), &delivery).await;
+    assert!(taken.stays);
+    assert!(place.sim.alerts()[0].subject.contains("can't be moved"), "{:?}", place.sim.alerts());
+    work(&place).await;
+    assert_eq!(letters(&place).len(), 1);
+}
+
+/// Killed at any await point, and begun again: one case, and the message is gone.
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_killed_anywhere_tells_once() {
+    for polls in 0..60 {
+        let place = Place { queue: true, ..Place::new() };
+        place.handle(&about(&place, CREATED).1).await;
+        let _ = kill_after(polls, work(&place)).await;
+        work(&place).await;
+        assert_eq!((place.cases(), letters(&place).len()), (1, 0), "killed after {polls} polls");
+    }
+}

@@ -1,0 +1,69 @@
+//! Accounts whose event was lost.
+
+use std::time::Duration;
+
+use groundcrew_core::notification::{NotificationKey, NotificationState};
+use groundcrew_core::ports::NotificationLedger;
+use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+
+use crate::place::{BEGIN, Place, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, work};
+
+/// Events that were lost are made good; accounts from before the ledger are left alone.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_makes_up_for_lost_events() {
+    let place = Place { lookback: Duration::from_secs(4000 * 24 * 3600), ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!(swept.outcome, HandledOutcome::Notified, "{swept:?}");
+    assert_eq!(place.cases(), 3);
+    let again = place.handle(SCHEDULED).await;
+    assert_eq!(outcome(&again), (HandledOutcome::Ignored, vec![]));
+    assert_eq!(place.cases(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_older_than_the_ledger_are_recorded_and_never_told() {
+    let place = Place { lookback: Duration::from_secs(4000 * 24 * 3600), ..Place::new() };
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!(outcome(&swept), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded; 3]));
+    let (account, updated) = about(&place, UPDATED);
+    let told = place.handle(&updated).await;
+    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded]));
+    let key = NotificationKey::onboard(&account, "ams");
+    let entry = place.ledger().notification(&key).await.unwrap().unwrap();
+    assert_eq!((entry.state, place.cases()), (NotificationState::Recorded, 0));
+}
+
+/// With a queue a sweep hands over what has no entry, once, and leaves what was given up alone.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_hands_over_to_the_queue() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let place = Place { lookback, queue: true, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Queued);
+    assert_eq!(place.cases(), 0);
+    place.sim.set_support_plan(false);
+    work(&place).await;
+    assert_eq!((letters(&place).len(), place.sim.alerts().len()), (3, 3));
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Ignored);
+
+    place.sim.set_support_plan(true);
+    assert_eq!(place.host("operator").queue().unwrap().redrive("ams").await, Ok(3));
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place).len()), (3, 0));
+}
+
+/// What a sweep has handed over is told however long it has waited in the queue.
+#[tokio::test(start_paused = true)]
+async fn what_a_sweep_has_handed_over_stays_due() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let mut place = Place { lookback, queue: true, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Queued);
+    // As long ago as the accounts joined, it is over.
+    place.lookback = TWO_WEEKS;
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place).len()), (3, 0));
+    assert_eq!(place.sim.alerts(), []);
+}

@@ -1,0 +1,33 @@
+//! Tests by seed: which seeds are run, and how one that fails is run alone.
+
+use std::ops::Range;
+
+/// `GROUNDCREW_SEEDS` seeds, or as many as `usual`, from `GROUNDCREW_FIRST_SEED` on.
+pub fn seeds(usual: u64) -> Range<u64> {
+    let first = number("GROUNDCREW_FIRST_SEED", 1);
+    first..first + number("GROUNDCREW_SEEDS", usual)
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}=`{text}` is no number")),
+        Err(_) => default,
+    }
+}
+
+/// Says how a failing seed is run alone.
+pub struct Replay(pub u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "seed {0} fails; to replay it:\n\n  GROUNDCREW_FIRST_SEED={0} GROUNDCREW_SEEDS=1 \
+                 cargo test --package {1} --test {2}\n",
+                self.0,
+                env!("CARGO_PKG_NAME"),
+                env!("CARGO_CRATE_NAME"),
+            );
+        }
+    }
+}
