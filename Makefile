@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 CARGO := cargo
 GROUNDCREW = $${CARGO_TARGET_DIR:-target}/release/groundcrew
+# What builds the image and runs it; Debian's names.
+CONTAINERS := buildah podman runc
 # Tests run by nextest where it is installed, otherwise by cargo itself.
 NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
 
@@ -49,8 +51,16 @@ demo: setup ## a fleet update and an onboarding on the simulated AWS, decided by
 	@$(GROUNDCREW) simulate --config policies/ams-onboarding.toml --accounts 3 \
 		--event tests/events/create-managed-account-succeeded.json
 
+# Where containers can't be run, everything but the image is tested.
+.PHONY: containers
+containers:
+	@(for tool in $(CONTAINERS); do command -v $$tool >/dev/null || exit 1; done) \
+		|| { apt-get update && apt-get install --yes --no-install-recommends $(CONTAINERS); } \
+			>/dev/null 2>&1 \
+		|| echo "without $(CONTAINERS) the image is not tested"
+
 .PHONY: test
-test: setup peers ## pass the tests
+test: setup peers containers ## pass the tests
 ifeq ($(NEXTEST),yes)
 	@$(CARGO) test --workspace --doc --quiet
 	@$(CARGO) nextest run --workspace

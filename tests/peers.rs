@@ -7,24 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::function::{Function, environment, program};
-use common::server::{Server, free_port};
-use common::{event, eventually, ran, root};
+use common::peers::{ministack, moto, python};
+use common::server::Server;
+use common::{event, eventually, ran};
 use serde_json::{Value, json};
-
-fn python(aws: &Server, script: &str, args: &[&str]) -> String {
-    let mut command = program(".venv", "python");
-    command.arg(root().join("tests/peers").join(script)).args(args);
-    let ran = ran(aws.environment(&mut command).env("AWS_DEFAULT_REGION", "us-east-1"));
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
-    ran.stdout
-}
-
-fn moto() -> Server {
-    let port = free_port();
-    let mut command = program(".venv", "moto_server");
-    command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-    Server::started(&mut command, format!("127.0.0.1:{port}"))
-}
 
 fn handle(aws: &Server, dir: &Path, event: &str) -> Value {
     std::fs::write(dir.join("event.json"), event).unwrap();
@@ -122,13 +108,6 @@ fn moto_gives_a_snapshot_of_its_organization() {
 
 fn prepared(server: &Server, args: &[&str]) -> Value {
     serde_json::from_str(&python(server, "fleet.py", args)).unwrap()
-}
-
-fn ministack(dir: &Path) -> Server {
-    let port = free_port();
-    let mut command = program(".venv-ministack", "ministack");
-    command.env("GATEWAY_PORT", port.to_string()).current_dir(dir);
-    Server::started(&mut command, format!("127.0.0.1:{port}"))
 }
 
 /// The service with queues in ministack, and with organization, topic and ledger in moto; Service
@@ -284,7 +263,11 @@ fn ministack_runs_the_lambdas_with_their_queue() {
     let created = event("create-managed-account-succeeded");
     let zip = zip(dir.path()).to_str().unwrap().to_owned();
     let event = file("event.json", &created);
-    python(&ministack, "lambdas.py", &["run", &zip, &variables, &event]);
+    python(&ministack, "lambdas.py", &["deploy", &zip, &variables]);
+    // Twice: it is told once.
+    for _ in 0..2 {
+        python(&ministack, "lambdas.py", &["put", &event]);
+    }
     let cases = || aws.look("cases").as_array().unwrap().len();
     eventually("a case", || cases() == 1);
 

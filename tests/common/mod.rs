@@ -4,6 +4,7 @@
 
 pub mod function;
 pub mod inbox;
+pub mod peers;
 pub mod server;
 
 use std::path::{Path, PathBuf};
@@ -64,10 +65,12 @@ pub fn event(name: &str) -> String {
 /// Waits for what another process does.
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     const PATIENCE: Duration = Duration::from_secs(120);
+    // Whoever looks without a pause takes the processor from what it waits for.
+    const PAUSE: Duration = Duration::from_millis(20);
     let begun = Instant::now();
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::yield_now();
+        std::thread::sleep(PAUSE);
     }
 }
 

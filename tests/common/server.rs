@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Ran, command, ran};
+use super::{Ran, command, eventually, ran};
 
 /// A server that ends with the test.
 pub struct Server {
@@ -47,10 +47,10 @@ impl Server {
     /// Any server, once it accepts connections.
     pub fn started(command: &mut Command, address: String) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        while TcpStream::connect(&address).is_err() {
+        eventually(&address, || {
             assert!(child.try_wait().unwrap().is_none(), "{command:?} has ended");
-            std::thread::yield_now();
-        }
+            TcpStream::connect(&address).is_ok()
+        });
         Self { child, address }
     }
 

@@ -4,7 +4,8 @@
 #
 #   tests/deploy/container.sh [GROUNDCREW]     by default target/release/groundcrew
 #
-# Needs buildah, podman, runc and curl; ends with 77 where one of them is missing.
+# Needs buildah, podman, runc and curl; ends with 77 where one of them is missing, or where no
+# container at all can be run.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -55,6 +56,21 @@ within_patience() {
         [ "$tries" -lt 180 ] || return 1
         sleep 0.5
     done
+}
+
+# Nothing but `true`, to tell a bad image from a machine that runs none.
+mkdir "$work/true"
+for file in /bin/true $(ldd /bin/true | grep -o '/[^ ]*'); do
+    cp --dereference --parents "$file" "$work/true"
+done
+printf 'FROM scratch\nCOPY . /\n' >"$work/Containerfile"
+{
+    buildah bud --isolation chroot --tag "$image-true" --file "$work/Containerfile" "$work/true" &&
+        podman run --rm --network host --read-only --user 65532:65532 --cap-drop ALL \
+            --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$image-true" /bin/true
+} >"$work/log" 2>&1 || {
+    echo "skipped: no container can be run here: $(tail -1 "$work/log")" >&2
+    exit 77
 }
 
 # An AWS with six outdated accounts, each of which takes a second to update.

@@ -35,6 +35,8 @@ const LOOKS: [Duration; 3] =
 #[derive(Debug)]
 pub struct AwsSupport {
     client: Client,
+    /// The same, but it never repeats a call.
+    once: Client,
     time: SharedTimeSource,
 }
 
@@ -42,7 +44,8 @@ impl AwsSupport {
     /// Opens cases through this client.
     pub fn new(client: Client) -> Self {
         let time = client.config().time_source().unwrap_or_default();
-        Self { client, time }
+        let once = client.config().to_builder().retry_config(RetryConfig::disabled());
+        Self { once: Client::from_conf(once.build()), client, time }
     }
 
     /// The case whose body is closed by the key's reference line, open or resolved.
@@ -104,9 +107,8 @@ impl AwsSupport {
 
     async fn create(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError> {
         const OPERATION: &str = "CreateCase";
-        let once = aws_sdk_support::Config::builder().retry_config(RetryConfig::disabled());
         let answer = self
-            .client
+            .once
             .create_case()
             .subject(&case.subject)
             .communication_body(case.text(key))
@@ -118,8 +120,6 @@ impl AwsSupport {
             )
             .language(&case.language)
             .issue_type(&case.issue_type)
-            .customize()
-            .config_override(once)
             .send()
             .await
             .map_err(|error| of_write(OPERATION, error))?;

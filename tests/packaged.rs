@@ -1,0 +1,198 @@
+//! What `groundcrew package` makes, run by software not written here: the package for Lambda by
+//! ministack, the image by podman.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use common::peers::{ministack, moto, python};
+use common::server::Server;
+use common::{event, eventually, groundcrew, ran, root};
+use serde_json::{Value, json};
+
+/// Longer than a function may take, or the host would give a notifier up before AWS gives the
+/// function up. For so long, and half a minute more, a host that died keeps others away.
+const NOTIFIER_SECONDS: &str = "8s";
+const FUNCTION_SECONDS: &str = "6";
+
+/// The program, no larger than it must be.
+fn stripped(dir: &Path) -> PathBuf {
+    let program = env!("CARGO_BIN_EXE_groundcrew");
+    let stripped =
+        ran(Command::new("strip").args(["-s", "-o", "groundcrew", program]).current_dir(dir));
+    assert_eq!(stripped.code, 0, "{}", stripped.stderr);
+    dir.join("groundcrew")
+}
+
+/// The package, and where it is.
+fn package(dir: &Path, topic: &str) -> String {
+    let config = format!(
+        "[ledger]\ntable = \"groundcrew\"\n[alerts]\ntopic_arn = \"{topic}\"\n\
+         [[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\non = [\"CreateManagedAccount\"]\n\
+         limits = {{ timeout = \"{NOTIFIER_SECONDS}\" }}\n"
+    );
+    std::fs::write(dir.join("crew.toml"), config).unwrap();
+    let program = stripped(dir);
+    let args = ["package", "--config", "crew.toml", "--target", "lambda", "--out", "out"];
+    let binary = ["--binary", program.to_str().unwrap()];
+    let packaged = groundcrew(dir, &[&args[..], &binary].concat());
+    assert_eq!(packaged.code, 0, "{}", packaged.stderr);
+    dir.join("out/groundcrew-lambda.zip").to_str().unwrap().to_owned()
+}
+
+/// Stands between a function and AWS. When told to, it keeps one answer of `CreateCase` for
+/// itself: the case is there, and whoever opened it waits.
+struct Between {
+    address: String,
+    keeps: Arc<AtomicBool>,
+}
+
+impl Between {
+    fn functions_and(aws: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (aws, keeps) = (aws.address.clone(), Arc::new(AtomicBool::new(false)));
+        let (keep, kept) = (Arc::clone(&keeps), Arc::new(Mutex::new(Vec::new())));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (aws, keep, kept) = (aws.clone(), Arc::clone(&keep), Arc::clone(&kept));
+                std::thread::spawn(move || {
+                    let client = client.unwrap();
+                    // A client that is gone is none to complain about.
+                    if let Some(answer) = asked(&client, &aws, &keep) {
+                        let _ = (&client).write_all(&answer);
+                        let _ = client.shutdown(Shutdown::Both);
+                    } else {
+                        kept.lock().unwrap().push(client);
+                    }
+                });
+            }
+        });
+        Self { address, keeps }
+    }
+}
+
+/// Asks AWS what a client asks; no answer if it is kept.
+fn asked(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> {
+    let mut reader = BufReader::new(client);
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    let mut aws = TcpStream::connect(aws).unwrap();
+    write!(aws, "{head}connection: close\r\n\r\n").unwrap();
+    aws.write_all(&body).unwrap();
+    let mut answer = Vec::new();
+    aws.read_to_end(&mut answer).unwrap();
+    let keeps = head.contains("CreateCase") && keep.swap(false, Ordering::SeqCst);
+    (!keeps).then_some(answer)
+}
+
+/// EventBridge, a function, a queue, a second function, and a case in moto's Support, whatever
+/// Lambda does.
+#[test]
+fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let (moto, ministack) = (moto(), ministack(dir.path()));
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let prepared: Value = serde_json::from_str(&python(&moto, "moto.py", &["prepare"])).unwrap();
+    let account = prepared["account"].as_str().unwrap();
+    let created = event("create-managed-account-succeeded");
+    let of =
+        |account: &str| file(&format!("{account}.json"), &created.replace("111122223333", account));
+    let support = Between::functions_and(&moto);
+    let variables = json!({
+        "AWS_ENDPOINT_URL": moto.url(),
+        "AWS_ENDPOINT_URL_SQS": ministack.url(),
+        "AWS_ENDPOINT_URL_SUPPORT": format!("http://{}", support.address),
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+    });
+    let variables = file("environment.json", &variables.to_string());
+    let zip = package(dir.path(), prepared["topic"].as_str().unwrap());
+
+    let lambdas = |args: &[&str]| python(&ministack, "lambdas.py", args);
+    let look = || -> Value { serde_json::from_str(&lambdas(&["look"])).unwrap() };
+    let seen = || -> Value { serde_json::from_str(&python(&moto, "moto.py", &["look"])).unwrap() };
+    let cases = || seen()["cases"].as_array().unwrap().len();
+    lambdas(&["deploy", &zip, &variables, FUNCTION_SECONDS]);
+
+    // Nobody may run: what is queued waits. What EventBridge delivers is in the queue of what
+    // failed when Lambda has given up, and is invoked anew with it as docs/operations.md says.
+    lambdas(&["concurrency", "notifications", "0"]);
+    lambdas(&["put", &of(account)]);
+    eventually("a batch is throttled", || look()["throttles"].as_f64() > Some(0.0));
+    lambdas(&["concurrency", "events", "0"]);
+    lambdas(&["put", &of("444455556666")]);
+    eventually("Lambda gives up", || look()["failed"].as_array().unwrap().len() == 1);
+    let failed = look()["failed"][0].as_str().unwrap().to_owned();
+    let failed: Value = serde_json::from_str(&failed).unwrap();
+    assert_eq!(cases(), 0);
+    lambdas(&["concurrency", "events", "-1"]);
+    let again = file("again.json", &failed["requestPayload"].to_string());
+    let answer: Value = serde_json::from_str(&lambdas(&["invoke", "events", &again])).unwrap();
+    assert_eq!(answer["outcome"], "queued", "{answer}");
+    lambdas(&["concurrency", "notifications", "-1"]);
+    eventually("two cases", || cases() == 2);
+    eventually("an empty queue", || look()["left"] == 0);
+
+    // The case is opened, but the function never hears of it and runs out of its time. Whoever
+    // comes next finds the case.
+    let errors = look()["errors"].as_f64();
+    support.keeps.store(true, Ordering::SeqCst);
+    lambdas(&["put", &of("777788889999")]);
+    eventually("a function times out", || look()["errors"].as_f64() > errors);
+    assert_eq!(cases(), 3);
+    eventually("it is told", || {
+        let seen = seen();
+        let ledger = seen["ledger"].as_object().unwrap();
+        ledger.iter().any(|(key, entry)| key.contains("777788889999") && entry["state"] == "told")
+    });
+    eventually("an empty queue", || look()["left"] == 0);
+    assert!(!support.keeps.load(Ordering::SeqCst));
+
+    lambdas(&["send", "group", "{not json"]);
+    eventually("a dead letter", || look()["letters"].as_array().unwrap().len() == 1);
+    assert!(look()["letters"].to_string().contains("{not json"), "{}", look());
+    let seen = seen();
+    assert_eq!(seen["cases"].as_array().unwrap().len(), 3, "{seen}");
+}
+
+/// As ECS would run it: no root, nothing writable, no capability.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_image_serves_a_fleet() {
+    const SKIPPED: i32 = 77;
+    let dir = tempfile::tempdir().unwrap();
+    let script = root().join("tests/deploy/container.sh");
+    let ran = ran(Command::new(script).arg(stripped(dir.path())));
+    if ran.code == SKIPPED {
+        // Where containers can't be run, there is no image to be wrong about.
+        return eprintln!("{}", ran.stderr);
+    }
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("ok: six accounts updated"), "{}", ran.stdout);
+}
