@@ -100,7 +100,7 @@ notifiers = ["ams"]
 fn overlay(aws: &Server) -> String {
     format!(
         "queues.updates_url = \"{}\"\nqueues.notifications_url = \"{}\"\n\
-         updates.wait_seconds = 1\nupdates.min_sweep_interval = \"1s\"\n\
+         updates.wait_seconds = 3\nupdates.min_sweep_interval = \"3s\"\n\
          updates.max_receive_count = 2",
         aws.queue("updates.fifo"),
         aws.queue("notifications.fifo")

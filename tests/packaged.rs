@@ -45,8 +45,11 @@ fn package(dir: &Path, topic: &str) -> String {
     dir.join("out/groundcrew-lambda.zip").to_str().unwrap().to_owned()
 }
 
-/// Stands between a function and AWS. When told to, it keeps one answer of `CreateCase` for
+/// Stands between a function and moto. When told to, it keeps one answer of `CreateCase` for
 /// itself: the case is there, and whoever opened it waits.
+///
+/// Of every case moto says that it has more communications, which can't be asked for: it has no
+/// `DescribeCommunications`. That much is mended here.
 struct Between {
     address: String,
     keeps: Arc<AtomicBool>,
@@ -102,6 +105,10 @@ fn asked(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> {
     aws.write_all(&body).unwrap();
     let mut answer = Vec::new();
     aws.read_to_end(&mut answer).unwrap();
+    let (more, no_more) = (br#""foo_next_token""#, b"null            ");
+    while let Some(at) = answer.windows(more.len()).position(|window| window == more) {
+        answer[at..at + no_more.len()].copy_from_slice(no_more);
+    }
     let keeps = head.contains("CreateCase") && keep.swap(false, Ordering::SeqCst);
     (!keeps).then_some(answer)
 }
@@ -140,13 +147,13 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     let cases = || seen()["cases"].as_array().unwrap().len();
     lambdas(&["deploy", &zip, &variables, FUNCTION_SECONDS]);
 
-    // Nobody may run: what is queued waits. What EventBridge delivers is in the queue of what
+    // Nobody may run: what is queued waits. What is delivered is in the queue of what
     // failed when Lambda has given up, and is invoked anew with it as docs/operations.md says.
     lambdas(&["concurrency", "notifications", "0"]);
     lambdas(&["put", &of(account)]);
     eventually("a batch is throttled", || look()["throttles"].as_f64() > Some(0.0));
     lambdas(&["concurrency", "events", "0"]);
-    lambdas(&["put", &of("444455556666")]);
+    lambdas(&["deliver", "events", &of("444455556666")]);
     eventually("Lambda gives up", || look()["failed"].as_array().unwrap().len() == 1);
     let failed = look()["failed"][0].as_str().unwrap().to_owned();
     let failed: Value = serde_json::from_str(&failed).unwrap();
@@ -161,10 +168,10 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
 
     // The case is opened, but the function never hears of it and runs out of its time. Whoever
     // comes next finds the case.
-    let errors = look()["errors"].as_f64();
+    assert_eq!(look()["timeouts"], 0, "{}", look());
     support.keeps.store(true, Ordering::SeqCst);
     lambdas(&["put", &of("777788889999")]);
-    eventually("a function times out", || look()["errors"].as_f64() > errors);
+    eventually("a function times out", || look()["timeouts"] == 1);
     assert_eq!(cases(), 3);
     eventually("it is told", || {
         let seen = seen();

@@ -389,9 +389,10 @@ fn ticks_update_a_fleet() {
     std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     aws.ask("release-artifact", "");
+    // A tick waits for what is due within two seconds: with longer waits each is short.
     let overlay = format!(
         "queues.updates_url = \"{}\"\n\
-         updates.wait_seconds = 1\nupdates.min_sweep_interval = \"1s\"\n\
+         updates.wait_seconds = 3\nupdates.min_sweep_interval = \"3s\"\n\
          updates.max_concurrent_operations = 2",
         aws.queue("updates.fifo")
     );

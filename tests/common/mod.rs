@@ -7,6 +7,7 @@ pub mod inbox;
 pub mod peers;
 pub mod server;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -66,11 +67,13 @@ pub fn event(name: &str) -> String {
 pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
     const PATIENCE: Duration = Duration::from_secs(120);
     // Whoever looks without a pause takes the processor from what it waits for.
-    const PAUSE: Duration = Duration::from_millis(20);
+    const PAUSES: Range<Duration> = Duration::from_millis(10)..Duration::from_secs(1);
     let begun = Instant::now();
+    let mut pause = PAUSES.start;
     while !done() {
         assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(pause);
+        pause = (pause * 3 / 2).min(PAUSES.end);
     }
 }
 

@@ -4,17 +4,20 @@
     lambdas.py put EVENT.json                                  EventBridge invokes `events`
     lambdas.py send GROUP BODY                                 a message in the queue
     lambdas.py invoke FUNCTION EVENT.json                      prints the answer
+    lambdas.py deliver FUNCTION EVENT.json                     as EventBridge invokes, with repeats
     lambdas.py concurrency FUNCTION NUMBER                     -1 for no limit
     lambdas.py look                                            prints what became of it all
 
 EventBridge invokes the function `events`, which puts notifications into a FIFO queue; an event
 source mapping hands batches of that to the function `notifications`. What `events` fails at goes
 to the queue `failed`. ministack takes no events of AWS's own sources from users, as AWS doesn't:
-the rule's input is the event. The endpoint and credentials come from the environment.
+the rule's input is the event. Its EventBridge doesn't repeat what fails, its Lambda does. The
+endpoint and credentials come from the environment.
 """
 
 import datetime
 import json
+import re
 import sys
 
 import boto3
@@ -90,6 +93,12 @@ def invoke(function, event):
     print(answer["Payload"].read().decode())
 
 
+def deliver(function, event):
+    functions.invoke(
+        FunctionName=function, InvocationType="Event", Payload=open(event).read()
+    )
+
+
 def concurrency(function, number):
     if int(number) < 0:
         functions.delete_function_concurrency(FunctionName=function)
@@ -106,12 +115,12 @@ def messages(name):
     return [message["Body"] for message in received.get("Messages", [])]
 
 
-def counted(function, metric):
+def throttles(function):
     now = datetime.datetime.now(datetime.timezone.utc)
     hour = datetime.timedelta(hours=1)
     points = boto3.client("cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
-        MetricName=metric,
+        MetricName="Throttles",
         Dimensions=[{"Name": "FunctionName", "Value": function}],
         StartTime=now - hour,
         EndTime=now + hour,
@@ -121,9 +130,22 @@ def counted(function, metric):
     return sum(point["Sum"] for point in points["Datapoints"])
 
 
+def timeouts(function):
+    """Invocations that took all the time they had, by their reports in the log."""
+    limit = functions.get_function_configuration(FunctionName=function)["Timeout"] * 1000
+    logs = boto3.client("logs")
+    try:
+        found = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}")
+    except logs.exceptions.ResourceNotFoundException:
+        return 0
+    said = "\n".join(event["message"] for event in found["events"])
+    durations = re.findall(r"^REPORT .*\tDuration: (\d+)", said, re.MULTILINE)
+    return sum(int(duration) >= limit for duration in durations)
+
+
 def look():
     """What is in the dead-letter queue and among the failed invocations, how much is left in the
-    queue, and what CloudWatch counted."""
+    queue, and how often the function of notifications was throttled or timed out."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     left = sqs.get_queue_attributes(QueueUrl=url(f"{NAME}.fifo"), AttributeNames=names)
     print(
@@ -132,12 +154,12 @@ def look():
                 "letters": messages(f"{NAME}-dead.fifo"),
                 "failed": messages(FAILED),
                 "left": sum(int(count) for count in left["Attributes"].values()),
-                "errors": counted(NAME, "Errors"),
-                "throttles": counted(NAME, "Throttles"),
+                "throttles": throttles(NAME),
+                "timeouts": timeouts(NAME),
             }
         )
     )
 
 
-COMMANDS = [deploy, put, send, invoke, concurrency, look]
+COMMANDS = [deploy, put, send, invoke, deliver, concurrency, look]
 {command.__name__: command for command in COMMANDS}[sys.argv[1]](*sys.argv[2:])
