@@ -1,12 +1,13 @@
-"""How fast an account that landed becomes a case: groundcrew as a Lambda, and a handler in
+"""How fast an account that landed becomes a case: groundcrew's package for Lambda, and a handler in
 Python, on one constant endpoint in one run.
 
     onboarding.py GROUNDCREW [HANDLER.py]
 
 HANDLER.py has `lambda_handler(event, context)`; without it only groundcrew is measured. The
 endpoint answers every AWS call at once and always the same, and is a Lambda Runtime API as
-well. Prints medians: from the start of a process to its case, one invocation of a process
-that runs, and the most memory.
+well. Prints medians: from the start of a process to its case, and one invocation of a process
+that runs. Of memory it prints the most that was mapped, and what of that is the process's own:
+the rest are pages of its files that the system has in memory anyway.
 """
 
 import json
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EVENT = (ROOT / "tests/events/create-managed-account-succeeded.json").read_text()
@@ -123,8 +125,9 @@ def event(number):
 
 
 def memory(pid):
+    """The most that was mapped, and what is the process's own now, in MiB."""
     status = pathlib.Path("/proc/%d/status" % pid).read_text()
-    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+    return [int(re.search(name + r":\s+(\d+)", status)[1]) / 1024 for name in ("VmHWM", "RssAnon")]
 
 
 def measure(name, command, environment, endpoint, feed):
@@ -148,12 +151,12 @@ def measure(name, command, environment, endpoint, feed):
         process.wait()
     process, _ = start([event(1000 + number) for number in range(WARM)])
     assert endpoint.done.wait(120), "the warm run did not end"
-    most = memory(process.pid)
+    most, own = memory(process.pid)
     process.kill()
     process.wait()
     warm = [duration * 1000 for duration in endpoint.durations[10:]]
-    print("%-12s cold %7.1f ms   warm %6.2f ms   memory %5.1f MiB" % (
-        name, statistics.median(cold[1:]), statistics.median(warm), most))
+    print("%-12s cold %7.1f ms   warm %6.2f ms   memory %5.1f MiB, %.1f of its own" % (
+        name, statistics.median(cold[1:]), statistics.median(warm), most, own))
 
 
 # Invoked by the Runtime API like any Lambda, by the shortest client there is.
@@ -174,26 +177,38 @@ while True:
 """
 
 
+def packaged(binary, place):
+    """Unpacked as Lambda does."""
+    (place / "crew.toml").write_text(
+        '[ledger]\ntable = "groundcrew"\n[[notifiers]]\nname = "ams"\nplugin = "ams-case"\n')
+    subprocess.run([os.path.abspath(binary), "package", "--config", "crew.toml",
+                    "--target", "lambda", "--out", "out"],
+                   cwd=place, check=True, stdout=subprocess.DEVNULL)
+    task = place / "task"
+    with zipfile.ZipFile(place / "out/groundcrew-lambda.zip") as package:
+        package.extractall(task)
+    (task / "bootstrap").chmod(0o755)
+    return task
+
+
 def main():
     binary, *handler = sys.argv[1:]
     endpoint = Endpoint()
-    place = pathlib.Path(tempfile.mkdtemp())
-    (place / "groundcrew.toml").write_text(
-        '[ledger]\ntable = "groundcrew"\n[[notifiers]]\nname = "ams"\nplugin = "ams-case"\n')
+    task = packaged(binary, pathlib.Path(tempfile.mkdtemp()))
     environment = {
         "AWS_LAMBDA_RUNTIME_API": endpoint.address,
         "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_LAMBDA_FUNCTION_VERSION": "1",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "AWS_LAMBDA_LOG_GROUP_NAME": "g",
         "AWS_LAMBDA_LOG_STREAM_NAME": "s", "AWS_ENDPOINT_URL": "http://" + endpoint.address,
         "AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1", "GROUNDCREW_CONFIG": str(place / "groundcrew.toml"),
-        "GROUNDCREW_CACHE": str(place / "cache"), "GROUNDCREW_LOG": "off",
+        "AWS_DEFAULT_REGION": "us-east-1", "LAMBDA_TASK_ROOT": str(task),
+        "GROUNDCREW_CACHE": "", "GROUNDCREW_LOG": "off",
     }
 
     def feed(endpoint, events):
         endpoint.events = list(reversed(events))
 
-    measure("groundcrew", [os.path.abspath(binary)], environment, endpoint, feed)
+    measure("groundcrew", [str(task / "bootstrap")], environment, endpoint, feed)
     if handler:
         command = [sys.executable, "-c", PYTHON, os.path.abspath(handler[0])]
         measure("python", command, environment, endpoint, feed)

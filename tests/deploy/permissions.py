@@ -16,7 +16,7 @@ that it has:
 `when` names the template's condition under which the statement is there.
 
 Actions are IAM's, which are not always the names of the calls: SendMessageBatch takes
-sqs:SendMessage, TransactWriteItems dynamodb:PutItem and dynamodb:DeleteItem, GetResources
+sqs:SendMessage, TransactWriteItems dynamodb:PutItem, GetResources
 tag:GetResources, ListInstances sso:ListInstances.
 """
 

@@ -18,7 +18,7 @@ const VERSION: &str = "version";
 const VALUE: &str = "value";
 
 /// What a commit takes. A transaction has no permission of its own.
-const MAY_COMMIT: &str = "dynamodb:PutItem and dynamodb:DeleteItem";
+const MAY_COMMIT: &str = "dynamodb:PutItem";
 
 /// A ledger in a DynamoDB table, for Lambda and for several hosts.
 pub type DynamoLedger = StoreLedger<DynamoStore>;

@@ -22,6 +22,8 @@ use crate::{OnFailure, Panel};
 pub(super) struct Listener<'o> {
     pub(super) notifier: &'o ConfiguredNotifier,
     pub(super) panel: &'o Panel,
+    /// Telling it was begun and has not come to an end: it was due, and stays so.
+    pub(super) begun: bool,
 }
 
 /// What the policies say.
@@ -76,7 +78,8 @@ impl Onboarding {
                     true => None,
                     false => self.ports.ledger.notification(&key).await.ok().flatten(),
                 };
-                (*listener, entry.filter(is_settled))
+                let begun = entry.as_ref().is_some_and(|entry| !is_settled(entry));
+                (Listener { begun, ..*listener }, entry.filter(is_settled))
             }))
             .await
         };
@@ -120,48 +123,62 @@ impl Onboarding {
         until: Option<Timestamp>,
     ) -> Vec<Told> {
         let told = |listener: &Listener<'_>| subject.matter.told(&listener.notifier.name);
-        let fail = |error: &str| -> Vec<Told> {
-            open.iter().map(|listener| told(listener).failed(error)).collect()
+        let fail = |listeners: &[Listener<'_>], error: &str| -> Vec<Told> {
+            listeners.iter().map(|listener| told(listener).failed(error)).collect()
         };
         let due = match self.due(&subject.matter, subject.joined()).await {
             Ok(due) => due,
-            Err(error) => return fail(&error.to_string()),
+            Err(error) => return fail(open, &error.to_string()),
         };
-        match due {
-            Due::Nothing => Vec::new(),
-            Due::Unknown => fail(&format!(
+        let (tell, rest) = match due {
+            Due::Tell => (open.to_vec(), Vec::new()),
+            _ => begun(open),
+        };
+        let mut all = self.tell_behind_gates(subject, &tell, until).await;
+        all.extend(match due {
+            Due::Tell | Due::Nothing => Vec::new(),
+            Due::Unknown => fail(&rest, &format!(
                 "an update of the account does not tell whether it is new, and when it joined can't \
                  be looked up in AWS Organizations: {}. Allow this host \
                  organizations:DescribeAccount, or leave UpdateManagedAccount out of `on`",
                 subject.trouble.as_deref().unwrap_or("it has no date")
             )),
             Due::Record => {
-                join_all(open.iter().map(|listener| self.record(subject, listener.notifier))).await
+                join_all(rest.iter().map(|listener| self.record(subject, listener.notifier))).await
             }
-            Due::Tell => {
-                let (gates, others): (Vec<_>, Vec<_>) =
-                    open.iter().copied().partition(|listener| listener.notifier.gate);
-                let mut all = self.ask_and_tell(subject, &gates, &[], until).await;
-                let rest = match verdict(&all, self.ports.clock.now()) {
-                    Gates::Open { annotations } => {
-                        self.ask_and_tell(subject, &others, &annotations, until).await
-                    }
-                    Gates::Stopped(why) => others
-                        .iter()
-                        .map(|other| told(other).now(ToldOutcome::Skipped).because(&why))
-                        .collect(),
-                    Gates::Held { why, wait } => others
-                        .iter()
-                        .map(|other| Told {
-                            retry_after: wait,
-                            ..told(other).now(ToldOutcome::Held).because(&why)
-                        })
-                        .collect(),
-                };
-                all.extend(rest);
-                all
+        });
+        all
+    }
+
+    /// Asks the gates, and tells the others if those let them.
+    async fn tell_behind_gates(
+        &self,
+        subject: &Subject,
+        listeners: &[Listener<'_>],
+        until: Option<Timestamp>,
+    ) -> Vec<Told> {
+        let told = |listener: &Listener<'_>| subject.matter.told(&listener.notifier.name);
+        let (gates, others): (Vec<_>, Vec<_>) =
+            listeners.iter().copied().partition(|listener| listener.notifier.gate);
+        let mut all = self.ask_and_tell(subject, &gates, &[], until).await;
+        let rest = match verdict(&all, self.ports.clock.now()) {
+            Gates::Open { annotations } => {
+                self.ask_and_tell(subject, &others, &annotations, until).await
             }
-        }
+            Gates::Stopped(why) => others
+                .iter()
+                .map(|other| told(other).now(ToldOutcome::Skipped).because(&why))
+                .collect(),
+            Gates::Held { why, wait } => others
+                .iter()
+                .map(|other| Told {
+                    retry_after: wait,
+                    ..told(other).now(ToldOutcome::Held).because(&why)
+                })
+                .collect(),
+        };
+        all.extend(rest);
+        all
     }
 
     /// What is due to an account that has landed; of any other event whoever listens is told.
@@ -258,7 +275,16 @@ fn listener<'o>(
 ) -> Option<Listener<'o>> {
     let names = |route: &ConfiguredRoute| route.route.notifiers.contains(&notifier.name);
     let (_, panel) = taken.iter().find(|(route, _)| names(route))?;
-    Some(Listener { notifier, panel })
+    Some(Listener { notifier, panel, begun: false })
+}
+
+/// Of those that nothing else is due to: whom telling was begun with, those that wait for a gate
+/// that was begun with, and the gates before them; and the rest.
+fn begun<'o>(open: &[Listener<'o>]) -> (Vec<Listener<'o>>, Vec<Listener<'o>>) {
+    let all_wait = open.iter().any(|one| one.begun && one.notifier.gate);
+    let any = open.iter().any(|one| one.begun);
+    let stays = |one: &Listener<'_>| one.begun || all_wait || any && one.notifier.gate;
+    open.iter().copied().partition(stays)
 }
 
 pub(super) fn is_settled(entry: &NotificationEntry) -> bool {

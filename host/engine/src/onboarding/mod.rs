@@ -149,7 +149,7 @@ impl Onboarding {
             return handled.broken(format!("no notifier is named `{notifier}`"));
         };
         let panel = Panel::new(Vec::new(), vec![String::new()], Fallback::Proceed);
-        let listener = Listener { notifier, panel: &panel };
+        let listener = Listener { notifier, panel: &panel, begun: false };
         let told = self.tell_all(matter, Some(event), &[listener], None).await;
         told.iter().for_each(log);
         handled.with(told)

@@ -59,9 +59,9 @@ impl Onboarding {
                         open.push(listener);
                     }
                 }
-                Ok(_) => {
+                Ok(entry) => {
                     is_new = true;
-                    open.push(listener);
+                    open.push(Listener { begun: entry.is_some(), ..listener });
                 }
                 Err(error) => told.push(matter.told(name).failed(error.to_string())),
             }

@@ -6,7 +6,9 @@ use groundcrew_core::notification::{NotificationKey, NotificationState};
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
 
-use crate::place::{BEGIN, Place, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, work};
+use crate::place::{
+    BEGIN, CREATED, Place, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, work,
+};
 
 /// Events that were lost are made good; accounts from before the ledger are left alone.
 #[tokio::test(start_paused = true)]
@@ -66,4 +68,41 @@ async fn what_a_sweep_has_handed_over_stays_due() {
     work(&place).await;
     assert_eq!((place.cases(), letters(&place).len()), (3, 0));
     assert_eq!(place.sim.alerts(), []);
+}
+
+/// An account that joined before the ledger began and was enrolled since is due by its event. The
+/// sweep repeats what failed, as the alert about it says, and begins nothing with the others.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_repeats_what_an_event_began() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let place = Place { lookback, ..Place::new() };
+    place.sim.set_support_plan(false);
+    let (account, created) = about(&place, CREATED);
+    let failed = place.handle(&created).await;
+    assert_eq!(outcome(&failed), (HandledOutcome::Failed, vec![ToldOutcome::Failed]));
+    place.sim.set_support_plan(true);
+    let swept = place.handle(SCHEDULED).await;
+    let mut outcomes = outcome(&swept).1;
+    outcomes.sort_by_key(|outcome| *outcome == ToldOutcome::Told);
+    let [others @ .., ToldOutcome::Told] = outcomes.as_slice() else { panic!("{swept:?}") };
+    assert_eq!(others, [ToldOutcome::Recorded; 2]);
+    let [case] = place.sim.cases().try_into().unwrap();
+    assert!(format!("{case:?}").contains(account.as_str()), "{case:?}");
+    assert_eq!(outcome(&place.handle(SCHEDULED).await), (HandledOutcome::Ignored, vec![]));
+}
+
+/// So does an update that comes again when the account is no longer new.
+#[tokio::test(start_paused = true)]
+async fn an_update_repeats_what_an_earlier_one_began() {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let mut place = Place { lookback, ..Place::new() };
+    place.sim.set_support_plan(false);
+    let (_, updated) = about(&place, UPDATED);
+    let failed = place.handle(&updated).await;
+    assert_eq!(outcome(&failed), (HandledOutcome::Failed, vec![ToldOutcome::Failed]));
+    place.sim.set_support_plan(true);
+    place.lookback = Duration::from_secs(1);
+    let told = place.handle(&updated).await;
+    assert_eq!(outcome(&told), (HandledOutcome::Notified, vec![ToldOutcome::Told]));
+    assert_eq!(place.cases(), 1);
 }
