@@ -21,6 +21,9 @@ const LEAST_RETENTION: Duration = Duration::from_secs(4 * 24 * 3600);
 /// Whoever waits for a free slot is received again and again: every `wait_seconds`, for as
 /// long as others use the quota.
 const LEAST_RECEIVES: u64 = 100;
+/// What a gate holds is received by the hour, for thirteen days. SQS itself would give it up
+/// without an alert.
+const LEAST_RECEIVES_HELD: u64 = 400;
 
 /// The longest that SQS keeps a message.
 const MOST_RETENTION: &str = "1209600";
@@ -77,6 +80,13 @@ impl Role {
             Self::Updates => Check::UpdatesQueue,
             Self::Notifications => Check::NotificationsQueue,
             Self::Events => Check::EventsQueue,
+        }
+    }
+
+    fn least_receives(self) -> u64 {
+        match self {
+            Self::Updates | Self::Events => LEAST_RECEIVES,
+            Self::Notifications => LEAST_RECEIVES_HELD,
         }
     }
 
@@ -254,23 +264,33 @@ fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Find
             format!("{source} has no dead-letter queue"),
             format!(
                 "make {}, and set RedrivePolicy with its deadLetterTargetArn and a maxReceiveCount \
-                 of {LEAST_RECEIVES}",
-                if role.fifo() { "a FIFO queue for them" } else { "a queue for them" }
+                 of {}",
+                if role.fifo() { "a FIFO queue for them" } else { "a queue for them" },
+                role.least_receives()
             ),
         ));
         return;
     };
     let name = &dead.redrive.name;
-    if let (Role::Updates, Some(max)) = (role, dead.redrive.max_receives)
-        && max < LEAST_RECEIVES
+    let why = match role {
+        Role::Updates => Some((
+            "an account is a dead letter",
+            "each wait for a free slot costs one; failures are counted by updates.max_receive_count",
+        )),
+        Role::Notifications => Some((
+            "a notification is a dead letter, without an alert",
+            "what a gate holds is received by the hour; deliveries that fail are counted apart",
+        )),
+        Role::Events => None,
+    };
+    let least = role.least_receives();
+    if let (Some((what, why)), Some(max)) = (why, dead.redrive.max_receives)
+        && max < least
     {
         findings.push(Finding::warning(
             check,
-            format!("after {} an account is a dead letter", count(max as usize, "receive")),
-            format!(
-                "set maxReceiveCount to at least {LEAST_RECEIVES} (AWS takes 1000): each wait for \
-                 a free slot costs one; failures are counted by updates.max_receive_count"
-            ),
+            format!("after {} {what}", count(max as usize, "receive")),
+            format!("set maxReceiveCount to at least {least} (AWS takes 1000): {why}"),
         ));
     }
     let attributes = match &dead.attributes {
@@ -373,7 +393,7 @@ mod tests {
     fn good(fifo: bool, changed: &[(&str, &str)], dead: &[(&str, &str)]) -> Queue {
         let name = if fifo { "dead.fifo" } else { "dead" };
         let policy = format!(
-            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:{name}","maxReceiveCount":"100"}}"#
+            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:{name}","maxReceiveCount":"1000"}}"#
         );
         let mut own = attributes(&[
             ("VisibilityTimeout", "300"),
@@ -404,7 +424,7 @@ mod tests {
         let expected = Redrive {
             name: "dead.fifo".into(),
             owner: "111122223333".into(),
-            max_receives: Some(100),
+            max_receives: Some(1000),
         };
         assert_eq!(Redrive::of(&queue.attributes), Some(expected));
         assert_eq!(Redrive::of(&attributes(&[("RedrivePolicy", "{}")])), None);
@@ -427,6 +447,7 @@ mod tests {
     #[case(Role::Updates, good(true, &[("VisibilityTimeout", "30")], &[]), Status::Warning, "seen again after 30s")]
     #[case(Role::Updates, good(true, &[("MessageRetentionPeriod", "3600")], &[]), Status::Warning, "thrown away after 1h")]
     #[case(Role::Updates, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":5}"#)], &[]), Status::Warning, "after 5 receives")]
+    #[case(Role::Notifications, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":100}"#)], &[]), Status::Warning, "after 100 receives")]
     #[case(Role::Updates, good(true, &[], &[("FifoQueue", "false")]), Status::Failed, "of the other kind")]
     #[case(Role::Updates, good(true, &[], &[("ApproximateNumberOfMessages", "2")]), Status::Warning, "2 messages in the dead-letter queue")]
     #[case(Role::Updates, good(true, &[], &[("MessageRetentionPeriod", "345600")]), Status::Warning, "for 4d only")]
