@@ -63,15 +63,19 @@ pub fn event(name: &str) -> String {
     std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
 }
 
+/// Waits for what another process does, for two minutes at most.
+pub fn eventually(what: &str, done: impl FnMut() -> bool) {
+    within(Duration::from_secs(120), what, done);
+}
+
 /// Waits for what another process does.
-pub fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    const PATIENCE: Duration = Duration::from_secs(120);
+pub fn within(patience: Duration, what: &str, mut done: impl FnMut() -> bool) {
     // Whoever looks without a pause takes the processor from what it waits for.
     const PAUSES: Range<Duration> = Duration::from_millis(10)..Duration::from_secs(1);
     let begun = Instant::now();
     let mut pause = PAUSES.start;
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
+        assert!(begun.elapsed() < patience, "not in {patience:?}: {what}");
         std::thread::sleep(pause);
         pause = (pause * 3 / 2).min(PAUSES.end);
     }

@@ -268,6 +268,11 @@ impl Event {
         }
     }
 
+    /// Whether it tells of what this host did itself: then AWS delivers it to nobody.
+    pub fn is_own(&self) -> bool {
+        self.source == OWN_SOURCE
+    }
+
     /// Whether a schedule sent it: time to look for what lost events would have told.
     /// EventBridge rules send `aws.events`; an EventBridge Scheduler target is given this
     /// host's own source.

@@ -34,6 +34,11 @@ impl NotificationKey {
         Self(format!("event/{}-{digest}/{notifier}", event.name))
     }
 
+    /// Whether it is of telling that an account is there.
+    pub fn is_of_landed(&self) -> bool {
+        self.0.starts_with("onboard/")
+    }
+
     /// As the ledger and the other systems see it, for example `onboard/111122223333/ams`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -251,11 +251,23 @@ impl Onboarding {
     fn failed(&self, told: &Told, text: &str) -> (String, Alert) {
         let error = told.detail.as_deref().unwrap_or("unknown");
         let key = &told.key;
+        let notifier = &told.notifier;
+        let again = match Event::parse(text) {
+            Ok(event) if event.is_own() && self.ports.queue.is_none() => format!(
+                "Nothing tries it again. Once the cause is mended, put the event below into a \
+                 file:\n\n  groundcrew notify --notifier {notifier} --event EVENT.json --config \
+                 FILE\n\nWith queues.notifications_url it would be tried again."
+            ),
+            Ok(event) if !told.key.is_of_landed() => {
+                format!("It is tried again when {} is delivered again.", event.name)
+            }
+            _ => "It is tried again when the event is delivered again, and by the next sweep."
+                .to_owned(),
+        };
         let alert = Alert {
-            subject: format!("Notifier {} was not told of {}", told.notifier, told.about),
+            subject: format!("Notifier {notifier} was not told of {}", told.about),
             message: format!(
-                "It is tried again when the event is delivered again, and by the next sweep.\n\
-                 Error: {error}\nNotification: {key}\nEvent: {}",
+                "{again}\nError: {error}\nNotification: {key}\nEvent: {}",
                 shown(text)
             ),
         };

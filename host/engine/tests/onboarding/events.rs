@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::event::Event;
@@ -214,6 +215,23 @@ async fn an_update_of_an_account_that_joined_long_ago_opens_no_case() {
 const LANDING_ZONE: &str =
     include_str!("../../../../tests/events/update-landing-zone-succeeded.json");
 
+/// Of an account that the update engine has given up.
+fn letter(account: &AccountId) -> DeadLetter {
+    DeadLetter {
+        account: account.clone(),
+        provisioned_product: ProvisionedProductId::new("pp-1"),
+        target: ArtifactId::new("pa-2"),
+        lane: "all".into(),
+        reason: "A stack named X already exists".into(),
+        attempts: 5,
+        redriven: 0,
+    }
+}
+
+fn given_up() -> String {
+    Event::of_given_up(&letter(&"111122223333".parse().unwrap()), BEGIN).json
+}
+
 /// What is about no account is told once too, under whichever id it comes.
 #[rstest]
 #[tokio::test(start_paused = true)]
@@ -227,15 +245,7 @@ async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
     assert_eq!(place.handle(LANDING_ZONE).await.outcome, HandledOutcome::Ignored);
     let failed = LANDING_ZONE.replace("SUCCEEDED", "FAILED");
     let (account, not_created) = about(&place, FAILED);
-    let letter = DeadLetter {
-        account: account.clone(),
-        provisioned_product: ProvisionedProductId::new("pp-1"),
-        target: ArtifactId::new("pa-2"),
-        lane: "all".into(),
-        reason: "A stack named X already exists".into(),
-        attempts: 5,
-        redriven: 0,
-    };
+    let letter = letter(&account);
     let given_up = Event::of_given_up(&letter, BEGIN).json;
     for event in [&failed, &failed.replace("\"id\": \"", "\"id\": \"a"), &not_created, &given_up] {
         place.handle(event).await;
@@ -252,4 +262,23 @@ async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
     let again = Event::of_given_up(&DeadLetter { redriven: 1, ..letter }, BEGIN).json;
     assert_ne!(place.handle(&again).await.outcome, HandledOutcome::Ignored);
     assert_eq!(place.sim.alerts(), []);
+}
+
+/// The alert promises what will happen, and nothing else.
+#[rstest]
+#[case::landed(CREATED.to_owned(), "and by the next sweep.")]
+#[case::another(LANDING_ZONE.to_owned(), "when UpdateLandingZone is delivered again.")]
+#[case::its_own(given_up(), "groundcrew notify --notifier ams --event EVENT.json")]
+#[tokio::test(start_paused = true)]
+async fn an_alert_says_what_comes_next(#[case] event: String, #[case] expected: &str) {
+    let routes = vec![
+        route(&["CreateManagedAccount", "UpdateLandingZone"], "SUCCEEDED", &["ams"]),
+        route(&["AccountUpdateFailed"], "FAILED", &["ams"]),
+    ];
+    let place = Place { routes, ..Place::new() };
+    place.sim.set_support_plan(false);
+    assert_eq!(place.handle(&event).await.outcome, HandledOutcome::Failed);
+    let [alert] = place.sim.alerts().try_into().unwrap();
+    assert!(alert.message.contains(expected), "{}", alert.message);
+    assert_eq!(alert.message.contains("sweep"), expected.contains("sweep"), "{}", alert.message);
 }
