@@ -62,9 +62,12 @@ pub enum CacheError {
     },
 }
 
-/// Length of the checksum at the beginning of an entry. It finds damage; against malice the
-/// entry's owner and mode help.
+/// Length of the checksum at the end of an entry. It finds damage; against malice the entry's
+/// owner and mode help.
 const CHECKSUM: usize = 4;
+
+/// So much of an entry is looked at at once.
+const CHUNK: usize = 64 * 1024;
 
 /// A directory of compiled components.
 #[derive(Debug)]
@@ -123,8 +126,8 @@ impl Cache {
             .mode(0o600)
             .open(&temporary)
             .and_then(|mut file| {
-                file.write_all(&checksum(compiled))?;
-                file.write_all(compiled)
+                file.write_all(compiled)?;
+                file.write_all(&checksum(compiled))
             })
             .and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
@@ -144,30 +147,51 @@ pub(crate) fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::
     Ok(component)
 }
 
-/// What goes before an entry's code.
+/// What goes behind an entry's code.
 pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM] {
     crc32fast::hash(compiled).to_le_bytes()
 }
 
 /// Reads an entry, `None` when there is none.
-pub(crate) fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
+fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
+    let Some(mut file) = open(path, owners)? else { return Ok(None) };
+    let mut compiled = Vec::new();
+    file.read_to_end(&mut compiled)
+        .map_err(|source| CacheError::Io { path: path.to_owned(), source })?;
+    let damaged = || CacheError::Damaged { path: path.to_owned() };
+    let expected = compiled.split_off(compiled.len().checked_sub(CHECKSUM).ok_or_else(damaged)?);
+    if checksum(&compiled) == *expected { Ok(Some(compiled)) } else { Err(damaged()) }
+}
+
+/// Whether there is an entry. It is whole then, though it isn't kept in memory.
+pub(crate) fn is_whole(path: &Path, owners: &[u32]) -> Result<bool, CacheError> {
+    let Some(file) = open(path, owners)? else { return Ok(false) };
     let io = |source| CacheError::Io { path: path.to_owned(), source };
-    let mut file = match File::open(path) {
+    let damaged = || CacheError::Damaged { path: path.to_owned() };
+    let length = file.metadata().map_err(io)?.len();
+    let mut code = file.take(length.checked_sub(CHECKSUM as u64).ok_or_else(damaged)?);
+    let (mut sum, mut chunk) = (crc32fast::Hasher::new(), vec![0; CHUNK]);
+    loop {
+        match code.read(&mut chunk).map_err(io)? {
+            0 => break,
+            read => sum.update(&chunk[..read]),
+        }
+    }
+    let mut expected = [0; CHECKSUM];
+    code.into_inner().read_exact(&mut expected).map_err(|_| damaged())?;
+    if sum.finalize().to_le_bytes() == expected { Ok(true) } else { Err(damaged()) }
+}
+
+/// Opens an entry that nobody but these users can have written; `None` when there is none.
+fn open(path: &Path, owners: &[u32]) -> Result<Option<File>, CacheError> {
+    let io = |source| CacheError::Io { path: path.to_owned(), source };
+    let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
     };
     require_owned(path, &file.metadata().map_err(io)?, owners)?;
-    let mut expected = [0; CHECKSUM];
-    let mut compiled = Vec::new();
-    let damaged = |_| CacheError::Damaged { path: path.to_owned() };
-    file.read_exact(&mut expected).map_err(damaged)?;
-    file.read_to_end(&mut compiled).map_err(io)?;
-    if checksum(&compiled) == expected {
-        Ok(Some(compiled))
-    } else {
-        Err(CacheError::Damaged { path: path.to_owned() })
-    }
+    Ok(Some(file))
 }
 
 /// The user that this process runs as.
@@ -194,12 +218,21 @@ pub(crate) fn require_owned(
 }
 
 #[allow(unsafe_code)]
-pub(crate) fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes must come from `Component::serialize`, or `precompile_component`. They
-    // were read from a file of this user that no other can write to, or of one who can replace
-    // this very program, in a directory where the same holds; their checksum is right; and the
-    // file's name says that this build wrote them with a compatible engine.
+fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes must come from `Component::serialize`. They were read from a file of this
+    // user that no other can write to, in a directory where the same holds; their checksum is
+    // right; and the file's name says that this build wrote them with a compatible engine.
     unsafe { Component::deserialize(engine, compiled) }
+}
+
+/// Loads an entry that is whole. Nothing is copied: what is used of its code is the file's pages.
+#[allow(unsafe_code)]
+pub(crate) fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the file must come from `precompile_component`, and nobody may change it from now
+    // on. It is of a user who can replace this very program, which is mapped in the same way, in a
+    // directory where the same holds; its checksum is right; and its name says that this build
+    // wrote it with a compatible engine. The checksum behind its code is in none of its sections.
+    unsafe { Component::deserialize_file(engine, path) }
 }
 
 /// The name of an entry. It has what the entry depends on: the component, this build and its

@@ -110,9 +110,10 @@ impl Packaged {
         digest: &str,
     ) -> Result<Component, PackageError> {
         let path = self.directory.join(cache::file_name(&self.portable, digest));
-        let compiled = cache::read(&path, &self.owners)?
-            .ok_or_else(|| PackageError::Missing { path: path.clone() })?;
-        cache::deserialize(engine, &compiled)
+        if !cache::is_whole(&path, &self.owners)? {
+            return Err(PackageError::Missing { path });
+        }
+        cache::map(engine, &path)
             .map_err(|error| PackageError::Unfit { path, reason: format!("{error:#}") })
     }
 }
@@ -163,11 +164,10 @@ impl Compiler {
             limits: Limits::default(),
         };
         let code = runtime::read(spec, World::Policy)?;
-        let compiled = self.engine.precompile_component(&code.component).map_err(|error| {
+        let mut bytes = self.engine.precompile_component(&code.component).map_err(|error| {
             LoadError::Invalid { plugin: plugin.to_owned(), reason: format!("{error:#}") }
         })?;
-        let mut bytes = cache::checksum(&compiled).to_vec();
-        bytes.extend(compiled);
+        bytes.extend(cache::checksum(&bytes));
         Ok(Compiled { name: cache::file_name(&self.engine, &code.component_digest), bytes })
     }
 }
