@@ -152,7 +152,8 @@ pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM] {
     crc32fast::hash(compiled).to_le_bytes()
 }
 
-/// Reads an entry, `None` when there is none.
+/// Reads an entry, `None` when there is none. It isn't mapped: a cache may be in a file system from
+/// which nothing may be executed, where mapped code could not run.
 fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
     let Some(mut file) = open(path, owners)? else { return Ok(None) };
     let mut compiled = Vec::new();
