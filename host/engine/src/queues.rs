@@ -8,7 +8,7 @@ use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::event::{Event, Wake};
 use groundcrew_core::ports::{Alert, Delivery, Hint, Received};
 use groundcrew_core::scheduler::Observation;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::Engine;
@@ -82,6 +82,18 @@ impl Engine {
         Observation::Received(received)
     }
 
+    /// Receives as soon as there is room for as many as come at once; `None` when it is to stop.
+    async fn with_room<T>(
+        &self,
+        room: &Arc<Semaphore>,
+        receive: impl Future<Output = T>,
+    ) -> Option<(OwnedSemaphorePermit, T)> {
+        let room = Arc::clone(room).acquire_many_owned(BATCH.into());
+        // It is never closed.
+        let room = self.unless_stopped(room).await?.ok()?;
+        Some((room, self.unless_stopped(receive).await?))
+    }
+
     /// Waits for events, once, as soon as there is room for as many as come at once.
     pub(crate) fn listen(self: &Arc<Self>, tasks: &mut JoinSet<Done>) {
         if *self.stopping.borrow() {
@@ -89,13 +101,11 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         tasks.spawn(async move {
-            let room = Arc::clone(&engine.handling).acquire_many_owned(BATCH.into());
-            // It is never closed.
-            let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
+            let receive = engine.ports.events.receive(LONG_POLL);
+            let Some((mut room, received)) = engine.with_room(&engine.handling, receive).await
+            else {
                 return Done::Nothing;
             };
-            let received = engine.unless_stopped(engine.ports.events.receive(LONG_POLL)).await;
-            let Some(received) = received else { return Done::Nothing };
             match engine.queue_read("events", received).await {
                 Some(events) => Done::Events(
                     events.into_iter().filter_map(|event| Some((event, room.split(1)?))).collect(),
@@ -160,13 +170,11 @@ impl Engine {
         };
         let engine = Arc::clone(self);
         tasks.spawn(async move {
-            let room = Arc::clone(&engine.telling).acquire_many_owned(BATCH.into());
-            // It is never closed.
-            let Some(Ok(mut room)) = engine.unless_stopped(room).await else {
+            let receive = queue.receive(LONG_POLL);
+            let Some((mut room, received)) = engine.with_room(&engine.telling, receive).await
+            else {
                 return Done::Nothing;
             };
-            let received = engine.unless_stopped(queue.receive(LONG_POLL)).await;
-            let Some(received) = received else { return Done::Nothing };
             let Some(deliveries) = engine.queue_read("notifications", received).await else {
                 engine.unless_stopped(tokio::time::sleep(EVENTS_RETRY)).await;
                 return Done::Delivered(Vec::new());

@@ -1,21 +1,22 @@
 //! The simulated control plane as a function from request to answer. It has no clock, no
 //! task and no socket: whoever serves it tells it the time.
 
+mod controls;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::agenda::{Agenda, Happening};
-use crate::control_tower::{self, ControlTower, LandingZone};
+use crate::control_tower::{self, ControlTower};
 use crate::dynamodb::{self, DynamoDb};
-use crate::events::{self, UpdateEnded};
+use crate::events::UpdateEnded;
 use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
 use crate::fleet::Fleet;
 use crate::identity_center::{self, IdentityCenter};
@@ -25,15 +26,15 @@ use crate::operations;
 use crate::organizations::{self, Organizations};
 use crate::protocol::{ApiError, Call, Encoding, Request, Response, Service};
 use crate::queue::QueueOptions;
-use crate::service_catalog::{self, PROVISIONED_PRODUCT, Path, RECORD, ServiceCatalog};
-use crate::sns::{self, PublishedAlert, Sns};
+use crate::service_catalog::{self, ServiceCatalog};
+use crate::sns::{self, Sns};
 use crate::sqs::{self, Outcome, Receive, Sqs};
 use crate::starter::Starter;
 use crate::sts::{self, Sts};
-use crate::support::{self, OpenedCase, Support};
-use crate::tagging::{self, TagIndexState, Tagging};
+use crate::support::{self, Support};
+use crate::tagging::{self, Tagging};
 use crate::time::later;
-use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
+use crate::updates::Ended;
 use crate::web::Web;
 
 /// Region of everything but Organizations.
@@ -434,226 +435,5 @@ impl Model {
             agenda: &mut self.agenda,
         };
         starter.foreign(now, &mut self.catalog.updates, account, artifact, duration)
-    }
-
-    /// Makes the next artifact of Account Factory active and tells of it by event.
-    /// Answers its id.
-    pub fn release_artifact(&mut self, now: Timestamp) -> String {
-        self.advance(now);
-        let artifact = self.catalog.release(now);
-        let id = ids::uuid(&mut self.rng);
-        let event = events::artifact_released(
-            &id,
-            later(now, EVENT_DELAY),
-            &self.catalog.product_id,
-            &artifact,
-        );
-        self.emit(now, event);
-        artifact
-    }
-
-    /// Delivers an event at once, whatever the fault level.
-    pub fn inject_event(&mut self, now: Timestamp, event: String) {
-        self.advance(now);
-        self.agenda.add(now, Happening::EventArrives { event });
-        self.advance(now);
-    }
-
-    /// Lets someone else start an operation that changes no version; answers whether it
-    /// could start.
-    pub fn foreign_operation(
-        &mut self,
-        now: Timestamp,
-        account: &AccountId,
-        duration: Duration,
-    ) -> bool {
-        self.advance(now);
-        let Some(index) = self.fleet.find(account.as_str()) else { return false };
-        let artifact = self.catalog.updates.product(index).map_or(0, |p| p.artifact);
-        self.begin_foreign(now, index, artifact, Some(duration))
-    }
-
-    /// Lets the next calls of an operation meet this mishap.
-    pub(crate) fn plan_mishap(&mut self, operation: &str, mishap: Mishap) {
-        self.planned.entry(operation.to_owned()).or_default().push_back(mishap);
-    }
-
-    /// Takes the permission for an operation from the caller.
-    pub(crate) fn deny(&mut self, operation: &str) {
-        self.denied.insert(operation.to_owned());
-    }
-
-    /// Sets how well the tag index knows accounts.
-    pub(crate) fn set_tag_index(&mut self, state: TagIndexState) {
-        self.tagging.state = state;
-    }
-
-    /// Sets what the URLs of queues begin with, instead of SQS's own endpoint.
-    pub fn set_queue_endpoint(&mut self, endpoint: String) {
-        self.sqs.endpoint = endpoint;
-    }
-
-    /// Adds a queue, or empties and changes the one of the same name.
-    pub fn create_queue(&mut self, now: Timestamp, options: QueueOptions) {
-        self.advance(now);
-        self.sqs.create(self.now, options);
-    }
-
-    /// Sets the launch paths that the caller has: ids, and names of their portfolios.
-    pub fn set_launch_paths(&mut self, paths: &[(&str, &str)]) {
-        let path = |(id, portfolio): &(&str, &str)| Path {
-            id: (*id).to_owned(),
-            portfolio: (*portfolio).to_owned(),
-        };
-        self.catalog.paths = paths.iter().map(path).collect();
-    }
-
-    /// Sets the landing zone; none is an AWS without Control Tower.
-    pub fn set_landing_zone(&mut self, landing_zone: Option<LandingZone>) {
-        self.control_tower.landing_zone = landing_zone;
-    }
-
-    /// Registers every OU with Control Tower but those of these ids.
-    pub fn set_unregistered(&mut self, units: impl IntoIterator<Item = String>) {
-        self.control_tower.unregistered = units.into_iter().collect();
-    }
-
-    /// Says whether IAM Identity Center is enabled in the Region, which it is at first.
-    pub fn set_identity_center(&mut self, enabled: bool) {
-        self.identity_center.enabled = enabled;
-    }
-
-    /// Moves an account into the OU of this path, from the top-level one down; answers
-    /// whether there are both.
-    pub fn move_account(&mut self, account: &AccountId, path: &[&str]) -> bool {
-        let account = self.fleet.find(account.as_str());
-        account.is_some_and(|account| self.organizations.move_account(account, path))
-    }
-
-    /// The parameters of the last operation on an account that succeeded.
-    pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {
-        let account = self.fleet.find(account.as_str());
-        let parameters = account.and_then(|account| {
-            self.catalog.parameters(account, &self.organizations, &self.identity_store)
-        });
-        parameters.unwrap_or_default()
-    }
-
-    /// Takes an output from every record of an account.
-    pub fn forget_output(&mut self, account: &AccountId, key: &str) {
-        if let Some(account) = self.fleet.find(account.as_str()) {
-            self.catalog.forgotten.insert((account, key.to_owned()));
-        }
-    }
-
-    /// Removes the record of the last operation on an account that succeeded.
-    pub fn forget_record(&mut self, account: &AccountId) {
-        let product =
-            self.fleet.find(account.as_str()).and_then(|i| self.catalog.updates.product(i));
-        if let Some(record) = product.map(|product| product.last_successful) {
-            self.catalog.gone.insert(record);
-        }
-    }
-
-    /// Removes a user of IAM Identity Center.
-    pub fn remove_user(&mut self, email: &str) {
-        self.identity_store.remove(email);
-    }
-
-    /// Names a user of IAM Identity Center, or takes the names away.
-    pub fn rename_user(&mut self, email: &str, given: Option<&str>, family: Option<&str>) {
-        let owned = |name: Option<&str>| name.map(str::to_owned);
-        self.identity_store.rename(email, owned(given), owned(family));
-    }
-
-    /// Emails of the users that updates have created.
-    pub fn created_users(&self) -> &[String] {
-        &self.identity_store.created
-    }
-
-    /// Id of the Account Factory product.
-    pub fn product_id(&self) -> &str {
-        &self.catalog.product_id
-    }
-
-    /// ARN of the alerts topic.
-    pub fn topic_arn(&self) -> &str {
-        &self.sns.topic_arn
-    }
-
-    /// How often each operation was called, every HTTP attempt counted.
-    pub fn calls(&self) -> &BTreeMap<String, u64> {
-        &self.calls
-    }
-
-    /// Everything published to the alerts topic.
-    pub fn alerts(&self) -> &[PublishedAlert] {
-        &self.sns.published
-    }
-
-    /// Says whether the account has a support plan, which it has at first. Without one,
-    /// AWS Support refuses every call.
-    pub fn set_support_plan(&mut self, plan: bool) {
-        self.support.plan = plan;
-    }
-
-    /// Sets after what time a new case is seen by `DescribeCases`: at once at first.
-    pub fn set_case_delay(&mut self, delay: Duration) {
-        self.support.delay = delay;
-    }
-
-    /// Every support case that was opened, the oldest first.
-    pub fn cases(&self) -> &[OpenedCase] {
-        &self.support.cases
-    }
-
-    /// Bodies of the messages in a queue, by its name.
-    pub fn queue_bodies(&mut self, now: Timestamp, name: &str) -> Vec<String> {
-        self.advance(now);
-        self.sqs.bodies(self.now, name)
-    }
-
-    /// The most operations that ever ran at once.
-    pub fn max_concurrent(&self) -> MaxConcurrent {
-        self.catalog.updates.most
-    }
-
-    /// The accounts that are on the newest active artifact, as of `now`.
-    pub fn current_accounts(&mut self, now: Timestamp) -> BTreeSet<AccountId> {
-        self.advance(now);
-        let newest = self.catalog.newest();
-        let updates = &self.catalog.updates;
-        let current = |index| updates.product(index).is_some_and(|p| p.artifact == newest);
-        let accounts = self.fleet.iter().filter(|(index, _)| current(*index));
-        accounts.map(|(_, account)| account.id.clone()).collect()
-    }
-
-    /// Every operation that really started, as of `now`.
-    pub fn operations(&mut self, now: Timestamp) -> Vec<OperationLog> {
-        self.advance(now);
-        let fleet = Arc::clone(&self.fleet);
-        self.catalog
-            .updates
-            .started()
-            .filter_map(|(number, record)| {
-                let outcome = record.ended.as_ref().map(|(_, ended)| match ended {
-                    Ended::Succeeded => OperationOutcome::Succeeded,
-                    Ended::Failed(failure) => OperationOutcome::Failed {
-                        code: failure.code.to_owned(),
-                        description: failure.description.clone(),
-                    },
-                });
-                Some(OperationLog {
-                    account: fleet.get(record.product)?.id.clone(),
-                    provisioned_product: ids::write(PROVISIONED_PRODUCT, record.product),
-                    record: ids::write(RECORD, number),
-                    foreign: record.foreign,
-                    parameters: self.catalog.given.get(&number).cloned().unwrap_or_default(),
-                    start: record.created,
-                    end: record.ended.as_ref().map(|(time, _)| *time),
-                    outcome,
-                })
-            })
-            .collect()
     }
 }
