@@ -281,19 +281,20 @@ impl Scheduler {
     }
 
     /// Whether all that can be done before `end` is done: nothing is open but what waits for
-    /// an operator, nothing is held until a moment before that, and a sweep that began after
-    /// the last change confirms it.
+    /// an operator, nothing is held until a moment before that, nothing is still to be told, and
+    /// a sweep that began after the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
+        let telling = self.lanes.is_pausing() || self.telling > 0;
         let holds = self.next_hold.is_some_and(|hold| hold <= end);
+        if telling || holds || self.sweeps.is_running() {
+            return false;
+        }
         if self.waits_for_operator() {
-            let telling = self.lanes.is_pausing() || self.telling > 0;
-            return self.in_flight() == 0 && !telling && !holds && !self.sweeps.is_running();
+            return self.in_flight() == 0;
         }
         self.ledger.known
             && self.backlog.is_empty()
             && self.operations.is_empty()
-            && !self.sweeps.is_running()
-            && !holds
             && self.confirmed_before(self.rules.lanes.len())
     }
 

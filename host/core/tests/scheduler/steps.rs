@@ -614,3 +614,32 @@ fn a_pause_that_was_there_before_is_told(#[case] automatic: bool) {
     // Once.
     assert!(!told(stage.see(40, observation())));
 }
+
+/// The last account of all fails, and a sweep confirms that nothing is left, before its pause is
+/// written down: whoever runs only until all is done still has to tell of it.
+#[test]
+fn a_pause_is_told_before_all_is_done() {
+    let first = LaneRules { failure_threshold: Some(1), ..LaneRules::new("first", 1) };
+    let mut stage = Stage::of(Rules { lanes: vec![first], max_attempts: 1, ..rules() });
+    stage.see(0, ledger(0, &[]));
+    stage.see(1, swept(0, "pa-2", &[(0, outdated(0, 0))]));
+    stage.see(2, Observation::Queued(vec![id(0)]));
+    stage.receive(5, 0);
+    stage.start(5, 0, StartOutcome::Started(slot(0, 1, 5)));
+    stage.looked(35, failed());
+    let mut record = LaneRecord { failures_in_a_row: 1, ..LaneRecord::default() };
+    let ended = Observation::Settled { account: id(0), lane: record.clone() };
+    let actions = stage.see(36, ended);
+    let [Action::PauseLane { lane, pause }, Action::Sweep] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    let pause = pause.clone();
+    stage.see(37, swept(36, "pa-2", &[(0, Standing::GivenUp { lane: 0 })]));
+    assert!(!stage.scheduler.is_settled(at(HOUR)), "the pause is being written down");
+    record.paused = Some(pause);
+    let written = Observation::LanePaused { lane: lane.clone(), record };
+    assert!(matches!(stage.see(38, written)[..], [Action::TellPause { .. }]));
+    assert!(!stage.scheduler.is_settled(at(HOUR)), "it is being told");
+    stage.see(39, Observation::Told);
+    assert!(stage.scheduler.is_settled(at(HOUR)));
+}
