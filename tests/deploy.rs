@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::function::Function;
 use common::server::Server;
-use common::{event, eventually, ran, root};
+use common::{command, event, eventually, ran, root};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -30,21 +30,64 @@ fn the_templates_are(#[case] script: &str) {
     python(&[script]);
 }
 
-/// What a role of the templates allows groundcrew's own code.
+/// What a role of the templates allows groundcrew's own code: IAM's actions, and which queue
+/// those of SQS are about, as in `sqs:SendMessage ${UpdatesQueue.Arn}`.
 fn allowed(role: &str) -> BTreeSet<String> {
+    let strings = |value: &Value| {
+        let strings = value.as_array().unwrap().iter();
+        strings.map(|one| one.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
     let statements = python(&["permissions.py", "--role", role]);
     let statements = statements.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     statements
         .filter(|statement| statement["for"] == "code")
         .flat_map(|statement| {
-            let actions = statement["actions"].as_array().unwrap().clone();
-            actions.into_iter().map(|action| action.as_str().unwrap().to_owned())
+            let queues = strings(&statement["resources"]);
+            strings(&statement["actions"]).into_iter().flat_map(move |action| {
+                match action.starts_with("sqs:") {
+                    true => queues.iter().map(|queue| format!("{action} {queue}")).collect(),
+                    false => vec![action],
+                }
+            })
+        })
+        .collect()
+}
+
+/// The template's name of a queue of the simulated AWS.
+fn queue(name: &str) -> &str {
+    match name {
+        "groundcrew-updates.fifo" => "${UpdatesQueue.Arn}",
+        "groundcrew-updates-dead.fifo" => "${UpdatesDeadLetters.Arn}",
+        "groundcrew-notifications.fifo" => "${NotificationsQueue.Arn}",
+        "groundcrew-notifications-dead.fifo" => "${NotificationsDeadLetters.Arn}",
+        "groundcrew-events" => "${EventsQueue.Arn}",
+        "groundcrew-events-dead" => "${EventsDeadLetters.Arn}",
+        other => panic!("the templates have no queue like {other}"),
+    }
+}
+
+/// What IAM calls the calls to SQS that were made, each with its queue.
+fn made_of_queues(aws: &Server) -> BTreeSet<String> {
+    let asked = aws.look("queues-asked");
+    let asked = asked.as_object().unwrap().iter();
+    asked
+        .flat_map(|(operation, queues)| {
+            let action = operation.strip_suffix("Batch").unwrap_or(operation);
+            let queues = queues.as_array().unwrap().iter();
+            queues.map(move |name| format!("sqs:{action} {}", queue(name.as_str().unwrap())))
         })
         .collect()
 }
 
 /// What IAM calls the calls that were made.
 fn made(aws: &Server) -> BTreeSet<String> {
+    let queues = made_of_queues(aws);
+    let others = made_elsewhere(aws);
+    queues.into_iter().chain(others).collect()
+}
+
+/// The same of every service but SQS.
+fn made_elsewhere(aws: &Server) -> BTreeSet<String> {
     let offered = aws.look("offered");
     let mut services: BTreeMap<String, String> = BTreeMap::new();
     for (service, operations) in offered.as_object().unwrap() {
@@ -55,16 +98,16 @@ fn made(aws: &Server) -> BTreeSet<String> {
     let calls = aws.look("calls");
     let calls = calls.as_object().unwrap().keys();
     calls
-        .flat_map(|operation| {
+        .filter(|operation| services[*operation] != "sqs")
+        .map(|operation| {
             let service = services[operation].as_str();
             match operation.as_str() {
-                "SendMessageBatch" => vec!["sqs:SendMessage".to_owned()],
                 // Of which this code only puts.
-                "TransactWriteItems" => vec!["dynamodb:PutItem".to_owned()],
-                "ListInstances" => vec!["sso:ListInstances".to_owned()],
+                "TransactWriteItems" => "dynamodb:PutItem".to_owned(),
+                "ListInstances" => "sso:ListInstances".to_owned(),
                 // SNS has one of that name too, which only a doctor calls.
-                "ListTagsForResource" => vec!["organizations:ListTagsForResource".to_owned()],
-                other => vec![format!("{}:{other}", prefix(service))],
+                "ListTagsForResource" => "organizations:ListTagsForResource".to_owned(),
+                other => format!("{}:{other}", prefix(service)),
             }
         })
         .collect()
@@ -112,7 +155,11 @@ fn assert_same(role: &str, made: &BTreeSet<String>, unseen: &[&str]) {
     for action in unseen {
         assert!(allowed.remove(*action), "{role} no longer has {action}");
     }
-    let missing: Vec<_> = made.difference(&allowed).collect();
+    assert_both_ways(role, made, &allowed);
+}
+
+fn assert_both_ways(role: &str, made: &BTreeSet<String>, allowed: &BTreeSet<String>) {
+    let missing: Vec<_> = made.difference(allowed).collect();
     let needless: Vec<_> = allowed.difference(made).collect();
     assert!(
         missing.is_empty() && needless.is_empty(),
@@ -121,8 +168,8 @@ fn assert_same(role: &str, made: &BTreeSet<String>, unseen: &[&str]) {
     );
 }
 
-#[test]
-fn the_role_of_the_updates_function_has_what_its_code_calls() {
+/// Three outdated accounts in an OU, of which one can't be updated.
+fn outdated() -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = dir.path().join("organization.json");
     let account = |number: u32, failures: Value| {
@@ -136,18 +183,28 @@ fn the_role_of_the_updates_function_has_what_its_code_calls() {
     std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     aws.ask("release-artifact", "");
-    // One at a time in an OU: the messages of the others wait.
-    let overlay = format!("{}\nupdates.per_ou_limit = 1", overlay(&aws));
+    (dir, aws)
+}
+
+/// How many updates are over.
+fn ended(aws: &Server) -> usize {
+    let operations = aws.look("operations").as_array().unwrap().clone();
+    operations.iter().filter(|operation| !operation["end"].is_null()).count()
+}
+
+/// One update at a time in an OU: the messages of the others wait.
+const ONE_BY_ONE: &str = "updates.per_ou_limit = 1";
+
+#[test]
+fn the_role_of_the_updates_function_has_what_its_code_calls() {
+    let (_dir, aws) = outdated();
+    let overlay = format!("{}\n{ONE_BY_ONE}", overlay(&aws));
     let variables = [("GROUNDCREW_OVERLAY", &*overlay), ("GROUNDCREW_FUNCTION", "updates")];
     let function = Function::start(&aws, CONFIG, &variables);
-    let ended = || {
-        let operations = aws.look("operations").as_array().unwrap().clone();
-        operations.iter().filter(|operation| !operation["end"].is_null()).count()
-    };
     let tick = r#"{"source":"groundcrew","detail-type":"Tick"}"#;
     eventually("three updates, and an alert", || {
         function.invoke(tick);
-        ended() == 3 && aws.look("alerts").as_array().unwrap().len() == 1
+        ended(&aws) == 3 && aws.look("alerts").as_array().unwrap().len() == 1
     });
     // Where DescribeAccount tells of no path, as in the past.
     assert_same("updates", &made(&aws), &["organizations:ListParents"]);
@@ -217,11 +274,49 @@ fn the_role_of_the_notifications_function_has_what_its_code_calls() {
     assert_same("notifications", &made(&aws), &unseen);
 }
 
-/// The container does what the three functions do. Events are taken out of their queue with calls
-/// that the other queues need too.
+/// The container does what the three functions do. What it does with its queues is compared by
+/// itself: in a Lambda others take messages out of two of them.
 #[test]
 fn the_role_of_the_task_has_what_those_of_the_functions_have() {
+    let elsewhere = |role: &str| {
+        let allowed = allowed(role).into_iter();
+        allowed.filter(|action| !action.starts_with("sqs:")).collect::<BTreeSet<_>>()
+    };
     let functions: BTreeSet<_> =
-        ["events", "notifications", "updates"].into_iter().flat_map(allowed).collect();
-    assert_eq!(allowed("task"), functions);
+        ["events", "notifications", "updates"].into_iter().flat_map(elsewhere).collect();
+    assert_eq!(elsewhere("task"), functions);
+}
+
+#[test]
+fn the_role_of_the_task_has_what_its_code_does_with_queues() {
+    let (dir, aws) = outdated();
+    std::fs::write(dir.path().join("crew.toml"), CONFIG).unwrap();
+    let events = aws.queue("events");
+    let overlay = format!("{}\n{ONE_BY_ONE}\nqueues.events_url = \"{events}\"", overlay(&aws));
+    let mut command = command(dir.path());
+    aws.environment(&mut command).args(["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"]);
+    let _host = Server::running(command.env("GROUNDCREW_OVERLAY", overlay));
+    // People are told of an account at the second try, and of the update that fails; an event and
+    // a notification can't be read.
+    aws.ask("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
+    aws.ask("event", &event("create-managed-account-succeeded"));
+    aws.ask("event", "{}");
+    let poison = json!({ "QueueUrl": aws.queue("notifications.fifo"), "MessageBody": "poison",
+        "MessageGroupId": "poison", "MessageDeduplicationId": "poison" });
+    aws.call("AmazonSQS.SendMessage", &poison);
+    // All of it is done, whatever the role says.
+    eventually("two cases, three updates and a letter in each dead-letter queue", || {
+        let letters = ["updates-dead.fifo", "notifications-dead.fifo", "events-dead"];
+        let made = made_of_queues(&aws);
+        letters.iter().all(|name| {
+            made.contains(&format!("sqs:SendMessage {}", queue(&format!("groundcrew-{name}"))))
+        }) && aws.look("cases").as_array().unwrap().len() == 2
+            && ended(&aws) == 3
+    });
+    let allowed: BTreeSet<String> =
+        allowed("task").into_iter().filter(|action| action.starts_with("sqs:")).collect();
+    for action in &allowed {
+        eventually(action, || made_of_queues(&aws).contains(action));
+    }
+    assert_both_ways("task", &made_of_queues(&aws), &allowed);
 }

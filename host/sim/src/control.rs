@@ -64,6 +64,7 @@ pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) ->
     let result = match (method.as_str(), name) {
         ("GET", "offered") => Ok(json!(model::offered())),
         ("GET", "calls") => Ok(world.with(|model| json!(model.calls()))),
+        ("GET", "queues-asked") => Ok(world.with(|model| json!(model.queues_asked()))),
         ("GET", "operations") => Ok(world.with(|model| json!(model.operations(now)))),
         ("GET", "alerts") => Ok(world.with(|model| json!(model.alerts()))),
         ("GET", "cases") => Ok(world.with(|model| json!(model.cases()))),

@@ -59,6 +59,7 @@ pub struct ServeOptions {
 ///
 /// - `GET offered`: the operations by service;
 /// - `GET calls`: how often each operation was called;
+/// - `GET queues-asked`: names of the queues that each operation of SQS was asked of;
 /// - `GET operations`: the account operations so far;
 /// - `GET alerts`: what was published to the alerts topic;
 /// - `GET cases`: the support cases;

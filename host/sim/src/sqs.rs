@@ -36,7 +36,16 @@ pub(crate) struct Sqs {
     pub(crate) deleted: BTreeMap<String, Timestamp>,
     /// What URLs of queues begin with.
     pub(crate) endpoint: String,
+    /// Of which queues each operation was asked, whatever the answer.
+    pub(crate) asked: BTreeMap<String, BTreeSet<String>>,
     rng: Rng,
+}
+
+/// Which queue a request is about.
+#[derive(Deserialize)]
+struct About {
+    #[serde(rename = "QueueUrl", alias = "QueueName")]
+    queue: Option<String>,
 }
 
 /// What a call gave.
@@ -200,7 +209,13 @@ fn url_at(endpoint: &str, name: &str) -> String {
 
 impl Sqs {
     pub(crate) fn new(rng: Rng) -> Self {
-        Self { queues: Vec::new(), deleted: BTreeMap::new(), endpoint: endpoint(), rng }
+        Self {
+            queues: Vec::new(),
+            deleted: BTreeMap::new(),
+            endpoint: endpoint(),
+            asked: BTreeMap::new(),
+            rng,
+        }
     }
 
     /// Adds a queue, or replaces the one of the same name.
@@ -241,7 +256,12 @@ impl Sqs {
     }
 
     pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Outcome, ApiError> {
-        operations::find(OPERATIONS, call)?(self, now, call)
+        let operation = operations::find(OPERATIONS, call)?;
+        if let Ok(About { queue: Some(queue) }) = call.json() {
+            let name = queue.rsplit('/').next().unwrap_or_default();
+            self.asked.entry(call.operation.to_owned()).or_default().insert(name.to_owned());
+        }
+        operation(self, now, call)
     }
 
     pub(crate) fn index(&self, url: &str) -> Result<usize, ApiError> {

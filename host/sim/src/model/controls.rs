@@ -173,6 +173,11 @@ impl Model {
         &self.calls
     }
 
+    /// Names of the queues that each operation of SQS was asked of.
+    pub fn queues_asked(&self) -> &BTreeMap<String, BTreeSet<String>> {
+        &self.sqs.asked
+    }
+
     /// Everything published to the alerts topic.
     pub fn alerts(&self) -> &[PublishedAlert] {
         &self.sns.published
