@@ -28,6 +28,7 @@ mod track;
 mod witness;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -143,12 +144,14 @@ struct State {
     footings: BTreeMap<AccountId, Footing>,
     /// When alerts about each lasting trouble went out last.
     alerted: BTreeMap<String, Timestamp>,
-    /// Queues that can't be read, and since when.
-    unread: BTreeMap<&'static str, Timestamp>,
+    /// What can't be read, of what is read again and again, and since when.
+    unread: BTreeMap<String, Timestamp>,
 }
 
 /// Alerts about the same lasting trouble go out at most this often.
 const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
+/// What can't be read for so long is worth an alert.
+const UNREAD: Duration = Duration::from_secs(10 * 60);
 /// Between tries of a call that must succeed, at first; doubled up to the maximum.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
@@ -259,11 +262,37 @@ impl Engine {
         }
     }
 
+    /// What is read again and again could, or could not, be read. People hear of it when that
+    /// lasts: `trouble` is what they read first, and `means` what it means to them.
+    async fn read_again<T, E: Display>(
+        &self,
+        read: Result<T, E>,
+        trouble: &str,
+        means: &str,
+    ) -> Option<T> {
+        let error = match read {
+            Ok(read) => {
+                self.state().unread.remove(trouble);
+                return Some(read);
+            }
+            Err(error) => error,
+        };
+        tracing::warn!(%error, "{trouble}");
+        let now = self.now();
+        let since = *self.state().unread.entry(trouble.to_owned()).or_insert(now);
+        if now >= since + UNREAD {
+            let message = format!("Since {since}. {means}\nError: {error}");
+            let alert = Alert { subject: trouble.to_owned(), message };
+            self.alert_once(trouble, &alert).await;
+        }
+        None
+    }
+
     /// Repeats a call until it succeeds. For what must not be lost: the caller's slot stays
     /// taken meanwhile, so that nothing else happens to the account.
     async fn insist<T, E, F>(&self, what: &str, mut call: impl FnMut() -> F) -> T
     where
-        E: std::fmt::Display,
+        E: Display,
         F: Future<Output = Result<T, E>>,
     {
         let mut wait = RETRY;

@@ -23,8 +23,6 @@ const LONG_POLL: Duration = Duration::from_secs(20);
 const SHORT_POLL: Duration = Duration::from_secs(1);
 /// After the events queue could not be read.
 const EVENTS_RETRY: Duration = Duration::from_secs(10);
-/// A queue that can't be read for so long is worth an alert.
-const UNREAD: Duration = Duration::from_secs(10 * 60);
 /// Most messages that come at once: SQS gives no more.
 const BATCH: u16 = 10;
 /// Most notifications that are seen to at once, those that wait for the turn of their notifier
@@ -221,29 +219,10 @@ impl Engine {
         self.alert_once(&format!("unmoved: {queue}"), &alert).await;
     }
 
-    /// A queue could, or could not, be read. People hear of it when it lasts.
-    async fn queue_read<T>(&self, queue: &'static str, read: Result<T, AwsError>) -> Option<T> {
-        let error = match read {
-            Ok(read) => {
-                self.state().unread.remove(queue);
-                return Some(read);
-            }
-            Err(error) => error,
-        };
-        tracing::warn!(%error, "could not read the {queue} queue");
-        let now = self.now();
-        let since = *self.state().unread.entry(queue).or_insert(now);
-        if now >= since + UNREAD {
-            let alert = Alert {
-                subject: format!("The {queue} queue can't be read"),
-                message: format!(
-                    "Since {since}. Nothing in it is lost, but nothing is done about it either.\n\
-                     Error: {error}"
-                ),
-            };
-            self.alert_once(&format!("unread: {queue}"), &alert).await;
-        }
-        None
+    /// A queue could, or could not, be read.
+    async fn queue_read<T>(&self, queue: &str, read: Result<T, AwsError>) -> Option<T> {
+        let means = "Nothing in it is lost, but nothing is done about it either.";
+        self.read_again(read, &format!("The {queue} queue can't be read"), means).await
     }
 }
 

@@ -218,12 +218,11 @@ impl Engine {
         let observation = match action {
             Action::ReadLedger => {
                 let read_at = self.now();
-                match self.ports.ledger.overview().await {
-                    Ok(overview) => Observation::Ledger { read_at, overview },
-                    Err(error) => {
-                        tracing::error!(%error, "could not read the ledger");
-                        Observation::LedgerUnread
-                    }
+                let read = self.ports.ledger.overview().await;
+                let means = "No update is begun, and what runs is not followed, until it can.";
+                match self.read_again(read, "The ledger can't be read", means).await {
+                    Some(overview) => Observation::Ledger { read_at, overview },
+                    None => Observation::LedgerUnread,
                 }
             }
             Action::Sweep => match self.unless_stopped(self.sweep()).await {

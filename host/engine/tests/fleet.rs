@@ -17,10 +17,10 @@ use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Ledger, Policy, PolicyFailure};
+use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure};
 use groundcrew_core::scheduler::{LaneRules, Rules};
-use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Until};
-use groundcrew_ledger::MemoryLedger;
+use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
+use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 use rstest::rstest;
@@ -58,13 +58,32 @@ fn asked(
 /// A simulated AWS and a ledger, both of which outlive the hosts that run on them.
 struct Place {
     sim: SimAws,
-    ledger: Arc<MemoryLedger>,
+    ledger: Arc<dyn Ledger>,
+    events_url: String,
     policies: Vec<AskedPolicy>,
     parameters: ParameterSource,
     causes: Causes,
     reserve: usize,
     /// What accounts are to be updated to.
     target: ArtifactId,
+}
+
+/// A ledger's store that refuses everything.
+struct Refusing;
+
+#[async_trait]
+impl Store for Refusing {
+    async fn get(&self, _: &Key) -> Result<Option<Item>, StoreError> {
+        Err(StoreError("KMS key disabled".into()))
+    }
+
+    async fn list(&self, _: &str) -> Result<Vec<(String, Item)>, StoreError> {
+        Err(StoreError("KMS key disabled".into()))
+    }
+
+    async fn commit(&self, _: &[Write]) -> Result<bool, StoreError> {
+        Err(StoreError("KMS key disabled".into()))
+    }
 }
 
 impl Place {
@@ -82,8 +101,9 @@ impl Place {
         });
         let target = ArtifactId::new(sim.release_artifact());
         Self {
+            events_url: sim.events_url(),
             sim,
-            ledger: Arc::default(),
+            ledger: Arc::<MemoryLedger>::default(),
             policies: Vec::new(),
             parameters: ParameterSource::Rebuild,
             causes: Causes::default(),
@@ -102,7 +122,8 @@ impl Place {
     /// The same AWS to hosts that know nothing of these.
     fn elsewhere(&self) -> Self {
         Self {
-            ledger: Arc::default(),
+            ledger: Arc::<MemoryLedger>::default(),
+            events_url: self.events_url.clone(),
             policies: Vec::new(),
             target: self.target.clone(),
             sim: self.sim.clone(),
@@ -132,7 +153,7 @@ impl Place {
                 )),
                 directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
                 updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
-                events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
+                events: Arc::new(SqsEvents::new(clients.sqs, self.events_url.clone())),
                 alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
                 ledger: self.ledger.clone(),
                 clock: Arc::new(sim.clock()),
@@ -521,4 +542,45 @@ async fn an_update_of_somebody_else_is_adopted_towards_the_target(#[case] releas
     assert_eq!(place.own().len(), if released { 2 } else { 1 });
     assert_eq!(place.sim.current_accounts().len(), 1);
     assert!(place.sim.alerts().is_empty());
+}
+
+/// A standstill that lasts is told, and told again after six hours; it is not when it is over
+/// after five minutes.
+#[rstest]
+#[case::the_ledger("The ledger can't be read", "KMS key disabled", 5, 0)]
+#[case::the_ledger_for_long("The ledger can't be read", "KMS key disabled", 60, 1)]
+#[case::the_ledger_for_very_long("The ledger can't be read", "KMS key disabled", 400, 2)]
+#[case::the_events_queue_for_long("The events queue can't be read", "NonExistentQueue", 60, 1)]
+#[tokio::test(start_paused = true)]
+async fn what_can_not_be_read_for_long_is_told(
+    #[case] subject: &str,
+    #[case] error: &str,
+    #[case] minutes: u64,
+    #[case] times: usize,
+) {
+    let mut place = Place::new(1);
+    if subject.contains("ledger") {
+        place.ledger = Arc::new(StoreLedger::over(Refusing));
+    } else {
+        place.events_url += "-gone";
+    }
+    place.host().serve(tokio::time::sleep(Duration::from_secs(minutes * 60))).await;
+    let alerts = place.sim.alerts();
+    let told = alerts.iter().filter(|alert| alert.subject == subject);
+    assert_eq!((told.count(), alerts.len()), (times, times), "{alerts:?}");
+    assert!(alerts.iter().all(|alert| alert.message.contains(error)), "{alerts:?}");
+}
+
+/// So it is by ticks, between which the host remembers since when.
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_ticks_can_not_read_is_told_once() {
+    let mut place = Place::new(1);
+    place.ledger = Arc::new(StoreLedger::over(Refusing));
+    let mut ticker = Ticker::new(place.host());
+    for _ in 0..30 {
+        ticker.tick(None, place.sim.clock().now() + Duration::from_secs(50)).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let subjects: Vec<_> = place.sim.alerts().into_iter().map(|alert| alert.subject).collect();
+    assert_eq!(subjects, ["The ledger can't be read"]);
 }
