@@ -68,7 +68,8 @@ impl DeadLetters {
     }
 
     /// The letters with such a body. They stay hidden for [`HIDDEN`] from whoever else looks,
-    /// so that they can be removed; others are shown again.
+    /// so that they can be removed; others are shown again, and all of them when not all can be
+    /// seen.
     pub(crate) async fn matching(
         &self,
         is_one: &(dyn Fn(&str) -> bool + Send + Sync),
@@ -76,25 +77,36 @@ impl DeadLetters {
         let queue = self.queue().await?;
         let (mut letters, mut others) = (Vec::new(), Vec::new());
         loop {
-            let messages = queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await?;
+            let messages = match queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await {
+                Ok(messages) => messages,
+                Err(error) => {
+                    self.show(letters.into_iter().chain(others)).await;
+                    return Err(error);
+                }
+            };
             if messages.is_empty() {
-                break;
+                self.show(others).await;
+                return Ok(letters);
             }
             for message in messages {
                 let kind = if is_one(&message.body) { &mut letters } else { &mut others };
                 kind.push(message);
             }
         }
-        for other in others {
-            // One that stays hidden is seen again soon.
-            drop(queue.hide(&other.receipt, Duration::ZERO).await);
-        }
-        Ok(letters)
     }
 
     /// Removes a letter.
-    pub(crate) async fn remove(&self, letter: Message) -> Result<(), AwsError> {
+    pub(crate) async fn remove(&self, letter: &Message) -> Result<(), AwsError> {
         self.queue().await?.delete(&letter.receipt).await
+    }
+
+    /// Shows letters again that were hidden, so that whoever tries again finds them at once.
+    pub(crate) async fn show(&self, letters: impl IntoIterator<Item = Message, IntoIter: Send>) {
+        let Ok(queue) = self.queue().await else { return };
+        for letter in letters {
+            // One that stays hidden is seen again soon.
+            drop(queue.hide(&letter.receipt, Duration::ZERO).await);
+        }
     }
 
     async fn find(&self) -> Result<Queue, AwsError> {

@@ -1,5 +1,6 @@
 //! Core's notifications queue on an SQS FIFO queue and its dead-letter queue.
 
+use std::iter::once;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -111,17 +112,24 @@ impl NotificationQueue for SqsNotifications {
         };
         let mut again = 0;
         loop {
-            let letters = self.dead.matching(&|body: &str| notification(body).is_some()).await?;
+            let is_one = |body: &str| notification(body).is_some();
+            let mut letters = self.dead.matching(&is_one).await?.into_iter();
             // What follows in the group of a letter is seen once that is removed.
-            if letters.is_empty() {
+            if letters.len() == 0 {
                 return Ok(again);
             }
-            for letter in letters {
+            while let Some(letter) = letters.next() {
                 let Some(mut notification) = notification(&letter.body) else { continue };
                 // So it has an id of its own: SQS may still remember that of the first time.
                 notification.redriven += 1;
-                self.send(&notification).await?;
-                self.dead.remove(letter).await?;
+                let done = match self.send(&notification).await {
+                    Ok(()) => self.dead.remove(&letter).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = done {
+                    self.dead.show(once(letter).chain(letters)).await;
+                    return Err(error);
+                }
                 again += 1;
             }
         }

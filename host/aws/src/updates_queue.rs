@@ -1,6 +1,7 @@
 //! Core's updates queue on an SQS FIFO queue and its dead-letter queue.
 
 use std::collections::BTreeSet;
+use std::iter::once;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -105,13 +106,16 @@ impl UpdateQueue for SqsUpdates {
         };
         let mut removed = 0;
         loop {
-            let letters = self.dead.matching(&is_one).await?;
+            let mut letters = self.dead.matching(&is_one).await?.into_iter();
             // What follows in the group of a letter is seen once that is removed.
-            if letters.is_empty() {
+            if letters.len() == 0 {
                 return Ok(removed);
             }
-            for letter in letters {
-                self.dead.remove(letter).await?;
+            while let Some(letter) = letters.next() {
+                if let Err(error) = self.dead.remove(&letter).await {
+                    self.dead.show(once(letter).chain(letters)).await;
+                    return Err(error);
+                }
                 removed += 1;
             }
         }

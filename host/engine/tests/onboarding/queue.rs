@@ -96,6 +96,28 @@ async fn what_is_redriven_is_told() {
     assert_eq!((place.cases(), place.sim.alerts().len()), (1, 1));
 }
 
+/// What a redrive has hidden is shown again when it fails, so that it can be repeated.
+#[rstest]
+#[case::not_handed_over("SendMessage")]
+#[case::handed_over_and_not_removed("DeleteMessage")]
+#[tokio::test(start_paused = true)]
+async fn a_redrive_that_failed_is_repeated_at_once(#[case] operation: &str) {
+    let place = Place { queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    place.sim.set_support_plan(false);
+    work(&place).await;
+    place.sim.set_support_plan(true);
+    let host = place.host("operator");
+    let queue = host.queue().unwrap();
+    place.sim.next_call(operation, NextCall::Denied);
+    let error = queue.redrive("ams").await.unwrap_err();
+    assert_eq!(error.operation, operation);
+    assert_eq!(queue.redrive("ams").await, Ok(1));
+    assert_eq!(letters(&place).len(), 0);
+    work(&place).await;
+    assert_eq!((place.cases(), place.sim.alerts().len()), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_for_nobody_is_kept_and_told_to_people() {
     let place = Place { queue: true, ..Place::new() };
