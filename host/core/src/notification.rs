@@ -68,7 +68,7 @@ pub struct Notification {
     pub annotations: Vec<String>,
     /// The host's time.
     pub now: Timestamp,
-    /// 1 for the first try.
+    /// 1 for the first try, and for the first after a gate has said to hold.
     pub attempt: u32,
 }
 
@@ -147,7 +147,7 @@ pub struct NotificationEntry {
     /// How far it is.
     #[serde(flatten)]
     pub state: NotificationState,
-    /// How often it was taken to be told.
+    /// How often it was taken to be told; from the last time on, if a gate then said to hold.
     pub attempts: u32,
     /// When it came to this state.
     pub changed_at: Timestamp,
@@ -254,11 +254,16 @@ impl Claim {
                 | NotificationState::Failed { .. } => {}
             }
         }
+        let earlier = match known {
+            // That try was answered: the next is about something new.
+            Some(NotificationEntry { state: NotificationState::Held { .. }, .. }) | None => 0,
+            Some(entry) => entry.attempts,
+        };
         Claimed::Ours(NotificationEntry {
             account: self.account.clone(),
             notifier: self.notifier.clone(),
             state: NotificationState::Taken { by: self.by.clone(), until: self.until },
-            attempts: known.map_or(0, |entry| entry.attempts).saturating_add(1),
+            attempts: earlier.saturating_add(1),
             changed_at: self.now,
         })
     }
@@ -294,7 +299,7 @@ mod tests {
     )]
     #[case::no_longer_held(
         Some(NotificationState::Held { until: at(100), reason: "no owner".into() }),
-        "ours, attempt 3"
+        "ours, attempt 1"
     )]
     #[case::recorded(Some(NotificationState::Recorded), "settled")]
     #[case::failed(

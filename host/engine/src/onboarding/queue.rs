@@ -18,7 +18,8 @@ use crate::alerts::shown;
 /// queue. With the waits below they take some three and a half hours.
 const DELIVERIES: u32 = 10;
 /// Deliveries of a notification that can't even be tried, since the ledger can't be read. Each waits
-/// for up to an hour.
+/// for up to an hour. Where there are gates these are [`HELD`] instead: nobody counts how many of a
+/// message's deliveries were spent on being held.
 const FRUITLESS: u32 = 60;
 /// Deliveries of a notification that a gate holds, or has not answered about. After the first of
 /// them they come by the hour, so that they take about 13 days, however long it holds and however
@@ -157,7 +158,9 @@ impl Onboarding {
             .find(|told| matches!(told.outcome, ToldOutcome::Failed | ToldOutcome::Held));
         let (reason, again) = match (open, &handled.reason) {
             (Some(told), _) => {
-                (told.detail.clone().unwrap_or_default(), next_try(told, *times, redriven))
+                let gated = self.settings.notifiers.iter().any(|one| one.gate);
+                let again = next_try(told, *times, redriven, gated);
+                (told.detail.clone().unwrap_or_default(), again)
             }
             // The message itself is wrong.
             (None, Some(reason)) if handled.notifications.is_empty() => (reason.clone(), None),
@@ -195,8 +198,9 @@ impl Onboarding {
 /// How long to wait before the next delivery; `None` when there is none.
 ///
 /// Deliveries that could not even try don't count: the ledger knows how often it was tried, in all
-/// its lives.
-fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
+/// its lives. Nor do those that were held, so that whoever was held for days is tried as often as
+/// anybody once that is over.
+fn next_try(told: &Told, times: u32, redriven: u32, gated: bool) -> Option<Duration> {
     if told.outcome == ToldOutcome::Held {
         // A gate that does not answer has deliveries of its own, and an alert after them.
         let asked = told.retry_after.unwrap_or_else(|| doubled(times));
@@ -211,8 +215,9 @@ fn next_try(told: &Told, times: u32, redriven: u32) -> Option<Duration> {
         0 => times,
         tried => tried.saturating_sub(earlier),
     };
-    let most = if told.attempts == 0 { FRUITLESS } else { DELIVERIES };
-    if told.permanent || deliveries >= most || times >= FRUITLESS {
+    let fruitless = if gated { HELD } else { FRUITLESS };
+    let most = if told.attempts == 0 { fruitless } else { DELIVERIES };
+    if told.permanent || deliveries >= most || times >= fruitless {
         return None;
     }
     let wait = doubled(deliveries);
@@ -311,6 +316,20 @@ mod tests {
         #[case] redriven: u32,
         #[case] expected: Option<u64>,
     ) {
-        assert_eq!(next_try(&told, times, redriven), expected.map(Duration::from_secs));
+        assert_eq!(next_try(&told, times, redriven, false), expected.map(Duration::from_secs));
+    }
+
+    /// After it was held for so long.
+    #[rstest]
+    #[case::the_other_is_down(tried(3), 80, Some(30))]
+    #[case::for_good(tried(30), 89, None)]
+    #[case::it_could_not_be_tried(tried(0), 80, Some(3600))]
+    #[case::but_not_for_ever(tried(3), 312, None)]
+    fn waits_where_there_are_gates(
+        #[case] told: Told,
+        #[case] times: u32,
+        #[case] expected: Option<u64>,
+    ) {
+        assert_eq!(next_try(&told, times, 0, true), expected.map(Duration::from_secs));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Verdict as Says};
 use groundcrew_core::ports::{Clock, NotificationLedger};
 use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_sim::NextCall;
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -28,6 +29,20 @@ fn holds_for_a_day(now: Timestamp) -> Result<Says, NotifyFailure> {
         true => Ok(Says::Hold { until, reason: "no owner yet".into() }),
         false => Ok(Says::Go),
     }
+}
+
+/// By the hour for four days; then it is down for ten minutes.
+fn holds_for_days(now: Timestamp) -> Result<Says, NotifyFailure> {
+    let released = BEGIN + Duration::from_secs(4 * 24 * 3600);
+    if now < released {
+        let until = now + Duration::from_secs(3600);
+        return Ok(Says::Hold { until, reason: "no owner yet".into() });
+    }
+    if now < released + Duration::from_secs(600) {
+        let failure = is_down(now).unwrap_err();
+        return Err(NotifyFailure { kind: NotifyFailureKind::Transient, ..failure });
+    }
+    Ok(Says::Go)
 }
 
 fn is_down(_: Timestamp) -> Result<Says, NotifyFailure> {
@@ -76,6 +91,20 @@ async fn what_a_gate_holds_is_told_later() {
     let took = place.sim.clock().now().duration_since(BEGIN).as_hours();
     assert!((24..26).contains(&took), "{took} h: {:?}", letters(&place));
     assert_eq!((place.cases(), letters(&place).len()), (1, 0));
+    assert_eq!(place.sim.alerts(), []);
+}
+
+/// What was held for days is tried as often as anything else: neither the gate nor the notifier
+/// that fails then is given up at once.
+#[tokio::test(start_paused = true)]
+async fn what_was_held_for_days_is_given_up_no_sooner() {
+    let place = Place { gate: Some(holds_for_days), queue: true, ..Place::new() };
+    place.handle(&about(&place, CREATED).1).await;
+    for _ in 0..10 {
+        place.sim.next_call("CreateCase", NextCall::Throttled);
+    }
+    work(&place).await;
+    assert_eq!((place.cases(), letters(&place)), (1, vec![]));
     assert_eq!(place.sim.alerts(), []);
 }
 
