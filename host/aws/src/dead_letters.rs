@@ -1,5 +1,7 @@
 //! The dead-letter queue of an SQS queue.
 
+use std::iter::once;
+use std::pin::Pin;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -17,6 +19,9 @@ const HIDDEN: Duration = Duration::from_secs(600);
 /// How long a look for letters waits: without waiting SQS may answer that there are none although
 /// there are.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What is done with a letter before it is removed.
+pub(crate) type Act<'a> = Pin<Box<dyn Future<Output = Result<(), AwsError>> + Send + 'a>>;
 
 /// Where messages go that nothing can be done with: the queue that the redrive policy of
 /// another one names.
@@ -67,45 +72,32 @@ impl DeadLetters {
         self.source.delete(receipt).await
     }
 
-    /// The letters with such a body. They stay hidden for [`HIDDEN`] from whoever else looks,
-    /// so that they can be removed; others are shown again, and all of them when not all can be
-    /// seen.
-    pub(crate) async fn matching(
+    /// Does something with each letter with such a body, and removes it. Answers how many those
+    /// were. When something fails, whoever tries again finds at once what is left.
+    pub(crate) async fn clear<'a>(
         &self,
         is_one: &(dyn Fn(&str) -> bool + Send + Sync),
-    ) -> Result<Vec<Message>, AwsError> {
+        act: impl Fn(&str) -> Act<'a>,
+    ) -> Result<usize, AwsError> {
         let queue = self.queue().await?;
-        let (mut letters, mut others) = (Vec::new(), Vec::new());
+        let mut cleared = 0;
         loop {
-            let messages = match queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await {
-                Ok(messages) => messages,
-                Err(error) => {
-                    self.show(letters.into_iter().chain(others)).await;
+            let mut letters = matching(queue, is_one).await?.into_iter().peekable();
+            // What follows in the group of a letter is seen once that is removed.
+            if letters.peek().is_none() {
+                return Ok(cleared);
+            }
+            while let Some(letter) = letters.next() {
+                let done = match act(&letter.body).await {
+                    Ok(()) => queue.delete(&letter.receipt).await,
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = done {
+                    show(queue, once(letter).chain(letters)).await;
                     return Err(error);
                 }
-            };
-            if messages.is_empty() {
-                self.show(others).await;
-                return Ok(letters);
+                cleared += 1;
             }
-            for message in messages {
-                let kind = if is_one(&message.body) { &mut letters } else { &mut others };
-                kind.push(message);
-            }
-        }
-    }
-
-    /// Removes a letter.
-    pub(crate) async fn remove(&self, letter: &Message) -> Result<(), AwsError> {
-        self.queue().await?.delete(&letter.receipt).await
-    }
-
-    /// Shows letters again that were hidden, so that whoever tries again finds them at once.
-    pub(crate) async fn show(&self, letters: impl IntoIterator<Item = Message, IntoIter: Send>) {
-        let Ok(queue) = self.queue().await else { return };
-        for letter in letters {
-            // One that stays hidden is seen again soon.
-            drop(queue.hide(&letter.receipt, Duration::ZERO).await);
         }
     }
 
@@ -150,6 +142,40 @@ impl DeadLetters {
             )
         })?;
         Ok(Queue { client: client.clone(), url })
+    }
+}
+
+/// The letters with such a body. They stay hidden for [`HIDDEN`] from whoever else looks, so that
+/// they can be removed; others are shown again, and all of them when not all can be seen.
+async fn matching(
+    queue: &Queue,
+    is_one: &(dyn Fn(&str) -> bool + Send + Sync),
+) -> Result<Vec<Message>, AwsError> {
+    let (mut letters, mut others) = (Vec::new(), Vec::new());
+    loop {
+        let messages = match queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                show(queue, letters.into_iter().chain(others)).await;
+                return Err(error);
+            }
+        };
+        if messages.is_empty() {
+            show(queue, others).await;
+            return Ok(letters);
+        }
+        for message in messages {
+            let kind = if is_one(&message.body) { &mut letters } else { &mut others };
+            kind.push(message);
+        }
+    }
+}
+
+/// Shows letters again that were hidden.
+async fn show(queue: &Queue, letters: impl IntoIterator<Item = Message, IntoIter: Send>) {
+    for letter in letters {
+        // One that stays hidden is seen again soon.
+        drop(queue.hide(&letter.receipt, Duration::ZERO).await);
     }
 }
 

@@ -1,6 +1,5 @@
 //! Core's notifications queue on an SQS FIFO queue and its dead-letter queue.
 
-use std::iter::once;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +8,7 @@ use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::onboarding::{NotificationLetter, QueuedNotification};
 use groundcrew_core::ports::{Delivery, NotificationQueue, Unreadable};
 
-use crate::dead_letters::{DeadLetters, hash};
+use crate::dead_letters::{Act, DeadLetters, hash};
 use crate::error::{of_write, unexpected};
 use crate::sqs::{BATCH, Message, Queue};
 
@@ -110,28 +109,15 @@ impl NotificationQueue for SqsNotifications {
             let letter = serde_json::from_str::<QueuedNotification>(body).ok()?;
             (letter.notifier == notifier).then_some(letter)
         };
-        let mut again = 0;
-        loop {
-            let is_one = |body: &str| notification(body).is_some();
-            let mut letters = self.dead.matching(&is_one).await?.into_iter();
-            // What follows in the group of a letter is seen once that is removed.
-            if letters.len() == 0 {
-                return Ok(again);
-            }
-            while let Some(letter) = letters.next() {
-                let Some(mut notification) = notification(&letter.body) else { continue };
+        let again = |body: &str| -> Act<'_> {
+            let letter = notification(body);
+            Box::pin(async move {
+                let Some(mut notification) = letter else { return Ok(()) };
                 // So it has an id of its own: SQS may still remember that of the first time.
                 notification.redriven += 1;
-                let done = match self.send(&notification).await {
-                    Ok(()) => self.dead.remove(&letter).await,
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = done {
-                    self.dead.show(once(letter).chain(letters)).await;
-                    return Err(error);
-                }
-                again += 1;
-            }
-        }
+                self.send(&notification).await
+            })
+        };
+        self.dead.clear(&|body: &str| notification(body).is_some(), again).await
     }
 }

@@ -1,7 +1,6 @@
 //! Core's updates queue on an SQS FIFO queue and its dead-letter queue.
 
 use std::collections::BTreeSet;
-use std::iter::once;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -104,21 +103,7 @@ impl UpdateQueue for SqsUpdates {
             serde_json::from_str::<DeadLetter>(body)
                 .is_ok_and(|letter| accounts.contains(&letter.account))
         };
-        let mut removed = 0;
-        loop {
-            let mut letters = self.dead.matching(&is_one).await?.into_iter();
-            // What follows in the group of a letter is seen once that is removed.
-            if letters.len() == 0 {
-                return Ok(removed);
-            }
-            while let Some(letter) = letters.next() {
-                if let Err(error) = self.dead.remove(&letter).await {
-                    self.dead.show(once(letter).chain(letters)).await;
-                    return Err(error);
-                }
-                removed += 1;
-            }
-        }
+        self.dead.clear(&is_one, |_| Box::pin(async { Ok(()) })).await
     }
 }
 

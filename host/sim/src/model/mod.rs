@@ -244,15 +244,8 @@ impl Model {
         }
         let outcome = match call.service {
             Service::Catalog => {
-                let mut starter = Starter {
-                    quota: self.quota,
-                    fleet: &self.fleet,
-                    organizations: &self.organizations,
-                    identities: &mut self.identity_store,
-                    faults: &mut self.faults,
-                    agenda: &mut self.agenda,
-                };
-                self.catalog.call(now, call, &mut starter).map(Outcome::Done)
+                let (catalog, mut starter) = self.catalog();
+                catalog.call(now, call, &mut starter).map(Outcome::Done)
             }
             Service::Organizations => self.organizations.call(now, call).map(Outcome::Done),
             Service::Sqs => {
@@ -426,7 +419,13 @@ impl Model {
         artifact: u32,
         duration: Option<Duration>,
     ) -> bool {
-        let mut starter = Starter {
+        let (catalog, mut starter) = self.catalog();
+        starter.foreign(now, &mut catalog.updates, account, artifact, duration)
+    }
+
+    /// Service Catalog, and what starts its operations.
+    fn catalog(&mut self) -> (&mut ServiceCatalog, Starter<'_>) {
+        let starter = Starter {
             quota: self.quota,
             fleet: &self.fleet,
             organizations: &self.organizations,
@@ -434,6 +433,6 @@ impl Model {
             faults: &mut self.faults,
             agenda: &mut self.agenda,
         };
-        starter.foreign(now, &mut self.catalog.updates, account, artifact, duration)
+        (&mut self.catalog, starter)
     }
 }
