@@ -75,22 +75,29 @@ const THROTTLING: &[&str] = &[
 const PERMANENT_TEXTS: &[&str] =
     &["is not enrolled in aws control tower", "already exists", "exists already"];
 
+/// Ends of the names of exceptions, by which one is known at the beginning of a text.
+const EXCEPTION: [&str; 4] = ["Exception", "Error", "Failure", "Fault"];
+
 /// Classifies an error by its code and text, whether a call answered it or a record
 /// carries it in its `RecordErrors`.
 ///
-/// Control Tower tells most of what matters in the text alone. The texts are those that
-/// AWS users have reported: contention says that *another* operation or execution "is in
-/// progress".
+/// Control Tower tells most of what matters in the text alone: see [`is_busy`]. A code that
+/// stands at the beginning of the text counts instead of `code`, which then says only that
+/// something failed: see [`leading_code`].
 pub fn classify(code: &str, message: &str) -> Class {
+    let code = leading_code(message).unwrap_or(code);
     let text = message.to_ascii_lowercase();
     if THROTTLING.contains(&code) || text.contains("rate exceeded") {
         return Class::Throttled;
     }
-    let busy = text.contains("in progress") && text.contains("another");
-    if busy || code == "ResourceInUseException" || code == "ConcurrentModificationException" {
+    if is_busy(&text) {
         return Class::Contention;
     }
     match code {
+        "ResourceInUseException"
+        | "ConcurrentModificationException"
+        | "ConflictException"
+        | "OperationInProgressException" => Class::Contention,
         "AccessDeniedException"
         | "AccessDenied"
         | "UnauthorizedException"
@@ -112,6 +119,7 @@ pub fn classify(code: &str, message: &str) -> Class {
         "InternalServerError"
         | "InternalServerErrorException"
         | "InternalServerException"
+        | "InternalServiceException"
         | "InternalFailure"
         | "InternalError"
         | "ServiceException"
@@ -129,12 +137,131 @@ pub fn classify(code: &str, message: &str) -> Class {
     }
 }
 
+/// The code at the beginning of a text, as in `ValidationException  The account …`,
+/// `ResourceInUseException: Account …` or `An error occurred (ThrottlingException) when …`.
+/// Account Factory's records have it there, reported by users of AWS's samples and of Terraform.
+pub fn leading_code(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    let text = text.strip_prefix("An error occurred (").unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(text.len());
+    let (code, rest) = text.split_at(end);
+    let named = THROTTLING.contains(&code)
+        || EXCEPTION.iter().any(|end| {
+            code.strip_suffix(end)
+                .is_some_and(|kind| kind.starts_with(|c: char| c.is_ascii_uppercase()))
+        });
+    let parted = rest.is_empty() || rest.starts_with([':', ')', ' ', ',']);
+    (named && parted).then_some(code)
+}
+
+/// Whether a text, in lower case, says that something else runs, or that as much runs at once as
+/// may. Its words and their order vary: "another AWS Control Tower operation is in progress", "the
+/// allowed maximum of 5 concurrent account operations is exceeded", "the limit is 10 concurrent
+/// operations", "UPDATE_IN_PROGRESS state".
+fn is_busy(text: &str) -> bool {
+    let words: Vec<&str> = text
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '\'')
+        .filter(|word| !word.is_empty())
+        .collect();
+    let any = |known: &[&str]| words.iter().any(|word| known.contains(word));
+    let pair = |first: &[&str], second: &str| {
+        words.windows(2).any(|two| first.contains(&two[0]) && two[1] == second)
+    };
+    if any(AT_ONCE) && any(LIMIT) {
+        return true;
+    }
+    // A rollback is the end of the account's own failure.
+    if words.iter().any(|word| word.starts_with("rollback") || word.contains("_rollback"))
+        || pair(&["rolling", "rolled"], "back")
+    {
+        return false;
+    }
+    let runs = pair(&["in"], "progress")
+        || pair(&["is", "are", "still", "already", "currently"], "running")
+        || pair(&["already", "currently", "still"], "executing")
+        || words.iter().any(|word| word.ends_with("_in_progress"));
+    runs && (any(ANOTHER) || any(OPERATION))
+}
+
+/// Words of a limit on what runs at once.
+const AT_ONCE: &[&str] =
+    &["concurrent", "concurrently", "simultaneous", "simultaneously", "parallel"];
+const LIMIT: &[&str] = &[
+    "allowed",
+    "cap",
+    "exceed",
+    "exceeded",
+    "exceeding",
+    "exceeds",
+    "limit",
+    "limits",
+    "many",
+    "max",
+    "maximum",
+    "quota",
+    "reached",
+];
+
+/// Words for what runs.
+const ANOTHER: &[&str] = &["another", "other", "previous", "different"];
+const OPERATION: &[&str] = &[
+    "action",
+    "actions",
+    "activity",
+    "change",
+    "changes",
+    "enrollment",
+    "execution",
+    "executions",
+    "operation",
+    "operations",
+    "process",
+    "provisioning",
+    "request",
+    "requests",
+    "state",
+    "update",
+    "updates",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use rstest::rstest;
 
+    /// Texts that people who run Account Factory have published, and where each ends. Add a line
+    /// for a text that is found to be misread.
     #[rstest]
+    // AWS's sample that creates accounts in a batch (issue 9), two blanks and all.
+    #[case(
+        "",
+        "ResourceInUseException  Account Factory cannot create this enrolled account right now, because another execution is in progress. Try again later.",
+        Class::Contention
+    )]
+    // Account Factory for Terraform (issue 363).
+    #[case(
+        "InvalidParametersException",
+        "Account Factory cannot complete an operation on this account, because another AWS Control Tower operation is in progress. Try again later.",
+        Class::Contention
+    )]
+    // A Terraform module's notes on its limits: at the quota.
+    #[case(
+        "",
+        "ResourceInUseException: Account Factory cannot complete an operation on this account, because the allowed maximum of 5 concurrent account operations is exceeded. Try again later.",
+        Class::Contention
+    )]
+    #[case(
+        "ValidationException",
+        "Account Factory cannot complete an operation on this account, because the allowed maximum of 10 concurrent account operations is exceeded. Try again later.",
+        Class::Contention
+    )]
+    // Landing Zone Accelerator's tests.
+    #[case(
+        "ConflictException",
+        "AWS Control Tower cannot begin landing zone setup while another execution is in progress.",
+        Class::Contention
+    )]
     #[case(
         "InvalidParametersException",
         "AWS Control Tower could not complete because another AWS Control Tower operation is in progress. Try again later.",
@@ -145,20 +272,163 @@ mod tests {
         "ResourceInUseException: operation failed because another execution is in progress",
         Class::Contention
     )]
+    // Baselines, by Control Tower's own model.
+    #[case(
+        "ServiceQuotaExceededException",
+        "You have reached the limit. The limit is 10 concurrent operations",
+        Class::Contention
+    )]
+    // CloudFormation, below Control Tower.
+    #[case(
+        "OperationInProgressException",
+        "Another Operation on StackSet arn:aws:cloudformation:us-east-1:111122223333:stackset/AWSControlTowerBP is in progress",
+        Class::Contention
+    )]
+    #[case(
+        "ValidationError",
+        "Stack:arn:aws:cloudformation:us-east-1:111122223333:stack/SC-1/2 is in UPDATE_IN_PROGRESS state and can not be updated.",
+        Class::Contention
+    )]
     #[case("ResourceInUseException", "busy", Class::Contention)]
+    #[case("ResourceUpdateFailed", "ResourceInUseException", Class::Contention)]
+    // Account Factory for Terraform (issue 74): Organizations says it so.
+    #[case(
+        "TooManyRequestsException",
+        "AWS Organizations can't complete your request because another request is already in progress. Try again later.",
+        Class::Throttled
+    )]
     #[case("ThrottlingException", "Rate exceeded", Class::Throttled)]
     #[case("TooManyRequestsException", "", Class::Throttled)]
+    #[case("", "ThrottlingException: slow down", Class::Throttled)]
+    #[case(
+        "",
+        "An error occurred (ThrottlingException) when calling the DescribeCases operation",
+        Class::Throttled
+    )]
     #[case("InternalServerError", "", Class::Transient)]
+    #[case("ResourceUpdateFailed", "InternalFailure  Try again later.", Class::Transient)]
     #[case("AccessDeniedException", "You don't have permissions", Class::Denied)]
     #[case("ResourceNotFoundException", "No launch paths found for resource", Class::NotFound)]
+    // Many users, of modules as of Account Factory for Terraform.
     #[case(
         "InvalidParametersException",
         "The parent organizational unit 'Custom' is not enrolled in AWS Control Tower.",
         Class::Permanent
     )]
+    #[case(
+        "",
+        "ValidationException  The parent organizational unit 'Custom' could not be found.",
+        Class::Permanent
+    )]
+    // Account Factory for Terraform (issue 19).
+    #[case(
+        "InvalidParametersException",
+        "A stack named production-aft already exists.",
+        Class::Permanent
+    )]
     #[case("", "A stack named StackSet-AWSControlTower already exists", Class::Permanent)]
+    // Tools that look for a landing zone that is not set up.
+    #[case(
+        "",
+        "ValidationException: AWS Control Tower could not complete the operation because it could not assume the 'AWSControlTowerAdmin' role. Check the configuration for this role and try again.",
+        Class::Permanent
+    )]
+    #[case(
+        "LimitExceededException",
+        "You have exceeded the allowed number of AWS accounts.",
+        Class::Permanent
+    )]
     #[case("", "AWS Control Tower failed to set up your landing zone.", Class::Unknown)]
+    #[case(
+        "",
+        "AWS Control Tower failed to deploy one or more stack set instances: StackSet Id: AWSControlTowerBP-VPC-ACCOUNT-FACTORY-V1",
+        Class::Unknown
+    )]
+    #[case(
+        "",
+        "AWS Control Tower could not enroll your account for the following reason: AWS Control Tower requires that you configure an IAM Identity Center directory as an identity source for your management account.",
+        Class::Unknown
+    )]
+    // The account's own failure, which is being undone.
+    #[case("", "The operation failed and its rollback is in progress.", Class::Unknown)]
+    #[case("", "Stack is in UPDATE_ROLLBACK_IN_PROGRESS state", Class::Unknown)]
+    #[case("", "The account has 5 concurrent sessions.", Class::Unknown)]
     fn reported_texts_are_told_apart(#[case] code: &str, #[case] text: &str, #[case] class: Class) {
         assert_eq!(classify(code, text), class);
+    }
+
+    #[rstest]
+    #[case("ValidationException  The account", Some("ValidationException"))]
+    #[case("  ResourceInUseException: x", Some("ResourceInUseException"))]
+    #[case("Throttling: x", Some("Throttling"))]
+    #[case(
+        "AWS.SimpleQueueService.NonExistentError: x",
+        Some("AWS.SimpleQueueService.NonExistentError")
+    )]
+    #[case("ValidationException", Some("ValidationException"))]
+    #[case("An error occurred (SlowDown) when", Some("SlowDown"))]
+    #[case("Error: waiting", None)]
+    #[case("Exceptions are rare", None)]
+    #[case("ValidationException's text", None)]
+    #[case("AWS Control Tower failed", None)]
+    #[case("", None)]
+    fn a_code_may_stand_at_the_beginning(#[case] text: &str, #[case] code: Option<&str>) {
+        assert_eq!(leading_code(text), code);
+    }
+
+    fn codes() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec![
+            "",
+            "InvalidParametersException",
+            "ValidationException",
+            "ResourceUpdateFailed",
+            "InternalFailure",
+        ])
+    }
+
+    proptest! {
+        /// Whatever the number, the order of the words and the code, a full quota is waited for.
+        #[test]
+        fn a_quota_that_is_used_up_is_contention(
+            code in codes(),
+            leading in prop::sample::select(vec![
+                "", "ResourceInUseException  ", "ResourceInUseException: ", "ValidationException  ",
+            ]),
+            number in 1..100_u32,
+            kind in prop::sample::select(vec!["concurrent", "simultaneous", "parallel"]),
+            what in prop::sample::select(vec!["account operations", "operations", "account factory actions"]),
+            form in 0..4_u8,
+        ) {
+            let text = match form {
+                0 => format!("the allowed maximum of {number} {kind} {what} is exceeded"),
+                1 => format!("Maximum number of {kind} {what} ({number}) reached."),
+                2 => format!("You can run at most {number} {kind} {what}: quota exceeded"),
+                _ => format!("Too many {kind} {what}. The limit is {number}."),
+            };
+            prop_assert_eq!(classify(code, &format!("{leading}{text}")), Class::Contention);
+        }
+
+        /// Whatever runs, and however that is said, it is waited for.
+        #[test]
+        fn another_operation_is_contention(
+            code in codes(),
+            who in prop::sample::select(vec!["another", "Another", "an other", "a different"]),
+            what in prop::sample::select(vec![
+                "AWS Control Tower operation", "execution", "update", "account factory process",
+            ]),
+            runs in prop::sample::select(vec![
+                "is in progress", "is already running", "is currently in progress", "is still running",
+            ]),
+        ) {
+            let text = format!("Account Factory cannot continue, because {who} {what} {runs}.");
+            prop_assert_eq!(classify(code, &text), Class::Contention);
+        }
+
+        /// No text is beyond it.
+        #[test]
+        fn any_text_has_a_class(code in ".*", text in ".*") {
+            classify(&code, &text);
+            leading_code(&text);
+        }
     }
 }

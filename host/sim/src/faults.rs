@@ -9,6 +9,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::busy::{self, OverQuota};
 use crate::protocol::{ApiError, Service};
 
 /// How much goes wrong.
@@ -37,6 +38,9 @@ struct Rates {
     event_lost: u32,
     event_repeated: u32,
     event_late: u32,
+    /// Of updates that the quota has no room for: those whose call is taken, and whose record
+    /// fails.
+    refused_by_record: u32,
     /// Of updates.
     contention: u32,
     transient: u32,
@@ -59,6 +63,7 @@ impl FaultLevel {
                 event_lost: 0,
                 event_repeated: 0,
                 event_late: 0,
+                refused_by_record: 0,
                 contention: 0,
                 transient: 0,
                 generic: 0,
@@ -74,6 +79,7 @@ impl FaultLevel {
                 event_lost: 20,
                 event_repeated: 20,
                 event_late: 20,
+                refused_by_record: 500,
                 contention: 10,
                 transient: 5,
                 generic: 5,
@@ -89,6 +95,7 @@ impl FaultLevel {
                 event_lost: 200,
                 event_repeated: 100,
                 event_late: 100,
+                refused_by_record: 500,
                 contention: 50,
                 transient: 30,
                 generic: 30,
@@ -265,11 +272,8 @@ impl Faults {
         }
         let mut dice = Dice::roll(&mut self.updates);
         let (code, description, after) = if dice.falls(rates.contention) {
-            (
-                "ResourceInUseException",
-                "AWS Control Tower could not update the account because another AWS Control Tower operation is in progress. Try again later.",
-                0.01,
-            )
+            let (code, description) = busy::another(&mut self.updates);
+            (code, description, 0.01)
         } else if dice.falls(rates.transient) {
             ("InternalServerError", "An internal error occurred. Try again later.", 0.4)
         } else if dice.falls(rates.generic) {
@@ -282,6 +286,15 @@ impl Faults {
             return None;
         };
         Some(Failure { code, description: description.to_owned(), after })
+    }
+
+    /// How Control Tower says of an update that its quota has no room for it.
+    pub(crate) fn over_quota(&mut self, quota: usize) -> OverQuota {
+        let mut dice = Dice::roll(&mut self.updates);
+        match dice.falls(self.rates.refused_by_record) {
+            true => OverQuota::record(&mut self.updates, quota),
+            false => OverQuota::call(&mut self.updates, quota),
+        }
     }
 
     /// When someone else starts their next operation, and on which of so many accounts.

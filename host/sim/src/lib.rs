@@ -22,6 +22,7 @@
 #![deny(missing_docs)]
 
 mod agenda;
+mod busy;
 mod cbor;
 mod connector;
 mod control;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::agenda::{Agenda, Happening};
+use crate::busy::{BUSY, OverQuota};
 use crate::faults::{Failure, Faults};
 use crate::fleet::Fleet;
 use crate::identity_store::IdentityStore;
@@ -13,9 +14,6 @@ use crate::organizations::Organizations;
 use crate::protocol::ApiError;
 use crate::time::later;
 use crate::updates::{Begun, Updates};
-
-/// What Control Tower answers when its quota is used up.
-const BUSY: &str = "AWS Control Tower could not update the account because another AWS Control Tower operation is in progress. Try again later.";
 
 /// What is needed to start an operation.
 pub(crate) struct Starter<'a> {
@@ -38,8 +36,14 @@ impl Starter<'_> {
         token: &str,
     ) -> Result<u32, ApiError> {
         let refused = || ApiError::new("InvalidParametersException", BUSY);
-        if updates.under_change().len() >= self.quota {
-            return Err(refused());
+        if updates.running() >= self.quota {
+            return match self.faults.over_quota(self.quota) {
+                OverQuota::Call(error) => Err(error),
+                OverQuota::Record { failure, after } => {
+                    let begun = Begun::refused(product, artifact, token, after);
+                    self.begin(now, updates, begun, Some(failure)).ok_or_else(refused)
+                }
+            };
         }
         let account = self.fleet.get(product).ok_or_else(refused)?;
         let ou = account.ou.last().map_or("Root", String::as_str);
@@ -53,6 +57,7 @@ impl Starter<'_> {
             foreign: false,
             duration: account.update_time.mul_f64(share).max(Duration::from_secs(1)),
             fails: failure.is_some(),
+            refused: false,
         };
         self.begin(now, updates, begun, failure).ok_or_else(refused)
     }
@@ -69,11 +74,19 @@ impl Starter<'_> {
         duration: Option<Duration>,
     ) -> bool {
         let Some(account) = self.fleet.get(product) else { return false };
-        if !updates.is_free(product) || updates.under_change().len() >= self.quota {
+        if !updates.is_free(product) || updates.running() >= self.quota {
             return false;
         }
         let duration = duration.unwrap_or(account.update_time);
-        let begun = Begun { product, artifact, token: None, foreign: true, duration, fails: false };
+        let begun = Begun {
+            product,
+            artifact,
+            token: None,
+            foreign: true,
+            duration,
+            fails: false,
+            refused: false,
+        };
         self.begin(now, updates, begun, None).is_some()
     }
 

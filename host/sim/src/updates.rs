@@ -61,6 +61,8 @@ pub(crate) struct Record {
     /// The first record of a product.
     pub(crate) provisioning: bool,
     pub(crate) foreign: bool,
+    /// It is there only to say that the quota is used up.
+    pub(crate) refused: bool,
     rolls_back_at: Option<Timestamp>,
 }
 
@@ -116,6 +118,8 @@ pub(crate) struct Updates {
     tokens: BTreeMap<Box<str>, u32>,
     under_change: BTreeSet<u32>,
     own_running: usize,
+    /// How many of those under change were refused by the quota and are about to fail.
+    refused: usize,
     pub(crate) most: MaxConcurrent,
 }
 
@@ -135,6 +139,7 @@ impl Updates {
                     previous: None,
                     provisioning: true,
                     foreign: true,
+                    refused: false,
                     rolls_back_at: None,
                 });
                 Product {
@@ -155,6 +160,7 @@ impl Updates {
             tokens: BTreeMap::new(),
             under_change: BTreeSet::new(),
             own_running: 0,
+            refused: 0,
             most: MaxConcurrent::default(),
         }
     }
@@ -203,6 +209,11 @@ impl Updates {
         self.under_change.iter().copied()
     }
 
+    /// How many operations use up the quota.
+    pub(crate) fn running(&self) -> usize {
+        self.under_change.len() - self.refused
+    }
+
     /// Notes the start of an operation that will take `duration`.
     pub(crate) fn begin(&mut self, now: Timestamp, begun: Begun<'_>) -> Option<u32> {
         let number = self.records();
@@ -215,6 +226,7 @@ impl Updates {
             previous: Some(product.last_record),
             provisioning: false,
             foreign: begun.foreign,
+            refused: begun.refused,
             rolls_back_at: begun.fails.then(|| later(now, begun.duration.mul_f64(1.0 - ROLLBACK))),
         });
         product.status = ProductStatus::UnderChange;
@@ -225,7 +237,8 @@ impl Updates {
         self.under_change.insert(begun.product);
         self.own_running += usize::from(!begun.foreign);
         self.most.own = self.most.own.max(self.own_running);
-        self.most.total = self.most.total.max(self.under_change.len());
+        self.refused += usize::from(begun.refused);
+        self.most.total = self.most.total.max(self.running());
         Some(number)
     }
 
@@ -242,6 +255,7 @@ impl Updates {
         }
         self.under_change.remove(&record.product);
         self.own_running -= usize::from(!record.foreign);
+        self.refused -= usize::from(record.refused);
         record.ended = Some((now, ended));
     }
 
@@ -269,4 +283,13 @@ pub(crate) struct Begun<'a> {
     pub(crate) foreign: bool,
     pub(crate) duration: Duration,
     pub(crate) fails: bool,
+    pub(crate) refused: bool,
+}
+
+impl<'a> Begun<'a> {
+    /// One that the quota has no room for, whose record says so after a while.
+    pub(crate) fn refused(product: u32, artifact: u32, token: &'a str, duration: Duration) -> Self {
+        let (token, foreign, fails, refused) = (Some(token), false, true, true);
+        Self { product, artifact, token, foreign, duration, fails, refused }
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::ArtifactId;
-use groundcrew_core::ports::Ledger;
+use groundcrew_core::ports::{Ledger, Progress};
 use groundcrew_engine::{Ending, Notice, Witness};
 use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
 use jiff::Timestamp;
@@ -190,6 +190,7 @@ impl Truth {
                 }
             };
         }
+        self.check_attempts(&progress);
         let given_up: BTreeSet<AccountId> = progress
             .into_iter()
             .filter(|(_, progress)| progress.dead_lettered)
@@ -218,6 +219,26 @@ impl Truth {
             assert!(told, "{} is told of an account that was not given up", alert.subject);
         }
         given_up
+    }
+
+    /// Only updates that ran and failed by themselves cost an attempt, never one that the quota or
+    /// another operation was in the way of.
+    fn check_attempts(&self, progress: &BTreeMap<AccountId, Progress>) {
+        let busy = |text: &str| {
+            text.contains("concurrent account operations is exceeded")
+                || text.contains("because another ")
+        };
+        let operations = self.sim.operations();
+        for (account, progress) in progress {
+            let own_failures = operations.iter().filter(|operation| {
+                operation.account == *account
+                    && !operation.foreign
+                    && matches!(&operation.outcome, Some(OperationOutcome::Failed { description, .. })
+                        if !busy(description))
+            });
+            let (spent, failed) = (progress.failed_attempts as usize, own_failures.count());
+            assert!(spent <= failed, "{account} has spent {spent} attempts for {failed} failures");
+        }
     }
 
     /// Everybody is up to date, given up, unwanted, or in a lane that waits for success.

@@ -376,7 +376,12 @@ impl Model {
     fn end_operation(&mut self, time: Timestamp, number: u32, failure: Option<Box<Failure>>) {
         let Some(record) = self.catalog.updates.record(number) else { return };
         let (product, started, failed) = (record.product, record.created, failure.is_some());
+        let refused = record.refused;
         self.catalog.updates.end(time, number, failure.map_or(Ended::Succeeded, Ended::Failed));
+        // Whether Control Tower sends an event for what never began is not known: none is harder.
+        if refused {
+            return;
+        }
         let Some(account) = self.fleet.get(product) else { return };
         let ended = UpdateEnded {
             account,
