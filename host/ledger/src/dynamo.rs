@@ -109,7 +109,11 @@ impl Store for DynamoStore {
             .send()
             .await
             .map_err(|error| self.table.failed("dynamodb:GetItem", &error))?;
-        answer.item.map(|attributes| self.item(attributes)).transpose()
+        let Some(item) = answer.item else { return Ok(None) };
+        match attributes(key).iter().all(|(name, value)| item.get(name) == Some(value)) {
+            true => self.item(item).map(Some),
+            false => Err(self.table.foreign()),
+        }
     }
 
     async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
@@ -127,10 +131,14 @@ impl Store for DynamoStore {
         while let Some(attributes) = pages.next().await {
             let mut attributes =
                 attributes.map_err(|error| self.table.failed("dynamodb:Query", &error))?;
-            let Some(AttributeValue::S(sort)) = attributes.remove(SORT) else {
-                return Err(self.table.foreign());
-            };
-            items.push((sort, self.item(attributes)?));
+            match (attributes.remove(PARTITION), attributes.remove(SORT)) {
+                (Some(AttributeValue::S(found)), Some(AttributeValue::S(sort)))
+                    if found == partition =>
+                {
+                    items.push((sort, self.item(attributes)?));
+                }
+                _ => return Err(self.table.foreign()),
+            }
         }
         Ok(items)
     }
