@@ -15,7 +15,9 @@ use groundcrew_core::notification::{
 };
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::http::HttpAccess;
-use groundcrew_plugins::{LoadedNotifier, NotifierSpec, Runtime, RuntimeOptions, Source};
+use groundcrew_plugins::{
+    LoadError, LoadedNotifier, NotifierSpec, Runtime, RuntimeOptions, Source,
+};
 use groundcrew_sim::{FaultLevel, ServiceNow, SimAws, SimOptions, Snapshot, WebRequest};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -39,6 +41,10 @@ struct Place {
 impl Place {
     /// A notifier with these settings, granted what lies below this URL.
     async fn new(plugin: &str, settings: &str, granted: &str) -> Self {
+        Self::load(plugin, settings, granted).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn load(plugin: &str, settings: &str, granted: &str) -> Result<Self, LoadError> {
         let sim = SimAws::new(SimOptions {
             seed: 1,
             start: "2026-01-02T03:04:05Z".parse().unwrap(),
@@ -69,7 +75,7 @@ impl Place {
         };
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
         let plugins = Runtime::new(RuntimeOptions { cache_dir: Some(cache) }).unwrap();
-        Self { sim, notifier: plugins.load_notifier(spec).await.unwrap() }
+        Ok(Self { sim, notifier: plugins.load_notifier(spec).await? })
     }
 
     async fn cmdb(key_field: &str, service_now: ServiceNow) -> Self {
@@ -279,5 +285,40 @@ fn teams_says_that_delivery_failed() {
                         200, but its text is not `1`: Webhook message delivery failed with error: \
                         Microsoft Teams endpoint returned HTTP error 413";
         assert!(failure.message.contains(expected), "{failure}");
+    });
+}
+
+/// Settings that would have an answer believed, or that can't be understood: what is said.
+#[rstest]
+#[case::a_look_by_a_query(
+    "cmdb",
+    "[notifiers.settings.rest]\nlook = { url = \"https://a/b?id={{ account.id }}\", reference = \"/id\" }\n\
+     create = { url = \"https://a/b\", body = {} }",
+    "write `account`, a JSON pointer to the account id in the answer, such as `/items/0/account_id`"
+)]
+#[case::one_record_for_all(
+    "cmdb",
+    "[notifiers.settings.rest]\ncreate = { method = \"PUT\", url = \"https://a/b\", body = {} }",
+    "all accounts would be put into one record: put `{{ account.id }}` into the URL"
+)]
+#[case::a_misspelt_test(
+    "webhook",
+    "[notifiers.settings]\nurl = \"https://a/b\"\nsuccess = { txt = \"ok\" }",
+    "unknown key `txt`, did you mean `text`?"
+)]
+#[case::no_test(
+    "webhook",
+    "[notifiers.settings]\nurl = \"https://a/b\"\nsuccess = true",
+    "expected string or object, found the boolean true"
+)]
+#[case::a_word(
+    "webhook",
+    "[notifiers.settings]\nurl = \"https://a/b\"\nsuccess = \"ok\"",
+    "write { text = \"ok\" }"
+)]
+fn settings_that_are_refused(#[case] plugin: &str, #[case] settings: &str, #[case] part: &str) {
+    run(async {
+        let error = Place::load(plugin, settings, "https://a/b").await.err().unwrap();
+        assert!(format!("{error:?} {error}").contains(part), "{error}");
     });
 }

@@ -110,7 +110,7 @@ impl Store for DynamoStore {
             .await
             .map_err(|error| self.table.failed("dynamodb:GetItem", &error))?;
         let Some(item) = answer.item else { return Ok(None) };
-        match attributes(key).iter().all(|(name, value)| item.get(name) == Some(value)) {
+        match is_of(key, &item) {
             true => self.item(item).map(Some),
             false => Err(self.table.foreign()),
         }
@@ -158,6 +158,11 @@ impl Store for DynamoStore {
     }
 }
 
+/// Whether an item is the one of this key.
+fn is_of(key: &Key, item: &HashMap<String, AttributeValue>) -> bool {
+    attributes(key).iter().all(|(name, value)| item.get(name) == Some(value))
+}
+
 fn attributes(key: &Key) -> HashMap<String, AttributeValue> {
     HashMap::from([
         (PARTITION.to_owned(), text(&key.partition)),
@@ -171,4 +176,21 @@ fn text(value: impl Into<String>) -> AttributeValue {
 
 fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_another_key_is_not_taken_for_it() {
+        let key = Key::only("notification/onboard/111122223333/ams");
+        let other = Key::only("notification/onboard/444455556666/ams");
+        let mut item = attributes(&key);
+        item.insert(VERSION.to_owned(), number(1));
+        assert!(is_of(&key, &item));
+        assert!(!is_of(&other, &item));
+        item.remove(SORT);
+        assert!(!is_of(&key, &item));
+    }
 }

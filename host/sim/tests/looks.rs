@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use common::run;
+use groundcrew_aws::doctor::examine;
 use groundcrew_aws::{
     AwsSupport, Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath,
     OrganizationsDirectory, ServiceCatalog,
@@ -24,6 +25,8 @@ use groundcrew_aws::{
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{ProductId, ProvisionedProduct, RecordId, UpdateRequest};
+use groundcrew_core::config::Config;
+use groundcrew_core::doctor::{Ledger, LedgerFile};
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::parameters::Parameters;
 use groundcrew_core::ports::{
@@ -348,6 +351,38 @@ fn a_case_that_is_there(
                 assert!(error.to_string().contains(part), "{error}");
             }
             (again, _) => panic!("{again:?}"),
+        }
+    });
+}
+
+/// An OU is registered by one baseline: another one's says nothing of it.
+#[test]
+fn a_baseline_that_was_not_asked_for() {
+    run(async {
+        let other = "arn:aws:controltower:us-east-1::baseline/CONFIGBASELINE00";
+        for (change, registered) in [(json!(null), true), (other.into(), false)] {
+            let to = change.clone();
+            let change = move |called: &str, answer: &mut Value| {
+                let (true, Some(enabled)) =
+                    (called == "list-enabled-baselines", answer.get_mut("enabledBaselines"))
+                else {
+                    return;
+                };
+                for enabled in
+                    enabled.as_array_mut().unwrap().iter_mut().filter(|_| to != Value::Null)
+                {
+                    enabled["baselineIdentifier"] = to.clone();
+                }
+            };
+            let place = Place::new(change).await;
+            let config = Config::parse("crew.toml", "").unwrap();
+            let ledger = |_: &std::path::Path| Ledger::File {
+                path: String::new(),
+                state: LedgerFile::Absent,
+            };
+            let facts = examine(&place.clients, &config, ledger).await;
+            let units = facts.aws.unwrap().units.unwrap().unwrap();
+            assert_eq!(!units.registered.is_empty(), registered, "{units:?}");
         }
     });
 }
