@@ -2,7 +2,8 @@
 //!
 //! ServiceNow drops a part of a query that names a field which the table doesn't have, or which
 //! the user may not read, and answers other records; and it drops such a field of what is written.
-//! So every record is compared before it is changed, and after it was created.
+//! So every record is compared before it is changed, and after it was created. Records that the
+//! user may not read are left out of an answer, and counted in its `X-Total-Count`.
 
 use groundcrew_sdk::http::{Request, Response};
 use groundcrew_sdk::{Failure, Notification, Problem, log};
@@ -121,7 +122,19 @@ impl TableApi {
             })?;
         }
         match found.as_slice() {
-            [] => Ok(None),
+            [] => {
+                match answer.header("X-Total-Count").and_then(|count| count.trim().parse().ok()) {
+                    // It counts records that an access rule hides, too.
+                    Some(count @ 1_usize..) => Err(Failure::invalid(
+                        "hidden-records",
+                        format!(
+                            "{table} has {count} records whose {key_field} is {account}, and shows the \
+                         user none: let the user read them. No other was created"
+                        ),
+                    )),
+                    _ => Ok(None),
+                }
+            }
             [record] => sys_id(&answer, record).map(Some),
             _ => Err(Failure::permanent(
                 "several-records",

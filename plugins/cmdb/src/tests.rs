@@ -225,6 +225,29 @@ fn servicenow_changes_no_record_of_another(#[case] records: Value, #[case] the_a
     }
 }
 
+/// A record that an access rule hides is there all the same.
+#[rstest]
+#[case::none(Some("0"), true)]
+#[case::not_counted(None, true)]
+#[case::one(Some("1"), false)]
+#[case::several(Some("7"), false)]
+fn servicenow_creates_none_beside_a_hidden_one(#[case] count: Option<&str>, #[case] creates: bool) {
+    let looked = match count {
+        Some(count) => found(json!([])).with_header("X-Total-Count", count),
+        None => found(json!([])),
+    };
+    let record = created(json!({ "sys_id": ID, "account_id": "111122223333" }));
+    let (sent, outcome) = tell(servicenow(), vec![looked, record]);
+    if creates {
+        assert_eq!((sent.len(), outcome), (2, Ok(Receipt::new(ID))));
+        return;
+    }
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Invalid, false));
+    assert!(failure.message.contains("shows the user none"), "{}", failure.message);
+}
+
 /// The records that a POST makes, and whether the one is the account's.
 #[rstest]
 #[case::plain(json!({ "sys_id": ID, "account_id": "111122223333" }), true)]

@@ -17,73 +17,18 @@ const TABLE: &str = "/api/now/table/";
 
 /// What the tables that ServiceNow brings have of their own, as far as accounts are concerned;
 /// those of `cmdb_ci` are the second's as well.
-const CMDB_CI: &[&str] = &[
-    "asset",
-    "asset_tag",
-    "assigned",
-    "assigned_to",
-    "assignment_group",
-    "attributes",
-    "business_unit",
-    "category",
-    "change_control",
-    "checked_in",
-    "checked_out",
-    "comments",
-    "company",
-    "correlation_id",
-    "cost",
-    "cost_center",
-    "department",
-    "discovery_source",
-    "dns_domain",
-    "due",
-    "duplicate_of",
-    "environment",
-    "fault_count",
-    "first_discovered",
-    "fqdn",
-    "install_date",
-    "install_status",
-    "ip_address",
-    "justification",
-    "last_discovered",
-    "life_cycle_stage",
-    "life_cycle_stage_status",
-    "location",
-    "mac_address",
-    "managed_by",
-    "managed_by_group",
-    "manufacturer",
-    "model_id",
-    "model_number",
-    "monitor",
-    "name",
-    "operational_status",
-    "owned_by",
-    "po_number",
-    "schedule",
-    "serial_number",
-    "short_description",
-    "start_date",
-    "subcategory",
-    "support_group",
-    "supported_by",
-    "unverified",
-    "vendor",
-    "warranty_expiration",
-];
-const CLOUD_SERVICE_ACCOUNT: &[&str] = &[
-    "account_id",
-    "datacenter_discovery_status",
-    "datacenter_type",
-    "datacenter_url",
-    "discovery_credentials",
-    "is_master_account",
-    "object_id",
-    "parent_account",
-    "state",
-];
+const CMDB_CI: &str = "\
+    asset asset_tag assigned assigned_to assignment_group attributes business_unit category \
+    change_control checked_in checked_out comments company correlation_id cost cost_center \
+    department discovery_source dns_domain due duplicate_of environment fault_count \
+    first_discovered fqdn install_date install_status ip_address justification last_discovered \
+    life_cycle_stage life_cycle_stage_status location mac_address managed_by managed_by_group \
+    manufacturer model_id model_number monitor name operational_status owned_by po_number \
+    schedule serial_number short_description start_date subcategory support_group supported_by \
+    unverified vendor warranty_expiration";
+const CLOUD_SERVICE_ACCOUNT: &str = "\
+    account_id datacenter_discovery_status datacenter_type datacenter_url \
+    discovery_credentials is_master_account object_id parent_account state";
 
 /// The page of an instance that hibernates.
 const HIBERNATING: &str = "<!DOCTYPE html>\n<html>\n<head><title>Hibernating Instance</title>\
@@ -103,6 +48,9 @@ pub struct ServiceNow {
     /// The property `glide.invalid_query.returns_no_rows`: a query that names a field which the
     /// table doesn't have finds nothing.
     pub invalid_query_returns_no_rows: bool,
+    /// Whether an access rule hides every record from the user: none is shown, and
+    /// `X-Total-Count` counts them all the same.
+    pub hides_records: bool,
     /// Whether it hibernates.
     pub hibernating: bool,
 }
@@ -134,8 +82,13 @@ impl ServiceNow {
         Some(match (method, sys_id, known) {
             ("GET", None, _) => {
                 let found = self.search(records, table, &place, query);
-                let found: Vec<_> = found.map(|record| shown.record(&record.body)).collect();
-                answer(200, json!({ "result": found }))
+                let limit = parameter(query, "sysparm_limit").and_then(|limit| limit.parse().ok());
+                let limit = if self.hides_records { 0 } else { limit.unwrap_or(10_000) };
+                let first = found.iter().take(limit);
+                let first: Vec<_> = first.map(|record| shown.record(&record.body)).collect();
+                let mut answer = answer(200, json!({ "result": first }));
+                answer.headers.push(("x-total-count", found.len().to_string()));
+                answer
             }
             ("POST", None, _) => {
                 let sys_id = format!("{:032x}", records.len() + 1);
@@ -176,9 +129,8 @@ impl ServiceNow {
         table: &str,
         place: &str,
         query: &str,
-    ) -> impl Iterator<Item = &'a WebRecord> {
+    ) -> Vec<&'a WebRecord> {
         let wanted = parameter(query, "sysparm_query").unwrap_or_default();
-        let limit = parameter(query, "sysparm_limit").and_then(|limit| limit.parse().ok());
         let parts = wanted.split('^').filter_map(|part| part.split_once('='));
         let (known, unknown): (Vec<_>, Vec<_>) =
             parts.partition(|(field, _)| self.has(table, field));
@@ -190,9 +142,7 @@ impl ServiceNow {
                     record.body[*field].as_str().unwrap_or_default() == *value
                 })
         };
-        let found: Vec<_> = records.iter().filter(matches).collect();
-        let limit = if none { 0 } else { limit.unwrap_or(10_000) };
-        found.into_iter().take(limit)
+        if none { Vec::new() } else { records.iter().filter(matches).collect() }
     }
 
     /// What is kept of what is written.
@@ -209,11 +159,12 @@ impl ServiceNow {
 
     fn has(&self, table: &str, field: &str) -> bool {
         let own = ["sys_", "u_", "x_"].iter().any(|prefix| field.starts_with(prefix));
+        let in_list = |list: &str| list.split_whitespace().any(|known| known == field);
         own || match (self.tables.get(table), table) {
             (Some(fields), _) => fields.contains(field),
-            (None, "cmdb_ci") => CMDB_CI.contains(&field),
+            (None, "cmdb_ci") => in_list(CMDB_CI),
             (None, "cmdb_ci_cloud_service_account") => {
-                CMDB_CI.contains(&field) || CLOUD_SERVICE_ACCOUNT.contains(&field)
+                in_list(CMDB_CI) || in_list(CLOUD_SERVICE_ACCOUNT)
             }
             (None, _) => true,
         }
