@@ -55,11 +55,11 @@ plugin = "cmdb"
 on = ["CreateManagedAccount", "UpdateManagedAccount"]
 [notifiers.settings.servicenow]
 instance = "https://acme.service-now.com"
-table = "cmdb_ci"
+table = "cmdb_ci_cloud_service_account"
 key_field = "account_id"
 fields = { name = "{{ account.name }}" }
 [[notifiers.grants.http]]
-url = "https://acme.service-now.com/api/now/table/cmdb_ci"
+url = "https://acme.service-now.com/api/now/table/cmdb_ci_cloud_service_account"
 methods = ["GET", "POST", "PATCH"]
 [[notifiers]]
 name = "billing"

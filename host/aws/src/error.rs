@@ -46,6 +46,29 @@ pub(crate) fn unexpected(
     }
 }
 
+/// Nothing, if an answer is about what was asked for: `found` is what it says of that in `member`.
+/// What is about something else, or doesn't say, is not believed; another answer may be.
+pub(crate) fn compare(
+    operation: &'static str,
+    member: &str,
+    found: Option<&str>,
+    asked: &str,
+) -> Result<(), AwsError> {
+    match found {
+        Some(found) if found == asked => Ok(()),
+        Some(found) => Err(unexpected(
+            operation,
+            Class::Transient,
+            format!("the answer is about {found}, where {asked} was asked for ({member})"),
+        )),
+        None => Err(unexpected(
+            operation,
+            Class::Transient,
+            format!("the answer for {asked} has no {member}"),
+        )),
+    }
+}
+
 fn translate<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,

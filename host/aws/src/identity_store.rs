@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_identitystore::Client;
+use aws_sdk_identitystore::operation::describe_user::DescribeUserOutput;
 use aws_sdk_identitystore::operation::get_user_id::GetUserIdError;
 use aws_sdk_identitystore::types::{AlternateIdentifier, ResourceType, UniqueAttribute};
 use aws_smithy_types::Document;
@@ -12,7 +13,7 @@ use groundcrew_core::ports::IdentityStore;
 use tokio::sync::OnceCell;
 
 use crate::clients::Clients;
-use crate::error::{of_read, unexpected};
+use crate::error::{compare, of_read, unexpected};
 
 /// What a user is found by, in this order: the only unique attributes that GetUserId takes,
 /// as its reference says. Account Factory makes users whose name is their email address;
@@ -85,7 +86,10 @@ impl IdentityCenterUsers {
             .send()
             .await;
         match answer {
-            Ok(answer) => Ok(Some(answer.user_id)),
+            Ok(answer) => {
+                compare(OPERATION, "IdentityStoreId", Some(&answer.identity_store_id), store)?;
+                Ok(Some(answer.user_id))
+            }
             Err(error) if error.as_service_error().is_some_and(is_nobody) => Ok(None),
             Err(error) => Err(of_read(OPERATION, error)),
         }
@@ -105,9 +109,18 @@ fn is_nobody(error: &GetUserIdError) -> bool {
     }
 }
 
+/// Whether a user has this email address, or is named so. Capitals make no difference, as they
+/// make none to mail.
+fn is_called(user: &DescribeUserOutput, email: &str) -> bool {
+    let addresses = user.emails().iter().filter_map(|address| address.value());
+    let wanted = email.trim().to_lowercase();
+    addresses.chain(user.user_name()).any(|known| known.trim().to_lowercase() == wanted)
+}
+
 #[async_trait]
 impl IdentityStore for IdentityCenterUsers {
     async fn user(&self, email: &str) -> Result<Option<User>, AwsError> {
+        const OPERATION: &str = "DescribeUser";
         let store = self.store().await?;
         for path in ATTRIBUTES {
             let Some(id) = self.user_id(store, path, email).await? else { continue };
@@ -115,10 +128,19 @@ impl IdentityStore for IdentityCenterUsers {
                 .client
                 .describe_user()
                 .identity_store_id(store)
-                .user_id(id)
+                .user_id(&id)
                 .send()
                 .await
-                .map_err(|error| of_read("DescribeUser", error))?;
+                .map_err(|error| of_read(OPERATION, error))?;
+            compare(OPERATION, "UserId", Some(&answer.user_id), &id)?;
+            if !is_called(&answer, email) {
+                tracing::warn!(
+                    user = id,
+                    email,
+                    "a user was found that is not called so, and is left alone"
+                );
+                continue;
+            }
             let (given_name, family_name) =
                 answer.name.map(|name| (name.given_name, name.family_name)).unwrap_or_default();
             return Ok(Some(User { given_name, family_name }));

@@ -6,7 +6,7 @@ use aws_sdk_controltower::types::LandingZoneStatus;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::ports::{LandingZoneState, LandingZones};
 
-use crate::error::{of_read, unexpected};
+use crate::error::{compare, of_read, unexpected};
 
 /// AWS Control Tower in the home Region.
 #[derive(Debug)]
@@ -31,12 +31,13 @@ impl LandingZones for ControlTower {
         let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
             return Ok(None);
         };
-        let get = self.client.get_landing_zone().landing_zone_identifier(arn);
+        let get = self.client.get_landing_zone().landing_zone_identifier(&arn);
         let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
         let zone = answer.landing_zone.ok_or_else(|| {
             let what = "the answer has no landingZone".to_owned();
             unexpected(OPERATION, Class::Transient, what)
         })?;
+        compare(OPERATION, "arn", zone.arn(), &arn)?;
         Ok(Some(LandingZoneState {
             changing: zone.status() == Some(&LandingZoneStatus::Processing),
             version: zone.version,

@@ -15,7 +15,7 @@ use groundcrew_core::ports::{Directory, Page};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::error::{of_read, unexpected};
+use crate::error::{compare, of_read, unexpected};
 
 /// Most that ListAccounts gives at once.
 const PAGE: i32 = 20;
@@ -126,7 +126,9 @@ impl OrganizationsDirectory {
             .send()
             .await
             .map_err(|error| of_read(OPERATION, error))?;
-        answer.organizational_unit.and_then(|unit| unit.name).ok_or_else(|| {
+        let unit = answer.organizational_unit;
+        compare(OPERATION, "Id", unit.as_ref().and_then(|unit| unit.id()), id)?;
+        unit.and_then(|unit| unit.name).ok_or_else(|| {
             unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Name"))
         })
     }
@@ -190,6 +192,7 @@ impl Directory for OrganizationsDirectory {
         let account = answer.account.ok_or_else(|| {
             unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Account"))
         })?;
+        compare(OPERATION, "Id", account.id(), id.as_str())?;
         self.read(account, true).await
     }
 

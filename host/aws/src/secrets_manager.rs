@@ -11,7 +11,7 @@ use groundcrew_core::http::Secret;
 use groundcrew_core::ports::SecretStore;
 use tokio::time::Instant;
 
-use crate::error::{of_read, unexpected};
+use crate::error::{compare, of_read, unexpected};
 
 /// How long a secret is kept. A rotated one is found after that, or when it is refused; each
 /// read of one costs, and counts against the quota of the account.
@@ -46,6 +46,9 @@ impl SecretStore for SecretsManager {
         }
         let answer = self.client.get_secret_value().secret_id(id).send().await;
         let answer = answer.map_err(|error| of_read(OPERATION, error))?;
+        if !is_called(answer.name(), answer.arn(), id) {
+            compare(OPERATION, "Name", answer.name(), id)?;
+        }
         let secret = answer.secret_string.map(Secret::new).ok_or_else(|| {
             unexpected(OPERATION, Class::Permanent, "the secret is binary: expected a text")
         })?;
@@ -55,5 +58,35 @@ impl SecretStore for SecretsManager {
 
     fn forget(&self, id: &str) {
         self.kept().remove(id);
+    }
+}
+
+/// Whether this is the secret: by its name, or its ARN, which may have been written without the
+/// hyphen and six characters that AWS adds to the name.
+fn is_called(name: Option<&str>, arn: Option<&str>, id: &str) -> bool {
+    let added = |rest: &str| rest.is_empty() || rest.len() == 7 && rest.starts_with('-');
+    match id.starts_with("arn:") {
+        true => arn.and_then(|arn| arn.strip_prefix(id)).is_some_and(added),
+        false => name == Some(id),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:groundcrew/cmdb-a1B2c3";
+
+    #[rstest]
+    #[case("groundcrew/cmdb", true)]
+    #[case(ARN, true)]
+    #[case("arn:aws:secretsmanager:us-east-1:123456789012:secret:groundcrew/cmdb", true)]
+    #[case("arn:aws:secretsmanager:us-east-1:123456789012:secret:groundcrew/cm", false)]
+    #[case("arn:aws:secretsmanager:eu-west-1:123456789012:secret:groundcrew/cmdb", false)]
+    #[case("groundcrew/cmd", false)]
+    #[case("groundcrew/slack", false)]
+    fn secrets_by_name_and_arn(#[case] id: &str, #[case] is_it: bool) {
+        assert_eq!(is_called(Some("groundcrew/cmdb"), Some(ARN), id), is_it);
     }
 }

@@ -20,7 +20,7 @@ use groundcrew_core::catalog::{
 use groundcrew_core::parameters::{KEYS, Parameters};
 use groundcrew_core::ports::{Catalog, Page};
 
-use crate::error::{Uncertain, of_read, unexpected};
+use crate::error::{Uncertain, compare, of_read, unexpected};
 
 /// Most that SearchProvisionedProducts gives at once.
 const PAGE: i32 = 100;
@@ -78,9 +78,10 @@ impl ServiceCatalog {
                 }
                 error
             })?;
-        answer
-            .product_view_detail()
-            .and_then(|detail| detail.product_view_summary())
+        let summary = answer.product_view_detail().and_then(|detail| detail.product_view_summary());
+        let name = summary.and_then(|summary| summary.name());
+        compare(OPERATION, "Name", name, &self.product_name)?;
+        summary
             .and_then(|summary| summary.product_id())
             .map(ProductId::new)
             .ok_or_else(|| unexpected(OPERATION, Class::Transient, "the answer has no ProductId"))
@@ -222,16 +223,16 @@ impl ServiceCatalog {
         if let Some(account) = self.remembered(id) {
             return Ok(account);
         }
+        // A search is one for words: what it finds need not be what it was asked for.
         let found = self.search_all(&format!("id:{id}")).await?;
-        found.iter().find_map(|item| self.read(item)).map(|product| product.account).ok_or_else(
-            || {
-                unexpected(
-                    "SearchProvisionedProducts",
-                    Class::NotFound,
-                    format!("the provisioned product {id} names no account in its PhysicalId"),
-                )
-            },
-        )
+        let mut found = found.iter().filter(|item| item.id() == Some(id.as_str()));
+        found.find_map(|item| self.read(item)).map(|product| product.account).ok_or_else(|| {
+            unexpected(
+                "SearchProvisionedProducts",
+                Class::NotFound,
+                format!("the provisioned product {id} names no account in its PhysicalId"),
+            )
+        })
     }
 }
 
@@ -259,6 +260,8 @@ impl Catalog for ServiceCatalog {
         let items = page
             .items
             .iter()
+            // A search is one for words.
+            .filter(|item| item.product_id().is_none_or(|found| found == product.as_str()))
             .filter_map(|item| {
                 let read = self.read(item);
                 if read.is_none() {
@@ -286,6 +289,7 @@ impl Catalog for ServiceCatalog {
         let detail = answer.provisioned_product_detail.ok_or_else(|| {
             unexpected(OPERATION, Class::Transient, "the answer has no ProvisionedProductDetail")
         })?;
+        compare(OPERATION, "Id", detail.id(), id.as_str())?;
         Ok(ProvisionedProduct {
             id: id.clone(),
             account: self.account_of(id).await?,
@@ -306,6 +310,9 @@ impl Catalog for ServiceCatalog {
         Ok(found
             .iter()
             .filter(|item| item.r#type().is_none_or(|kind| kind == ACCOUNT_TYPE))
+            .filter(|item| {
+                item.status().is_none_or(|status| *status == ProvisionedProductStatus::UnderChange)
+            })
             .count())
     }
 
@@ -361,12 +368,17 @@ impl Catalog for ServiceCatalog {
             .send()
             .await
             .map_err(|error| uncertain.of_write(OPERATION, error))?;
-        answer.record_detail.and_then(|detail| detail.record_id).map(RecordId::new).ok_or_else(
-            || AwsError {
-                effect_possible: true,
-                ..unexpected(OPERATION, Class::Transient, "the answer has no RecordId")
-            },
-        )
+        // It was taken, whatever the answer is about.
+        let believed = |error| AwsError { effect_possible: true, ..error };
+        let detail = answer.record_detail;
+        let product = detail.as_ref().and_then(|detail| detail.provisioned_product_id());
+        if product.is_some() {
+            let asked = request.provisioned_product.as_str();
+            compare(OPERATION, "ProvisionedProductId", product, asked).map_err(believed)?;
+        }
+        detail.and_then(|detail| detail.record_id).map(RecordId::new).ok_or_else(|| {
+            believed(unexpected(OPERATION, Class::Transient, "the answer has no RecordId"))
+        })
     }
 
     async fn record(&self, id: &RecordId) -> Result<Record, AwsError> {
@@ -382,6 +394,7 @@ impl Catalog for ServiceCatalog {
             unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no {what}"))
         };
         let detail = answer.record_detail.ok_or_else(|| incomplete("RecordDetail"))?;
+        compare(OPERATION, "RecordId", detail.record_id(), id.as_str())?;
         Ok(Record {
             id: id.clone(),
             provisioned_product: detail
@@ -412,6 +425,7 @@ impl Catalog for ServiceCatalog {
     }
 
     async fn outputs(&self, id: &RecordId) -> Result<BTreeMap<String, String>, AwsError> {
+        const OPERATION: &str = "DescribeRecord";
         let (mut outputs, mut next) = (BTreeMap::new(), None);
         loop {
             let answer = self
@@ -421,7 +435,9 @@ impl Catalog for ServiceCatalog {
                 .set_page_token(next)
                 .send()
                 .await
-                .map_err(|error| of_read("DescribeRecord", error))?;
+                .map_err(|error| of_read(OPERATION, error))?;
+            let record = answer.record_detail().and_then(|detail| detail.record_id());
+            compare(OPERATION, "RecordId", record, id.as_str())?;
             let page = answer.record_outputs.unwrap_or_default().into_iter();
             outputs.extend(page.filter_map(|one| Some((one.output_key?, one.output_value?))));
             next = answer.next_page_token;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_support::Client;
 use aws_sdk_support::config::retry::RetryConfig;
-use aws_sdk_support::types::CaseDetails;
+use aws_sdk_support::types::{CaseDetails, Communication};
 use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -69,7 +69,12 @@ impl AwsSupport {
                 .map_err(|error| of_read(OPERATION, error))?;
             for case in answer.cases.unwrap_or_default() {
                 if self.is_of(key, &case).await? {
-                    return Ok(case.case_id);
+                    // Without its id it is there all the same: no second one may be opened.
+                    return case.case_id.filter(|id| !id.is_empty()).map(Some).ok_or_else(|| {
+                        let what =
+                            format!("the case with the reference line of {key} has no caseId");
+                        unexpected(OPERATION, Class::Transient, what)
+                    });
                 }
             }
             next = answer.next_token;
@@ -83,8 +88,13 @@ impl AwsSupport {
     /// communication; a listing shows the latest five.
     async fn is_of(&self, key: &NotificationKey, case: &CaseDetails) -> Result<bool, AwsError> {
         let Some(recent) = &case.recent_communications else { return Ok(false) };
-        let ours = |body: Option<&str>| body.is_some_and(|body| support_case::is_of(key, body));
-        if recent.communications().iter().any(|communication| ours(communication.body())) {
+        // What is written on another case makes this one nobody's.
+        let ours = |communication: &Communication| {
+            let of = case.case_id().zip(communication.case_id());
+            let here = of.is_none_or(|(case, written_on)| case == written_on);
+            here && communication.body().is_some_and(|body| support_case::is_of(key, body))
+        };
+        if recent.communications().iter().any(ours) {
             return Ok(true);
         }
         let mut next = recent.next_token.clone();
@@ -97,7 +107,7 @@ impl AwsSupport {
                 .send()
                 .await
                 .map_err(|error| of_read("DescribeCommunications", error))?;
-            if answer.communications().iter().any(|communication| ours(communication.body())) {
+            if answer.communications().iter().any(ours) {
                 return Ok(true);
             }
             next = answer.next_token;

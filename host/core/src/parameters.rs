@@ -22,6 +22,8 @@ const ACCOUNT_EMAIL: &str = "AccountEmail";
 /// Parameter, and key of the output, that holds the email address of the user of IAM Identity
 /// Center who is given access.
 const SSO_USER_EMAIL: &str = "SSOUserEmail";
+/// Key of the output that holds the account's id.
+const ACCOUNT_ID: &str = "AccountId";
 const ACCOUNT_NAME: &str = "AccountName";
 const ORGANIZATIONAL_UNIT: &str = "ManagedOrganizationalUnit";
 const SSO_USER_FIRST_NAME: &str = "SSOUserFirstName";
@@ -113,6 +115,16 @@ impl Outputs {
         self.get(SSO_USER_EMAIL).ok()
     }
 
+    /// An output, or why there is none, of the record of this account.
+    fn of(&self, account: &AccountId, key: &str) -> Result<&str, String> {
+        match (self, self.get(ACCOUNT_ID)) {
+            (Self::Of(record, _), Ok(other)) if other.trim() != account.as_str() => {
+                Err(format!("the last successful record {record} is about account {other}"))
+            }
+            _ => self.get(key),
+        }
+    }
+
     /// An output, or why there is none.
     fn get(&self, key: &str) -> Result<&str, String> {
         match self {
@@ -184,7 +196,7 @@ pub fn rebuild(
     };
     let unit = unit_parameter(&account.organizational_units);
     let parameters = AccountParameters {
-        account_email: take(ACCOUNT_EMAIL, outputs.get(ACCOUNT_EMAIL)),
+        account_email: take(ACCOUNT_EMAIL, outputs.of(&account.id, ACCOUNT_EMAIL)),
         account_name: take(
             ACCOUNT_NAME,
             written(&account.name).ok_or_else(|| "AWS Organizations has none".into()),
@@ -193,7 +205,7 @@ pub fn rebuild(
             ORGANIZATIONAL_UNIT,
             unit.as_deref().ok_or_else(|| "the account is directly under the root".into()),
         ),
-        sso_user_email: take(SSO_USER_EMAIL, outputs.get(SSO_USER_EMAIL)),
+        sso_user_email: take(SSO_USER_EMAIL, outputs.of(&account.id, SSO_USER_EMAIL)),
         sso_user_first_name: take(
             SSO_USER_FIRST_NAME,
             name_of_user(|user| user.given_name.as_deref()),
@@ -319,6 +331,18 @@ mod tests {
         outputs(&[("AccountEmail", " "), ("SSOUserEmail", "ada@example.com")]),
         Some(user("Ada", "Lovelace")),
         &[("AccountEmail", "has no output AccountEmail")]
+    )]
+    #[case::of_another_account(
+        outputs(&[
+            ("AccountEmail", "payments@example.com"),
+            ("AccountId", "444455556666"),
+            ("SSOUserEmail", "ada@example.com"),
+        ]),
+        Some(user("Ada", "Lovelace")),
+        &[
+            ("AccountEmail", "record rec-aaaaaaaaaaaab is about account 444455556666"),
+            ("SSOUserEmail", "record rec-aaaaaaaaaaaab is about account 444455556666"),
+        ]
     )]
     #[case::no_user(
         emails(),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{
-    ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
-    UpdateRequest,
+    ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, Record,
+    RecordId, UpdateRequest,
 };
 use groundcrew_core::due::Due;
 use groundcrew_core::pipeline::Outcome;
@@ -46,6 +46,12 @@ impl Engine {
             return Ok(StartOutcome::Decided(Standing::Skipped));
         }
         let product = product.map_err(read)?;
+        if product.account != hint.account {
+            // It would get the parameters of this account. The next sweep finds the right one.
+            let (product, other) = (&product.id, &product.account);
+            tracing::warn!(account = %hint.account, %product, %other, "a hint names a product of another account: dropped");
+            return Ok(StartOutcome::Decided(Standing::Skipped));
+        }
         // Another host may have tried it meanwhile.
         let progress = progress.map_err(unavailable)?;
         let account = account.map_err(read)?;
@@ -142,7 +148,7 @@ impl Engine {
         let Some(last) = &product.last_record else {
             return Ok(StartOutcome::AccountBusy);
         };
-        let record = self.ports.catalog.record(last).await.map_err(read)?;
+        let record = self.record_of(&product.id, last).await.map_err(read)?;
         if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
             return Ok(StartOutcome::AccountBusy);
         }
@@ -161,6 +167,28 @@ impl Engine {
             Taken::Full => Ok(StartOutcome::NothingFree),
             Taken::OuFull => Ok(StartOutcome::OuBusy),
             Taken::GivenUp => Ok(StartOutcome::Decided(Standing::GivenUp { lane })),
+        }
+    }
+
+    /// A record of this provisioned product.
+    pub(crate) async fn record_of(
+        &self,
+        product: &ProvisionedProductId,
+        id: &RecordId,
+    ) -> Result<Record, AwsError> {
+        let record = self.ports.catalog.record(id).await?;
+        match record.provisioned_product == *product {
+            true => Ok(record),
+            false => Err(AwsError {
+                operation: "DescribeRecord",
+                code: String::new(),
+                message: format!(
+                    "the record {id} is about the provisioned product {}, not about {product}",
+                    record.provisioned_product
+                ),
+                class: Class::Transient,
+                effect_possible: false,
+            }),
         }
     }
 

@@ -33,7 +33,7 @@ impl Engine {
         let Some(record) = &slot.record else {
             return self.find_record(slot).await;
         };
-        let record = catalog.record(record).await?;
+        let record = self.record_of(&slot.provisioned_product, record).await?;
         match record.status {
             RecordStatus::Created | RecordStatus::InProgress | RecordStatus::InProgressInError => {
                 Ok(Sight::Running)
@@ -61,7 +61,7 @@ impl Engine {
         if token(&product.id, &slot.target, last) != slot.token
             && let Some(last) = last
         {
-            let record = self.ports.catalog.record(last).await?;
+            let record = self.record_of(&product.id, last).await?;
             if record.artifact.as_ref().is_none_or(|artifact| *artifact == slot.target) {
                 return Ok(Sight::Adopted(self.note(slot.clone(), last.clone()).await));
             }

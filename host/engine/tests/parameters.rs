@@ -1,9 +1,11 @@
 //! The parameters of updates against the simulated AWS through the real SDKs, in virtual time:
 //! what is rebuilt equals what was, and what can't be told starts nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
@@ -11,10 +13,14 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
 };
 use groundcrew_core::account::AccountId;
+use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::catalog::{ProductId, ProvisionedProductId};
 use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::{KEYS, ParameterSource};
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{DeadLetter, Ledger};
+use groundcrew_core::ports::{
+    Catalog as _, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
+};
 use groundcrew_core::scheduler::{LaneRules, Rules};
 use groundcrew_engine::{Engine, Ports, Settings, Silent, Until};
 use groundcrew_ledger::MemoryLedger;
@@ -33,6 +39,54 @@ struct Place {
     ledger: Arc<MemoryLedger>,
     accounts: Vec<AccountId>,
     parameters: ParameterSource,
+    /// Hints for the first account name the provisioned product of the second.
+    misdirected: bool,
+}
+
+/// An updates queue in which hints for an account name another's provisioned product.
+struct Misdirecting {
+    queue: SqsUpdates,
+    account: AccountId,
+    product: ProvisionedProductId,
+}
+
+#[async_trait]
+impl UpdateQueue for Misdirecting {
+    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError> {
+        let mut hints = hints.to_vec();
+        for hint in hints.iter_mut().filter(|hint| hint.account == self.account) {
+            hint.provisioned_product = self.product.clone();
+        }
+        self.queue.send(&hints).await
+    }
+
+    async fn receive(
+        &self,
+        max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError> {
+        self.queue.receive(max, wait).await
+    }
+
+    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
+        self.queue.reject(message).await
+    }
+
+    async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
+        self.queue.delete(receipt).await
+    }
+
+    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
+        self.queue.postpone(receipt, delay).await
+    }
+
+    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {
+        self.queue.dead_letter(letter).await
+    }
+
+    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError> {
+        self.queue.remove_letters(accounts).await
+    }
 }
 
 impl Place {
@@ -52,7 +106,7 @@ impl Place {
         });
         sim.release_artifact();
         let (ledger, parameters) = (Arc::default(), ParameterSource::Rebuild);
-        Self { sim, ledger, accounts, parameters }
+        Self { sim, ledger, accounts, parameters, misdirected: false }
     }
 
     async fn run(&self) {
@@ -66,17 +120,29 @@ impl Place {
             sim.time_source(),
         )
         .clients();
+        let catalog = ServiceCatalog::new(
+            clients.service_catalog.clone(),
+            sim.product_name(),
+            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+        );
+        let queue = SqsUpdates::new(clients.sqs.clone(), sim.updates_url());
+        let updates: Arc<dyn UpdateQueue> = match self.misdirected {
+            false => Arc::new(queue),
+            true => {
+                let id = ProductId::new(sim.product_id());
+                let products = catalog.provisioned_products(&id, None).await.unwrap().items;
+                let second = products.into_iter().find(|one| one.account == self.accounts[1]);
+                let (account, product) = (self.accounts[0].clone(), second.unwrap().id);
+                Arc::new(Misdirecting { queue, account, product })
+            }
+        };
         let engine = Engine::new(
             Ports {
                 landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
                 identities: Arc::new(IdentityCenterUsers::new(&clients)),
-                catalog: Arc::new(ServiceCatalog::new(
-                    clients.service_catalog,
-                    sim.product_name(),
-                    LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-                )),
+                catalog: Arc::new(catalog),
                 directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
-                updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
+                updates,
                 events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
                 alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
                 ledger: self.ledger.clone(),
@@ -163,6 +229,23 @@ async fn what_is_rebuilt_equals_what_was() {
     assert!(units[1].starts_with("Network (ou-") && units[1].ends_with(')'), "{units:?}");
     assert_eq!(units[2..], ["Infrastructure", "Sandbox"]);
     assert!(place.sim.created_users().is_empty());
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+}
+
+/// A provisioned product of another account would get this one's parameters, or a second update:
+/// nothing is started by such a hint, and it costs nobody an attempt.
+#[rstest]
+#[case(ParameterSource::Rebuild)]
+#[case(ParameterSource::Previous)]
+#[tokio::test(start_paused = true)]
+async fn a_hint_that_names_anothers_provisioned_product(#[case] parameters: ParameterSource) {
+    let place = Place { parameters, misdirected: true, ..Place::new(4) };
+    place.run().await;
+    assert!(place.updates_of(&place.accounts[0]).is_empty());
+    for other in &place.accounts[1..] {
+        assert_eq!(place.updates_of(other).len(), 1, "{other}");
+    }
+    assert!(place.ledger.slots().await.unwrap().is_empty());
     assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 }
 

@@ -109,7 +109,11 @@ impl Store for DynamoStore {
             .send()
             .await
             .map_err(|error| self.table.failed("dynamodb:GetItem", &error))?;
-        answer.item.map(|attributes| self.item(attributes)).transpose()
+        let Some(item) = answer.item else { return Ok(None) };
+        match is_of(key, &item) {
+            true => self.item(item).map(Some),
+            false => Err(self.table.foreign()),
+        }
     }
 
     async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
@@ -127,10 +131,14 @@ impl Store for DynamoStore {
         while let Some(attributes) = pages.next().await {
             let mut attributes =
                 attributes.map_err(|error| self.table.failed("dynamodb:Query", &error))?;
-            let Some(AttributeValue::S(sort)) = attributes.remove(SORT) else {
-                return Err(self.table.foreign());
-            };
-            items.push((sort, self.item(attributes)?));
+            match (attributes.remove(PARTITION), attributes.remove(SORT)) {
+                (Some(AttributeValue::S(found)), Some(AttributeValue::S(sort)))
+                    if found == partition =>
+                {
+                    items.push((sort, self.item(attributes)?));
+                }
+                _ => return Err(self.table.foreign()),
+            }
         }
         Ok(items)
     }
@@ -150,6 +158,11 @@ impl Store for DynamoStore {
     }
 }
 
+/// Whether an item is the one of this key.
+fn is_of(key: &Key, item: &HashMap<String, AttributeValue>) -> bool {
+    attributes(key).iter().all(|(name, value)| item.get(name) == Some(value))
+}
+
 fn attributes(key: &Key) -> HashMap<String, AttributeValue> {
     HashMap::from([
         (PARTITION.to_owned(), text(&key.partition)),
@@ -163,4 +176,21 @@ fn text(value: impl Into<String>) -> AttributeValue {
 
 fn number(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_of_another_key_is_not_taken_for_it() {
+        let key = Key::only("notification/onboard/111122223333/ams");
+        let other = Key::only("notification/onboard/444455556666/ams");
+        let mut item = attributes(&key);
+        item.insert(VERSION.to_owned(), number(1));
+        assert!(is_of(&key, &item));
+        assert!(!is_of(&other, &item));
+        item.remove(SORT);
+        assert!(!is_of(&key, &item));
+    }
 }

@@ -70,4 +70,4 @@ pub use support::OpenedCase;
 pub use tagging::TagIndexState;
 pub use time::SimClock;
 pub use updates::{MaxConcurrent, OperationLog, OperationOutcome};
-pub use web::{WebRecord, WebRequest, WebResponse};
+pub use web::{ServiceNow, WebRecord, WebRequest, WebResponse};

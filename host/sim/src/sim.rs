@@ -26,7 +26,7 @@ use crate::support::OpenedCase;
 use crate::tagging::TagIndexState;
 use crate::time::SimClock;
 use crate::updates::{MaxConcurrent, OperationLog};
-use crate::web::{WebRecord, WebRequest, WebResponse};
+use crate::web::{ServiceNow, WebRecord, WebRequest, WebResponse};
 use crate::world::World;
 
 /// What a simulation starts from.
@@ -242,6 +242,11 @@ impl SimAws {
     /// back, and whether the request had its effect can't be told.
     pub async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
         self.world.web(request).await
+    }
+
+    /// Sets up ServiceNow, one of the other systems than AWS.
+    pub fn set_service_now(&self, service_now: ServiceNow) {
+        self.world.with(|model| model.web().service_now = service_now);
     }
 
     /// What other systems than AWS keep, in the order in which it came to be.

@@ -1,17 +1,19 @@
-//! The other systems that notifiers tell over HTTP: ServiceNow's Table API, and any REST service
-//! that keeps records by their URLs.
+//! The other systems that notifiers tell over HTTP: ServiceNow's Table API, Slack, Microsoft Teams
+//! and GitHub, and any REST service that keeps records by their URLs.
 //!
-//! A path with `/api/now/table/` is a table: records are looked for by `sysparm_query`, created
-//! by POST and changed by PATCH, as in ServiceNow's "Table API" reference. Elsewhere PUT writes
-//! the record of its URL, GET reads it or answers 404, PATCH changes it, and POST makes a new one
-//! unless it repeats an `Idempotency-Key`. No header field with a secret is looked at.
+//! A path with `/api/now/table/` is a table of ServiceNow (`service_now.rs`), and the hosts of Slack,
+//! Teams and GitHub take messages (`hooks.rs`). Elsewhere PUT writes the record of its URL, GET reads
+//! it or answers 404, PATCH changes it, and POST makes a new one unless it repeats an
+//! `Idempotency-Key`. No header field with a secret is looked at.
+
+mod hooks;
+mod service_now;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// Where a table begins in a URL.
-const TABLE: &str = "/api/now/table/";
+pub use service_now::ServiceNow;
 
 /// A request as such a system sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub(crate) struct Web {
     records: Vec<WebRecord>,
     /// Records by the idempotency key that made them.
     keys: BTreeMap<String, usize>,
+    /// How ServiceNow is set up.
+    pub(crate) service_now: ServiceNow,
 }
 
 impl Web {
@@ -66,63 +70,36 @@ impl Web {
         let (url, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         let text = || Value::from(String::from_utf8_lossy(&request.body).into_owned());
         let body = serde_json::from_slice(&request.body).unwrap_or_else(|_| text());
-        match (request.method.as_str(), url.split_once(TABLE)) {
-            ("GET", Some((_, path))) if !path.contains('/') => self.search(url, query),
-            ("POST", Some((_, path))) if !path.contains('/') => self.insert(url, body),
-            (method, table) => self.rest(method, url, body, request, table.is_some()),
+        let method = request.method.as_str();
+        let place = (url, query);
+        match self.service_now.handle(&mut self.records, method, place, &body) {
+            Some(answer) => answer,
+            None => match hooks::handle(method, url, &body) {
+                Some((answer, taken)) => {
+                    if taken {
+                        let url = format!("{url}/{}", self.records.len() + 1);
+                        self.records.push(WebRecord { url, body, writes: 1 });
+                    }
+                    answer
+                }
+                None => self.rest(method, url, body, request),
+            },
         }
     }
 
-    fn search(&self, table: &str, query: &str) -> WebResponse {
-        let wanted = form_urlencoded::parse(query.as_bytes())
-            .find(|(name, _)| name == "sysparm_query")
-            .map(|(_, value)| value.into_owned())
-            .unwrap_or_default();
-        let conditions: Vec<_> = wanted.split('^').filter_map(|one| one.split_once('=')).collect();
-        let is_one = |record: &&WebRecord| {
-            let within = record.url.strip_prefix(table).is_some_and(|rest| rest.starts_with('/'));
-            within && conditions.iter().all(|(field, value)| record.body[*field] == *value)
-        };
-        let found: Vec<&Value> =
-            self.records.iter().filter(is_one).map(|record| &record.body).collect();
-        answer(200, json!({ "result": found }))
-    }
-
-    fn insert(&mut self, table: &str, body: Value) -> WebResponse {
-        let sys_id = format!("{:032x}", self.records.len() + 1);
-        let mut fields = fields(body);
-        fields.insert("sys_id".to_owned(), sys_id.as_str().into());
-        let body = Value::Object(fields);
-        let url = format!("{table}/{sys_id}");
-        self.records.push(WebRecord { url, body: body.clone(), writes: 1 });
-        answer(201, json!({ "result": body }))
-    }
-
-    fn rest(
-        &mut self,
-        method: &str,
-        url: &str,
-        body: Value,
-        request: &WebRequest,
-        in_table: bool,
-    ) -> WebResponse {
+    fn rest(&mut self, method: &str, url: &str, body: Value, request: &WebRequest) -> WebResponse {
         let known = self.records.iter().position(|record| record.url == url);
-        let shown = |record: &WebRecord| match in_table {
-            true => json!({ "result": record.body }),
-            false => record.body.clone(),
-        };
         match (method, known) {
-            ("GET" | "HEAD", Some(index)) => answer(200, shown(&self.records[index])),
+            ("GET" | "HEAD", Some(index)) => answer(200, self.records[index].body.clone()),
             ("PUT", Some(index)) => {
                 let record = &mut self.records[index];
                 record.body = body;
                 record.writes += 1;
-                answer(200, shown(record))
+                answer(200, record.body.clone())
             }
             ("PUT", None) => {
-                let record = WebRecord { url: url.to_owned(), body, writes: 1 };
-                let created = answer(201, shown(&record));
-                self.records.push(record);
+                let created = answer(201, body.clone());
+                self.records.push(WebRecord { url: url.to_owned(), body, writes: 1 });
                 created
             }
             ("PATCH", Some(index)) => {
@@ -131,7 +108,7 @@ impl Web {
                 merged.extend(fields(body));
                 record.body = Value::Object(merged);
                 record.writes += 1;
-                answer(200, shown(record))
+                answer(200, record.body.clone())
             }
             ("POST", _) => self.post(url, body, request),
             ("DELETE", Some(index)) => {
@@ -185,6 +162,8 @@ fn fields(body: Value) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn ask(web: &mut Web, method: &str, url: &str, body: Value) -> (u16, Value) {
@@ -198,22 +177,126 @@ mod tests {
         (answer.status, serde_json::from_str(&answer.body).unwrap())
     }
 
+    const TABLE: &str = "https://acme.service-now.com/api/now/table/cmdb_ci_cloud_service_account";
+
     #[test]
     fn a_table_has_records_by_their_fields() {
         let mut web = Web::default();
-        let table = "https://acme.service-now.com/api/now/table/cmdb_ci";
-        let look = format!("{table}?sysparm_query=account_id%3D1&sysparm_limit=2");
+        let look = format!("{TABLE}?sysparm_query=account_id%3D1&sysparm_limit=2");
         assert_eq!(ask(&mut web, "GET", &look, Value::Null), (200, json!({ "result": [] })));
-        let (status, made) = ask(&mut web, "POST", table, json!({ "account_id": "1" }));
+        let (status, made) = ask(&mut web, "POST", TABLE, json!({ "account_id": "1" }));
         let sys_id = made["result"]["sys_id"].as_str().unwrap().to_owned();
         assert_eq!((status, sys_id.len()), (201, 32));
         let (_, found) = ask(&mut web, "GET", &look, Value::Null);
         assert_eq!(found["result"][0]["sys_id"], sys_id.as_str());
-        let place = format!("{table}/{sys_id}");
+        let place = format!("{TABLE}/{sys_id}");
         let (status, changed) = ask(&mut web, "PATCH", &place, json!({ "name": "n" }));
         assert_eq!((status, &changed["result"]["account_id"]), (200, &json!("1")));
         assert_eq!(web.records().len(), 1);
         assert_eq!(web.records()[0].writes, 2);
+    }
+
+    fn found(web: &mut Web, query: &str) -> Vec<Value> {
+        let (status, found) = ask(web, "GET", &format!("{TABLE}?{query}"), Value::Null);
+        assert_eq!(status, 200);
+        found["result"].as_array().unwrap().clone()
+    }
+
+    /// A table with the accounts 1 and 2, written by a field that it doesn't have as well.
+    fn two_accounts() -> Web {
+        let mut web = Web::default();
+        for id in ["1", "2"] {
+            let record = json!({ "account_id": id, "accountid": id, "u_owner": "payments" });
+            let (_, made) = ask(&mut web, "POST", TABLE, record);
+            assert!(made["result"].get("accountid").is_none(), "{made}");
+            assert_eq!(made["result"]["u_owner"], "payments");
+        }
+        web
+    }
+
+    /// A part of a query that names no field is dropped, or finds nothing where it is set so.
+    #[test]
+    fn a_field_that_the_table_does_not_have() {
+        let mut web = two_accounts();
+        assert_eq!(found(&mut web, "sysparm_query=account_id=2").len(), 1);
+        assert_eq!(found(&mut web, "sysparm_query=accountid=2").len(), 2);
+        assert_eq!(found(&mut web, "sysparm_query=accountid=2&sysparm_limit=1").len(), 1);
+        assert_eq!(found(&mut web, "sysparm_query=accountid=9^account_id=2").len(), 1);
+        let shown = found(&mut web, "sysparm_query=account_id=2&sysparm_fields=sys_id,accountid");
+        assert_eq!(shown[0].as_object().unwrap().len(), 1, "{shown:?}");
+        web.service_now.invalid_query_returns_no_rows = true;
+        assert_eq!(found(&mut web, "sysparm_query=accountid=2").len(), 0);
+        assert_eq!(found(&mut web, "sysparm_query=account_id=2").len(), 1);
+        let place = format!("{TABLE}/{:032x}", 1);
+        let (status, changed) = ask(&mut web, "PATCH", &place, json!({ "accountid": "9" }));
+        assert_eq!((status, changed["result"].get("accountid")), (200, None));
+    }
+
+    #[test]
+    fn what_is_hidden_is_empty() {
+        let mut web = two_accounts();
+        web.service_now.hidden.insert("account_id".to_owned());
+        let shown = found(&mut web, "sysparm_query=account_id=2&sysparm_display_value=all");
+        assert_eq!(shown[0]["account_id"], json!({ "display_value": "", "value": "" }));
+        assert_eq!(shown[0]["u_owner"]["value"], "payments");
+    }
+
+    #[test]
+    fn an_instance_that_hibernates_answers_with_a_page() {
+        let mut web = two_accounts();
+        web.service_now.hibernating = true;
+        for method in ["GET", "POST"] {
+            let answer = web.handle(&WebRequest {
+                method: method.to_owned(),
+                url: TABLE.to_owned(),
+                idempotency_key: None,
+                body: b"{}".to_vec(),
+            });
+            assert_eq!(answer.status, 200);
+            assert!(answer.body.contains("<title>Hibernating Instance</title>"));
+        }
+        assert_eq!(web.records().len(), 2);
+    }
+
+    const SLACK: &str = "https://hooks.slack.com/services/T0/B0/xyz";
+    const TEAMS: &str = "https://acme.webhook.office.com/webhookb2/1";
+    const GITHUB: &str = "https://api.github.com/repos/acme/baseline/dispatches";
+
+    /// What endpoints for messages answer, and how many messages two requests make.
+    #[rstest]
+    #[case::slack(SLACK, json!({ "text": "a" }), 200, "ok", 2)]
+    #[case::slack_gone("https://hooks.slack.com/services/T0", json!({}), 404, "no_service", 0)]
+    #[case::slack_text(SLACK, json!("a"), 400, "invalid_payload", 0)]
+    #[case::slack_empty(SLACK, json!({}), 400, "no_text", 0)]
+    #[case::slack_api(
+        "https://slack.com/api/chat.postMessage", json!({ "text": "a" }), 200,
+        r#"{"error":"channel_not_found","ok":false}"#, 0
+    )]
+    #[case::teams(TEAMS, json!({ "text": "a" }), 200, "1", 2)]
+    #[case::teams_too_long(
+        TEAMS, json!({ "text": "a".repeat(30_000) }), 200,
+        "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error \
+         413 with ContextId tcid=0.", 0
+    )]
+    #[case::github(GITHUB, json!({ "event_type": "a" }), 204, "", 2)]
+    fn endpoints_for_messages(
+        #[case] url: &str,
+        #[case] body: Value,
+        #[case] status: u16,
+        #[case] text: &str,
+        #[case] messages: usize,
+    ) {
+        let mut web = Web::default();
+        for _ in 0..2 {
+            let answer = web.handle(&WebRequest {
+                method: "POST".to_owned(),
+                url: url.to_owned(),
+                idempotency_key: Some("k".to_owned()),
+                body: body.to_string().into_bytes(),
+            });
+            assert_eq!((answer.status, answer.body.as_str()), (status, text));
+        }
+        assert_eq!(web.records().len(), messages);
     }
 
     #[test]

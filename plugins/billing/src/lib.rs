@@ -30,7 +30,13 @@ impl Notifier for Billing {
     fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
         let mut templates = Templates::new();
         let mut problems = settings.check();
-        problems.extend(templates.url(URL, &settings.url, &[]));
+        let wrong = templates.url(URL, &settings.url, &[]);
+        if wrong.is_empty() && !templates.url_names_account(URL, &[]) {
+            let message = "all accounts would have the same record: put `{{ account.id }}` into \
+                           the URL";
+            problems.push(Problem::new(URL, message));
+        }
+        problems.extend(wrong);
         problems.extend(templates.json(RECORD, &settings.record, &[]));
         for (name, field) in &settings.tags {
             if let Some(default) = &field.default {
@@ -46,9 +52,11 @@ impl Notifier for Billing {
         let request = Request::put(url)
             .header("Accept", "application/json")
             .json(&self.record(notification)?)?;
-        let answer = request.send()?.success()?;
+        let answer = request.send()?.success()?.no_page()?;
         let reference = match &self.settings.reference {
-            Some(pointer) => answer.at(pointer)?,
+            Some(pointer) => {
+                answer.at(pointer).map_err(|failure| failure.of_setting("reference"))?
+            }
             None => None,
         };
         Ok(Receipt::new(reference.unwrap_or_else(|| request.place().to_owned())))

@@ -60,11 +60,6 @@ impl Settings {
     /// What is wrong with the settings, templates aside.
     pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !(self.url.contains("account.id") || self.url.contains("key")) {
-            let message = "all accounts would have the same record: put `{{ account.id }}` into \
-                           the URL";
-            problems.push(Problem::new(crate::URL, message));
-        }
         let Some(record) = self.record.as_object() else {
             problems.push(Problem::new(crate::RECORD, "expected a table"));
             return problems;

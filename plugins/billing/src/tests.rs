@@ -138,8 +138,40 @@ fn unreadable_tags_are_not_the_same_as_none() {
     assert!(failure.message.contains("AccessDeniedException"), "{}", failure.message);
 }
 
+const PAGE: &str = "<html><head><title>Sign in</title></head></html>";
+
+/// What billing systems answer with 2xx: the record is written, or it has failed for good.
+#[rstest]
+#[case::nothing(json!({ "reference": "/id" }), 204, "", Ok("https://billing.example.com/"))]
+#[case::without_it(json!({ "reference": "/id" }), 200, "{}", Ok("https://billing.example.com/"))]
+#[case::a_text(json!({ "reference": "/id" }), 200, "done", Err("the setting `reference`: PUT "))]
+#[case::a_page(json!({}), 200, PAGE, Err("with a web page instead of an API's answer"))]
+#[case::a_page_with_a_reference(json!({ "reference": "/id" }), 200, PAGE, Err("with a web page"))]
+#[case::a_text_that_nobody_reads(json!({}), 200, "done", Ok("https://billing.example.com/"))]
+fn what_was_answered_2xx_is_not_sent_again(
+    #[case] mut settings: Value,
+    #[case] status: u16,
+    #[case] body: &str,
+    #[case] expected: Result<&str, &str>,
+) {
+    settings["url"] = URL.into();
+    settings["tags"] = json!({});
+    let (_, outcome) = tell(settings, known(&[]), Response::new(status, body));
+    match (outcome, expected) {
+        (Ok(receipt), Ok(reference)) => assert!(receipt.reference.starts_with(reference)),
+        (Err(failure), Err(part)) => {
+            assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Permanent, true));
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        (outcome, _) => panic!("{outcome:?}"),
+    }
+}
+
 #[rstest]
 #[case(json!({ "url": "https://a/records" }), "/url")]
+#[case::by_a_word(json!({ "url": "https://a/keys/records" }), "/url")]
+#[case::by_a_name(json!({ "url": "https://a/{{ account.name }}" }), "/url")]
+#[case::of_one_account(json!({ "url": "https://a/111122223333" }), "/url")]
 #[case(json!({ "url": "a/{{ account.id }}" }), "/url")]
 #[case(json!({ "url": URL, "record": [] }), "/record")]
 #[case(json!({ "url": URL, "record": { "owner": "me" } }), "/record/owner")]

@@ -2,10 +2,12 @@
 //! or any inventory that speaks REST.
 //!
 //! It looks before it creates: a record that is there is updated, so that a repeat, after a
-//! crash or a lost answer, makes no second one.
+//! crash or a lost answer, makes no second one. What it finds it compares with what it looked for:
+//! a record of another account is left alone.
 
 #![deny(missing_docs)]
 
+mod compare;
 mod rest;
 mod servicenow;
 mod settings;

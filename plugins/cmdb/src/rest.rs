@@ -5,13 +5,17 @@ use groundcrew_sdk::{Failure, Notification, Problem};
 use groundcrew_templates::{Extra, Templates};
 use serde_json::{Map, Value};
 
-use crate::settings::{Method, Rest};
+use crate::compare::is_account;
+use crate::settings::{Look, Method, Rest};
 
 const LOOK_URL: &str = "/rest/look/url";
 const CREATE_URL: &str = "/rest/create/url";
 const CREATE_BODY: &str = "/rest/create/body";
 const UPDATE_URL: &str = "/rest/update/url";
 const UPDATE_BODY: &str = "/rest/update/body";
+
+/// How messages call the setting.
+const CREATE_REFERENCE: &str = "rest.create.reference";
 
 /// What a found record is called in the templates of `update`.
 const REFERENCE: &str = "reference";
@@ -39,6 +43,7 @@ impl RestInventory {
         }
         let pointers = [
             ("/rest/look/reference", settings.look.as_ref().map(|look| &look.reference)),
+            ("/rest/look/account", settings.look.as_ref().and_then(|look| look.account.as_ref())),
             ("/rest/create/reference", settings.create.reference.as_ref()),
         ];
         for (at, pointer) in pointers {
@@ -48,16 +53,40 @@ impl RestInventory {
             }
         }
         if let Some(look) = &settings.look {
-            problems.extend(templates.url(LOOK_URL, &look.url, &[]));
+            let wrong = templates.url(LOOK_URL, &look.url, &[]);
+            if wrong.is_empty() && look.account.is_none() && !templates.path_names_account(LOOK_URL)
+            {
+                let message = "an inventory that ignores the query would answer another account's \
+                               record, which would be overwritten: write `account`, a JSON pointer \
+                               to the account id in the answer, such as `/items/0/account_id`, or \
+                               put `{{ account.id }}` into the path of the URL";
+                problems.push(Problem::new("/rest/look", message));
+            }
+            problems.extend(wrong);
         }
         let create_body = Value::Object(std::mem::take(&mut settings.create.body));
-        problems.extend(templates.url(CREATE_URL, &settings.create.url, &[]));
+        let wrong = templates.url(CREATE_URL, &settings.create.url, &[]);
+        if wrong.is_empty()
+            && settings.create.method == Method::Put
+            && !templates.url_names_account(CREATE_URL, &[])
+        {
+            let message = "all accounts would be put into one record: put `{{ account.id }}` into \
+                           the URL";
+            problems.push(Problem::new(CREATE_URL, message));
+        }
+        problems.extend(wrong);
         problems.extend(templates.json(CREATE_BODY, &create_body, &[]));
         let mut update_body = Value::Object(Map::new());
         if let Some(update) = &mut settings.update {
             update_body = Value::Object(std::mem::take(&mut update.body));
-            let sample: Extra<'_> = &[(REFERENCE, "42")];
-            problems.extend(templates.url(UPDATE_URL, &update.url, sample));
+            let sample: Extra<'_> = &[(REFERENCE, "what-was-found")];
+            let wrong = templates.url(UPDATE_URL, &update.url, sample);
+            if wrong.is_empty() && !templates.url_names_account(UPDATE_URL, sample) {
+                let message = "all accounts would change one record: put `{{ reference }}`, which is \
+                               what was found, or `{{ account.id }}` into the URL";
+                problems.push(Problem::new(UPDATE_URL, message));
+            }
+            problems.extend(wrong);
             problems.extend(templates.json(UPDATE_BODY, &update_body, sample));
         }
         match problems.is_empty() {
@@ -86,7 +115,7 @@ impl RestInventory {
         let answer = Request::get(url).header("Accept", "application/json").send()?;
         match answer.status() {
             404 => Ok(None),
-            _ => answer.success()?.at(&look.reference),
+            _ => found(look, &answer.success()?, &notification.account.id),
         }
     }
 
@@ -98,10 +127,14 @@ impl RestInventory {
             Request::new(create.method.name(), url).header("Idempotency-Key", &notification.key);
         let answer = send(request, &body)?;
         let reference = match &create.reference {
-            None => answer.header("Location").map(str::to_owned),
-            Some(pointer) => match answer.at(pointer)? {
-                Some(reference) => Some(reference),
-                None => return Err(answer.unexpected(&format!("without `{pointer}`"))),
+            None => answer.header("Location").filter(|at| !at.trim().is_empty()).map(str::to_owned),
+            Some(pointer) => match answer.at(pointer) {
+                Ok(Some(reference)) => Some(reference),
+                Ok(None) => {
+                    let what = format!("without `{pointer}`: {}", answer.excerpt());
+                    return Err(answer.unexpected(&what).of_setting(CREATE_REFERENCE));
+                }
+                Err(failure) => return Err(failure.of_setting(CREATE_REFERENCE)),
             },
         };
         match reference {
@@ -124,5 +157,46 @@ impl RestInventory {
 }
 
 fn send(request: Request, body: &Value) -> Result<Response, Failure> {
-    request.header("Accept", "application/json").json(body)?.send()?.success()
+    request.header("Accept", "application/json").json(body)?.send()?.success()?.no_page()
+}
+
+/// What the inventory calls the account's record, if the answer to a look has it.
+///
+/// # Errors
+/// When the record that was found can't be told to be the account's: it is not touched, and none
+/// is created beside it.
+fn found(look: &Look, answer: &Response, account: &str) -> Result<Option<String>, Failure> {
+    let reference = answer.at(&look.reference)?;
+    let Some(pointer) = &look.account else { return Ok(reference) };
+    let invalid = |setting: &str, what: String| {
+        let Failure { message, .. } = answer.unexpected(&what).of_setting(setting);
+        Err(Failure::invalid("not-the-account", message))
+    };
+    let shown = answer.excerpt();
+    match (reference, answer.at(pointer)?) {
+        (None, None) => Ok(None),
+        (Some(reference), Some(found)) if is_account(&found, account) => Ok(Some(reference)),
+        (Some(_), Some(found)) => invalid(
+            "rest.look.account",
+            format!(
+                "with a record of {found} where {account} was looked for: it was left alone. Does \
+                 the inventory know what `rest.look.url` asks for? It answers {shown}"
+            ),
+        ),
+        (Some(_), None) => invalid(
+            "rest.look.account",
+            format!(
+                "with a record that has no account id at `{pointer}`, so that it may be another \
+                 account's than {account}: it was left alone. It answers {shown}"
+            ),
+        ),
+        (None, Some(_)) => invalid(
+            "rest.look.reference",
+            format!(
+                "with a record that has nothing at `{}`: a second one was not created. It answers \
+                 {shown}",
+                look.reference
+            ),
+        ),
+    }
 }

@@ -1,10 +1,16 @@
 //! ServiceNow's Table API: `/api/now/table/{table}`, records by their `sys_id`.
+//!
+//! ServiceNow drops a part of a query that names a field which the table doesn't have, or which
+//! the user may not read, and answers other records; and it drops such a field of what is written.
+//! So every record is compared before it is changed, and after it was created. Records that the
+//! user may not read are left out of an answer, and counted in its `X-Total-Count`.
 
 use groundcrew_sdk::http::{Request, Response};
-use groundcrew_sdk::{Failure, Notification, Problem};
+use groundcrew_sdk::{Failure, Notification, Problem, log};
 use groundcrew_templates::Templates;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::compare::is_account;
 use crate::settings::ServiceNow;
 
 const FIELDS: &str = "/servicenow/fields";
@@ -60,38 +66,121 @@ impl TableApi {
 
     /// Creates the account's record, or updates the one that is there. Answers its `sys_id`.
     pub(crate) fn write(&self, notification: &Notification) -> Result<String, Failure> {
+        let account = notification.account.id.as_str();
         let mut record = self.templates.render_json(FIELDS, &self.fields, notification, &[])?;
-        if let Some(sys_id) = self.look(&notification.account.id)? {
-            ask(Request::patch(format!("{}/{sys_id}", self.table)).json(&record)?)?;
+        if let Some(sys_id) = self.look(account)? {
+            let request = Request::patch(format!("{}/{sys_id}", self.table)).json(&record)?;
+            let answer = ask(request)?;
+            if let Some(changed) = of_table(&answer)? {
+                if changed.get("sys_id").is_some_and(|id| !values(id).any(|id| id == sys_id)) {
+                    let what = format!("with another record than {sys_id}: {}", answer.excerpt());
+                    return Err(answer.unexpected(&what));
+                }
+                self.tell_of_dropped(&record, &changed);
+            }
             return Ok(sys_id);
         }
-        record[&self.key_field] = notification.account.id.as_str().into();
+        record[&self.key_field] = account.into();
         let answer = ask(Request::post(&self.table).json(&record)?)?;
-        sys_id(&answer, answer.at("/result/sys_id")?)
+        let created = of_table(&answer)?.unwrap_or_default();
+        let sys_id = sys_id(&answer, &created)?;
+        if let Err(problem) = self.compare(&created, account) {
+            return Err(Failure {
+                effect_possible: true,
+                ..self.not_the_account(&format!(
+                    "the record {sys_id} was created, but {problem}. Remove it before this is told \
+                     again"
+                ))
+            });
+        }
+        self.tell_of_dropped(&record, &created);
+        Ok(sys_id)
     }
 
     /// The `sys_id` of the account's record, if it has one.
     fn look(&self, account: &str) -> Result<Option<String>, Failure> {
-        // Two, to see whether there are several. An account id has nothing to be encoded.
+        // Two, to see whether there are several. An account id has nothing to be encoded. With
+        // `all`, a reference field says what it shows beside the `sys_id` that it holds.
+        let Self { table, key_field, .. } = self;
         let url = format!(
-            "{}?sysparm_query={}={account}&sysparm_fields=sys_id&sysparm_limit=2",
-            self.table, self.key_field
+            "{table}?sysparm_query={key_field}={account}&sysparm_fields=sys_id,{key_field}\
+             &sysparm_display_value=all&sysparm_limit=2"
         );
         let answer = ask(Request::get(url))?;
-        if answer.at("/result/1/sys_id")?.is_some() {
-            return Err(Failure::permanent(
+        let Some(Value::Array(found)) = answer.json::<Value>()?.get_mut("result").map(Value::take)
+        else {
+            let what =
+                format!("without a list `result`: is this the Table API? {}", answer.excerpt());
+            return Err(answer.unexpected(&what));
+        };
+        let found: Vec<_> = found.into_iter().map(fields_of).collect();
+        for record in &found {
+            self.compare(record, account).map_err(|problem| {
+                self.not_the_account(&format!(
+                    "what was found by {key_field}={account} was left alone: {problem}"
+                ))
+            })?;
+        }
+        match found.as_slice() {
+            [] => {
+                match answer.header("X-Total-Count").and_then(|count| count.trim().parse().ok()) {
+                    // It counts records that an access rule hides, too.
+                    Some(count @ 1_usize..) => Err(Failure::invalid(
+                        "hidden-records",
+                        format!(
+                            "{table} has {count} records whose {key_field} is {account}, and shows the \
+                         user none: let the user read them. No other was created"
+                        ),
+                    )),
+                    _ => Ok(None),
+                }
+            }
+            [record] => sys_id(&answer, record).map(Some),
+            _ => Err(Failure::permanent(
                 "several-records",
                 format!(
-                    "{} has several records whose {} is {account}: which is the account's can't \
-                     be told; leave one",
-                    self.table, self.key_field
+                    "{table} has several records whose {key_field} is {account}: which is the \
+                     account's can't be told; leave one"
                 ),
-            ));
+            )),
         }
-        match answer.json::<Value>()?.pointer("/result") {
-            Some(Value::Array(found)) if found.is_empty() => Ok(None),
-            Some(Value::Array(_)) => sys_id(&answer, answer.at("/result/0/sys_id")?).map(Some),
-            _ => Err(answer.unexpected("without a list `result`: is this the Table API?")),
+    }
+
+    /// # Errors
+    /// Why a record can't be told to be the account's.
+    fn compare(&self, record: &Map<String, Value>, account: &str) -> Result<(), String> {
+        let name = &self.key_field;
+        let value = record.get(name).unwrap_or(&Value::Null);
+        let mut known = values(value).filter(|value| !value.trim().is_empty()).peekable();
+        match known.peek().cloned() {
+            None => Err(format!("ServiceNow shows no `{name}` of it")),
+            Some(_) if known.any(|value| is_account(&value, account)) => Ok(()),
+            Some(other) => Err(format!("its `{name}` is {other:?}, not {account}")),
+        }
+    }
+
+    fn not_the_account(&self, what: &str) -> Failure {
+        let Self { table, key_field, .. } = self;
+        Failure::invalid(
+            "not-the-account",
+            format!(
+                "{table}: {what}. ServiceNow ignores a field that the table doesn't have, or that the \
+                 user may not read: is `{key_field}` the table's field with the account id \
+                 (`servicenow.key_field`), and may the user read it?"
+            ),
+        )
+    }
+
+    /// ServiceNow drops what it doesn't know, and says nothing.
+    fn tell_of_dropped(&self, written: &Value, record: &Map<String, Value>) {
+        let names = written.as_object().into_iter().flat_map(Map::keys);
+        let dropped: Vec<_> = names.filter(|name| !record.contains_key(*name)).collect();
+        if !dropped.is_empty() && !record.is_empty() {
+            log::warn(&format!(
+                "{}: ServiceNow's answer lacks {dropped:?}: the table has no such field, or the user \
+                 may not read it",
+                self.table
+            ));
         }
     }
 }
@@ -100,10 +189,42 @@ fn ask(request: Request) -> Result<Response, Failure> {
     request.header("Accept", "application/json").send()?.success()
 }
 
+/// The record that the answer to a write has, unless it is empty.
+fn of_table(answer: &Response) -> Result<Option<Map<String, Value>>, Failure> {
+    if answer.bytes().trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let mut body: Value = answer.json()?;
+    Ok(body.get_mut("result").map(Value::take).map(fields_of))
+}
+
+fn fields_of(record: Value) -> Map<String, Value> {
+    match record {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// What a field holds: a text, or of a reference, and of every field where display values are
+/// asked for, what it holds and what it shows.
+fn values(field: &Value) -> impl Iterator<Item = String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let parts = ["value", "display_value"].into_iter().filter_map(|part| field.get(part));
+    std::iter::once(field).chain(parts).filter_map(text)
+}
+
 /// A record's id, which will be part of a URL.
-fn sys_id(answer: &Response, found: Option<String>) -> Result<String, Failure> {
-    let fit = |id: &String| id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    found.filter(fit).ok_or_else(|| answer.unexpected("without the `sys_id` of the record"))
+fn sys_id(answer: &Response, record: &Map<String, Value>) -> Result<String, Failure> {
+    let fit = |id: &String| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    record.get("sys_id").and_then(|id| values(id).next()).filter(fit).ok_or_else(|| {
+        answer.unexpected(&format!("without the `sys_id` of the record: {}", answer.excerpt()))
+    })
 }
 
 /// The name of a table or field, as ServiceNow has them.

@@ -64,6 +64,10 @@ pub struct Look {
     /// JSON pointer to what the inventory calls the record, such as `/items/0/id`. Where the
     /// answer has nothing there, or is 404, there is no record.
     pub reference: String,
+    /// JSON pointer to the account id in the record that was found, such as
+    /// `/items/0/account_id`: a record of another account is left alone. Required unless the
+    /// path of `url` has the account id.
+    pub account: Option<String>,
 }
 
 /// A request that creates a record.

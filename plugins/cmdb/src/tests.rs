@@ -64,7 +64,20 @@ const TABLE: &str = "https://acme.service-now.com/api/now/table/cmdb_ci_cloud_se
 const ID: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
 
 fn look_url() -> String {
-    format!("{TABLE}?sysparm_query=account_id=111122223333&sysparm_fields=sys_id&sysparm_limit=2")
+    format!(
+        "{TABLE}?sysparm_query=account_id=111122223333&sysparm_fields=sys_id,account_id\
+         &sysparm_display_value=all&sysparm_limit=2"
+    )
+}
+
+/// What a look finds.
+fn found(records: Value) -> Response {
+    Response::new(200, json!({ "result": records }).to_string())
+}
+
+/// What the Table API answers to a POST.
+fn created(record: Value) -> Response {
+    Response::new(201, json!({ "result": record }).to_string())
 }
 
 fn servicenow() -> Value {
@@ -78,7 +91,7 @@ fn servicenow() -> Value {
 fn servicenow_creates_what_is_not_there() {
     let answers = vec![
         Response::new(200, r#"{"result":[]}"#),
-        Response::new(201, format!(r#"{{"result":{{"sys_id":"{ID}"}}}}"#)),
+        created(json!({ "sys_id": ID, "account_id": "111122223333" })),
     ];
     let (sent, outcome) = tell(servicenow(), answers);
     let record = json!({
@@ -100,7 +113,7 @@ fn an_event_about_no_account_is_refused() {
 #[test]
 fn servicenow_updates_what_is_there() {
     let answers = vec![
-        Response::new(200, format!(r#"{{"result":[{{"sys_id":"{ID}"}}]}}"#)),
+        found(json!([{ "sys_id": ID, "account_id": "111122223333" }])),
         Response::new(200, "{}"),
     ];
     let (sent, outcome) = tell(servicenow(), answers);
@@ -112,18 +125,27 @@ fn servicenow_updates_what_is_there() {
 #[rstest]
 #[case::several(
     200,
-    r#"{"result":[{"sys_id":"a"},{"sys_id":"b"}]}"#,
+    r#"{"result":[{"sys_id":"a","account_id":"111122223333"},
+                  {"sys_id":"b","account_id":"111122223333"}]}"#,
     FailureKind::Permanent,
     "several"
 )]
 #[case::another_api(200, r#"{"items":[]}"#, FailureKind::Permanent, "is this the Table API?")]
 #[case::an_id_that_leads_elsewhere(
     200,
-    r#"{"result":[{"sys_id":"../../x"}]}"#,
+    r#"{"result":[{"sys_id":"../../x","account_id":"111122223333"}]}"#,
     FailureKind::Permanent,
     "without the `sys_id`"
 )]
-#[case::a_page(200, "<html>", FailureKind::Transient, "not understood")]
+#[case::a_page(
+    200,
+    "<html><head><title>Instance Hibernating page</title>",
+    FailureKind::Transient,
+    "answers 200 with a web page instead of JSON; an instance that hibernates, a proxy or a login \
+     page answers so: <html><head><title>Instance Hibernating page</title>"
+)]
+#[case::a_text(200, "busy", FailureKind::Transient, "with a text instead of JSON: busy")]
+#[case::nothing(200, "", FailureKind::Transient, "with an empty body instead of JSON")]
 #[case::forbidden(403, "", FailureKind::Denied, "403")]
 #[case::down(503, "", FailureKind::Transient, "503")]
 fn a_look_that_fails_writes_nothing(
@@ -139,9 +161,155 @@ fn a_look_that_fails_writes_nothing(
     assert!(failure.message.contains(message), "{}", failure.message);
 }
 
+/// Records that ServiceNow answers to a look by `account_id`, and whether the one is the account's.
+/// Where the field is missing, the table has no such field, or the user may not read it.
+#[rstest]
+#[case::plain(json!([{ "sys_id": ID, "account_id": "111122223333" }]), true)]
+#[case::with_blanks(json!([{ "sys_id": ID, "account_id": " 111122223333 " }]), true)]
+#[case::both_values(
+    json!([{
+        "sys_id": { "display_value": ID, "value": ID },
+        "account_id": { "display_value": "111122223333", "value": "111122223333" },
+    }]),
+    true
+)]
+#[case::a_reference_that_shows_it(
+    json!([{
+        "sys_id": { "display_value": ID, "value": ID },
+        "account_id": { "display_value": "111122223333", "value": "0ff1ce", "link": "https://x" },
+    }]),
+    true
+)]
+#[case::a_reference_that_holds_it(
+    json!([{ "sys_id": ID, "account_id": { "link": "https://x", "value": "111122223333" } }]),
+    true
+)]
+#[case::a_number(json!([{ "sys_id": ID, "account_id": 111122223333_u64 }]), true)]
+#[case::a_number_as_it_is_shown(
+    json!([{
+        "sys_id": { "display_value": ID, "value": ID },
+        "account_id": { "display_value": "111,122,223,333", "value": "111122223333" },
+    }]),
+    true
+)]
+#[case::no_such_field(json!([{ "sys_id": ID }]), false)]
+#[case::no_such_field_and_several(json!([{ "sys_id": "a" }, { "sys_id": "b" }]), false)]
+#[case::hidden(json!([{ "sys_id": ID, "account_id": "" }]), false)]
+#[case::hidden_with_both_values(
+    json!([{ "sys_id": ID, "account_id": { "display_value": "", "value": "" } }]),
+    false
+)]
+#[case::anothers(json!([{ "sys_id": ID, "account_id": "444455556666" }]), false)]
+#[case::one_of_two_is_anothers(
+    json!([
+        { "sys_id": ID, "account_id": "111122223333" },
+        { "sys_id": "b", "account_id": "444455556666" },
+    ]),
+    false
+)]
+#[case::anothers_reference(
+    json!([{ "sys_id": ID, "account_id": { "display_value": "Payments", "value": "0ff1ce" } }]),
+    false
+)]
+fn servicenow_changes_no_record_of_another(#[case] records: Value, #[case] the_accounts: bool) {
+    let (sent, outcome) = tell(servicenow(), vec![found(records), Response::new(200, "{}")]);
+    if the_accounts {
+        assert_eq!((sent.len(), outcome), (2, Ok(Receipt::new(ID))));
+        return;
+    }
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Invalid, false));
+    for part in ["was left alone", "is `account_id` the table's field", "servicenow.key_field"] {
+        assert!(failure.message.contains(part), "{}", failure.message);
+    }
+}
+
+/// A record that an access rule hides is there all the same.
+#[rstest]
+#[case::none(Some("0"), true)]
+#[case::not_counted(None, true)]
+#[case::one(Some("1"), false)]
+#[case::several(Some("7"), false)]
+fn servicenow_creates_none_beside_a_hidden_one(#[case] count: Option<&str>, #[case] creates: bool) {
+    let looked = match count {
+        Some(count) => found(json!([])).with_header("X-Total-Count", count),
+        None => found(json!([])),
+    };
+    let record = created(json!({ "sys_id": ID, "account_id": "111122223333" }));
+    let (sent, outcome) = tell(servicenow(), vec![looked, record]);
+    if creates {
+        assert_eq!((sent.len(), outcome), (2, Ok(Receipt::new(ID))));
+        return;
+    }
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Invalid, false));
+    assert!(failure.message.contains("shows the user none"), "{}", failure.message);
+}
+
+/// The records that a POST makes, and whether the one is the account's.
+#[rstest]
+#[case::plain(json!({ "sys_id": ID, "account_id": "111122223333" }), true)]
+#[case::with_blanks(json!({ "sys_id": ID, "account_id": "111122223333 " }), true)]
+#[case::a_reference(
+    json!({ "sys_id": ID, "account_id": { "link": "https://x", "value": "111122223333" } }), true
+)]
+#[case::no_such_field(json!({ "sys_id": ID, "name": "payments-prod" }), false)]
+#[case::hidden(json!({ "sys_id": ID, "account_id": "" }), false)]
+#[case::changed(json!({ "sys_id": ID, "account_id": "AWS" }), false)]
+fn servicenow_created_a_record(#[case] record: Value, #[case] the_accounts: bool) {
+    let (sent, outcome) = tell(servicenow(), vec![found(json!([])), created(record)]);
+    assert_eq!(sent.len(), 2);
+    if the_accounts {
+        assert_eq!(outcome, Ok(Receipt::new(ID)));
+        return;
+    }
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Invalid, true));
+    for part in [&format!("the record {ID} was created"), "`account_id`", "Remove it"] {
+        assert!(failure.message.contains(part), "{}", failure.message);
+    }
+}
+
+const PAGE: &str = "<html><head><title>Instance Hibernating page</title>";
+
+/// What a write was answered with 2xx is not sent again.
+#[rstest]
+#[case::a_page(Response::new(200, PAGE), "a web page")]
+#[case::a_text(Response::new(200, "done"), "with a text instead of JSON: done")]
+#[case::another_record(
+    Response::new(200, r#"{"result":{"sys_id":"b"}}"#),
+    "another record than c0ffee"
+)]
+fn servicenow_answers_something_else_to_a_patch(#[case] answer: Response, #[case] part: &str) {
+    let record = json!([{ "sys_id": ID, "account_id": "111122223333" }]);
+    let (_, outcome) = tell(servicenow(), vec![found(record), answer]);
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Permanent, true));
+    assert!(failure.message.contains(part), "{}", failure.message);
+}
+
+/// The same of a POST.
+#[rstest]
+#[case::a_page(Response::new(200, PAGE), "a web page")]
+#[case::a_text(Response::new(201, "done"), "with a text instead of JSON: done")]
+#[case::nothing(Response::new(201, ""), "without the `sys_id`")]
+#[case::another_api(Response::new(201, "{}"), "without the `sys_id` of the record: {}")]
+fn servicenow_answers_something_else_to_a_post(#[case] answer: Response, #[case] part: &str) {
+    let (_, outcome) = tell(servicenow(), vec![found(json!([])), answer]);
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Permanent, true));
+    assert!(failure.message.contains(part), "{}", failure.message);
+}
+
 fn rest() -> Value {
     json!({ "rest": {
-        "look": { "url": "https://inv/a?id={{ account.id }}", "reference": "/items/0/id" },
+        "look": {
+            "url": "https://inv/a?id={{ account.id }}",
+            "reference": "/items/0/id",
+            "account": "/items/0/account",
+        },
         "create": {
             "url": "https://inv/a",
             "body": { "id": "{{ account.id }}", "name": "{{ account.name }}" },
@@ -170,9 +338,70 @@ fn rest_creates_what_is_not_there(#[case] looked: Response) {
     assert_eq!(outcome, Ok(Receipt::new("7")));
 }
 
+/// The account's record, by this id.
+fn found_in_inventory(id: Value) -> Response {
+    let record = json!({ "id": id, "account": "111122223333" });
+    Response::new(200, json!({ "items": [record] }).to_string())
+}
+
+/// What an inventory answers to a look, and which setting says that it is not the account's.
+#[rstest]
+#[case::a_number(json!([{ "id": 7, "account": 111122223333_u64 }]), None)]
+#[case::with_blanks(json!([{ "id": 7, "account": " 111122223333" }]), None)]
+#[case::anothers(json!([{ "id": 7, "account": "444455556666" }]), Some("rest.look.account"))]
+#[case::all_of_them(
+    json!([{ "id": 7, "account": "444455556666" }, { "id": 8, "account": "111122223333" }]),
+    Some("rest.look.account")
+)]
+#[case::it_does_not_say(json!([{ "id": 7 }]), Some("rest.look.account"))]
+#[case::it_is_blank(json!([{ "id": 7, "account": "" }]), Some("rest.look.account"))]
+#[case::by_another_name(json!([{ "uuid": 7, "account": "111122223333" }]), Some("rest.look.reference"))]
+fn rest_changes_no_record_of_another(#[case] items: Value, #[case] setting: Option<&str>) {
+    let answers =
+        vec![Response::new(200, json!({ "items": items }).to_string()), Response::new(204, "")];
+    let (sent, outcome) = tell(rest(), answers);
+    let Some(setting) = setting else {
+        assert_eq!((sent.len(), outcome), (2, Ok(Receipt::new("7"))));
+        return;
+    };
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Invalid, false));
+    let named = format!("the setting `{setting}`: GET https://inv/a answers 200, with a record");
+    assert!(failure.message.starts_with(&named), "{}", failure.message);
+}
+
+/// A record that has the account id in its URL is that account's: nothing is to be compared.
+#[test]
+fn rest_looks_by_a_path() {
+    let settings = json!({ "rest": {
+        "look": { "url": "https://inv/a/{{ account.id }}", "reference": "/id" },
+        "create": { "url": "https://inv/a", "body": {} },
+    } });
+    let (sent, outcome) = tell(settings, vec![Response::new(200, r#"{"id":7}"#)]);
+    assert_eq!((sent.len(), outcome), (1, Ok(Receipt::new("7"))));
+}
+
+#[rstest]
+#[case::a_page_to_a_post(vec![Response::new(404, ""), Response::new(201, PAGE)], "a web page")]
+#[case::a_text_to_a_post(
+    vec![Response::new(404, ""), Response::new(201, "done")],
+    "the setting `rest.create.reference`: POST https://inv/a answers 201 with a text instead of \
+     JSON: done"
+)]
+#[case::a_page_to_a_patch(
+    vec![found_in_inventory(json!(7)), Response::new(200, PAGE)], "with a web page"
+)]
+fn rest_answers_something_else_to_a_write(#[case] answers: Vec<Response>, #[case] part: &str) {
+    let (_, outcome) = tell(rest(), answers);
+    let failure = outcome.unwrap_err();
+    assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Permanent, true));
+    assert!(failure.message.contains(part), "{}", failure.message);
+}
+
 #[test]
 fn rest_updates_what_is_there() {
-    let answers = vec![Response::new(200, r#"{"items":[{"id":"a/b"}]}"#), Response::new(204, "")];
+    let answers = vec![found_in_inventory(json!("a/b")), Response::new(204, "")];
     let (sent, outcome) = tell(rest(), answers);
     let changes = json!({ "name": "payments-prod" });
     assert_eq!(sent[1], request("PATCH", "https://inv/a/a%2Fb", changes));
@@ -183,7 +412,7 @@ fn rest_updates_what_is_there() {
 fn rest_leaves_what_is_there_without_an_update() {
     let mut settings = rest();
     settings["rest"].as_object_mut().unwrap().remove("update");
-    let (sent, outcome) = tell(settings, vec![Response::new(200, r#"{"items":[{"id":7}]}"#)]);
+    let (sent, outcome) = tell(settings, vec![found_in_inventory(json!(7))]);
     assert_eq!((sent.len(), outcome), (1, Ok(Receipt::new("7"))));
 }
 
@@ -203,7 +432,10 @@ fn an_answer_without_a_reference() {
     let (_, outcome) = tell(rest(), answers);
     let failure = outcome.unwrap_err();
     assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Permanent, true));
-    assert_eq!(failure.message, "POST https://inv/a answers 201, without `/id`");
+    assert_eq!(
+        failure.message,
+        "the setting `rest.create.reference`: POST https://inv/a answers 201, without `/id`: {}"
+    );
 }
 
 #[rstest]
@@ -232,26 +464,68 @@ fn an_answer_without_a_reference() {
 )]
 #[case(
     json!({ "rest": {
-        "create": { "method": "PUT", "url": "https://a/", "body": { "x": "{{ reference }}" } },
+        "create": {
+            "method": "PUT", "url": "https://a/{{ account.id }}", "body": { "x": "{{ reference }}" },
+        },
     } }),
     "/rest/create/body/x"
 )]
 #[case(
     json!({ "rest": {
-        "look": { "url": "https://a/", "reference": "id" },
+        "look": { "url": "https://a/{{ account.id }}", "reference": "id" },
         "create": { "url": "https://a/", "body": {} },
     } }),
     "/rest/look/reference"
 )]
 #[case(
     json!({ "rest": {
-        "create": { "method": "PUT", "url": "https://a/", "body": {} },
-        "update": { "url": "https://a/", "body": {} },
+        "create": { "method": "PUT", "url": "https://a/{{ account.id }}", "body": {} },
+        "update": { "url": "https://a/{{ account.id }}", "body": {} },
     } }),
     "/rest/update"
 )]
+#[case::all_accounts_in_one_record(
+    json!({ "rest": { "create": { "method": "PUT", "url": "https://a/b", "body": {} } } }),
+    "/rest/create/url"
+)]
+#[case::all_accounts_change_one_record(
+    json!({ "rest": {
+        "look": { "url": "https://a/{{ account.id }}", "reference": "/id" },
+        "create": { "url": "https://a/", "body": {} },
+        "update": { "url": "https://a/b", "body": {} },
+    } }),
+    "/rest/update/url"
+)]
+#[case(
+    json!({ "rest": {
+        "look": { "url": "https://a/?q={{ account.id }}", "reference": "/id", "account": "id" },
+        "create": { "url": "https://a/", "body": {} },
+    } }),
+    "/rest/look/account"
+)]
+#[case::the_id_is_in_the_query(look("https://a/b?id={{ account.id }}"), "/rest/look")]
+#[case::the_id_is_in_the_fragment(look("https://a/b#{{ account.id }}"), "/rest/look")]
+#[case::no_id(look("https://a/b"), "/rest/look")]
+#[case::the_id_of_one_account(look("https://a/111122223333"), "/rest/look")]
+#[case::the_name(look("https://a/{{ account.name }}"), "/rest/look")]
+#[case::the_host(look("https://{{ account.id }}.a/b"), "/rest/look")]
 fn settings_that_are_wrong(#[case] settings: Value, #[case] at: &str) {
     let problems = configure(settings).err().unwrap_or_default();
     let found: Vec<_> = problems.iter().map(|problem| problem.at.as_str()).collect();
     assert_eq!(found, [at], "{problems:?}");
+}
+
+/// A look by this URL, whose answer is not compared.
+fn look(url: &str) -> Value {
+    json!({ "rest": {
+        "look": { "url": url, "reference": "/id" },
+        "create": { "url": "https://a/", "body": {} },
+    } })
+}
+
+/// What to write is said.
+#[test]
+fn a_look_that_is_not_compared_is_refused_with_what_to_add() {
+    let problems = configure(look("https://a/b?id={{ account.id }}")).err().unwrap_or_default();
+    assert!(problems[0].message.contains("write `account`, a JSON pointer"), "{problems:?}");
 }

@@ -23,6 +23,11 @@ impl Failure {
         Self::new(FailureKind::Invalid, code, message)
     }
 
+    /// The same, said of the setting that asked for what failed: `success`, for example.
+    pub fn of_setting(self, setting: &str) -> Self {
+        Self { message: format!("the setting `{setting}`: {}", self.message), ..self }
+    }
+
     fn new(kind: FailureKind, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             kind,

@@ -29,16 +29,45 @@ pub trait Notifier: Sized + 'static {
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure>;
 }
 
+/// Longest reference that the host takes, in bytes.
+const REFERENCE: usize = 1024;
+
 impl Receipt {
-    /// The other system knows, under this reference: 1 to 1024 bytes without control
-    /// characters.
+    /// The other system knows, under this reference. The host takes 1 to 1024 bytes without
+    /// control characters; what an answer has beyond that is left out, since a receipt that is
+    /// refused would have the notification told again.
     pub fn new(reference: impl Into<String>) -> Self {
-        Self { reference: reference.into(), verdict: Verdict::Go }
+        let mut reference = reference.into();
+        if reference.chars().any(char::is_control) {
+            reference = reference.split(char::is_control).collect::<Vec<_>>().join(" ");
+        }
+        if reference.len() > REFERENCE {
+            reference.truncate(reference.floor_char_boundary(REFERENCE - '…'.len_utf8()));
+            reference.push('…');
+        }
+        Self { reference, verdict: Verdict::Go }
     }
 
     /// With what is to happen to the notifications that come after this one. Counts only for a
     /// notifier that has `gate = true` in the config.
     pub fn with(self, verdict: Verdict) -> Self {
         Self { verdict, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::as_it_is("case-1".to_owned(), "case-1")]
+    #[case::lines("a\r\nb".to_owned(), "a  b")]
+    #[case::long("ä".repeat(600), &format!("{}…", "ä".repeat(510)))]
+    fn what_the_host_takes(#[case] reference: String, #[case] expected: &str) {
+        let receipt = Receipt::new(reference);
+        assert_eq!(receipt.reference, expected);
+        assert!(receipt.reference.len() <= REFERENCE);
     }
 }

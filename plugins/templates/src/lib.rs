@@ -135,6 +135,38 @@ impl Templates {
         self.make(&name, notification, extra).map_err(|problem| unfit(at, &problem))
     }
 
+    /// Whether the URL that the template of a setting makes has the account's id in it, after the
+    /// host, or else one of these variables of a plugin's own: so that each account has a place of
+    /// its own.
+    pub fn url_names_account(&self, at: &str, extra: Extra<'_>) -> bool {
+        self.for_two(at, extra, |place, id| {
+            place.contains(id) || extra.iter().any(|(_, value)| place.contains(value))
+        })
+    }
+
+    /// Whether the path of such a URL has the account's id in it. A query may be ignored.
+    pub fn path_names_account(&self, at: &str) -> bool {
+        self.for_two(at, &[], |place, id| {
+            place.split(['?', '#']).next().is_some_and(|path| path.contains(id))
+        })
+    }
+
+    /// Whether this holds of what a URL has after its host and of the account's id, whatever id
+    /// it is: none that could be written into the template.
+    fn for_two(&self, at: &str, extra: Extra<'_>, holds: impl Fn(&str, &str) -> bool) -> bool {
+        let name = environment::url_name(at);
+        variables::samples().into_iter().all(|sample| {
+            ["111122223333", "444455556666"].into_iter().all(|id| {
+                let mut sample = sample.clone();
+                sample.key = sample.key.replace(&sample.account.id, id);
+                sample.account.id = id.to_owned();
+                let url = self.make(&name, &sample, extra).unwrap_or_default();
+                let place = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+                place.is_some_and(|(_, place)| holds(place, id))
+            })
+        })
+    }
+
     fn make(
         &self,
         name: &str,

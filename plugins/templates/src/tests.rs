@@ -99,3 +99,24 @@ fn what_makes_nothing_of_one_account_is_told_with_its_setting() {
     assert!(problems[0].message.contains("only id and name"), "{problems:?}");
     assert_eq!(templates.text("/blank", " ", &[], not_blank).len(), 1);
 }
+
+/// Whether URLs have the account's id in them, and in their path.
+#[rstest]
+#[case("https://a/{{ account.id }}", true, true)]
+#[case("https://a/b/aws-{{ account.id }}/c?d=e", true, true)]
+#[case("https://a/{{ key }}", true, true)]
+#[case("https://a/b?id={{ account.id }}", true, false)]
+#[case("https://a/b#{{ account.id }}", true, false)]
+#[case("https://a/b/{{ mine }}", true, false)]
+#[case("https://a/b/{{ account.name }}", false, false)]
+#[case("https://a/keys/account.id", false, false)]
+#[case("https://a/111122223333", false, false)]
+#[case("https://{{ account.id }}.a/b", false, false)]
+#[case("https://a", false, false)]
+fn urls_that_name_the_account(#[case] url: &str, #[case] anywhere: bool, #[case] in_path: bool) {
+    let extra: crate::Extra<'_> = &[("mine", "one-of-my-own")];
+    let mut templates = Templates::new();
+    assert_eq!(templates.url("/url", url, extra), []);
+    let by_itself = !url.contains("mine") && templates.path_names_account("/url");
+    assert_eq!((templates.url_names_account("/url", extra), by_itself), (anywhere, in_path));
+}

@@ -6,15 +6,18 @@
 #![deny(missing_docs)]
 
 mod settings;
+mod success;
 #[cfg(test)]
 mod tests;
 
 use groundcrew_sdk::http::{Request, Response};
-use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings};
+use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings, log};
 use groundcrew_templates::{Templates, any};
 use serde_json::Value;
 
 pub use settings::{Method, Settings};
+use success::Test;
+pub use success::{Success, TextTest};
 
 const URL: &str = "/url";
 const BODY: &str = "/body";
@@ -23,6 +26,8 @@ const BODY: &str = "/body";
 pub struct Webhook {
     templates: Templates,
     settings: Settings,
+    /// What an answer has to say, if its status is not enough.
+    success: Option<Test>,
 }
 
 impl Notifier for Webhook {
@@ -36,7 +41,14 @@ impl Notifier for Webhook {
             problems.extend(templates.text(&header_at(name), value, &[], any));
         }
         problems.extend(templates.json(BODY, &settings.body, &[]));
-        if problems.is_empty() { Ok(Self { templates, settings }) } else { Err(problems) }
+        let success = match settings.success.as_ref().map(Test::new).transpose() {
+            Ok(success) => success,
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+        if problems.is_empty() { Ok(Self { templates, settings, success }) } else { Err(problems) }
     }
 
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
@@ -47,7 +59,7 @@ impl Notifier for Webhook {
 
 impl Webhook {
     fn request(&self, notification: &Notification) -> Result<Request, Failure> {
-        let Self { templates, settings } = self;
+        let Self { templates, settings, .. } = self;
         let url = templates.render_url(URL, notification, &[])?;
         let mut request = Request::new(settings.method.name(), url)
             .header("Content-Type", settings.content_type())
@@ -63,20 +75,28 @@ impl Webhook {
         }))
     }
 
+    /// The receipt of an answer whose status is a success. Whatever is wrong with it is wrong
+    /// for good: the endpoint has taken the request.
     fn receipt(&self, answer: &Response, notification: &Notification) -> Result<Receipt, Failure> {
-        if let Some(pointer) = &self.settings.success {
-            let body: Value = answer.json()?;
-            if body.pointer(pointer) != Some(&Value::Bool(true)) {
-                let text: String = answer.text().chars().take(200).collect();
-                let what = format!("and `{pointer}` is not true: {text}");
-                return Err(Failure { effect_possible: false, ..answer.unexpected(&what) });
-            }
+        if let Some(success) = &self.success {
+            success.check(answer)?;
         }
         let reference = match &self.settings.reference {
-            Some(pointer) => answer.at(pointer)?,
-            None => answer.header("Location").map(str::to_owned),
+            Some(pointer) => self.reference(pointer, answer)?,
+            None => answer.header("Location").filter(|at| !at.trim().is_empty()).map(str::to_owned),
         };
         Ok(Receipt::new(reference.unwrap_or_else(|| notification.key.clone())))
+    }
+
+    fn reference(&self, pointer: &str, answer: &Response) -> Result<Option<String>, Failure> {
+        match (answer.at(pointer), &self.success) {
+            // It is known to be delivered: only its name is not.
+            (Err(failure), Some(_)) => {
+                log::warn(&failure.of_setting("reference").message);
+                Ok(None)
+            }
+            (read, _) => read.map_err(|failure| failure.of_setting("reference")),
+        }
     }
 }
 

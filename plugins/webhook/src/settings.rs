@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::success::Success;
+
 /// Settings of `webhook`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -25,9 +27,10 @@ pub struct Settings {
     pub body: Value,
     /// What the body is. Without it: JSON for a table, plain text for a text.
     pub content_type: Option<String>,
-    /// JSON pointer into the answer, to what is `true` when it is a success whatever the status
-    /// says, as `/ok` with Slack.
-    pub success: Option<String>,
+    /// What an answer says, beside its status, when it is a success: a JSON pointer to what is
+    /// `true`, as `"/ok"` with Slack's API; or what its text is, `{ text = "ok" }` or
+    /// `{ pattern = "^ok" }`.
+    pub success: Option<Success>,
     /// JSON pointer into the answer, to what the other system calls the result. Without it the
     /// header field `Location`, or else the notification's key.
     pub reference: Option<String>,
@@ -84,11 +87,9 @@ impl Settings {
                            quotation mark would break it";
             problems.push(Problem::new(crate::BODY, message));
         }
-        for (at, pointer) in [("/success", &self.success), ("/reference", &self.reference)] {
-            if pointer.as_ref().is_some_and(|pointer| !pointer.starts_with('/')) {
-                let message = "expected a JSON pointer, such as `/result/id`";
-                problems.push(Problem::new(at, message));
-            }
+        if self.reference.as_ref().is_some_and(|pointer| !pointer.starts_with('/')) {
+            let message = "expected a JSON pointer, such as `/result/id`";
+            problems.push(Problem::new("/reference", message));
         }
         for name in self.headers.keys() {
             let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);

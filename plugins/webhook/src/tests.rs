@@ -113,6 +113,102 @@ fn an_answer_that_has_its_own_success(#[case] body: &str, #[case] expected: Resu
     }
 }
 
+const PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head></html>";
+const TEAMS: &str = "Webhook message delivery failed with error: Microsoft Teams endpoint returned \
+                     HTTP error 429 with ContextId tcid=0,server=DB3";
+
+/// What endpoints answer with 2xx. Each is delivered, or has failed for good: which setting
+/// says so, whether it may have had its effect, and a part of the message. `tell` sees that
+/// nothing is sent twice; that nothing is sent again is what `Permanent` says.
+#[rstest]
+// What Slack's incoming webhooks answer, and what was written for them after its API's example.
+#[case::slack_by_a_pointer(json!({ "success": "/ok" }), 200, "ok", Err(("success", true, ": ok")))]
+#[case::slack(json!({ "success": { "text": "ok" } }), 200, "ok", Ok("onboard/111122223333/hook"))]
+#[case::with_a_line_break(json!({ "success": { "text": "ok" } }), 200, "ok\n", Ok("onboard/"))]
+#[case::slack_says_no(
+    json!({ "success": { "text": "ok" } }), 200, "invalid_payload",
+    Err(("success", true, "its text is not `ok`: invalid_payload"))
+)]
+// Teams: `1`, or a text with status 200.
+#[case::teams(json!({ "success": { "text": "1" } }), 200, "1", Ok("onboard/"))]
+#[case::teams_failed(
+    json!({ "success": { "text": "1" } }), 200, TEAMS,
+    Err(("success", true, "its text is not `1`: Webhook message delivery failed"))
+)]
+#[case::a_pattern(json!({ "success": { "pattern": "^(ok|1)$" } }), 200, "1", Ok("onboard/"))]
+#[case::another_pattern(
+    json!({ "success": { "pattern": "^(ok|1)$" } }), 200, TEAMS,
+    Err(("success", true, "does not match `^(ok|1)$`: Webhook message"))
+)]
+#[case::nothing_said(json!({ "success": { "text": "" } }), 202, "", Ok("onboard/"))]
+#[case::nothing_but_said(
+    json!({ "success": { "text": "ok" } }), 202, "", Err(("success", true, "(an empty body)"))
+)]
+// GitHub's dispatches answer 204.
+#[case::github(json!({ "reference": "/id" }), 204, "", Ok("onboard/111122223333/hook"))]
+#[case::a_text(json!({ "reference": "/id" }), 200, "queued", Err(("reference", true, ": queued")))]
+#[case::a_page(json!({ "reference": "/id" }), 200, PAGE, Err(("reference", true, "web page")))]
+#[case::without_it(json!({ "reference": "/id" }), 200, "{}", Ok("onboard/111122223333/hook"))]
+#[case::delivered_if_nameless(
+    json!({ "success": { "text": "ok" }, "reference": "/ts" }), 200, "ok", Ok("onboard/")
+)]
+#[case::other_json(json!({ "success": "/ok" }), 200, "{}", Err(("success", true, "not true: {}")))]
+#[case::says_that_it_did_nothing(
+    json!({ "success": "/ok" }), 200, r#"{"ok":false}"#, Err(("success", false, "not true: {"))
+)]
+#[case::a_page_for_a_pointer(
+    json!({ "success": "/ok" }), 200, PAGE, Err(("success", true, "web page"))
+)]
+#[case::empty_for_a_pointer(
+    json!({ "success": "/ok" }), 204, "", Err(("success", true, "an empty body"))
+)]
+fn what_was_answered_2xx_is_not_sent_again(
+    #[values("POST", "PUT", "PATCH")] method: &str,
+    #[case] mut settings: Value,
+    #[case] status: u16,
+    #[case] body: &str,
+    #[case] expected: Result<&str, (&str, bool, &str)>,
+) {
+    settings["url"] = "https://a/".into();
+    settings["method"] = method.into();
+    let (_, outcome) = tell(settings, Ok(Response::new(status, body)));
+    match (outcome, expected) {
+        (Ok(receipt), Ok(reference)) => assert!(receipt.reference.starts_with(reference)),
+        (Err(failure), Err((setting, effect_possible, part))) => {
+            assert_eq!(failure.kind, FailureKind::Permanent, "{}", failure.message);
+            assert_eq!(failure.effect_possible, effect_possible, "{}", failure.message);
+            let named = format!("the setting `{setting}`: {method} https://a/ answers {status}");
+            assert!(failure.message.starts_with(&named), "{}", failure.message);
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        (outcome, _) => panic!("{outcome:?}"),
+    }
+}
+
+/// The host refuses such receipts, and would tell again.
+#[rstest]
+#[case::lines(r#"{"id":"a\nb"}"#)]
+#[case::long(&format!(r#"{{"id":"{}"}}"#, "ä".repeat(2000)))]
+#[case::blank(r#"{"id":"\n"}"#)]
+fn a_reference_that_the_host_would_refuse(#[case] body: &str) {
+    let settings = json!({ "url": "https://a/", "reference": "/id" });
+    let receipt = tell(settings, Ok(Response::new(200, body))).1.unwrap();
+    let reference = receipt.reference;
+    assert!((1..=1024).contains(&reference.len()), "{reference}");
+    assert!(!reference.chars().any(char::is_control), "{reference}");
+}
+
+/// Slack's errors are texts.
+#[rstest]
+#[case(404, "no_service")]
+#[case(400, "invalid_payload")]
+#[case(403, "action_prohibited")]
+fn the_text_of_an_error_is_shown(#[case] status: u16, #[case] text: &str) {
+    let settings = json!({ "url": "https://a/", "success": { "text": "ok" } });
+    let failure = tell(settings, Ok(Response::new(status, text))).1.unwrap_err();
+    assert_eq!(failure.message, format!("POST https://a/ answers {status}: {text}"));
+}
+
 #[rstest]
 #[case::busy(429, FailureKind::Transient)]
 #[case::gone(410, FailureKind::Permanent)]
@@ -145,7 +241,20 @@ fn no_answer_at_all() {
 #[case(json!({ "url": "https://a/", "body": { "a": ["{{ x }}"] } }), "/body/a/0", "not known")]
 #[case(json!({ "url": "https://a/", "headers": { "a b": "" } }), "/headers/a b", "no name")]
 #[case(json!({ "url": "https://a/", "headers": { "a": "{{ x }}" } }), "/headers/a", "not known")]
-#[case(json!({ "url": "https://a/", "success": "ok" }), "/success", "JSON pointer")]
+#[case(json!({ "url": "https://a/", "success": "ok" }), "/success", "write { text = \"ok\" }")]
+#[case(json!({ "url": "https://a/", "success": {} }), "/success", "either `text` or `pattern`")]
+#[case(
+    json!({ "url": "https://a/", "success": { "text": "ok", "pattern": "ok" } }),
+    "/success", "either `text` or `pattern`"
+)]
+#[case(
+    json!({ "url": "https://a/", "success": { "pattern": "(" } }),
+    "/success/pattern", "no regular expression"
+)]
+#[case(
+    json!({ "url": "https://a/", "success": { "pattern": "" } }),
+    "/success/pattern", "match everything"
+)]
 #[case(json!({ "url": "https://a/", "reference": "id" }), "/reference", "JSON pointer")]
 fn settings_that_are_wrong(#[case] settings: Value, #[case] at: &str, #[case] message: &str) {
     let problems = configure(settings).err().unwrap_or_default();

@@ -8,6 +8,7 @@ use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZone, LandingZoneDeta
 
 use super::{incomplete, of, unread};
 use crate::clients::Clients;
+use crate::error::compare;
 use crate::identity_store::instances;
 
 /// What permissions begin with.
@@ -40,6 +41,7 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
         .await
         .map_err(unread(SERVICE, OPERATION))?;
     let zone = answer.landing_zone.ok_or_else(|| incomplete(SERVICE, OPERATION, "landingZone"))?;
+    compare(OPERATION, "arn", zone.arn(), arn).map_err(of(SERVICE))?;
     let in_manifest = |path: &[&str]| {
         path.iter().try_fold(&zone.manifest, |document, key| document.as_object()?.get(*key))
     };
@@ -62,7 +64,7 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
 pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
     let mut units = BTreeSet::new();
     let Some(baseline) = ou_baseline(clients).await? else { return Ok(units) };
-    let filter = EnabledBaselineFilter::builder().baseline_identifiers(baseline).build();
+    let filter = EnabledBaselineFilter::builder().baseline_identifiers(&baseline).build();
     let mut next = None;
     loop {
         let answer = clients
@@ -74,15 +76,23 @@ pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
             .await
             .map_err(unread(SERVICE, "ListEnabledBaselines"))?;
         // arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/OU
-        units.extend(answer.enabled_baselines.iter().filter_map(|enabled| {
-            let id = enabled.target_identifier.rsplit('/').next()?;
-            id.starts_with("ou-").then(|| id.to_owned())
+        // An OU that has another baseline only is not registered.
+        let ours = answer.enabled_baselines.iter();
+        let ours = ours.filter(|enabled| id(&enabled.baseline_identifier) == id(&baseline));
+        units.extend(ours.filter_map(|enabled| {
+            let unit = id(&enabled.target_identifier);
+            unit.starts_with("ou-").then(|| unit.to_owned())
         }));
         next = answer.next_token;
         if next.is_none() {
             return Ok(units);
         }
     }
+}
+
+/// The last part of an ARN.
+fn id(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 /// ARN of the baseline of registered OUs.

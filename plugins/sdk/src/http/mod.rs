@@ -18,8 +18,18 @@
 //!
 //! Both errors, that there is no answer and that the answer is no success, become a
 //! [`Failure`](crate::Failure) by `?`, whose kind says whether trying again can help.
+//!
+//! # What is never sent again
+//!
+//! Once the other system has answered 2xx to a request that does more than read, it has taken it,
+//! and sending it again would do it twice: two messages, two builds, two records. So whatever is
+//! wrong with such an answer ([`Response::json`], [`Response::at`], [`Response::no_page`],
+//! [`Response::unexpected`]) is permanent, with the effect possible. That holds for `PUT` as well:
+//! not every endpoint is as idempotent as HTTP wants it, and a repeat hours later would
+//! overwrite what somebody has changed since.
 
 mod error;
+mod excerpt;
 mod request;
 mod response;
 mod retry_after;

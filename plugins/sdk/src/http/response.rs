@@ -4,11 +4,13 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
-use super::{Request, is_safe, retry_after};
+use super::{Request, excerpt, is_safe, retry_after};
 use crate::{Failure, FailureKind};
 
-/// What is shown of the body of an answer that is no success, in characters.
-const SHOWN: usize = 300;
+/// Where web pages come from that were not asked for.
+const PAGES: &str = "an instance that hibernates, a proxy or a login page answers so";
+/// The code of a failure because of an answer that is a success by its status.
+const UNEXPECTED: &str = "unexpected-answer";
 
 /// An answer, whatever its status. Redirects are not followed: they are answers as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,43 +74,97 @@ impl Response {
         String::from_utf8_lossy(&self.body)
     }
 
+    /// The beginning of the body in one line, bounded and printable, for messages.
+    pub fn excerpt(&self) -> String {
+        excerpt::excerpt(&self.text())
+    }
+
     /// The body, read as JSON.
     ///
     /// # Errors
-    /// [`Transient`](FailureKind::Transient) when it is something else: then something else
-    /// answered, as a proxy in between.
+    /// When it is something else, with what came instead. If the request only reads, something
+    /// else has answered, as a proxy in between: [`Transient`](FailureKind::Transient). If it does
+    /// more and the status is 2xx, it must not be sent again:
+    /// [`Permanent`](FailureKind::Permanent), and the effect is possible. Of another status, what
+    /// that means ([`failure`](Self::failure)).
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| Failure {
-            effect_possible: self.is_success() && !is_safe(&self.method),
-            ..Failure::transient(
-                "unexpected-answer",
-                format!("{} {} answers what is not understood: {error}", self.method, self.place),
-            )
+        serde_json::from_slice(&self.body).map_err(|error| match error.is_data() {
+            true => self.misunderstood(&format!(", with other JSON ({error}): {}", self.excerpt())),
+            false => self.misunderstood(&self.instead("JSON")),
         })
     }
 
     /// The text or number at a JSON pointer (RFC 6901) of the body, as `/result/sys_id`;
-    /// `None` when there is none, or only `null` or an empty text.
+    /// `None` when there is none, or only `null` or a blank text. An empty answer to a request
+    /// that does more than read (204, as a rule) has nothing anywhere.
     ///
     /// # Errors
     /// When the body is no JSON; see [`json`](Self::json).
     pub fn at(&self, pointer: &str) -> Result<Option<String>, Failure> {
+        if self.is_success() && self.body.trim_ascii().is_empty() && !is_safe(&self.method) {
+            return Ok(None);
+        }
         let body: serde_json::Value = self.json()?;
         Ok(match body.pointer(pointer) {
-            Some(serde_json::Value::String(text)) if !text.is_empty() => Some(text.clone()),
+            Some(serde_json::Value::String(text)) if !text.trim().is_empty() => Some(text.clone()),
             Some(serde_json::Value::Number(number)) => Some(number.to_string()),
             _ => None,
         })
     }
 
-    /// A failure because of what this answer says, though its status is a success.
+    /// The answer, unless it is a web page. Those are for people: no API has answered then, but
+    /// an instance that hibernates, a proxy or a login page, whatever the status says.
+    ///
+    /// # Errors
+    /// When it is one; whether the request may be sent again as with [`json`](Self::json).
+    pub fn no_page(self) -> Result<Self, Failure> {
+        match excerpt::is_page(&self.body) {
+            true => Err(self.misunderstood(&self.instead("an API's answer"))),
+            false => Ok(self),
+        }
+    }
+
+    /// A failure because of what this answer says, though its status is a success: permanent,
+    /// and the effect is possible if the request does more than read.
     pub fn unexpected(&self, what: &str) -> Failure {
         Failure {
             effect_possible: !is_safe(&self.method),
             ..Failure::permanent(
-                "unexpected-answer",
+                UNEXPECTED,
                 format!("{} {} answers {}, {what}", self.method, self.place, self.status),
             )
+        }
+    }
+
+    /// The failure because of a body that can't be what was asked for.
+    fn misunderstood(&self, what: &str) -> Failure {
+        if !self.is_success() {
+            return self.failure();
+        }
+        let Self { status, method, place, .. } = self;
+        let safe = is_safe(method);
+        Failure {
+            kind: if safe { FailureKind::Transient } else { FailureKind::Permanent },
+            code: UNEXPECTED.to_owned(),
+            message: format!("{method} {place} answers {status}{what}"),
+            effect_possible: !safe,
+            retry_after: self.retry_after(),
+        }
+    }
+
+    /// What came instead of this: what it is, its media type, and how it begins.
+    fn instead(&self, of: &str) -> String {
+        let kind = match self.header("Content-Type").map(excerpt::excerpt) {
+            Some(kind) if !kind.is_empty() => format!(" ({kind})"),
+            _ => String::new(),
+        };
+        let shown = self.excerpt();
+        match () {
+            () if excerpt::is_page(&self.body) => {
+                format!(" with a web page instead of {of}{kind}; {PAGES}: {shown}")
+            }
+            () if shown.is_empty() => format!(" with an empty body instead of {of}{kind}"),
+            () => format!(" with a text instead of {of}{kind}: {shown}"),
         }
     }
 
@@ -142,9 +198,11 @@ impl Response {
         if (300..400).contains(status) {
             message.push_str(", a redirect, which is not followed");
         }
-        let body = self.text();
-        let body = body.split_whitespace().collect::<Vec<_>>().join(" ");
-        let shown: String = body.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        if excerpt::is_page(&self.body) {
+            message.push_str(" with a web page; ");
+            message.push_str(PAGES);
+        }
+        let shown = self.excerpt();
         if !shown.is_empty() {
             message.push_str(": ");
             message.push_str(&shown);
@@ -221,10 +279,86 @@ mod tests {
         assert_eq!(answer.at(pointer), Ok(expected.map(str::to_owned)));
     }
 
+    /// An answer 200 of this media type.
+    fn answered(method: &str, media_type: &str, body: &str) -> Response {
+        Response::new(200, body)
+            .with_header("Content-Type", media_type)
+            .to(&Request::new(method, "https://a/b?token=x"))
+    }
+
+    const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Hibernating Instance</title>";
+
+    /// What other systems were seen to answer with 2xx where JSON was expected, and what is said.
+    #[rstest]
+    #[case::slack(
+        answered("POST", "text/html", "ok"),
+        "POST https://a/b answers 200 with a text instead of JSON (text/html): ok"
+    )]
+    #[case::github(
+        Response::new(204, "").to(&Request::post("https://a/b")),
+        "POST https://a/b answers 204 with an empty body instead of JSON"
+    )]
+    #[case::hibernating(
+        answered("GET", "text/html;charset=UTF-8", PAGE),
+        "GET https://a/b answers 200 with a web page instead of JSON (text/html;charset=UTF-8); an \
+         instance that hibernates, a proxy or a login page answers so: <!DOCTYPE html> <html><head>\
+         <title>Hibernating Instance</title>"
+    )]
+    #[case::other_json(
+        answered("PUT", "application/json", "\"seven\""),
+        "PUT https://a/b answers 200, with other JSON (invalid type: string \"seven\", expected u32 \
+         at line 1 column 7): \"seven\""
+    )]
+    fn what_came_instead_is_said(#[case] answer: Response, #[case] message: &str) {
+        assert_eq!(answer.json::<u32>().unwrap_err().message, message);
+    }
+
+    /// One that only reads may be sent again.
+    #[rstest]
+    #[case("GET", FailureKind::Transient, false)]
+    #[case("HEAD", FailureKind::Transient, false)]
+    #[case("OPTIONS", FailureKind::Transient, false)]
+    #[case("POST", FailureKind::Permanent, true)]
+    #[case("PUT", FailureKind::Permanent, true)]
+    #[case("PATCH", FailureKind::Permanent, true)]
+    #[case("DELETE", FailureKind::Permanent, true)]
+    fn what_was_taken_is_not_sent_again(
+        #[case] method: &str,
+        #[case] kind: FailureKind,
+        #[case] effect_possible: bool,
+    ) {
+        let answer = || answered(method, "text/html", PAGE);
+        let failures = [
+            answer().json::<serde_json::Value>().unwrap_err(),
+            answer().json::<u32>().unwrap_err(),
+            answer().at("/id").unwrap_err(),
+            answer().no_page().unwrap_err(),
+        ];
+        for failure in failures {
+            assert_eq!((failure.kind, failure.effect_possible), (kind, effect_possible));
+            assert!(failure.message.contains("web page"), "{}", failure.message);
+        }
+    }
+
+    #[rstest]
+    #[case("POST", Ok(None))]
+    #[case("GET", Err(FailureKind::Transient))]
+    fn an_empty_answer(
+        #[case] method: &str,
+        #[case] expected: Result<Option<String>, FailureKind>,
+    ) {
+        let answer = Response::new(204, "\n").to(&Request::new(method, "https://a/b"));
+        assert_eq!(answer.at("/id").map_err(|failure| failure.kind), expected);
+    }
+
+    /// It says what its status means, whatever its body should have been.
     #[test]
-    fn a_body_that_is_no_json_comes_from_somebody_else() {
-        let failure = answer("POST", 200).json::<u32>().unwrap_err();
-        assert_eq!((failure.kind, failure.effect_possible), (FailureKind::Transient, true));
-        assert!(failure.message.starts_with("POST https://a/b answers what is not understood"));
+    fn json_of_an_answer_that_is_no_success() {
+        let answer = answer("POST", 503);
+        assert_eq!(answer.json::<u32>().unwrap_err(), answer.failure());
+        let page = Response::new(503, PAGE).to(&Request::get("https://a/b")).failure();
+        assert!(
+            page.message.starts_with("GET https://a/b answers 503 with a web page; an instance")
+        );
     }
 }

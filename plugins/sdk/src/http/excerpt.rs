@@ -1,0 +1,80 @@
+//! What a body that nobody expected begins with, as people may be shown it.
+
+/// Most characters that are shown.
+const SHOWN: usize = 300;
+
+/// How far a body is looked at for being a web page, in bytes.
+const LOOKED_AT: usize = 1024;
+
+/// The beginning of a text in one line, bounded and printable: blanks and line breaks are one
+/// space, control characters are left out, and what would change how its neighbours are shown, as
+/// marks of writing direction do, is written as `\u{202e}`.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut shown = String::new();
+    let mut count = 0;
+    for (index, word) in text.split_whitespace().enumerate() {
+        for c in (index > 0).then_some(' ').into_iter().chain(word.chars()) {
+            if count == SHOWN {
+                shown.push('…');
+                return shown;
+            }
+            match c {
+                c if c.is_control() => continue,
+                '"' | '\'' | '\\' => shown.push(c),
+                c => shown.extend(c.escape_debug()),
+            }
+            count += 1;
+        }
+    }
+    shown
+}
+
+/// Whether a body is a web page. Its media type says nothing: Slack calls its `ok` HTML, too.
+pub(super) fn is_page(body: &[u8]) -> bool {
+    let beginning = &body[..body.len().min(LOOKED_AT)];
+    let beginning = String::from_utf8_lossy(beginning).to_ascii_lowercase();
+    let beginning = beginning.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    beginning.starts_with('<')
+        && ["<!doctype html", "<html"].iter().any(|mark| beginning.contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::as_it_is("no_service", "no_service")]
+    #[case::one_line("no\r\n  such\tthing \n", "no such thing")]
+    #[case::quotes(r#"{"a":"it's \\ 1"}"#, r#"{"a":"it's \\ 1"}"#)]
+    #[case::no_bells_or_escapes("\u{1b}[31mred\u{7}", "[31mred")]
+    #[case::no_change_of_direction("a\u{202e}b", "a\\u{202e}b")]
+    #[case::other_scripts("größer 大", "größer 大")]
+    #[case::nothing(" \n", "")]
+    fn what_is_shown(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(excerpt(text), expected);
+    }
+
+    #[rstest]
+    #[case::one_word("ä".repeat(10_000))]
+    #[case::many_words("ä ".repeat(10_000))]
+    #[case::escapes("\u{202e}".repeat(10_000))]
+    fn what_is_long_is_cut(#[case] text: String) {
+        let shown = excerpt(&text);
+        assert!(shown.ends_with('…') && shown.len() < 10 * SHOWN, "{} bytes", shown.len());
+    }
+
+    #[rstest]
+    #[case("<!DOCTYPE html><html><head>", true)]
+    #[case("\u{feff}\r\n  <html lang=\"en\">", true)]
+    #[case("<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0\">", true)]
+    #[case("<!-- a proxy's --><HTML>", true)]
+    #[case("ok", false)]
+    #[case("", false)]
+    #[case("{\"body\":\"<html>\"}", false)]
+    #[case("<response><ok/></response>", false)]
+    fn web_pages(#[case] body: &str, #[case] is_one: bool) {
+        assert_eq!(is_page(body.as_bytes()), is_one);
+    }
+}
