@@ -85,6 +85,31 @@ pub enum AccountState {
     Closed,
 }
 
+impl AccountState {
+    /// Whether somebody has closed the account, or AWS has: Account Factory can't update it.
+    /// Source: AWS Organizations' API reference, `Account.State`; only `ACTIVE` accounts can be
+    /// updated or enrolled.
+    pub fn is_closed(self) -> bool {
+        match self {
+            Self::Suspended | Self::PendingClosure | Self::Closed => true,
+            Self::PendingActivation | Self::Active => false,
+        }
+    }
+}
+
+/// As AWS writes it.
+impl fmt::Display for AccountState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PendingActivation => "PENDING_ACTIVATION",
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::PendingClosure => "PENDING_CLOSURE",
+            Self::Closed => "CLOSED",
+        })
+    }
+}
+
 /// One organizational unit on the way from the root to an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganizationalUnit {
@@ -110,4 +135,12 @@ pub struct Account {
     pub joined: Option<Timestamp>,
     /// Its state; `None` where AWS does not say, or says something new.
     pub state: Option<AccountState>,
+}
+
+impl Account {
+    /// The state of an account that is closed. One whose state isn't known is not taken for
+    /// closed.
+    pub fn closed(&self) -> Option<AccountState> {
+        self.state.filter(|state| state.is_closed())
+    }
 }

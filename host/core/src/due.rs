@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::account::AccountState;
 use crate::catalog::{ArtifactId, ProductStatus, ProvisionedProduct, RecordId};
 use crate::decision::Cause;
 
@@ -44,9 +45,14 @@ pub enum Due {
     Current,
     /// Nothing, although something could be done.
     LeftAlone(&'static str),
+    /// Nothing: the account is closed.
+    Closed(AccountState),
     /// It is to be updated, unless a policy says no.
     Update(Cause),
 }
+
+/// Why an account is left alone that has just been created.
+const NOT_ACTIVE_YET: &str = "it is not active yet (PENDING_ACTIVATION)";
 
 /// What is known of an account.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +65,8 @@ pub struct Known<'a> {
     pub now: Option<&'a Footing>,
     /// Whether updates of this host have failed: then it is this host that goes on.
     pub ours: bool,
+    /// The account's state in the organization, where that is known.
+    pub state: Option<AccountState>,
 }
 
 impl Causes {
@@ -69,7 +77,12 @@ impl Causes {
 
     /// What is to be done about an account whose product should be on `target`.
     pub fn due(&self, target: &ArtifactId, known: Known<'_>) -> Due {
-        let Known { product, before, now, ours } = known;
+        let Known { product, before, now, ours, state } = known;
+        match state {
+            Some(state) if state.is_closed() => return Due::Closed(state),
+            Some(AccountState::PendingActivation) => return Due::LeftAlone(NOT_ACTIVE_YET),
+            _ => {}
+        }
         if product.last_successful_record.is_none() {
             return Due::LeftAlone("it was never provisioned");
         }
@@ -192,7 +205,7 @@ mod tests {
         #[case] expected: Due,
     ) {
         let product = product(artifact, status);
-        let known = Known { product: &product, before: None, now: None, ours };
+        let known = Known { product: &product, before: None, now: None, ours, state: None };
         assert_eq!(causes.due(&ArtifactId::new("pa-2"), known), expected);
     }
 
@@ -213,11 +226,44 @@ mod tests {
     ) {
         let product = product("pa-2", ProductStatus::Available);
         let now = footing("rec-1", "ou-a", "3.2");
-        let known =
-            Known { product: &product, before: Some(&before), now: Some(&now), ours: false };
+        let known = Known {
+            product: &product,
+            before: Some(&before),
+            now: Some(&now),
+            ours: false,
+            state: None,
+        };
         assert_eq!(causes.due(&ArtifactId::new("pa-2"), known), expected);
         let unknown = Known { now: None, ..known };
         assert_eq!(causes.due(&ArtifactId::new("pa-2"), unknown), Due::Current);
+    }
+
+    /// Whatever else is said of it.
+    #[rstest]
+    #[case::suspended(AccountState::Suspended, true)]
+    #[case::pending_closure(AccountState::PendingClosure, true)]
+    #[case::closed(AccountState::Closed, true)]
+    #[case::active(AccountState::Active, false)]
+    fn what_is_closed_is_not_due(
+        #[case] state: AccountState,
+        #[case] closed: bool,
+        #[values("pa-1", "pa-2")] artifact: &str,
+        #[values(ProductStatus::Available, ProductStatus::Tainted, ProductStatus::Error)]
+        status: ProductStatus,
+        #[values(false, true)] ours: bool,
+    ) {
+        let product = product(artifact, status);
+        let known = Known { product: &product, before: None, now: None, ours, state: Some(state) };
+        let due = ALL.due(&ArtifactId::new("pa-2"), known);
+        assert_eq!(due == Due::Closed(state), closed, "{due:?}");
+    }
+
+    #[test]
+    fn what_is_not_active_yet_is_left_alone() {
+        let product = product("pa-1", ProductStatus::Available);
+        let state = Some(AccountState::PendingActivation);
+        let known = Known { product: &product, before: None, now: None, ours: false, state };
+        assert_eq!(ALL.due(&ArtifactId::new("pa-2"), known), Due::LeftAlone(NOT_ACTIVE_YET));
     }
 
     #[test]
@@ -226,7 +272,7 @@ mod tests {
             last_successful_record: None,
             ..product("pa-1", ProductStatus::Error)
         };
-        let known = Known { product: &product, before: None, now: None, ours: true };
+        let known = Known { product: &product, before: None, now: None, ours: true, state: None };
         assert!(matches!(ALL.due(&ArtifactId::new("pa-2"), known), Due::LeftAlone(_)));
     }
 }

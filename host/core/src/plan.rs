@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::account::{Account, AccountId, NotAnAccountId, OrganizationalUnit, Tags};
+use crate::account::{Account, AccountId, AccountState, NotAnAccountId, OrganizationalUnit, Tags};
 use crate::catalog::{ArtifactId, ProvisionedProduct, ProvisionedProductId, RecordId};
 use crate::decision::{Action, Candidate, Cause};
 use crate::due::{Causes, Due, Known};
@@ -30,6 +30,8 @@ pub enum Found {
     Current,
     /// A rule of the config, and no policy, leaves it alone.
     LeftAlone(&'static str),
+    /// The account is closed: it is not updated.
+    Closed(AccountState),
     /// Policies are asked about this.
     Outdated(Candidate),
 }
@@ -62,11 +64,18 @@ impl Finder {
     /// When its id is none, which a parsed snapshot rules out.
     pub fn find(&mut self, account: &SnapshotAccount) -> Result<Found, NotAnAccountId> {
         let candidate = self.candidate(account)?;
-        let Some((product, target)) = &candidate.product else { return Ok(Found::NotEnrolled) };
-        let known = Known { product, before: None, now: None, ours: false };
+        let Some((product, target)) = &candidate.product else {
+            return Ok(match candidate.account.closed() {
+                Some(state) => Found::Closed(state),
+                None => Found::NotEnrolled,
+            });
+        };
+        let state = candidate.account.state;
+        let known = Known { product, before: None, now: None, ours: false, state };
         Ok(match self.causes.due(target, known) {
             Due::Current => Found::Current,
             Due::LeftAlone(why) => Found::LeftAlone(why),
+            Due::Closed(state) => Found::Closed(state),
             Due::Update(cause) => Found::Outdated(Candidate { cause, ..candidate }),
         })
     }
@@ -199,6 +208,13 @@ mod tests {
             found(|account| account.status = ProductStatus::Error),
             Found::LeftAlone("it is in error (on_error)")
         );
+        for enrolled in [true, false] {
+            let closed = found(|account| {
+                account.enrolled = enrolled;
+                account.state = Some(AccountState::Suspended);
+            });
+            assert_eq!(closed, Found::Closed(AccountState::Suspended));
+        }
         let Found::Outdated(candidate) = found(|account| {
             account.outdated = false;
             account.status = ProductStatus::Tainted;

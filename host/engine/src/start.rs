@@ -16,7 +16,7 @@ use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
 use groundcrew_core::scheduler::{Standing, StartOutcome};
 use sha2::{Digest, Sha256};
 
-use crate::sweep::{is_busy, ou, standing};
+use crate::sweep::{is_busy, log_closed, ou, standing};
 use crate::{Engine, Notice};
 
 /// How often a start whose answer was lost is repeated at once. The token makes a repeat
@@ -60,8 +60,13 @@ impl Engine {
         }
         let failed_attempts = progress.failed_attempts;
         let ours = failed_attempts > 0 || progress.redriven > 0;
-        let cause = match self.due(&product, &hint.target, Some(ou(&account)), ours) {
+        let cause = match self.due(&product, &hint.target, Some(&account), ours) {
             Due::Current => return Ok(StartOutcome::Current),
+            // Since the sweep.
+            Due::Closed(state) => {
+                log_closed(&hint.account, state);
+                return Ok(StartOutcome::Decided(Standing::Closed));
+            }
             Due::LeftAlone(_) => return Ok(StartOutcome::Decided(Standing::Skipped)),
             Due::Update(cause) => cause,
         };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use groundcrew_core::account::{Account, AccountId, Tags};
+use groundcrew_core::account::{Account, AccountId, AccountState, Tags};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{AccountFactory, ArtifactId, ProductStatus, ProvisionedProduct};
 use groundcrew_core::decision::{Action, Candidate, Cause};
@@ -126,11 +126,18 @@ impl Engine {
             for (product, cause) in due {
                 let id = product.account.clone();
                 let Some(account) = directory.get(&id) else {
-                    // Enrolled, and closed or moved away since.
+                    // Enrolled, and gone since: 90 days after it was closed, or to another
+                    // organization.
                     tracing::warn!(account = %id, "not in the organization; left alone");
                     accounts.insert(id, Standing::Skipped);
                     continue;
                 };
+                // Where nobody had asked for the directory before.
+                if let Some(state) = account.closed() {
+                    log_closed(&id, state);
+                    accounts.insert(id, Standing::Closed);
+                    continue;
+                }
                 let tags =
                     tags.get(&id).cloned().unwrap_or_else(|| Tags::Unreadable("not read".into()));
                 let failed_attempts = progress.get(&id).map_or(0, |p| p.failed_attempts);
@@ -166,12 +173,18 @@ impl Engine {
             let known = progress.get(&product.account);
             let given_up = known.filter(|progress| progress.dead_lettered);
             let ours = known.is_some_and(|known| known.failed_attempts > 0 || known.redriven > 0);
-            let ou = match &self.state().directory {
-                Some((_, directory)) => directory.get(&product.account).map(|account| ou(account)),
+            let account = match &self.state().directory {
+                Some((_, directory)) => directory.get(&product.account).cloned(),
                 None => None,
             };
-            let standing = match (self.due(&product, &factory.target, ou, ours), given_up) {
+            let due = self.due(&product, &factory.target, account.as_deref(), ours);
+            let standing = match (due, given_up) {
                 (Due::Current, _) => Standing::Current,
+                // Also when it was given up: nothing waits for somebody to redrive it.
+                (Due::Closed(state), _) => {
+                    log_closed(&product.account, state);
+                    Standing::Closed
+                }
                 (Due::LeftAlone(why), _) => {
                     self.leave_alone(&product.account, why);
                     Standing::Skipped
@@ -190,23 +203,25 @@ impl Engine {
         sorted
     }
 
-    /// Whether an account is to be updated, and why. `ou` is the one that it is in now, where
-    /// that is known; `ours` says that updates of this host have failed.
+    /// Whether an account is to be updated, and why. `account` is what Organizations says of it,
+    /// where that is known; `ours` says that updates of this host have failed.
     pub(crate) fn due(
         &self,
         product: &ProvisionedProduct,
         target: &ArtifactId,
-        ou: Option<Option<String>>,
+        account: Option<&Account>,
         ours: bool,
     ) -> Due {
         let state = self.state();
-        let now = ou.zip(product.last_successful_record.clone()).map(|(ou, record)| Footing {
+        let record = product.last_successful_record.clone();
+        let now = account.zip(record).map(|(account, record)| Footing {
             record,
-            ou,
+            ou: ou(account),
             landing_zone: state.landing_zone.clone(),
         });
         let before = state.footings.get(&product.account);
-        let known = Known { product, before, now: now.as_ref(), ours };
+        let in_organization = account.and_then(|account| account.state);
+        let known = Known { product, before, now: now.as_ref(), ours, state: in_organization };
         self.settings.causes.due(target, known)
     }
 
@@ -257,11 +272,12 @@ impl Engine {
             let succeeded = records.get(&rules.name).map_or(0, |record| record.succeeded);
             lanes.insert(rules.name.clone(), LaneSeen { succeeded, ..LaneSeen::default() });
         }
-        let (mut current, mut skipped) = (0, 0);
+        let (mut current, mut skipped, mut closed) = (0, 0, 0);
         for standing in sweep.accounts.values() {
             match standing {
                 Standing::Current => current += 1,
                 Standing::Skipped => skipped += 1,
+                Standing::Closed => closed += 1,
                 Standing::Outdated { lane, .. } => {
                     if let Some(seen) = lanes.get_mut(self.panel.lane(*lane)) {
                         seen.to_update += 1;
@@ -286,6 +302,7 @@ impl Engine {
             accounts: sweep.accounts.len(),
             current,
             skipped,
+            closed,
             lanes,
             held,
             held_in_all,
@@ -343,16 +360,16 @@ impl Engine {
     async fn directory(&self, wanted: &[ProvisionedProduct]) -> Result<Listing, AwsError> {
         let now = self.now();
         let rules = &self.settings.rules;
-        // Whoever wants to know of moves wants to know soon.
-        let longest = match self.settings.causes.moved {
-            true => rules.window.min(rules.sweep_interval),
-            false => rules.window,
-        };
-        if let Some((listed, accounts)) = &self.state().directory
-            && *listed > now - longest
-            && wanted.iter().all(|product| accounts.contains_key(&product.account))
-        {
-            return Ok(accounts.clone());
+        if let Some((listed, accounts)) = &self.state().directory {
+            // Whoever wants to know of moves wants to know soon, and so does whoever reopens an
+            // account.
+            let soon = self.settings.causes.moved
+                || accounts.values().any(|account| account.closed().is_some());
+            let longest = if soon { rules.window.min(rules.sweep_interval) } else { rules.window };
+            let knows = |product: &ProvisionedProduct| accounts.contains_key(&product.account);
+            if *listed > now - longest && wanted.iter().all(knows) {
+                return Ok(accounts.clone());
+            }
         }
         let accounts = Arc::new(self.list_accounts().await?);
         self.state().directory = Some((now, accounts.clone()));
@@ -444,6 +461,11 @@ pub(crate) fn standing(
         Outcome::Skip { .. } => Standing::Skipped,
         Outcome::Hold { until, .. } => Standing::Held { until: *until },
     }
+}
+
+/// Logs that an account is not updated because it is closed.
+pub(crate) fn log_closed(account: &AccountId, state: AccountState) {
+    tracing::info!(%account, %state, "the account is closed: it is not updated");
 }
 
 /// Id of the OU that an account is directly in; `None` under the root.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use groundcrew_core::account::{Account, Tags};
+use groundcrew_core::account::{Account, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductStatus, ProvisionedProduct};
 use groundcrew_core::decision::{Action, Candidate, Cause, NamedLanes, SettingProblem, Verdict};
 use groundcrew_core::event::Event;
@@ -74,6 +74,7 @@ pub(crate) fn account<'a>(
             Tags::Unreadable(why) => types::Tags::Unreadable(why),
         },
         joined: account.joined.map(Timestamp::as_second),
+        state: account.state.into(),
     }
 }
 
@@ -86,6 +87,7 @@ pub(crate) fn no_account<'a>() -> types::Account<'a> {
         organizational_units: &[],
         tags: types::Tags::Known(&[]),
         joined: None,
+        state: types::AccountState::Unknown,
     }
 }
 
@@ -104,6 +106,19 @@ fn lower_product<'a>(
         status: product.status.into(),
         artifact: product.artifact.as_str(),
         target_artifact: target.as_str(),
+    }
+}
+
+impl From<Option<AccountState>> for types::AccountState {
+    fn from(state: Option<AccountState>) -> Self {
+        match state {
+            None => Self::Unknown,
+            Some(AccountState::PendingActivation) => Self::PendingActivation,
+            Some(AccountState::Active) => Self::Active,
+            Some(AccountState::Suspended) => Self::Suspended,
+            Some(AccountState::PendingClosure) => Self::PendingClosure,
+            Some(AccountState::Closed) => Self::Closed,
+        }
     }
 }
 

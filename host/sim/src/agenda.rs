@@ -13,6 +13,8 @@ pub(crate) enum Happening {
     OperationEnds { record: u32, failure: Option<Box<Failure>> },
     /// A plan that a snapshot had in progress ends.
     PlanEnds { account: u32 },
+    /// An account that somebody has closed is suspended.
+    AccountSuspended { account: u32 },
     /// EventBridge delivers an event.
     EventArrives { event: String },
     /// Someone else wants to start an operation.

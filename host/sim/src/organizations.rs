@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundcrew_core::account::AccountId;
+use groundcrew_core::account::{AccountId, AccountState};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,6 +46,8 @@ pub(crate) struct Organizations {
     unit_at_first: Vec<Option<u32>>,
     /// The tags that were changed, by account, unit or root: all of it.
     tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// The states that have changed.
+    states: BTreeMap<u32, AccountState>,
     joined: Timestamp,
     ous_throttle: Throttle,
     tags_throttle: Throttle,
@@ -196,6 +198,7 @@ impl Organizations {
             unit_at_first: unit_of.clone(),
             unit_of,
             tags: BTreeMap::new(),
+            states: BTreeMap::new(),
             fleet,
             // Long before any lookback for lost creation events.
             joined: start
@@ -229,6 +232,17 @@ impl Organizations {
             Some((name, unit)) => unit.name == name,
             None => self.units.iter().any(|u| u.parent.is_none() && u.name == parameter),
         }
+    }
+
+    /// The state of an account.
+    pub(crate) fn state(&self, account: u32) -> AccountState {
+        let known = self.states.get(&account).copied();
+        known.or_else(|| Some(self.fleet.get(account)?.state)).unwrap_or(AccountState::Closed)
+    }
+
+    /// Closes an account, or opens one again.
+    pub(crate) fn set_state(&mut self, account: u32, state: AccountState) {
+        self.states.insert(account, state);
     }
 
     /// Moves an account into the OU of this path; answers whether there is one.
@@ -321,7 +335,7 @@ impl Organizations {
             "Arn": account_arn(&account.id),
             "Email": account.email,
             "Name": account.name,
-            "State": account.state,
+            "State": self.state(index),
             "Paths": [format!("{above}{}/", account.id)],
             "JoinedMethod": "CREATED",
             "JoinedTimestamp": time::json(account.joined.unwrap_or(made_up)),

@@ -269,6 +269,17 @@ impl SimAws {
         self.world.with(|model| model.set_identity_center(enabled));
     }
 
+    /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Answers whether
+    /// there is one.
+    pub fn close_account(&self, account: &AccountId) -> bool {
+        self.world.with(|model| model.close_account(account))
+    }
+
+    /// Opens an account again that was closed, as AWS Support does. Answers whether there is one.
+    pub fn reopen_account(&self, account: &AccountId) -> bool {
+        self.world.with(|model| model.reopen_account(account))
+    }
+
     /// Moves an account into the OU of this path, names from the top-level one down. Answers
     /// whether there are both.
     pub fn move_account(&self, account: &AccountId, path: &[&str]) -> bool {

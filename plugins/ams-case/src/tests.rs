@@ -25,6 +25,7 @@ fn notification() -> Notification {
             ],
             tags: Tags::Known(vec![Tag::new("cost-center", "4711"), Tag::new("owner", "payments")]),
             joined: Some(1_767_322_800),
+            state: groundcrew_sdk::AccountState::Active,
         },
         event: Some(Event {
             id: "event-1".to_owned(),

@@ -25,6 +25,7 @@ fn tagged(tags: Tags) -> Notification {
             organizational_units: vec![],
             tags,
             joined: Some(1_767_322_800),
+            state: groundcrew_sdk::AccountState::Active,
         },
         event: None,
         now: 1_767_323_045,

@@ -30,6 +30,7 @@ fn candidate(tags: Tags) -> Candidate {
             organizational_units: vec![],
             tags,
             joined: None,
+            state: groundcrew_sdk::AccountState::Active,
         },
         product: None,
         event: None,

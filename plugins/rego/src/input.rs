@@ -15,6 +15,7 @@
 //!       {"id": "ou-abcd-11111111", "name": "Workloads"},
 //!       {"id": "ou-abcd-22222222", "name": "Prod"}
 //!     ],
+//!     "state": "ACTIVE",
 //!     "tags": {"environment": "prod"},
 //!     "joined": "2025-01-02T03:04:05Z",
 //!     "joined_ns": 1735787045000000000
@@ -35,7 +36,7 @@
 //! }
 //! ```
 //!
-//! What isn't known is absent: `email`, `tags`, `joined`, `product`, `event`. In the place of
+//! What isn't known is absent: `email`, `state`, `tags`, `joined`, `product`, `event`. In the place of
 //! tags that can't be read there is `tags_unreadable`, the AWS error.
 
 use std::collections::BTreeMap;
@@ -88,6 +89,9 @@ fn account(account: &Account) -> Result<Value, String> {
     }
     if !account.email.is_empty() {
         fields.add("email", text(&account.email));
+    }
+    if let Some(state) = account.state.name() {
+        fields.add("state", text(state));
     }
     if let Some(joined) = account.joined {
         fields.time("joined", "joined_ns", joined)?;

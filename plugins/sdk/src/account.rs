@@ -1,6 +1,6 @@
 //! Questions about accounts.
 
-use crate::{Account, Tag, Tags};
+use crate::{Account, AccountState, Tag, Tags};
 
 impl Account {
     /// Whether the account is in the OU of that name or id, directly or further down.
@@ -8,6 +8,25 @@ impl Account {
         self.organizational_units
             .iter()
             .any(|unit| unit.name == organizational_unit || unit.id == organizational_unit)
+    }
+}
+
+impl AccountState {
+    /// The state as AWS Organizations writes it, such as `ACTIVE`; `None` where it is not known.
+    pub fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unknown => return None,
+            Self::PendingActivation => "PENDING_ACTIVATION",
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::PendingClosure => "PENDING_CLOSURE",
+            Self::Closed => "CLOSED",
+        })
+    }
+
+    /// Whether somebody has closed the account, or AWS has: it can't be updated or enrolled.
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Suspended | Self::PendingClosure | Self::Closed)
     }
 }
 

@@ -132,6 +132,7 @@ mod tests {
                 organizational_units: vec![],
                 tags: crate::Tags::Known(vec![]),
                 joined: None,
+                state: crate::AccountState::Active,
             },
             event: None,
             now: 0,

@@ -117,6 +117,6 @@ pub use bindings::decide::exports::groundcrew::plugin::decide::Decision;
 pub use bindings::deliver::exports::groundcrew::plugin::deliver::{Notification, Receipt, Verdict};
 pub use bindings::settings::exports::groundcrew::plugin::settings::{Lanes, Outline, Surroundings};
 pub use bindings::settings::groundcrew::plugin::types::{
-    Account, Action, Candidate, Cause, Event, Failure, FailureKind, Hold, OrganizationalUnit,
-    Problem, ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,
+    Account, AccountState, Action, Candidate, Cause, Event, Failure, FailureKind, Hold,
+    OrganizationalUnit, Problem, ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use groundcrew_sdk::{
-    Account, Cause, Event, Notification, OrganizationalUnit, Tag, Tags, Timestamp,
+    Account, AccountState, Cause, Event, Notification, OrganizationalUnit, Tag, Tags, Timestamp,
 };
 use minijinja::value::{Enumerator, Object, merge_maps};
 use minijinja::{Value, context};
@@ -14,7 +14,7 @@ use crate::Extra;
 /// Everything that templates can refer to. All are texts, except the organizational units and
 /// the annotations, which are lists of texts, and the tags, where `account.tags.owner` is a text
 /// too.
-pub(crate) const NAMES: [&str; 18] = [
+pub(crate) const NAMES: [&str; 19] = [
     "account.id",
     "account.name",
     "account.email",
@@ -22,6 +22,7 @@ pub(crate) const NAMES: [&str; 18] = [
     "account.ou_path",
     "account.tags",
     "account.joined",
+    "account.state",
     "event.id",
     "event.name",
     "event.source",
@@ -53,6 +54,7 @@ pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
             organizational_units => units,
             tags => tags(&account.tags),
             joined => account.joined.map(moment).unwrap_or_default(),
+            state => account.state.name().unwrap_or_default(),
         },
         event => context! {
             id => one_line(of_event(|event| &event.id)),
@@ -122,6 +124,7 @@ pub(crate) fn samples() -> [Notification; 2] {
         organizational_units: units,
         tags,
         joined,
+        state: AccountState::Active,
     };
     let unit =
         |id: &str, name: &str| OrganizationalUnit { id: id.to_owned(), name: name.to_owned() };

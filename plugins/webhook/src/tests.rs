@@ -25,6 +25,7 @@ fn named(name: &str) -> Notification {
             organizational_units: vec![],
             tags: Tags::Known(vec![]),
             joined: None,
+            state: groundcrew_sdk::AccountState::Active,
         },
         event: None,
         now: 1_767_323_045,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::account::{Account, AccountId, OrganizationalUnit, Tags};
+use groundcrew_core::account::{Account, AccountId, AccountState, OrganizationalUnit, Tags};
 use groundcrew_core::catalog::{
     ArtifactId, ProductStatus, ProvisionedProduct, ProvisionedProductId, RecordId,
 };
@@ -81,6 +81,7 @@ struct CaseAccount {
     tags_unreadable: Option<String>,
     #[serde(default, deserialize_with = "moment")]
     joined: Option<Timestamp>,
+    state: Option<AccountState>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -269,7 +270,7 @@ impl CaseAccount {
             email: self.email.clone().unwrap_or_else(|| "aws@example.com".to_owned()),
             organizational_units: self.ou.iter().enumerate().map(unit).collect(),
             joined: self.joined,
-            state: None,
+            state: Some(self.state.unwrap_or(AccountState::Active)),
         })
     }
 }

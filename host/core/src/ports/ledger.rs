@@ -215,6 +215,9 @@ pub struct SweepRecord {
     pub current: usize,
     /// Left alone because a policy or a rule said so.
     pub skipped: usize,
+    /// Left alone because the account is closed.
+    #[serde(default)]
+    pub closed: usize,
     /// To be updated, by lane, with what the lane had done by then.
     pub lanes: BTreeMap<String, LaneSeen>,
     /// Held, those that are freed first before the others; at most [`SweepRecord::HELD`].

@@ -128,6 +128,8 @@ pub enum Standing {
     },
     /// Not to be updated: policy says so.
     Skipped,
+    /// Not to be updated: the account is closed. Nothing waits for it.
+    Closed,
     /// Not to be updated: its updates to this target have failed, and it is in the
     /// dead-letter queue.
     GivenUp {

@@ -80,7 +80,7 @@ impl Scheduler {
                 self.backlog.remove(account, now);
                 self.hold(until);
             }
-            Standing::Current | Standing::Skipped | Standing::GivenUp { .. } => {
+            Standing::Current | Standing::Skipped | Standing::Closed | Standing::GivenUp { .. } => {
                 self.backlog.remove(account, now);
             }
         }

@@ -110,6 +110,24 @@ impl Model {
         self.identity_center.enabled = enabled;
     }
 
+    /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Answers whether
+    /// there is one.
+    pub fn close_account(&mut self, account: &AccountId) -> bool {
+        let Some(account) = self.fleet.find(account.as_str()) else { return false };
+        self.organizations.set_state(account, AccountState::PendingClosure);
+        let at = later(self.now, SUSPENDED_AFTER);
+        self.agenda.add(at, Happening::AccountSuspended { account });
+        true
+    }
+
+    /// Opens an account again. Answers whether there is one.
+    pub fn reopen_account(&mut self, account: &AccountId) -> bool {
+        let account = self.fleet.find(account.as_str());
+        account
+            .map(|account| self.organizations.set_state(account, AccountState::Active))
+            .is_some()
+    }
+
     /// Moves an account into the OU of this path, from the top-level one down; answers
     /// whether there are both.
     pub fn move_account(&mut self, account: &AccountId, path: &[&str]) -> bool {

@@ -354,6 +354,12 @@ impl Model {
                     self.end_operation(time, record, failure);
                 }
                 Happening::PlanEnds { account } => self.catalog.updates.end_plan(account),
+                Happening::AccountSuspended { account } => {
+                    // Unless it was opened again.
+                    if self.organizations.state(account) == AccountState::PendingClosure {
+                        self.organizations.set_state(account, AccountState::Suspended);
+                    }
+                }
                 Happening::EventArrives { event } => {
                     self.sent += 1;
                     self.sqs.put(time, EVENTS_QUEUE, event);

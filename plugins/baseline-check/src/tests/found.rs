@@ -20,6 +20,7 @@ fn what_is_about_no_account_goes() {
         organizational_units: vec![],
         tags: known(&[]),
         joined: None,
+        state: groundcrew_sdk::AccountState::Active,
     };
     assert_eq!(ask(all(), &of(none)), ("ok".to_owned(), Verdict::Go));
 }

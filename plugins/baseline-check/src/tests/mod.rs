@@ -56,6 +56,7 @@ fn account() -> Account {
         organizational_units: units(&["Workloads", "Prod"]),
         tags: known(&[("cost-center", "4711"), ("environment", "prod"), ("owner", "payments")]),
         joined: Some(JOINED),
+        state: groundcrew_sdk::AccountState::Active,
     }
 }
 

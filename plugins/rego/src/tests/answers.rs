@@ -152,6 +152,7 @@ fn the_input_is_the_candidate() {
                     { "id": "ou-abcd-11111111", "name": "Workloads" },
                     { "id": "ou-abcd-22222222", "name": "Prod" },
                 ],
+                "state": "ACTIVE",
                 "tags": { "environment": "prod", "owner": "pay" },
                 "joined": "2025-01-02T03:04:05Z",
                 "joined_ns": 1_735_787_045_000_000_000_i64,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use groundcrew_sdk::{
-    Action, Candidate, Cause, Decision, OrganizationalUnit, Policy as _, ProductStatus,
-    Surroundings, Tag, Tags, Timestamp,
+    AccountState, Action, Candidate, Cause, Decision, OrganizationalUnit, Policy as _,
+    ProductStatus, Surroundings, Tag, Tags, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -58,6 +58,7 @@ struct AskedAccount {
     tags: Map<String, Value>,
     tags_unreadable: Option<String>,
     joined: Option<String>,
+    state: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +88,11 @@ impl Asked {
         account.name = its.name.clone().unwrap_or(account.name);
         account.email = its.email.clone().unwrap_or(account.email);
         account.joined = its.joined.as_deref().map(seconds);
+        account.state = match its.state.as_deref() {
+            None | Some("ACTIVE") => AccountState::Active,
+            Some("SUSPENDED") => AccountState::Suspended,
+            Some(other) => panic!("no case has the state {other}"),
+        };
         let unit = |name: &String| OrganizationalUnit {
             id: format!("ou-{}", name.to_lowercase()),
             name: name.clone(),

@@ -77,6 +77,7 @@ fn account(rng: &mut Rng, now: i64) -> Account {
         organizational_units: units.into_iter().map(unit).collect(),
         tags,
         joined: (rng.u8(..5) > 0).then(|| now - rng.i64(0..20 * 86_400)),
+        state: groundcrew_sdk::AccountState::Active,
     }
 }
 

@@ -62,6 +62,7 @@ fn candidate() -> Candidate {
             ],
             tags: Tags::Known(vec![Tag::new("environment", "prod"), Tag::new("owner", "pay")]),
             joined: Some(1_735_787_045),
+            state: groundcrew_sdk::AccountState::Active,
         },
         product: Some(ProvisionedProduct {
             id: "pp-abcdefghijklm".to_owned(),
