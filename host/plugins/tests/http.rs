@@ -103,6 +103,23 @@ async fn secrets_of_files_and_of_secrets_manager() {
     verify(&seen, "x-sign");
 }
 
+/// Whose `User-Agent` is sent: the grant's, or else the plugin's, or else the host's.
+#[rstest]
+#[case::of_the_host("", "", concat!("groundcrew/", env!("CARGO_PKG_VERSION")))]
+#[case::of_the_plugin("user-agent = \"acme/1\", ", "", "acme/1")]
+#[case::of_the_grant("", "headers = { User-Agent = { env = \"TOKEN\" } }", TOKEN)]
+#[case::of_plugin_and_grant(
+    "User-Agent = \"acme/1\", ", "headers = { User-Agent = { env = \"TOKEN\" } }", TOKEN
+)]
+#[tokio::test]
+async fn who_says_user_agent(#[case] setting: &str, #[case] grant: &str, #[case] sent: &str) {
+    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let config = hook(URL, &format!("allow_private = true\n{grant}"));
+    let config = config.replace("headers = { X-Mine", &format!("headers = {{ {setting}X-Mine"));
+    tell(&config, &Wired::public(&web)).await.unwrap();
+    assert_eq!(web.only().field("user-agent"), [sent]);
+}
+
 /// A secret that was rotated a minute ago is read anew, once.
 #[rstest]
 #[case::rotated("200 OK", true)]
@@ -151,6 +168,7 @@ async fn by_a_proxy() {
     tell(&hook("https://a.example/x", &grant), &network).await.unwrap();
     let tunnel = proxy.only();
     assert_eq!(tunnel.line, "CONNECT a.example:443 HTTP/1.1");
+    assert_eq!(tunnel.field("user-agent"), [concat!("groundcrew/", env!("CARGO_PKG_VERSION"))]);
     // The proxy is handed no secret.
     assert_eq!(tunnel.field("authorization"), [""; 0]);
     assert_eq!(web.only().field("authorization"), [TOKEN]);

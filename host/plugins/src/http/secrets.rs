@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::http::{HttpSecret, Secret, SecretPlace};
+use groundcrew_core::http::{HttpSecret, Secret, SecretPlace, Unfit};
 use groundcrew_core::ports::SecretStore;
 
 /// Looks an environment variable up.
@@ -45,6 +45,14 @@ pub enum SecretError {
     /// It is empty, or has characters that a header field can't have.
     #[error("{0}: expected one line of visible ASCII characters")]
     Unfit(SecretPlace),
+    /// It can't take the place of a placeholder in a URL.
+    #[error("{places}: {source}")]
+    NoPartOfUrl {
+        /// Where it was found; of several, where they were.
+        places: String,
+        /// Why it can't be a part of the URL.
+        source: Unfit,
+    },
 }
 
 impl SecretError {
