@@ -15,7 +15,7 @@ use wasmtime::component::Component;
 
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
 use crate::bundled::{self, Bundled};
-use crate::cache::{self, Cache, CacheError, hex};
+use crate::cache::{self, Cache, hex};
 use crate::call_error::CallError;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
 use crate::exports::{Pre, Task};
@@ -27,12 +27,13 @@ use crate::sandbox::{About, Blueprint, Linkers, Powers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
 use crate::support;
 use crate::world::World;
-use crate::{contract, convert, schema, script};
+use crate::{contract, convert, files, schema, script};
 
 /// How the runtime works.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeOptions {
-    /// Where compiled plugins are kept. Without it each start compiles them.
+    /// Where compiled plugins are kept. Without it, or where it can't be used or trusted, each
+    /// start compiles them.
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -49,9 +50,6 @@ pub enum RuntimeError {
     /// The thread that keeps time limits can't be started.
     #[error("the thread that keeps plugins' time limits can't be started: {0}")]
     Ticker(io::Error),
-    /// The compile cache can't be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 /// Loads plugins. One is enough for a process.
@@ -70,7 +68,7 @@ impl Runtime {
     /// Makes a runtime.
     ///
     /// # Errors
-    /// When wasmtime can't be started, or the cache directory can't be trusted.
+    /// When wasmtime can't be started.
     pub fn new(options: RuntimeOptions) -> Result<Self, RuntimeError> {
         Self::with(engine::new().map_err(unusable)?, options)
     }
@@ -80,7 +78,7 @@ impl Runtime {
         Ok(Self {
             linkers: Linkers::new(&engine).map_err(unusable)?,
             packaged: None,
-            cache: options.cache_dir.as_deref().map(Cache::open).transpose()?,
+            cache: options.cache_dir.as_deref().and_then(usable),
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
             notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
             deadline_fired: Arc::default(),
@@ -244,6 +242,13 @@ impl Runtime {
     }
 }
 
+/// The cache. It only saves time: one that can't be used is done without.
+fn usable(directory: &Path) -> Option<Cache> {
+    let cache = Cache::open(directory);
+    let cache = cache.inspect_err(|error| tracing::warn!(%error, "{}", cache::WITHOUT));
+    cache.ok()
+}
+
 fn unusable(error: wasmtime::Error) -> RuntimeError {
     RuntimeError::Engine { reason: format!("{error:#}") }
 }
@@ -287,7 +292,8 @@ pub(crate) fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError
             Ok(Code::bundled(bundled, bundled.digest.to_owned(), settings))
         }
         Source::File(path) => {
-            let component = std::fs::read(path).map_err(|source| LoadError::Read {
+            let read = files::read(path, files::COMPONENT);
+            let component = read.map_err(|source| LoadError::Read {
                 plugin: plugin(),
                 path: path.clone(),
                 source,

@@ -3,14 +3,14 @@
 
 mod support;
 
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, Verdict};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::{Runtime, RuntimeOptions};
 use rstest::rstest;
+use support::log::logged;
 use support::notifier::notification;
 use support::web::{
     Does, SHORT, SLACK, STORED, Store, TEAMS, TOKEN, Web, Wired, authority, file, load, proxy,
@@ -216,32 +216,10 @@ async fn a_system_that_repeats_a_header_field() {
     assert!(failure.message.contains(expected), "{}", failure.message);
 }
 
-/// What is written to the log.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// However a call fails, whatever is logged, at whatever level: no secret is in it.
 #[tokio::test]
 async fn no_secret_is_shown() {
-    let written = Written::default();
-    let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-
+    let (log, guard) = logged();
     let runtime = runtime();
     let mut shown = String::new();
     let (certificate, tls) = authority("b.example");
@@ -249,9 +227,12 @@ async fn no_secret_is_shown() {
     let tls_url = "https://a.example/services/$(slack)";
     let by_tls = |more: &str| {
         let ca_file = toml(&trusted);
-        hook(tls_url, &format!(
-            "url = {tls_url:?}\nsecrets.slack.env = \"SLACK\"\nca_file = {ca_file}\n{more}"
-        ))
+        hook(
+            tls_url,
+            &format!(
+                "url = {tls_url:?}\nsecrets.slack.env = \"SLACK\"\nca_file = {ca_file}\n{more}"
+            ),
+        )
     };
     let plain = slack("env = \"SLACK\"");
     let by_proxy = "proxy = \"http://proxy.example:3128\"";
@@ -263,8 +244,14 @@ async fn no_secret_is_shown() {
         (Web::new(&[Does::Resets]).await, plain.clone()),
         (Web::new(&[Does::Floods]).await, plain.clone()),
         (Web::new(&[Does::Stalls("HTTP/1.1 200 OK\r\n")]).await, plain.clone()),
-        (Web::new(&[Does::Says(format!("/services/{SLACK} HTTP/1.1 nonsense\r\n\r\n"))]).await, plain.clone()),
-        (Web::new(&[Does::Says(format!("HTTP/1.1 200 OK\r\n{SLACK}\r\n\r\n"))]).await, plain.clone()),
+        (
+            Web::new(&[Does::Says(format!("/services/{SLACK} HTTP/1.1 nonsense\r\n\r\n"))]).await,
+            plain.clone(),
+        ),
+        (
+            Web::new(&[Does::Says(format!("HTTP/1.1 200 OK\r\n{SLACK}\r\n\r\n"))]).await,
+            plain.clone(),
+        ),
         (Web::new(&[says("500 Internal Server Error", "", SLACK)]).await, plain.clone()),
         (Web::new(&[says("200 OK", "", "")]).await, slack("env = \"BROKEN_TOKEN\"")),
     ];
@@ -278,7 +265,7 @@ async fn no_secret_is_shown() {
     let nowhere = Wired::to(&Web::new(&[]).await, &[&[]]);
     shown += &format!("{:?}", tell(&plain, &nowhere).await.unwrap_err());
     drop(guard);
-    let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(log.contains("http://a.example/services/$(slack)"), "{log}");
     for text in [log, shown] {
         for secret in [SLACK, TOKEN, &SLACK[20..]] {

@@ -51,11 +51,7 @@ impl Unfit {
 ///
 /// # Errors
 /// Which secret can't be put there, and why.
-pub fn fill(
-    path: &str,
-    query: Option<&str>,
-    values: &[(String, Secret)],
-) -> Result<Secret, Unfit> {
+pub fn fill(path: &str, query: Option<&str>, values: &[(String, Secret)]) -> Result<Secret, Unfit> {
     let mut parts = Vec::new();
     let mut queries: Vec<&str> = Vec::new();
     for (name, value) in values {
@@ -164,18 +160,29 @@ mod tests {
     #[rstest]
     #[case::slack("/services/$(s)", None, "T000/B000/XXXX", "/services/T000/B000/XXXX")]
     #[case::discord(
-        "/api/webhooks/$(s)", Some("wait=true"), "123/a-B_c",
+        "/api/webhooks/$(s)",
+        Some("wait=true"),
+        "123/a-B_c",
         "/api/webhooks/123/a-B_c?wait=true"
     )]
     #[case::teams(
-        "/workflows/$(s)", None,
+        "/workflows/$(s)",
+        None,
         "0a1b/triggers/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sig=Ab-_c",
         "/workflows/0a1b/triggers/manual/paths/invoke?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sig=Ab-_c"
     )]
     #[case::teams_and_a_query(
-        "/workflows/$(s)", Some("a=1"), "0a1b?sig=c", "/workflows/0a1b?sig=c&a=1"
+        "/workflows/$(s)",
+        Some("a=1"),
+        "0a1b?sig=c",
+        "/workflows/0a1b?sig=c&a=1"
     )]
-    #[case::a_signature_alone("/invoke", Some("v=1&sig=$(s)"), "a%2Fb/c", "/invoke?v=1&sig=a%2Fb/c")]
+    #[case::a_signature_alone(
+        "/invoke",
+        Some("v=1&sig=$(s)"),
+        "a%2Fb/c",
+        "/invoke?v=1&sig=a%2Fb/c"
+    )]
     #[case::a_part_of_a_segment("/hook-$(s)/x", None, "1", "/hook-1/x")]
     #[case::at_signs_and_colons("/$(s)", None, "@evil.example:80/x", "/@evil.example:80/x")]
     fn what_fits(

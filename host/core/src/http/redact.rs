@@ -180,7 +180,8 @@ fn base64(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     [[b'+', b'/'], [b'-', b'_']].into_iter().flat_map(move |last| {
         let alphabet = alphabet(last);
         (0..3_usize).map(move |before| {
-            let bytes: Vec<u8> = std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();
+            let bytes: Vec<u8> =
+                std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();
             let sextet = |index: usize| {
                 let bit = index * 6;
                 let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or_default());
@@ -216,15 +217,31 @@ mod tests {
 
     /// What systems make of a URL that they repeat.
     #[rstest]
-    #[case::as_it_is(SLACK, "at /services/T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX!", "at /services/$(s)!")]
+    #[case::as_it_is(
+        SLACK,
+        "at /services/T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX!",
+        "at /services/$(s)!"
+    )]
     #[case::twice("hunter2", "hunter2 and hunter2", "$(s) and $(s)")]
     #[case::short("hunter2", "a=hunter2&b", "a=$(s)&b")]
-    #[case::encoded(SLACK, "u=%2FT012AB3C4%2fB056DE7F8%2FaBcDeFgHiJkLmNoPqRsTuVwX&x", "u=%2F$(s)&x")]
+    #[case::encoded(
+        SLACK,
+        "u=%2FT012AB3C4%2fB056DE7F8%2FaBcDeFgHiJkLmNoPqRsTuVwX&x",
+        "u=%2F$(s)&x"
+    )]
     #[case::encoded_twice(SLACK, "T012AB3C4%252FB056DE7F8%252FaBcDeFgHiJkLmNoPqRsTuVwX", "$(s)")]
     #[case::every_byte_encoded("hunter2", "=%68%75%6E%74%65%72%32;", "=$(s);")]
-    #[case::json(SLACK, r#"{"u":"\/T012AB3C4\/B056DE7F8\/aBcDeFgHiJkLmNoPqRsTuVwX"}"#, r#"{"u":"\/$(s)"}"#)]
+    #[case::json(
+        SLACK,
+        r#"{"u":"\/T012AB3C4\/B056DE7F8\/aBcDeFgHiJkLmNoPqRsTuVwX"}"#,
+        r#"{"u":"\/$(s)"}"#
+    )]
     #[case::json_by_code(SLACK, r"T012AB3C4\u002fB056DE7F8\u002FaBcDeFgHiJkLmNoPqRsTuVwX", "$(s)")]
-    #[case::html(TEAMS, "0a1b2c3d/triggers/invoke?sp=%2Ftriggers%2Frun&amp;sig=Zx-9_Wv%2B8kQ.", "$(s).")]
+    #[case::html(
+        TEAMS,
+        "0a1b2c3d/triggers/invoke?sp=%2Ftriggers%2Frun&amp;sig=Zx-9_Wv%2B8kQ.",
+        "$(s)."
+    )]
     #[case::html_by_code(SLACK, "T012AB3C4&#x2F;B056DE7F8&#47;aBcDeFgHiJkLmNoPqRsTuVwX", "$(s)")]
     #[case::decoded(TEAMS, "0a1b2c3d/triggers/invoke?sp=/triggers/run&sig=Zx-9_Wv+8kQ", "$(s)")]
     #[case::lower_case(SLACK, "t012ab3c4/b056de7f8/abcdefghijklmnopqrstuvwx", "$(s)")]
@@ -232,7 +249,11 @@ mod tests {
     #[case::cut_off(SLACK, "no route /services/T012AB3C4/B056…", "no route /services/$(s)…")]
     #[case::its_end(SLACK, "token aBcDeFgHiJkLmNoPqRsTuVwX", "token $(s)")]
     #[case::its_middle(SLACK, "…B056DE7F8/aBcDeF…", "…$(s)…")]
-    #[case::in_parts(SLACK, r#"["B056DE7F8","aBcDeFgHiJkLmNoPqRsTuVwX"]"#, r#"["B056DE7F8","$(s)"]"#)]
+    #[case::in_parts(
+        SLACK,
+        r#"["B056DE7F8","aBcDeFgHiJkLmNoPqRsTuVwX"]"#,
+        r#"["B056DE7F8","$(s)"]"#
+    )]
     #[case::none_of_it(SLACK, "T012AB3C4 has no such hook", "T012AB3C4 has no such hook")]
     #[case::escapes_stay("hunter2", "50%25 of %zz \\u12", "50%25 of %zz \\u12")]
     fn appearances(#[case] secret: &str, #[case] text: &str, #[case] expected: &str) {

@@ -16,8 +16,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi::runtime;
 
-use super::failure::HttpFailure;
 use super::PRODUCT;
+use super::failure::HttpFailure;
 use super::network::Network;
 use super::tls::Tls;
 

@@ -118,7 +118,10 @@ impl DirectHttp {
             let names: Vec<_> = blamed.iter().map(|one| one.name.as_str()).collect();
             let places: Vec<_> = blamed.iter().map(|one| one.secret.place.to_string()).collect();
             let (what, places) = (what(&names.join(") and $(")), places.join(" and "));
-            HttpFailure::Secret { what, source: SecretError::NoPartOfUrl { places, source: problem } }
+            HttpFailure::Secret {
+                what,
+                source: SecretError::NoPartOfUrl { places, source: problem },
+            }
         };
         let filled = core::fill(url.path(), parts.uri.query(), &values).map_err(unfit)?;
         let too_long = || core::Unfit::whole("with the secrets in it, the URL is too long");

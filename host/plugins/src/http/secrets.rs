@@ -7,6 +7,8 @@ use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::http::{HttpSecret, Secret, SecretPlace, Unfit};
 use groundcrew_core::ports::SecretStore;
 
+use crate::files;
+
 /// Looks an environment variable up.
 type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
 
@@ -103,7 +105,7 @@ impl Secrets {
             SecretPlace::Variable(name) => (self.variable)(name)
                 .map(Secret::new)
                 .ok_or_else(|| SecretError::Variable(name.clone())),
-            SecretPlace::File(path) => std::fs::read_to_string(path)
+            SecretPlace::File(path) => files::read_text(path, files::SECRET)
                 .map(Secret::new)
                 .map_err(|source| SecretError::File { place: place.clone(), source }),
             SecretPlace::Stored { id, field } => {
