@@ -156,6 +156,26 @@ async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
     assert_eq!(web.seen(), []);
 }
 
+/// Named pipes, to which nobody writes, where a secret and certificates should be: not waited for.
+#[rstest]
+#[case::secret("secrets.slack.file", "the secret for `$(slack)` of")]
+#[case::certificates("secrets.slack.env = \"SLACK\"\nca_file", "the certificates of ")]
+#[tokio::test]
+async fn named_pipes(#[case] key: &str, #[case] what: &str) {
+    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let url = "https://a.example/services/$(slack)";
+    let config = hook(url, &format!("url = {url:?}\n{key} = {}", toml(&pipe)));
+    let failure = tell(&config, &Wired::public(&web)).await.unwrap_err();
+    for part in [what, "it is a named pipe (FIFO), expected a regular file"] {
+        assert!(failure.message.contains(part), "{}", failure.message);
+    }
+    assert_eq!(failure.kind, NotifyFailureKind::Denied);
+    assert_eq!(web.seen(), []);
+}
+
 /// The secret goes where the grant has it: not into what the other system may show to others.
 #[rstest]
 #[case::in_a_parameter("http://a.example/services/$(slack)?text=$(slack)")]
