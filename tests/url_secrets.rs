@@ -243,7 +243,8 @@ fn wrong_configs(#[case] text: &str, #[case] instead: &str, #[case] told: &str) 
     std::fs::write(dir.path().join("crew.toml"), config.replace(text, instead)).unwrap();
     let ran = groundcrew(dir.path(), &["check", "--config", "crew.toml"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains(told), "{said}");
 }
 
 /// The example of the documentation is one that works.

@@ -168,6 +168,12 @@ impl Read {
         if need == Need::All {
             problems.extend(config.check_lanes(&named));
         }
+        // Where the log says nothing, stderr does.
+        if let Some(trouble) = runtime.cache_trouble()
+            && !tracing::enabled!(target: "groundcrew_plugins", tracing::Level::WARN)
+        {
+            eprintln!("{trouble}");
+        }
         match problems.is_empty() {
             true => Ok(Loaded { config, policies, notifiers, runtime, settings }),
             false => Err(wrong(&name, &text, problems)),

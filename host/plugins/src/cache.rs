@@ -9,7 +9,8 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -78,8 +79,8 @@ pub(crate) const WITHOUT: &str = "compile cache: not used, so that each start co
 #[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
-    /// Whether it was told that nothing can be written. It is told once.
-    full: AtomicBool,
+    /// Why nothing can be written. Told once.
+    trouble: OnceLock<String>,
 }
 
 impl Cache {
@@ -88,7 +89,7 @@ impl Cache {
         let io = |source| CacheError::Io { path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
         require_owned(directory, &fs::metadata(directory).map_err(io)?, &[this_user()])?;
-        Ok(Self { directory: directory.to_owned(), full: AtomicBool::new(false) })
+        Ok(Self { directory: directory.to_owned(), trouble: OnceLock::new() })
     }
 
     /// The compiled component, from the cache or else compiled and put there. A cache
@@ -116,11 +117,16 @@ impl Cache {
         let component = compile(engine, digest, bytes)?;
         let written = component.serialize().map_err(io::Error::other);
         if let Err(error) = written.and_then(|compiled| self.write(&path, &compiled))
-            && !self.full.swap(true, Ordering::Relaxed)
+            && self.trouble.set(format!("{}: {error}", path.display())).is_ok()
         {
             tracing::warn!(path = %path.display(), %error, "{WITHOUT}");
         }
         Ok(component)
+    }
+
+    /// Why nothing can be written, if something could not be.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.get().map(String::as_str)
     }
 
     /// Writes an entry. It is there as a whole or not at all, whoever writes at once.

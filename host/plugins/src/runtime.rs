@@ -58,6 +58,8 @@ pub struct Runtime {
     linkers: Linkers,
     packaged: Option<Packaged>,
     cache: Option<Cache>,
+    /// Why there is none, where one was to be.
+    unusable_cache: Option<String>,
     permits: Arc<Semaphore>,
     /// Of their own, since a notification may wait long for another system.
     notifying_permits: Arc<Semaphore>,
@@ -75,10 +77,18 @@ impl Runtime {
 
     fn with(engine: Engine, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         engine::start_ticker(&engine).map_err(RuntimeError::Ticker)?;
+        // It only saves time: one that can't be used is done without.
+        let cache = options.cache_dir.as_deref().map(Cache::open).transpose();
+        let unusable_cache = cache.as_ref().err().map(ToString::to_string);
+        let cache = cache.unwrap_or_else(|error| {
+            tracing::warn!(%error, "{}", cache::WITHOUT);
+            None
+        });
         Ok(Self {
             linkers: Linkers::new(&engine).map_err(unusable)?,
             packaged: None,
-            cache: options.cache_dir.as_deref().and_then(usable),
+            cache,
+            unusable_cache,
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
             notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
             deadline_fired: Arc::default(),
@@ -93,6 +103,14 @@ impl Runtime {
         let packaged = Packaged::open(directory);
         let packaged = packaged.inspect_err(|error| tracing::warn!(%error, "compiling instead"));
         Self { packaged: packaged.ok(), ..self }
+    }
+
+    /// Why plugins are compiled at each start, where the cache can't be used, and what to do about
+    /// it. The log has it already, as a warning of `groundcrew_plugins`.
+    pub fn cache_trouble(&self) -> Option<String> {
+        let full = || self.cache.as_ref().and_then(Cache::trouble);
+        let trouble = self.unusable_cache.as_deref().or_else(full);
+        trouble.map(|trouble| format!("{}: {trouble}", cache::WITHOUT))
     }
 
     /// Whether real time has had a say in any decision so far: a plugin ran so long that
@@ -240,13 +258,6 @@ impl Runtime {
             LoadError::Settings(problems)
         })
     }
-}
-
-/// The cache. It only saves time: one that can't be used is done without.
-fn usable(directory: &Path) -> Option<Cache> {
-    let cache = Cache::open(directory);
-    let cache = cache.inspect_err(|error| tracing::warn!(%error, "{}", cache::WITHOUT));
-    cache.ok()
 }
 
 fn unusable(error: wasmtime::Error) -> RuntimeError {
