@@ -224,12 +224,12 @@ fn a_secret_that_can_not_be_used(#[case] secret: &str) {
 #[case::unknown(
     "secrets = { hook",
     "secrets = { hok",
-    "21: `$(hook)` in `url` is the placeholder of no secret"
+    "14: `$(hook)` in `url` is the placeholder of no secret"
 )]
 #[case::not_used(
     "url = \"http://a/$(hook)\"\nmethods",
     "url = \"http://a/\"\nmethods",
-    "24: the secret `hook` is used nowhere"
+    "17: the secret `hook` is used nowhere"
 )]
 #[case::in_the_settings(
     "url = \"http://a/$(hook)\"\nbody",
