@@ -488,6 +488,9 @@ fn each(dir: &Path, change: fn(&Path)) {
 #[case::writable(|dir: &Path| each(dir, |path| fs::set_permissions(path, Permissions::from_mode(0o666)).unwrap()), "can be written to by others")]
 #[case::writable_folder(|dir: &Path| fs::set_permissions(dir.join("cache"), Permissions::from_mode(0o777)).unwrap(), "can be written to by others")]
 #[case::other_build(|dir: &Path| fs::write(dir.join("cache/build"), "groundcrew-build:0.0.1+1").unwrap(), "another build of groundcrew (groundcrew-build:0.0.1+1")]
+#[case::a_file(|dir: &Path| { fs::remove_dir_all(dir.join("cache")).unwrap(); fs::write(dir.join("cache"), "").unwrap(); }, "cache/build: Not a directory")]
+#[case::a_dangling_link(|dir: &Path| { fs::remove_dir_all(dir.join("cache")).unwrap(); std::os::unix::fs::symlink("nowhere", dir.join("cache")).unwrap(); }, "cache: No such file")]
+#[case::named_pipes(|dir: &Path| each(dir, |path| { fs::remove_file(path).unwrap(); common::fifo(path); }), "it is a named pipe (FIFO)")]
 #[case::no_build(|dir: &Path| fs::remove_file(dir.join("cache/build")).unwrap(), "cache/build: No such file")]
 fn without_a_usable_cache_it_says_so_and_works(#[case] spoil: fn(&Path), #[case] told: &str) {
     let dir = unpacked();
@@ -568,19 +571,19 @@ impl Drop for Running {
     }
 }
 
-#[test]
-fn a_packaged_lambda_opens_a_case_without_compiling() {
+/// A packaged Lambda that opens a case, with these variables; answers its log.
+fn lambda_that_opens_a_case(dir: &Path, variables: &[(&str, &Path)]) -> String {
     let aws = Server::sim_aws(0);
-    let dir = unpacked();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let log = dir.path().join("log");
-    let mut lambda = bootstrap(dir.path());
+    let log = dir.join("log");
+    let mut lambda = bootstrap(dir);
     aws.environment(&mut lambda)
+        .envs(variables.iter().copied())
         .env("AWS_LAMBDA_RUNTIME_API", listener.local_addr().unwrap().to_string())
         .env("AWS_LAMBDA_FUNCTION_NAME", "g")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
         .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
-        .env("LAMBDA_TASK_ROOT", dir.path())
+        .env("LAMBDA_TASK_ROOT", dir)
         .stdout(Stdio::null())
         .stderr(File::create(&log).unwrap());
     let running = Running(lambda.spawn().unwrap());
@@ -588,9 +591,31 @@ fn a_packaged_lambda_opens_a_case_without_compiling() {
     drop(running);
     assert_eq!(answer["outcome"], "notified", "{answer}");
     assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
-    let log = fs::read_to_string(log).unwrap();
+    fs::read_to_string(log).unwrap()
+}
+
+#[test]
+fn a_packaged_lambda_opens_a_case_without_compiling() {
+    let dir = unpacked();
+    let log = lambda_that_opens_a_case(dir.path(), &[]);
     let (loaded, compiled) = loaded_and_compiled(&log);
     assert!(loaded >= 2 && compiled == 0, "{log}");
+}
+
+/// Files stand where its compiled plugins are and where it would keep others: then it compiles them,
+/// and says so once for each place.
+#[test]
+fn a_lambda_without_a_place_for_compiled_plugins_opens_a_case() {
+    let dir = unpacked();
+    fs::remove_dir_all(dir.path().join("cache")).unwrap();
+    fs::write(dir.path().join("cache"), "").unwrap();
+    let taken = dir.path().join("taken");
+    fs::write(&taken, "").unwrap();
+    let log = lambda_that_opens_a_case(dir.path(), &[("GROUNDCREW_CACHE", &taken)]);
+    let (loaded, compiled) = loaded_and_compiled(&log);
+    assert!(loaded == 0 && compiled >= 2, "{log}");
+    assert_eq!(log.matches("compiling instead").count(), 1, "{log}");
+    assert_eq!(log.matches("GROUNDCREW_CACHE").count(), 1, "{log}");
 }
 
 /// With nothing put in its place, and run where it was written.

@@ -138,6 +138,8 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_REGION": "us-east-1",
+        // The function's own place is /tmp/groundcrew, which may be another's here.
+        "GROUNDCREW_CACHE": dir.path().join("plugin-cache"),
     });
     let variables = file("environment.json", &variables.to_string());
     let zip = package(dir.path(), prepared["topic"].as_str().unwrap());

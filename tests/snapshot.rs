@@ -218,10 +218,30 @@ fn what_another_organization_left_is_read_anew() {
     assert_same(&written(dir.path()), &truth);
 }
 
+/// What is kept of a reading only saves time: whatever stands in its place, the snapshot is taken.
+#[rstest]
+#[case::a_directory(|at: &Path| std::fs::create_dir(at).unwrap(), "it is a directory")]
+#[case::a_named_pipe(|at: &Path| common::fifo(at), "it is a named pipe (FIFO)")]
+#[case::no_text(|at: &Path| std::fs::write(at, [0xff]).unwrap(), "it is not UTF-8")]
+#[case::three_gigabytes(
+    |at: &Path| std::fs::File::create(at).unwrap().set_len(3 << 30).unwrap(),
+    "it has more than 256 MiB"
+)]
+fn what_was_kept_can_not_be_used(#[case] make: fn(&Path), #[case] told: &str) {
+    let dir = place();
+    let truth = organization(10);
+    let aws = aws(dir.path(), &truth);
+    make(&dir.path().join("snapshot.json.partial"));
+    let ran = take(&aws, dir.path());
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains(told), "{}", ran.stderr);
+    assert_same(&written(dir.path()), &truth);
+}
+
 #[rstest]
 #[case::no_config(&["--config", "missing.toml"], 2, "missing.toml: the config")]
 #[case::wrong_config(&["--config", "wrong.toml"], 2, "unknown key `regoin`")]
-#[case::nowhere(&["--config", "crew.toml", "--out", "no/where.json"], 2, "no/where.json.partial")]
+#[case::nowhere(&["--config", "crew.toml", "--out", "no/where.json"], 2, "no/where.json: can't be written")]
 #[case::directory(&["--config", "crew.toml", "--out", "."], 2, ".: is a directory")]
 #[case::other_product(&["--config", "other.toml"], 1, "set account_factory.product_name")]
 fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case] told: &str) {

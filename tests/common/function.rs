@@ -23,7 +23,8 @@ pub fn environment(aws: &Server, config: &Path) -> Value {
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_REGION": "us-east-1",
         "GROUNDCREW_CONFIG": config,
-        "GROUNDCREW_CACHE": std::env::temp_dir().join("groundcrew-test-cache"),
+        // Not in the machine's own temporary folder, where anything may stand in its place.
+        "GROUNDCREW_CACHE": Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"),
     })
 }
 

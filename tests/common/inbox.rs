@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// One request.
@@ -26,6 +27,7 @@ pub struct Inbox {
     pub address: String,
     received: Arc<Mutex<Vec<Received>>>,
     status: Arc<Mutex<String>>,
+    repeats: Arc<AtomicBool>,
 }
 
 impl Inbox {
@@ -35,12 +37,14 @@ impl Inbox {
             address: listener.local_addr().unwrap().to_string(),
             received: Arc::default(),
             status: Arc::new(Mutex::new("200 OK".to_owned())),
+            repeats: Arc::default(),
         };
         let (received, status) = (inbox.received.clone(), inbox.status.clone());
+        let repeats = inbox.repeats.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let status = status.lock().unwrap().clone();
-                if let Some(request) = serve(stream, &status) {
+                if let Some(request) = serve(stream, &status, repeats.load(Ordering::SeqCst)) {
                     received.lock().unwrap().push(request);
                 }
             }
@@ -52,6 +56,11 @@ impl Inbox {
         self.received.lock().unwrap().clone()
     }
 
+    /// Has it repeat in its answers what it is asked for.
+    pub fn repeats(&self) {
+        self.repeats.store(true, Ordering::SeqCst);
+    }
+
     /// What it answers from now on, such as `503 Service Unavailable`; header fields may follow
     /// in lines of their own.
     pub fn answers(&self, status: &str) {
@@ -59,7 +68,14 @@ impl Inbox {
     }
 }
 
-fn serve(mut stream: TcpStream, status: &str) -> Option<Received> {
+/// What it is asked for, in the forms in which systems repeat that: as it is, in JSON, in a URL.
+fn repeated(line: &str) -> String {
+    let url = line.split(' ').nth(1).unwrap_or_default();
+    let (json, encoded) = (url.replace('/', "\\/"), url.replace('/', "%2F"));
+    format!(r#"{{"error":"no route for {url}","url":"{json}","to":"/login?to={encoded}"}}"#)
+}
+
+fn serve(mut stream: TcpStream, status: &str, repeats: bool) -> Option<Received> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -78,7 +94,10 @@ fn serve(mut stream: TcpStream, status: &str) -> Option<Received> {
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let mut body = vec![0; length.and_then(|(_, length)| length.parse().ok()).unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    let answer = r#"{"ok":true,"id":"17"}"#;
+    let answer = match repeats {
+        true => repeated(&line),
+        false => r#"{"ok":true,"id":"17"}"#.to_owned(),
+    };
     write!(
         stream,
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\

@@ -58,6 +58,11 @@ pub fn command(dir: &Path) -> Command {
     command
 }
 
+/// Makes a named pipe, to which nobody writes.
+pub fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
 /// One of the events that tests deliver.
 pub fn event(name: &str) -> String {
     std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()

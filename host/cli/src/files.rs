@@ -20,6 +20,18 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// Whether a file can be written there, without writing it.
+///
+/// # Errors
+/// Why it can't.
+pub fn can_write(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let beside = with_ending(path, &format!(".{}.tmp", std::process::id()));
+    File::create(&beside).and_then(|_| std::fs::remove_file(&beside))
+}
+
 /// The path with something after its name.
 pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);

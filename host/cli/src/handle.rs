@@ -1,10 +1,10 @@
 //! `groundcrew handle`: one EventBridge event, through the real code path, against whatever
 //! AWS the environment names.
 
-use std::io::Read as _;
 use std::path::Path;
 
 use groundcrew_engine::onboarding::{Handled, HandledOutcome};
+use groundcrew_plugins::files;
 use serde::Serialize;
 
 use crate::Failure;
@@ -95,12 +95,11 @@ impl From<Handled> for Report {
 }
 
 pub fn event(path: &Path) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
     let read = match path == Path::new("-") {
-        true => std::io::stdin().read_to_end(&mut bytes).map(|_| ()),
-        false => std::fs::read(path).map(|read| bytes = read),
+        true => files::all(std::io::stdin(), files::TEXT),
+        false => files::read_named(path, files::TEXT),
     };
-    read.map_err(|error| {
+    let bytes = read.map_err(|error| {
         Failure::Usage(format!("{}: the event can't be read: {error}", path.display()))
     })?;
     // What isn't UTF-8 isn't JSON either, which the alert about it says.

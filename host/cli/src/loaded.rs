@@ -10,6 +10,7 @@ use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_engine::onboarding::{ConfiguredNotifier, ConfiguredRoute, OnboardingSettings};
 use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
+use groundcrew_plugins::files;
 use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
 use groundcrew_plugins::{
     Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
@@ -74,7 +75,7 @@ fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
     let (name, text) = match file {
         None => ("(no config)".to_owned(), String::new()),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = files::read_named_text(path, files::TEXT).map_err(|error| {
                 Failure::Usage(format!("{}: the config can't be read: {error}", path.display()))
             })?;
             (path.display().to_string(), text)
@@ -166,6 +167,12 @@ impl Read {
         }
         if need == Need::All {
             problems.extend(config.check_lanes(&named));
+        }
+        // Where the log says nothing, stderr does.
+        if let Some(trouble) = runtime.cache_trouble()
+            && !tracing::enabled!(target: "groundcrew_plugins", tracing::Level::WARN)
+        {
+            eprintln!("{trouble}");
         }
         match problems.is_empty() {
             true => Ok(Loaded { config, policies, notifiers, runtime, settings }),
@@ -398,7 +405,8 @@ fn one_line(text: &str) -> String {
 /// come with it.
 fn packaged_dir() -> Option<PathBuf> {
     let dir = std::env::current_exe().ok()?.parent()?.join("cache");
-    dir.is_dir().then_some(dir)
+    // What is there and is no directory is told of, and done without.
+    dir.symlink_metadata().is_ok().then_some(dir)
 }
 
 /// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory, or what

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use groundcrew_core::config::{Plugin, Settings};
+use groundcrew_plugins::files;
 use serde_json::{Map, Value};
 
 /// A data file.
@@ -69,7 +70,7 @@ impl ScriptData {
 /// A file's name and text, if there is one.
 fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
     let name = path.display().to_string();
-    match std::fs::read_to_string(base.join(&path)) {
+    match files::read_text(&base.join(&path), files::TEXT) {
         // Some editors begin a file with a byte order mark.
         Ok(text) => Ok(Some((name, text.trim_start_matches('\u{feff}').to_owned()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -422,6 +422,56 @@ sign = { env = "SIGNING_KEY" }
     "url = \"https://a/?x=1\"\nmethods = [\"GET\"]",
     "5: `notifiers.grants.http.url` is \"https://a/?x=1\" (it has a query or fragment), expected"
 )]
+#[case::query_beside_a_placeholder(
+    "url = \"https://a/?x=1&sig=$(s)\"\nmethods = [\"GET\"]\nsecrets = { s = { env = \"A\" } }",
+    "5: `notifiers.grants.http.url` is \"https://a/?x=1&sig=$(s)\" (it has a query or fragment)"
+)]
+#[case::placeholder_of_nothing(
+    "url = \"https://a/$(slakc)\"\nmethods = [\"GET\"]\nsecrets = { slack = { env = \"A\" } }",
+    "5: `$(slakc)` in `url` is the placeholder of no secret, did you mean `slack`?: name it in \
+     `secrets`, as in `secrets = { slakc = { secret = \"NAME or ARN\" } }`"
+)]
+#[case::placeholder_of_nothing_in_the_query(
+    "url = \"https://a/?sig=$(sig)\"\nmethods = [\"GET\"]",
+    "5: `$(sig)` in `url` is the placeholder of no secret"
+)]
+#[case::placeholder_that_does_not_end(
+    "url = \"https://a/$(slack\"\nmethods = [\"GET\"]",
+    "5: `$(slack)` in `url` is the placeholder of no secret"
+)]
+#[case::placeholder_in_the_host(
+    "url = \"https://$(slack)/\"\nmethods = [\"GET\"]\nsecrets = { slack = { env = \"A\" } }",
+    "5: `notifiers.grants.http.url` is \"https://$(slack)/\" (its host is neither"
+)]
+#[case::placeholder_in_the_port(
+    "url = \"https://a:$(slack)/\"\nmethods = [\"GET\"]\nsecrets = { slack = { env = \"A\" } }",
+    "5: `notifiers.grants.http.url` is \"https://a:$(slack)/\" (its port is"
+)]
+#[case::placeholder_in_braces(
+    "url = \"https://a/{slack}\"\nmethods = [\"GET\"]\nsecrets = { slack = { env = \"A\" } }",
+    "5: `notifiers.grants.http.url` is \"https://a/{slack}\" (its path has a character"
+)]
+#[case::secret_that_is_not_used(
+    "url = \"https://a/\"\nmethods = [\"GET\"]\nsecrets = { slack = { env = \"A\" } }",
+    "7: the secret `slack` is used nowhere: write `$(slack)` where it goes in `url`"
+)]
+#[case::url_secret_in_the_config(
+    "url = \"https://a/$(s)\"\nmethods = [\"GET\"]\nsecrets = { s = \"hunter2\" }",
+    "7: `notifiers.grants.http.secrets` is a table in which `s` is a text (not shown here"
+)]
+#[case::url_secret_with_a_prefix(
+    "url = \"https://a/$(s)\"\nmethods = [\"GET\"]\n\
+     secrets = { s = { env = \"A\", prefix = \"b\" } }",
+    "7: `notifiers.grants.http.secrets` is a table in which `s` is one with a `prefix`"
+)]
+#[case::url_secret_without_a_name(
+    "url = \"https://a/\"\nmethods = [\"GET\"]\nsecrets = { \"a b\" = { env = \"A\" } }",
+    "is a table with \"a b\", which is not a name of 1 to 40 letters"
+)]
+#[case::url_secret_in_the_clear(
+    "url = \"http://a/$(s)\"\nmethods = [\"GET\"]\nsecrets = { s = { env = \"A\" } }",
+    "7: secrets are sent by https, or with `allow_private = true`"
+)]
 #[case::method("url = \"https://a\"\nmethods = [\"TRACE\"]", "6: `notifiers.grants.http.methods`")]
 #[case::misspelt("url = \"https://a\"\nmetods = [\"GET\"]", "did you mean `methods`?")]
 #[case::secret_in_the_config(
@@ -458,4 +508,49 @@ fn grants_of_http_that_are_wrong(#[case] grant: &str, #[case] expected: &str) {
     ));
     assert!(told.contains(expected), "{told}");
     assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn secrets_in_the_url_of_a_grant() {
+    let config = Config::parse(
+        "crew.toml",
+        r#"
+[[notifiers]]
+plugin = "webhook"
+[notifiers.settings]
+url = "https://a.example/invoke/$(id)?v=1&sig=$(sig)"
+body = { text = "$(date) is no placeholder, nor is http://x/$(y)" }
+[[notifiers.grants.http]]
+url = "https://a.example/invoke/$(id)?sig=$(sig)"
+methods = ["POST"]
+secrets.id = { file = "id.txt" }
+secrets.sig = { secret = "hook", field = "sig" }
+"#,
+    )
+    .unwrap();
+    let [grant] = config.notifiers[0].grants.http.as_slice() else { panic!("one grant") };
+    assert_eq!(grant.url.to_string(), "https://a.example/invoke/$(id)");
+    assert_eq!(grant.query, ["sig=$(sig)"]);
+    let names: Vec<_> = grant.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    assert_eq!(names, ["id", "sig"]);
+    let within = grant.clone().within("/etc/crew".as_ref());
+    assert_eq!(within.secrets[0].secret.place, SecretPlace::File("/etc/crew/id.txt".into()));
+    assert_eq!(grant.secrets().count(), 2);
+}
+
+/// What a setting's URL names and no grant has is found by `check`, not by the first account.
+#[test]
+fn a_placeholder_in_a_setting_that_no_grant_has() {
+    let told = problems(
+        "[[notifiers]]\nplugin = \"webhook\"\n[notifiers.settings]\n\
+         url = \"https://a/$(slakc)\"\n[[notifiers.grants.http]]\nurl = \"https://a/$(slack)\"\n\
+         methods = [\"POST\"]\nsecrets = { slack = { env = \"A\" } }\n",
+    );
+    assert!(
+        told.contains(
+            "4: notifier `webhook`, setting `url`: `$(slakc)` is the placeholder of no secret, did \
+             you mean `slack`?"
+        ),
+        "{told}"
+    );
 }

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::files;
 use crate::package::BUILD;
 
 /// A folder of compiled plugins that can't be used, the cache's or a package's.
@@ -69,10 +71,16 @@ const CHECKSUM: usize = 4;
 /// So much of an entry is looked at at once.
 const CHUNK: usize = 64 * 1024;
 
+/// What is said when plugins are compiled at each start.
+pub(crate) const WITHOUT: &str = "compile cache: not used, so that each start compiles plugins, \
+    which takes longer; `GROUNDCREW_CACHE` names another directory, or none where it is empty";
+
 /// A directory of compiled components.
 #[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
+    /// Why nothing can be written. Told once.
+    trouble: OnceLock<String>,
 }
 
 impl Cache {
@@ -81,7 +89,7 @@ impl Cache {
         let io = |source| CacheError::Io { path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
         require_owned(directory, &fs::metadata(directory).map_err(io)?, &[this_user()])?;
-        Ok(Self { directory: directory.to_owned() })
+        Ok(Self { directory: directory.to_owned(), trouble: OnceLock::new() })
     }
 
     /// The compiled component, from the cache or else compiled and put there. A cache
@@ -107,10 +115,18 @@ impl Cache {
             Err(error) => tracing::warn!(%error, "compile cache: recompiling"),
         }
         let component = compile(engine, digest, bytes)?;
-        if let Err(error) = self.write(&path, &component.serialize()?) {
-            tracing::warn!(path = %path.display(), %error, "compile cache: can't write");
+        let written = component.serialize().map_err(io::Error::other);
+        if let Err(error) = written.and_then(|compiled| self.write(&path, &compiled))
+            && self.trouble.set(format!("{}: {error}", path.display())).is_ok()
+        {
+            tracing::warn!(path = %path.display(), %error, "{WITHOUT}");
         }
         Ok(component)
+    }
+
+    /// Why nothing can be written, if something could not be.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.get().map(String::as_str)
     }
 
     /// Writes an entry. It is there as a whole or not at all, whoever writes at once.
@@ -155,9 +171,8 @@ pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM] {
 /// Reads an entry, `None` when there is none. It isn't mapped: a cache may be in a file system from
 /// which nothing may be executed, where mapped code could not run.
 fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
-    let Some(mut file) = open(path, owners)? else { return Ok(None) };
-    let mut compiled = Vec::new();
-    file.read_to_end(&mut compiled)
+    let Some(file) = open(path, owners)? else { return Ok(None) };
+    let mut compiled = files::all(file, files::PROGRAM)
         .map_err(|source| CacheError::Io { path: path.to_owned(), source })?;
     let damaged = || CacheError::Damaged { path: path.to_owned() };
     let expected = compiled.split_off(compiled.len().checked_sub(CHECKSUM).ok_or_else(damaged)?);
@@ -186,7 +201,7 @@ pub(crate) fn is_whole(path: &Path, owners: &[u32]) -> Result<bool, CacheError> 
 /// Opens an entry that nobody but these users can have written; `None` when there is none.
 fn open(path: &Path, owners: &[u32]) -> Result<Option<File>, CacheError> {
     let io = |source| CacheError::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
+    let file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),

@@ -22,6 +22,7 @@ mod convert;
 mod delivery;
 mod engine;
 mod exports;
+pub mod files;
 pub mod http;
 mod load_error;
 mod log;

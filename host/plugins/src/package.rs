@@ -16,6 +16,7 @@ use wasmtime::component::Component;
 
 use crate::cache::{self, CacheError};
 use crate::engine;
+use crate::files;
 use crate::load_error::LoadError;
 use crate::runtime::{self, RuntimeError};
 use crate::spec::{Common, Source};
@@ -89,7 +90,7 @@ impl Packaged {
         let owners = owners();
         cache::require_owned(directory, &fs::metadata(directory).map_err(io)?, &owners)?;
         let path = directory.join(BUILD_FILE);
-        let found = fs::read_to_string(&path)
+        let found = files::read_text(&path, files::TEXT)
             .map_err(|source| PackageError::Io { path: path.clone(), source })?;
         if found.trim_end() != BUILD {
             let found = found.trim_end().chars().filter(|letter| !letter.is_control());

@@ -15,7 +15,7 @@ use wasmtime::component::Component;
 
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
 use crate::bundled::{self, Bundled};
-use crate::cache::{self, Cache, CacheError, hex};
+use crate::cache::{self, Cache, hex};
 use crate::call_error::CallError;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
 use crate::exports::{Pre, Task};
@@ -27,12 +27,13 @@ use crate::sandbox::{About, Blueprint, Linkers, Powers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
 use crate::support;
 use crate::world::World;
-use crate::{contract, convert, schema, script};
+use crate::{contract, convert, files, schema, script};
 
 /// How the runtime works.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeOptions {
-    /// Where compiled plugins are kept. Without it each start compiles them.
+    /// Where compiled plugins are kept. Without it, or where it can't be used or trusted, each
+    /// start compiles them.
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -49,9 +50,6 @@ pub enum RuntimeError {
     /// The thread that keeps time limits can't be started.
     #[error("the thread that keeps plugins' time limits can't be started: {0}")]
     Ticker(io::Error),
-    /// The compile cache can't be used.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 /// Loads plugins. One is enough for a process.
@@ -60,6 +58,8 @@ pub struct Runtime {
     linkers: Linkers,
     packaged: Option<Packaged>,
     cache: Option<Cache>,
+    /// Why there is none, where one was to be.
+    unusable_cache: Option<String>,
     permits: Arc<Semaphore>,
     /// Of their own, since a notification may wait long for another system.
     notifying_permits: Arc<Semaphore>,
@@ -70,17 +70,25 @@ impl Runtime {
     /// Makes a runtime.
     ///
     /// # Errors
-    /// When wasmtime can't be started, or the cache directory can't be trusted.
+    /// When wasmtime can't be started.
     pub fn new(options: RuntimeOptions) -> Result<Self, RuntimeError> {
         Self::with(engine::new().map_err(unusable)?, options)
     }
 
     fn with(engine: Engine, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         engine::start_ticker(&engine).map_err(RuntimeError::Ticker)?;
+        // It only saves time: one that can't be used is done without.
+        let cache = options.cache_dir.as_deref().map(Cache::open).transpose();
+        let unusable_cache = cache.as_ref().err().map(ToString::to_string);
+        let cache = cache.unwrap_or_else(|error| {
+            tracing::warn!(%error, "{}", cache::WITHOUT);
+            None
+        });
         Ok(Self {
             linkers: Linkers::new(&engine).map_err(unusable)?,
             packaged: None,
-            cache: options.cache_dir.as_deref().map(Cache::open).transpose()?,
+            cache,
+            unusable_cache,
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
             notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
             deadline_fired: Arc::default(),
@@ -95,6 +103,14 @@ impl Runtime {
         let packaged = Packaged::open(directory);
         let packaged = packaged.inspect_err(|error| tracing::warn!(%error, "compiling instead"));
         Self { packaged: packaged.ok(), ..self }
+    }
+
+    /// Why plugins are compiled at each start, where the cache can't be used, and what to do about
+    /// it. The log has it already, as a warning of `groundcrew_plugins`.
+    pub fn cache_trouble(&self) -> Option<String> {
+        let full = || self.cache.as_ref().and_then(Cache::trouble);
+        let trouble = self.unusable_cache.as_deref().or_else(full);
+        trouble.map(|trouble| format!("{}: {trouble}", cache::WITHOUT))
     }
 
     /// Whether real time has had a say in any decision so far: a plugin ran so long that
@@ -287,7 +303,8 @@ pub(crate) fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError
             Ok(Code::bundled(bundled, bundled.digest.to_owned(), settings))
         }
         Source::File(path) => {
-            let component = std::fs::read(path).map_err(|source| LoadError::Read {
+            let read = files::read(path, files::COMPONENT);
+            let component = read.map_err(|source| LoadError::Read {
                 plugin: plugin(),
                 path: path.clone(),
                 source,

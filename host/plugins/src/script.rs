@@ -5,6 +5,7 @@ use std::path::Path;
 use groundcrew_core::decision::SettingProblem;
 use serde_json::{Value, json};
 
+use crate::files;
 use crate::load_error::LoadError;
 
 /// Where the interpreter's settings have the script's data.
@@ -17,7 +18,7 @@ pub(crate) fn read(
     name: &str,
     data: &Value,
 ) -> Result<(Vec<u8>, Value), LoadError> {
-    let bytes = std::fs::read(path).map_err(|source| LoadError::Read {
+    let bytes = files::read(path, files::TEXT).map_err(|source| LoadError::Read {
         plugin: plugin.to_owned(),
         path: path.to_owned(),
         source,

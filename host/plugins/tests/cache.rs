@@ -3,14 +3,15 @@
 mod support;
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
-use groundcrew_plugins::{CacheError, Runtime, RuntimeError, RuntimeOptions, Source};
+use groundcrew_plugins::{Runtime, RuntimeError, RuntimeOptions, Source};
 use rstest::rstest;
 use support::load_bytes;
-use support::plugin::ABSTAIN;
+use support::log::logged;
+use support::plugin::{ABSTAIN, Plugin};
 
 fn open(directory: &Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(RuntimeOptions { cache_dir: Some(directory.to_owned()) })
@@ -66,15 +67,87 @@ async fn an_entry_that_others_can_write_is_compiled_again() {
     assert_eq!(fs::metadata(&entry).unwrap().mode() & 0o777, 0o600);
 }
 
-#[test]
-fn a_directory_that_others_can_write_is_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
-    let error = open(directory.path()).err().unwrap();
-    assert!(
-        matches!(error, RuntimeError::Cache(CacheError::Writable { mode: 0o777, .. })),
-        "{error}"
-    );
+/// What may stand where the cache shall be, or within it. None of it keeps a plugin from being
+/// loaded; it is told once, however many plugins there are. Reported cases come here.
+#[rstest]
+#[case::others_can_write_to_it(|at: &Path| {
+    fs::create_dir(at).unwrap();
+    fs::set_permissions(at, Permissions::from_mode(0o777)).unwrap();
+}, "can be written to by others (mode 777)")]
+#[case::a_file(|at: &Path| fs::write(at, "").unwrap(), "File exists")]
+#[case::a_file_above_it(|at: &Path| {
+    fs::write(at.with_extension("file"), "").unwrap();
+    symlink(at.with_extension("file").join("x"), at).unwrap();
+}, "compile cache: not used")]
+#[case::a_dangling_link(|at: &Path| symlink("nowhere", at).unwrap(), "File exists")]
+#[case::a_loop_of_links(|at: &Path| symlink(at, at).unwrap(), "compile cache: not used")]
+#[case::read_only(|at: &Path| symlink("/proc/self", at).unwrap(), "compile cache: not used")]
+#[case::another_users(|at: &Path| {
+    fs::create_dir(at).unwrap();
+    // Where this is root, who may give directories away.
+    if chown(at, Some(4711), None).is_err() {
+        fs::set_permissions(at, Permissions::from_mode(0o777)).unwrap();
+    }
+}, "compiled plugins: ")]
+#[case::a_named_pipe(|at: &Path| fifo(at), "File exists")]
+#[case::no_entry_can_be_written(|at: &Path| spoil_entries(at, |entry| fs::create_dir(entry).unwrap()), "Is a directory")]
+#[tokio::test]
+async fn a_cache_that_can_not_be_used(#[case] make: fn(&Path), #[case] told: &str) {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path().join("cache");
+    make(&at);
+    let (log, guard) = logged();
+    let runtime = open(&at).unwrap();
+    for plugin in [ABSTAIN.build(), other()] {
+        load_bytes(&runtime, &plugin).await.unwrap();
+    }
+    drop(guard);
+    let log = log.text();
+    assert!(log.contains(told), "{log}");
+    assert_eq!(log.matches("GROUNDCREW_CACHE").count(), 1, "{log}");
+}
+
+/// Entries that can't be read are compiled again, whatever they are.
+#[rstest]
+#[case::a_directory(|entry: &Path| fs::create_dir(entry).unwrap())]
+#[case::a_named_pipe(|entry: &Path| fifo(entry))]
+#[case::a_dangling_link(|entry: &Path| symlink("nowhere", entry).unwrap())]
+#[case::a_device(|entry: &Path| symlink("/dev/zero", entry).unwrap())]
+#[tokio::test]
+async fn an_entry_that_is_no_file(#[case] make: fn(&Path)) {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path().join("cache");
+    spoil_entries(&at, make);
+    load(&at).await;
+}
+
+/// Another plugin than the one of the other tests.
+fn other() -> Vec<u8> {
+    Plugin { evaluate: "(nop)", ..ABSTAIN }.build()
+}
+
+/// Makes a cache in which something stands in the place of each entry.
+fn spoil_entries(at: &Path, make: fn(&Path)) {
+    let runtime = tokio::runtime::Handle::current();
+    let at = at.to_owned();
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let filled = open(&at).unwrap();
+            load_bytes(&filled, &ABSTAIN.build()).await.unwrap();
+            load_bytes(&filled, &other()).await.unwrap();
+        });
+        for entry in fs::read_dir(&at).unwrap() {
+            let entry = entry.unwrap().path();
+            fs::remove_file(&entry).unwrap();
+            make(&entry);
+        }
+    })
+    .join()
+    .unwrap();
+}
+
+fn fifo(path: &Path) {
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 /// A package's folder with the plugin of these tests.
@@ -111,6 +184,27 @@ async fn what_a_package_has_is_not_compiled() {
 #[case::no_build(|directory: &Path| fs::remove_file(directory.join(BUILD_FILE)).unwrap())]
 #[case::writable(|directory: &Path| fs::set_permissions(directory, Permissions::from_mode(0o777)).unwrap())]
 #[case::nothing(|directory: &Path| fs::remove_dir_all(directory).unwrap())]
+#[case::a_file(|directory: &Path| {
+    fs::remove_dir_all(directory).unwrap();
+    fs::write(directory, "").unwrap();
+})]
+#[case::a_dangling_link(|directory: &Path| {
+    fs::remove_dir_all(directory).unwrap();
+    symlink("nowhere", directory).unwrap();
+})]
+#[case::a_named_pipe_as_build(|directory: &Path| {
+    fs::remove_file(directory.join(BUILD_FILE)).unwrap();
+    fifo(&directory.join(BUILD_FILE));
+})]
+#[case::named_pipes_as_plugins(|directory: &Path| {
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap().path();
+        if entry.extension().is_some_and(|extension| extension == "cwasm") {
+            fs::remove_file(&entry).unwrap();
+            fifo(&entry);
+        }
+    }
+})]
 #[tokio::test]
 async fn what_can_not_be_used_of_a_package_is_compiled(#[case] spoil: fn(&Path)) {
     let directory = packaged();

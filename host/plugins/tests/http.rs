@@ -4,9 +4,8 @@
 
 mod support;
 
-use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, Verdict};
 use groundcrew_core::ports::Notifier as _;
@@ -14,6 +13,7 @@ use groundcrew_plugins::http::NoHttp;
 use groundcrew_plugins::{LoadError, NotifierSpec, Runtime, RuntimeOptions};
 use ring::hmac;
 use rstest::rstest;
+use support::log::logged;
 use support::notifier::notification;
 use support::plugin::{Notifier, RECEIPT};
 use support::web::{
@@ -103,6 +103,25 @@ async fn secrets_of_files_and_of_secrets_manager() {
     verify(&seen, "x-sign");
 }
 
+/// Whose `User-Agent` is sent: the grant's, or else the plugin's, or else the host's.
+#[rstest]
+#[case::of_the_host("", "", concat!("groundcrew/", env!("CARGO_PKG_VERSION")))]
+#[case::of_the_plugin("user-agent = \"acme/1\", ", "", "acme/1")]
+#[case::of_the_grant("", "headers = { User-Agent = { env = \"TOKEN\" } }", TOKEN)]
+#[case::of_plugin_and_grant(
+    "User-Agent = \"acme/1\", ",
+    "headers = { User-Agent = { env = \"TOKEN\" } }",
+    TOKEN
+)]
+#[tokio::test]
+async fn who_says_user_agent(#[case] setting: &str, #[case] grant: &str, #[case] sent: &str) {
+    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let config = hook(URL, &format!("allow_private = true\n{grant}"));
+    let config = config.replace("headers = { X-Mine", &format!("headers = {{ {setting}X-Mine"));
+    tell(&config, &Wired::public(&web)).await.unwrap();
+    assert_eq!(web.only().field("user-agent"), [sent]);
+}
+
 /// A secret that was rotated a minute ago is read anew, once.
 #[rstest]
 #[case::rotated("200 OK", true)]
@@ -151,6 +170,7 @@ async fn by_a_proxy() {
     tell(&hook("https://a.example/x", &grant), &network).await.unwrap();
     let tunnel = proxy.only();
     assert_eq!(tunnel.line, "CONNECT a.example:443 HTTP/1.1");
+    assert_eq!(tunnel.field("user-agent"), [concat!("groundcrew/", env!("CARGO_PKG_VERSION"))]);
     // The proxy is handed no secret.
     assert_eq!(tunnel.field("authorization"), [""; 0]);
     assert_eq!(web.only().field("authorization"), [TOKEN]);
@@ -528,32 +548,10 @@ async fn http_that_nobody_granted() {
     assert!(failure.message.contains("this command sends no HTTP requests"), "{failure}");
 }
 
-/// What is written to the log.
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// However a call fails, whatever is logged, at whatever level: no secret is in it.
 #[tokio::test]
 async fn no_secret_is_shown() {
-    let written = Written::default();
-    let writer = written.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(move || writer.clone())
-        .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
-
+    let (log, guard) = logged();
     let runtime = runtime();
     let mut shown = String::new();
     for does in [
@@ -579,7 +577,7 @@ async fn no_secret_is_shown() {
         }
     }
     drop(guard);
-    let log = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     // The operator is told, in the log as well.
     assert!(log.contains("[[notifiers.grants.http]]"), "{log}");
     assert!(log.contains("plugin=\"hook\" account=\"111122223333\""), "{log}");

@@ -6,6 +6,7 @@ use std::path::{Component as PathPart, Path};
 
 use groundcrew_core::config::{Component, Config, Notifier, Plugin, Problem};
 use groundcrew_core::http::SecretPlace;
+use groundcrew_plugins::files;
 
 use crate::commands::Target;
 
@@ -113,7 +114,7 @@ impl Contents {
                 return self.problem(line, format!("{about}: {} {error}", path.display()));
             }
         };
-        match std::fs::read(base.join(path)) {
+        match files::read(&base.join(path), files::COMPONENT) {
             Ok(bytes) => {
                 self.files.insert(name, bytes);
             }

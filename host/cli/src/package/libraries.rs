@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use groundcrew_plugins::files;
+
 use super::elf::{Architecture, Elf, ElfError};
 
 /// What this machine lacks.
@@ -88,7 +90,8 @@ fn folders(architecture: Architecture) -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LibraryError> {
-    std::fs::read(path).map_err(|source| LibraryError::Read { path: path.to_owned(), source })
+    files::read(path, files::PROGRAM)
+        .map_err(|source| LibraryError::Read { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

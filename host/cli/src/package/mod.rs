@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use groundcrew_core::config::{Config, LedgerPlace, Plugin};
-use groundcrew_plugins::Source;
 use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
+use groundcrew_plugins::{Source, files};
 
 use crate::Failure;
 use crate::commands::{Package, Target};
@@ -165,7 +165,7 @@ impl Binary {
             let reason = format!("{error}; name it by --binary");
             vec![BinaryError::Read { path: PathBuf::from(PROGRAM), reason }]
         })?;
-        let bytes = fs::read(&path).map_err(|error| {
+        let bytes = files::read(&path, files::PROGRAM).map_err(|error| {
             vec![BinaryError::Read { path: path.clone(), reason: error.to_string() }]
         })?;
         let elf = Elf::parse(&bytes)

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use groundcrew_core::snapshot::Snapshot;
+use groundcrew_plugins::files;
 use jiff::Timestamp;
 
 use crate::Failure;
@@ -43,8 +44,8 @@ pub fn from_file(file: &Path) -> Result<Snapshot, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
     let text = match file == Path::new("-") {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(file),
+        true => files::all(std::io::stdin(), files::SNAPSHOT).and_then(files::text),
+        false => files::read_named_text(file, files::SNAPSHOT),
     };
     Snapshot::parse(&text.map_err(|error| named(&error))?).map_err(|error| named(&error))
 }

@@ -10,6 +10,7 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::event::Event;
+use groundcrew_plugins::files;
 use jiff::Timestamp;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
@@ -163,7 +164,8 @@ impl CasesFile {
                 "{name}: expected a file of test cases, named like `rings{SUFFIX}`"
             ));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let text = files::read_named_text(path, files::TEXT)
+            .map_err(|error| format!("{name}: {error}"))?;
         let lines = Lines(text.match_indices('\n').map(|(at, _)| at).collect());
         let file: Self = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| lines.of(span.start));
@@ -228,7 +230,8 @@ impl CaseCandidate {
         let action = self.action.unwrap_or(Action::Update);
         let event = self.event.as_ref().map(|path| {
             let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-            let text = std::fs::read_to_string(base.join(path)).map_err(|error| named(&error))?;
+            let text = files::read_text(&base.join(path), files::TEXT);
+            let text = text.map_err(|error| named(&error))?;
             Event::parse(&text).map(Arc::new).map_err(|error| named(&error))
         });
         let account = self.account.account()?;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use groundcrew_aws::AwsSupport;
 use groundcrew_engine::{Engine, Settings, Until};
+use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 
@@ -39,8 +40,11 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
         options.tagged_percent,
         options.seed,
     )?;
-    let events: Vec<String> =
-        options.events.iter().map(|path| file(path, "event")).collect::<Result<_, _>>()?;
+    let events: Vec<String> = options
+        .events
+        .iter()
+        .map(|path| file(path, "event", files::TEXT))
+        .collect::<Result<_, _>>()?;
     // One thread and a paused clock: time passes only when everything waits for it, so
     // that days take seconds and the same seed gives the same run.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,13 +121,13 @@ pub fn snapshot(
             let accounts = usize::try_from(accounts).unwrap_or(usize::MAX);
             Ok(Snapshot::generate(accounts, tagged_percent, seed))
         }
-        Some(path) => Snapshot::parse(&file(path, "snapshot")?)
+        Some(path) => Snapshot::parse(&file(path, "snapshot", files::SNAPSHOT)?)
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display()))),
     }
 }
 
-fn file(path: &Path, what: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+fn file(path: &Path, what: &str, limit: u64) -> Result<String, Failure> {
+    files::read_named_text(path, limit).map_err(|error| {
         Failure::Usage(format!("{}: the {what} can't be read: {error}", path.display()))
     })
 }

@@ -22,7 +22,7 @@ use tokio::time::interval;
 
 use crate::Failure;
 use crate::commands::Snapshot;
-use crate::files::write_whole;
+use crate::files::{can_write, write_whole};
 use crate::loaded::read;
 use crate::ports::Readers;
 use crate::wording::print;
@@ -87,6 +87,15 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
 async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let began = Instant::now();
     let partial = (out != Path::new("-")).then(|| Partial::of(out));
+    if partial.is_some() {
+        // Found out before the long work.
+        can_write(out).map_err(|error| {
+            let place = out.display();
+            Failure::Usage(format!(
+                "{place}: can't be written: {error}; set --out to a place that can"
+            ))
+        })?;
+    }
     let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
@@ -127,7 +136,7 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
         signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
     };
 
-    let reading = begin(config, &factory, partial)?;
+    let reading = begin(config, &factory, partial);
     let reader = Reader::new(
         ReaderPorts {
             catalog: readers.catalog.clone(),
@@ -136,9 +145,12 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
         },
         reading,
     );
-    let save = || partial.map_or(Ok(()), |partial| partial.save(&reader.reading()));
-    // Whether it can be written is found out before the long work.
-    save()?;
+    let save = || {
+        if let Some(partial) = partial {
+            partial.save(&reader.reading());
+        }
+    };
+    save();
 
     let mut progress = Progress::new();
     let mut reads = pin!(reader.read());
@@ -147,14 +159,14 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
         tokio::select! {
             read = &mut reads => break read.err().map(told),
             signal = &mut stop => break Some(Failure::Other(format!("stopped by {signal}"))),
-            _ = saves.tick() => save()?,
+            _ = saves.tick() => save(),
             _ = shows.tick() => progress.show(reader.so_far()),
         }
     };
     progress.finish(reader.so_far());
     if let Some(trouble) = trouble {
         let Some(partial) = partial else { return Err(trouble) };
-        save()?;
+        save();
         return Err(Failure::Other(format!("{trouble}\n{}", partial.advice())));
     }
 
@@ -172,18 +184,11 @@ fn this_second() -> Timestamp {
 }
 
 /// What an earlier run has left, or nothing yet.
-fn begin(
-    config: &Config,
-    factory: &AccountFactory,
-    partial: Option<&Partial>,
-) -> Result<Reading, Failure> {
+fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -> Reading {
     let now = Timestamp::now();
     let source = Source { region: config.region.clone(), product: factory.product.clone() };
-    let known = match partial {
-        Some(partial) => partial.load(&source, now)?,
-        None => None,
-    };
-    Ok(known.unwrap_or_else(|| Reading::new(source, now)))
+    let known = partial.and_then(|partial| partial.load(&source, now));
+    known.unwrap_or_else(|| Reading::new(source, now))
 }
 
 /// An error of AWS with what to do about it.

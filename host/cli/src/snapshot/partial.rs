@@ -1,13 +1,14 @@
 //! What was read so far, in a file beside the one to be written.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use groundcrew_core::reading::{Reading, Source};
+use groundcrew_plugins::files;
 use jiff::Timestamp;
 
-use crate::Failure;
 use crate::files::{with_ending, write_whole};
 use crate::wording::{count, span};
 
@@ -17,25 +18,32 @@ const GOOD_FOR: Duration = Duration::from_secs(6 * 3600);
 /// The file.
 pub struct Partial {
     path: PathBuf,
+    /// Whether what was saved last is there.
+    kept: Cell<bool>,
+    /// Whether it was told that it isn't.
+    told: Cell<bool>,
 }
 
 impl Partial {
     /// That of a snapshot to be written there.
     pub fn of(out: &Path) -> Self {
-        Self { path: with_ending(out, ".partial") }
+        let path = with_ending(out, ".partial");
+        Self { path, kept: Cell::new(false), told: Cell::new(false) }
     }
 
     /// What an earlier run has left of the same organization lately. Says on stderr whether
     /// it is used.
-    pub fn load(&self, source: &Source, now: Timestamp) -> Result<Option<Reading>, Failure> {
+    pub fn load(&self, source: &Source, now: Timestamp) -> Option<Reading> {
         let name = self.path.display();
-        let text = match std::fs::read_to_string(&self.path) {
+        let text = match files::read_text(&self.path, files::SNAPSHOT) {
             Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                return Err(Failure::Usage(format!(
-                    "{name}: what an earlier run has read can't be read: {error}"
-                )));
+                eprintln!(
+                    "{name}: what an earlier run has read can't be read: {error}: everything is \
+                     read anew"
+                );
+                return None;
             }
         };
         match usable(&text, source, now) {
@@ -45,39 +53,50 @@ impl Partial {
                     count(reading.accounts.items.len(), "account"),
                     reading.index.items.len().max(reading.tags.len())
                 );
-                Ok(Some(reading))
+                Some(reading)
             }
             Err(why) => {
                 eprintln!("{name} {why}: everything is read anew");
-                Ok(None)
+                None
             }
         }
     }
 
-    pub fn save(&self, reading: &Reading) -> Result<(), Failure> {
+    /// Keeps what is known so far. That it can't be kept is told once: then a run that stops begins
+    /// anew, which is slower, and no more.
+    pub fn save(&self, reading: &Reading) {
         let written = serde_json::to_vec(reading)
             .map_err(std::io::Error::from)
             .and_then(|json| write_whole(&self.path, &json));
-        written.map_err(|error| {
-            Failure::Usage(format!(
-                "{}: can't be written: {error}; set --out to a place that can",
+        self.kept.set(written.is_ok());
+        if let Err(error) = written
+            && !self.told.replace(true)
+        {
+            eprintln!(
+                "{}: can't be written: {error}: if this run stops, the next one reads everything \
+                 anew",
                 self.path.display()
-            ))
-        })
+            );
+        }
     }
 
     /// How to go on.
     pub fn advice(&self) -> String {
-        format!(
-            "what was read is kept in {}; within {} hours, the same command goes on from there",
-            self.path.display(),
-            GOOD_FOR.as_secs() / 3600
-        )
+        match self.kept.get() {
+            true => format!(
+                "what was read is kept in {}; within {} hours, the same command goes on from there",
+                self.path.display(),
+                GOOD_FOR.as_secs() / 3600
+            ),
+            false => "what was read could not be kept: the next run begins anew".to_owned(),
+        }
     }
 
     /// Removes it. Left behind, it would only be read again.
     pub fn remove(&self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        if self.kept.get()
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "could not be removed");
         }
     }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use toml::de::DeTable;
 
 use super::keys::{self, Table};
+use super::problem::suggestion;
 use super::reader::{self, Reader, Section, Settings};
 use crate::decision::Action;
-use crate::http::{HttpGrant, Scheme, Signing};
+use crate::http::{self, HttpGrant, Scheme, Signing, UrlSecret};
 use crate::limits::{HttpLimits, Limits};
 
 /// A plugin as the user wrote it: what policies and notifiers have in common.
@@ -224,6 +225,7 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
             );
             reader.problem(component.line, message);
         }
+        check_settings(reader, &component, &http);
         let grants = Grants { support_cases, http };
         notifiers.push(Notifier { component, on, gate, grants, http_limits });
     }
@@ -237,7 +239,8 @@ fn read_http_grants(reader: &mut Reader<'_>, grants: &Section<'_, '_>) -> Vec<Ht
     };
     let mut read = Vec::new();
     for section in reader.tables(table, "http", &keys::HTTP_GRANTS, &[]) {
-        let url = section.url(reader, "url");
+        let url = section.grant_url(reader, "url");
+        let secrets = section.url_secrets(reader, "secrets").unwrap_or_default();
         let methods = section.texts(reader, "methods");
         let headers = section.secrets(reader, "headers").unwrap_or_default();
         let key = section.secret(reader, "sign");
@@ -257,24 +260,98 @@ fn read_http_grants(reader: &mut Reader<'_>, grants: &Section<'_, '_>) -> Vec<Ht
                            encrypted on its way through";
             reader.problem(line, message);
         }
-        if let Some(url) = &url
+        if let Some((url, query)) = &url {
+            check_placeholders(reader, &section, url, query, &secrets);
+        }
+        if let Some((url, _)) = &url
             && url.scheme() == Scheme::Http
-            && !headers.is_empty()
+            && !(headers.is_empty() && secrets.is_empty())
             && !allow_private
         {
-            let line = section.line_of(reader, "headers");
+            let key = if headers.is_empty() { "secrets" } else { "headers" };
+            let line = section.line_of(reader, key);
             let message = "secrets are sent by https, or with `allow_private = true` within a \
                            private network: this `url` is neither";
             reader.problem(line, message);
         }
-        let (Some(url), Some(methods)) = (url, methods) else {
+        let (Some((url, query)), Some(methods)) = (url, methods) else {
             continue;
         };
         let header = header.to_ascii_lowercase();
         let sign = key.map(|key| Signing { key, header });
-        read.push(HttpGrant { url, methods, headers, sign, allow_private, ca_file, proxy });
+        read.push(HttpGrant {
+            url,
+            query,
+            secrets,
+            methods,
+            headers,
+            sign,
+            allow_private,
+            ca_file,
+            proxy,
+        });
     }
     read
+}
+
+/// Every placeholder of a grant's URL has a secret, and every secret a placeholder.
+fn check_placeholders(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    url: &http::Url,
+    query: &[String],
+    secrets: &[UrlSecret],
+) {
+    let parts = || std::iter::once(url.path()).chain(query.iter().map(String::as_str));
+    let used: Vec<&str> = parts().flat_map(http::placeholders).collect();
+    let known = |name: &str| secrets.iter().any(|secret| secret.name == name);
+    for name in &used {
+        if !known(name) {
+            let hint = suggestion(name, secrets.iter().map(|secret| secret.name.as_str()));
+            let message = format!(
+                "`{}` in `url` is the placeholder of no secret{hint}: name it in `secrets`, as in \
+                 `secrets = {{ {name} = {{ secret = \"NAME or ARN\" }} }}`",
+                http::placeholder(name)
+            );
+            let line = section.line_of(reader, "url");
+            reader.problem(line, message);
+        }
+    }
+    for UrlSecret { name, .. } in secrets {
+        if !used.contains(&name.as_str()) {
+            let message = format!(
+                "the secret `{name}` is used nowhere: write `{}` where it goes in `url`, in path \
+                 or query",
+                http::placeholder(name)
+            );
+            let line = section.line_of(reader, "secrets");
+            reader.problem(line, message);
+        }
+    }
+}
+
+/// Every placeholder in a URL among a notifier's settings is one of its grants. A URL is known by
+/// its beginning: in other texts `$(…)` may be anything.
+fn check_settings(reader: &mut Reader<'_>, component: &Component, grants: &[HttpGrant]) {
+    let secrets: Vec<&UrlSecret> = grants.iter().flat_map(|grant| &grant.secrets).collect();
+    for (at, text) in component.settings.texts() {
+        if !(text.starts_with("https://") || text.starts_with("http://")) {
+            continue;
+        }
+        for name in http::placeholders(text) {
+            if !secrets.iter().any(|secret| secret.name == name) {
+                let hint = suggestion(name, secrets.iter().map(|secret| secret.name.as_str()));
+                let message = format!(
+                    "notifier `{}`, setting `{}`: `{}` is the placeholder of no secret{hint}: name \
+                     it in `secrets` of the [[notifiers.grants.http]] that grants this URL",
+                    component.name,
+                    at.trim_start_matches('/').replace('/', "."),
+                    http::placeholder(name)
+                );
+                reader.problem(component.settings.line(&at), message);
+            }
+        }
+    }
 }
 
 /// A table within a plugin's; an absent one reads as empty.

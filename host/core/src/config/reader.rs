@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{Form, Key, Table, Unwritten};
 use super::problem::{Problem, suggestion};
-use crate::http::{HttpSecret, SecretPlace, Url, is_framing};
+use crate::http::{HttpSecret, SecretPlace, Url, UrlError, UrlSecret, is_framing, placeholders};
 
 /// Durations are within these bounds.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -139,7 +139,9 @@ enum Value {
     Texts(Vec<String>),
     Flag(bool),
     Url(Url),
+    GrantUrl(Url, Vec<String>),
     Secret(HttpSecret),
+    UrlSecrets(Vec<UrlSecret>),
     Secrets(Vec<(String, HttpSecret)>),
 }
 
@@ -208,6 +210,23 @@ impl Section<'_, '_> {
     pub fn url(&self, reader: &mut Reader<'_>, name: &str) -> Option<Url> {
         match self.value(reader, name)? {
             Value::Url(url) => Some(url),
+            _ => None,
+        }
+    }
+
+    /// The URL of a grant, and the parameters of its query; `None` as with
+    /// [`Section::integer`].
+    pub fn grant_url(&self, reader: &mut Reader<'_>, name: &str) -> Option<(Url, Vec<String>)> {
+        match self.value(reader, name)? {
+            Value::GrantUrl(url, query) => Some((url, query)),
+            _ => None,
+        }
+    }
+
+    /// Secrets by the names of placeholders; `None` as with [`Section::integer`].
+    pub fn url_secrets(&self, reader: &mut Reader<'_>, name: &str) -> Option<Vec<UrlSecret>> {
+        match self.value(reader, name)? {
+            Value::UrlSecrets(secrets) => Some(secrets),
             _ => None,
         }
     }
@@ -323,10 +342,30 @@ fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
             .ok_or_else(found)
             .and_then(|text| Url::parse(text).map_err(|error| format!("{} ({error})", found())))
             .map(Value::Url),
+        Form::GrantUrl => value
+            .as_str()
+            .ok_or_else(found)
+            .and_then(|text| grant_url(text).map_err(|error| format!("{} ({error})", found())))
+            .map(|(url, query)| Value::GrantUrl(url, query)),
         Form::Secret => secret(value).map(Value::Secret),
+        Form::UrlSecrets => url_secrets(value).map(Value::UrlSecrets),
         Form::Secrets => secrets(value).map(Value::Secrets),
         Form::Settings => Err(found()),
     }
+}
+
+/// The URL of a grant. Its query has only parameters with a placeholder: the rest of a query is
+/// the plugin's.
+fn grant_url(text: &str) -> Result<(Url, Vec<String>), UrlError> {
+    let (url, query) = match text.split_once('?') {
+        Some((url, query)) => (url, query.split('&').map(str::to_owned).collect()),
+        None => (text, vec![]),
+    };
+    let has_placeholder = |parameter: &String| placeholders(parameter).next().is_some();
+    if !query.iter().all(has_placeholder) || text.contains('#') {
+        return Err(UrlError::Query);
+    }
+    Ok((Url::parse(url)?, query))
 }
 
 /// Where a secret is. What was written instead may be the secret itself, and is not shown.
@@ -370,6 +409,25 @@ fn secrets(value: &DeValue<'_>) -> Result<Vec<(String, HttpSecret)>, String> {
             let secret = secret(value.get_ref())
                 .map_err(|found| format!("a table in which `{name}` is {found}"))?;
             Ok((name.to_ascii_lowercase(), secret))
+        })
+        .collect()
+}
+
+fn url_secrets(value: &DeValue<'_>) -> Result<Vec<UrlSecret>, String> {
+    let table = value.as_table().ok_or("no table (not shown here, since it may be a secret)")?;
+    table
+        .iter()
+        .map(|(key, value)| {
+            let name = key.get_ref().as_ref();
+            if !is_name(name) {
+                return Err(format!("a table with {name:?}, which is not {}", Form::Name));
+            }
+            let within = |found| format!("a table in which `{name}` is {found}");
+            let secret = secret(value.get_ref()).map_err(within)?;
+            if !secret.prefix.is_empty() {
+                return Err(within("one with a `prefix`, which belongs into the URL".to_owned()));
+            }
+            Ok(UrlSecret { name: name.to_owned(), secret })
         })
         .collect()
 }
@@ -480,6 +538,17 @@ impl Settings {
             }
         }
         self
+    }
+
+    /// All texts among the settings, by their JSON pointers.
+    pub(super) fn texts(&self) -> Vec<(String, &str)> {
+        let mut texts = Vec::new();
+        for at in self.lines.keys() {
+            if let Some(text) = self.json.pointer(at).and_then(Json::as_str) {
+                texts.push((at.clone(), text));
+            }
+        }
+        texts
     }
 
     /// Line of the value at a JSON pointer, or of the nearest value around it.

@@ -81,18 +81,26 @@ fn of_form(form: Form) -> Value {
         Form::QueueUrl => json!({ "type": "string", "pattern": "^https://" }),
         Form::TopicArn => json!({ "type": "string", "pattern": "^arn:" }),
         Form::Flag => json!({ "type": "boolean" }),
-        Form::Url => json!({ "type": "string", "pattern": "^https?://" }),
-        Form::Secret => of_secret(),
-        Form::Secrets => json!({ "type": "object", "additionalProperties": of_secret() }),
+        Form::Url | Form::GrantUrl => json!({ "type": "string", "pattern": "^https?://" }),
+        Form::Secret => of_secret(&["prefix"]),
+        Form::Secrets => {
+            json!({ "type": "object", "additionalProperties": of_secret(&["prefix"]) })
+        }
+        Form::UrlSecrets => json!({
+            "type": "object",
+            "additionalProperties": of_secret(&[]),
+            "propertyNames": of_form(Form::Name),
+        }),
         Form::Settings => json!({ "type": "object" }),
     }
 }
 
-fn of_secret() -> Value {
+/// A secret, with these keys as well.
+fn of_secret(more: &[&str]) -> Value {
     let text = || json!({ "type": "string", "minLength": 1 });
-    let of = |place: &str, more: &[&str]| {
-        let names = [place, "prefix"];
-        let names = names.iter().chain(more);
+    let of = |place: &str, own: &[&str]| {
+        let names = [place];
+        let names = names.iter().chain(more).chain(own);
         let properties: Map<_, _> = names.map(|&name| (name.to_owned(), text())).collect();
         json!({
             "type": "object",

@@ -3,14 +3,20 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::placeholder::{self, UrlSecret};
 use super::secret::{HttpSecret, SecretPlace};
 use super::url::Url;
 
 /// One of `[[notifiers.grants.http]]`: URLs that a notifier may reach, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// Everything below it is granted.
+    /// Everything below it is granted. Has the placeholders of `secrets` as they are written.
     pub url: Url,
+    /// Parameters that the query of a request must have, each with a placeholder, as
+    /// `sig=$(sig)`. Others are the plugin's.
+    pub query: Vec<String>,
+    /// What the host puts in the place of the placeholders.
+    pub secrets: Vec<UrlSecret>,
     /// The methods that are.
     pub methods: Vec<String>,
     /// What the host adds to each request: header fields by their names in lower case.
@@ -35,9 +41,31 @@ pub struct Signing {
 }
 
 impl HttpGrant {
-    /// Whether it covers a URL, by some method.
-    fn reaches(&self, url: &Url) -> bool {
-        self.url.covers(url)
+    /// The first parameter that the query of a request lacks.
+    fn lacks(&self, query: Option<&str>) -> Option<&String> {
+        let has = |parameter: &String| parameters(query).any(|other| other == parameter);
+        self.query.iter().find(|parameter| !has(parameter))
+    }
+
+    /// A placeholder of this grant that a request has in another place than the grant, from where
+    /// the other system could hand the secret on.
+    fn misplaced(&self, url: &Url, query: Option<&str>) -> Option<&UrlSecret> {
+        let (_, rest) = self.url.covered(url);
+        let others = parameters(query).filter(|one| !self.query.iter().any(|own| own == one));
+        let others: Vec<&str> = others.chain([rest]).collect();
+        let is_within = |secret: &&UrlSecret| {
+            let placeholder = placeholder::written(&secret.name);
+            others.iter().any(|other| other.contains(&placeholder))
+        };
+        self.secrets.iter().find(is_within)
+    }
+
+    /// The grant as it is written: its URL with its query.
+    fn written(&self) -> String {
+        match self.query.is_empty() {
+            true => self.url.to_string(),
+            false => format!("{}?{}", self.url, self.query.join("&")),
+        }
     }
 
     /// The same, with its files in a folder, unless their paths are absolute.
@@ -46,7 +74,9 @@ impl HttpGrant {
             *file = folder.join(&*file);
         }
         let headers = self.headers.iter_mut().map(|(_, secret)| secret);
-        for secret in headers.chain(self.sign.iter_mut().map(|sign| &mut sign.key)) {
+        let secrets = self.secrets.iter_mut().map(|one| &mut one.secret);
+        let signing = self.sign.iter_mut().map(|sign| &mut sign.key);
+        for secret in headers.chain(secrets).chain(signing) {
             if let SecretPlace::File(file) = &mut secret.place {
                 *file = folder.join(&*file);
             }
@@ -61,11 +91,17 @@ impl HttpGrant {
     /// All secrets that the host puts into requests for it.
     pub fn secrets(&self) -> impl Iterator<Item = &HttpSecret> {
         let headers = self.headers.iter().map(|(_, secret)| secret);
-        headers.chain(self.sign.iter().map(|sign| &sign.key))
+        let secrets = self.secrets.iter().map(|one| &one.secret);
+        headers.chain(secrets).chain(self.sign.iter().map(|sign| &sign.key))
     }
 }
 
-/// The first grant that covers a request.
+/// The parameters of a query, as they are written.
+fn parameters(query: Option<&str>) -> impl Iterator<Item = &str> {
+    query.into_iter().flat_map(|query| query.split('&'))
+}
+
+/// The first grant that covers a request. Of the request's query only placeholders count.
 ///
 /// # Errors
 /// What is not granted, and the TOML that would grant it.
@@ -73,54 +109,99 @@ pub fn grant_for<'g>(
     grants: &'g [HttpGrant],
     method: &str,
     url: &Url,
+    query: Option<&str>,
 ) -> Result<&'g HttpGrant, Denied> {
-    let mut reaching = grants.iter().filter(|grant| grant.reaches(url));
-    if let Some(grant) = reaching.clone().find(|grant| grant.allows(method)) {
-        return Ok(grant);
+    let denied = |why| Denied { method: method.to_owned(), url: url.to_string(), why };
+    let mut reaching = grants.iter().filter(|grant| grant.url.covers(url));
+    let mut covering = reaching.clone().filter(|grant| grant.lacks(query).is_none());
+    if let Some(grant) = covering.clone().find(|grant| grant.allows(method)) {
+        return match grant.misplaced(url, query) {
+            None => Ok(grant),
+            Some(secret) => Err(denied(Why::Misplaced {
+                grant: grant.written(),
+                placeholder: placeholder::written(&secret.name),
+            })),
+        };
     }
-    Err(Denied {
-        method: method.to_owned(),
-        url: url.to_string(),
-        nearest: reaching.next().map(|grant| (grant.url.to_string(), grant.methods.clone())),
-    })
+    if let Some(nearest) = covering.next() {
+        let (grant, methods) = (nearest.written(), nearest.methods.clone());
+        return Err(denied(Why::Method { grant, methods }));
+    }
+    let lacking = reaching.find_map(|grant| Some((grant.written(), grant.lacks(query)?.clone())));
+    Err(denied(match lacking {
+        Some((grant, parameter)) => Why::Query { grant, parameter },
+        None => Why::Nothing,
+    }))
 }
 
 /// A request that no grant covers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Denied {
     method: String,
+    /// Without its query.
     url: String,
-    /// The URL of a grant that has another method, and its methods.
-    nearest: Option<(String, Vec<String>)>,
+    why: Why,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Why {
+    /// No grant covers the URL.
+    Nothing,
+    /// The nearest grant has other methods.
+    Method { grant: String, methods: Vec<String> },
+    /// The nearest grant asks for a parameter that the request lacks.
+    Query { grant: String, parameter: String },
+    /// The request has a placeholder where the grant has none.
+    Misplaced { grant: String, placeholder: String },
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, url, nearest } = self;
-        match nearest {
-            None => {
+        let Self { method, url, why } = self;
+        match why {
+            Why::Nothing => {
                 write!(f, "{method} {url} is not granted; to grant it, write below the notifier:")?;
                 write!(f, "\n\n[[notifiers.grants.http]]\nurl = {url:?}")?;
-                write!(f, "\nmethods = [{method:?}]\n")
+                write!(f, "\nmethods = [{method:?}]\n")?;
+                let mut names: Vec<_> = placeholder::names(url).collect();
+                names.dedup();
+                for name in names {
+                    write!(f, "secrets.{name} = {{ secret = \"NAME or ARN\" }}\n")?;
+                }
+                Ok(())
             }
-            Some((granted, methods)) => {
+            Why::Method { grant, methods } => {
                 let methods: Vec<_> =
                     methods.iter().chain([method]).map(|method| format!("{method:?}")).collect();
                 write!(f, "{method} is not granted for {url}; to grant it, write in the ")?;
-                write!(f, "[[notifiers.grants.http]] of {granted}:")?;
+                write!(f, "[[notifiers.grants.http]] of {grant}:")?;
                 write!(f, "\n\nmethods = [{}]\n", methods.join(", "))
             }
+            Why::Query { grant, parameter } => write!(
+                f,
+                "{method} {url} is not granted: the [[notifiers.grants.http]] of {grant} asks for \
+                 `{parameter}` in the query; write it into the plugin's URL as well"
+            ),
+            Why::Misplaced { grant, placeholder } => write!(
+                f,
+                "{method} {url} is not granted: it has `{placeholder}` in another place than the \
+                 [[notifiers.grants.http]] of {grant}, and the secret goes nowhere else"
+            ),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
 
     fn grant(url: &str, methods: &[&str]) -> HttpGrant {
         HttpGrant {
             url: Url::parse(url).unwrap(),
+            query: vec![],
+            secrets: vec![],
             methods: methods.iter().map(|&method| method.to_owned()).collect(),
             headers: vec![],
             sign: None,
@@ -131,7 +212,11 @@ mod tests {
     }
 
     fn ask<'g>(grants: &'g [HttpGrant], method: &str, url: &str) -> Result<&'g str, String> {
-        let found = grant_for(grants, method, &Url::parse(url).unwrap());
+        let (url, query) = match url.split_once('?') {
+            Some((url, query)) => (url, Some(query)),
+            None => (url, None),
+        };
+        let found = grant_for(grants, method, &Url::parse(url).unwrap(), query);
         found.map(|grant| grant.url.host()).map_err(|denied| denied.to_string())
     }
 
@@ -142,7 +227,7 @@ mod tests {
             [("GET", "https://a/x/y", 0), ("POST", "https://a/x/y", 1), ("GET", "https://a/z", 1)]
         {
             let url = Url::parse(url).unwrap();
-            assert_eq!(grant_for(&grants, method, &url), Ok(&grants[index]));
+            assert_eq!(grant_for(&grants, method, &url, Some("q")), Ok(&grants[index]));
         }
     }
 
@@ -164,5 +249,46 @@ mod tests {
                  methods = [\"GET\", \"DELETE\"]\n"
                 .to_owned())
         );
+    }
+
+    /// The placeholder's secret goes where the grant has it, and nowhere else.
+    #[rstest]
+    #[case::there("https://a/x/$(s)?sig=$(q)", "")]
+    #[case::among_others("https://a/x/$(s)?v=1&sig=$(q)&w", "")]
+    #[case::with_more_after_it("https://a/x/$(s)/y?sig=$(q)", "")]
+    #[case::another_name("https://a/x/$(s)?sig=$(q)&text=$(other)", "")]
+    #[case::no_secret_in_the_path("https://a/x/y?sig=$(q)", "url = \"https://a/x/y\"")]
+    #[case::no_secret_in_the_query("https://a/x/$(s)", "asks for `sig=$(q)` in the query")]
+    #[case::another_value("https://a/x/$(s)?sig=x", "asks for `sig=$(q)` in the query")]
+    #[case::also_in_the_path("https://a/x/$(s)/$(s)?sig=$(q)", "it has `$(s)` in another place")]
+    #[case::of_the_query_in_the_path("https://a/x/$(s)/$(q)?sig=$(q)", "has `$(q)` in another")]
+    #[case::in_a_text("https://a/x/$(s)?sig=$(q)&text=$(s)", "it has `$(s)` in another place")]
+    #[case::in_a_name("https://a/x/$(s)?sig=$(q)&$(q)", "it has `$(q)` in another place")]
+    fn where_placeholders_may_be(#[case] url: &str, #[case] refused: &str) {
+        let secret = |name: &str| UrlSecret {
+            name: name.to_owned(),
+            secret: HttpSecret {
+                prefix: String::new(),
+                place: SecretPlace::Variable("S".to_owned()),
+            },
+        };
+        let mut grant = grant("https://a/x/$(s)", &["POST"]);
+        grant.query = vec!["sig=$(q)".to_owned()];
+        grant.secrets = vec![secret("s"), secret("q")];
+        match (ask(&[grant], "POST", url), refused) {
+            (Ok(host), "") => assert_eq!(host, "a"),
+            (Err(denied), refused) if !refused.is_empty() => {
+                assert!(denied.contains(refused), "{denied}")
+            }
+            (found, _) => panic!("{found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_secrets_that_are_to_be_granted() {
+        let denied = ask(&[], "POST", "https://a/x/$(slack)").unwrap_err();
+        let toml = "url = \"https://a/x/$(slack)\"\nmethods = [\"POST\"]\n\
+                    secrets.slack = { secret = \"NAME or ARN\" }\n";
+        assert!(denied.contains(toml), "{denied}");
     }
 }

@@ -6,11 +6,15 @@
 
 mod address;
 mod grant;
+mod placeholder;
+mod redact;
 mod secret;
 mod url;
 
 pub use address::AddressKind;
 pub use grant::{Denied, HttpGrant, Signing, grant_for};
+pub use placeholder::{Unfit, UrlSecret, fill, names as placeholders, written as placeholder};
+pub use redact::Redactor;
 pub use secret::{HttpSecret, Secret, SecretPlace};
 pub use url::{Scheme, Url, UrlError};
 

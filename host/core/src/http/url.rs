@@ -153,6 +153,18 @@ impl Url {
         }
     }
 
+    /// The path, beginning with `/`.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The other's path where this one covers it: as far as this one's segments go, and the rest.
+    pub(super) fn covered<'o>(&self, other: &'o Self) -> (&'o str, &'o str) {
+        let count = segments(&self.path).count();
+        let end = other.path.match_indices('/').map(|(at, _)| at).nth(count);
+        other.path.split_at(end.unwrap_or(other.path.len()))
+    }
+
     /// Whether the other is at the same origin, and its path begins with all segments of this
     /// one's: `/api/` covers `/api`, `/api/` and `/api/v1`, not `/apis`.
     pub fn covers(&self, other: &Self) -> bool {
@@ -192,7 +204,7 @@ fn host_name(host: &str) -> Result<String, UrlError> {
 }
 
 /// Refuses what servers, proxies and frameworks are known to read as another path.
-fn check_path(path: &str) -> Result<(), &'static str> {
+pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     if !path.starts_with('/') {
         return Err("doesn't begin with `/`");
     }
@@ -222,7 +234,7 @@ fn check_path(path: &str) -> Result<(), &'static str> {
 }
 
 /// Percent-decoded once.
-fn decode(path: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(path: &str) -> Option<Vec<u8>> {
     let mut bytes = path.bytes();
     let mut decoded = Vec::with_capacity(path.len());
     while let Some(byte) = bytes.next() {

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi::runtime;
 
+use super::PRODUCT;
 use super::failure::HttpFailure;
 use super::network::Network;
 use super::tls::Tls;
@@ -141,6 +142,7 @@ async fn tunnel(
         .method(Method::CONNECT)
         .uri(&host)
         .header(hyper::header::HOST, &host)
+        .header(hyper::header::USER_AGENT, PRODUCT)
         .body(Empty::<Bytes>::new())
         .map_err(|error| refused(error.to_string()))?;
     let broken = |error: hyper::Error| refused(error.to_string());

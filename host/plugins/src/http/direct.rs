@@ -1,15 +1,18 @@
 //! Sends requests over the network.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use groundcrew_core::http::{HttpGrant, HttpSecret, Scheme, Secret, Url};
+use groundcrew_core::http::{
+    self as core, HttpGrant, HttpSecret, Redactor, Scheme, Secret, Url, UrlSecret,
+};
 use groundcrew_core::ports::Clock;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
-use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
@@ -20,7 +23,7 @@ use super::failure::HttpFailure;
 use super::network::{Network, SystemNetwork};
 use super::secrets::{SecretError, Secrets};
 use super::tls::Tls;
-use super::{HttpCall, HttpTransport, signature};
+use super::{HttpCall, HttpTransport, PRODUCT, signature};
 
 /// Longest head of an answer, in bytes. What plugins get is bounded as well.
 const MAX_HEAD: usize = 64 << 10;
@@ -45,24 +48,34 @@ impl DirectHttp {
         Self { network, secrets, clock, tls: Tls::default() }
     }
 
-    /// The request as it is sent.
+    /// The request as it is sent, and what takes its secrets out of the answer.
     async fn dress(
         &self,
         grant: &HttpGrant,
         url: &Url,
         parts: &Parts,
         body: &Bytes,
-    ) -> Result<Request<Full<Bytes>>, HttpFailure> {
+    ) -> Result<(Request<Full<Bytes>>, Redactor), HttpFailure> {
+        let mut redactor = Redactor::default();
         let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = uri(grant, url, &parts.uri);
+        *request.uri_mut() = uri(grant, url, self.filled(grant, url, parts, &mut redactor).await?);
         let headers = request.headers_mut();
         *headers = parts.headers.clone();
         for (name, secret) in &grant.headers {
             let what = format!("the header field `{name}`");
             let value = self.secret(&what, secret).await?;
+            let own = value.expose().strip_prefix(&secret.prefix).unwrap_or_default();
+            redactor.add(&format!("(secret of `{name}`)"), &Secret::new(own));
             let (name, value) = field(name, &value, &what, secret)?;
             headers.insert(name, value);
+        }
+        if !headers.contains_key(USER_AGENT) {
+            headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
+        }
+        // What is compressed can't be searched for what it repeats.
+        if grant.secrets().next().is_some() {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         if let Some(sign) = &grant.sign {
             let what = "the signature";
@@ -75,7 +88,44 @@ impl DirectHttp {
         if let Ok(host) = HeaderValue::try_from(url.authority()) {
             headers.insert(HOST, host);
         }
-        Ok(request)
+        Ok((request, redactor))
+    }
+
+    /// Path and query, with the secrets of the grant in the place of their placeholders.
+    async fn filled(
+        &self,
+        grant: &HttpGrant,
+        url: &Url,
+        parts: &Parts,
+        redactor: &mut Redactor,
+    ) -> Result<Uri, HttpFailure> {
+        if grant.secrets.is_empty() {
+            return Ok(parts.uri.clone());
+        }
+        let what = |name: &str| {
+            let placeholder = core::placeholder(name);
+            format!("`{placeholder}` of the [[notifiers.grants.http]] of {}", grant.url)
+        };
+        let mut values = Vec::with_capacity(grant.secrets.len());
+        for UrlSecret { name, secret } in &grant.secrets {
+            let value = self.secret(&what(name), secret).await?;
+            redactor.add(&core::placeholder(name), &value);
+            values.push((name.clone(), value));
+        }
+        let unfit = |problem: core::Unfit| {
+            let blamed = |one: &&UrlSecret| problem.name.as_ref().is_none_or(|n| *n == one.name);
+            let blamed: Vec<_> = grant.secrets.iter().filter(blamed).collect();
+            let names: Vec<_> = blamed.iter().map(|one| one.name.as_str()).collect();
+            let places: Vec<_> = blamed.iter().map(|one| one.secret.place.to_string()).collect();
+            let (what, places) = (what(&names.join(") and $(")), places.join(" and "));
+            HttpFailure::Secret {
+                what,
+                source: SecretError::NoPartOfUrl { places, source: problem },
+            }
+        };
+        let filled = core::fill(url.path(), parts.uri.query(), &values).map_err(unfit)?;
+        let too_long = || core::Unfit::whole("with the secrets in it, the URL is too long");
+        Uri::try_from(filled.expose()).map_err(|_| unfit(too_long()))
     }
 
     async fn secret(&self, what: &str, secret: &HttpSecret) -> Result<Secret, HttpFailure> {
@@ -91,15 +141,13 @@ impl HttpTransport for DirectHttp {
         let (parts, body) = request.into_parts();
         let mut read_anew = false;
         loop {
-            let request = self.dress(grant, url, &parts, &body).await?;
+            let (request, redactor) = self.dress(grant, url, &parts, &body).await?;
             let stream = connection::open(&*self.network, &self.tls, grant, url).await?;
             sent.store(true, Ordering::Relaxed);
             let answer = exchange(stream, request, url, max_response).await?;
-            let refused =
-                matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
             // Perhaps for a secret that was rotated a minute ago.
-            if !refused || read_anew || !self.forget(grant) {
-                return Ok(answer);
+            if !refuses(grant, answer.status()) || read_anew || !self.forget(grant) {
+                return Ok(redacted(answer, &redactor));
             }
             read_anew = true;
         }
@@ -115,6 +163,38 @@ impl DirectHttp {
         }
         any
     }
+}
+
+/// Whether an answer may mean that a secret is wrong. Where the URL is the secret, a wrong one
+/// leads to nothing: Slack and Discord answer 404 to it, or 410.
+fn refuses(grant: &HttpGrant, status: StatusCode) -> bool {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
+        StatusCode::NOT_FOUND | StatusCode::GONE => !grant.secrets.is_empty(),
+        _ => false,
+    }
+}
+
+/// The answer without what it repeats of the request's secrets.
+fn redacted(answer: Response<Bytes>, redactor: &Redactor) -> Response<Bytes> {
+    let (mut parts, body) = answer.into_parts();
+    for value in parts.headers.values_mut() {
+        if let Cow::Owned(redacted) = redactor.redact(value.as_bytes())
+            && let Ok(redacted) = HeaderValue::from_bytes(&redacted)
+        {
+            *value = redacted;
+        }
+    }
+    let body = match redactor.redact(&body) {
+        Cow::Borrowed(_) => body,
+        Cow::Owned(redacted) => {
+            if parts.headers.contains_key(CONTENT_LENGTH) {
+                parts.headers.insert(CONTENT_LENGTH, redacted.len().into());
+            }
+            redacted.into()
+        }
+    };
+    Response::from_parts(parts, body)
 }
 
 /// A header field, its value kept out of every log.
@@ -136,13 +216,13 @@ fn field(
 
 /// What stands in the request line: path and query, and for a proxy that is asked for a
 /// resource the whole URL (RFC 9112, 3.2).
-fn uri(grant: &HttpGrant, url: &Url, uri: &Uri) -> Uri {
+fn uri(grant: &HttpGrant, url: &Url, uri: Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     let whole = grant.proxy.is_some() && url.scheme() == Scheme::Http;
     let authority = url.authority().parse().ok().filter(|_| whole);
     parts.scheme = authority.is_some().then_some(hyper::http::uri::Scheme::HTTP);
     parts.authority = authority;
-    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+    Uri::from_parts(parts).unwrap_or(uri)
 }
 
 /// Sends the request and reads the whole answer.

@@ -2,7 +2,7 @@
 //!
 //! A plugin hands over a request; [`outgoing`] finds the grant that covers it and bounds what
 //! it costs; a [`HttpTransport`] sends it. [`DirectHttp`] is the one that reaches the network:
-//! it adds the secrets ([`secrets`]), signs ([`signature`]), resolves the host's name once,
+//! it puts the secrets into URL and header fields ([`secrets`]), signs ([`signature`]), resolves the host's name once,
 //! checks the addresses and connects to one of those ([`connection`]).
 
 mod connection;
@@ -29,6 +29,9 @@ pub use failure::HttpFailure;
 pub use network::{Network, SystemNetwork};
 pub(crate) use outgoing::Outgoing;
 pub use secrets::{SecretError, Secrets};
+
+/// The `User-Agent` of requests that have none otherwise. GitHub refuses those without one.
+pub(crate) const PRODUCT: &str = concat!("groundcrew/", env!("CARGO_PKG_VERSION"));
 
 /// What a notifier is granted of HTTP.
 #[derive(Clone)]

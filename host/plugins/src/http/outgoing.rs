@@ -104,8 +104,8 @@ impl Hooks {
         if !core::METHODS.contains(&method) {
             return Err(Refusal::Method);
         }
-        let grant = core::grant_for(&access.grants, method, &url).map_err(Refusal::Denied)?;
-        let grant = grant.clone();
+        let grant = core::grant_for(&access.grants, method, &url, uri.query());
+        let grant = grant.map_err(Refusal::Denied)?.clone();
         Ok(Admitted { access, grant, url })
     }
 }

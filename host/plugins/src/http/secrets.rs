@@ -4,8 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::http::{HttpSecret, Secret, SecretPlace};
+use groundcrew_core::http::{HttpSecret, Secret, SecretPlace, Unfit};
 use groundcrew_core::ports::SecretStore;
+
+use crate::files;
 
 /// Looks an environment variable up.
 type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
@@ -45,6 +47,14 @@ pub enum SecretError {
     /// It is empty, or has characters that a header field can't have.
     #[error("{0}: expected one line of visible ASCII characters")]
     Unfit(SecretPlace),
+    /// It can't take the place of a placeholder in a URL.
+    #[error("{places}: {source}")]
+    NoPartOfUrl {
+        /// Where it was found; of several, where they were.
+        places: String,
+        /// Why it can't be a part of the URL.
+        source: Unfit,
+    },
 }
 
 impl SecretError {
@@ -95,7 +105,7 @@ impl Secrets {
             SecretPlace::Variable(name) => (self.variable)(name)
                 .map(Secret::new)
                 .ok_or_else(|| SecretError::Variable(name.clone())),
-            SecretPlace::File(path) => std::fs::read_to_string(path)
+            SecretPlace::File(path) => files::read_text(path, files::SECRET)
                 .map(Secret::new)
                 .map_err(|source| SecretError::File { place: place.clone(), source }),
             SecretPlace::Stored { id, field } => {

@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::failure::HttpFailure;
+use crate::files;
 
 /// TLS, set up with the first request that needs it: reading the system's certificates takes
 /// longer than everything else in a cold start.
@@ -43,7 +44,7 @@ impl Tls {
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpFailure> {
     let unusable = |reason: String| HttpFailure::Certificates { path: path.to_owned(), reason };
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let pem = files::read(path, files::TEXT).map_err(|error| unusable(error.to_string()))?;
     CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(error.to_string()))

@@ -1,6 +1,7 @@
 //! What the tests share: candidates, specs, and plugins made of a few lines of WAT.
 #![allow(dead_code)]
 
+pub mod log;
 pub mod notifier;
 pub mod plugin;
 pub mod web;

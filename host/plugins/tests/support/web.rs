@@ -126,6 +126,11 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, does: Does, noted: &
     let mut stream = BufReader::new(stream);
     let Some(seen) = read(&mut stream).await else { return };
     let tunnel = seen.line.strip_prefix("CONNECT ").is_some();
+    // As GitHub's API does: "Request forbidden by administrative rules".
+    let does = match seen.field("user-agent").is_empty() {
+        true => says("403 Forbidden", "", "Please make sure your request has a User-Agent header"),
+        false => does,
+    };
     noted.lock().unwrap().push(seen);
     match does {
         Does::Says(answer) => {
@@ -276,6 +281,10 @@ impl Network for Wired {
 pub const TOKEN: &str = "token-5b1f7c2e";
 pub const KEY: &str = "key-93ac4410";
 pub const OTHERS: &str = "others-0d7a88f1";
+/// What stands at the end of a webhook's URL, of Slack and of Teams.
+pub const SLACK: &str = "T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX";
+pub const TEAMS: &str = "0a1b2c3d4e5f/triggers/manual/paths/invoke?api-version=2016-06-01\
+    &sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=Zx-9_WvQ7rTb8kQ";
 pub const STORED: &str = "stored-77e21c9b";
 
 /// The environment of the host, as far as it has secrets.
@@ -283,6 +292,8 @@ fn variable(name: &str) -> Option<String> {
     match name {
         "TOKEN" => Some(TOKEN.to_owned()),
         "SIGNING_KEY" => Some(KEY.to_owned()),
+        "SLACK" => Some(SLACK.to_owned()),
+        "TEAMS" => Some(TEAMS.to_owned()),
         "OTHERS_TOKEN" => Some(OTHERS.to_owned()),
         "BROKEN_TOKEN" => Some(format!("{TOKEN}\r\nX-Injected: yes")),
         _ => None,

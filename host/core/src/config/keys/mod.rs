@@ -49,8 +49,12 @@ pub enum Form {
     Flag,
     /// A URL without user, query and fragment.
     Url,
+    /// The same for a grant: with placeholders, and in the query nothing else.
+    GrantUrl,
     /// Where a secret is: a table.
     Secret,
+    /// Secrets by the names of the placeholders whose place they take.
+    UrlSecrets,
     /// Secrets by the names of the header fields that they go into.
     Secrets,
     /// A table that the plugin understands.
@@ -81,6 +85,14 @@ impl fmt::Display for Form {
             Self::Url => f.write_str(
                 "an https or http URL such as \"https://cmdb.example.com/api/\", without user, \
                  query and fragment",
+            ),
+            Self::GrantUrl => f.write_str(
+                "an https or http URL such as \"https://cmdb.example.com/api/\", without user, \
+                 query and fragment; a query only with placeholders of secrets, as `?sig=$(sig)`",
+            ),
+            Self::UrlSecrets => f.write_str(
+                "placeholders of `url` and where their secrets are, such as \
+                 `{ slack = { env = \"SLACK_PATH\" } }` for `$(slack)`",
             ),
             Self::Secret => f.write_str(
                 "where a secret is: `{ env = \"VARIABLE\" }`, `{ file = \"PATH\" }` or \

@@ -281,10 +281,19 @@ pub const HTTP_GRANTS: Table = Table {
     keys: &[
         Key {
             name: "url",
-            form: Form::Url,
+            form: Form::GrantUrl,
             default: Required,
             meaning: "Scheme, host, port and the beginning of the path, by whole segments: \
-                      `https://cmdb.example.com/api/` covers `/api` and `/api/v1`, not `/apis`.",
+                      `https://cmdb.example.com/api/` covers `/api` and `/api/v1`, not `/apis`. \
+                      `$(name)` is where one of `secrets` goes.",
+        },
+        Key {
+            name: "secrets",
+            form: Form::UrlSecrets,
+            default: Nothing("none"),
+            meaning: "Secrets that take the place of `$(name)` in `url`, in path or query, each \
+                      kept as those of `headers`. The plugin's URL has the same `$(name)` in the \
+                      same place. The plugin never sees the secret.",
         },
         Key {
             name: "methods",

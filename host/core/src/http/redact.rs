@@ -1,0 +1,313 @@
+//! Taking secrets out of what another system sends back.
+//!
+//! A system may repeat what it was sent: the URL in a redirect's `Location`, in the text of an
+//! error, in a log line of JSON. It may have percent-encoded or decoded it on the way, escaped it
+//! for JSON or HTML, changed its case, or cut it off. So texts are compared in one plain form, and
+//! a part of a secret is taken out as well as the whole.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::Secret;
+
+/// So many bytes of a secret in a row are taken out, wherever they stand. Shorter parts of it may
+/// be words of any text.
+const PART: usize = 12;
+
+/// A secret shorter than this is not looked for: it would be found in every text.
+const SHORTEST: usize = 6;
+
+/// How often what is escaped may be escaped again.
+const LAYERS: usize = 3;
+
+/// Takes secrets out of texts.
+#[derive(Default)]
+pub struct Redactor {
+    /// What stands for each secret.
+    shown: Vec<String>,
+    /// By length: parts in plain form, and whose they are.
+    parts: HashMap<usize, HashMap<Vec<u8>, usize>>,
+}
+
+impl Redactor {
+    /// Has a secret taken out; `shown` is put in its place.
+    pub fn add(&mut self, shown: &str, secret: &Secret) {
+        let secret = secret.expose().as_bytes();
+        if secret.len() < SHORTEST {
+            return;
+        }
+        let index = self.shown.len();
+        self.shown.push(shown.to_owned());
+        for form in std::iter::once(secret.to_vec()).chain(base64(secret)).chain([hex(secret)]) {
+            let plain: Vec<u8> = plain(&form).into_iter().map(|place| place.byte).collect();
+            let length = plain.len().min(PART);
+            let parts = self.parts.entry(length).or_default();
+            for part in plain.windows(length.max(1)) {
+                parts.entry(part.to_vec()).or_insert(index);
+            }
+        }
+    }
+
+    /// The bytes without secrets.
+    pub fn redact<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+        if self.parts.is_empty() {
+            return Cow::Borrowed(bytes);
+        }
+        let plain = plain(bytes);
+        let text: Vec<u8> = plain.iter().map(|place| place.byte).collect();
+        let mut marks: Vec<Option<usize>> = vec![None; text.len()];
+        for (length, parts) in &self.parts {
+            for (at, part) in text.windows(*length).enumerate() {
+                if let Some(&index) = parts.get(part) {
+                    marks[at..at + length].fill(Some(index));
+                }
+            }
+        }
+        let mut redacted = Vec::with_capacity(bytes.len());
+        // As far as the bytes have been taken over.
+        let mut done = 0;
+        let mut before = None;
+        for (place, mark) in plain.iter().zip(&marks) {
+            if let Some(index) = mark {
+                if before != Some(*index) {
+                    redacted.extend_from_slice(bytes.get(done..place.start).unwrap_or_default());
+                    redacted.extend_from_slice(self.shown[*index].as_bytes());
+                }
+                done = place.end;
+            }
+            before = *mark;
+        }
+        if done == 0 {
+            return Cow::Borrowed(bytes);
+        }
+        redacted.extend_from_slice(bytes.get(done..).unwrap_or_default());
+        Cow::Owned(redacted)
+    }
+}
+
+/// A byte of a text in plain form, and which bytes of the text it comes from.
+#[derive(Clone, Copy)]
+struct Place {
+    byte: u8,
+    start: usize,
+    end: usize,
+}
+
+/// A text without escapes and in lower case.
+fn plain(bytes: &[u8]) -> Vec<Place> {
+    let place = |(start, &byte): (usize, &u8)| Place { byte, start, end: start + 1 };
+    let mut text: Vec<Place> = bytes.iter().enumerate().map(place).collect();
+    for _ in 0..LAYERS {
+        let shorter = unescaped(&text);
+        if shorter.len() == text.len() {
+            break;
+        }
+        text = shorter;
+    }
+    for place in &mut text {
+        place.byte = match place.byte {
+            // As forms write a space.
+            b'+' => b' ',
+            byte => byte.to_ascii_lowercase(),
+        };
+    }
+    text
+}
+
+/// One layer of escapes less.
+fn unescaped(text: &[Place]) -> Vec<Place> {
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, ..] = rest {
+        let (byte, length) = escape(rest).unwrap_or((first.byte, 1));
+        let last = rest.get(length - 1).unwrap_or(first);
+        plain.push(Place { byte, start: first.start, end: last.end });
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    plain
+}
+
+/// The ASCII character that an escape at the beginning of a text stands for, and the escape's
+/// length: of URLs, of JSON and JavaScript, of HTML.
+fn escape(text: &[Place]) -> Option<(u8, usize)> {
+    let at = |index: usize| text.get(index).map(|place| place.byte);
+    let number = |from: usize, digits: usize, radix: u32| {
+        (from..from + digits).try_fold(0_u32, |number, index| {
+            let digit = char::from(at(index)?).to_digit(radix)?;
+            number.checked_mul(radix)?.checked_add(digit)
+        })
+    };
+    let ascii = |number: u32| u8::try_from(number).ok();
+    match (at(0)?, at(1)?) {
+        (b'%', _) => Some((ascii(number(1, 2, 16)?)?, 3)),
+        (b'\\', b'u') => Some((ascii(number(2, 4, 16)?)?, 6)),
+        (b'\\', b'x') => Some((ascii(number(2, 2, 16)?)?, 4)),
+        (b'\\', escaped @ (b'/' | b'\\' | b'"' | b'\'')) => Some((escaped, 2)),
+        (b'&', b'#') => {
+            let (from, radix) = match at(2)? {
+                b'x' | b'X' => (3, 16),
+                _ => (2, 10),
+            };
+            let digits = (1..=7).find(|&digits| at(from + digits) == Some(b';'))?;
+            Some((ascii(number(from, digits, radix)?)?, from + digits + 1))
+        }
+        (b'&', _) => {
+            let named: [(&[u8], u8); 9] = [
+                (b"&amp;", b'&'),
+                (b"&lt;", b'<'),
+                (b"&gt;", b'>'),
+                (b"&quot;", b'"'),
+                (b"&apos;", b'\''),
+                (b"&sol;", b'/'),
+                (b"&equals;", b'='),
+                (b"&quest;", b'?'),
+                (b"&percnt;", b'%'),
+            ];
+            let is_here = |name: &[u8]| (0..name.len()).all(|index| at(index) == Some(name[index]));
+            let found = named.iter().find(|(name, _)| is_here(name));
+            found.map(|(name, byte)| (*byte, name.len()))
+        }
+        _ => None,
+    }
+}
+
+/// The secret as it is within a longer text in base64, wherever it begins there, in both
+/// alphabets: what depends on its neighbours is left out.
+fn base64(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let alphabet = |last: [u8; 2]| -> Vec<u8> {
+        (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last).collect()
+    };
+    [[b'+', b'/'], [b'-', b'_']].into_iter().flat_map(move |last| {
+        let alphabet = alphabet(last);
+        (0..3_usize).map(move |before| {
+            let bytes: Vec<u8> =
+                std::iter::repeat_n(0, before).chain(secret.iter().copied()).collect();
+            let sextet = |index: usize| {
+                let bit = index * 6;
+                let byte = |at: usize| u16::from(bytes.get(at).copied().unwrap_or_default());
+                let pair = byte(bit / 8) << 8 | byte(bit / 8 + 1);
+                usize::from(pair >> (10 - bit % 8) & 63)
+            };
+            let begin = (before * 8).div_ceil(6);
+            (begin..bytes.len() * 8 / 6).map(|index| alphabet[sextet(index)]).collect()
+        })
+    })
+}
+
+/// The secret in hexadecimal digits.
+fn hex(secret: &[u8]) -> Vec<u8> {
+    secret.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const SLACK: &str = "T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX";
+    const TEAMS: &str = "0a1b2c3d/triggers/invoke?sp=%2Ftriggers%2Frun&sig=Zx-9_Wv%2B8kQ";
+
+    fn redact(secret: &str, text: &str) -> String {
+        let mut redactor = Redactor::default();
+        redactor.add("$(s)", &Secret::new(secret));
+        String::from_utf8(redactor.redact(text.as_bytes()).into_owned()).unwrap()
+    }
+
+    /// What systems make of a URL that they repeat.
+    #[rstest]
+    #[case::as_it_is(
+        SLACK,
+        "at /services/T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX!",
+        "at /services/$(s)!"
+    )]
+    #[case::twice("hunter2", "hunter2 and hunter2", "$(s) and $(s)")]
+    #[case::short("hunter2", "a=hunter2&b", "a=$(s)&b")]
+    #[case::encoded(
+        SLACK,
+        "u=%2FT012AB3C4%2fB056DE7F8%2FaBcDeFgHiJkLmNoPqRsTuVwX&x",
+        "u=%2F$(s)&x"
+    )]
+    #[case::encoded_twice(SLACK, "T012AB3C4%252FB056DE7F8%252FaBcDeFgHiJkLmNoPqRsTuVwX", "$(s)")]
+    #[case::every_byte_encoded("hunter2", "=%68%75%6E%74%65%72%32;", "=$(s);")]
+    #[case::json(
+        SLACK,
+        r#"{"u":"\/T012AB3C4\/B056DE7F8\/aBcDeFgHiJkLmNoPqRsTuVwX"}"#,
+        r#"{"u":"\/$(s)"}"#
+    )]
+    #[case::json_by_code(SLACK, r"T012AB3C4\u002fB056DE7F8\u002FaBcDeFgHiJkLmNoPqRsTuVwX", "$(s)")]
+    #[case::html(
+        TEAMS,
+        "0a1b2c3d/triggers/invoke?sp=%2Ftriggers%2Frun&amp;sig=Zx-9_Wv%2B8kQ.",
+        "$(s)."
+    )]
+    #[case::html_by_code(SLACK, "T012AB3C4&#x2F;B056DE7F8&#47;aBcDeFgHiJkLmNoPqRsTuVwX", "$(s)")]
+    #[case::decoded(TEAMS, "0a1b2c3d/triggers/invoke?sp=/triggers/run&sig=Zx-9_Wv+8kQ", "$(s)")]
+    #[case::lower_case(SLACK, "t012ab3c4/b056de7f8/abcdefghijklmnopqrstuvwx", "$(s)")]
+    #[case::upper_case("hunter2", "HUNTER2", "$(s)")]
+    #[case::cut_off(SLACK, "no route /services/T012AB3C4/B056…", "no route /services/$(s)…")]
+    #[case::its_end(SLACK, "token aBcDeFgHiJkLmNoPqRsTuVwX", "token $(s)")]
+    #[case::its_middle(SLACK, "…B056DE7F8/aBcDeF…", "…$(s)…")]
+    #[case::in_parts(
+        SLACK,
+        r#"["B056DE7F8","aBcDeFgHiJkLmNoPqRsTuVwX"]"#,
+        r#"["B056DE7F8","$(s)"]"#
+    )]
+    #[case::none_of_it(SLACK, "T012AB3C4 has no such hook", "T012AB3C4 has no such hook")]
+    #[case::escapes_stay("hunter2", "50%25 of %zz \\u12", "50%25 of %zz \\u12")]
+    fn appearances(#[case] secret: &str, #[case] text: &str, #[case] expected: &str) {
+        assert_eq!(redact(secret, text), expected);
+    }
+
+    /// `printf 'https://hooks.slack.com/services/…' | base64 -w0`, cut by none, one and two bytes.
+    #[rstest]
+    #[case("aHR0cHM6Ly9hL1QwMTJBQjNDNC9CMDU2REU3RjgvYUJjRGVGZ0hpSmtMbU5vUHFSc1R1VndY")]
+    #[case("dHRwczovL2EvVDAxMkFCM0M0L0IwNTZERTdGOC9hQmNEZUZnSGlKa0xtTm9QcVJzVHVWd1g=")]
+    #[case("dHBzOi8vYS9UMDEyQUIzQzQvQjA1NkRFN0Y4L2FCY0RlRmdIaUprTG1Ob1BxUnNUdVZ3WA==")]
+    fn in_base64(#[case] text: &str) {
+        let redacted = redact(SLACK, text);
+        assert!(redacted.contains("$(s)"), "{redacted}");
+        assert!(redacted.len() < text.len() - 50, "{redacted}");
+    }
+
+    #[test]
+    fn what_is_too_short_to_be_looked_for() {
+        assert_eq!(redact("true", "it is true"), "it is true");
+        assert_eq!(redact("", "it is"), "it is");
+    }
+
+    #[test]
+    fn each_secret_has_its_own_name() {
+        let mut redactor = Redactor::default();
+        redactor.add("$(a)", &Secret::new("secret-one"));
+        redactor.add("$(b)", &Secret::new("other-secret"));
+        let redacted = redactor.redact(b"secret-one,secret-oneother-secret");
+        assert_eq!(redacted, &b"$(a),$(a)$(b)"[..]);
+        assert_eq!(Redactor::default().redact(b"secret-one"), &b"secret-one"[..]);
+    }
+
+    proptest! {
+        /// However a secret is encoded, it can't be decoded from what is left, and what is around
+        /// it stays.
+        #[test]
+        fn nothing_is_left(
+            secret in "[A-Za-z0-9/_-]{12,40}",
+            encoded in proptest::collection::vec(any::<bool>(), 40),
+        ) {
+            let written: String = secret.chars().zip(&encoded).map(|(letter, encode)| match encode {
+                true => format!("%{:02X}", u32::from(letter)),
+                false => letter.to_string(),
+            }).collect();
+            prop_assert_eq!(redact(&secret, &format!("<!{written}!>")), "<!$(s)!>");
+        }
+
+        #[test]
+        fn other_bytes_stay(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut redactor = Redactor::default();
+            redactor.add("$(s)", &Secret::new(SLACK));
+            let redacted = redactor.redact(&bytes);
+            prop_assert_eq!(redacted.as_ref(), &bytes[..]);
+        }
+    }
+}
