@@ -1,6 +1,7 @@
 //! The simulated control plane as a function from request to answer. It has no clock, no
 //! task and no socket: whoever serves it tells it the time.
 
+mod auto_enrolment;
 mod controls;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
