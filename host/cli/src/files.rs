@@ -1,9 +1,12 @@
-//! Writing files so that they are there whole or not at all.
+//! Reading the text files that people write, and writing files so that they are there whole or not
+//! at all.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
+
+use groundcrew_core::text::decode;
 
 /// Writes a file beside it, and renames it when it is complete.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -18,6 +21,22 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = std::fs::remove_file(&beside);
     }
     written
+}
+
+/// The text of a file that somebody has written, on whichever system: see [`decode`].
+pub fn read_text(path: &Path) -> io::Result<String> {
+    text(&std::fs::read(path)?)
+}
+
+/// The same of what somebody pipes into this process.
+pub fn read_stdin() -> io::Result<String> {
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes)?;
+    text(&bytes)
+}
+
+fn text(bytes: &[u8]) -> io::Result<String> {
+    decode(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// The path with something after its name.

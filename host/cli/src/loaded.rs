@@ -19,6 +19,7 @@ use groundcrew_plugins::{
 use serde_json::json;
 
 use crate::Failure;
+use crate::files::read_text;
 use crate::script_data::ScriptData;
 
 /// A config as it was read; its plugins are not loaded yet.
@@ -74,7 +75,7 @@ fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
     let (name, text) = match file {
         None => ("(no config)".to_owned(), String::new()),
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| {
+            let text = read_text(path).map_err(|error| {
                 Failure::Usage(format!("{}: the config can't be read: {error}", path.display()))
             })?;
             (path.display().to_string(), text)

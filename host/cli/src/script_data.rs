@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use groundcrew_core::config::{Plugin, Settings};
 use serde_json::{Map, Value};
 
+use crate::files::read_text;
+
 /// A data file.
 pub struct ScriptData {
     /// Its name, as the config would write it.
@@ -69,9 +71,8 @@ impl ScriptData {
 /// A file's name and text, if there is one.
 fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
     let name = path.display().to_string();
-    match std::fs::read_to_string(base.join(&path)) {
-        // Some editors begin a file with a byte order mark.
-        Ok(text) => Ok(Some((name, text.trim_start_matches('\u{feff}').to_owned()))),
+    match read_text(&base.join(&path)) {
+        Ok(text) => Ok(Some((name, text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{name}: the data can't be read: {error}")),
     }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Format, Plan};
+use crate::files::{read_stdin, read_text};
 use crate::loaded::{Need, read};
 use crate::ports::NoSupport;
 use crate::snapshot;
@@ -43,8 +44,8 @@ pub fn from_file(file: &Path) -> Result<Snapshot, Failure> {
     let named =
         |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
     let text = match file == Path::new("-") {
-        true => std::io::read_to_string(std::io::stdin()),
-        false => std::fs::read_to_string(file),
+        true => read_stdin(),
+        false => read_text(file),
     };
     Snapshot::parse(&text.map_err(|error| named(&error))?).map_err(|error| named(&error))
 }

@@ -9,11 +9,14 @@ use groundcrew_core::catalog::{
     ArtifactId, ProductStatus, ProvisionedProduct, ProvisionedProductId, RecordId,
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
+use groundcrew_core::envelope;
 use groundcrew_core::event::Event;
 use jiff::Timestamp;
 use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
+
+use crate::files::read_text;
 
 /// The end of a file's name that makes it one of test cases.
 pub const SUFFIX: &str = ".cases.toml";
@@ -162,7 +165,7 @@ impl CasesFile {
                 "{name}: expected a file of test cases, named like `rings{SUFFIX}`"
             ));
         }
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let text = read_text(path).map_err(|error| format!("{name}: {error}"))?;
         let lines = Lines(text.match_indices('\n').map(|(at, _)| at).collect());
         let file: Self = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| lines.of(span.start));
@@ -227,7 +230,10 @@ impl CaseCandidate {
         let action = self.action.unwrap_or(Action::Update);
         let event = self.event.as_ref().map(|path| {
             let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-            let text = std::fs::read_to_string(base.join(path)).map_err(|error| named(&error))?;
+            let text = read_text(&base.join(path)).map_err(|error| named(&error))?;
+            let [text] = <[String; 1]>::try_from(envelope::open(&text)).map_err(|several| {
+                named(&format!("it has {} events: expected one", several.len()))
+            })?;
             Event::parse(&text).map(Arc::new).map_err(|error| named(&error))
         });
         let account = self.account.account()?;

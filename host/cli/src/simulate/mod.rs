@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
+use crate::files::read_text;
 use crate::loaded::{Need, Read, read};
 use crate::ports;
 use crate::simulated_web::SimulatedWeb;
@@ -123,7 +124,7 @@ pub fn snapshot(
 }
 
 fn file(path: &Path, what: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+    read_text(path).map_err(|error| {
         Failure::Usage(format!("{}: the {what} can't be read: {error}", path.display()))
     })
 }
