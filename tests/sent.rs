@@ -227,5 +227,12 @@ fn other_files_may_be_utf16_too() {
     assert!(text.contains("can't update"), "{text}");
     assert!(text.contains("111122223333"), "{text}");
     let json = groundcrew(dir.path(), &[&plan[..], &["--format", "json"]].concat()).json();
+    let explain = ["explain", "--config", "crew.toml", "--snapshot", "event.json", "--account"];
+    let text = groundcrew(dir.path(), &[&explain[..], &["111122223333"]].concat()).stdout;
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("no provisioned product, so that Account Factory can't update it"),
+        "{text}"
+    );
     assert_eq!(json["without_product"], json!([{ "account": "111122223333", "name": "one" }]));
 }

@@ -109,9 +109,9 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
                 Found::Outdated(_) => None,
                 Found::LeftAlone(why) => Some(why),
                 Found::Current => Some("it is on the newest Account Factory version"),
-                Found::NotEnrolled => Some(
-                    "it has no provisioned product of Account Factory, which can't update it therefore",
-                ),
+                Found::NotEnrolled => {
+                    Some("it has no provisioned product, so that Account Factory can't update it")
+                }
             };
             (candidate, not_asked)
         }
