@@ -214,7 +214,8 @@ fn yesterday() -> String {
     (jiff::Timestamp::now() - Duration::from_secs(24 * 3600)).to_string()
 }
 
-/// Two accounts in an OU that joined lately, and an event about one of them.
+/// Two accounts in an OU that joined lately, and an event about one of them; one more that joined
+/// has no provisioned product.
 fn organization() -> (tempfile::TempDir, Server, String) {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = dir.path().join("organization.json");
@@ -222,7 +223,9 @@ fn organization() -> (tempfile::TempDir, Server, String) {
         json!({ "id": format!("{number:012}"), "name": format!("account-{number}"),
             "ou": ["Workloads"], "tags": { "owner": "crew" }, "joined": yesterday() })
     };
-    let accounts = json!({ "accounts": [account(1), account(2)] });
+    let mut without_product = account(3);
+    without_product["enrolled"] = json!(false);
+    let accounts = json!({ "accounts": [account(1), account(2), without_product] });
     std::fs::write(&snapshot, accounts.to_string()).unwrap();
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     let created = event("create-managed-account-succeeded").replace("111122223333", "000000000001");

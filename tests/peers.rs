@@ -310,6 +310,43 @@ fn ministack_runs_the_lambda_on_an_event() {
 }
 
 /// What is to be tried again stays in the queue, and so does what follows it in its group.
+/// Events that come by SQS, from EventBridge or from SNS, to whichever queue: what can't be handled
+/// stays in it, and keeps nothing else from being handled.
+#[test]
+fn a_batch_of_events_is_answered_with_what_stays() {
+    let aws = Server::sim_aws(0);
+    let function = Function::start(&aws, &config(TOPIC), &[("GROUNDCREW_FUNCTION", "events")]);
+    let created = event("create-managed-account-succeeded");
+    let in_sns = |text: &str| json!({ "Type": "Notification", "Message": text }).to_string();
+    let record = |id: &str, body: &str| {
+        json!({ "messageId": id, "receiptHandle": id, "body": body, "attributes": {},
+            "eventSource": "aws:sqs", "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:lifecycle" })
+    };
+    let batch = json!({ "Records": [
+        record("1", &in_sns(&created)),
+        record("2", &created.replace("111122223333", "Not Available")),
+        record("3", &created.replace("111122223333", "444455556666")),
+    ]});
+    let failures = json!({ "batchItemFailures": [{ "itemIdentifier": "2" }] });
+    for _ in 0..2 {
+        assert_eq!(function.invoke(&batch.to_string()), failures);
+        assert_eq!(aws.look("cases").as_array().unwrap().len(), 2);
+        assert_eq!(aws.look("alerts").as_array().unwrap().len(), 1);
+    }
+    // Where the mapping reports no failures, what has failed altogether is not deleted either.
+    let wrong = json!({ "Records": [record("2", "{")] });
+    let answer = function.invoke(&wrong.to_string());
+    assert!(answer["errorMessage"].as_str().unwrap().contains("not JSON"), "{answer}");
+    // An SNS subscription of the function itself: whole, or an error.
+    let sns = |text: &str| json!({ "EventSource": "aws:sns", "Sns": { "Message": text } });
+    let told = function.invoke(&json!({ "Records": [sns(&created)] }).to_string());
+    assert_eq!(told["notifications"][0]["outcome"], "already-told", "{told}");
+    let both =
+        json!({ "Records": [sns("{"), sns(&created.replace("111122223333", "555566667777"))] });
+    assert!(function.invoke(&both.to_string())["errorMessage"].is_string());
+    assert_eq!(aws.look("cases").as_array().unwrap().len(), 3);
+}
+
 #[test]
 fn a_batch_is_answered_with_what_stays() {
     let aws = Server::sim_aws(0);

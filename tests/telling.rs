@@ -16,8 +16,8 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use fastrand::Rng;
 use futures_util::future::join_all;
 use groundcrew_aws::{
-    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog,
-    SnsAlerts, SqsNotifications,
+    AwsSupport, Clients, ControlTower, Environment, LaunchPath, OrganizationsDirectory,
+    ServiceCatalog, SnsAlerts, SqsNotifications,
 };
 use groundcrew_core::config::{Config, Plugin};
 use groundcrew_engine::onboarding::{
@@ -130,6 +130,7 @@ impl World {
                     sim.product_name(),
                     path,
                 )),
+                baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
                 directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
                 alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), sim.topic_arn())),
                 ledger: Arc::new(DynamoLedger::new(clients.dynamodb.clone(), sim.table_name())),

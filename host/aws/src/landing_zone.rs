@@ -11,7 +11,7 @@ use crate::error::{compare, of_read, unexpected};
 /// AWS Control Tower in the home Region.
 #[derive(Debug)]
 pub struct ControlTower {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl ControlTower {
@@ -19,18 +19,20 @@ impl ControlTower {
     pub fn new(client: Client) -> Self {
         Self { client }
     }
+
+    /// ARN of the landing zone, of which an organization has one at most.
+    pub(crate) async fn arn(&self) -> Result<Option<String>, AwsError> {
+        let answer = self.client.list_landing_zones().send().await;
+        let answer = answer.map_err(|error| of_read("ListLandingZones", error))?;
+        Ok(answer.landing_zones.into_iter().find_map(|zone| zone.arn))
+    }
 }
 
 #[async_trait]
 impl LandingZones for ControlTower {
     async fn landing_zone(&self) -> Result<Option<LandingZoneState>, AwsError> {
         const OPERATION: &str = "GetLandingZone";
-        let answer = self.client.list_landing_zones().send().await;
-        let answer = answer.map_err(|error| of_read("ListLandingZones", error))?;
-        // An organization has one at most.
-        let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
-            return Ok(None);
-        };
+        let Some(arn) = self.arn().await? else { return Ok(None) };
         let get = self.client.get_landing_zone().landing_zone_identifier(&arn);
         let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
         let zone = answer.landing_zone.ok_or_else(|| {

@@ -6,6 +6,7 @@
 #![deny(missing_docs)]
 
 mod alerts;
+mod baselines;
 mod calls;
 mod clients;
 mod dead_letters;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use groundcrew_core::route::OncePer;
+
 use crate::Failure;
 use crate::commands::Check;
 use crate::loaded::{Loaded, Need, read};
@@ -50,7 +52,10 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
         let on: Vec<String> = routes
             .iter()
             .filter(|route| route.notifiers.iter().any(|one| one == name))
-            .map(|route| route.when.to_string())
+            .map(|route| match route.once_per {
+                OncePer::Account => route.when.to_string(),
+                OncePer::Event => format!("each {}", route.when),
+            })
             .collect();
         let what = if config.gate { "gate" } else { "notifier" };
         let on = if on.is_empty() { "nothing".to_owned() } else { on.join(", ") };

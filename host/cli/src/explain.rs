@@ -109,7 +109,9 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
                 Found::Outdated(_) => None,
                 Found::LeftAlone(why) => Some(why),
                 Found::Current => Some("it is on the newest Account Factory version"),
-                Found::NotEnrolled => Some("it has no provisioned product of Account Factory"),
+                Found::NotEnrolled => {
+                    Some("it has no provisioned product, so that Account Factory can't update it")
+                }
             };
             (candidate, not_asked)
         }

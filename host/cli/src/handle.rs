@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use groundcrew_core::rule::Rule;
 use groundcrew_engine::onboarding::{Handled, HandledOutcome};
 use groundcrew_plugins::files;
 use serde::Serialize;
@@ -18,6 +19,9 @@ use crate::wording::{json, print};
 pub struct Report {
     pub event: Option<String>,
     pub outcome: String,
+    /// By which rule it was ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub notifications: Vec<Notification>,
@@ -30,6 +34,9 @@ pub struct Notification {
     pub account: Option<String>,
     pub outcome: String,
     pub reference: Option<String>,
+    /// By which rule it was not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -46,11 +53,26 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
         let read = read(Some(&options.config))?;
         let aws = RealAws::beside(&read).await?;
         let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
-        Ok(aws.onboarding(&loaded).handle(&event, None).await)
+        Ok(aws.onboarding(&loaded).handle_all(&event, None).await)
     })?;
-    let failure = failure(&handled);
-    print(&json(&Report::from(handled))?)?;
-    failure.map_or(Ok(()), |failure| Err(Failure::Other(failure)))
+    conclude(handled)
+}
+
+/// Prints what became of each event, as a list where there are several, and fails if one did.
+pub fn conclude(handled: Vec<Handled>) -> Result<(), Failure> {
+    let failures: Vec<String> = handled.iter().filter_map(failure).collect();
+    let mut reports: Vec<Report> = handled.into_iter().map(Report::from).collect();
+    match (reports.len(), reports.pop()) {
+        (1, Some(report)) => print(&json(&report)?)?,
+        (_, last) => {
+            reports.extend(last);
+            print(&json(&reports)?)?;
+        }
+    }
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Other(failures.join("\n"))),
+    }
 }
 
 /// What went wrong, in one line; `None` when nothing did.
@@ -73,6 +95,7 @@ impl From<Handled> for Report {
         Self {
             event: handled.event,
             outcome: handled.outcome.to_string(),
+            rule: handled.rule,
             reason: handled.reason,
             notifications: handled
                 .notifications
@@ -82,6 +105,7 @@ impl From<Handled> for Report {
                     account: told.account.map(|account| account.to_string()),
                     outcome: told.outcome.to_string(),
                     reference: told.reference,
+                    rule: told.rule,
                     detail: told.detail,
                 })
                 .collect(),
@@ -99,9 +123,7 @@ pub fn event(path: &Path) -> Result<String, Failure> {
         true => files::all(std::io::stdin(), files::TEXT),
         false => files::read_named(path, files::TEXT),
     };
-    let bytes = read.map_err(|error| {
+    read.and_then(files::text).map_err(|error| {
         Failure::Usage(format!("{}: the event can't be read: {error}", path.display()))
-    })?;
-    // What isn't UTF-8 isn't JSON either, which the alert about it says.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    })
 }

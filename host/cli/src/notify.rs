@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use groundcrew_aws::AwsSupport;
+use groundcrew_core::envelope;
 use groundcrew_engine::onboarding::{Handled, ToldOutcome};
 use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
@@ -11,11 +12,11 @@ use serde_json::Value;
 
 use crate::Failure;
 use crate::commands::Notify;
-use crate::handle::{Report, event, failure};
+use crate::handle::{conclude, event, failure};
 use crate::loaded::{Need, Read, read};
 use crate::ports::{self, Readers, RealAws};
 use crate::simulated_web::{SeenRequest, SimulatedWeb};
-use crate::wording::{json, print};
+use crate::wording::print;
 
 pub fn run(options: &Notify) -> Result<(), Failure> {
     let event = event(&options.event)?;
@@ -47,10 +48,12 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
 async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
     let aws = RealAws::beside(&read).await?;
     let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
-    let handled = aws.onboarding(&loaded).tell_only(event, &options.notifier).await;
-    let failure = failure(&handled);
-    print(&json(&Report::from(handled))?)?;
-    failure.map_or(Ok(()), |failure| Err(Failure::Other(failure)))
+    let onboarding = aws.onboarding(&loaded);
+    let mut handled = Vec::new();
+    for event in envelope::open(event) {
+        handled.push(onboarding.tell_only(&event, &options.notifier).await);
+    }
+    conclude(handled)
 }
 
 /// Has it told to systems in which nothing is yet. What is known of the account comes from AWS
@@ -69,9 +72,21 @@ async fn rehearse(options: &Notify, read: Read, event: &str) -> Result<(), Failu
     let web = Arc::new(SimulatedWeb::new(sim.clone()));
     let loaded = read.with_http(web.clone()).load(Need::Onboarding, support).await?;
     let onboarding = ports::simulated_onboarding(&sim, &clients, &loaded, directory);
-    let handled = onboarding.tell_only(event, &options.notifier).await;
-    print(&render(&options.notifier, &handled, &web.seen(), &sim.cases()))?;
-    failure(&handled).map_or(Ok(()), |failure| Err(Failure::Other(failure)))
+    let (mut requests, mut cases) = (0, 0);
+    let mut failures = Vec::new();
+    for event in envelope::open(event) {
+        let handled = onboarding.tell_only(&event, &options.notifier).await;
+        let (seen, opened) = (web.seen(), sim.cases());
+        let (new, opened_now) =
+            (&seen[requests.min(seen.len())..], &opened[cases.min(opened.len())..]);
+        print(&render(&options.notifier, &handled, new, opened_now))?;
+        (requests, cases) = (seen.len(), opened.len());
+        failures.extend(failure(&handled));
+    }
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Other(failures.join("\n"))),
+    }
 }
 
 fn render(

@@ -70,6 +70,7 @@ pub fn simulated(
         let queue = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
         let ports = OnboardingPorts {
             catalog: catalog.clone(),
+            baselines: landing_zones.clone(),
             directory: directory.clone(),
             alerts: alerts.clone(),
             ledger: ledger.clone(),
@@ -106,6 +107,7 @@ pub fn simulated_onboarding(
             sim.product_name(),
             LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
         )),
+        baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
         directory,
         alerts: Arc::new(LoggedAlerts),
         ledger: Arc::new(MemoryLedger::new()),
@@ -297,6 +299,7 @@ impl RealAws {
         let queue = self.notifications(config);
         let ports = OnboardingPorts {
             catalog: Arc::new(catalog(clients, config)),
+            baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
             alerts: self.alerts(config),
             ledger: self.ledger.notifications.clone(),

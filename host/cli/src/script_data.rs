@@ -71,8 +71,7 @@ impl ScriptData {
 fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
     let name = path.display().to_string();
     match files::read_text(&base.join(&path), files::TEXT) {
-        // Some editors begin a file with a byte order mark.
-        Ok(text) => Ok(Some((name, text.trim_start_matches('\u{feff}').to_owned()))),
+        Ok(text) => Ok(Some((name, text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{name}: the data can't be read: {error}")),
     }

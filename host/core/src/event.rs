@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::account::{Account, AccountId, OrganizationalUnit};
+use crate::baseline::Target;
+use crate::envelope;
 use crate::ports::DeadLetter;
 
 /// Names of Control Tower's lifecycle events, and of groundcrew's own
@@ -64,7 +66,15 @@ pub enum EventError {
         /// Path of the field.
         field: &'static str,
     },
-    /// An account was created or updated, but which or how is not told as it should be.
+    /// It is something else that AWS writes.
+    #[error("this is {what}; {advice}")]
+    Other {
+        /// What it looks like.
+        what: &'static str,
+        /// How to get an event.
+        advice: &'static str,
+    },
+    /// An account was created, enrolled or updated, but which or how is not told as it should be.
     #[error("the event {event} {problem}")]
     Lifecycle {
         /// Its name.
@@ -74,7 +84,7 @@ pub enum EventError {
     },
 }
 
-/// What `CreateManagedAccount` and `UpdateManagedAccount` tell.
+/// What `CreateManagedAccount`, `UpdateManagedAccount` and, of an account, `EnableBaseline` tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManagedAccount {
     /// Control Tower has created, enrolled or updated the account.
@@ -113,7 +123,12 @@ impl Event {
     pub fn parse(text: &str) -> Result<Self, EventError> {
         let root: Value =
             serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
-        let source = string(&root, "/source").ok_or(EventError::Missing { field: "source" })?;
+        let source = string(&root, "/source").ok_or_else(|| {
+            let other = envelope::looks_like(&root);
+            other.map_or(EventError::Missing { field: "source" }, |(what, advice)| {
+                EventError::Other { what, advice }
+            })
+        })?;
         let other = || {
             let kind = string(&root, "/detail-type")?;
             (!kind.ends_with("via CloudTrail")).then_some(kind)
@@ -132,25 +147,40 @@ impl Event {
         })
     }
 
-    /// What the event tells of an account; `None` for every other event.
+    /// What the event tells of an account that landed; `None` for every other event.
+    ///
+    /// A baseline that was enabled on an account tells that it landed: with auto-enrolment no other
+    /// event does. Whichever baseline it is, the account is governed from then on. That of the
+    /// management account tells nothing new.
     ///
     /// # Errors
     /// When it is such an event, but its state or account can't be read. The texts of its
     /// messages are never looked at: they change.
     pub fn managed_account(&self) -> Result<Option<ManagedAccount>, EventError> {
-        let named = matches!(self.name.as_str(), "CreateManagedAccount" | "UpdateManagedAccount");
-        if self.source != "aws.controltower" || !named {
+        if self.source != "aws.controltower" || self.is_api_call() {
             return Ok(None);
         }
         let root: Value = serde_json::from_str(&self.json)
             .map_err(|error| EventError::NotJson(error.to_string()))?;
-        let wrong = |problem: String| EventError::Lifecycle { event: self.name.clone(), problem };
-        let key = status_key(&self.name).unwrap_or_default();
-        let path = format!("detail.serviceEventDetails.{key}");
-        let status = root
-            .pointer("/detail/serviceEventDetails")
-            .and_then(|details| details.get(&key))
-            .ok_or_else(|| wrong(format!("has no `{path}`")))?;
+        match self.name.as_str() {
+            "CreateManagedAccount" | "UpdateManagedAccount" => {
+                self.factory_account(&root).map(Some)
+            }
+            "EnableBaseline" => self.baseline_account(&root),
+            _ => Ok(None),
+        }
+    }
+
+    fn wrong(&self, problem: String) -> EventError {
+        EventError::Lifecycle { event: self.name.clone(), problem }
+    }
+
+    /// The account that Account Factory has created, enrolled or updated.
+    fn factory_account(&self, root: &Value) -> Result<ManagedAccount, EventError> {
+        let wrong = |problem: String| self.wrong(problem);
+        let path =
+            format!("detail.serviceEventDetails.{}", status_key(&self.name).unwrap_or_default());
+        let status = status(root, &self.name).ok_or_else(|| wrong(format!("has no `{path}`")))?;
         let text = |pointer: &str| string(status, pointer);
         let state = text("/state").ok_or_else(|| {
             wrong(format!("has no `{path}.state`: expected `SUCCEEDED` or `FAILED`"))
@@ -159,7 +189,7 @@ impl Event {
             "SUCCEEDED" => {}
             "FAILED" => {
                 let message = text("/message").unwrap_or_default();
-                return Ok(Some(ManagedAccount::Failed { message }));
+                return Ok(ManagedAccount::Failed { message });
             }
             other => {
                 let problem =
@@ -173,28 +203,82 @@ impl Event {
         let id = id.parse().map_err(|_| {
             wrong(format!("has the `{path}.account.accountId` {id:?}: expected twelve digits"))
         })?;
-        let unit = |field: &str| text(&format!("/organizationalUnit/organizationalUnit{field}"));
-        let organizational_unit = match (unit("Id"), unit("Name")) {
-            (None, None) => None,
-            (id, name) => Some(OrganizationalUnit {
-                id: id.unwrap_or_default(),
-                name: name.unwrap_or_default(),
-            }),
-        };
-        Ok(Some(ManagedAccount::Succeeded {
+        Ok(ManagedAccount::Succeeded {
             id,
             name: text("/account/accountName"),
-            organizational_unit,
-        }))
+            organizational_unit: unit(status),
+        })
+    }
+
+    /// The account that a baseline was enabled on, if it was one.
+    fn baseline_account(&self, root: &Value) -> Result<Option<ManagedAccount>, EventError> {
+        let path = format!(
+            "detail.serviceEventDetails.{}.enabledBaselineDetails",
+            status_key(&self.name).unwrap_or_default()
+        );
+        let details =
+            baseline(root, &self.name).ok_or_else(|| self.wrong(format!("has no `{path}`")))?;
+        let arn = string(details, "/targetIdentifier").ok_or_else(|| {
+            let expected = "expected the ARN of an account or of an OU";
+            self.wrong(format!("has no `{path}.targetIdentifier`: {expected}"))
+        })?;
+        let Target::Account { id, is_management: false } = Target::of_arn(&arn) else {
+            return Ok(None);
+        };
+        let state = string(details, "/statusSummary/status").ok_or_else(|| {
+            let expected = "expected `SUCCEEDED` or `FAILED`";
+            self.wrong(format!("has no `{path}.statusSummary.status`: {expected}"))
+        })?;
+        Ok(match state.as_str() {
+            "SUCCEEDED" => {
+                Some(ManagedAccount::Succeeded { id, name: None, organizational_unit: None })
+            }
+            "FAILED" => Some(ManagedAccount::Failed { message: String::new() }),
+            // Still under change: another event tells how it ended.
+            _ => None,
+        })
+    }
+
+    /// Whether it tells of an account that landed, and is no event of Account Factory: with
+    /// auto-enrolment no other comes.
+    pub fn lands_by_baseline(&self) -> bool {
+        self.name == "EnableBaseline"
+            && matches!(self.managed_account(), Ok(Some(ManagedAccount::Succeeded { .. })))
     }
 
     /// How it ended, where the event says so: `SUCCEEDED`, `FAILED` or a status of a baseline.
     pub fn state(&self) -> Option<String> {
         let root: Value = serde_json::from_str(&self.json).ok()?;
-        let details = root.pointer("/detail/serviceEventDetails")?;
-        let state =
-            details.get(status_key(&self.name)?).and_then(|status| string(status, "/state"));
-        state.or_else(|| string(details, "/enabledBaselineDetails/statusSummary/status"))
+        let state = status(&root, &self.name).and_then(|status| string(status, "/state"));
+        state.or_else(|| string(baseline(&root, &self.name)?, "/statusSummary/status"))
+    }
+
+    /// The OU that the event is about, or that holds the account that it is about, where it names
+    /// one alone. Of a baseline's only the id is known.
+    pub fn organizational_unit(&self) -> Option<OrganizationalUnit> {
+        let root: Value = serde_json::from_str(&self.json).ok()?;
+        let status = status(&root, &self.name);
+        if let Some(unit) = status.and_then(unit) {
+            return Some(unit);
+        }
+        let arn = string(baseline(&root, &self.name)?, "/targetIdentifier")?;
+        match Target::of_arn(&arn) {
+            Target::OrganizationalUnit(id) => Some(OrganizationalUnit { id, name: String::new() }),
+            _ => None,
+        }
+    }
+
+    /// Whether CloudTrail has recorded it as a call of Control Tower's API. Such a call has the name
+    /// of the lifecycle event that it leads to, and tells nothing of how it ends.
+    pub fn is_api_call(&self) -> bool {
+        let root: Value = serde_json::from_str(&self.json).unwrap_or_default();
+        let is = |pointer: &str, expected: &str| {
+            root.pointer(pointer).and_then(Value::as_str) == Some(expected)
+        };
+        self.source == "aws.controltower"
+            && root.pointer("/detail/serviceEventDetails").is_none_or(Value::is_null)
+            && (is("/detail-type", "AWS API Call via CloudTrail")
+                || is("/detail/eventType", "AwsApiCall"))
     }
 
     /// What happened, for telling repeats of the event from another: a repeat may carry
@@ -286,6 +370,9 @@ impl Event {
     /// What this event means to the update engine. Only names are looked at: no real
     /// body of the Service Catalog calls is documented.
     pub fn wake(&self) -> Wake {
+        if self.is_api_call() {
+            return Wake::None;
+        }
         match (self.source.as_str(), self.name.as_str()) {
             (
                 "aws.servicecatalog",
@@ -311,11 +398,46 @@ fn status_key(name: &str) -> Option<String> {
     Some(format!("{first}{}Status", letters.as_str()))
 }
 
+/// The body of a lifecycle event.
+fn status<'v>(root: &'v Value, name: &str) -> Option<&'v Value> {
+    root.pointer("/detail/serviceEventDetails")?.get(status_key(name)?)
+}
+
+/// What a baseline event says of its baseline: within its status, as every lifecycle event has one,
+/// or without it, as older descriptions have it.
+fn baseline<'v>(root: &'v Value, name: &str) -> Option<&'v Value> {
+    let within = |value: &'v Value| {
+        value.get("enabledBaselineDetails").or_else(|| value.get("baselineDetails"))
+    };
+    let details = root.pointer("/detail/serviceEventDetails")?;
+    status(root, name).and_then(within).or_else(|| within(details))
+}
+
+/// The OU of a status, if it names one alone. Those of a landing zone are what it is made of, and
+/// not what its events are about.
+fn unit(status: &Value) -> Option<OrganizationalUnit> {
+    let several = status.get("organizationalUnits").filter(|_| status.get("guardrails").is_some());
+    let several = several.and_then(Value::as_array);
+    let unit = status.get("organizationalUnit").or_else(|| match several?.as_slice() {
+        [unit] => Some(unit),
+        _ => None,
+    })?;
+    let field = |field: &str| string(unit, &format!("/organizationalUnit{field}"));
+    match (field("Id"), field("Name")) {
+        (None, None) => None,
+        (id, name) => {
+            Some(OrganizationalUnit { id: id.unwrap_or_default(), name: name.unwrap_or_default() })
+        }
+    }
+}
+
 fn account(root: &Value, name: &str) -> Option<AccountId> {
-    root.pointer("/detail/serviceEventDetails")?
-        .get(status_key(name)?)?
-        .pointer("/account/accountId")?
-        .as_str()?
-        .parse()
-        .ok()
+    let named = status(root, name).and_then(|status| string(status, "/account/accountId"));
+    match named {
+        Some(id) => id.parse().ok(),
+        None => {
+            let arn = string(baseline(root, name)?, "/targetIdentifier")?;
+            Target::of_arn(&arn).account().cloned()
+        }
+    }
 }

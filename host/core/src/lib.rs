@@ -9,11 +9,13 @@
 
 pub mod account;
 pub mod aws_error;
+pub mod baseline;
 pub mod catalog;
 pub mod config;
 pub mod decision;
 pub mod doctor;
 pub mod due;
+pub mod envelope;
 pub mod event;
 pub mod http;
 pub mod limits;
@@ -28,6 +30,7 @@ pub mod plan_id;
 pub mod ports;
 pub mod reading;
 pub mod route;
+pub mod rule;
 pub mod scheduler;
 pub mod snapshot;
 pub mod support_case;

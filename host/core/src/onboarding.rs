@@ -35,7 +35,8 @@ pub struct Landed {
     /// The OU that holds it, where the event tells.
     pub organizational_unit: Option<OrganizationalUnit>,
     /// Whether the event says that it was created or enrolled. Otherwise it was updated, which
-    /// is also what Control Tower says of a creation or enrolment that it had to retry.
+    /// is also what Control Tower says of a creation or enrolment that it had to retry, or it got a
+    /// baseline, which those that were there before get as well.
     pub created: bool,
 }
 
@@ -61,6 +62,14 @@ pub fn plan(event: &Event) -> Result<Plan, EventError> {
                 false => format!("{} has failed: {message}", event.name),
             },
         },
+        None if event.is_api_call() => Plan::Other {
+            account: event.account.clone(),
+            reason: format!(
+                "{} is a call of the API, recorded by CloudTrail: how it ends is told by the lifecycle \
+                 event of that name",
+                event.name
+            ),
+        },
         None => Plan::Other {
             account: event.account.clone(),
             reason: format!("{} of {} tells of no account that landed", event.name, event.source),
@@ -73,7 +82,7 @@ pub fn plan(event: &Event) -> Result<Plan, EventError> {
 pub enum Found {
     /// An event says that it was created or enrolled.
     Created,
-    /// An event says that it was updated.
+    /// An event says that it was updated, or that it got a baseline.
     Updated,
     /// A sweep came by.
     Swept,
@@ -96,9 +105,9 @@ pub enum Due {
 
 /// What is due to an account without an entry.
 ///
-/// An event that says *created* is believed. One that says *updated* comes for every account
-/// of the organization sooner or later, and only those that joined within `lookback` can
-/// have been created in more than one try. A sweep finds accounts whose event was lost:
+/// An event that says *created* is believed. One that says *updated*, or that a baseline was
+/// enabled, comes for every account of the organization sooner or later, and only those that joined
+/// within `lookback` can have been created in more than one try, or have landed by that baseline. A sweep finds accounts whose event was lost:
 /// those that joined within `lookback`, unless the ledger began later. What it has put into the
 /// queue stays due however long it waits there, and whether or not the account can be looked up
 /// again.

@@ -16,6 +16,32 @@ pub struct Route {
     pub policies: Option<Vec<String>>,
     /// Names of the notifiers that are told.
     pub notifiers: Vec<String>,
+    /// How often they are told of an account that landed or was updated.
+    pub once_per: OncePer,
+}
+
+/// How often a notifier is told of an account that landed or was updated. Of any other event it is
+/// told once for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OncePer {
+    /// Once in the life of the account, whichever event says so: onboarding.
+    #[default]
+    Account,
+    /// Once for each event, for those who want to know of every update or move.
+    Event,
+}
+
+impl OncePer {
+    /// As the config has it, the default first.
+    pub const NAMES: [&str; 2] = ["account", "event"];
+
+    /// By its name in the config.
+    pub fn named(name: &str) -> Self {
+        match name {
+            "event" => Self::Event,
+            _ => Self::Account,
+        }
+    }
 }
 
 /// Which events take a route.
@@ -33,11 +59,18 @@ pub enum When {
 }
 
 impl Route {
-    /// Whether an event takes it.
+    /// Whether an event takes it. Who wants to be told once of each account that is created is told
+    /// of those as well that land by a baseline alone, for which no event of that name comes.
     pub fn takes(&self, event: &Event) -> bool {
         match &self.when {
             When::Named { events, states } => {
-                events.contains(&event.name)
+                let named = |name: &str| events.iter().any(|event| event == name);
+                let landed = || {
+                    self.once_per == OncePer::Account
+                        && named("CreateManagedAccount")
+                        && event.lands_by_baseline()
+                };
+                (named(&event.name) || landed())
                     && event.state().is_some_and(|state| states.contains(&state))
             }
             When::Matches(pattern) => serde_json::from_str::<Value>(&event.json)
@@ -74,6 +107,22 @@ mod tests {
     const NOT_CREATED: &str =
         include_str!("../../../tests/events/create-managed-account-failed.json");
 
+    const BASELINE: &str = include_str!("../../../tests/events/enable-baseline-of-an-account.json");
+    const NOT_ENABLED: &str =
+        include_str!("../../../tests/events/enable-baseline-of-an-account-failed.json");
+    const OF_AN_OU: &str = include_str!("../../../tests/events/enable-baseline-of-an-ou.json");
+
+    /// Who wants to know of each event is told of what it names, and of nothing else.
+    #[rstest]
+    #[case("CreateManagedAccount", false)]
+    #[case("EnableBaseline", true)]
+    fn a_baseline_once_per_event(#[case] name: &str, #[case] expected: bool) {
+        let when = named(&[name], &["SUCCEEDED"]);
+        let once_per = OncePer::Event;
+        let route = Route { when, policies: None, notifiers: vec![], once_per };
+        assert_eq!(route.takes(&Event::parse(BASELINE).unwrap()), expected);
+    }
+
     fn named(events: &[&str], states: &[&str]) -> When {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
         When::Named { events: owned(events), states: owned(states) }
@@ -92,6 +141,12 @@ mod tests {
     #[case(named(&["CreateManagedAccount"], &["SUCCEEDED"]), NOT_CREATED, false)]
     #[case(named(&["CreateManagedAccount"], &["FAILED"]), NOT_CREATED, true)]
     #[case(named(&["UpdateManagedAccount"], &["SUCCEEDED"]), CREATED, false)]
+    #[case::landed_by_a_baseline(named(&["CreateManagedAccount"], &["SUCCEEDED"]), BASELINE, true)]
+    #[case::by_its_own_name(named(&["EnableBaseline"], &["SUCCEEDED"]), BASELINE, true)]
+    #[case::not_an_update(named(&["UpdateManagedAccount"], &["SUCCEEDED"]), BASELINE, false)]
+    #[case::not_a_failure(named(&["CreateManagedAccount"], &["FAILED"]), BASELINE, false)]
+    #[case::not_of_an_ou(named(&["CreateManagedAccount"], &["SUCCEEDED"]), OF_AN_OU, false)]
+    #[case::no_baseline_failed(named(&["CreateManagedAccount"], &["FAILED"]), NOT_ENABLED, false)]
     #[case(named(&["Scheduled Event"], &["SUCCEEDED"]),
         r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, false)]
     #[case(
@@ -100,7 +155,8 @@ mod tests {
         true
     )]
     fn takes(#[case] when: When, #[case] event: &str, #[case] expected: bool) {
-        let route = Route { when, policies: None, notifiers: vec![] };
+        let once_per = OncePer::Account;
+        let route = Route { when, policies: None, notifiers: vec![], once_per };
         assert_eq!(route.takes(&Event::parse(event).unwrap()), expected);
     }
 }

@@ -32,9 +32,68 @@ fn is_steering(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A file that is no text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotText {
+    /// Its bytes are not UTF-8 from one on.
+    #[error(
+        "it is no UTF-8 text (byte {0}); expected UTF-8, or UTF-16 that begins with a byte order mark"
+    )]
+    Utf8(usize),
+    /// It begins with UTF-16's byte order mark, and the rest is not UTF-16.
+    #[error("it begins like UTF-16, but is cut off or damaged; expected UTF-8 or UTF-16")]
+    Utf16,
+    /// Every other byte of its beginning is zero.
+    #[error("it looks like UTF-16 without a byte order mark; save it as UTF-8")]
+    Unmarked,
+}
+
+/// The text of a file. Windows' editors begin UTF-8 with a byte order mark, and PowerShell 5's `>`
+/// writes UTF-16, little-endian and with one: both are read, and the mark is left out.
+///
+/// # Errors
+/// When it is neither.
+pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+        let text = String::from_utf16(&units).map_err(|_| NotText::Utf16)?;
+        rest.is_empty().then_some(text).ok_or(NotText::Utf16)
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0, 1..=255, ..] | [1..=255, 0, ..] => Err(NotText::Unmarked),
+        _ => {
+            let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            let text = std::str::from_utf8(bytes);
+            text.map(str::to_owned).map_err(|error| NotText::Utf8(error.valid_up_to()))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
+
+    /// What editors and shells write, and what is read of it.
+    #[rstest]
+    #[case::utf8("a ä\n".as_bytes(), Ok("a ä\n"))]
+    #[case::empty(b"", Ok(""))]
+    #[case::marked_utf8(b"\xef\xbb\xbf{}", Ok("{}"))]
+    #[case::utf16_of_powershell(b"\xff\xfe{\0}\0\r\0\n\0", Ok("{}\r\n"))]
+    #[case::utf16_big_endian(b"\xfe\xff\0{\0}", Ok("{}"))]
+    #[case::beyond_16_bits(b"\xff\xfe\x3d\xd8\x00\xde", Ok("\u{1f600}"))]
+    #[case::nothing_but_a_mark(b"\xff\xfe", Ok(""))]
+    #[case::unmarked(b"{\0}\0", Err(NotText::Unmarked))]
+    #[case::unmarked_big_endian(b"\0{\0}", Err(NotText::Unmarked))]
+    #[case::cut_off(b"\xff\xfe{\0}", Err(NotText::Utf16))]
+    #[case::half_a_pair(b"\xff\xfe\x3d\xd8", Err(NotText::Utf16))]
+    #[case::latin1(b"m\xfcller", Err(NotText::Utf8(1)))]
+    fn files(#[case] bytes: &[u8], #[case] expected: Result<&str, NotText>) {
+        assert_eq!(decode(bytes), expected.map(str::to_owned));
+    }
 
     #[test]
     fn control_characters_are_shown_not_obeyed() {

@@ -6,7 +6,7 @@ use groundcrew_core::http::{HttpSecret, SecretPlace};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pattern::Pattern;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::route::{Route, When};
+use groundcrew_core::route::{OncePer, Route, When};
 use rstest::rstest;
 
 fn problems(text: &str) -> String {
@@ -275,6 +275,7 @@ fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
         when: When::Named { events: owned(events), states: owned(&[state]) },
         policies: None,
         notifiers: owned(notifiers),
+        once_per: OncePer::Account,
     }
 }
 
@@ -317,6 +318,7 @@ fn routes_come_in_their_order_and_before_what_notifiers_listen_to() {
                 when: When::Matches(pattern),
                 policies: Some(vec!["by-ou".into()]),
                 notifiers: vec!["slack".into(), "cmdb".into()],
+                once_per: OncePer::Account,
             },
             // `slack` is named by a route and says nothing itself.
             route(&["CreateManagedAccount"], "SUCCEEDED", &["baseline"]),
@@ -329,7 +331,38 @@ fn routes_come_in_their_order_and_before_what_notifiers_listen_to() {
     );
 }
 
+/// The pattern of a rule of EventBridge, as its JSON has it, and every update told.
+#[test]
+fn a_route_of_json_and_one_of_every_event() {
+    let text = format!(
+        "{ROUTED}pattern_json = '''{{\"detail\": {{\"errorCode\": [null]}}}}'''\n\
+         notifiers = [\"slack\"]\n[[routes]]\nevents = [\"UpdateManagedAccount\"]\n\
+         once_per = \"event\"\nnotifiers = [\"slack\"]\n"
+    );
+    let config = Config::parse("crew.toml", &text).unwrap();
+    let pattern = serde_json::json!({ "detail": { "errorCode": [null] } });
+    assert_eq!(config.routes[0].when, When::Matches(Pattern::read(&pattern).unwrap()));
+    assert_eq!(config.routes[0].once_per, OncePer::Account);
+    assert_eq!(config.routes[1].once_per, OncePer::Event);
+}
+
 #[rstest]
+#[case::json_and_events(
+    "notifiers = [\"slack\"]\nevents = [\"UpdateLandingZone\"]\npattern_json = \"{}\"",
+    "23: a route has `events` or a `pattern_json`, not both"
+)]
+#[case::no_json(
+    "notifiers = [\"slack\"]\npattern_json = \"{\"",
+    "22: `pattern_json` is not JSON: EOF while parsing"
+)]
+#[case::wrong_json(
+    "notifiers = [\"slack\"]\npattern_json = '{\"a\": \"b\"}'",
+    "22: `pattern_json.a`: expected a list of values, such as [\"b\"]"
+)]
+#[case::once_per_what(
+    "notifiers = [\"slack\"]\nevents = [\"UpdateLandingZone\"]\nonce_per = \"ou\"",
+    "23: `routes.once_per` is \"ou\""
+)]
 #[case::nothing("notifiers = [\"slack\"]", "20: a route needs `events`, or a `pattern`")]
 #[case::both(
     "notifiers = [\"slack\"]\nevents = [\"UpdateLandingZone\"]\npattern.source = [\"a\"]",

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, Wake};
 use groundcrew_core::ports::{Alert, Delivery, Hint, Received};
 use groundcrew_core::scheduler::Observation;
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::Engine;
+use crate::Notice;
 use crate::alerts::{shown, unreadable};
 use crate::onboarding::HandledOutcome;
 use crate::run::Done;
@@ -116,38 +118,55 @@ impl Engine {
         });
     }
 
-    /// Sees to an event. It is deleted once it is understood and whoever has to be told of an
-    /// account was told; to the update engine it is only a wake-up, and lost ones are made good
-    /// by sweeps.
+    /// Sees to a message of the events queue: an event, or what carries events. It is deleted once
+    /// each is understood and whoever has to be told of an account was told; to the update engine
+    /// it is only a wake-up, and lost ones are made good by sweeps.
     pub(crate) async fn event(&self, message: &Received<String>) {
-        if let Err(error) = Event::parse(&message.body) {
+        let (mut again, mut wrong) = (false, Vec::new());
+        for event in envelope::open(&message.body) {
+            match self.one_event(&event).await {
+                Seen::Done => {}
+                Seen::Again => again = true,
+                Seen::Malformed(reason) => wrong.push(reason),
+            }
+        }
+        // Left in the queue it comes again, and what was done is found done.
+        if again {
+            return;
+        }
+        if !wrong.is_empty() {
+            self.reject(message, &wrong.join("; ")).await;
+        } else if let Err(error) = self.ports.events.delete(&message.receipt).await {
+            tracing::warn!(%error, "could not delete an event; it comes again");
+        }
+    }
+
+    async fn one_event(&self, text: &str) -> Seen {
+        if let Err(error) = Event::parse(text) {
             let reason = error.to_string();
             let alert = Alert {
                 subject: "An event can't be read".into(),
                 message: format!(
                     "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
-                    shown(&message.body)
+                    shown(text)
                 ),
             };
             // What fails here is done when the event comes again: nothing else waits.
-            if self.try_alert(&alert).await {
-                self.reject(message, &reason).await;
-            }
-            return;
+            return match self.try_alert(&alert).await {
+                true => Seen::Malformed(reason),
+                false => Seen::Again,
+            };
         }
-        if let Some(onboarding) = &self.ports.onboarding {
-            let handled = onboarding.handle(&message.body, None).await;
-            self.witness_onboarding(&handled);
-            if handled.outcome == HandledOutcome::Failed {
-                // Left in the queue it comes again.
-                if handled.malformed {
-                    self.reject(message, handled.reason.as_deref().unwrap_or_default()).await;
-                }
-                return;
+        let Some(onboarding) = &self.ports.onboarding else { return Seen::Done };
+        let handled = onboarding.handle(text, None).await;
+        self.ports.witness.see(self.now(), Notice::Handled(&handled));
+        self.witness_onboarding(&handled);
+        match handled.outcome {
+            HandledOutcome::Failed if handled.malformed => {
+                Seen::Malformed(handled.reason.unwrap_or_default())
             }
-        }
-        if let Err(error) = self.ports.events.delete(&message.receipt).await {
-            tracing::warn!(%error, "could not delete an event; it comes again");
+            HandledOutcome::Failed => Seen::Again,
+            _ => Seen::Done,
         }
     }
 
@@ -226,11 +245,22 @@ impl Engine {
     }
 }
 
-/// What an event means to the scheduler.
-pub(crate) fn wake(event: &str) -> Option<Observation> {
-    match Event::parse(event).ok()?.wake() {
+/// What became of one event of a message.
+enum Seen {
+    Done,
+    /// It has to come again.
+    Again,
+    /// It is wrong, for this reason, and somebody knows.
+    Malformed(String),
+}
+
+/// What an event, or each of those that something carries, means to the scheduler.
+pub(crate) fn wakes(text: &str) -> Vec<Observation> {
+    let events = envelope::open(text);
+    let wake = |event: &String| match Event::parse(event).ok()?.wake() {
         Wake::Sweep => Some(Observation::Woken),
         Wake::Account(account) => Some(Observation::AccountWoken(account)),
         Wake::None => None,
-    }
+    };
+    events.iter().filter_map(wake).collect()
 }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::queues::wake;
+use crate::queues::wakes;
 use crate::sweep::Swept;
 use crate::{Engine, Notice};
 
@@ -142,7 +142,7 @@ impl Engine {
             Ok(Done::Events(events)) => {
                 *quiet = events.is_empty() || self.ports.onboarding.is_none();
                 // What it means to the update engine doesn't wait for anybody to be told.
-                let wakes = events.iter().filter_map(|(event, _)| wake(&event.body)).collect();
+                let wakes = events.iter().flat_map(|(event, _)| wakes(&event.body)).collect();
                 for (event, permit) in events {
                     let (engine, onboards) = (Arc::clone(self), Arc::clone(&self.onboards));
                     tasks.spawn(async move {

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::queues::wake;
+use crate::queues::wakes;
 use crate::run::{Done, Waiting};
 use crate::{Engine, GRACE, Notice};
 
@@ -41,7 +41,7 @@ impl Ticker {
     pub async fn tick(&mut self, event: Option<&str>, deadline: Timestamp) {
         let engine = Arc::clone(&self.engine);
         let mut tasks: JoinSet<Done> = JoinSet::new();
-        let observations = event.and_then(wake).into_iter().chain([Observation::Tick]);
+        let observations = event.map(wakes).into_iter().flatten().chain([Observation::Tick]);
         observations.for_each(|observation| self.observe(observation, &mut tasks));
         loop {
             let now = engine.now();

@@ -7,7 +7,7 @@ use groundcrew_core::ports::{Alert, Slot};
 use groundcrew_core::scheduler::View;
 use jiff::Timestamp;
 
-use crate::onboarding::Told;
+use crate::onboarding::{Handled, Told};
 
 /// Something that happened.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub enum Notice<'a> {
     },
     /// Something became of a notification.
     Told(&'a Told),
+    /// Something became of an event as a whole.
+    Handled(&'a Handled),
     /// An alert is out.
     Alerted(&'a Alert),
     /// How the work as a whole stands, whenever the loop comes round.

@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use groundcrew_core::text::decode;
 use rustix::fs::OFlags;
 
 /// Longest config, script, data file, file of cases, event or file of certificates, in bytes: a
@@ -38,7 +39,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads a regular file of text.
 ///
 /// # Errors
-/// As [`read`], and when it isn't UTF-8.
+/// As [`read`], and when it isn't text.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?)
 }
@@ -59,7 +60,7 @@ pub fn read_named(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads a text that a user has named on the command line.
 ///
 /// # Errors
-/// As [`read_named`], and when it isn't UTF-8.
+/// As [`read_named`], and when it isn't text.
 pub fn read_named_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read_named(path, limit)?)
 }
@@ -77,16 +78,12 @@ pub fn all(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Bytes as text.
+/// Bytes as text, from whichever system: see [`decode`].
 ///
 /// # Errors
-/// When they aren't UTF-8.
+/// When they aren't text.
 pub fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let message = format!("it is not UTF-8 text: byte {at} is none");
-        io::Error::new(io::ErrorKind::InvalidData, message)
-    })
+    decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Opens a regular file, without waiting for anybody.

@@ -1,5 +1,6 @@
 //! What tests ask of the server besides AWS's own calls.
 
+use groundcrew_core::account::AccountId;
 use groundcrew_core::ports::Clock;
 use hyper::Method;
 use serde::Deserialize;
@@ -22,6 +23,14 @@ struct PlannedCall {
 #[serde(deny_unknown_fields)]
 struct Denied {
     operation: String,
+}
+
+/// An account, and the names of the OUs that it is moved into.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moved {
+    account: AccountId,
+    ou: Vec<String>,
 }
 
 /// What is set; the rest stays.
@@ -90,6 +99,14 @@ pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) ->
             Ok(denied) => {
                 world.with(|model| model.deny(&denied.operation));
                 Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        ("POST", "auto-enroll") => match serde_json::from_slice::<Moved>(body) {
+            Ok(Moved { account, ou }) => {
+                let path: Vec<_> = ou.iter().map(String::as_str).collect();
+                let done = world.with(|model| model.auto_enroll(now, &account, &path));
+                Ok(json!({ "enrolled": done }))
             }
             Err(error) => Err((400, error.to_string())),
         },

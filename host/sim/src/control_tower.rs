@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
+use crate::fleet::FleetAccount;
 use crate::model::{MANAGEMENT_ACCOUNT, REGION};
 use crate::operations;
-use crate::organizations::Organizations;
+use crate::organizations::{Organizations, account_arn};
 use crate::protocol::{ApiError, Call};
 
 /// By which path each operation is called.
@@ -53,6 +54,10 @@ pub struct LandingZone {
     pub drifted: bool,
     /// Whether it gives access by IAM Identity Center.
     pub identity_center: bool,
+    /// Id of the audit account, which has no provisioned product.
+    pub audit_account: Option<String>,
+    /// Id of the log archive account, which has none either.
+    pub log_archive_account: Option<String>,
 }
 
 impl Default for LandingZone {
@@ -63,6 +68,8 @@ impl Default for LandingZone {
             status: LandingZoneStatus::Active,
             drifted: false,
             identity_center: true,
+            audit_account: None,
+            log_archive_account: None,
         }
     }
 }
@@ -87,6 +94,9 @@ pub(crate) struct ControlTower {
     pub(crate) landing_zone: Option<LandingZone>,
     /// Ids of the OUs that are not registered; all others are.
     pub(crate) unregistered: BTreeSet<String>,
+    /// Ids of the accounts that have their OU's baselines without a provisioned product: they were
+    /// moved into it, and Control Tower has enrolled them by itself.
+    pub(crate) auto_enrolled: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +152,11 @@ pub(crate) fn operation_at(path: &str) -> Option<&'static str> {
 impl ControlTower {
     /// The service with its landing zone in place.
     pub(crate) fn new() -> Self {
-        Self { landing_zone: Some(LandingZone::default()), unregistered: BTreeSet::new() }
+        Self {
+            landing_zone: Some(LandingZone::default()),
+            unregistered: BTreeSet::new(),
+            auto_enrolled: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn call(
@@ -165,20 +179,30 @@ impl ControlTower {
         let zone = self.landing_zone.as_ref().filter(|_| named).ok_or_else(|| {
             ApiError::new("ResourceNotFoundException", "Landing zone not found.").with_status(404)
         })?;
+        let mut manifest = json!({
+            "governedRegions": [REGION],
+            "organizationStructure": {
+                "security": { "name": "Security" },
+                "sandbox": { "name": "Sandbox" },
+            },
+            "accessManagement": { "enabled": zone.identity_center },
+        });
+        let shared = [
+            ("securityRoles", &zone.audit_account),
+            ("centralizedLogging", &zone.log_archive_account),
+        ];
+        for (key, account) in shared {
+            if let Some(id) = account {
+                manifest[key] = json!({ "accountId": id });
+            }
+        }
         Ok(json!({ "landingZone": {
             "arn": landing_zone_arn(),
             "version": zone.version,
             "latestAvailableVersion": zone.latest_available_version,
             "status": zone.status,
             "driftStatus": { "status": if zone.drifted { "DRIFTED" } else { "IN_SYNC" } },
-            "manifest": {
-                "governedRegions": [REGION],
-                "organizationStructure": {
-                    "security": { "name": "Security" },
-                    "sandbox": { "name": "Sandbox" },
-                },
-                "accessManagement": { "enabled": zone.identity_center },
-            },
+            "manifest": manifest,
         }}))
     }
 
@@ -209,13 +233,35 @@ impl ControlTower {
             let target = organization.unit_arn(unit);
             let of_unit = enabled_arn(OU_BASELINE, &target);
             all.push(Enabled { baseline: OU_BASELINE, target, parent: None });
-            all.extend(organization.account_arns_in(unit).map(|target| Enabled {
+            let governed = organization.accounts_in(unit).filter(|one| self.governs(zone, one));
+            all.extend(governed.map(|account| Enabled {
                 baseline: OU_BASELINE,
-                target,
+                target: account_arn(&account.id),
                 parent: Some(of_unit.clone()),
             }));
         }
         all
+    }
+
+    /// Whether an account in a registered OU has its baseline: Account Factory has enrolled it, or
+    /// auto-enrolment, or setting up the landing zone. One that is merely there has none.
+    pub(crate) fn governs(&self, zone: &LandingZone, account: &FleetAccount) -> bool {
+        let shared = [&zone.audit_account, &zone.log_archive_account];
+        account.enrolled
+            || self.auto_enrolled.contains(account.id.as_str())
+            || shared.into_iter().flatten().any(|id| id == account.id.as_str())
+    }
+
+    /// What an event says of the OU's baseline on an account, or of that on the OU itself.
+    pub(crate) fn details(
+        organization: &Organizations,
+        unit: &str,
+        account: Option<&FleetAccount>,
+    ) -> Value {
+        let of_unit = organization.unit_arn(unit);
+        let parent = account.map(|_| enabled_arn(OU_BASELINE, &of_unit));
+        let target = account.map_or(of_unit, |account| account_arn(&account.id));
+        Enabled { baseline: OU_BASELINE, target, parent }.json()
     }
 }
 

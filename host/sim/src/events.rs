@@ -87,6 +87,25 @@ impl UpdateEnded<'_> {
     }
 }
 
+/// A baseline was enabled or reset: `name` says which, `details` on what.
+pub(crate) fn baseline(
+    id: &str,
+    event_id: &str,
+    now: Timestamp,
+    name: &str,
+    details: Value,
+) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_lowercase()).into_iter();
+    let key: String = first.chain(letters).chain("Status".chars()).collect();
+    let status = json!({
+        "enabledBaselineDetails": details,
+        "requestedTimestamp": without_colon(now),
+        "completedTimestamp": without_colon(now),
+    });
+    lifecycle(id, event_id, now, name, json!({ key: status }))
+}
+
 fn lifecycle(id: &str, event_id: &str, now: Timestamp, name: &str, details: Value) -> String {
     let time = seconds(now);
     json!({

@@ -271,10 +271,10 @@ impl Organizations {
         format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/{ORGANIZATION_ID}/{id}")
     }
 
-    /// ARNs of the accounts directly in an OU.
-    pub(crate) fn account_arns_in(&self, unit: &str) -> impl Iterator<Item = String> {
+    /// The accounts directly in an OU.
+    pub(crate) fn accounts_in(&self, unit: &str) -> impl Iterator<Item = &FleetAccount> {
         let within = self.fleet.iter().filter(move |(index, _)| self.unit_id(*index) == unit);
-        within.map(|(_, account)| account_arn(&account.id))
+        within.map(|(_, account)| account)
     }
 
     fn unit(&self, account: u32) -> Option<&Unit> {
@@ -520,7 +520,8 @@ fn parent_not_found() -> ApiError {
     ApiError::new("ParentNotFoundException", "You specified parent that doesn't exist.")
 }
 
-fn account_arn(id: &AccountId) -> String {
+/// ARN of an account.
+pub(crate) fn account_arn(id: &AccountId) -> String {
     format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{id}")
 }
 

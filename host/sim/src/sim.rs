@@ -286,6 +286,21 @@ impl SimAws {
         self.world.with(|model| model.move_account(account, path))
     }
 
+    /// Moves an account into the registered OU of this path, whose baselines it gets by
+    /// auto-enrolment: it joins with `EnableBaseline` alone and has no provisioned product. Answers
+    /// whether there are both.
+    pub fn auto_enroll(&self, account: &AccountId, path: &[&str]) -> bool {
+        let now = self.world.clock.now();
+        self.world.with(|model| model.auto_enroll(now, account, path))
+    }
+
+    /// Resets the baseline of the OU that an account is in: the event of that, and one for each
+    /// account in the OU. Answers whether there is one.
+    pub fn reset_baseline_around(&self, account: &AccountId) -> bool {
+        let now = self.world.clock.now();
+        self.world.with(|model| model.reset_baseline_around(now, account))
+    }
+
     /// The parameters of the last operation of Account Factory on an account that succeeded:
     /// those that its update would keep.
     pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {

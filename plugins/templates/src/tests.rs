@@ -69,6 +69,26 @@ fn texts_in_json_are_templates() {
     );
 }
 
+/// State and account, wherever events have them.
+#[rstest]
+#[case(include_str!("../../../tests/events/update-managed-account-succeeded.json"), "SUCCEEDED 111122223333")]
+#[case(include_str!("../../../tests/events/update-landing-zone-succeeded.json"), "SUCCEEDED ")]
+#[case(include_str!("../../../tests/events/enable-baseline-of-an-account.json"), "SUCCEEDED 321098765432")]
+#[case(include_str!("../../../tests/events/enable-baseline-of-an-account-failed.json"), "FAILED 321098765432")]
+#[case(include_str!("../../../tests/events/update-enabled-baseline-failed.json"), "FAILED ")]
+fn what_events_tell(#[case] event: &str, #[case] expected: &str) {
+    let mut templates = Templates::new();
+    let value = json!("{{ event.state }} {{ event.account }}");
+    assert_eq!(templates.json("/body", &value, &[]), []);
+    let mut notification = named("x");
+    let parsed: Value = serde_json::from_str(event).unwrap();
+    let told = notification.event.as_mut().unwrap();
+    told.name = parsed["detail"]["eventName"].as_str().unwrap().to_owned();
+    told.json = event.to_owned();
+    let rendered = templates.render_json("/body", &value, &notification, &[]);
+    assert_eq!(rendered, Ok(json!(expected)));
+}
+
 #[test]
 fn what_is_wrong_in_json_is_told_where_it_is() {
     let value = json!({ "a": ["{{ b }}", "{{ key }}"], "c/d": "{{", "e": 1 });

@@ -100,18 +100,26 @@ impl Status {
         };
         let details = ["detail", "serviceEventDetails"];
         let of_status = |path: &[&str]| at(&[&details, &[key.as_str()][..], path].concat());
-        let state = match of_status(&["state"]) {
-            state if state.is_empty() => {
-                at(&[&details[..], &["enabledBaselineDetails", "statusSummary", "status"]].concat())
-            }
-            state => state,
+        // Baseline events have it within what they say of the baseline.
+        let of_baseline = |path: &[&str]| {
+            let path = [&["enabledBaselineDetails"], path].concat();
+            or(of_status(&path), || at(&[&details[..], &path].concat()))
         };
+        let target = of_baseline(&["targetIdentifier"]);
+        let target = target.split_once(":account/").and_then(|(_, path)| path.split('/').nth(1));
         Self {
-            state,
+            state: or(of_status(&["state"]), || of_baseline(&["statusSummary", "status"])),
             message: of_status(&["message"]),
-            account: of_status(&["account", "accountId"]),
+            account: or(of_status(&["account", "accountId"]), || {
+                target.unwrap_or_default().to_owned()
+            }),
         }
     }
+}
+
+/// A text, or another if it is empty.
+fn or(text: String, other: impl FnOnce() -> String) -> String {
+    if text.is_empty() { other() } else { text }
 }
 
 /// A notification that knows everything, and one that knows as little as possible: no

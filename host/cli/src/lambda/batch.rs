@@ -1,19 +1,27 @@
-//! Batches of the notifications queue, which Lambda takes out of SQS and deletes from it, but for
-//! what the answer names as failed ("Reporting batch item failures for Lambda functions with an
-//! Amazon SQS trigger").
+//! Batches of SQS, which Lambda takes out of a queue and deletes from it, but for what the answer
+//! names as failed ("Reporting batch item failures for Lambda functions with an Amazon SQS
+//! trigger"). A message is one of the notifications queue, or carries events: EventBridge or SNS has
+//! put it there.
 //!
 //! What is to be tried again was hidden until then, as everywhere; named as failed it stays in
 //! the queue. Of a FIFO queue whatever follows it in its group must be named as well: otherwise
-//! Lambda would delete it untold.
+//! Lambda would delete it untold. A message of events that can't be read stays too, until the queue's
+//! own redrive policy moves it to its dead-letter queue.
 
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use groundcrew_core::envelope;
+use groundcrew_core::event::Event;
+use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::{Alerts, Delivery, NotificationQueue, Unreadable};
 use groundcrew_engine::onboarding::Onboarding;
 use groundcrew_engine::unreadable;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::handle::failure;
 
 /// A batch as Lambda hands it over.
 #[derive(Debug, Deserialize)]
@@ -32,6 +40,8 @@ struct Record {
     #[serde(default)]
     attributes: Attributes,
     event_source: String,
+    #[serde(default, rename = "eventSourceARN")]
+    event_source_arn: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,49 +58,73 @@ pub fn read(payload: &str) -> Option<Batch> {
     (!batch.records.is_empty() && batch.records.iter().all(of_sqs)).then_some(batch)
 }
 
-/// Tells what is in a batch, and answers what is to stay in the queue.
+/// The notifications queue: itself, and its name.
+pub type Notifications<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
+
+/// Sees to what is in a batch, and answers what is to stay in the queue.
+///
+/// # Errors
+/// When nothing of it could be handled: then the whole batch stays, also where the mapping doesn't
+/// report item failures.
 pub async fn take(
     batch: Batch,
     onboarding: &Onboarding,
-    queue: &dyn NotificationQueue,
+    queue: Notifications<'_>,
     alerts: &dyn Alerts,
-) -> Value {
+    until: Option<Timestamp>,
+) -> Result<Value, String> {
+    let total = batch.records.len();
     let mut groups: BTreeMap<String, Vec<Record>> = BTreeMap::new();
     for record in batch.records {
         // Without a group, as of a standard queue, each is on its own.
         let group = record.attributes.message_group_id.clone();
         groups.entry(group.unwrap_or_else(|| record.message_id.clone())).or_default().push(record);
     }
-    let stay = groups.into_values().map(async |group| {
-        let mut stay = Vec::new();
+    let left = groups.into_values().map(async |group| {
+        let mut left: Vec<(String, Option<String>)> = Vec::new();
         for record in group {
             // In their order: what follows waits for what was before it.
-            if !stay.is_empty() || stays(&record, onboarding, queue, alerts).await {
-                stay.push(json!({ "itemIdentifier": record.message_id }));
-            }
+            let stays = match left.is_empty() {
+                true => stays(&record, onboarding, queue, alerts, until).await,
+                false => Some(None),
+            };
+            left.extend(stays.map(|reason| (record.message_id, reason)));
         }
-        stay
+        left
     });
-    let stay: Vec<Value> = join_all(stay).await.into_iter().flatten().collect();
-    json!({ "batchItemFailures": stay })
+    let left: Vec<_> = join_all(left).await.into_iter().flatten().collect();
+    let reasons: Vec<&str> = left.iter().filter_map(|(_, reason)| reason.as_deref()).collect();
+    if left.len() == total && reasons.len() == total {
+        return Err(reasons.join("; "));
+    }
+    let failures: Vec<Value> = left.iter().map(|(id, _)| json!({ "itemIdentifier": id })).collect();
+    Ok(json!({ "batchItemFailures": failures }))
 }
 
-/// Sees to one message, and answers whether it is to stay in the queue.
+/// Sees to one message; `None` if it is done with. Otherwise it is to stay in the queue: with an
+/// error, unless it is one of the notifications queue, where staying is nothing wrong.
 async fn stays(
     record: &Record,
     onboarding: &Onboarding,
-    queue: &dyn NotificationQueue,
+    queue: Notifications<'_>,
     alerts: &dyn Alerts,
-) -> bool {
-    let times = record.attributes.approximate_receive_count.as_deref();
-    match serde_json::from_str(&record.body) {
-        Ok(notification) => {
+    until: Option<Timestamp>,
+) -> Option<Option<String>> {
+    let notification = serde_json::from_str::<QueuedNotification>(&record.body);
+    match (notification, queue) {
+        (Ok(notification), Some((queue, _))) => {
+            let times = record.attributes.approximate_receive_count.as_deref();
             let receipt = record.receipt_handle.clone();
             let times = times.and_then(|times| times.parse().ok()).unwrap_or(1);
             let delivery = Delivery { notification, receipt, times };
-            onboarding.take(queue, &delivery).await.stays
+            onboarding.take(queue, &delivery).await.stays.then_some(None)
         }
-        Err(error) => {
+        (Ok(_), None) => Some(Some(
+            "a message of the notifications queue came, but the config names no \
+             `queues.notifications_url`"
+                .to_owned(),
+        )),
+        (Err(error), Some((queue, name))) if is_unreadable(record, name) => {
             let message = Unreadable {
                 reason: format!("not a message of the notifications queue: {error}"),
                 body: record.body.clone(),
@@ -103,9 +137,22 @@ async fn stays(
             if let Err(error) = &put_away {
                 tracing::error!(%error, "could not put away a message that can't be read");
             }
-            put_away.is_err()
+            put_away.is_err().then_some(None)
+        }
+        (Err(_), _) => {
+            let handled = onboarding.handle_all(&record.body, until).await;
+            let failures: Vec<String> = handled.iter().filter_map(failure).collect();
+            (!failures.is_empty()).then(|| Some(failures.join("; ")))
         }
     }
+}
+
+/// Whether a message of the notifications queue is neither one of its own nor an event. It is told
+/// by the queue's name, where the record has one.
+fn is_unreadable(record: &Record, name: &str) -> bool {
+    let queue = record.event_source_arn.rsplit(':').next().unwrap_or_default();
+    let is_event = |event: &String| Event::parse(event).is_ok();
+    (queue.is_empty() || queue == name) && !envelope::open(&record.body).iter().any(is_event)
 }
 
 #[cfg(test)]

@@ -89,6 +89,14 @@ async fn onboard(read: Read) -> Result<(), Failure> {
     let place = Place {
         onboarding: aws.onboarding(&loaded),
         queue: aws.notifications(&loaded.config),
+        queue_name: loaded
+            .config
+            .queues
+            .notifications_url
+            .as_deref()
+            .and_then(|url| url.rsplit('/').next())
+            .unwrap_or_default()
+            .to_owned(),
         alerts: aws.alerts(&loaded.config),
     };
     let service = service_fn(|event| handle(&place, event));
@@ -99,27 +107,39 @@ async fn onboard(read: Read) -> Result<(), Failure> {
 struct Place {
     onboarding: Onboarding,
     queue: Option<Arc<dyn NotificationQueue>>,
+    /// Name of that queue; empty without one.
+    queue_name: String,
     alerts: Arc<dyn Alerts>,
 }
 
 async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {
     let text = event.payload.get();
-    if let Some(batch) = batch::read(text) {
-        let Some(queue) = &place.queue else {
-            return Err(failed(
-                "a batch of an SQS queue came, but the config names no `queues.notifications_url`",
-            ));
-        };
-        return Ok(batch::take(batch, &place.onboarding, queue.as_ref(), &*place.alerts).await);
-    }
     let until = until(event.context.deadline());
-    let handled = place.onboarding.handle(text, until).await;
-    match failure(&handled) {
-        None => serde_json::to_value(Report::from(handled)).map_err(failed),
-        Some(error_message) if handled.malformed => {
-            Err(Diagnostic { error_type: "Groundcrew.MalformedEvent".to_owned(), error_message })
+    if let Some(batch) = batch::read(text) {
+        let queue = place.queue.as_deref().map(|queue| (queue, place.queue_name.as_str()));
+        let taken = batch::take(batch, &place.onboarding, queue, &*place.alerts, until).await;
+        return taken.map_err(failed);
+    }
+    let handled = place.onboarding.handle_all(text, until).await;
+    let failures: Vec<String> = handled.iter().filter_map(failure).collect();
+    if !failures.is_empty() {
+        // What was handled is found handled when all of it comes again.
+        let error_message = failures.join("; ");
+        let mut failed_ones = handled.iter().filter(|one| failure(one).is_some());
+        return Err(match failed_ones.all(|one| one.malformed) {
+            true => {
+                Diagnostic { error_type: "Groundcrew.MalformedEvent".to_owned(), error_message }
+            }
+            false => failed(error_message),
+        });
+    }
+    let mut reports: Vec<Report> = handled.into_iter().map(Report::from).collect();
+    match (reports.len(), reports.pop()) {
+        (1, Some(report)) => serde_json::to_value(report).map_err(failed),
+        (_, last) => {
+            reports.extend(last);
+            serde_json::to_value(reports).map_err(failed)
         }
-        Some(error_message) => Err(failed(error_message)),
     }
 }
 

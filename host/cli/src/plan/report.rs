@@ -31,6 +31,14 @@ pub struct Report {
     /// What monitored policies would have changed.
     pub monitored: Vec<Decided>,
     pub failures: Vec<PolicyFails>,
+    /// Accounts without a provisioned product, which Account Factory can't update.
+    pub without_product: Vec<WithoutProduct>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct WithoutProduct {
+    pub account: String,
+    pub name: String,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -99,6 +107,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     let mut finder = Finder::new(snapshot, at, loaded.config.updates.causes);
     let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
+    let mut without_product = Vec::new();
     let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
     let mut updates: Vec<Vec<Duration>> = vec![Vec::new(); rules.lanes.len()];
     for account in &snapshot.accounts {
@@ -116,6 +125,8 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             // A snapshot with an id that is none isn't read at all.
             Ok(Found::NotEnrolled) | Err(_) => {
                 accounts.not_enrolled += 1;
+                let (account, name) = (account.id.clone(), account.name.clone());
+                without_product.push(WithoutProduct { account, name });
                 continue;
             }
         };
@@ -172,6 +183,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         decisions,
         monitored,
         failures: failures.into_values().collect(),
+        without_product,
     }
 }
 

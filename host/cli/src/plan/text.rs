@@ -46,6 +46,7 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         let of_word = report.decisions.iter().filter(|decided| decided.decision == word);
         groups(of_word, label, "", listed, out)?;
     }
+    without_product(report, all, out)?;
     monitored(report, listed, out)?;
     for fails in &report.failures {
         let accounts = count(fails.accounts, "account");
@@ -82,7 +83,7 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
 fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
     let a = &report.accounts;
     let line = format!(
-        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} not enrolled",
+        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} without a product",
         thousands(a.total as u64),
         thousands(a.to_update as u64),
         thousands(a.skipped as u64),
@@ -90,6 +91,20 @@ fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
         thousands(a.current as u64),
         thousands(a.not_enrolled as u64)
     );
+    paragraph(out, &line)
+}
+
+/// The accounts that are in the organization and not in Account Factory, among them those that
+/// auto-enrolment has enrolled.
+fn without_product(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
+    let accounts: Vec<&str> =
+        report.without_product.iter().map(|account| account.account.as_str()).collect();
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let named = if all { accounts.join(", ") } else { list(&accounts) };
+    let number = thousands(accounts.len() as u64);
+    let line = format!("no product  {number}, which Account Factory can't update: {named}");
     paragraph(out, &line)
 }
 

@@ -216,6 +216,8 @@ impl Witness for Metrics {
                 self.notifications.with_label_values(&[told.notifier.as_str(), &outcome]).inc();
             }
             Notice::Alerted(_) => self.alerts.inc(),
+            // Its notifications are counted.
+            Notice::Handled(_) => {}
         }
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_engine::onboarding::{Told, ToldOutcome};
+use groundcrew_core::rule::Rule;
+use groundcrew_engine::onboarding::{HandledOutcome, Told, ToldOutcome};
 use groundcrew_engine::{Ending, Notice, Witness};
 use jiff::Timestamp;
 
@@ -33,6 +34,15 @@ pub enum Last {
     GivenUp(String),
 }
 
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandledEvent {
+    pub event: Option<String>,
+    pub outcome: HandledOutcome,
+    pub rule: Option<Rule>,
+    pub reason: Option<String>,
+}
+
 /// Sees everything and keeps what the report needs: the last decision and the course of
 /// each account.
 pub struct Recorder {
@@ -45,6 +55,8 @@ struct Seen {
     decisions: BTreeMap<AccountId, Decision>,
     courses: BTreeMap<AccountId, Course>,
     told: BTreeMap<NotificationKey, Told>,
+    /// What became of events, and how often.
+    events: Vec<(HandledEvent, u64)>,
     alerts: Vec<String>,
     outdated: u64,
     done: u64,
@@ -59,6 +71,7 @@ impl Recorder {
                 decisions: BTreeMap::new(),
                 courses: BTreeMap::new(),
                 told: BTreeMap::new(),
+                events: Vec::new(),
                 alerts: Vec::new(),
                 outdated: 0,
                 done: 0,
@@ -77,6 +90,11 @@ impl Recorder {
     /// The last that became of each notification.
     pub fn told(&self) -> Vec<Told> {
         self.seen().told.values().cloned().collect()
+    }
+
+    /// What became of events, each kind once with how often, in the order in which they came.
+    pub fn events(&self) -> Vec<(HandledEvent, u64)> {
+        self.seen().events.clone()
     }
 
     pub fn alerts(&self) -> Vec<String> {
@@ -153,6 +171,18 @@ impl Witness for Recorder {
                 let key = told.key.clone();
                 if told.outcome != ToldOutcome::AlreadyTold || !seen.told.contains_key(&key) {
                     seen.told.insert(key, told.clone());
+                }
+            }
+            Notice::Handled(handled) => {
+                let event = HandledEvent {
+                    event: handled.event.clone(),
+                    outcome: handled.outcome,
+                    rule: handled.rule,
+                    reason: handled.reason.clone(),
+                };
+                match seen.events.iter_mut().find(|(known, _)| *known == event) {
+                    Some((_, times)) => *times += 1,
+                    None => seen.events.push((event, 1)),
                 }
             }
             Notice::Alerted(alert) => seen.alerts.push(alert.subject.clone()),

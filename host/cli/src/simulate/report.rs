@@ -7,6 +7,7 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
 use groundcrew_core::list_schedule::makespan;
 use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::rule::Rule;
 use groundcrew_core::scheduler::Blocked;
 use groundcrew_engine::Waiting;
 use groundcrew_sim::{OperationLog, SimAws, Snapshot};
@@ -28,6 +29,7 @@ pub struct Report {
     pub timeline: Vec<Run>,
     pub decisions: Vec<Decided>,
     pub notifications: Vec<Notification>,
+    pub events: Vec<Event>,
     pub alerts: Vec<Alert>,
     pub aws_calls: BTreeMap<String, u64>,
     /// The lane that was left waiting for an operator, and the lanes after it with it.
@@ -146,8 +148,27 @@ pub struct Notification {
     pub outcome: String,
     /// What the other system calls it.
     pub reference: Option<String>,
+    /// By which rule it was not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
     #[serde(skip)]
     pub detail: Option<String>,
+}
+
+/// What became of events of one kind that came to the notifiers.
+#[derive(Debug, Serialize)]
+pub struct Event {
+    /// Its name; none when it can't be read.
+    pub event: Option<String>,
+    /// `notified`, `queued`, `ignored` or `failed`.
+    pub outcome: String,
+    /// By which rule it was ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many there were.
+    pub times: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -247,7 +268,19 @@ impl Report {
                     about: told.about,
                     outcome: told.outcome.to_string(),
                     reference: told.reference,
+                    rule: told.rule,
                     detail: told.detail,
+                })
+                .collect(),
+            events: recorder
+                .events()
+                .into_iter()
+                .map(|(handled, times)| Event {
+                    event: handled.event,
+                    outcome: handled.outcome.to_string(),
+                    rule: handled.rule,
+                    reason: handled.reason,
+                    times,
                 })
                 .collect(),
             alerts: recorder.alerts().into_iter().map(|subject| Alert { subject }).collect(),

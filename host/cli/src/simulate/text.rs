@@ -30,6 +30,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     time(report, out)?;
     notifications(report, out)?;
+    ignored(report, out)?;
     alerts(report, out)?;
     calls(out, &report.aws_calls)?;
     timeline(report, out)
@@ -132,13 +133,35 @@ fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     let outcomes = outcomes.into_iter().map(|(what, count)| format!("{} {what}", thousands(count)));
     writeln!(out, "notifiers   {}", outcomes.collect::<Vec<_>>().join(", "))?;
     for notification in report.notifications.iter().take(LISTED) {
-        let Notification { notifier, account, about, outcome, reference, detail } = notification;
+        let Notification { notifier, account, about, outcome, reference, detail, .. } =
+            notification;
         let about = account.as_ref().map_or(about.as_str(), |account| account.as_str());
         let more = reference.as_deref().or(detail.as_deref()).unwrap_or("");
         writeln!(out, "            {about}  {notifier}  {outcome}  {more}")?;
     }
     if report.notifications.len() > LISTED {
         writeln!(out, "            … and {} more", report.notifications.len() - LISTED)?;
+    }
+    Ok(())
+}
+
+/// The events that nothing was done about, and by which rule.
+fn ignored(report: &Report, out: &mut String) -> std::fmt::Result {
+    let events: Vec<_> = report.events.iter().filter(|event| event.rule.is_some()).collect();
+    if events.is_empty() {
+        return Ok(());
+    }
+    let total: u64 = events.iter().map(|event| event.times).sum();
+    writeln!(out, "ignored     {}", count(total as usize, "event"))?;
+    for event in events.iter().take(LISTED) {
+        let name = event.event.as_deref().unwrap_or("an event");
+        let rule = event.rule.map(|rule| rule.to_string()).unwrap_or_default();
+        let reason = event.reason.as_deref().unwrap_or_default();
+        let times = thousands(event.times);
+        paragraph(out, &format!("            {times} {name}  {rule}  {reason}"))?;
+    }
+    if events.len() > LISTED {
+        writeln!(out, "            … and {} more", events.len() - LISTED)?;
     }
     Ok(())
 }

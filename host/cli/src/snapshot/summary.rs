@@ -10,7 +10,7 @@ use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::reading::TagsRoute;
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
 
-use crate::wording::{calls, count, paragraph, thousands};
+use crate::wording::{calls, count, list, paragraph, thousands};
 
 /// What a run has come to.
 pub struct Summary<'a> {
@@ -55,6 +55,19 @@ impl Summary<'_> {
             .collect();
         if !odd.is_empty() {
             paragraph(out, &format!("of these    {}", &tally(odd.into_iter())[2..]))?;
+        }
+        let without: Vec<&str> = accounts
+            .iter()
+            .filter(|account| !account.enrolled)
+            .map(|account| account.id.as_str())
+            .collect();
+        if !without.is_empty() {
+            let line = format!(
+                "no product  {}, which Account Factory can't update: {}",
+                thousands(without.len() as u64),
+                list(&without)
+            );
+            paragraph(out, &line)?;
         }
         if let Some(target) = &self.snapshot.target {
             paragraph(out, &format!("target      {} of {}", target.artifact, target.product))?;
@@ -179,6 +192,8 @@ mod tests {
         accounts    1,234: 1,233 active, 1 suspended
         enrolled    1,200: 66 current, 1,134 outdated
         of these    1 tainted
+        no product  34, which Account Factory can't update: 200000000000, 200000000001,
+                    200000000002, …
         target      pa-aaaaaaaaaaaac of prod-aaaaaaaaaaaab
         tags        in batch, checked against 20 accounts
         unreadable  2 accounts; the first is 200000001232: ListTagsForResource:
@@ -201,6 +216,8 @@ mod tests {
         accounts    1,234: 1,233 active, 1 suspended
         enrolled    1,200: 66 current, 1,134 outdated
         of these    1 tainted
+        no product  34, which Account Factory can't update: 200000000000, 200000000001,
+                    200000000002, …
         target      pa-aaaaaaaaaaaac of prod-aaaaaaaaaaaab
         tags        one by one: the tag index can't be read: GetResources:
                     AccessDeniedException: User:

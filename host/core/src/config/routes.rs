@@ -1,5 +1,6 @@
 //! `[[routes]]`, and the routes that `on` of a notifier stands for.
 
+use serde_json::Value as Json;
 use toml::de::DeTable;
 
 use super::keys;
@@ -8,7 +9,7 @@ use super::reader::{Reader, Section, Settings};
 use super::{Notifier, Policy};
 use crate::decision::Action;
 use crate::pattern::Pattern;
-use crate::route::{Route, When};
+use crate::route::{OncePer, Route, When};
 
 /// What a notifier listens to that no route names and that says nothing itself.
 const CREATED: &str = "CreateManagedAccount";
@@ -30,10 +31,12 @@ pub(super) fn read(
         check_names(reader, &section, "policies", policies.as_deref(), &asked, what);
         let known: Vec<&str> =
             notifiers.iter().map(|notifier| notifier.component.name.as_str()).collect();
+        let once_per = section.text(reader, "once_per");
+        let once_per = once_per.as_deref().map_or(OncePer::Account, OncePer::named);
         let notifiers = section.texts(reader, "notifiers");
         check_names(reader, &section, "notifiers", notifiers.as_deref(), &known, "a notifier");
         if let (Some(when), Some(notifiers)) = (when, notifiers) {
-            routes.push(Route { when, policies, notifiers });
+            routes.push(Route { when, policies, notifiers, once_per });
         }
     }
     for notifier in notifiers {
@@ -45,7 +48,8 @@ pub(super) fn read(
             None => vec![CREATED.to_owned()],
         };
         let when = When::Named { events, states: vec!["SUCCEEDED".to_owned()] };
-        routes.push(Route { when, policies: None, notifiers: vec![name.clone()] });
+        let notifiers = vec![name.clone()];
+        routes.push(Route { when, policies: None, notifiers, once_per: OncePer::Account });
     }
     routes
 }
@@ -53,35 +57,63 @@ pub(super) fn read(
 fn read_when(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<When> {
     let events = section.texts(reader, "events");
     let states = section.texts(reader, "states")?;
+    let json = section.text(reader, "pattern_json");
     let pattern = section.table.and_then(|table| table.get_key_value("pattern"));
-    match (events, pattern) {
-        (Some(events), None) => Some(When::Named { events, states }),
-        (None, Some((key, value))) => {
-            let line = reader.line(key.span().start);
+    let in_toml = pattern.map(|(key, _)| reader.line(key.span().start));
+    let in_json = json.is_some().then(|| section.line_of(reader, "pattern_json"));
+    match (events, pattern, json) {
+        (Some(events), None, None) => Some(When::Named { events, states }),
+        (None, Some((_, value)), None) => {
+            let line = in_toml.unwrap_or(section.line);
             let Some(table) = value.get_ref().as_table() else {
                 reader.problem(line, "`pattern` is not a table");
                 return None;
             };
             let settings = Settings::read(reader, table, line);
-            match Pattern::read(&settings.json) {
-                Ok(pattern) => Some(When::Matches(pattern)),
+            read_pattern(reader, "pattern", &settings.json, |at| settings.line(at))
+        }
+        (None, None, Some(json)) => {
+            let line = in_json.unwrap_or(section.line);
+            match serde_json::from_str(&json) {
+                Ok(json) => read_pattern(reader, "pattern_json", &json, |_| line),
                 Err(error) => {
-                    let at = error.at.trim_start_matches('/').replace('/', ".");
-                    let at = if at.is_empty() { String::new() } else { format!(".{at}") };
-                    let message = format!("`pattern{at}`: {}", error.problem);
-                    reader.problem(settings.line(&error.at), message);
+                    reader.problem(line, format!("`pattern_json` is not JSON: {error}"));
                     None
                 }
             }
         }
-        (Some(_), Some((key, _))) => {
-            let line = reader.line(key.span().start);
-            reader.problem(line, "a route has `events` or a `pattern`, not both");
+        (Some(_), ..) => {
+            let line = in_toml.or(in_json).unwrap_or(section.line);
+            let other = if in_toml.is_some() { "pattern" } else { "pattern_json" };
+            reader.problem(line, format!("a route has `events` or a `{other}`, not both"));
             None
         }
-        (None, None) => {
+        (None, Some(_), Some(_)) => {
+            let line = in_json.unwrap_or(section.line);
+            reader.problem(line, "a route has a `pattern` or a `pattern_json`, not both");
+            None
+        }
+        (None, None, None) => {
             let message = "a route needs `events`, or a `pattern`: otherwise nothing takes it";
             reader.problem(section.line, message);
+            None
+        }
+    }
+}
+
+/// Reads the pattern of a key; `line` tells where something of it is written.
+fn read_pattern(
+    reader: &mut Reader<'_>,
+    key: &str,
+    pattern: &Json,
+    line: impl Fn(&str) -> usize,
+) -> Option<When> {
+    match Pattern::read(pattern) {
+        Ok(pattern) => Some(When::Matches(pattern)),
+        Err(error) => {
+            let at = error.at.trim_start_matches('/').replace('/', ".");
+            let at = if at.is_empty() { String::new() } else { format!(".{at}") };
+            reader.problem(line(&error.at), format!("`{key}{at}`: {}", error.problem));
             None
         }
     }

@@ -4,9 +4,10 @@
 //! nothing in this crate awaits anything. Every implementation is safe to call again
 //! after a failure or a crash: see each method for what a repeat does.
 //!
-//! One file for each part of it: `aws`, the `queues`, the `ledger`, and the `plugins`.
+//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, and the `plugins`.
 
 mod aws;
+mod baselines;
 mod ledger;
 mod plugins;
 mod queues;
@@ -17,6 +18,7 @@ pub use aws::{
     Alert, Alerts, Catalog, Directory, IdentityStore, LandingZoneState, LandingZones, SecretStore,
     SupportCases, TagIndex,
 };
+pub use baselines::Baselines;
 pub use ledger::{
     Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
     NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, Slot, SweepRecord,

@@ -11,6 +11,8 @@ use groundcrew_core::notification::{NotificationEntry, NotificationState, Verdic
 use groundcrew_core::onboarding::{Due, due};
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::ports::LedgerError;
+use groundcrew_core::route::OncePer;
+use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 
 use super::subject::{Matter, Subject};
@@ -22,6 +24,8 @@ use crate::{OnFailure, Panel};
 pub(super) struct Listener<'o> {
     pub(super) notifier: &'o ConfiguredNotifier,
     pub(super) panel: &'o Panel,
+    /// How often it is told of an account that landed or was updated, as that route says.
+    pub(super) once_per: OncePer,
     /// Telling it was begun and has not come to an end: it was due, and stays so.
     pub(super) begun: bool,
 }
@@ -138,9 +142,9 @@ impl Onboarding {
         all.extend(match due {
             Due::Tell | Due::Nothing => Vec::new(),
             Due::Unknown => fail(&rest, &format!(
-                "an update of the account does not tell whether it is new, and when it joined can't \
+                "an update or a baseline of the account does not tell whether it is new, and when it joined can't \
                  be looked up in AWS Organizations: {}. Allow this host \
-                 organizations:DescribeAccount, or leave UpdateManagedAccount out of `on`",
+                 organizations:DescribeAccount, or leave its event out of `on` and of routes",
                 subject.trouble.as_deref().unwrap_or("it has no date")
             )),
             Due::Record => {
@@ -167,13 +171,13 @@ impl Onboarding {
             }
             Gates::Stopped(why) => others
                 .iter()
-                .map(|other| told(other).now(ToldOutcome::Skipped).because(&why))
+                .map(|other| told(other).now(ToldOutcome::Skipped).by(Rule::Gate).because(&why))
                 .collect(),
             Gates::Held { why, wait } => others
                 .iter()
                 .map(|other| Told {
                     retry_after: wait,
-                    ..told(other).now(ToldOutcome::Held).because(&why)
+                    ..told(other).now(ToldOutcome::Held).by(Rule::Gate).because(&why)
                 })
                 .collect(),
         };
@@ -213,7 +217,9 @@ impl Onboarding {
             let of_panel = listeners.iter().filter(|one| std::ptr::eq(one.panel, panel));
             let tell = of_panel.map(async |listener| match &asked {
                 Asked::Go => self.tell(subject, listener.notifier, annotations, until).await,
-                Asked::Not(reason) => told(listener).now(ToldOutcome::Skipped).because(reason),
+                Asked::Not(reason) => {
+                    told(listener).now(ToldOutcome::Skipped).by(Rule::Policy).because(reason)
+                }
                 Asked::Failed(error) => told(listener).failed(error),
             });
             join_all(tell).await
@@ -274,8 +280,33 @@ fn listener<'o>(
     taken: &[(&'o ConfiguredRoute, &'o Panel)],
 ) -> Option<Listener<'o>> {
     let names = |route: &ConfiguredRoute| route.route.notifiers.contains(&notifier.name);
-    let (_, panel) = taken.iter().find(|(route, _)| names(route))?;
-    Some(Listener { notifier, panel, begun: false })
+    let (route, panel) = taken.iter().find(|(route, _)| names(route))?;
+    Some(Listener { notifier, panel, once_per: route.route.once_per, begun: false })
+}
+
+/// What is told of an event, and to whom: of an account that landed or was updated, those who are
+/// told once for each account, and those who are told of each event. A gate is asked before both.
+pub(super) fn parts<'o>(
+    matter: Matter,
+    event: &Arc<Event>,
+    listeners: Vec<Listener<'o>>,
+) -> Vec<(Matter, Vec<Listener<'o>>)> {
+    let each = |one: &Listener<'_>| one.once_per == OncePer::Event;
+    if !matter.is_landed() || !listeners.iter().any(each) {
+        return vec![(matter, listeners)];
+    }
+    let of_event = matter.of_event(event);
+    let mut parts = Vec::new();
+    for (matter, once_per) in [(matter, OncePer::Account), (of_event, OncePer::Event)] {
+        let is_of = |one: &Listener<'_>| one.once_per == once_per;
+        let asks = listeners.iter().any(|one| is_of(one) && !one.notifier.gate);
+        let part = listeners.iter().filter(|one| is_of(one) || asks && one.notifier.gate);
+        let part: Vec<_> = part.copied().collect();
+        if !part.is_empty() {
+            parts.push((matter, part));
+        }
+    }
+    parts
 }
 
 /// Of those that nothing else is due to: whom telling was begun with, those that wait for a gate

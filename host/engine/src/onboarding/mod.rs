@@ -17,21 +17,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError};
 use groundcrew_core::onboarding::{Found, Plan, QueuedNotification, plan};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, LedgerError, NotificationLedger, NotificationQueue,
-    Notifier,
+    Alert, Alerts, Baselines, Catalog, Clock, Directory, LedgerError, NotificationLedger,
+    NotificationQueue, Notifier,
 };
-use groundcrew_core::route::Route;
+use groundcrew_core::route::{OncePer, Route};
+use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
 use crate::alerts::shown;
 use crate::{AskedPolicy, Panel};
-use due::Listener;
+use due::{Listener, parts};
 use subject::Matter;
 
 pub use queue::Taken;
@@ -42,6 +44,8 @@ pub use report::{Handled, HandledOutcome, Told, ToldOutcome};
 pub struct OnboardingPorts {
     /// Service Catalog, which knows the enrolled accounts.
     pub catalog: Arc<dyn Catalog>,
+    /// Control Tower, which knows those that have no provisioned product.
+    pub baselines: Arc<dyn Baselines>,
     /// AWS Organizations.
     pub directory: Arc<dyn Directory>,
     /// Where people are told.
@@ -130,6 +134,17 @@ impl Onboarding {
         self.conclude(handled, text).await
     }
 
+    /// Takes every event in a text, one after the other: an event, or what carries events, such as
+    /// a message of SNS or a batch of SQS. One that fails keeps none of the others from being
+    /// handled. Never empty.
+    pub async fn handle_all(&self, text: &str, until: Option<Timestamp>) -> Vec<Handled> {
+        let mut handled = Vec::new();
+        for event in envelope::open(text) {
+            handled.push(self.handle(&event, until).await);
+        }
+        handled
+    }
+
     /// Tells one notifier of an event, by hand: whatever routes, policies and gates say. Told
     /// before, it is not told again. Nobody is alerted of what fails.
     pub async fn tell_only(&self, text: &str, notifier: &str) -> Handled {
@@ -148,8 +163,16 @@ impl Onboarding {
         let Some(notifier) = self.settings.notifiers.iter().find(|one| one.name == notifier) else {
             return handled.broken(format!("no notifier is named `{notifier}`"));
         };
+        // Its route says whether that is once for each account, where there is one.
+        let listeners = self.listeners(&event);
+        let own = listeners.iter().find(|one| one.notifier.name == notifier.name);
+        let once_per = own.map_or(OncePer::Account, |listener| listener.once_per);
+        let matter = match once_per {
+            OncePer::Account => matter,
+            OncePer::Event => matter.of_event(&event),
+        };
         let panel = Panel::new(Vec::new(), vec![String::new()], Fallback::Proceed);
-        let listener = Listener { notifier, panel: &panel, begun: false };
+        let listener = Listener { notifier, panel: &panel, once_per, begun: false };
         let told = self.tell_all(matter, Some(event), &[listener], None).await;
         told.iter().for_each(log);
         handled.with(told)
@@ -188,16 +211,35 @@ impl Onboarding {
         };
         let listeners = self.listeners(&event);
         if listeners.is_empty() {
-            let reason = match plan(&event) {
-                Ok(Plan::Other { reason, .. }) => reason,
-                _ => format!("no notifier listens to {}", event.name),
-            };
-            return handled.ignored(reason);
+            let rule = if event.is_api_call() { Rule::ApiCall } else { Rule::NoRoute };
+            return handled.ignored(
+                rule,
+                match plan(&event) {
+                    Ok(Plan::Other { reason, .. }) if rule == Rule::ApiCall => reason,
+                    Ok(Plan::Other { reason, .. }) => format!("{reason}; no route takes it"),
+                    _ => format!("no notifier listens to {}", event.name),
+                },
+            );
         }
-        handled.with(match &self.ports.queue {
-            Some(queue) => self.hand_over(queue.as_ref(), &matter, Some(&event), &listeners).await,
-            None => self.tell_all(matter, Some(event), &listeners, until).await,
-        })
+        let mut told = Vec::new();
+        match &self.ports.queue {
+            Some(queue) => {
+                let (each, once): (Vec<_>, Vec<_>) =
+                    listeners.into_iter().partition(|one| one.once_per == OncePer::Event);
+                let queue = queue.as_ref();
+                told.extend(self.hand_over(queue, &matter, Some(&event), &once).await);
+                let matter = matter.of_event(&event);
+                told.extend(self.hand_over(queue, &matter, Some(&event), &each).await);
+            }
+            None => {
+                for (matter, listeners) in parts(matter, &event, listeners) {
+                    told.extend(
+                        self.tell_all(matter, Some(event.clone()), &listeners, until).await,
+                    );
+                }
+            }
+        }
+        handled.with(told)
     }
 
     /// Puts a message for each notifier into the queue.

@@ -108,6 +108,10 @@ impl Onboarding {
         let handled = Handled::of(event.as_deref());
         let (matter, listeners) = match (&event, &notification.account) {
             (Some(event), _) => match matter(event) {
+                // As its key has it, whatever the config says by now.
+                Ok(Some(matter)) if matter.is_landed() && !notification.key.is_of_landed() => {
+                    (matter.of_event(event), self.listeners(event))
+                }
                 Ok(Some(matter)) => (matter, self.listeners(event)),
                 Ok(None) => return handled.broken("its event tells of nothing".to_owned()),
                 Err(error) => return handled.broken(error.to_string()),

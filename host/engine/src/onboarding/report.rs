@@ -9,6 +9,7 @@ use groundcrew_core::notification::{
     NotificationEntry, NotificationKey, NotificationState, Verdict,
 };
 use groundcrew_core::ports::Alert;
+use groundcrew_core::rule::Rule;
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Handled {
     pub event: Option<String>,
     /// What was done.
     pub outcome: HandledOutcome,
+    /// By which rule it was ignored; `None` if it was not.
+    pub rule: Option<Rule>,
     /// Why nothing was done, or what went wrong with the event as a whole.
     pub reason: Option<String>,
     /// What became of each notification.
@@ -66,6 +69,8 @@ pub struct Told {
     pub outcome: ToldOutcome,
     /// What the other system calls the result.
     pub reference: Option<String>,
+    /// By which rule it was not told; `None` if it was told, or was to be.
+    pub rule: Option<Rule>,
     /// Why it was not told.
     pub detail: Option<String>,
     /// Whether telling again can't help.
@@ -117,6 +122,7 @@ impl Handled {
         Self {
             event: event.map(|event| event.name.clone()),
             outcome: HandledOutcome::Ignored,
+            rule: None,
             reason: None,
             notifications: Vec::new(),
             alerts: Vec::new(),
@@ -124,8 +130,9 @@ impl Handled {
         }
     }
 
-    pub(super) fn ignored(self, reason: String) -> Self {
-        Self { outcome: HandledOutcome::Ignored, reason: Some(reason), ..self }
+    pub(super) fn ignored(self, rule: Rule, reason: String) -> Self {
+        let (rule, reason) = (Some(rule), Some(reason));
+        Self { outcome: HandledOutcome::Ignored, rule, reason, ..self }
     }
 
     /// With these notifications, which say what the outcome is.
@@ -141,14 +148,11 @@ impl Handled {
         } else {
             HandledOutcome::Ignored
         };
-        if self.outcome == HandledOutcome::Ignored && self.reason.is_none() {
-            let held = self.notifications.iter().find(|told| told.outcome == ToldOutcome::Held);
-            let reason = match (self.notifications.as_slice(), held) {
-                (_, Some(held)) => held.detail.as_deref().unwrap_or("it is held"),
-                ([], _) => "no account is to be told of",
-                _ => "every notifier was told before, or is not to be told",
-            };
-            self.reason = Some(reason.to_owned());
+        self.rule = None;
+        if self.outcome == HandledOutcome::Ignored {
+            let (rule, reason) = by_rule(&self.notifications);
+            self.rule = Some(rule);
+            self.reason.get_or_insert(reason);
         }
         self
     }
@@ -156,6 +160,7 @@ impl Handled {
     /// It has failed as a whole.
     pub(super) fn broken(mut self, reason: String) -> Self {
         self.outcome = HandledOutcome::Failed;
+        self.rule = None;
         self.add_reason(reason);
         self
     }
@@ -182,6 +187,7 @@ impl Told {
             account,
             outcome: ToldOutcome::Queued,
             reference: None,
+            rule: None,
             detail: None,
             permanent: false,
             retry_after: None,
@@ -204,9 +210,16 @@ impl Told {
             NotificationState::Told { reference, verdict } => Self {
                 reference: Some(reference.clone()),
                 verdict: verdict.clone(),
+                rule: Some(match self.key.is_of_landed() {
+                    true => Rule::OncePerAccount,
+                    false => Rule::OncePerEvent,
+                }),
                 ..self.now(ToldOutcome::AlreadyTold)
             },
-            _ => self.now(ToldOutcome::Recorded).because("the account was there before"),
+            _ => self
+                .now(ToldOutcome::Recorded)
+                .by(Rule::JoinedBefore)
+                .because("the account was there before"),
         }
     }
 
@@ -214,7 +227,37 @@ impl Told {
         Self { verdict, ..self }
     }
 
+    pub(super) fn by(self, rule: Rule) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+
     pub(super) fn because(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
+}
+
+/// The rule by which nobody was told, and why, for people. What is held comes first: it is not over.
+fn by_rule(notifications: &[Told]) -> (Rule, String) {
+    let held = notifications.iter().find(|told| told.outcome == ToldOutcome::Held);
+    let Some(first) = held.or(notifications.first()) else {
+        return (Rule::NothingLost, "no account is to be told of".to_owned());
+    };
+    let rule = first.rule.unwrap_or(Rule::NoRoute);
+    let detail = || first.detail.clone().unwrap_or_else(|| "it is not to be told".to_owned());
+    let alike = notifications.iter().all(|told| told.rule == first.rule);
+    let reason = match rule {
+        _ if held.is_some() => detail(),
+        _ if !alike => "every notifier was told before, or is not to be told".to_owned(),
+        Rule::OncePerAccount => {
+            "every notifier was told of the account before, and is told once for \
+                                 each account (`once_per = \"account\"`)"
+                .to_owned()
+        }
+        Rule::OncePerEvent => "every notifier was told of this very event before".to_owned(),
+        Rule::JoinedBefore => "the account is not new: it joined before the lookback \
+                               (`ledger.onboarding_lookback`), or before the ledger began"
+            .to_owned(),
+        _ => detail(),
+    };
+    (rule, reason)
 }

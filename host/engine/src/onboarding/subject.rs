@@ -61,8 +61,23 @@ impl Matter {
         match self {
             Self::Landed(landed, _) => format!("account {}", landed.id),
             Self::Event(event, Some(account)) => format!("{} of account {account}", event.name),
-            Self::Event(event, None) => event.name.clone(),
+            Self::Event(event, None) => match event.organizational_unit() {
+                Some(unit) if unit.name.is_empty() => format!("{} of OU {}", event.name, unit.id),
+                Some(unit) if unit.id.is_empty() => format!("{} of OU {}", event.name, unit.name),
+                Some(unit) => format!("{} of OU {} ({})", event.name, unit.name, unit.id),
+                None => event.name.clone(),
+            },
         }
+    }
+
+    /// Whether it is an account that has landed, told once in its life.
+    pub(super) fn is_landed(&self) -> bool {
+        matches!(self, Self::Landed(..))
+    }
+
+    /// The event itself as what is told, for those who want to know of each.
+    pub(super) fn of_event(&self, event: &Arc<Event>) -> Self {
+        Self::Event(Arc::clone(event), self.account().cloned())
     }
 
     /// Whether Control Tower says that the account is new.

@@ -1,7 +1,7 @@
 //! Looking for accounts whose event was lost: enrolled ones that joined lately and have no
 //! entry in the ledger.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::event::Event;
 use groundcrew_core::notification::{NotificationEntry, NotificationState};
 use groundcrew_core::onboarding::{Due, Found};
+use groundcrew_core::route::OncePer;
+use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 
 use super::due::{Listener, is_settled};
@@ -26,27 +28,42 @@ impl Onboarding {
     pub(super) async fn sweep(&self, handled: Handled, until: Option<Timestamp>) -> Handled {
         self.panels.iter().for_each(crate::Panel::forgive);
         if self.settings.routes.is_empty() {
-            return handled.ignored("no notifier listens to anything".to_owned());
+            let reason = "no notifier listens to anything".to_owned();
+            return handled.ignored(Rule::NoRoute, reason);
         }
         // The ledger begins now if it hasn't: what lands from here on is told.
         let now = self.ports.clock.now();
         if let Err(error) = self.began(now).await {
             return handled.broken(error.to_string());
         }
-        let accounts = match self.landed_lately(now).await {
-            Ok(accounts) => accounts,
+        let (accounts, trouble) = match self.landed_lately(now).await {
+            Ok(found) => found,
             Err(error) => return handled.broken(format!("the sweep is incomplete: {error}")),
         };
         let mut told = Vec::new();
         for account in accounts {
             told.extend(self.tell_of(account, until).await);
         }
-        handled.with(told)
+        let handled = handled.with(told);
+        match trouble {
+            None => handled,
+            Some(error) => handled.broken(format!(
+                "the sweep is incomplete: accounts that joined lately have no provisioned product, and \
+                 whether Control Tower governs them can't be read: {error}. Allow this host \
+                 controltower:ListLandingZones, controltower:GetLandingZone and \
+                 controltower:ListEnabledBaselines"
+            )),
+        }
     }
 
     async fn tell_of(&self, account: Arc<Account>, until: Option<Timestamp>) -> Vec<Told> {
         // Whoever would have been told of its event.
-        let listeners = self.listeners(&Event::of_landed(&account));
+        let mut listeners = self.listeners(&Event::of_landed(&account));
+        // Who is told of each event misses one that was lost: nobody knows what it said.
+        listeners.retain(|one| one.once_per == OncePer::Account || one.notifier.gate);
+        if listeners.iter().all(|one| one.once_per == OncePer::Event) {
+            return Vec::new();
+        }
         let matter = landed(&account, Found::Swept);
         let (mut open, mut told) = (Vec::new(), Vec::new());
         let mut is_new = false;
@@ -103,8 +120,12 @@ impl Onboarding {
         self.tell_open(&subject, open, until).await
     }
 
-    /// The enrolled accounts that joined within the lookback, in the order of joining.
-    async fn landed_lately(&self, now: Timestamp) -> Result<Vec<Arc<Account>>, AwsError> {
+    /// The enrolled accounts that joined within the lookback, in the order of joining; and why those
+    /// that have no provisioned product could not be found, if so.
+    async fn landed_lately(
+        &self,
+        now: Timestamp,
+    ) -> Result<(Vec<Arc<Account>>, Option<AwsError>), AwsError> {
         let oldest = now - self.settings.lookback;
         let mut recent: Vec<Arc<Account>> = Vec::new();
         let mut page = None;
@@ -122,30 +143,43 @@ impl Onboarding {
             }
         }
         if recent.is_empty() {
-            return Ok(recent);
+            return Ok((recent, None));
         }
-        let enrolled = self.enrolled().await?;
-        recent.retain(|account| enrolled.contains(&account.id));
+        let products = self.products().await?;
+        // Those without one are few, and reading the baselines takes many calls.
+        let all_have_one = recent.iter().all(|account| products.contains_key(&account.id));
+        let (governed, trouble) = match all_have_one {
+            true => Default::default(),
+            false => match self.ports.baselines.governed_accounts().await {
+                Ok(governed) => (governed, None),
+                Err(error) => (Default::default(), Some(error)),
+            },
+        };
+        recent.retain(|account| match products.get(&account.id) {
+            Some(landed) => *landed,
+            None => governed.contains(&account.id),
+        });
         recent.sort_by(|a, b| (a.joined, &a.id).cmp(&(b.joined, &b.id)));
-        Ok(recent)
+        Ok((recent, trouble))
     }
 
-    /// Accounts that Control Tower has landed: their product was provisioned once and is
-    /// usable. One that is being created isn't.
-    async fn enrolled(&self) -> Result<BTreeSet<AccountId>, AwsError> {
+    /// The accounts that have a product of Account Factory, and whether each has landed: its product
+    /// was provisioned once and is usable. That of an account that is being created isn't.
+    async fn products(&self) -> Result<BTreeMap<AccountId, bool>, AwsError> {
         let factory = self.ports.catalog.account_factory().await?;
-        let mut enrolled = BTreeSet::new();
+        let mut products: BTreeMap<AccountId, bool> = BTreeMap::new();
         let mut page = None;
         loop {
             let found =
                 self.ports.catalog.provisioned_products(&factory.product, page.as_deref()).await?;
-            let landed = found.items.into_iter().filter(|product| {
-                product.last_successful_record.is_some() && product.status != ProductStatus::Error
-            });
-            enrolled.extend(landed.map(|product| product.account));
+            for product in found.items {
+                let landed = product.last_successful_record.is_some()
+                    && product.status != ProductStatus::Error;
+                *products.entry(product.account).or_default() |= landed;
+            }
             page = found.next;
             if page.is_none() {
-                return Ok(enrolled);
+                return Ok(products);
             }
         }
     }

@@ -12,6 +12,7 @@ use groundcrew_core::notification::{
     NotifyFailure, NotifyFailureKind, Verdict,
 };
 use groundcrew_core::ports::LedgerError;
+use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
@@ -192,7 +193,7 @@ impl Onboarding {
         let Verdict::Hold { until, reason } = &verdict else { return told };
         let wait = Duration::try_from(*until - self.ports.clock.now()).unwrap_or_default();
         let why = format!("it holds it until {until}: {reason}");
-        Told { retry_after: Some(wait), ..told.now(ToldOutcome::Held).because(why) }
+        Told { retry_after: Some(wait), ..told.now(ToldOutcome::Held).by(Rule::Gate).because(why) }
             .with_verdict(verdict)
     }
 

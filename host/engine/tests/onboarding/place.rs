@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    AwsSupport, Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog,
-    SnsAlerts, SqsNotifications,
+    AwsSupport, Clients, ControlTower, Environment, LaunchPath, OrganizationsDirectory,
+    ServiceCatalog, SnsAlerts, SqsNotifications,
 };
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::Class;
@@ -20,7 +20,7 @@ use groundcrew_core::notification::{
     Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict as Says,
 };
 use groundcrew_core::ports::{Notifier, Policy, PolicyFailure, SupportCases};
-use groundcrew_core::route::{Route, When};
+use groundcrew_core::route::{OncePer, Route, When};
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{
     ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, Onboarding, OnboardingPorts,
@@ -113,6 +113,11 @@ pub struct Place {
     pub routes: Vec<Route>,
 }
 
+/// The same, but told of each event.
+pub fn of_each(route: Route) -> Route {
+    Route { once_per: OncePer::Event, ..route }
+}
+
 /// Of these events those that ended so, to notifiers.
 pub fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
@@ -120,15 +125,20 @@ pub fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
         when: When::Named { events: owned(events), states: owned(&[state]) },
         policies: None,
         notifiers: owned(notifiers),
+        once_per: OncePer::Account,
     }
 }
 
 impl Place {
     pub fn new() -> Self {
+        Self::of(Snapshot::generate(3, 0, 1))
+    }
+
+    pub fn of(snapshot: Snapshot) -> Self {
         let sim = SimAws::new(SimOptions {
             seed: 1,
             start: BEGIN,
-            snapshot: Snapshot::generate(3, 0, 1),
+            snapshot,
             faults: FaultLevel::None,
             account_quota: 5,
         });
@@ -181,6 +191,7 @@ impl Place {
                     self.sim.product_name(),
                     path,
                 )),
+                baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
                 directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
                 alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), self.sim.topic_arn())),
                 ledger: Arc::new(self.ledger()),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundcrew_core::account::AccountId;
+use groundcrew_core::account::{AccountId, AccountState};
 use jiff::Timestamp;
 
 use super::{EVENT_DELAY, Model};
@@ -21,6 +21,9 @@ use crate::support::OpenedCase;
 use crate::tagging::TagIndexState;
 use crate::time::later;
 use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
+
+/// How long closing an account takes. AWS states no time; minutes were seen.
+const SUSPENDED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 impl Model {
     /// Makes the next artifact of Account Factory active and tells of it by event.
@@ -123,9 +126,7 @@ impl Model {
     /// Opens an account again. Answers whether there is one.
     pub fn reopen_account(&mut self, account: &AccountId) -> bool {
         let account = self.fleet.find(account.as_str());
-        account
-            .map(|account| self.organizations.set_state(account, AccountState::Active))
-            .is_some()
+        account.map(|account| self.organizations.set_state(account, AccountState::Active)).is_some()
     }
 
     /// Moves an account into the OU of this path, from the top-level one down; answers

@@ -1,6 +1,7 @@
 //! The simulated control plane as a function from request to answer. It has no clock, no
 //! task and no socket: whoever serves it tells it the time.
 
+mod auto_enrolment;
 mod controls;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use groundcrew_core::account::AccountState;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;

@@ -151,7 +151,9 @@ pub const NOTIFIERS: Table = Table {
             meaning: "The lifecycle events that it listens to when they have succeeded; others \
                       are told by `[[routes]]`. Control Tower says `UpdateManagedAccount` when a \
                       creation or enrolment is *retried*, but also for every account it updates: \
-                      only accounts that joined within `onboarding_lookback` are told of by it.",
+                      only accounts that joined within `onboarding_lookback` are told of by it. \
+                      `CreateManagedAccount` stands for accounts as well that land by a baseline \
+                      alone (`EnableBaseline`, by auto-enrolment).",
         },
         Key {
             name: "gate",
@@ -171,13 +173,13 @@ pub const ROUTES: Table = Table {
     meaning: "Which events are told to which notifiers, through which policies. For each notifier \
               the first route counts that the event takes and that names it; what `on` says comes \
               after all routes. An account that landed is told once to each notifier, whichever \
-              event says so; any other event once for what it says. See \
-              [notifications.md](notifications.md).",
+              event says so, unless `once_per` says otherwise; any other event once for what it \
+              says. See [notifications.md](notifications.md).",
     keys: &[
         Key {
             name: "events",
             form: Form::Choices(&crate::event::NAMES),
-            default: Nothing("those that match `pattern`"),
+            default: Nothing("those that match `pattern` or `pattern_json`"),
             meaning: "Names of lifecycle events. `AccountUpdateFailed` is groundcrew's own: the \
                       update engine has given up an account.",
         },
@@ -187,6 +189,23 @@ pub const ROUTES: Table = Table {
             default: Is("[\"SUCCEEDED\"]"),
             meaning: "How the `events` ended: `SUCCEEDED` or `FAILED`; baseline events have other \
                       states.",
+        },
+        Key {
+            name: "pattern_json",
+            form: Form::Text,
+            default: Nothing("see `events`"),
+            meaning: "The same as `pattern` below, as the JSON text that a rule of EventBridge has. \
+                      Only JSON has `null`.",
+        },
+        Key {
+            name: "once_per",
+            form: Form::Choice(&crate::route::OncePer::NAMES),
+            default: Is("account"),
+            meaning: "How often the notifiers are told of an account that landed or was updated \
+                      (`CreateManagedAccount`, `UpdateManagedAccount`, `EnableBaseline` of an \
+                      account): once for each account, which is onboarding, or once for each \
+                      event, to tell of every update and move. The same event again is never told \
+                      again.",
         },
         Key {
             name: "policies",
@@ -210,7 +229,7 @@ pub const ROUTE_PATTERN: Table = Table {
     many: false,
     meaning: "A pattern of events as EventBridge's rules have it, instead of `events`: each field \
               has a list of values, or one of the operators prefix, suffix, equals-ignore-case, \
-              wildcard, anything-but, exists and numeric; `$or` has a list of patterns.",
+              wildcard, anything-but, exists, numeric and cidr; `$or` has a list of patterns.",
     keys: &[],
 };
 

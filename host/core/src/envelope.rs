@@ -1,0 +1,109 @@
+//! What events come in. EventBridge hands over an event as it is; people also have it sent through
+//! SNS, SQS, or SNS to SQS, with raw message delivery or without, and read it out of a queue by
+//! hand.
+
+use serde_json::Value;
+
+/// The deepest that envelopes lie in each other: an event in an SNS message in an SQS message, in
+/// an array, is four.
+const DEEPEST: usize = 8;
+
+/// The events in a text, in their order. A text that is no envelope is an event itself, or is
+/// taken for one: [`Event::parse`](crate::event::Event::parse) says what is wrong with it. Never
+/// empty, so that nothing is lost unseen.
+pub fn open(text: &str) -> Vec<String> {
+    let mut events = Vec::new();
+    open_into(text, 0, &mut events);
+    events
+}
+
+fn open_into(text: &str, depth: usize, events: &mut Vec<String>) {
+    // Of a file that was written on Windows and sent as it was.
+    let text = text.trim_start_matches('\u{feff}');
+    let within: Option<Vec<String>> = match serde_json::from_str::<Value>(text) {
+        Ok(value) if depth < DEEPEST => inside(&value),
+        _ => None,
+    };
+    match within {
+        Some(texts) if !texts.is_empty() => {
+            texts.iter().for_each(|text| open_into(text, depth + 1, events));
+        }
+        _ => events.push(text.to_owned()),
+    }
+}
+
+/// The texts in an envelope; `None` if it is none.
+fn inside(value: &Value) -> Option<Vec<String>> {
+    if let Value::Array(several) = value {
+        return Some(several.iter().map(Value::to_string).collect());
+    }
+    let fields = value.as_object()?;
+    // An event, whatever its other fields are called.
+    if fields.contains_key("source") {
+        return None;
+    }
+    // Lambda hands over records; `aws sqs receive-message` prints messages.
+    for list in ["Records", "Messages"] {
+        if let Some(Value::Array(several)) = fields.get(list) {
+            return Some(several.iter().map(Value::to_string).collect());
+        }
+    }
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let is_notification = text("/Type").as_deref() == Some("Notification");
+    let message = match () {
+        () if is_notification => text("/Message"),
+        // A record of Lambda, of SNS or SQS.
+        () if fields.contains_key("Sns") => text("/Sns/Message"),
+        () if text("/eventSource").as_deref() == Some("aws:sqs") => text("/body"),
+        () if fields.contains_key("ReceiptHandle") => text("/Body"),
+        () => None,
+    };
+    message.map(|message| vec![message])
+}
+
+const AROUND: &str = "groundcrew expects the EventBridge event around it: the object with `source`, \
+                      `detail-type` and `detail`, of which the record is the `detail`. A rule in \
+                      EventBridge that matches {\"source\": [\"aws.controltower\"]} delivers it";
+
+/// What a JSON document without `source` looks like, and how to get an event instead.
+pub(crate) fn looks_like(value: &Value) -> Option<(&'static str, &'static str)> {
+    let has = |keys: &[&str]| keys.iter().all(|key| value.get(key).is_some());
+    let is = |key: &str, expected: &[&str]| {
+        value.get(key).and_then(Value::as_str).is_some_and(|is| expected.contains(&is))
+    };
+    if has(&["eventVersion", "eventName", "eventSource"]) && value.get("s3").is_none() {
+        return Some(("a CloudTrail record", AROUND));
+    }
+    if has(&["CloudTrailEvent"]) || has(&["Events"]) {
+        let advice = "groundcrew expects an EventBridge event: what `aws cloudtrail lookup-events` \
+                      prints has the `detail` of one only, as text";
+        return Some(("an answer of CloudTrail's event history", advice));
+    }
+    if is("Type", &["SubscriptionConfirmation", "UnsubscribeConfirmation"]) {
+        let advice = "it is for whoever owns the subscription: open its `SubscribeURL` to confirm \
+                      it. Events come afterwards";
+        return Some(("a message of SNS about a subscription", advice));
+    }
+    if has(&["Source", "DetailType", "Detail"]) {
+        let advice = "groundcrew expects the event as EventBridge delivers it: with `source`, \
+                      `detail-type` and `detail`";
+        return Some(("an entry for PutEvents", advice));
+    }
+    if has(&["awslogs"]) {
+        let advice = "groundcrew expects an EventBridge event: have a rule in EventBridge deliver \
+                      it, not a subscription of a log group";
+        return Some(("a delivery of CloudWatch Logs", advice));
+    }
+    if has(&["s3"]) || is("Event", &["s3:TestEvent"]) {
+        let advice =
+            "groundcrew expects an EventBridge event: have a rule in EventBridge deliver it";
+        return Some(("a notification of S3", advice));
+    }
+    if has(&["Records"]) || has(&["Messages"]) {
+        return Some(("an empty batch", "groundcrew expects at least one EventBridge event in it"));
+    }
+    if has(&["serviceEventDetails"]) || has(&["createManagedAccountStatus"]) {
+        return Some(("a part of a lifecycle event", AROUND));
+    }
+    None
+}

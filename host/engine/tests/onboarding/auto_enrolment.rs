@@ -1,0 +1,169 @@
+//! Accounts that land by a baseline alone: auto-enrolment sends no `CreateManagedAccount`, and they
+//! have no provisioned product.
+
+use std::time::Duration;
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::ports::NotificationLedger as _;
+use groundcrew_core::rule::Rule;
+use groundcrew_engine::onboarding::{Handled, HandledOutcome, ToldOutcome};
+use groundcrew_sim::{LandingZone, NextCall, Snapshot, SnapshotAccount};
+use rstest::rstest;
+
+use crate::place::{BEGIN, CREATED, Place, SCHEDULED, outcome, work};
+
+const NEW: &str = "444455556666";
+const OLD: &str = "555566667777";
+const AUDIT: &str = "666677778888";
+const LOGS: &str = "777788889999";
+const MANAGEMENT: &str = "123456789012";
+const UNENROLLED: &str = "888899990000";
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn id(id: &str) -> AccountId {
+    id.parse().unwrap()
+}
+
+/// An organization that has an account of Account Factory, and without products: a new account, one
+/// that joined a year ago, the accounts of the landing zone, and one that nobody enrolls. All that
+/// joined lately did so a day after the ledger began.
+fn place() -> Place {
+    let account = |id: &str, ou: &[&str], days: u32, enrolled| SnapshotAccount {
+        ou: ou.iter().map(|&name| name.to_owned()).collect(),
+        joined: Some(BEGIN - DAY * days),
+        enrolled,
+        outdated: false,
+        ..SnapshotAccount::new(id, format!("account-{id}"))
+    };
+    let accounts = vec![
+        account("111122220000", &["Workloads"], 300, true),
+        account(NEW, &[], 1, false),
+        account(OLD, &[], 365, false),
+        account(AUDIT, &["Security"], 1, false),
+        account(LOGS, &["Security"], 1, false),
+        account(MANAGEMENT, &[], 1, false),
+        account(UNENROLLED, &["Workloads"], 1, false),
+    ];
+    let place = Place::of(Snapshot { accounts, ..Snapshot::generate(0, 0, 1) });
+    place.sim.set_landing_zone(Some(LandingZone {
+        audit_account: Some(AUDIT.to_owned()),
+        log_archive_account: Some(LOGS.to_owned()),
+        ..LandingZone::default()
+    }));
+    place
+}
+
+async fn begun(place: &Place) {
+    place.ledger().began(BEGIN - DAY * 2).await.unwrap();
+}
+
+/// Handles what has arrived at the events queue since it was last looked at.
+async fn handle_events(place: &Place, seen: &mut usize) -> Vec<Handled> {
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let events = place.sim.messages(&place.sim.events_url());
+    let mut handled = Vec::new();
+    for event in &events[*seen..] {
+        handled.push(place.handle(event).await);
+    }
+    *seen = events.len();
+    handled
+}
+
+fn told_of(handled: &[Handled]) -> Vec<(HandledOutcome, Vec<ToldOutcome>)> {
+    handled.iter().map(outcome).collect()
+}
+
+const TOLD: (HandledOutcome, [ToldOutcome; 1]) = (HandledOutcome::Notified, [ToldOutcome::Told]);
+
+/// By its event, and not again by a sweep, by the event of a creation or when its OU is reset.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_lands_by_a_baseline_is_told_once() {
+    let (place, mut seen) = (place(), 0);
+    begun(&place).await;
+    assert!(place.sim.auto_enroll(&id(NEW), &["Workloads"]));
+    let told = handle_events(&place, &mut seen).await;
+    assert_eq!(told_of(&told), [(TOLD.0, TOLD.1.to_vec())]);
+    let again = place.handle(&CREATED.replace("111122223333", NEW)).await;
+    assert_eq!(outcome(&again), (HandledOutcome::Ignored, vec![ToldOutcome::AlreadyTold]));
+    assert_eq!(again.rule, Some(Rule::OncePerAccount));
+    assert_eq!(place.handle(SCHEDULED).await.rule, Some(Rule::NothingLost));
+    assert!(place.sim.reset_baseline_around(&id(NEW)));
+    for handled in handle_events(&place, &mut seen).await {
+        assert_eq!((handled.outcome, handled.rule), (HandledOutcome::Ignored, Some(Rule::NoRoute)));
+    }
+    let [case] = place.sim.cases().try_into().unwrap();
+    assert!(case.body.ends_with(&format!("Ref: groundcrew/onboard/{NEW}/ams")), "{case:?}");
+    assert_eq!(place.sim.alerts(), []);
+}
+
+/// The event of its creation first, where Account Factory has made it.
+#[tokio::test(start_paused = true)]
+async fn a_created_account_that_gets_its_baseline_is_told_once() {
+    let (place, mut seen) = (place(), 0);
+    begun(&place).await;
+    let created = place.handle(&CREATED.replace("111122223333", NEW)).await;
+    assert_eq!(created.outcome, HandledOutcome::Notified);
+    assert!(place.sim.auto_enroll(&id(NEW), &["Workloads"]));
+    let [told] = handle_events(&place, &mut seen).await.try_into().unwrap();
+    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::AlreadyTold]));
+    assert_eq!(place.cases(), 1);
+}
+
+/// Its event was lost: a sweep finds it by its baseline, and of all others without a product none.
+#[rstest]
+#[case::told_at_once(false)]
+#[case::by_the_queue(true)]
+#[tokio::test(start_paused = true)]
+async fn a_sweep_finds_an_account_without_a_product(#[case] queue: bool) {
+    let place = Place { queue, ..place() };
+    begun(&place).await;
+    assert_eq!(place.handle(SCHEDULED).await.rule, Some(Rule::NothingLost));
+    assert!(place.sim.auto_enroll(&id(NEW), &["Workloads"]));
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!(swept.notifications.len(), 1, "{swept:?}");
+    if queue {
+        work(&place).await;
+    }
+    let [case] = place.sim.cases().try_into().unwrap();
+    assert!(case.body.contains(NEW), "{case:?}");
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Ignored);
+}
+
+/// One that joined long ago is recorded when it gets a baseline, and never told of.
+#[tokio::test(start_paused = true)]
+async fn an_account_of_long_ago_is_not_told_of() {
+    let (place, mut seen) = (place(), 0);
+    begun(&place).await;
+    assert!(place.sim.auto_enroll(&id(OLD), &["Workloads"]));
+    let [told] = handle_events(&place, &mut seen).await.try_into().unwrap();
+    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded]));
+    assert_eq!(
+        (told.rule, told.notifications[0].rule),
+        (Some(Rule::JoinedBefore), Some(Rule::JoinedBefore))
+    );
+    assert_eq!(place.handle(SCHEDULED).await.rule, Some(Rule::NothingLost));
+    assert_eq!(place.cases(), 0);
+}
+
+/// A sweep that can't read baselines tells of all others, and says what it has not seen.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_can_not_read_baselines_is_incomplete() {
+    let place = place();
+    begun(&place).await;
+    place.sim.auto_enroll(&id(NEW), &["Workloads"]);
+    place.sim.next_call("ListEnabledBaselines", NextCall::Denied);
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!((swept.outcome, swept.rule), (HandledOutcome::Failed, None));
+    let reason = swept.reason.unwrap();
+    assert!(reason.contains("controltower:ListEnabledBaselines"), "{reason}");
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Notified);
+    assert_eq!(place.cases(), 1);
+}
+
+/// Where every account that joined lately has a product, nobody asks for baselines.
+#[tokio::test(start_paused = true)]
+async fn baselines_are_read_only_where_a_product_is_missing() {
+    let place = Place { lookback: Duration::from_secs(4000 * 24 * 3600), ..Place::new() };
+    place.handle(SCHEDULED).await;
+    assert_eq!(place.sim.calls().get("ListEnabledBaselines"), None);
+}
