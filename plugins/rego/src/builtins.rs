@@ -37,6 +37,7 @@ const OWN: &[(&str, Function)] = &[
     ("lower", texts::lower),
     ("numbers.range", |args| call("numbers.range", args)),
     ("numbers.range_step", |args| call("numbers.range_step", args)),
+    ("object.subset", texts::subset),
     ("regex.find_all_string_submatch_n", |args| {
         patterns::with_pattern("regex.find_all_string_submatch_n", 0, args)
     }),
@@ -46,6 +47,7 @@ const OWN: &[(&str, Function)] = &[
     ("regex.replace", patterns::replace),
     ("regex.split", patterns::split),
     ("regex.template_match", patterns::template_match),
+    ("replace", texts::replace),
     ("semver.compare", texts::semver_compare),
     ("semver.is_valid", texts::semver_is_valid),
     ("sprintf", sprintf::sprintf),
@@ -57,7 +59,7 @@ const OWN: &[(&str, Function)] = &[
     ("time.date", |args| times::of_moment("time.date", args)),
     ("time.diff", times::diff),
     ("time.format", times::format),
-    ("time.parse_duration_ns", |args| call("time.parse_duration_ns", args)),
+    ("time.parse_duration_ns", times::parse_duration),
     ("time.parse_ns", times::parse),
     ("time.parse_rfc3339_ns", times::parse_rfc3339),
     ("time.weekday", |args| times::of_moment("time.weekday", args)),

@@ -8,8 +8,8 @@ use regorus::Value;
 
 use super::call;
 
-/// Widths and precisions above that are none.
-const MAX: i64 = 1_000_000;
+/// The largest width and precision.
+const MAX: i64 = 10_000;
 
 /// What a verb is given.
 enum Arg {
@@ -122,7 +122,12 @@ impl Spec {
         let printed = match arg {
             _ if verb == 'T' => Some(self.pad(&self.cut(arg.kind()))),
             Arg::Int(digits) => self.integer(digits, verb, false)?,
-            Arg::Big(_) if verb == 'p' => return Err("%p is no format here".to_owned()),
+            Arg::Big(_) if verb == 'p' => return Err("sprintf: %p is no format".to_owned()),
+            Arg::Big(digits) if "eEfFgG".contains(verb) => {
+                return Err(format!(
+                    "sprintf: %{verb} is no format for {digits}, which is too large"
+                ));
+            }
             Arg::Big(digits) if verb != 'w' => {
                 let verb = if verb == 's' { 'd' } else { verb };
                 match verb {
@@ -259,7 +264,9 @@ impl Spec {
             'e' | 'E' => exponent(&format!("{magnitude:.*e}", self.precision.unwrap_or(6))),
             'g' | 'G' | 'v' => general(magnitude, self.precision),
             'b' | 'x' | 'X' => {
-                return Err(format!("%{verb} is no format for {number}, only for whole numbers"));
+                return Err(format!(
+                    "sprintf: %{verb} is no format for {number}, only for whole numbers"
+                ));
             }
             _ => return Ok(None),
         };
@@ -345,6 +352,7 @@ struct Format {
     next: usize,
     is_reordered: bool,
     is_index_good: bool,
+    is_too_wide: bool,
 }
 
 impl Format {
@@ -358,13 +366,13 @@ impl Format {
         is_there
     }
 
-    /// A number that is written; one that is too large ends the format.
+    /// A number that is written.
     fn number(&mut self) -> Option<usize> {
         let mut number = None;
         while let Some(digit) = self.peek().filter(char::is_ascii_digit) {
             let value = number.unwrap_or(0) * 10 + i64::from(u32::from(digit) - u32::from('0'));
             if value > MAX {
-                self.at = self.chars.len();
+                self.is_too_wide = true;
                 return None;
             }
             number = Some(value);
@@ -452,6 +460,9 @@ impl Format {
         if !after_index {
             self.index();
         }
+        if self.is_too_wide {
+            return Err(format!("sprintf: a width or precision of more than {MAX}"));
+        }
         let Some(verb) = self.peek() else {
             out.push_str("%!(NOVERB)");
             return Ok(());
@@ -484,8 +495,15 @@ pub(super) fn sprintf(args: &[Value]) -> Result<Value, String> {
     };
     let args = values.iter().map(Arg::of).collect::<Result<_, _>>()?;
     let chars = format.chars().collect();
-    let mut format =
-        Format { chars, at: 0, args, next: 0, is_reordered: false, is_index_good: true };
+    let mut format = Format {
+        chars,
+        at: 0,
+        args,
+        next: 0,
+        is_reordered: false,
+        is_index_good: true,
+        is_too_wide: false,
+    };
     let mut out = String::new();
     while let Some(c) = format.peek() {
         format.at += 1;

@@ -46,8 +46,29 @@ pub(super) fn to_number(args: &[Value]) -> Result<Value, String> {
 pub(super) fn count(args: &[Value]) -> Result<Value, String> {
     match args {
         [Value::String(text)] => Ok(text.chars().count().into()),
+        [Value::Array(items)] => Ok(items.len().into()),
+        [Value::Set(items)] => Ok(items.len().into()),
+        [Value::Object(fields)] => Ok(fields.len().into()),
         _ => call("count", args),
     }
+}
+
+/// `object.subset`: of texts there are no subsets.
+pub(super) fn subset(args: &[Value]) -> Result<Value, String> {
+    let is_collection =
+        |arg: &Value| matches!(arg, Value::Array(_) | Value::Set(_) | Value::Object(_));
+    if args.iter().all(is_collection) {
+        return call("object.subset", args);
+    }
+    Err("object.subset: expects objects, sets or arrays".to_owned())
+}
+
+/// `replace`: OPA tears the characters of a text apart between which it puts something.
+pub(super) fn replace(args: &[Value]) -> Result<Value, String> {
+    if text(args, 1)?.is_empty() && !text(args, 0)?.is_ascii() {
+        return Err("replace: there is an empty text between all characters".to_owned());
+    }
+    call("replace", args)
 }
 
 /// `strings.count`: without overlaps.
@@ -115,9 +136,9 @@ pub(super) fn replace_n(args: &[Value]) -> Result<Value, String> {
     // After a replacement, an empty pattern finds nothing at the same place.
     let mut may_be_empty = true;
     loop {
-        let found = patterns.iter().find(|(old, _)| {
-            rest.starts_with(&**old) && (may_be_empty || !old.is_empty())
-        });
+        let found = patterns
+            .iter()
+            .find(|(old, _)| rest.starts_with(&**old) && (may_be_empty || !old.is_empty()));
         if let Some((old, new)) = found {
             out.push_str(new);
             rest = &rest[old.len()..];

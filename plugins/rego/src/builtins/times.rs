@@ -134,7 +134,8 @@ pub(super) fn format(args: &[Value]) -> Result<Value, String> {
     let layout = layout.transpose().map_err(|error| error.to_string())?;
     match layout.map(|layout| &**layout).filter(|layout| !layout.is_empty()) {
         None => {
-            let written = call("time.format", &[vec![moment.nanoseconds.into(), moment.zone].into()])?;
+            let written =
+                call("time.format", &[vec![moment.nanoseconds.into(), moment.zone].into()])?;
             let written = written.as_string().map_err(|error| error.to_string())?;
             let Some((seconds, rest)) = written.split_once('.') else {
                 return Ok(Value::from(&**written));
@@ -163,7 +164,10 @@ pub(super) fn format(args: &[Value]) -> Result<Value, String> {
                 return Err(format!("time.format: only ASCII in a layout, found {layout:?}"));
             }
             let layout = layout.replace("MST", "UTC");
-            call("time.format", &[vec![moment.nanoseconds.into(), moment.zone, layout.into()].into()])
+            call(
+                "time.format",
+                &[vec![moment.nanoseconds.into(), moment.zone, layout.into()].into()],
+            )
         }
     }
 }
@@ -197,6 +201,15 @@ pub(super) fn parse_rfc3339(args: &[Value]) -> Result<Value, String> {
         return Err(format!("{name}({}): expected a time such as 2026-01-31T08:00:00Z", args[0]));
     }
     call(name, args)
+}
+
+/// `time.parse_duration_ns`. regorus panics at other characters than these.
+pub(super) fn parse_duration(args: &[Value]) -> Result<Value, String> {
+    let written = text(args, 0)?;
+    if written.chars().any(|c| !c.is_ascii() && !"µμ".contains(c)) {
+        return Err(format!("time.parse_duration_ns({written:?}): expected one such as 1h30m"));
+    }
+    call("time.parse_duration_ns", args)
 }
 
 /// `time.parse_ns`: only what is written as the layout says.
