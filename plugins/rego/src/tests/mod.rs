@@ -4,6 +4,7 @@ mod answers;
 mod cases;
 mod documentation;
 mod fleet;
+mod opa;
 mod peers;
 mod refused;
 mod schemas;
