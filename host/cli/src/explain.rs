@@ -29,7 +29,7 @@ struct Report {
     account: Account,
     /// Why policies would not be asked now, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    not_asked: Option<&'static str>,
+    not_asked: Option<String>,
     answers: Vec<Said>,
     decision: Decided,
     /// What would be decided if monitored policies had a say, where that is something else.
@@ -107,10 +107,13 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
         About::Update => {
             let not_asked = match finder.find(account).map_err(invalid)? {
                 Found::Outdated(_) => None,
-                Found::LeftAlone(why) => Some(why),
-                Found::Current => Some("it is on the newest Account Factory version"),
+                Found::LeftAlone(why) => Some(why.to_owned()),
+                Found::Current => Some("it is on the newest Account Factory version".to_owned()),
+                Found::Closed(state) => Some(format!("it is closed ({state})")),
                 Found::NotEnrolled => {
-                    Some("it has no provisioned product, so that Account Factory can't update it")
+                    let why =
+                        "it has no provisioned product, so that Account Factory can't update it";
+                    Some(why.to_owned())
                 }
             };
             (candidate, not_asked)
@@ -122,7 +125,8 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
                 product: None,
                 ..candidate
             };
-            (candidate, None)
+            let closed = candidate.account.closed();
+            (candidate, closed.map(|state| format!("it is closed ({state})")))
         }
     };
     let panel = loaded.panel(candidate.action);
@@ -133,7 +137,7 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
 impl Report {
     fn of(
         candidate: &Candidate,
-        not_asked: Option<&'static str>,
+        not_asked: Option<String>,
         panel: &Panel,
         heard: Heard<'_>,
     ) -> Self {
@@ -217,7 +221,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let Report { account, action, .. } = report;
     let at = minute(report.at);
     paragraph(out, &format!("Account {} {}: {action}, {at}", account.id, account.name))?;
-    if let Some(why) = report.not_asked {
+    if let Some(why) = &report.not_asked {
         paragraph(
             out,
             &format!("            no policy is asked now: {why}; if it were outdated:"),

@@ -41,6 +41,14 @@ pub fn count(number: usize, thing: &str) -> String {
     }
 }
 
+/// `, 3 closed`, to end a list of numbers of accounts; nothing where none is.
+pub fn and_closed(closed: usize) -> String {
+    match closed {
+        0 => String::new(),
+        _ => format!(", {} closed", thousands(closed as u64)),
+    }
+}
+
 /// `1,234,567`
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();

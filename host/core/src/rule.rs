@@ -19,6 +19,8 @@ pub enum Rule {
     OncePerEvent,
     /// The account joined before the lookback or before the ledger began, so that it is not new.
     JoinedBefore,
+    /// The account is closed (`SUSPENDED`, `PENDING_CLOSURE` or `CLOSED`).
+    Closed,
     /// A policy says no, or not yet.
     Policy,
     /// A gate says no, or not yet.
@@ -36,6 +38,7 @@ impl fmt::Display for Rule {
             Self::OncePerAccount => "once-per-account",
             Self::OncePerEvent => "once-per-event",
             Self::JoinedBefore => "joined-before",
+            Self::Closed => "closed",
             Self::Policy => "policy",
             Self::Gate => "gate",
             Self::NothingLost => "nothing-lost",

@@ -11,14 +11,14 @@ use groundcrew_aws::{
     ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
     ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
 };
-use groundcrew_core::account::{AccountId, Tags};
+use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::ArtifactId;
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure};
-use groundcrew_core::scheduler::{LaneRules, Rules};
+use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure, Progress};
+use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen};
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
 use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
@@ -64,6 +64,8 @@ struct Place {
     parameters: ParameterSource,
     causes: Causes,
     reserve: usize,
+    /// What the second lane takes of the first.
+    start_when: StartWhen,
     /// What accounts are to be updated to.
     target: ArtifactId,
 }
@@ -108,6 +110,7 @@ impl Place {
             parameters: ParameterSource::Rebuild,
             causes: Causes::default(),
             reserve: 0,
+            start_when: StartWhen::Drained,
             target,
         }
     }
@@ -162,7 +165,10 @@ impl Place {
             },
             Settings {
                 rules: Rules {
-                    lanes: vec![LaneRules::new("first", CAP), LaneRules::new("second", 1)],
+                    lanes: vec![
+                        LaneRules::new("first", CAP),
+                        LaneRules { start_when: self.start_when, ..LaneRules::new("second", 1) },
+                    ],
                     max_concurrent_operations: CAP,
                     max_attempts: 3,
                     wait: Duration::from_secs(30),
@@ -344,6 +350,82 @@ async fn held_accounts_are_updated_when_their_time_comes() {
     place.run().await;
     place.assert_each_once(2);
     assert!(place.own().iter().all(|operation| operation.start >= until));
+}
+
+/// An account that is closed from the beginning, in each state that means that, is not touched, and
+/// costs nobody anything: no attempt, no alert, no lane.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn closed_accounts_are_left_alone(
+    #[values(AccountState::Suspended, AccountState::PendingClosure, AccountState::Closed)]
+    state: AccountState,
+    #[values(Causes::default(), NO_CAUSES)] causes: Causes,
+) {
+    let mut snapshot = Snapshot::generate(4, 50, 1);
+    snapshot.accounts[1].state = Some(state);
+    let closed: AccountId = snapshot.accounts[1].id.parse().unwrap();
+    let mut place = Place::of(snapshot);
+    place.causes = causes;
+    place.run().await;
+    place.assert_each_once(3);
+    assert!(place.own().iter().all(|operation| operation.account != closed));
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    let progress = place.ledger.progress(&closed, &place.target).await.unwrap();
+    assert_eq!(progress, Progress::default());
+    let sweep = place.ledger.last_sweep().await.unwrap().unwrap();
+    assert_eq!((sweep.closed, sweep.skipped), (1, 0));
+}
+
+/// Nothing beyond a newer artifact: then sweeps ask Organizations only about accounts that are due.
+const NO_CAUSES: Causes =
+    Causes { moved: false, landing_zone: false, tainted: false, error: false };
+
+/// Closed after the sweep has found it outdated, and before its turn; opened again, it is due again.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_closed_before_its_turn_is_dropped() {
+    let place = Place::new(5);
+    let host = place.host();
+    let last: AccountId = "200000000004".parse().unwrap();
+    let closing = async {
+        // Two at once, ten minutes at least: its turn has not come.
+        tokio::time::sleep(Duration::from_secs(300)).await;
+        assert!(place.own().iter().all(|operation| operation.account != last));
+        place.sim.close_account(&last);
+    };
+    let until = Until::SettledOr(BEGIN + Duration::from_secs(86_400));
+    tokio::join!(host.run(until), closing);
+    place.assert_each_once(4);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+
+    place.sim.reopen_account(&last);
+    tokio::time::sleep(Duration::from_secs(7 * 3600)).await;
+    place.run().await;
+    place.assert_each_once(5);
+}
+
+/// Closed while its update runs, which fails: it is not tried again, and with `succeeded` the next
+/// lane does not stop because of it.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_is_closed_while_it_is_updated_stops_nobody() {
+    let mut snapshot = Snapshot::generate(3, 50, 1);
+    snapshot.accounts[0].update_failures = vec!["The account was closed.".into(); 9];
+    let mut place = Place::of(snapshot);
+    place.start_when = StartWhen::Succeeded;
+    let canary: AccountId = "200000000000".parse().unwrap();
+    let first = canary.clone();
+    place.policies = vec![asked(OnFailure::Skip, move |candidate: &Candidate| {
+        let lane = if candidate.account.id == first { "first" } else { "second" };
+        Ok(Verdict::Proceed(Some(lane.into())))
+    })];
+    let closing = async {
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        place.sim.close_account(&canary);
+    };
+    tokio::join!(place.run(), closing);
+    let own = place.own();
+    let of_canary = own.iter().filter(|operation| operation.account == canary);
+    assert_eq!((of_canary.count(), own.len()), (1, 3), "{own:?}");
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 }
 
 #[rstest]

@@ -335,6 +335,7 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         accounts: 9,
         current: 4,
         skipped: 1,
+        closed: 1,
         lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, succeeded: 0 })].into(),
         held: vec![HeldRecord { account: account(1), until: at(9), reason: "freeze".into() }],
         held_in_all: 1,

@@ -42,6 +42,7 @@ pub struct Sweep {
     pub accounts: usize,
     pub current: usize,
     pub skipped: usize,
+    pub closed: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -172,6 +173,7 @@ impl Report {
                 accounts: sweep.accounts,
                 current: sweep.current,
                 skipped: sweep.skipped,
+                closed: sweep.closed,
             }),
         }
     }
@@ -260,6 +262,7 @@ mod tests {
             accounts: 50,
             current: 10,
             skipped: 2,
+            closed: 1,
             lanes: [("canary".into(), seen(canary, 7)), ("prod".into(), seen(prod, 0))].into(),
             held: vec![],
             held_in_all: 0,

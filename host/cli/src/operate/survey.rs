@@ -16,7 +16,7 @@ use crate::Failure;
 use crate::loaded::{Need, read};
 use crate::plan::{Decided, groups};
 use crate::ports::{NoSupport, RealAws};
-use crate::wording::{paragraph, screen, thousands};
+use crate::wording::{and_closed, paragraph, screen, thousands};
 
 /// Kinds of decisions that are listed before the rest is only counted.
 const LISTED: usize = 8;
@@ -69,6 +69,7 @@ fn write(
     let number = |is: fn(&Standing) -> bool| {
         thousands(sweep.accounts.values().filter(|standing| is(standing)).count() as u64)
     };
+    let closed = sweep.accounts.values().filter(|standing| **standing == Standing::Closed).count();
     let target = sweep.account_factory.target.as_str();
     paragraph(out, &format!("target      {target}"))?;
     let line = format!(
@@ -79,7 +80,7 @@ fn write(
         number(|standing| matches!(standing, Standing::Held { .. })),
         number(|standing| matches!(standing, Standing::Current)),
         number(|standing| matches!(standing, Standing::GivenUp { .. }))
-    );
+    ) + &and_closed(closed);
     paragraph(out, &line)?;
     if let Some(plan) = &sweep.plan {
         paragraph(out, &format!("plan        {plan}"))?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::wording::{minute, paragraph, span, thousands};
+use crate::wording::{and_closed, minute, paragraph, span, thousands};
 
 /// So many failed and held accounts are listed; the rest is counted.
 const LISTED: usize = 10;
@@ -32,7 +32,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         number(sweep.current),
         number(sweep.skipped),
         number(report.held_in_all)
-    );
+    ) + &and_closed(sweep.closed);
     paragraph(out, &line)?;
     writeln!(out)?;
 
@@ -147,6 +147,7 @@ mod tests {
                 accounts: 1234,
                 current: 1000,
                 skipped: 12,
+                closed: 3,
             }),
             lanes: vec![lane("canary", 0, 1, 1), lane("production", 1500, 0, 0)],
             in_flight: vec![InFlight {
@@ -193,7 +194,7 @@ mod tests {
     fn busy() {
         insta::assert_snapshot!(screen(&report()), @r"
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 42 held
+        accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
         lane        waiting  in flight  failed
         canary            0     1 of 4        1
@@ -219,7 +220,7 @@ mod tests {
         });
         insta::assert_snapshot!(screen(&report), @r"
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 42 held
+        accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
         lane        waiting  in flight  failed
         canary            0     1 of 4        1  paused since 2026-09-21 14:13 UTC:
@@ -250,7 +251,7 @@ mod tests {
         };
         insta::assert_snapshot!(screen(&report), @r"
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 0 held
+        accounts    1,234: 1,000 current, 12 skipped, 0 held, 3 closed
 
         lane  waiting  in flight  failed
         all         0     0 of 4        0

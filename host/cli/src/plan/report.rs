@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan::{Finder, Found, times};
@@ -33,6 +34,15 @@ pub struct Report {
     pub failures: Vec<PolicyFails>,
     /// Accounts without a provisioned product, which Account Factory can't update.
     pub without_product: Vec<WithoutProduct>,
+    /// Accounts that are closed, which Account Factory can't update.
+    pub closed: Vec<Closed>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Closed {
+    pub account: String,
+    pub name: String,
+    pub state: AccountState,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,6 +61,8 @@ pub struct Accounts {
     pub current: usize,
     /// Without a provisioned product of Account Factory.
     pub not_enrolled: usize,
+    /// Closed, with a product or without.
+    pub closed: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,7 +119,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     let mut finder = Finder::new(snapshot, at, loaded.config.updates.causes);
     let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
-    let mut without_product = Vec::new();
+    let (mut without_product, mut closed) = (Vec::new(), Vec::new());
     let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
     let mut updates: Vec<Vec<Duration>> = vec![Vec::new(); rules.lanes.len()];
     for account in &snapshot.accounts {
@@ -115,6 +127,12 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             Ok(Found::Outdated(candidate)) => candidate,
             Ok(Found::Current) => {
                 accounts.current += 1;
+                continue;
+            }
+            Ok(Found::Closed(state)) => {
+                accounts.closed += 1;
+                let (account, name) = (account.id.clone(), account.name.clone());
+                closed.push(Closed { account, name, state });
                 continue;
             }
             Ok(Found::LeftAlone(why)) => {
@@ -184,6 +202,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         monitored,
         failures: failures.into_values().collect(),
         without_product,
+        closed,
     }
 }
 

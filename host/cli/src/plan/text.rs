@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Decided, ORDER, Report};
-use crate::wording::{count, list, minute, paragraph, span, thousands};
+use crate::wording::{and_closed, count, list, minute, paragraph, span, thousands};
 
 /// Kinds of decisions that are listed before the rest is only counted.
 const LISTED: usize = 8;
@@ -47,6 +47,7 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         groups(of_word, label, "", listed, out)?;
     }
     without_product(report, all, out)?;
+    closed(report, all, out)?;
     monitored(report, listed, out)?;
     for fails in &report.failures {
         let accounts = count(fails.accounts, "account");
@@ -90,8 +91,23 @@ fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
         thousands(a.held as u64),
         thousands(a.current as u64),
         thousands(a.not_enrolled as u64)
-    );
+    ) + &and_closed(a.closed);
     paragraph(out, &line)
+}
+
+/// The accounts that are closed, by state.
+fn closed(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
+    let mut states: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for closed in &report.closed {
+        states.entry(closed.state.to_string()).or_default().push(&closed.account);
+    }
+    for (state, accounts) in states {
+        let named = if all { accounts.join(", ") } else { list(&accounts) };
+        let number = thousands(accounts.len() as u64);
+        let line = format!("closed      {number} {state}, which can't be updated: {named}");
+        paragraph(out, &line)?;
+    }
+    Ok(())
 }
 
 /// The accounts that are in the organization and not in Account Factory, among them those that

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use groundcrew_core::account::AccountId;
+use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::config::Config;
 use groundcrew_core::list_schedule::makespan;
 use groundcrew_core::pipeline::Outcome;
@@ -78,6 +78,8 @@ pub struct Accounts {
     pub held: usize,
     /// In the dead-letter queue.
     pub failed: usize,
+    /// Closed: Account Factory can't update it.
+    pub closed: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -362,6 +364,7 @@ fn accounts(
         let of_its_kind = match (last.get(id), decided.get(id)) {
             (Some(Last::Succeeded), _) => &mut accounts.updated,
             (Some(Last::GivenUp(_)), _) => &mut accounts.failed,
+            _ if account.state.is_some_and(AccountState::is_closed) => &mut accounts.closed,
             // From the beginning, or brought there by someone else.
             _ if current.contains(id) => &mut accounts.current,
             (_, None | Some(&"skip")) => &mut accounts.skipped,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Notification, Report, Run};
-use crate::wording::{calls, count, list, paragraph, span, thousands};
+use crate::wording::{and_closed, calls, count, list, paragraph, span, thousands};
 
 /// Columns of the timeline.
 const COLUMNS: usize = 64;
@@ -65,7 +65,7 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
         thousands(a.skipped as u64),
         thousands(a.held as u64),
         thousands(a.failed as u64)
-    );
+    ) + &and_closed(a.closed);
     paragraph(out, &line)?;
     for word in ["skip", "hold"] {
         let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();

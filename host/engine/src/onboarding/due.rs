@@ -134,11 +134,20 @@ impl Onboarding {
             Ok(due) => due,
             Err(error) => return fail(open, &error.to_string()),
         };
+        let closed = subject.closed();
         let (tell, rest) = match due {
-            Due::Tell => (open.to_vec(), Vec::new()),
+            Due::Tell if closed.is_none() => (open.to_vec(), Vec::new()),
             _ => begun(open),
         };
         let mut all = self.tell_behind_gates(subject, &tell, until).await;
+        if let Some(state) = closed {
+            let why = format!("the account is closed ({state})");
+            let skipped = rest.iter().map(|listener| {
+                told(listener).now(ToldOutcome::Skipped).by(Rule::Closed).because(&why)
+            });
+            all.extend(skipped);
+            return all;
+        }
         all.extend(match due {
             Due::Tell | Due::Nothing => Vec::new(),
             Due::Unknown => fail(&rest, &format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundcrew_core::account::{Account, AccountId, Tags};
+use groundcrew_core::account::{Account, AccountId, AccountState, Tags};
 use groundcrew_core::event::Event;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::onboarding::{Found, Landed};
@@ -92,6 +92,12 @@ impl Matter {
 }
 
 impl Subject {
+    /// The state of an account that has landed and was closed since. Other events are told of
+    /// closed accounts too.
+    pub(super) fn closed(&self) -> Option<AccountState> {
+        self.account.as_ref().filter(|_| self.matter.is_landed())?.closed()
+    }
+
     /// When the account joined the organization.
     pub(super) fn joined(&self) -> Option<Timestamp> {
         self.account.as_ref()?.joined

@@ -135,7 +135,8 @@ impl Onboarding {
                 found
                     .items
                     .into_iter()
-                    .filter(|account| account.joined.is_some_and(|joined| joined >= oldest)),
+                    .filter(|account| account.joined.is_some_and(|joined| joined >= oldest))
+                    .filter(|account| account.closed().is_none()),
             );
             page = found.next;
             if page.is_none() {

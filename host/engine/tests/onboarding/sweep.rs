@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use groundcrew_core::notification::{NotificationKey, NotificationState};
 use groundcrew_core::ports::NotificationLedger;
+use groundcrew_core::rule::Rule;
 use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use rstest::rstest;
 
 use crate::place::{
     BEGIN, CREATED, Place, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, work,
@@ -105,4 +107,30 @@ async fn an_update_repeats_what_an_earlier_one_began() {
     let told = place.handle(&updated).await;
     assert_eq!(outcome(&told), (HandledOutcome::Notified, vec![ToldOutcome::Told]));
     assert_eq!(place.cases(), 1);
+}
+
+/// Nobody is told of an account that is closed, by whichever way it is found; of one that is opened
+/// again everybody is.
+#[rstest]
+#[case::pending_closure(0, "PENDING_CLOSURE")]
+#[case::suspended(600, "SUSPENDED")]
+#[tokio::test(start_paused = true)]
+async fn a_closed_account_is_not_told_of(#[case] seconds: u64, #[case] state: &str) {
+    let lookback = Duration::from_secs(4000 * 24 * 3600);
+    let place = Place { lookback, ..Place::new() };
+    place.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
+    let (account, created) = about(&place, CREATED);
+    assert!(place.sim.close_account(&account));
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    let told = place.handle(&created).await;
+    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::Skipped]));
+    let why = &told.notifications[0];
+    assert_eq!(why.rule, Some(Rule::Closed));
+    assert_eq!(why.detail.as_deref(), Some(format!("the account is closed ({state})").as_str()));
+    let swept = place.handle(SCHEDULED).await;
+    assert_eq!((place.cases(), swept.notifications.len()), (2, 2), "the two others: {swept:?}");
+
+    assert!(place.sim.reopen_account(&account));
+    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Notified);
+    assert_eq!(place.cases(), 3);
 }

@@ -209,6 +209,19 @@ impl World {
                 let _ = self.sim.move_account(&account, &["Sandbox"]);
             }
         };
+        let closings = async {
+            for (index, closed, opened) in &self.setting.closings {
+                clock(*closed).await;
+                let account = self.setting.account(*index);
+                self.truth.closed(&account);
+                self.sim.close_account(&account);
+                if let Some(opened) = opened {
+                    clock(opened - closed).await;
+                    self.truth.reopened(&account);
+                    self.sim.reopen_account(&account);
+                }
+            }
+        };
         let landing_zone = async {
             if let Some((begins, lasts)) = self.setting.landing_zone {
                 clock(begins).await;
@@ -222,14 +235,15 @@ impl World {
                 self.sim.set_landing_zone(Some(zone(LandingZoneStatus::Active, "3.3")));
             }
         };
-        tokio::join!(moves, landing_zone);
+        tokio::join!(moves, closings, landing_zone);
     }
 
     async fn live(self) -> Done {
         let hosts = join_all((0..self.setting.hosts).map(|number| self.host(number)));
         let (mut resumed, ()) = tokio::join!(hosts, self.others());
-        if !self.setting.moves.is_empty() {
-            // Whoever moved after everything was done is found by the next sweep.
+        if !self.setting.moves.is_empty() || !self.setting.closings.is_empty() {
+            // Whoever moved, or was opened again, after everything was done is found by the next
+            // sweep.
             resumed.push(self.host_again().await);
         }
         let (updated, given_up) = self.truth.judge(&*self.ledger).await;

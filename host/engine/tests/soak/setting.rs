@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use groundcrew_core::account::AccountId;
+use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::due::Causes;
 use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen};
 use groundcrew_sim::Snapshot;
@@ -39,6 +39,8 @@ pub struct Setting {
     pub kills: Vec<Vec<u64>>,
     /// An account and when it moves to another OU.
     pub moves: Vec<(usize, u64)>,
+    /// An account, when it is closed, and when it is opened again if it is.
+    pub closings: Vec<(usize, u64, Option<u64>)>,
     /// When the landing zone begins to change, and for how long.
     pub landing_zone: Option<(u64, u64)>,
     /// Whether hosts are driven by ticks once a minute, as in a Lambda.
@@ -56,6 +58,9 @@ impl Setting {
         for account in &mut snapshot.accounts {
             account.update_seconds = rng.u64(120..2400);
             account.enrolled = rng.u32(0..12) > 0;
+            if rng.u32(0..12) == 0 {
+                account.state = Some(AccountState::Suspended);
+            }
             if rng.u32(0..5) == 0 {
                 let failures = rng.usize(1..4);
                 account.update_failures = vec!["a stack set instance failed".into(); failures];
@@ -93,6 +98,14 @@ impl Setting {
             0 => vec![(rng.usize(0..number), rng.u64(0..20_000))],
             _ => vec![],
         };
+        let closings = match rng.u32(0..3) {
+            0 => {
+                let at = rng.u64(0..20_000);
+                let opened = rng.bool().then(|| at + rng.u64(1..20_000));
+                vec![(rng.usize(0..number), at, opened)]
+            }
+            _ => vec![],
+        };
         let landing_zone = (rng.u32(0..6) == 0).then(|| (rng.u64(0..9000), rng.u64(60..9000)));
         Self {
             seed,
@@ -114,6 +127,7 @@ impl Setting {
             hosts,
             kills,
             moves,
+            closings,
             landing_zone,
             ticks: rng.u32(0..3) == 0,
         }
@@ -126,6 +140,17 @@ impl Setting {
     pub fn wish(&self, account: &AccountId) -> Wish {
         let index = self.snapshot.accounts.iter().position(|one| one.id == account.as_str());
         self.wishes[index.unwrap()]
+    }
+
+    /// Whether an account is closed at the end.
+    pub fn is_closed(&self, account: &AccountId) -> bool {
+        let accounts = &self.snapshot.accounts;
+        let index = accounts.iter().position(|one| one.id == account.as_str()).unwrap();
+        let last = self.closings.iter().rfind(|(closed, ..)| *closed == index);
+        match last {
+            Some((_, _, opened)) => opened.is_none(),
+            None => accounts[index].state == Some(AccountState::Suspended),
+        }
     }
 
     pub fn is_killed(&self) -> bool {

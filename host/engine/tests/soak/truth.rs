@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use groundcrew_core::account::AccountId;
+use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::catalog::ArtifactId;
-use groundcrew_core::ports::{Ledger, Progress};
+use groundcrew_core::ports::{Clock as _, Ledger, Progress};
 use groundcrew_engine::{Ending, Notice, Witness};
 use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
 use jiff::Timestamp;
@@ -26,6 +26,9 @@ pub struct Truth {
 struct Seen {
     given_up: BTreeMap<AccountId, Timestamp>,
     moved: BTreeSet<AccountId>,
+    /// Accounts that are closed now, and since when; and those that ever were.
+    closed: BTreeMap<AccountId, Timestamp>,
+    ever_closed: BTreeSet<AccountId>,
     /// Lanes that hosts have paused and nobody resumed, since when.
     paused: BTreeMap<String, Timestamp>,
     target: Option<ArtifactId>,
@@ -49,6 +52,12 @@ impl Witness for Truth {
                         earlier.name
                     );
                 }
+                let closed = seen.closed.get(&slot.account);
+                assert!(
+                    closed.is_none_or(|since| now < *since + UNDER_WAY),
+                    "{} is closed and is started",
+                    slot.account
+                );
                 assert!(
                     !seen.given_up.contains_key(&slot.account),
                     "{} was given up and is started",
@@ -72,11 +81,31 @@ impl Witness for Truth {
 
 impl Truth {
     pub fn new(setting: Arc<Setting>, sim: SimAws) -> Self {
-        Self { setting, sim, seen: Mutex::default() }
+        let accounts = setting.snapshot.accounts.iter();
+        let closed: Vec<AccountId> = accounts
+            .filter(|account| account.state.is_some_and(AccountState::is_closed))
+            .map(|account| account.id.parse().unwrap())
+            .collect();
+        let seen = Seen {
+            closed: closed.iter().map(|id| (id.clone(), Timestamp::MIN)).collect(),
+            ever_closed: closed.into_iter().collect(),
+            ..Seen::default()
+        };
+        Self { setting, sim, seen: Mutex::new(seen) }
     }
 
     pub fn moved(&self, account: &AccountId) {
         self.seen.lock().unwrap().moved.insert(account.clone());
+    }
+
+    pub fn closed(&self, account: &AccountId) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.closed.insert(account.clone(), self.sim.clock().now());
+        seen.ever_closed.insert(account.clone());
+    }
+
+    pub fn reopened(&self, account: &AccountId) {
+        self.seen.lock().unwrap().closed.remove(account);
     }
 
     pub fn resumed(&self, lane: &str) {
@@ -158,7 +187,8 @@ impl Truth {
             for account in &self.setting.snapshot.accounts {
                 let id: AccountId = account.id.parse().unwrap();
                 let earlier = matches!(self.setting.wish(&id), Wish::Lane(other) if other < lane);
-                if !earlier || !account.enrolled || seen.moved.contains(&id) {
+                let closed = seen.ever_closed.contains(&id);
+                if !earlier || !account.enrolled || seen.moved.contains(&id) || closed {
                     continue;
                 }
                 // Somebody else may have brought it up to date.
@@ -248,7 +278,8 @@ impl Truth {
             given_up.iter().filter_map(|account| self.lane(account)).collect();
         for account in &self.setting.snapshot.accounts {
             let id: AccountId = account.id.parse().unwrap();
-            let Some(lane) = self.lane(&id).filter(|_| account.enrolled) else { continue };
+            let due = account.enrolled && !self.setting.is_closed(&id);
+            let Some(lane) = self.lane(&id).filter(|_| due) else { continue };
             let waits = self.setting.rules.lanes[..=lane].iter().enumerate().any(|(at, rules)| {
                 rules.start_when == groundcrew_core::scheduler::StartWhen::Succeeded
                     && failed_lanes.iter().any(|failed| *failed < at)
