@@ -461,7 +461,7 @@ sign = { env = "SIGNING_KEY" }
 )]
 #[case::placeholder_of_nothing(
     "url = \"https://a/$(slakc)\"\nmethods = [\"GET\"]\nsecrets = { slack = { env = \"A\" } }",
-    "5: `$(slakc)` in `url` is the placeholder of no secret, did you mean `slack`?: name it in \
+    "5: `$(slakc)` in `url` is the placeholder of no secret; did you mean `slack`?: name it in \
      `secrets`, as in `secrets = { slakc = { secret = \"NAME or ARN\" } }`"
 )]
 #[case::placeholder_of_nothing_in_the_query(
@@ -581,7 +581,7 @@ fn a_placeholder_in_a_setting_that_no_grant_has() {
     );
     assert!(
         told.contains(
-            "4: notifier `webhook`, setting `url`: `$(slakc)` is the placeholder of no secret, did \
+            "4: notifier `webhook`, setting `url`: `$(slakc)` is the placeholder of no secret; did \
              you mean `slack`?"
         ),
         "{told}"

@@ -38,6 +38,7 @@ fn any_account() -> impl Strategy<Value = Account> {
             organizational_units,
             tags,
             joined,
+            state: groundcrew_sdk::AccountState::Active,
         },
     )
 }
