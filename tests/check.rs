@@ -202,3 +202,27 @@ fn scripts_are_policies_and_their_interpreter_is_no_plugin_of_its_own() {
     let ran = check("[[policies]]\nplugin = \"rego\"\n");
     assert!(ran.stdout.contains("name the script instead"), "{}", ran.stdout);
 }
+
+/// Such a URL is a secret in a config; the warning says where, and not which.
+#[test]
+fn a_webhook_that_is_written_plainly_is_warned_of() {
+    let config = |path: &str, secrets: &str| {
+        format!(
+            "[[notifiers]]\nname = \"slack\"\nplugin = \"webhook\"\non = [\"CreateManagedAccount\"]\n\
+             [notifiers.settings]\nurl = \"https://hooks.slack.com/services/{path}\"\n\
+             [[notifiers.grants.http]]\nurl = \"https://hooks.slack.com/services/{path}\"\n\
+             methods = [\"POST\"]\n{secrets}\n"
+        )
+    };
+    let ran = check(&config("T000/B000/hunter2", ""));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let warning: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("warning:")).collect();
+    let [warning] = warning[..] else { panic!("{}", ran.stdout) };
+    let begins = "  warning: line 6: notifier `slack`, setting `url`: this URL of Slack is a secret";
+    assert!(warning.starts_with(begins), "{warning}");
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter2"), "{}", ran.stdout);
+
+    let ran = check(&config("$(slack)", "secrets = { slack = { env = \"SLACK\" } }"));
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(!ran.stdout.contains("warning"), "{}", ran.stdout);
+}

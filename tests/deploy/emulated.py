@@ -235,10 +235,11 @@ def events():
     fixtures = sorted((ROOT / "tests" / "events").glob("*.json"))
     for path in fixtures:
         event = json.loads(path.read_text())
+        # The call that a lifecycle event begins with has its name, and is no lifecycle event.
         rule = {
-            "aws.controltower": "LifecycleRule",
-            "aws.servicecatalog": "ServiceCatalogRule",
-        }.get(event["source"])
+            ("aws.controltower", "AWS Service Event via CloudTrail"): "LifecycleRule",
+            ("aws.servicecatalog", "AWS API Call via CloudTrail"): "ServiceCatalogRule",
+        }.get((event["source"], event["detail-type"]))
         yield path.name, event, rule
     call = json.loads((ROOT / "tests" / "events" / "update-provisioning-artifact.json").read_text())
     for name, rule in {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use groundcrew_core::config::Notifier;
+use groundcrew_core::http::plain_secret;
 use groundcrew_core::route::OncePer;
 
 use crate::Failure;
@@ -67,5 +69,23 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
             lane.name
         ));
     }
+    lines.extend(config.notifiers.iter().flat_map(plain_secrets));
     lines.join("\n") + "\n"
+}
+
+/// What a notifier's settings say that is a secret, never shown.
+fn plain_secrets(notifier: &Notifier) -> Vec<String> {
+    let component = &notifier.component;
+    let warning = |(at, text): (String, &str)| {
+        let system = plain_secret(text)?;
+        Some(format!(
+            "  warning: line {}: notifier `{}`, setting `{}`: this URL of {system} is a secret, which \
+             reports and alerts show; write `$(name)` in its place, and name the secret in `secrets` \
+             of the grant",
+            component.settings.line(&at),
+            component.name,
+            at.trim_start_matches('/').replace('/', ".")
+        ))
+    };
+    component.settings.texts().into_iter().filter_map(warning).collect()
 }

@@ -210,7 +210,7 @@ async fn a_service_that_is_not_granted() {
             "/subject",
             "line 1: `account.nmae` is not known; known are account.id, account.name, \
              account.email, account.organizational_units, account.ou_path, account.tags, \
-             account.joined, event.id, event.name, event.source, event.json, event.state, \
+             account.joined, account.state, event.id, event.name, event.source, event.json, event.state, \
              event.message, event.account, annotations, now, key, cause",
         ),
     ],

@@ -265,6 +265,9 @@ mod tests {
     /// What endpoints for messages answer, and how many messages two requests make.
     #[rstest]
     #[case::slack(SLACK, json!({ "text": "a" }), 200, "ok", 2)]
+    #[case::slack_by_a_secret(
+        "https://hooks.slack.com/services/$(slack)", json!({ "text": "a" }), 200, "ok", 2
+    )]
     #[case::slack_gone("https://hooks.slack.com/services/T0", json!({}), 404, "no_service", 0)]
     #[case::slack_text(SLACK, json!("a"), 400, "invalid_payload", 0)]
     #[case::slack_empty(SLACK, json!({}), 400, "no_text", 0)]

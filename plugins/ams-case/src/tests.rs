@@ -256,7 +256,7 @@ fn a_template_that_fails_on_one_account() {
 }
 
 const KNOWN: &str = "; known are account.id, account.name, account.email, \
-    account.organizational_units, account.ou_path, account.tags, account.joined, event.id, \
+    account.organizational_units, account.ou_path, account.tags, account.joined, account.state, event.id, \
     event.name, event.source, event.json, event.state, event.message, event.account, \
     annotations, now, key, cause";
 

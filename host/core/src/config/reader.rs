@@ -541,7 +541,7 @@ impl Settings {
     }
 
     /// All texts among the settings, by their JSON pointers.
-    pub(super) fn texts(&self) -> Vec<(String, &str)> {
+    pub fn texts(&self) -> Vec<(String, &str)> {
         let mut texts = Vec::new();
         for at in self.lines.keys() {
             if let Some(text) = self.json.pointer(at).and_then(Json::as_str) {

@@ -10,6 +10,7 @@ mod placeholder;
 mod redact;
 mod secret;
 mod url;
+mod webhook;
 
 pub use address::AddressKind;
 pub use grant::{Denied, HttpGrant, Signing, grant_for};
@@ -17,6 +18,7 @@ pub use placeholder::{Unfit, UrlSecret, fill, names as placeholders, written as 
 pub use redact::Redactor;
 pub use secret::{HttpSecret, Secret, SecretPlace};
 pub use url::{Scheme, Url, UrlError};
+pub use webhook::plain_secret;
 
 /// The methods that a grant can name.
 pub const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];

@@ -17,7 +17,10 @@ pub(super) fn handle(method: &str, url: &str, body: &Value) -> Option<(WebRespon
     Some(match host {
         "hooks.slack.com" => match () {
             () if method != "POST" => (text(400, "invalid_payload"), false),
-            () if path.split('/').filter(|part| !part.is_empty()).count() != 4 => {
+            // A rehearsal reads no secret: `$(name)` stands for one of any form.
+            () if !path.contains("$(")
+                && path.split('/').filter(|part| !part.is_empty()).count() != 4 =>
+            {
                 (text(404, "no_service"), false)
             }
             () if !body.is_object() => (text(400, "invalid_payload"), false),
