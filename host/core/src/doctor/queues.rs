@@ -107,6 +107,7 @@ impl Role {
         }
     }
 
+    /// Whether the queue has to be a FIFO queue; one of events may be of either kind.
     fn fifo(self) -> bool {
         self != Self::Events
     }
@@ -161,6 +162,13 @@ pub(super) fn queue(
     if findings.is_empty() {
         findings.push(Finding::ok(check, summary(url, queue)));
     }
+    // Beside whatever else is found: the doctor can't see the rule.
+    if role == Role::Events && is_fifo(&queue.attributes) {
+        findings.push(Finding::ok(
+            check,
+            format!("{} is a FIFO queue: its rule's target needs a MessageGroupId", name(url)),
+        ));
+    }
     findings
 }
 
@@ -187,8 +195,8 @@ fn absent(config: &Config, role: Role, url: &str) -> Finding {
 
 fn kind(role: Role, url: &str, queue: &Queue, findings: &mut Vec<Finding>) {
     let name = name(url);
-    match (role.fifo(), is_fifo(&queue.attributes)) {
-        (true, false) => findings.push(Finding::failed(
+    if role.fifo() && !is_fifo(&queue.attributes) {
+        findings.push(Finding::failed(
             role.check(),
             format!("{name} is a standard queue; it has to be a FIFO queue"),
             format!(
@@ -196,13 +204,7 @@ fn kind(role: Role, url: &str, queue: &Queue, findings: &mut Vec<Finding>) {
                  to its URL: a queue's kind can't be changed",
                 role.key()
             ),
-        )),
-        (false, true) => findings.push(Finding::failed(
-            role.check(),
-            format!("{name} is a FIFO queue; EventBridge needs a message group for those"),
-            format!("make a standard queue, and set {} to its URL", role.key()),
-        )),
-        _ => {}
+        ));
     }
 }
 
@@ -265,7 +267,11 @@ fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Find
             format!(
                 "make {}, and set RedrivePolicy with its deadLetterTargetArn and a maxReceiveCount \
                  of {}",
-                if role.fifo() { "a FIFO queue for them" } else { "a queue for them" },
+                if is_fifo(&queue.attributes) {
+                    "a FIFO queue for them"
+                } else {
+                    "a queue for them"
+                },
                 role.least_receives()
             ),
         ));
@@ -442,7 +448,6 @@ mod tests {
 
     #[rstest]
     #[case(Role::Updates, good(false, &[], &[]), Status::Failed, "is a standard queue")]
-    #[case(Role::Events, good(true, &[], &[]), Status::Failed, "is a FIFO queue")]
     #[case(Role::Updates, good(true, &[("RedrivePolicy", "")], &[]), Status::Failed, "no dead-letter queue")]
     #[case(Role::Updates, good(true, &[("VisibilityTimeout", "30")], &[]), Status::Warning, "seen again after 30s")]
     #[case(Role::Updates, good(true, &[("MessageRetentionPeriod", "3600")], &[]), Status::Warning, "thrown away after 1h")]
@@ -490,6 +495,29 @@ mod tests {
         let found = Ok(good(true, &[], &[]));
         let findings = queue(&config, Role::Notifications, Some(URL), Some(&found));
         assert!(findings[0].fix.as_ref().unwrap().contains("at least 330"), "{findings:?}");
+    }
+
+    /// EventBridge sends into a FIFO queue when the rule's target gives a message group.
+    #[rstest]
+    #[case(&[], &[], &[Status::Ok, Status::Ok])]
+    #[case(&[("ContentBasedDeduplication", "true")], &[], &[Status::Ok, Status::Ok])]
+    #[case(&[("RedrivePolicy", "")], &[], &[Status::Failed, Status::Ok])]
+    #[case(&[("Policy", "")], &[], &[Status::Warning, Status::Ok])]
+    #[case(&[], &[("FifoQueue", "false")], &[Status::Failed, Status::Ok])]
+    fn events_may_come_through_a_fifo_queue(
+        #[case] changed: &[(&str, &str)],
+        #[case] dead: &[(&str, &str)],
+        #[case] expected: &[Status],
+    ) {
+        let findings = judged(Role::Events, Ok(good(true, changed, dead)));
+        let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
+        assert_eq!(statuses, expected, "{findings:?}");
+        let note = findings.last().unwrap();
+        assert!(note.found.contains("target needs a MessageGroupId"), "{note:?}");
+        for finding in &findings {
+            let fix = finding.fix.as_deref().unwrap_or_default();
+            assert!(!fix.contains("a queue for them"), "{finding:?}");
+        }
     }
 
     #[test]
