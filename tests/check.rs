@@ -218,7 +218,8 @@ fn a_webhook_that_is_written_plainly_is_warned_of() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     let warning: Vec<&str> = ran.stdout.lines().filter(|line| line.contains("warning:")).collect();
     let [warning] = warning[..] else { panic!("{}", ran.stdout) };
-    let begins = "  warning: line 6: notifier `slack`, setting `url`: this URL of Slack is a secret";
+    let begins =
+        "  warning: line 6: notifier `slack`, setting `url`: this URL of Slack is a secret";
     assert!(warning.starts_with(begins), "{warning}");
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("hunter2"), "{}", ran.stdout);
 

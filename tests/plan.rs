@@ -59,7 +59,8 @@ fn a_plan_for_programs() {
     let report = plan(&["--format", "json"]).json();
     assert_eq!(
         report["accounts"],
-        json!({ "total": 6, "to_update": 3, "skipped": 1, "held": 0, "current": 1, "not_enrolled": 1 })
+        json!({ "total": 6, "to_update": 3, "skipped": 1, "held": 0, "current": 1, "not_enrolled": 1,
+                "closed": 0 })
     );
     assert_eq!(report["time"], json!({ "seconds": 3000, "ends_at": "2026-11-20T10:50:00Z" }));
     assert_eq!(
@@ -229,4 +230,71 @@ fn an_account_that_is_nowhere_is_told() {
     let ran = run_live(&aws, &["explain", "--account", "999999999999"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("999999999999 is not in the organization"), "{}", ran.stderr);
+}
+
+/// Closed accounts, outdated or not, are counted and listed with their state, and in no lane.
+#[test]
+fn closed_accounts_are_shown_and_not_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    let account = |number: u32, rest: &str| {
+        format!(r#"{{"id": "10000000000{number}", "name": "a{number}", "ou": ["Prod"]{rest}}}"#)
+    };
+    let accounts = [
+        account(1, ""),
+        account(2, r#", "state": "SUSPENDED""#),
+        account(3, r#", "state": "PENDING_CLOSURE", "outdated": false"#),
+        account(4, r#", "state": "SUSPENDED", "enrolled": false"#),
+        account(5, r#", "state": "ACTIVE""#),
+    ];
+    let snapshot = format!(r#"{{"accounts": [{}]}}"#, accounts.join(","));
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "[[lanes]]\nname = \"all\"\n").unwrap();
+    let run = |command: &str, args: &[&str]| {
+        let common = [command, "--config", "crew.toml", "--snapshot", "snapshot.json"];
+        groundcrew(dir.path(), &[&common, args].concat())
+    };
+    let plan = run("plan", &["--at", AT]);
+    insta::assert_snapshot!(screen(&plan), @r"
+    Plan for 2026-11-20 10:00 UTC: 5 accounts
+
+    lane  accounts  at once         takes  ends
+    all          2        4      00:20:00  2026-11-20 10:20 UTC
+
+    note        Lanes run in this order, each when those before it are done; the
+                order of the accounts inside a lane is not promised.
+    time        about 00:20:00: done on 2026-11-20 10:20 UTC if updates take as long
+                as the snapshot says (20 min where it says nothing) and nothing else
+                runs meanwhile
+    accounts    5: 2 to update, 0 skipped, 0 held, 0 current, 0 without a product, 3
+                closed
+      update    2 in lane all (says updates.default): 100000000001, 100000000005
+    closed      1 PENDING_CLOSURE, which can't be updated: 100000000003
+    closed      2 SUSPENDED, which can't be updated: 100000000002, 100000000004
+    ");
+    let plan = run("plan", &["--at", AT, "--format", "json"]).json();
+    assert_eq!(
+        (&plan["accounts"]["to_update"], &plan["accounts"]["closed"]),
+        (&json!(2), &json!(3))
+    );
+    assert_eq!(
+        plan["closed"][1],
+        json!({ "account": "100000000003", "name": "a3", "state": "PENDING_CLOSURE" })
+    );
+
+    let explained = run("explain", &["--at", AT, "--account", "100000000002"]);
+    assert!(
+        screen(&explained).contains("no policy is asked now: it is closed (SUSPENDED)"),
+        "{}",
+        explained.stdout
+    );
+    assert!(explained.stdout.contains("  state     SUSPENDED"), "{}", explained.stdout);
+
+    let simulated = run("simulate", &["--format", "json"]).json();
+    assert_eq!(
+        simulated["accounts"],
+        json!({ "total": 5, "current": 0, "updated": 2, "skipped": 0, "held": 0, "failed": 0,
+                "closed": 3 })
+    );
+    assert_eq!(simulated["operations"]["started"], 2);
+    assert_eq!(simulated["alerts"], json!([]));
 }

@@ -121,7 +121,7 @@ fn of_a_batch_none_is_lost() {
     1,
     "this is a CloudTrail record; groundcrew expects the EventBridge event around it"
 )]
-#[case::latin1(b"{\"source\": \"m\xfcller\"}".to_vec(), 2, "it is no UTF-8 text (byte 13)")]
+#[case::latin1(b"{\"source\": \"m\xfcller\"}".to_vec(), 2, "it is not UTF-8 text (byte 13)")]
 #[case::unmarked(utf16(&created())[2..].to_vec(), 2, "it looks like UTF-16 without a byte order mark")]
 fn what_is_no_event_is_named(#[case] file: Vec<u8>, #[case] code: i32, #[case] said: &str) {
     let aws = Server::sim_aws(0);

@@ -79,7 +79,8 @@ fn five_tagged_and_five_untagged_step_by_step() {
     }
     assert_eq!(
         report["accounts"],
-        json!({ "total": 10, "current": 0, "updated": 10, "skipped": 0, "held": 0, "failed": 0 })
+        json!({ "total": 10, "current": 0, "updated": 10, "skipped": 0, "held": 0, "failed": 0,
+                "closed": 0 })
     );
     assert_eq!(report["lanes"][0]["max_concurrent"], 4);
     assert_eq!(report["lanes"][1]["max_concurrent"], 1);

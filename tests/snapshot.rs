@@ -103,7 +103,7 @@ fn a_live_organization_is_rehearsed_on() {
     assert_eq!(
         report["accounts"],
         json!({ "total": 250, "current": 76, "updated": outdated, "skipped": 25, "held": 0,
-                "failed": 0 })
+                "failed": 0, "closed": 0 })
     );
     assert_eq!(report["operations"]["started"], outdated);
 }

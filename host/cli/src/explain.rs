@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use groundcrew_core::account::Tags;
+use groundcrew_core::account::{AccountState, Tags};
 use groundcrew_core::decision::{Action, Candidate, Cause, Verdict};
 use groundcrew_core::plan::{Finder, Found};
 use groundcrew_engine::{Answer, Heard, Panel};
@@ -47,6 +47,8 @@ struct Account {
     tags: Option<BTreeMap<String, String>>,
     tags_unreadable: Option<String>,
     joined: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<AccountState>,
     product: Option<Product>,
 }
 
@@ -175,6 +177,7 @@ impl Account {
             tags,
             tags_unreadable,
             joined: account.joined,
+            state: account.state,
             product: candidate.product.as_ref().map(|(product, target)| Product {
                 id: product.id.to_string(),
                 status: product.status.to_string(),
@@ -222,10 +225,10 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let at = minute(report.at);
     paragraph(out, &format!("Account {} {}: {action}, {at}", account.id, account.name))?;
     if let Some(why) = &report.not_asked {
-        paragraph(
-            out,
-            &format!("            no policy is asked now: {why}; if it were outdated:"),
-        )?;
+        let closed = account.state.is_some_and(AccountState::is_closed);
+        let otherwise = if closed { "if it were open" } else { "if it were outdated" };
+        let line = format!("            no policy is asked now: {why}; {otherwise}:");
+        paragraph(out, &line)?;
     }
     writeln!(out, "\npolicies see")?;
     sees(report, out)?;
@@ -281,6 +284,9 @@ fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
             }
         }
         (None, why) => line("tags", &format!("unreadable: {}", why.as_deref().unwrap_or("")))?,
+    }
+    if let Some(state) = account.state {
+        line("state", &state.to_string())?;
     }
     if let Some(joined) = account.joined {
         line("joined", &minute(joined))?;

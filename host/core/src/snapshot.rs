@@ -2,9 +2,14 @@
 //! or read from a live organization.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value as Json;
 
 use crate::account::{AccountId, AccountState};
 use crate::catalog::{ArtifactId, ProductId, ProductStatus, ProvisionedProductId};
@@ -36,9 +41,10 @@ pub struct Snapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_at: Option<Timestamp>,
     /// What accounts should be on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub target: Option<SnapshotTarget>,
     /// In the order in which AWS lists them.
+    #[serde(deserialize_with = "objects")]
     pub accounts: Vec<SnapshotAccount>,
 }
 
@@ -158,6 +164,67 @@ fn is_twenty_minutes(seconds: &u64) -> bool {
     *seconds == UPDATE_SECONDS
 }
 
+/// What is read from a JSON object only. A derived `Deserialize` takes a list as well, and its items
+/// for the fields in their order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(OfMap(PhantomData))
+    }
+}
+
+fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|object| object.0))
+}
+
+fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|object| object.0).collect())
+}
+
+/// What a text looks like that is JSON of another kind than a snapshot; `None` when it is like one.
+fn other_document(text: &str) -> Option<&'static str> {
+    let value: Json = serde_json::from_str(text).ok()?;
+    let of_aws = |account: &Json| account.get("Id").is_some() && account.get("Arn").is_some();
+    Some(match &value {
+        Json::Object(fields) if fields.contains_key("accounts") => return None,
+        Json::Object(fields) if fields.contains_key("Accounts") => {
+            "what `aws organizations list-accounts` prints"
+        }
+        Json::Object(_) => return None,
+        Json::Array(accounts) if accounts.first().is_some_and(of_aws) => {
+            "a list of accounts as AWS Organizations has them"
+        }
+        Json::Array(_) => "a JSON list",
+        Json::String(_) => "a JSON text",
+        Json::Number(_) => "a JSON number",
+        Json::Bool(_) | Json::Null => "a JSON word",
+    })
+}
+
 /// A snapshot that can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
@@ -172,6 +239,15 @@ pub enum SnapshotError {
         column: usize,
         /// What the parser says.
         message: String,
+    },
+    /// It is JSON of another kind.
+    #[error(
+        "this is {found}, no snapshot; expected {{\"accounts\":[{{\"id\":\"111122223333\",\"name\":\"Prod\"}}]}}, \
+         as `groundcrew snapshot` writes it"
+    )]
+    Other {
+        /// What it looks like.
+        found: &'static str,
     },
     /// It can be read, but not all of it makes sense.
     #[error("the snapshot has {} problem(s):\n{}", .0.len(), .0.join("\n"))]
@@ -188,11 +264,16 @@ impl Snapshot {
     /// When it is not JSON of this shape (the first such place), or when ids, tags or
     /// durations can't be (every one of them).
     pub fn parse(text: &str) -> Result<Self, SnapshotError> {
-        let mut snapshot: Self = serde_json::from_str(text.trim_start_matches('\u{feff}'))
-            .map_err(|error| SnapshotError::Syntax {
-                line: error.line(),
-                column: error.column(),
-                message: plain(&error),
+        let text = text.trim_start_matches('\u{feff}');
+        let mut snapshot: Self = serde_json::from_str::<Object<Self>>(text)
+            .map(|object| object.0)
+            .map_err(|error| match other_document(text) {
+                Some(found) => SnapshotError::Other { found },
+                None => SnapshotError::Syntax {
+                    line: error.line(),
+                    column: error.column(),
+                    message: plain(&error),
+                },
             })?;
         snapshot.complete();
         let problems = snapshot.problems();
@@ -338,6 +419,7 @@ fn plain(error: &serde_json::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
 
     #[test]
     fn what_is_left_out_has_its_default() {
@@ -350,6 +432,33 @@ mod tests {
                 ..SnapshotAccount::new("111122223333", "A")
             }
         );
+    }
+
+    /// Files that people took for a snapshot, and what is said of each.
+    #[rstest]
+    #[case::list(r#"[{"id":"111122223333","name":"A"}]"#, "this is a JSON list, no snapshot")]
+    #[case::list_of_aws(
+        r#"[{"Id":"111122223333","Arn":"arn:aws:organizations::1:account/o-1/111122223333"}]"#,
+        "this is a list of accounts as AWS Organizations has them"
+    )]
+    #[case::answer_of_aws(
+        r#"{"Accounts":[]}"#,
+        "this is what `aws organizations list-accounts` prints"
+    )]
+    #[case::empty_list("[]", "this is a JSON list")]
+    #[case::fields_without_names(r#"[null, null, []]"#, "this is a JSON list")]
+    #[case::text(r#""accounts""#, "this is a JSON text")]
+    #[case::number("12", "this is a JSON number")]
+    #[case::word("null", "this is a JSON word")]
+    #[case::accounts_without_names(r#"{"accounts":[["111122223333","A"]]}"#, "line 1, column 13: ")]
+    #[case::target_without_names(
+        r#"{"target":["prod","pa","x"],"accounts":[]}"#,
+        "invalid type: sequence, expected an object"
+    )]
+    fn what_is_no_snapshot(#[case] text: &str, #[case] expected: &str) {
+        let error = Snapshot::parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(error.contains(r#"expected {"accounts":[{"id":"111122223333","name":"Prod"}]}"#));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn is_steering(character: char) -> bool {
 pub enum NotText {
     /// Its bytes are not UTF-8 from one on.
     #[error(
-        "it is no UTF-8 text (byte {0}); expected UTF-8, or UTF-16 that begins with a byte order mark"
+        "it is not UTF-8 text (byte {0}); expected UTF-8, or UTF-16 that begins with a byte order mark"
     )]
     Utf8(usize),
     /// It begins with UTF-16's byte order mark, and the rest is not UTF-16.

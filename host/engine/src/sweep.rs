@@ -107,11 +107,12 @@ impl Engine {
         let progress = self.ports.ledger.all_progress(&factory.target).await?;
         let total = products.len();
 
+        let directory = self.directory(&products).await?;
         if self.settings.causes.need_footing() {
-            let directory = self.directory(&products).await?;
             self.find_footing(&products, &directory, purpose).await?;
         }
-        let Sorted { standings: mut accounts, due } = self.sort(products, &factory, &progress);
+        let Sorted { standings: mut accounts, due } =
+            self.sort(products, &directory, &factory, &progress);
         let current = accounts.values().filter(|s| **s == Standing::Current).count();
         let notice = Notice::Swept { accounts: total, current, outdated: due.len() };
         self.ports.witness.see(self.now(), notice);
@@ -119,9 +120,7 @@ impl Engine {
 
         let mut held = Vec::new();
         if !due.is_empty() {
-            let products: Vec<_> = due.iter().map(|(product, _)| product.clone()).collect();
-            let directory = self.directory(&products).await?;
-            let tags = self.tags_of(products.iter().map(|product| &product.account)).await;
+            let tags = self.tags_of(due.iter().map(|(product, _)| &product.account)).await;
             self.forget_tags_but(&tags);
             for (product, cause) in due {
                 let id = product.account.clone();
@@ -132,12 +131,6 @@ impl Engine {
                     accounts.insert(id, Standing::Skipped);
                     continue;
                 };
-                // Where nobody had asked for the directory before.
-                if let Some(state) = account.closed() {
-                    log_closed(&id, state);
-                    accounts.insert(id, Standing::Closed);
-                    continue;
-                }
                 let tags =
                     tags.get(&id).cloned().unwrap_or_else(|| Tags::Unreadable("not read".into()));
                 let failed_attempts = progress.get(&id).map_or(0, |p| p.failed_attempts);
@@ -165,6 +158,7 @@ impl Engine {
     fn sort(
         &self,
         products: Vec<ProvisionedProduct>,
+        directory: &Listing,
         factory: &AccountFactory,
         progress: &BTreeMap<AccountId, Progress>,
     ) -> Sorted {
@@ -173,11 +167,8 @@ impl Engine {
             let known = progress.get(&product.account);
             let given_up = known.filter(|progress| progress.dead_lettered);
             let ours = known.is_some_and(|known| known.failed_attempts > 0 || known.redriven > 0);
-            let account = match &self.state().directory {
-                Some((_, directory)) => directory.get(&product.account).cloned(),
-                None => None,
-            };
-            let due = self.due(&product, &factory.target, account.as_deref(), ours);
+            let account = directory.get(&product.account).map(|account| &**account);
+            let due = self.due(&product, &factory.target, account, ours);
             let standing = match (due, given_up) {
                 (Due::Current, _) => Standing::Current,
                 // Also when it was given up: nothing waits for somebody to redrive it.

@@ -18,7 +18,7 @@ use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure, Progress};
-use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen};
+use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen};
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
 use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
@@ -380,10 +380,15 @@ async fn closed_accounts_are_left_alone(
 const NO_CAUSES: Causes =
     Causes { moved: false, landing_zone: false, tainted: false, error: false };
 
-/// Closed after the sweep has found it outdated, and before its turn; opened again, it is due again.
+/// Closed after the sweep has found it outdated, and before its turn; opened again, it is due again,
+/// also to the host that has seen it closed.
+#[rstest]
 #[tokio::test(start_paused = true)]
-async fn an_account_that_is_closed_before_its_turn_is_dropped() {
-    let place = Place::new(5);
+async fn an_account_that_is_closed_before_its_turn_is_dropped(
+    #[values(Causes::default(), NO_CAUSES)] causes: Causes,
+) {
+    let mut place = Place::new(5);
+    place.causes = causes;
     let host = place.host();
     let last: AccountId = "200000000004".parse().unwrap();
     let closing = async {
@@ -393,14 +398,41 @@ async fn an_account_that_is_closed_before_its_turn_is_dropped() {
         place.sim.close_account(&last);
     };
     let until = Until::SettledOr(BEGIN + Duration::from_secs(86_400));
-    tokio::join!(host.run(until), closing);
+    tokio::join!(host.clone().run(until), closing);
     place.assert_each_once(4);
     assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let sweep = host.survey().await.unwrap().unwrap();
+    assert_eq!(sweep.accounts[&last], Standing::Closed);
     place.sim.reopen_account(&last);
     tokio::time::sleep(Duration::from_secs(7 * 3600)).await;
-    place.run().await;
+    host.run(Until::SettledOr(BEGIN + Duration::from_secs(2 * 86_400))).await;
     place.assert_each_once(5);
+}
+
+/// A canary was given up and is closed since: a host that knows nothing yet does not wait for somebody
+/// to redrive it.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
+    #[values(Causes::default(), NO_CAUSES)] causes: Causes,
+) {
+    let mut snapshot = Snapshot::generate(3, 50, 1);
+    snapshot.accounts[0].update_failures = vec!["A stack named X already exists".into()];
+    let mut place = Place::of(snapshot);
+    (place.causes, place.start_when) = (causes, StartWhen::Succeeded);
+    let canary: AccountId = "200000000000".parse().unwrap();
+    let first = canary.clone();
+    place.policies = vec![asked(OnFailure::Skip, move |candidate: &Candidate| {
+        let lane = if candidate.account.id == first { "first" } else { "second" };
+        Ok(Verdict::Proceed(Some(lane.into())))
+    })];
+    place.run().await;
+    assert_eq!(place.own().len(), 1, "the canary has failed, and nothing starts after it");
+    place.sim.close_account(&canary);
+    place.run().await;
+    assert_eq!(place.own().len(), 3, "{:?}", place.own());
 }
 
 /// Closed while its update runs, which fails: it is not tried again, and with `succeeded` the next

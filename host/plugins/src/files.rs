@@ -138,7 +138,7 @@ mod tests {
     #[case::loop_of_links(|path: &Path| link(path, path), "symbolic links")]
     #[case::nothing(|_: &Path| (), "No such file")]
     #[case::too_large(|path: &Path| std::fs::write(path, vec![b'x'; 2049]).unwrap(), "it has more than 2 KiB")]
-    #[case::no_text(|path: &Path| std::fs::write(path, b"ab\xff").unwrap(), "byte 2 is none")]
+    #[case::no_text(|path: &Path| std::fs::write(path, b"ab\xff").unwrap(), "it is not UTF-8 text (byte 2)")]
     fn what_is_no_file_to_read(#[case] make: fn(&Path), #[case] expected: &str) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");

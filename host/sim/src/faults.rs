@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
+use groundcrew_core::account::AccountState;
 use serde::{Deserialize, Serialize};
 
 use crate::busy::{self, OverQuota};
@@ -181,6 +182,15 @@ pub(crate) struct Failure {
     pub(crate) description: String,
     /// The part of the normal duration after which it is seen to fail.
     pub(crate) after: f64,
+}
+
+impl Failure {
+    /// Of an account that is closed. What AWS says then was not found: this is nothing that the host
+    /// could know.
+    pub(crate) fn of_closed(state: AccountState) -> Self {
+        let description = format!("The account is in the state {state}.");
+        Self { code: "ResourceUpdateFailed", description, after: 0.02 }
+    }
 }
 
 /// The random numbers of a simulation.

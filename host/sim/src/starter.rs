@@ -49,12 +49,7 @@ impl Starter<'_> {
         let ou = account.ou.last().map_or("Root", String::as_str);
         let closed = Some(self.organizations.state(product)).filter(|state| state.is_closed());
         let failure = closed
-            .map(|state| Failure {
-                // What AWS says then was not found: nothing that the host could know.
-                code: "ResourceUpdateFailed",
-                description: format!("The account {} is in the state {state}.", account.id),
-                after: 0.02,
-            })
+            .map(Failure::of_closed)
             .or_else(|| self.faults.planned(product, &account.update_failures))
             .or_else(|| self.faults.update(product, ou));
         let share = failure.as_ref().map_or(1.0, |failure| failure.after);

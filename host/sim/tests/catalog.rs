@@ -4,6 +4,7 @@ mod common;
 
 use std::time::Duration;
 
+use aws_sdk_servicecatalog::types::ProvisionedProductViewFilterBy;
 use common::{Setup, run};
 use groundcrew_aws::LaunchPath;
 use groundcrew_core::aws_error::Class;
@@ -342,5 +343,59 @@ fn an_account_that_is_not_enrolled_has_no_product() {
         assert_eq!(setup.catalog.under_change().await.unwrap(), 0);
         let account = "111122223333".parse().unwrap();
         assert!(!setup.sim.foreign_operation(&account, Duration::from_secs(1)));
+    });
+}
+
+/// Each field that a search may name finds what has that value in the answer, and nothing else; others
+/// are refused by name.
+#[test]
+fn products_are_found_by_each_field() {
+    run(async {
+        let text = r#"{"accounts":[
+            {"id":"111122223333","name":"Payments Prod"},
+            {"id":"111122223334","name":"other","status":"TAINTED"}]}"#;
+        let setup = Setup::new(Snapshot::parse(text).unwrap(), groundcrew_sim::FaultLevel::None, 1);
+        let search = async |query: String| {
+            let found = setup.clients.service_catalog.search_provisioned_products();
+            let query = vec![query];
+            found.filters(ProvisionedProductViewFilterBy::SearchQuery, query).send().await
+        };
+        let all = search("type:CONTROL_TOWER_ACCOUNT".into()).await.unwrap();
+        let [first, _] = all.provisioned_products() else { panic!("{all:?}") };
+        let text = |value: Option<&str>| value.unwrap().to_owned();
+        let by = [
+            ("arn", text(first.arn()), 1),
+            ("id", text(first.id()), 1),
+            ("lastProvisioningRecordId", text(first.last_provisioning_record_id()), 1),
+            ("lastRecordId", text(first.last_record_id()), 1),
+            (
+                "lastSuccessfulProvisioningRecordId",
+                text(first.last_successful_provisioning_record_id()),
+                1,
+            ),
+            // Not the account's, which has a blank.
+            ("name", text(first.name()), 1),
+            ("physicalId", "111122223333".into(), 1),
+            ("productId", text(first.product_id()), 2),
+            ("productName", text(first.product_name()), 2),
+            ("provisioningArtifactId", text(first.provisioning_artifact_id()), 2),
+            ("provisioningArtifactName", text(first.provisioning_artifact_name()), 2),
+            ("status", "AVAILABLE".into(), 1),
+            ("name", "Payments Prod".into(), 0),
+            ("name", "other".into(), 0),
+            ("status", "ERROR".into(), 0),
+            ("id", "pp-nothing".into(), 0),
+        ];
+        for (field, value, number) in by {
+            let found = search(format!("{field}:{value}")).await.unwrap();
+            let found = found.provisioned_products();
+            assert_eq!(found.len(), number, "{field}:{value}");
+            assert!(number != 1 || found[0].id() == first.id(), "{field}:{value}");
+        }
+        for field in ["createdTime", "idempotencyToken", "tags", "userArn", "size"] {
+            let error = search(format!("{field}:x")).await.unwrap_err();
+            let message = error.into_service_error().to_string();
+            assert!(message.contains(&format!("can't search by `{field}`")), "{message}");
+        }
     });
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use common::{Setup, run};
+use groundcrew_aws::SqsEvents;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::ports::{DeadLetter, EventQueue, Hint, UpdateQueue};
 use groundcrew_sim::{NextCall, QueueOptions};
@@ -341,5 +342,26 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
         assert!(setup.sim.messages(&setup.sim.events_url()).is_empty());
         // Looked up once for each queue.
         assert_eq!(setup.sim.calls()["GetQueueUrl"], 2);
+    });
+}
+
+/// An EventBridge rule can fill a FIFO queue, where it gives a message group: one event after the other
+/// is received, deleted, or handed to the dead-letter queue.
+#[test]
+fn events_may_come_through_a_fifo_queue() {
+    run(async {
+        let fifo = Fifo::new();
+        let events = SqsEvents::new(fifo.client.clone(), fifo.url.as_str());
+        for id in ["one", "two"] {
+            fifo.send("control-tower", id).await;
+        }
+        let received = events.receive(Duration::from_secs(20)).await.unwrap();
+        let bodies: Vec<&str> = received.iter().map(|event| event.body.as_str()).collect();
+        assert_eq!(bodies, ["one", "two"]);
+        events.delete(&received[0].receipt).await.unwrap();
+        events.reject(&received[1], "no event").await.unwrap();
+        assert_eq!(fifo.setup.sim.messages(&fifo.url), Vec::<String>::new());
+        let letter = r#"{"reason":"no event","unreadable":"two"}"#;
+        assert_eq!(fifo.setup.sim.messages(&fifo.dead_url), [letter]);
     });
 }

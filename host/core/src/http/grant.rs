@@ -166,7 +166,7 @@ impl fmt::Display for Denied {
                 let mut names: Vec<_> = placeholder::names(url).collect();
                 names.dedup();
                 for name in names {
-                    write!(f, "secrets.{name} = {{ secret = \"NAME or ARN\" }}\n")?;
+                    writeln!(f, "secrets.{name} = {{ secret = \"NAME or ARN\" }}")?;
                 }
                 Ok(())
             }

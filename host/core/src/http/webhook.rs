@@ -35,12 +35,18 @@ mod tests {
     #[case::slack_api("https://slack.com/api/chat.postMessage", None)]
     #[case::discord("https://discord.com/api/webhooks/1/abc", Some("Discord"))]
     #[case::discord_api("https://discord.com/api/v10/channels/1", None)]
-    #[case::teams("https://acme.webhook.office.com/webhookb2/1@2/IncomingWebhook/3/4", Some("Teams"))]
+    #[case::teams(
+        "https://acme.webhook.office.com/webhookb2/1@2/IncomingWebhook/3/4",
+        Some("Teams")
+    )]
     #[case::teams_workflow(
         "https://prod-1.westeurope.logic.azure.com/workflows/1/triggers/manual/paths/invoke?sig=x",
         Some("Teams")
     )]
-    #[case::teams_by_a_secret("https://prod-1.westeurope.logic.azure.com/workflows/1?sig=$(s)", None)]
+    #[case::teams_by_a_secret(
+        "https://prod-1.westeurope.logic.azure.com/workflows/1?sig=$(s)",
+        None
+    )]
     #[case::any("https://hooks.example.com/a/b/c", None)]
     #[case::no_url("not a URL", None)]
     fn a_webhook_with_its_secret(#[case] url: &str, #[case] expected: Option<&str>) {

@@ -383,6 +383,10 @@ impl Model {
 
     fn end_operation(&mut self, time: Timestamp, number: u32, failure: Option<Box<Failure>>) {
         let Some(record) = self.catalog.updates.record(number) else { return };
+        // Whatever it would have come to: nobody can work in an account that is closed.
+        let state = self.organizations.state(record.product);
+        let closed = state.is_closed().then(|| Box::new(Failure::of_closed(state)));
+        let failure = failure.or(closed);
         let (product, started, failed) = (record.product, record.created, failure.is_some());
         let refused = record.refused;
         self.catalog.updates.end(time, number, failure.map_or(Ended::Succeeded, Ended::Failed));

@@ -120,24 +120,15 @@ impl ServiceCatalog {
             "status" if value == "UNDER_CHANGE" => {
                 Matching::These(self.updates.under_change().collect())
             }
-            "status" => Matching::These(
-                self.updates
-                    .products()
-                    .filter(|index| {
-                        self.updates
-                            .status(*index)
-                            .is_some_and(|status| status.to_string() == *value)
-                    })
-                    .collect(),
-            ),
-            "name" => Matching::These(
-                self.fleet
-                    .iter()
-                    .filter(|(_, account)| account.enrolled && account.name == value)
-                    .map(|(index, _)| index)
-                    .collect(),
-            ),
-            _ => return Err(invalid(&format!("The simulated AWS can't search by `{field}`."))),
+            _ => {
+                let member = member(field).ok_or_else(|| {
+                    invalid(&format!("The simulated AWS can't search by `{field}`."))
+                })?;
+                let found = self.updates.products().filter(|index| {
+                    self.attributes(*index).is_some_and(|product| product[member] == *value)
+                });
+                Matching::These(found.collect())
+            }
         })
     }
 
@@ -210,6 +201,28 @@ impl ServiceCatalog {
         };
         index.ok_or_else(|| not_found("Provisioned product not found."))
     }
+}
+
+/// The member of an answer that a field of a search query is about. Of the fields that the API
+/// reference of SearchProvisionedProducts names, `createdTime`, `idempotencyToken`, `tags`, `userArn`
+/// and `userArnSession` are not simulated.
+fn member(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "arn" => "Arn",
+        "id" => "Id",
+        "lastProvisioningRecordId" => "LastProvisioningRecordId",
+        "lastRecordId" => "LastRecordId",
+        "lastSuccessfulProvisioningRecordId" => "LastSuccessfulProvisioningRecordId",
+        "name" => "Name",
+        "physicalId" => "PhysicalId",
+        "productId" => "ProductId",
+        "productName" => "ProductName",
+        "provisioningArtifactId" => "ProvisioningArtifactId",
+        "provisioningArtifactName" => "ProvisioningArtifactName",
+        "status" => "Status",
+        "type" => "Type",
+        _ => return None,
+    })
 }
 
 /// Which provisioned products a search finds.

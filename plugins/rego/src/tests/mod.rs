@@ -84,6 +84,7 @@ fn sparse() -> Candidate {
     candidate.account.organizational_units = vec![];
     candidate.account.tags = Tags::Unreadable("AccessDeniedException".to_owned());
     candidate.account.joined = None;
+    candidate.account.state = groundcrew_sdk::AccountState::Unknown;
     candidate.product = None;
     candidate
 }
