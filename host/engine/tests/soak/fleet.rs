@@ -156,8 +156,7 @@ impl World {
         Engine::new(ports, settings)
     }
 
-    /// One host: killed as often as the setting says, and then left alone. When a lane waits for
-    /// an operator, one comes.
+    /// One host: killed as often as the setting says, and then left alone.
     async fn host(&self, number: usize) -> usize {
         for (life, seconds) in self.setting.kills[number].iter().enumerate() {
             let engine = self.engine(format!("host-{number}-{life}"));
@@ -165,9 +164,14 @@ impl World {
             // Cut off wherever it then is.
             let _ = tokio::time::timeout(Duration::from_secs(*seconds), life).await;
         }
+        self.to_the_end(format!("host-{number}")).await
+    }
+
+    /// Runs a host until all is done. When a lane waits for an operator, one comes.
+    async fn to_the_end(&self, name: String) -> usize {
         let mut resumed = 0;
         loop {
-            let engine = self.engine(format!("host-{number}"));
+            let engine = self.engine(name.clone());
             match self.life(engine).await {
                 Some(Waiting { blocked: Blocked::Paused { lane, .. }, .. }) => {
                     tokio::time::sleep(Duration::from_secs(600)).await;
@@ -244,7 +248,7 @@ impl World {
         if !self.setting.moves.is_empty() || !self.setting.closings.is_empty() {
             // Whoever moved, or was opened again, after everything was done is found by the next
             // sweep.
-            resumed.push(self.host_again().await);
+            resumed.push(self.to_the_end("host-again".to_owned()).await);
         }
         let (updated, given_up) = self.truth.judge(&*self.ledger).await;
         Done {
@@ -254,11 +258,5 @@ impl World {
             moved: self.setting.moves.len(),
             resumed: resumed.into_iter().sum(),
         }
-    }
-
-    async fn host_again(&self) -> usize {
-        let engine = self.engine("host-again".to_owned());
-        let waiting = self.life(engine).await;
-        usize::from(waiting.is_some_and(|w| matches!(w.blocked, Blocked::Paused { .. })))
     }
 }
