@@ -67,7 +67,8 @@ fn groundcrew(dir: &Path, args: &[&str]) -> Ran {
 #[case::event_of_a_case("event.json", &["policy", "test", "tag.cases.toml"], "16 MiB")]
 #[case::binary("program", &["package", "--config", "crew.toml", "--target", "lambda", "--out", "out", "--binary", "program"], "1024 MiB")]
 fn what_is_no_file(#[case] name: &str, #[case] args: &[&str], #[case] limit: &str) {
-    let kinds: [(fn(&Path), &str); 5] = [
+    type Make = fn(&Path);
+    let kinds: [(Make, &str); 5] = [
         (|at| fifo(at), "it is a named pipe (FIFO), expected a regular file"),
         (|at| std::fs::create_dir(at).unwrap(), "it is a directory, expected a regular file"),
         (|at| symlink("/dev/zero", at).unwrap(), "it is a device, expected a regular file"),

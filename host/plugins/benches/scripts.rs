@@ -77,6 +77,7 @@ fn outside(tags: &[(&str, &str)]) -> groundcrew_sdk::Candidate {
             ],
             tags: Tags::Known(tags.iter().map(|&(key, value)| Tag::new(key, value)).collect()),
             joined: None,
+            state: groundcrew_sdk::AccountState::Active,
         },
         product: Some(ProvisionedProduct {
             id: "pp-abcdefghijklm".to_owned(),

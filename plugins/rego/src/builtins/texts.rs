@@ -235,11 +235,10 @@ fn unit<'a>(name: &str, args: &'a [Value]) -> Result<(&'a str, &'a str), String>
 /// `units.parse`.
 pub(super) fn units_parse(args: &[Value]) -> Result<Value, String> {
     let (number, unit) = unit("units.parse", args)?;
-    let is_known = match unit.to_ascii_lowercase().as_str() {
-        "m" => true,
-        "" | "k" | "g" | "t" | "p" | "e" | "ki" | "mi" | "gi" | "ti" | "pi" | "ei" => true,
-        _ => false,
-    };
+    let is_known = matches!(
+        unit.to_ascii_lowercase().as_str(),
+        "" | "m" | "k" | "g" | "t" | "p" | "e" | "ki" | "mi" | "gi" | "ti" | "pi" | "ei"
+    );
     if !is_known {
         return Err(format!("units.parse: there is no unit {unit:?}"));
     }
