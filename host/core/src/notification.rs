@@ -187,6 +187,10 @@ pub enum NotificationState {
         error: String,
         /// Whether the other system may know all the same.
         effect_possible: bool,
+        /// It failed for good, and the other system may know: only a person has it told again.
+        /// How often it had been redriven by then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_good: Option<u32>,
     },
 }
 
@@ -205,6 +209,8 @@ pub struct Claim {
     pub now: Timestamp,
     /// Until when the host will have told it or given up.
     pub until: Timestamp,
+    /// How often a person has had it told again.
+    pub redriven: u32,
 }
 
 /// What became of a claim.
@@ -249,6 +255,12 @@ impl Claim {
                 NotificationState::Held { until, reason } if self.now < *until => {
                     return Claimed::Held { until: *until, reason: reason.clone() };
                 }
+                // The other system may have it: a second ticket, message or build is worse than none.
+                NotificationState::Failed { for_good: Some(last), .. }
+                    if self.redriven <= *last =>
+                {
+                    return Claimed::Settled(entry.clone());
+                }
                 NotificationState::Taken { .. }
                 | NotificationState::Held { .. }
                 | NotificationState::Failed { .. } => {}
@@ -287,7 +299,35 @@ mod tests {
             by: "host-2".into(),
             now: at(100),
             until: at(160),
+            redriven: 0,
         }
+    }
+
+    fn failed(for_good: Option<u32>) -> NotificationState {
+        NotificationState::Failed { error: "no".into(), effect_possible: true, for_good }
+    }
+
+    /// What failed for good is told again when a person has asked for that since.
+    #[rstest]
+    #[case::not_for_good(None, 0, false)]
+    #[case::by_itself(Some(0), 0, true)]
+    #[case::redriven(Some(0), 1, false)]
+    #[case::redriven_and_failed_again(Some(1), 1, true)]
+    #[case::an_old_message(Some(1), 0, true)]
+    fn what_failed_for_good_stays_so(
+        #[case] for_good: Option<u32>,
+        #[case] redriven: u32,
+        #[case] settled: bool,
+    ) {
+        let known = NotificationEntry {
+            account: claim().account,
+            notifier: "ams".into(),
+            state: failed(for_good),
+            attempts: 1,
+            changed_at: at(0),
+        };
+        let claimed = Claim { redriven, ..claim() }.decide(Some(&known));
+        assert_eq!(matches!(claimed, Claimed::Settled(_)), settled, "{claimed:?}");
     }
 
     #[rstest]
@@ -302,10 +342,7 @@ mod tests {
         "ours, attempt 1"
     )]
     #[case::recorded(Some(NotificationState::Recorded), "settled")]
-    #[case::failed(
-        Some(NotificationState::Failed { error: "no".into(), effect_possible: true }),
-        "ours, attempt 3"
-    )]
+    #[case::failed(Some(failed(None)), "ours, attempt 3")]
     #[case::taken(Some(NotificationState::Taken { by: "host-1".into(), until: at(101) }), "busy")]
     #[case::its_host_has_died(
         Some(NotificationState::Taken { by: "host-1".into(), until: at(100) }),

@@ -21,6 +21,8 @@ pub enum Rule {
     JoinedBefore,
     /// The account is closed (`SUSPENDED`, `PENDING_CLOSURE` or `CLOSED`).
     Closed,
+    /// Telling it has failed for good, and the other system may have it: a person decides.
+    FailedForGood,
     /// A policy says no, or not yet.
     Policy,
     /// A gate says no, or not yet.
@@ -39,6 +41,7 @@ impl fmt::Display for Rule {
             Self::OncePerEvent => "once-per-event",
             Self::JoinedBefore => "joined-before",
             Self::Closed => "closed",
+            Self::FailedForGood => "failed-for-good",
             Self::Policy => "policy",
             Self::Gate => "gate",
             Self::NothingLost => "nothing-lost",

@@ -28,6 +28,7 @@ fn tell(criterion: &mut Criterion, name: &str, ledger: &dyn NotificationLedger) 
                 by: "bench".into(),
                 now,
                 until: now + Duration::from_secs(60),
+                redriven: 0,
             };
             runtime.block_on(async {
                 ledger.claim(&claim).await.unwrap();

@@ -154,6 +154,7 @@ impl Host<'_> {
                 now,
                 // Beyond any loss of the answer to what follows.
                 until: now + Duration::from_secs(600),
+                redriven: 0,
             };
             match self.insist(|| self.ledger.claim(&claim)).await {
                 Claimed::Settled(_) => return,

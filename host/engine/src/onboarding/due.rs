@@ -28,6 +28,8 @@ pub(super) struct Listener<'o> {
     pub(super) once_per: OncePer,
     /// Telling it was begun and has not come to an end: it was due, and stays so.
     pub(super) begun: bool,
+    /// How often a person has had this told again.
+    pub(super) redriven: u32,
 }
 
 /// What the policies say.
@@ -82,8 +84,9 @@ impl Onboarding {
                     true => None,
                     false => self.ports.ledger.notification(&key).await.ok().flatten(),
                 };
-                let begun = entry.as_ref().is_some_and(|entry| !is_settled(entry));
-                (Listener { begun, ..*listener }, entry.filter(is_settled))
+                let settled = |entry: &NotificationEntry| is_settled(entry, listener.redriven);
+                let begun = entry.as_ref().is_some_and(|entry| !settled(entry));
+                (Listener { begun, ..*listener }, entry.filter(settled))
             }))
             .await
         };
@@ -225,7 +228,7 @@ impl Onboarding {
             let asked = self.ask(subject, panel).await;
             let of_panel = listeners.iter().filter(|one| std::ptr::eq(one.panel, panel));
             let tell = of_panel.map(async |listener| match &asked {
-                Asked::Go => self.tell(subject, listener.notifier, annotations, until).await,
+                Asked::Go => self.tell(subject, *listener, annotations, until).await,
                 Asked::Not(reason) => {
                     told(listener).now(ToldOutcome::Skipped).by(Rule::Policy).because(reason)
                 }
@@ -290,7 +293,7 @@ fn listener<'o>(
 ) -> Option<Listener<'o>> {
     let names = |route: &ConfiguredRoute| route.route.notifiers.contains(&notifier.name);
     let (route, panel) = taken.iter().find(|(route, _)| names(route))?;
-    Some(Listener { notifier, panel, once_per: route.route.once_per, begun: false })
+    Some(Listener { notifier, panel, once_per: route.route.once_per, begun: false, redriven: 0 })
 }
 
 /// What is told of an event, and to whom: of an account that landed or was updated, those who are
@@ -327,8 +330,13 @@ fn begun<'o>(open: &[Listener<'o>]) -> (Vec<Listener<'o>>, Vec<Listener<'o>>) {
     open.iter().copied().partition(stays)
 }
 
-pub(super) fn is_settled(entry: &NotificationEntry) -> bool {
-    matches!(entry.state, NotificationState::Told { .. } | NotificationState::Recorded)
+/// Whether nothing is to be done about a notification that was redriven so often.
+pub(super) fn is_settled(entry: &NotificationEntry, redriven: u32) -> bool {
+    match &entry.state {
+        NotificationState::Told { .. } | NotificationState::Recorded => true,
+        NotificationState::Failed { for_good: Some(last), .. } => redriven <= *last,
+        _ => false,
+    }
 }
 
 /// What the gates say together: whoever stops wins, then whoever holds.

@@ -12,13 +12,14 @@ mod subject;
 mod sweep;
 mod tell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError};
+use groundcrew_core::notification::NotificationState;
 use groundcrew_core::onboarding::{Found, Plan, QueuedNotification, plan};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
@@ -172,7 +173,13 @@ impl Onboarding {
             OncePer::Event => matter.of_event(&event),
         };
         let panel = Panel::new(Vec::new(), vec![String::new()], Fallback::Proceed);
-        let listener = Listener { notifier, panel: &panel, once_per, begun: false };
+        // Somebody wants it told, although it failed for good.
+        let known = self.ports.ledger.notification(&matter.key(&notifier.name)).await;
+        let redriven = match known.ok().flatten().map(|entry| entry.state) {
+            Some(NotificationState::Failed { for_good: Some(last), .. }) => last.saturating_add(1),
+            _ => 0,
+        };
+        let listener = Listener { notifier, panel: &panel, once_per, begun: false, redriven };
         let told = self.tell_all(matter, Some(event), &[listener], None).await;
         told.iter().for_each(log);
         handled.with(told)
@@ -192,8 +199,25 @@ impl Onboarding {
             handled.notifications.iter().filter(|t| t.outcome == ToldOutcome::Failed).collect();
         let alerts: Vec<(String, Alert)> =
             failed.into_iter().map(|told| self.failed(told, text)).collect();
+        let mut known = BTreeSet::new();
         for (what, alert) in alerts {
-            self.alert_once(&mut handled, &what, alert).await;
+            if self.alert_once(&mut handled, &what, alert).await {
+                known.insert(what);
+            }
+        }
+        // What people know to have failed for good is no failure of this event.
+        let is_known = |told: &Told| {
+            told.failed_before()
+                && told.note_of_failing_for_good().is_some_and(|note| known.contains(&note))
+        };
+        if handled.notifications.iter().any(is_known) {
+            for told in handled.notifications.iter_mut().filter(|told| is_known(told)) {
+                told.outcome = ToldOutcome::Skipped;
+            }
+            if handled.outcome == HandledOutcome::Failed && handled.reason.is_none() {
+                handled.outcome = HandledOutcome::Ignored;
+            }
+            handled = handled.with(Vec::new());
         }
         handled
     }
@@ -295,6 +319,11 @@ impl Onboarding {
         let key = &told.key;
         let notifier = &told.notifier;
         let again = match Event::parse(text) {
+            _ if told.for_good.is_some() => format!(
+                "It is not sent again by itself, since the other system may have it. Look there. If it \
+                 does not, put the event below into a file:\n\n  groundcrew notify --notifier \
+                 {notifier} --event EVENT.json --config FILE"
+            ),
             Ok(event) if event.is_own() && self.ports.queue.is_none() => format!(
                 "Nothing tries it again. Once the cause is mended, put the event below into a \
                  file:\n\n  groundcrew notify --notifier {notifier} --event EVENT.json --config \
@@ -313,7 +342,8 @@ impl Onboarding {
                 shown(text)
             ),
         };
-        (format!("failed {key} {}", digest(error)), alert)
+        let what = told.note_of_failing_for_good();
+        (what.unwrap_or_else(|| format!("failed {key} {}", digest(error))), alert)
     }
 
     /// Publishes an alert unless it went out before: AWS delivers events again, Lambda tries

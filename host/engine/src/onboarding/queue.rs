@@ -11,7 +11,9 @@ use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
 use super::due::Listener;
 use super::subject::landed;
 use super::tell::{LONGEST_WAIT, TRIES};
-use super::{ConfiguredNotifier, Handled, Onboarding, Told, ToldOutcome, digest, log, matter};
+use super::{
+    ConfiguredNotifier, Handled, HandledOutcome, Onboarding, Told, ToldOutcome, digest, log, matter,
+};
 use crate::alerts::shown;
 
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
@@ -141,10 +143,29 @@ impl Onboarding {
         }
         // The gates are asked before it, whether their own messages were taken yet or not.
         let asked = |one: &&Listener<'_>| is_one(one) || one.notifier.gate && !notifier.gate;
-        let listeners: Vec<_> = listeners.iter().filter(asked).copied().collect();
+        let redriven = notification.redriven;
+        let listeners = listeners.iter().filter(asked);
+        let listeners: Vec<_> = listeners.map(|one| Listener { redriven, ..*one }).collect();
         let mut told = self.tell_all(matter, event, &listeners, None).await;
         told.retain(|told| told.notifier == notifier.name);
         handled.with(told)
+    }
+
+    /// Of what failed for good people are told once: its dead letter is there, and a later event of the
+    /// same account makes no second one.
+    async fn forget_what_is_known(&self, handled: &mut Handled) {
+        let mut changed = false;
+        for told in handled.notifications.iter_mut().filter(|told| told.failed_before()) {
+            let Some(note) = told.note_of_failing_for_good() else { continue };
+            if self.ports.ledger.noted(&note).await.unwrap_or(false) {
+                told.outcome = ToldOutcome::Skipped;
+                changed = true;
+            }
+        }
+        if changed {
+            handled.outcome = HandledOutcome::Ignored;
+            *handled = std::mem::replace(handled, Handled::of(None)).with(Vec::new());
+        }
     }
 
     /// Sees to the message, now that it is known what became of the notification.
@@ -156,6 +177,7 @@ impl Onboarding {
     ) -> Taken {
         let Delivery { notification, receipt, times } = delivery;
         let redriven = notification.redriven;
+        self.forget_what_is_known(&mut handled).await;
         let open = handled
             .notifications
             .iter()
@@ -192,6 +214,13 @@ impl Onboarding {
         }
         let (what, alert) = given_up(notification, &reason, *times);
         let out = self.alert_once(&mut handled, &what, alert).await;
+        let notes = handled.notifications.iter().filter_map(Told::note_of_failing_for_good);
+        for note in notes.filter(|_| out) {
+            // Without it the next event of the account tells people again.
+            if let Err(error) = self.ports.ledger.note(&note, self.ports.clock.now()).await {
+                tracing::warn!(%error, "could not write down that people know of a failure");
+            }
+        }
         if out && let Err(error) = queue.delete(receipt).await {
             tracing::warn!(%error, "could not delete a notification; it comes again");
         }

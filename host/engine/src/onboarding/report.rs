@@ -78,6 +78,9 @@ pub struct Told {
     /// How long to wait before it is told again: the other system asked for it, or a gate holds
     /// it.
     pub retry_after: Option<Duration>,
+    /// It failed for good, and the other system may have it: it is told again by nobody but a
+    /// person. How often it had been redriven by then.
+    pub for_good: Option<u32>,
     /// How often it was tried.
     pub attempts: u32,
     /// What a gate says about those that come after it.
@@ -191,6 +194,7 @@ impl Told {
             detail: None,
             permanent: false,
             retry_after: None,
+            for_good: None,
             attempts: 0,
             verdict: Verdict::Go,
         }
@@ -216,11 +220,27 @@ impl Told {
                 }),
                 ..self.now(ToldOutcome::AlreadyTold)
             },
+            NotificationState::Failed { error, for_good, .. } => Self {
+                permanent: true,
+                for_good: *for_good,
+                attempts: entry.attempts,
+                ..self.failed(for_good_reason(error)).by(Rule::FailedForGood)
+            },
             _ => self
                 .now(ToldOutcome::Recorded)
                 .by(Rule::JoinedBefore)
                 .because("the account was there before"),
         }
+    }
+
+    /// Whether it failed for good at an earlier time, and was not tried now.
+    pub(super) fn failed_before(&self) -> bool {
+        self.outcome == ToldOutcome::Failed && self.rule == Some(Rule::FailedForGood)
+    }
+
+    /// What the ledger notes once people know that it failed for good.
+    pub(super) fn note_of_failing_for_good(&self) -> Option<String> {
+        Some(format!("failed for good {} {}", self.key, self.for_good?))
     }
 
     pub(super) fn with_verdict(self, verdict: Verdict) -> Self {
@@ -234,6 +254,13 @@ impl Told {
     pub(super) fn because(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
+}
+
+/// Why what failed for good is not tried again.
+pub(super) fn for_good_reason(error: &str) -> String {
+    format!(
+        "{error} (the other system may have it all the same, so it is not sent again by itself)"
+    )
 }
 
 /// The rule by which nobody was told, and why, for people. What is held comes first: it is not over.

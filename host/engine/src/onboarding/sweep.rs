@@ -101,7 +101,7 @@ impl Onboarding {
     /// to all that was ever begun: what is in it, and what was given up, would otherwise be begun
     /// again by each sweep.
     fn is_done(&self, entry: &NotificationEntry) -> bool {
-        self.ports.queue.is_some() || is_settled(entry)
+        self.ports.queue.is_some() || is_settled(entry, 0)
     }
 
     async fn make_up_for(

@@ -16,6 +16,8 @@ use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
+use super::due::Listener;
+use super::report::for_good_reason;
 use super::subject::Subject;
 use super::{ConfiguredNotifier, Onboarding, Told, ToldOutcome};
 
@@ -42,16 +44,17 @@ impl Onboarding {
     pub(super) async fn tell(
         &self,
         subject: &Subject,
-        notifier: &ConfiguredNotifier,
+        listener: Listener<'_>,
         annotations: &[String],
         until: Option<Timestamp>,
     ) -> Told {
+        let Listener { notifier, redriven, .. } = listener;
         let told = subject.matter.told(&notifier.name);
         let key = told.key.clone();
         let mut wait = WAIT;
         let mut tries = 0;
         loop {
-            let entry = match self.claim(&key, subject, notifier, until).await {
+            let entry = match self.claim(&key, subject, listener, until).await {
                 Ok(Claimed::Ours(entry)) => entry,
                 Ok(Claimed::Settled(entry)) => return told.settled(&entry),
                 Ok(Claimed::Held { until, reason }) => {
@@ -65,7 +68,7 @@ impl Onboarding {
             };
             tries += 1;
             let told = Told { attempts: entry.attempts, ..told.clone() };
-            let try_once = self.try_once(told.clone(), subject, notifier, annotations, &entry);
+            let try_once = self.try_once(told.clone(), subject, listener, annotations, &entry);
             let failure = match try_once.await {
                 Ok(told) => return told,
                 Err(failure) => failure,
@@ -79,7 +82,8 @@ impl Onboarding {
                 return Told {
                     permanent: failure.kind != NotifyFailureKind::Transient,
                     retry_after: failure.retry_after,
-                    ..told.failed(describe(&failure))
+                    for_good: is_for_good(&failure, notifier).then_some(redriven),
+                    ..told.failed(describe(&failure, notifier))
                 };
             }
             tracing::warn!(%key, code = failure.code, "telling failed, trying again: {failure}");
@@ -93,9 +97,10 @@ impl Onboarding {
         &self,
         key: &NotificationKey,
         subject: &Subject,
-        notifier: &ConfiguredNotifier,
+        listener: Listener<'_>,
         patience: Option<Timestamp>,
     ) -> Result<Claimed, LedgerError> {
+        let Listener { notifier, redriven, .. } = listener;
         loop {
             let now = self.ports.clock.now();
             let claim = Claim {
@@ -105,6 +110,7 @@ impl Onboarding {
                 by: self.settings.host.clone(),
                 now,
                 until: now + notifier.timeout + MARGIN,
+                redriven,
             };
             match self.ports.ledger.claim(&claim).await? {
                 Claimed::Busy { .. } if patience.is_none_or(|patience| now + LOOK < patience) => {
@@ -120,10 +126,11 @@ impl Onboarding {
         &self,
         told: Told,
         subject: &Subject,
-        notifier: &ConfiguredNotifier,
+        listener: Listener<'_>,
         annotations: &[String],
         entry: &NotificationEntry,
     ) -> Result<Told, NotifyFailure> {
+        let Listener { notifier, redriven, .. } = listener;
         let key = &told.key;
         let notification = Notification {
             key: key.clone(),
@@ -151,6 +158,7 @@ impl Onboarding {
             Err(failure) => NotificationState::Failed {
                 error: failure.to_string(),
                 effect_possible: failure.effect_possible,
+                for_good: is_for_good(failure, notifier).then_some(redriven),
             },
         };
         let written = self.settle(key, &state).await;
@@ -222,9 +230,16 @@ impl Onboarding {
     }
 }
 
-fn describe(failure: &NotifyFailure) -> String {
+/// Whether nobody but a person is to try again: it can't help, and the other system may have it. A
+/// gate is asked again, since others wait for it.
+fn is_for_good(failure: &NotifyFailure, notifier: &ConfiguredNotifier) -> bool {
+    failure.kind != NotifyFailureKind::Transient && failure.effect_possible && !notifier.gate
+}
+
+fn describe(failure: &NotifyFailure, notifier: &ConfiguredNotifier) -> String {
     match failure.effect_possible {
-        true => format!("{failure} (it may have been told all the same; a repeat looks first)"),
+        true if is_for_good(failure, notifier) => for_good_reason(&failure.to_string()),
+        true => format!("{failure} (the other system may have it all the same)"),
         false => failure.to_string(),
     }
 }

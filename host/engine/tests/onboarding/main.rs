@@ -4,6 +4,7 @@
 mod auto_enrolment;
 mod each_event;
 mod events;
+mod for_good;
 mod gates;
 mod place;
 mod queue;

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -103,8 +104,34 @@ impl Notifier for Gate {
     }
 }
 
+/// A webhook that answers 200 with something that is not understood: it has the message, and nobody
+/// knows. It counts its messages.
+#[derive(Default)]
+pub struct Hook(AtomicUsize);
+
+impl Hook {
+    pub fn messages(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Notifier for Hook {
+    async fn notify(&self, _: &Notification) -> Result<Receipt, NotifyFailure> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(NotifyFailure {
+            kind: NotifyFailureKind::Permanent,
+            code: "unexpected-answer".into(),
+            message: "POST https://hook/ answers 200, without `/id`".into(),
+            effect_possible: true,
+            retry_after: None,
+        })
+    }
+}
+
 /// A simulated AWS, with the ledger in one of its tables, which outlives the hosts.
 pub struct Place {
+    pub hook: Arc<Hook>,
     pub sim: SimAws,
     pub lookback: Duration,
     pub policy: Option<Answer>,
@@ -144,7 +171,8 @@ impl Place {
         });
         let landed = ["CreateManagedAccount", "UpdateManagedAccount"];
         let routes = vec![route(&landed, "SUCCEEDED", &["ams", "gate"])];
-        Self { sim, lookback: TWO_WEEKS, policy: None, queue: false, gate: None, routes }
+        let hook = Arc::default();
+        Self { hook, sim, lookback: TWO_WEEKS, policy: None, queue: false, gate: None, routes }
     }
 
     pub fn clients(&self) -> Clients {
@@ -173,7 +201,10 @@ impl Place {
             timeout: Duration::from_secs(30),
             notifier,
         };
-        let mut notifiers = vec![notifier("ams", Arc::new(CaseNotifier(support)))];
+        let mut notifiers = vec![
+            notifier("ams", Arc::new(CaseNotifier(support))),
+            notifier("hook", self.hook.clone()),
+        ];
         notifiers.extend(self.gate.map(|finding| notifier("gate", Arc::new(Gate(finding)))));
         let policy = self.policy.map(|policy| AskedPolicy {
             name: "native".into(),

@@ -160,6 +160,7 @@ pub fn claim(number: usize, by: &str, second: i64) -> Claim {
         by: by.into(),
         now: at(second),
         until: at(second + 60),
+        redriven: 0,
     }
 }
 
