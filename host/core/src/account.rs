@@ -138,6 +138,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// Whether it is in use, as far as is known.
+    pub fn is_active(&self) -> bool {
+        self.state.is_none_or(|state| state == AccountState::Active)
+    }
+
     /// The state of an account that is closed. One whose state isn't known is not taken for
     /// closed.
     pub fn closed(&self) -> Option<AccountState> {

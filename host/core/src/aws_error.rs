@@ -87,7 +87,8 @@ const EXCEPTION: [&str; 4] = ["Exception", "Error", "Failure", "Fault"];
 pub fn classify(code: &str, message: &str) -> Class {
     let code = leading_code(message).unwrap_or(code);
     let text = message.to_ascii_lowercase();
-    if THROTTLING.contains(&code) || text.contains("rate exceeded") {
+    let slow_down = text.contains("rate exceeded") && !text.contains("failure rate");
+    if THROTTLING.contains(&code) || slow_down {
         return Class::Throttled;
     }
     if is_busy(&text) {
@@ -167,14 +168,14 @@ fn is_busy(text: &str) -> bool {
     let pair = |first: &[&str], second: &str| {
         words.windows(2).any(|two| first.contains(&two[0]) && two[1] == second)
     };
-    if any(AT_ONCE) && any(LIMIT) {
-        return true;
-    }
     // A rollback is the end of the account's own failure.
     if words.iter().any(|word| word.starts_with("rollback") || word.contains("_rollback"))
         || pair(&["rolling", "rolled"], "back")
     {
         return false;
+    }
+    if any(AT_ONCE) && any(LIMIT) && any(WORK) {
+        return true;
     }
     let runs = pair(&["in"], "progress")
         || pair(&["is", "are", "still", "already", "currently"], "running")
@@ -200,6 +201,21 @@ const LIMIT: &[&str] = &[
     "maximum",
     "quota",
     "reached",
+];
+
+/// Words for what runs in Control Tower. Other services have limits on what runs at once, too, as
+/// CodeBuild on its builds: what fails by those in an account is its own failure.
+const WORK: &[&str] = &[
+    "action",
+    "actions",
+    "execution",
+    "executions",
+    "operation",
+    "operations",
+    "request",
+    "requests",
+    "update",
+    "updates",
 ];
 
 /// Words for what runs.
@@ -349,6 +365,18 @@ mod tests {
         "AWS Control Tower could not enroll your account for the following reason: AWS Control Tower requires that you configure an IAM Identity Center directory as an identity source for your management account.",
         Class::Unknown
     )]
+    // Other services' limits, below Control Tower (an answer of CodeBuild).
+    #[case(
+        "",
+        "InvalidInputException: Project-level concurrent build limit cannot exceed the account-level concurrent build limit of 1",
+        Class::Permanent
+    )]
+    #[case(
+        "",
+        "Resource handler returned message: the concurrent executions limit of functions is exceeded. Rollback requested.",
+        Class::Unknown
+    )]
+    #[case("", "The stack set's failure rate exceeded its tolerance.", Class::Unknown)]
     // The account's own failure, which is being undone.
     #[case("", "The operation failed and its rollback is in progress.", Class::Unknown)]
     #[case("", "Stack is in UPDATE_ROLLBACK_IN_PROGRESS state", Class::Unknown)]

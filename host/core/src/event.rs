@@ -282,12 +282,24 @@ impl Event {
     }
 
     /// What happened, for telling repeats of the event from another: a repeat may carry
-    /// another id, but says the same.
+    /// another id, but says the same. Control Tower's details, and this host's own, have the times
+    /// and the operation; those of other services may be the same each time, so that CloudTrail's id
+    /// belongs to it.
     pub fn substance(&self) -> String {
         let root: Value = serde_json::from_str(&self.json).unwrap_or_default();
-        let details = root.pointer("/detail/serviceEventDetails");
-        let details = details.or_else(|| root.pointer("/detail/eventID")).cloned();
-        let details = details.unwrap_or_else(|| Value::from(self.id.as_str()));
+        let part = |pointer: &str| root.pointer(pointer).filter(|part| !part.is_null()).cloned();
+        let details = part("/detail/serviceEventDetails");
+        let details = match (details, part("/detail/eventID")) {
+            (Some(details), _)
+                if matches!(self.source.as_str(), "aws.controltower" | OWN_SOURCE) =>
+            {
+                details
+            }
+            (Some(details), Some(id)) => json!([details, id]),
+            (Some(details), None) => json!([details, part("/time")]),
+            (None, Some(id)) => id,
+            (None, None) => Value::from(self.id.as_str()),
+        };
         format!("{} {} {details}", self.source, self.name)
     }
 

@@ -79,6 +79,17 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Whether the route says by itself that it wants this event, and not only for what it tells of an
+    /// account that lands.
+    pub fn names(&self, event: &Event) -> bool {
+        match &self.when {
+            When::Named { events, .. } => events.contains(&event.name),
+            When::Matches(_) => true,
+        }
+    }
+}
+
 /// For people: `CreateManagedAccount or UpdateManagedAccount`, with its state unless that is
 /// `SUCCEEDED`.
 impl fmt::Display for When {

@@ -127,3 +127,21 @@ fn what_is_missing_is_named(#[case] details: &str, #[case] problem: &str) {
 fn schedules(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(Event::parse(text).unwrap().is_schedule(), expected);
 }
+
+/// Two events that differ in nothing but what CloudTrail gives each are two; a repeat of one, under
+/// another id of EventBridge's, is the same.
+#[rstest]
+#[case::call_without_details("aws.controltower", "null", false)]
+#[case::another_service("aws.kms", r#"{"keyId":"k"}"#, false)]
+#[case::lifecycle("aws.controltower", r#"{"enableControlStatus":{"state":"SUCCEEDED"}}"#, true)]
+fn what_tells_events_apart(#[case] source: &str, #[case] details: &str, #[case] same: bool) {
+    let event = |id: &str, trail: &str| {
+        let text = format!(
+            r#"{{"id":"{id}","source":"{source}","detail-type":"AWS Service Event via CloudTrail",
+                "detail":{{"eventName":"A","eventID":"{trail}","serviceEventDetails":{details}}}}}"#
+        );
+        Event::parse(&text).unwrap().substance()
+    };
+    assert_eq!(event("1", "x"), event("2", "x"));
+    assert_eq!(event("1", "x") == event("2", "y"), same);
+}

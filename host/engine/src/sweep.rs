@@ -354,8 +354,8 @@ impl Engine {
         if let Some((listed, accounts)) = &self.state().directory {
             // Whoever wants to know of moves wants to know soon, and so does whoever reopens an
             // account.
-            let soon = self.settings.causes.moved
-                || accounts.values().any(|account| account.closed().is_some());
+            let soon =
+                self.settings.causes.moved || accounts.values().any(|account| !account.is_active());
             let longest = if soon { rules.window.min(rules.sweep_interval) } else { rules.window };
             let knows = |product: &ProvisionedProduct| accounts.contains_key(&product.account);
             if *listed > now - longest && wanted.iter().all(knows) {

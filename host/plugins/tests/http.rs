@@ -250,14 +250,22 @@ async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
 )]
 #[case::is_slow(
     Does::Stalls("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
-    NotifyFailureKind::Transient,
-    "http-timeout",
+    NotifyFailureKind::Permanent,
+    "http-answer-broken",
     true,
     "no complete answer within 300 ms"
 )]
 #[case::gives_half_an_answer(
     Does::Says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_owned()),
+    NotifyFailureKind::Permanent, "http-answer-broken", true, "no complete answer from a.example"
+)]
+#[case::gives_half_a_refusal(
+    Does::Says("HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf".to_owned()),
     NotifyFailureKind::Transient, "http-lost", true, "no complete answer from a.example"
+)]
+#[case::has_a_large_head(
+    Does::Says(format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(300))),
+    NotifyFailureKind::Permanent, "http-answer-broken", true, "too many header fields"
 )]
 #[case::gives_half_a_head(
     Does::Says("HTTP/1.1 200 OK\r\nContent-".to_owned()),

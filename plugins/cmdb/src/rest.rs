@@ -1,7 +1,7 @@
 //! Any inventory that speaks REST: look, create, update, by requests that the user describes.
 
 use groundcrew_sdk::http::{Request, Response};
-use groundcrew_sdk::{Failure, Notification, Problem};
+use groundcrew_sdk::{Failure, FailureKind, Notification, Problem};
 use groundcrew_templates::{Extra, Templates};
 use serde_json::{Map, Value};
 
@@ -114,7 +114,11 @@ impl RestInventory {
         let url = self.templates.render_url(LOOK_URL, notification, &[])?;
         let answer = Request::get(url).header("Accept", "application/json").send()?;
         match answer.status() {
-            404 => Ok(None),
+            // A proxy's page says nothing of records.
+            404 => match answer.no_page() {
+                Ok(_) => Ok(None),
+                Err(failure) => Err(Failure { kind: FailureKind::Transient, ..failure }),
+            },
             _ => found(look, &answer.success()?, &notification.account.id),
         }
     }
@@ -160,6 +164,48 @@ fn send(request: Request, body: &Value) -> Result<Response, Failure> {
     request.header("Accept", "application/json").json(body)?.send()?.success()?.no_page()
 }
 
+/// That there is no record, if the answer says so.
+fn none(look: &Look, answer: &Response) -> Result<Option<String>, Failure> {
+    if has_none(&answer.json()?, &look.reference) {
+        return Ok(None);
+    }
+    let what = format!(
+        "with neither a record nor an empty list at `{}`: none was created, since there may be one. It \
+         answers {}",
+        look.reference,
+        answer.excerpt()
+    );
+    Err(answer.unexpected(&what).of_setting("rest.look.reference"))
+}
+
+/// Whether an answer says that there is no record: the way to it ends at the end of a list, at a
+/// `null`, or at an empty text.
+fn has_none(answer: &Value, pointer: &str) -> bool {
+    let mut at = answer;
+    for part in pointer.split('/').skip(1) {
+        let name = part.replace("~1", "/").replace("~0", "~");
+        at = match at {
+            Value::Array(items) => {
+                match name.parse().ok().and_then(|index: usize| items.get(index)) {
+                    Some(item) => item,
+                    None => return true,
+                }
+            }
+            Value::Object(fields) => match fields.get(&name) {
+                Some(Value::Null) => return true,
+                Some(field) => field,
+                None => return false,
+            },
+            _ => return false,
+        };
+    }
+    match at {
+        Value::Null => true,
+        Value::String(text) => text.trim().is_empty(),
+        _ => false,
+    }
+}
+
 /// What the inventory calls the account's record, if the answer to a look has it.
 ///
 /// # Errors
@@ -167,14 +213,19 @@ fn send(request: Request, body: &Value) -> Result<Response, Failure> {
 /// is created beside it.
 fn found(look: &Look, answer: &Response, account: &str) -> Result<Option<String>, Failure> {
     let reference = answer.at(&look.reference)?;
-    let Some(pointer) = &look.account else { return Ok(reference) };
+    let Some(pointer) = &look.account else {
+        return match reference {
+            None => none(look, answer),
+            found => Ok(found),
+        };
+    };
     let invalid = |setting: &str, what: String| {
         let Failure { message, .. } = answer.unexpected(&what).of_setting(setting);
         Err(Failure::invalid("not-the-account", message))
     };
     let shown = answer.excerpt();
     match (reference, answer.at(pointer)?) {
-        (None, None) => Ok(None),
+        (None, None) => none(look, answer),
         (Some(reference), Some(found)) if is_account(&found, account) => Ok(Some(reference)),
         (Some(_), Some(found)) => invalid(
             "rest.look.account",

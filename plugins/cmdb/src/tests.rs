@@ -400,6 +400,31 @@ fn rest_answers_something_else_to_a_write(#[case] answers: Vec<Response>, #[case
     assert!(failure.message.contains(part), "{}", failure.message);
 }
 
+/// Answers that say nothing of records: none is created beside one that may be there.
+#[rstest]
+#[case::page_of_a_proxy(
+    404,
+    "<!DOCTYPE html><html>nginx: no upstream</html>",
+    FailureKind::Transient
+)]
+#[case::an_error(200, r#"{"error":"the search index is being rebuilt"}"#, FailureKind::Permanent)]
+#[case::null(200, "null", FailureKind::Permanent)]
+#[case::no_texts(200, r#"{"items":[{"id":{"value":"7"}}]}"#, FailureKind::Permanent)]
+#[case::no_list(200, r#"{"items":{"id":7}}"#, FailureKind::Permanent)]
+fn rest_creates_nothing_where_it_can_not_be_told(
+    #[case] status: u16,
+    #[case] body: &str,
+    #[case] kind: FailureKind,
+) {
+    let (sent, outcome) = tell(rest(), vec![Response::new(status, body)]);
+    let failure = outcome.unwrap_err();
+    assert_eq!(
+        (sent.len(), failure.kind, failure.effect_possible),
+        (1, kind, false),
+        "{failure:?}"
+    );
+}
+
 #[test]
 fn rest_updates_what_is_there() {
     let answers = vec![found_in_inventory(json!("a/b")), Response::new(204, "")];

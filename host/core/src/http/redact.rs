@@ -93,25 +93,30 @@ struct Place {
     end: usize,
 }
 
-/// A text without escapes and in lower case.
+/// A text without escapes, in lower case, and without all that is no visible ASCII character. A
+/// secret in a URL or a header field has nothing else, and whoever shows the text leaves it out: the
+/// zeros of UTF-16, control characters, blanks and line breaks.
 fn plain(bytes: &[u8]) -> Vec<Place> {
     let place = |(start, &byte): (usize, &u8)| Place { byte, start, end: start + 1 };
     let mut text: Vec<Place> = bytes.iter().enumerate().map(place).collect();
+    text.retain(is_visible);
     for _ in 0..LAYERS {
-        let shorter = unescaped(&text);
+        let mut shorter = unescaped(&text);
+        shorter.retain(is_visible);
         if shorter.len() == text.len() {
             break;
         }
         text = shorter;
     }
     for place in &mut text {
-        place.byte = match place.byte {
-            // As forms write a space.
-            b'+' => b' ',
-            byte => byte.to_ascii_lowercase(),
-        };
+        place.byte.make_ascii_lowercase();
     }
     text
+}
+
+/// Whether a byte is part of what is compared. Forms write a space as `+`.
+fn is_visible(place: &Place) -> bool {
+    place.byte.is_ascii_graphic() && place.byte != b'+'
 }
 
 /// One layer of escapes less.
@@ -143,6 +148,8 @@ fn escape(text: &[Place]) -> Option<(u8, usize)> {
         (b'\\', b'u') => Some((ascii(number(2, 4, 16)?)?, 6)),
         (b'\\', b'x') => Some((ascii(number(2, 2, 16)?)?, 4)),
         (b'\\', escaped @ (b'/' | b'\\' | b'"' | b'\'')) => Some((escaped, 2)),
+        // Line breaks and the like, which are left out.
+        (b'\\', b'b' | b'f' | b'n' | b'r' | b't') => Some((b'\n', 2)),
         (b'&', b'#') => {
             let (from, radix) = match at(2)? {
                 b'x' | b'X' => (3, 16),
@@ -254,6 +261,24 @@ mod tests {
         r#"["B056DE7F8","aBcDeFgHiJkLmNoPqRsTuVwX"]"#,
         r#"["B056DE7F8","$(s)"]"#
     )]
+    #[case::utf_16(
+        "hunter2",
+        "\u{0}h\u{0}u\u{0}n\u{0}t\u{0}e\u{0}r\u{0}2\u{0}.",
+        "\u{0}$(s)\u{0}."
+    )]
+    #[case::control_characters(
+        SLACK,
+        "T0\u{1}12AB3C4/B0\u{7f}56DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX!",
+        "$(s)!"
+    )]
+    #[case::broken_lines(SLACK, "T012AB3C\n4/B056DE7\r\n F8/aBcDeFgH\n iJkLmNoPq\nRsTuVwX", "$(s)")]
+    #[case::broken_lines_of_json(
+        SLACK,
+        r"T012AB3C\n4/B056DE7\r\nF8/aBcDeFgH\tiJkLmNoPq\nRsTuVwX",
+        "$(s)"
+    )]
+    #[case::between_tabs("hunter2", "h\tu\tn\tt\te\tr\t2", "$(s)")]
+    #[case::other_blanks("hunter2", "hun\u{a0}ter\u{200b}2", "$(s)")]
     #[case::none_of_it(SLACK, "T012AB3C4 has no such hook", "T012AB3C4 has no such hook")]
     #[case::escapes_stay("hunter2", "50%25 of %zz \\u12", "50%25 of %zz \\u12")]
     fn appearances(#[case] secret: &str, #[case] text: &str, #[case] expected: &str) {

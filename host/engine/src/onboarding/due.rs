@@ -59,7 +59,9 @@ impl Onboarding {
     /// Who is to be told of an event, in the order of the config.
     pub(super) fn listeners(&self, event: &Event) -> Vec<Listener<'_>> {
         let routes = || self.settings.routes.iter().zip(&self.panels);
-        let taken: Vec<_> = routes().filter(|(route, _)| route.route.takes(event)).collect();
+        let mut taken: Vec<_> = routes().filter(|(route, _)| route.route.takes(event)).collect();
+        // Whoever asks for this event by its name has it so.
+        taken.sort_by_key(|(route, _)| !route.route.names(event));
         let notifiers = self.settings.notifiers.iter();
         notifiers.filter_map(|notifier| listener(notifier, &taken)).collect()
     }

@@ -164,3 +164,29 @@ async fn a_call_of_the_api_is_no_creation() {
     let broken = CREATED.replace("serviceEventDetails", "details");
     assert_eq!(place.handle(&broken).await.outcome, HandledOutcome::Failed);
 }
+
+const BASELINE: &str = include_str!("../../../../tests/events/enable-baseline-of-an-account.json");
+
+/// A route that names an event has it, in whichever order the routes are written: the one that only
+/// hears of accounts that land by it doesn't take it away.
+#[rstest]
+#[case::onboarding_first(false)]
+#[case::each_first(true)]
+#[tokio::test(start_paused = true)]
+async fn a_route_that_names_an_event_has_it(#[case] reversed: bool) {
+    let mut routes = vec![
+        route(&["CreateManagedAccount"], "SUCCEEDED", &["ams"]),
+        of_each(route(&["EnableBaseline"], "SUCCEEDED", &["ams"])),
+    ];
+    if reversed {
+        routes.reverse();
+    }
+    let place = Place { routes, ..Place::new() };
+    let (account, _) = about(&place, CREATED);
+    let first = BASELINE.replace("321098765432", account.as_str());
+    let second = first.replace("17BSJV3IGJ2QSGA2", "3WPD0NA6TJ9AOMU2");
+    for (event, cases) in [(&first, 1), (&first, 1), (&second, 2)] {
+        place.handle(event).await;
+        assert_eq!(place.cases(), cases);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -137,14 +137,15 @@ impl DirectHttp {
 #[async_trait]
 impl HttpTransport for DirectHttp {
     async fn send(&self, call: HttpCall<'_>) -> Result<Response<Bytes>, HttpFailure> {
-        let HttpCall { grant, url, request, max_response, sent } = call;
+        let HttpCall { grant, url, request, max_response, sent, answered } = call;
         let (parts, body) = request.into_parts();
         let mut read_anew = false;
         loop {
             let (request, redactor) = self.dress(grant, url, &parts, &body).await?;
             let stream = connection::open(&*self.network, &self.tls, grant, url).await?;
             sent.store(true, Ordering::Relaxed);
-            let answer = exchange(stream, request, url, max_response).await?;
+            answered.store(0, Ordering::Relaxed);
+            let answer = exchange(stream, request, url, max_response, answered).await?;
             // Perhaps for a secret that was rotated a minute ago.
             if !refuses(grant, answer.status()) || read_anew || !self.forget(grant) {
                 return Ok(redacted(answer, &redactor));
@@ -231,9 +232,13 @@ async fn exchange(
     request: Request<Full<Bytes>>,
     url: &Url,
     max_response: u64,
+    answered: &AtomicU16,
 ) -> Result<Response<Bytes>, HttpFailure> {
     let host = || url.host().to_owned();
-    let broken = |source: hyper::Error| HttpFailure::Broken { host: host(), source: source.into() };
+    let broken = |source: hyper::Error| match source.is_parse_too_large() {
+        true => HttpFailure::HeadTooLarge { host: host(), source: source.into() },
+        false => HttpFailure::Broken { host: host(), source: source.into() },
+    };
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_HEAD)
         .handshake(TokioIo::new(stream))
@@ -242,6 +247,7 @@ async fn exchange(
     // Ends when it is dropped, and the connection with it.
     let _driving = runtime::spawn(connection);
     let answer = sender.send_request(request).await.map_err(broken)?;
+    answered.store(answer.status().as_u16(), Ordering::Relaxed);
     let (parts, body) = answer.into_parts();
     let limit = usize::try_from(max_response).unwrap_or(usize::MAX);
     match Limited::new(body, limit).collect().await {

@@ -104,6 +104,22 @@ pub enum HttpFailure {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The answer has a head that is too large.
+    #[error("the answer of {host} has too many header fields, or too long ones: {source}")]
+    HeadTooLarge {
+        /// The name.
+        host: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The other side has said that all is well, and the rest of its answer did not come.
+    #[error("the answer {status} is cut off: {source}")]
+    CutOff {
+        /// The status.
+        status: u16,
+        /// Why.
+        source: Box<HttpFailure>,
+    },
     /// The answer has more bytes than `limits.http_response`.
     #[error(
         "the answer of {host} has more than {limit} bytes: raise `limits.http_response` if that \
@@ -139,6 +155,8 @@ impl HttpFailure {
             Self::Certificate { .. } => Code::TlsCertificateError,
             Self::Tls { .. } => Code::TlsProtocolError,
             Self::Broken { .. } => Code::HttpResponseIncomplete,
+            Self::HeadTooLarge { .. } => Code::HttpResponseHeaderSectionSize(None),
+            Self::CutOff { .. } => Code::HttpResponseTransferCoding(None),
             Self::TooLarge { limit, .. } => Code::HttpResponseBodySize(Some(*limit)),
             Self::Timeout(_) => Code::HttpResponseTimeout,
         }

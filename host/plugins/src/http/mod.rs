@@ -16,7 +16,7 @@ mod tls;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU16};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,6 +79,8 @@ pub struct HttpCall<'a> {
     /// To be set before the first byte of the request is sent: from then on the other system
     /// may have it.
     pub sent: &'a AtomicBool,
+    /// To be set once the head of an answer has come, to its status: 0 before.
+    pub answered: &'a AtomicU16,
 }
 
 /// For commands that load notifiers and tell nobody.

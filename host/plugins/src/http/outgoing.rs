@@ -1,7 +1,7 @@
 //! What one instance makes of its grants: which requests are sent, how many, and what the
 //! operator is told of those that weren't.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -209,9 +209,19 @@ async fn exchange(
         outcome.open.fetch_add(1, Ordering::Relaxed);
     }
     let sent = AtomicBool::new(false);
-    let call = HttpCall { grant, url, request, max_response: limits.response, sent: &sent };
+    let answered = AtomicU16::new(0);
+    let max_response = limits.response;
+    let call = HttpCall { grant, url, request, max_response, sent: &sent, answered: &answered };
     let answer = tokio::time::timeout(limits.timeout, access.transport.send(call)).await;
     let answer = answer.unwrap_or(Err(HttpFailure::Timeout(limits.timeout)));
+    let status = answered.load(Ordering::Relaxed);
+    let answer = answer.map_err(|failure| match failure {
+        // It was done, whatever else there was to say.
+        HttpFailure::Broken { .. } | HttpFailure::Timeout(_) if (200..300).contains(&status) => {
+            HttpFailure::CutOff { status, source: Box::new(failure) }
+        }
+        failure => failure,
+    });
     let had_effect = match &answer {
         // What is refused has no effect; a server that fails may do so after it.
         Ok(answer) => !answer.status().is_client_error(),

@@ -7,6 +7,12 @@ use regorus::Value;
 
 use super::{call, text};
 
+/// What Go knows between `[:` and `:]`.
+const ASCII_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
+    "space", "upper", "word", "xdigit",
+];
+
 /// A pattern in Go's syntax.
 ///
 /// # Errors
@@ -80,6 +86,11 @@ pub(super) fn regex(pattern: &str) -> Result<String, String> {
             '[' if next == Some(':') => {
                 let rest = &chars[at..];
                 let end = rest.iter().position(|&c| c == ']').unwrap_or(rest.len() - 1);
+                let name: String = rest[..=end].iter().collect();
+                let name = name.trim_start_matches(':').trim_end_matches(":]");
+                if !ASCII_CLASSES.contains(&name.trim_start_matches('^')) {
+                    return Err(format!("`[:{name}:]` is no class of characters"));
+                }
                 out.push('[');
                 out.extend(&rest[..=end]);
                 at += end + 1;

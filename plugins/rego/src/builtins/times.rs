@@ -163,6 +163,11 @@ pub(super) fn format(args: &[Value]) -> Result<Value, String> {
             if !layout.is_ascii() {
                 return Err(format!("time.format: only ASCII in a layout, found {layout:?}"));
             }
+            let follows =
+                |at: usize| layout[at + 1..].starts_with(|c: char| c.is_ascii_alphabetic());
+            if layout.match_indices('%').any(|(at, _)| !follows(at)) {
+                return Err(format!("time.format: can't write a % in the layout {layout:?}"));
+            }
             let layout = layout.replace("MST", "UTC");
             call(
                 "time.format",
@@ -206,10 +211,12 @@ pub(super) fn parse_rfc3339(args: &[Value]) -> Result<Value, String> {
 /// `time.parse_duration_ns`. regorus panics at other characters than these.
 pub(super) fn parse_duration(args: &[Value]) -> Result<Value, String> {
     let written = text(args, 0)?;
-    if written.chars().any(|c| !c.is_ascii() && !"µμ".contains(c)) {
+    // The two signs of Unicode for a millionth.
+    let ascii = written.replace(['µ', 'μ'], "u");
+    if !ascii.is_ascii() {
         return Err(format!("time.parse_duration_ns({written:?}): expected one such as 1h30m"));
     }
-    call("time.parse_duration_ns", args)
+    call("time.parse_duration_ns", &[ascii.into()])
 }
 
 /// `time.parse_ns`: only what is written as the layout says.

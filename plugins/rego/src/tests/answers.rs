@@ -232,3 +232,17 @@ fn says_which_lanes_it_names(#[case] rules: &str, #[case] expected: Lanes) {
     let rules = script(&format!("decision := \"abstain\"\n{rules}"));
     assert_eq!(configured(&rules, json!({})).unwrap().lanes(), expected);
 }
+
+/// What regorus can't do ends in an error of the script, and in no trap.
+#[rstest]
+#[case::micro_without_seconds(r#"time.parse_duration_ns("1µ")"#, false)]
+#[case::microseconds(r#"time.parse_duration_ns("5µs")"#, true)]
+#[case::microseconds_in_greek(r#"time.parse_duration_ns("5μs")"#, true)]
+#[case::percent(r#"time.format([0, "UTC", "a 100% b"])"#, false)]
+#[case::no_class(r#"regex.match("[[:foo:]]", "a")"#, false)]
+#[case::a_class(r#"regex.match("^[[:alpha:][:^digit:]]+$", "a")"#, true)]
+fn what_is_not_supported_is_an_error(#[case] call: &str, #[case] works: bool) {
+    let rules = format!("decision := {{\"skip\": sprintf(\"%v\", [x])}} if x := {call}");
+    let answer = answer(&rules);
+    assert_eq!(answer.is_ok(), works, "{answer:?}");
+}

@@ -159,6 +159,12 @@ fn of_code(request: &Request, code: ErrorCode) -> HttpError {
         ErrorCode::HttpResponseBodySize(_) => {
             (Permanent, "http-answer-too-large", "its answer is larger than allowed", true)
         }
+        // It came to something, and what can't be told: sent again, it would be done twice.
+        ErrorCode::HttpResponseTransferCoding(_) | ErrorCode::HttpResponseHeaderSectionSize(_)
+            if !super::is_safe(request.method()) =>
+        {
+            (Permanent, "http-answer-broken", "its answer can't be read to the end", true)
+        }
         ErrorCode::HttpResponseTimeout => {
             (Transient, "http-timeout", "there was no answer in time", true)
         }
