@@ -134,7 +134,9 @@ impl Expected {
             Decision::Abstain => ("abstain", None, None, None),
             Decision::Proceed(lane) => ("proceed", lane.as_deref(), None, None),
             Decision::Skip(reason) => ("skip", None, Some(reason), None),
-            Decision::Hold(hold) => ("hold", None, Some(&hold.reason), Some(hold.until)),
+            Decision::Hold(hold) => {
+                ("hold", hold.lane.as_deref(), Some(&hold.reason), Some(hold.until))
+            }
         };
         assert_eq!(kind, self.decision, "{name}: {decision:?}");
         if let Some(expected) = &self.lane {
