@@ -25,14 +25,14 @@ pub(crate) fn of(value: &Value) -> Result<Decision, String> {
             // An object's keys are sorted.
             let texts: Vec<_> = fields.iter().map(|(key, value)| (text(key), value)).collect();
             match texts[..] {
-                [(Some("proceed"), Value::String(ref lane))] => Ok(Decision::proceed_in(&**lane)),
-                [(Some("skip"), Value::String(ref reason))] => Ok(Decision::skip(&**reason)),
-                [(Some("hold"), Value::String(ref reason)), (Some("until"), until)] => {
+                [(Some("proceed"), Value::String(lane))] => Ok(Decision::proceed_in(&**lane)),
+                [(Some("skip"), Value::String(reason))] => Ok(Decision::skip(&**reason)),
+                [(Some("hold"), Value::String(reason)), (Some("until"), until)] => {
                     Ok(Decision::hold(moment(until)?, &**reason))
                 }
                 [
-                    (Some("hold"), Value::String(ref reason)),
-                    (Some("lane"), Value::String(ref lane)),
+                    (Some("hold"), Value::String(reason)),
+                    (Some("lane"), Value::String(lane)),
                     (Some("until"), until),
                 ] => Ok(Decision::hold_in(&**lane, moment(until)?, &**reason)),
                 _ => Err(unexpected(value)),
