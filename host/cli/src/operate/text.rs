@@ -147,7 +147,7 @@ fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
 mod tests {
     use super::super::report::{Failed, InFlight, Lane, Paused, Plan, Sweep};
     use super::*;
-    use groundcrew_core::ports::HeldRecord;
+    use groundcrew_core::ports::{HeldBack, HeldRecord};
     use jiff::Timestamp;
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -228,15 +228,15 @@ mod tests {
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
-        lane        waiting  in flight  failed
-        canary            0     1 of 4        1
-        production    1,500     0 of 4        0
+        lane        waiting  in flight  held  failed
+        canary            0     1 of 4     0       1
+        production    1,500     0 of 4     0       0
 
         done        about 2026-09-23 21:46 UTC, in 2d 07:33:20
         in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
         failed      000000000002 in canary after 5 attempts: The parent organizational
                     unit 'Sandbox' is not enrolled in AWS Control Tower.
-        held        000000000003 until 2026-09-21 14:13 UTC: change freeze
+        held        000000000003 in canary until 2026-09-21 14:13 UTC: change freeze
                     and 41 more held; --format json has those that are known
         plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
         ");
@@ -254,19 +254,39 @@ mod tests {
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
-        lane        waiting  in flight  failed
-        canary            0     1 of 4        1  paused since 2026-09-21 14:13 UTC:
-                    failed updates in a row: 3 (failure_threshold)
-        production    1,500     0 of 4        0
+        lane        waiting  in flight  held  failed
+        canary            0     1 of 4     0       1  paused since 2026-09-21 14:13
+                    UTC: failed updates in a row: 3 (failure_threshold)
+        production    1,500     0 of 4     0       0
 
         waits for   lane `canary`: `groundcrew resume canary`
         in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
         failed      000000000002 in canary after 5 attempts: The parent organizational
                     unit 'Sandbox' is not enrolled in AWS Control Tower.
-        held        000000000003 until 2026-09-21 14:13 UTC: change freeze
+        held        000000000003 in canary until 2026-09-21 14:13 UTC: change freeze
                     and 41 more held; --format json has those that are known
         plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
         ");
+    }
+
+    #[test]
+    fn waiting_for_held_accounts() {
+        let mut report = report();
+        report.lanes[0].held = 3;
+        report.held_back = vec![HeldBack {
+            lane: "canary".into(),
+            since: AT,
+            until: AT + Duration::from_secs(3600),
+            accounts: 3,
+            waiting: vec![("production".into(), 1500)],
+        }];
+        let screen = screen(&report);
+        let waits = screen.lines().skip_while(|line| !line.starts_with("waits")).take(2);
+        insta::assert_snapshot!(waits.collect::<Vec<_>>().join("\n"), @r"
+        waits       production (1,500): for 3 accounts of lane canary, held until
+                    2026-09-21 15:13 UTC; since 2026-09-21 14:13 UTC
+        ");
+        assert!(screen.contains("canary            0     1 of 4     3       1"), "{screen}");
     }
 
     #[test]
@@ -285,8 +305,8 @@ mod tests {
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 0 held, 3 closed
 
-        lane  waiting  in flight  failed
-        all         0     0 of 4        0
+        lane  waiting  in flight  held  failed
+        all         0     0 of 4     0       0
 
         done        nothing waits and nothing runs
         ");
