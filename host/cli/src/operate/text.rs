@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::wording::{and_closed, minute, paragraph, span, thousands};
+use crate::wording::{and_closed, count, minute, paragraph, span, thousands};
 
 /// So many failed and held accounts are listed; the rest is counted.
 const LISTED: usize = 10;
@@ -37,18 +37,19 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out)?;
 
     let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
-    writeln!(out, "{:width$}  waiting  in flight  failed", "lane")?;
+    writeln!(out, "{:width$}  waiting  in flight  held  failed", "lane")?;
     for lane in &report.lanes {
         let paused = match &lane.paused {
             Some(paused) => format!("  paused since {}: {}", minute(paused.since), paused.why),
             None => String::new(),
         };
         let line = format!(
-            "{:width$}  {:>7}  {:>4} of {:<2}  {:>6}{paused}",
+            "{:width$}  {:>7}  {:>4} of {:<2}  {:>4}  {:>6}{paused}",
             lane.name,
             number(lane.waiting),
             lane.in_flight,
             lane.concurrency,
+            number(lane.held),
             number(lane.failed)
         );
         paragraph(out, &line)?;
@@ -63,6 +64,22 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
             paragraph(out, &line)?;
         }
         _ => paragraph(out, "done        nothing waits and nothing runs")?,
+    }
+    for held in &report.held_back {
+        let waiting: Vec<String> = held
+            .waiting
+            .iter()
+            .map(|(lane, accounts)| format!("{lane} ({})", thousands(*accounts as u64)))
+            .collect();
+        let line = format!(
+            "waits       {}: for {} of lane {}, held until {}; since {}",
+            waiting.join(", "),
+            count(held.accounts, "account"),
+            held.lane,
+            minute(held.until),
+            minute(held.since)
+        );
+        paragraph(out, &line)?;
     }
     for slot in &report.in_flight {
         let line = format!(
@@ -87,8 +104,13 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     more(out, report.failed.len().saturating_sub(LISTED), "failed")?;
     for held in report.held.iter().take(LISTED) {
-        let line =
-            format!("held        {} until {}: {}", held.account, minute(held.until), held.reason);
+        let lane = held.lane.as_ref().map(|lane| format!(" in {lane}")).unwrap_or_default();
+        let line = format!(
+            "held        {}{lane} until {}: {}",
+            held.account,
+            minute(held.until),
+            held.reason
+        );
         paragraph(out, &line)?;
     }
     more(out, report.held_in_all.saturating_sub(report.held.len().min(LISTED)), "held")?;
@@ -125,7 +147,7 @@ fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
 mod tests {
     use super::super::report::{Failed, InFlight, Lane, Paused, Plan, Sweep};
     use super::*;
-    use groundcrew_core::ports::HeldRecord;
+    use groundcrew_core::ports::{HeldBack, HeldRecord};
     use jiff::Timestamp;
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -135,7 +157,15 @@ mod tests {
     }
 
     fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
-        Lane { name: name.into(), concurrency: 4, waiting, in_flight, failed, paused: None }
+        Lane {
+            name: name.into(),
+            concurrency: 4,
+            waiting,
+            in_flight,
+            held: 0,
+            failed,
+            paused: None,
+        }
     }
 
     fn report() -> Report {
@@ -169,8 +199,10 @@ mod tests {
                 account: account(3),
                 until: AT,
                 reason: "change freeze".into(),
+                lane: Some("canary".into()),
             }],
             held_in_all: 42,
+            held_back: vec![],
             plans: vec![Plan {
                 id: "plan-010203040506".into(),
                 since: AT,
@@ -196,15 +228,15 @@ mod tests {
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
-        lane        waiting  in flight  failed
-        canary            0     1 of 4        1
-        production    1,500     0 of 4        0
+        lane        waiting  in flight  held  failed
+        canary            0     1 of 4     0       1
+        production    1,500     0 of 4     0       0
 
         done        about 2026-09-23 21:46 UTC, in 2d 07:33:20
         in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
         failed      000000000002 in canary after 5 attempts: The parent organizational
                     unit 'Sandbox' is not enrolled in AWS Control Tower.
-        held        000000000003 until 2026-09-21 14:13 UTC: change freeze
+        held        000000000003 in canary until 2026-09-21 14:13 UTC: change freeze
                     and 41 more held; --format json has those that are known
         plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
         ");
@@ -222,19 +254,39 @@ mod tests {
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
-        lane        waiting  in flight  failed
-        canary            0     1 of 4        1  paused since 2026-09-21 14:13 UTC:
-                    failed updates in a row: 3 (failure_threshold)
-        production    1,500     0 of 4        0
+        lane        waiting  in flight  held  failed
+        canary            0     1 of 4     0       1  paused since 2026-09-21 14:13
+                    UTC: failed updates in a row: 3 (failure_threshold)
+        production    1,500     0 of 4     0       0
 
         waits for   lane `canary`: `groundcrew resume canary`
         in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
         failed      000000000002 in canary after 5 attempts: The parent organizational
                     unit 'Sandbox' is not enrolled in AWS Control Tower.
-        held        000000000003 until 2026-09-21 14:13 UTC: change freeze
+        held        000000000003 in canary until 2026-09-21 14:13 UTC: change freeze
                     and 41 more held; --format json has those that are known
         plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
         ");
+    }
+
+    #[test]
+    fn waiting_for_held_accounts() {
+        let mut report = report();
+        report.lanes[0].held = 3;
+        report.held_back = vec![HeldBack {
+            lane: "canary".into(),
+            since: AT,
+            until: AT + Duration::from_secs(3600),
+            accounts: 3,
+            waiting: vec![("production".into(), 1500)],
+        }];
+        let screen = screen(&report);
+        let waits = screen.lines().skip_while(|line| !line.starts_with("waits")).take(2);
+        insta::assert_snapshot!(waits.collect::<Vec<_>>().join("\n"), @r"
+        waits       production (1,500): for 3 accounts of lane canary, held until
+                    2026-09-21 15:13 UTC; since 2026-09-21 14:13 UTC
+        ");
+        assert!(screen.contains("canary            0     1 of 4     3       1"), "{screen}");
     }
 
     #[test]
@@ -253,8 +305,8 @@ mod tests {
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 0 held, 3 closed
 
-        lane  waiting  in flight  failed
-        all         0     0 of 4        0
+        lane  waiting  in flight  held  failed
+        all         0     0 of 4     0       0
 
         done        nothing waits and nothing runs
         ");

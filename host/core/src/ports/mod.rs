@@ -20,7 +20,7 @@ pub use aws::{
 };
 pub use baselines::Baselines;
 pub use ledger::{
-    Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
+    Approval, Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
     NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, Slot, SweepRecord,
     TELLING_LEASE, Taken, Telling,
 };
