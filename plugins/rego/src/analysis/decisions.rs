@@ -93,7 +93,7 @@ impl Decisions<'_> {
             };
         };
         let others: &[&str] = if *kind == "hold" { &["until", "lane"] } else { &[] };
-        let mut until = false;
+        let (mut until, mut strange) = (false, false);
         for (key, at, value) in fields {
             match *key {
                 _ if key == kind => match *kind {
@@ -106,6 +106,7 @@ impl Decisions<'_> {
                 }
                 "lane" if *kind == "hold" => self.lane(value),
                 _ => {
+                    strange = true;
                     let near = match others {
                         [] => ": it has no other".to_owned(),
                         others => nearest(key, others.iter().copied()),
@@ -115,7 +116,8 @@ impl Decisions<'_> {
                 }
             }
         }
-        if *kind == "hold" && !until {
+        // A key that isn't known may be meant for it.
+        if *kind == "hold" && !until && !strange {
             let message = "a hold has no end: expected {\"hold\": reason, \"until\": time}";
             self.fault(span, message.to_owned());
         }
