@@ -227,3 +227,50 @@ fn a_webhook_that_is_written_plainly_is_warned_of() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert!(!ran.stdout.contains("warning"), "{}", ran.stdout);
 }
+
+/// A script that can be read, but does another thing than it says: each would silently decide
+/// nothing, or fail when it first matters.
+const TIERS: &str = r#"package rings
+
+schema := {"properties": {"min_age_days": {"type": "integer"}}, "additionalProperties": false}
+
+lanes := ["rest"]
+
+default decision := "abstain"
+
+"#;
+
+#[rstest]
+#[case::a_path_of_the_candidate(
+    "path_of_the_candidate",
+    "decision := {\"skip\": \"tier\"} if input.account.tag.tier == \"1\"\n"
+)]
+#[case::a_path_of_the_data(
+    "path_of_the_data",
+    "decision := {\"skip\": \"young\"} if data.min_age_dyas > 1\n"
+)]
+#[case::a_lane("lane", "decision := {\"proceed\": \"rets\"} if input.account.id\n")]
+#[case::a_held_lane(
+    "held_lane",
+    "decision := {\"hold\": \"x\", \"until\": input.now, \"lane\": \"rets\"} if input.account.id\n"
+)]
+#[case::no_until("hold_without_until", "decision := {\"hold\": \"frozen\"} if input.account.id\n")]
+#[case::until_soon(
+    "hold_until_soon",
+    "decision := {\"hold\": \"frozen\", \"until\": \"soon\"} if input.account.id\n"
+)]
+#[case::two_rules(
+    "two_rules_that_conflict",
+    "decision := {\"skip\": \"a\"} if input.account.id\n\ndecision := \"proceed\" if input.account.id\n"
+)]
+#[case::all_at_once(
+    "all_at_once",
+    "decision := {\"hold\": \"frozen\"} if input.account.tag.tier == \"1\"\nelse := {\"proceed\": \"rets\"} if data.min_age_dyas\n"
+)]
+fn a_script_that_is_wrong_is_told_with_its_line(#[case] name: &str, #[case] rules: &str) {
+    let script = format!("{TIERS}{rules}");
+    let config = format!("[[lanes]]\nname = \"rest\"\n\n{SCRIPT}");
+    let ran = check_script(&config, &[("rings.rego", &script)]);
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    insta::assert_snapshot!(format!("a_wrong_script__{name}"), ran.stdout);
+}

@@ -6,7 +6,7 @@ use regorus::Value;
 
 use crate::message::shown;
 
-const EXPECTED: &str = "expected \"abstain\", \"proceed\", {\"proceed\": lane}, {\"skip\": reason} \
+pub(crate) const EXPECTED: &str = "expected \"abstain\", \"proceed\", {\"proceed\": lane}, {\"skip\": reason} \
                         or {\"hold\": reason, \"until\": time}, with a hold's lane as \"lane\"";
 const NANOSECONDS: i64 = 1_000_000_000;
 /// Smaller numbers are no nanoseconds but seconds or milliseconds, or a time in the seventies.
@@ -54,7 +54,7 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 /// The first whole second that is not before a time.
-fn moment(until: &Value) -> Result<Timestamp, String> {
+pub(crate) fn moment(until: &Value) -> Result<Timestamp, String> {
     let parsed = match until {
         Value::String(text) => text.parse::<Instant>().ok(),
         Value::Number(_) => {

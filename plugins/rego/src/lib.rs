@@ -32,10 +32,13 @@
 //!
 //! There is no built-in function that reaches out or is not pure: no `http.send`,
 //! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. A script is refused when it is loaded if it
-//! names what isn't there: a function, a variable, another script.
+//! names what isn't there: a function, a variable, another script, a path below `input` or `data`,
+//! a lane; or if it has a decision written out that is none, or rules that contradict each other
+//! for certain.
 
 #![deny(missing_docs)]
 
+mod analysis;
 mod builtins;
 mod decision;
 pub mod input;
@@ -68,8 +71,7 @@ impl Policy for Rego {
     fn configure(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
         let data = settings.data.clone().into();
         let script = Script::new(settings, around)?;
-        outline::check(&script, &data)?;
-        let lanes = outline::lanes(&script, around)?;
+        let lanes = outline::check(&script, &data, around)?;
         Ok(Self { script, lanes })
     }
 

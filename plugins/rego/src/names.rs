@@ -244,7 +244,7 @@ impl<'a> Names<'a> {
 }
 
 /// What an expression is made of, within its own scope.
-fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
+pub(crate) fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
     match expression {
         Expr::Call { params: items, .. } | Expr::Array { items, .. } | Expr::Set { items, .. } => {
             items.iter().collect()

@@ -14,31 +14,48 @@ const LANES: &str = "lanes";
 /// The rule with what the script finds wrong with its data.
 const PROBLEMS: &str = "problems";
 
-/// Whether the user's data has the form that the script expects.
+/// Whether the user's data has the form that the script expects, and the script leads somewhere
+/// where it looks at it. Answers which lanes the script may name.
 ///
 /// # Errors
-/// Where it hasn't, and what is wrong with the schema.
-pub(crate) fn check(script: &Script, data: &serde_json::Value) -> Result<(), Vec<Problem>> {
-    let Some(schema) = value(script, SCHEMA).map_err(|problem| vec![problem])? else {
-        return Ok(());
+/// What is wrong with the data and with the script, and what the script finds wrong.
+pub(crate) fn check(
+    script: &Script,
+    data: &serde_json::Value,
+    around: &Surroundings,
+) -> Result<Lanes, Vec<Problem>> {
+    let schema = schema(script).map_err(|problem| vec![problem])?;
+    let mut problems = schema.as_ref().map_or(vec![], |schema| schema.check(data, "/data"));
+    // The other rules look at data that is as the schema says.
+    let lanes = problems.is_empty().then(|| lanes(script, around));
+    let may_name = match &lanes {
+        Some(Ok(Lanes::Only(lanes))) => Some(&lanes[..]),
+        // A policy may be asked where there are no lanes: then it is as well without.
+        Some(Ok(Lanes::Any)) => Some(&around.lanes[..]).filter(|lanes| !lanes.is_empty()),
+        Some(Err(_)) | None => None,
     };
-    let json = schema.to_json_str().map_err(|error| error.to_string());
-    let schema: Result<Schema, _> =
-        json.and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()));
-    let schema = schema.map_err(|error| {
-        vec![about(script, SCHEMA, &format!("is no schema: {}", shown(&error)))]
-    })?;
-    match schema.check(data, "/data") {
-        problems if problems.is_empty() => Ok(()),
-        problems => Err(problems),
+    problems.extend(script.faults(schema.as_ref(), may_name));
+    match lanes.unwrap_or(Ok(Lanes::Any)) {
+        Ok(lanes) if problems.is_empty() => return Ok(lanes),
+        Ok(_) => {}
+        Err(others) => problems.extend(others),
     }
+    Err(problems)
+}
+
+/// The form of the script's data, if it says.
+fn schema(script: &Script) -> Result<Option<Schema>, Problem> {
+    let Some(schema) = value(script, SCHEMA)? else { return Ok(None) };
+    let json = schema.to_json_str().map_err(|error| error.to_string());
+    let schema =
+        json.and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()));
+    schema
+        .map(Some)
+        .map_err(|error| about(script, SCHEMA, &format!("is no schema: {}", shown(&error))))
 }
 
 /// Which lanes the script may name.
-///
-/// # Errors
-/// What the script finds wrong with its data, and what is wrong with these two rules.
-pub(crate) fn lanes(script: &Script, around: &Surroundings) -> Result<Lanes, Vec<Problem>> {
+fn lanes(script: &Script, around: &Surroundings) -> Result<Lanes, Vec<Problem>> {
     let mut problems = found(script).unwrap_or_else(|problem| vec![problem]);
     let lanes = named(script).and_then(|lanes| known(script, lanes, around));
     match lanes {

@@ -9,6 +9,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::analysis::Shape;
 use crate::builtins;
 use crate::message::shown;
 
@@ -166,18 +167,43 @@ impl Schema {
 
     /// What is said of a key that isn't expected.
     fn unknown(&self, key: &str) -> String {
-        let known = || self.properties.keys().map(String::as_str);
-        let nearest = known()
-            .map(|known| (strsim::jaro_winkler(key, known), known))
-            .filter(|(alike, _)| *alike >= ALIKE)
-            .max_by(|(one, _), (other, _)| one.total_cmp(other));
-        match nearest {
-            Some((_, near)) => format!("unknown key `{key}`, did you mean `{near}`?"),
-            None => {
-                let known: Vec<_> = known().collect();
-                format!("unknown key `{key}`: expected one of {}", known.join(", "))
-            }
+        format!("unknown key `{key}`{}", nearest(key, self.properties.keys().map(String::as_str)))
+    }
+
+    /// What such a value has in it.
+    pub(crate) fn shape(&self) -> Shape {
+        match (self.r#type, &self.items) {
+            (Some(Type::Boolean | Type::Integer | Type::Number | Type::String), _) => Shape::Leaf,
+            (Some(Type::Array), None) => Shape::List(Box::new(Shape::Any)),
+            (Some(Type::Array), Some(items)) => Shape::List(Box::new(items.shape())),
+            // Without a type, it may be anything unless it is said what is in it.
+            (None, _) if self.properties.is_empty() => Shape::Any,
+            (None | Some(Type::Object), _) => self.object(),
         }
+    }
+
+    /// What the whole data has in it: they are an object, whether the schema says so or not.
+    pub(crate) fn object(&self) -> Shape {
+        let fields = self.properties.iter().map(|(key, schema)| (key.clone(), schema.shape()));
+        let rest = match &self.additional_properties {
+            Additional::Any => Some(Shape::Any),
+            Additional::None => None,
+            Additional::Each(schema) => Some(schema.shape()),
+        };
+        Shape::Object(fields.collect(), rest.map(Box::new))
+    }
+}
+
+/// What is said after a name that isn't known: the one that may be meant, or all that are.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    let nearest = known
+        .clone()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other));
+    match nearest {
+        Some((_, near)) => format!(", did you mean `{near}`?"),
+        None => format!(": expected one of {}", known.collect::<Vec<_>>().join(", ")),
     }
 }
 

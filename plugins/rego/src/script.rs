@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use groundcrew_sdk::{Problem, Surroundings, Timestamp, log};
-use regorus::unstable::{Expr, Rule, RuleHead};
+use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead};
 use regorus::{Engine, Value};
 use serde_json::Map;
 
+use crate::analysis::Shape;
 use crate::message::one_line;
-use crate::{DECISION, Settings, builtins, names};
+use crate::schema::Schema;
+use crate::{DECISION, Settings, analysis, builtins, names};
 
 /// The key of `data` that the host fills.
 const LANES: &str = "lanes";
@@ -20,6 +22,7 @@ pub(crate) struct Script {
     file: String,
     /// The package, such as `data.ring_rollout`.
     package: String,
+    modules: Vec<Ref<Module>>,
     /// As it was loaded.
     loaded: Engine,
     /// What evaluates.
@@ -47,6 +50,7 @@ impl Script {
         let path = package(&engine).map_err(failed)?;
         let package = written(&path);
 
+        let modules = engine.get_modules().clone();
         let holds = |name: &str| name == LANES || data.contains_key(name);
         let mut problems = faults(&mut engine, &file, &package, holds);
         problems.extend(collisions(&data, &path, &file));
@@ -61,7 +65,8 @@ impl Script {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { file, package, loaded: engine.clone(), engine: RefCell::new(engine), clock })
+        let loaded = engine.clone();
+        Ok(Self { file, package, modules, loaded, engine: RefCell::new(engine), clock })
     }
 
     /// What the script is called in messages.
@@ -77,6 +82,22 @@ impl Script {
     /// Whether there is such a rule.
     pub(crate) fn declares(&self, rule: &str) -> bool {
         self.loaded.has_declared_rule_rooted_at(&self.file, rule).unwrap_or(false)
+    }
+
+    /// What is wrong with its paths, with the decisions that are written out, and with rules that
+    /// contradict each other.
+    pub(crate) fn faults(&self, schema: Option<&Schema>, lanes: Option<&[String]>) -> Vec<Problem> {
+        let mut data = schema.map_or(Shape::Any, Schema::object);
+        if let Shape::Object(fields, _) = &mut data {
+            fields.insert(LANES.to_owned(), Shape::List(Box::new(Shape::Leaf)));
+        }
+        let known = analysis::Known { package: &self.package, data: &data, lanes };
+        let faults = self.modules.iter().flat_map(|module| analysis::faults(module, &known));
+        faults
+            .map(|(span, fault)| {
+                Problem::new("", format!("{}:{}:{}: {fault}", self.file, span.line, span.col))
+            })
+            .collect()
     }
 
     /// The value of a rule.

@@ -55,27 +55,31 @@ fn is_a_decision(#[case] rules: &str, #[case] expected: Decision) {
     assert_eq!(answer(rules), Ok(expected));
 }
 
+/// Values that aren't written where it is decided: those are refused when they are loaded.
 #[rstest]
 #[case::undefined(
     r#"decision := "proceed" if input.account.tags.nope"#,
     "test.rego: data.test.decision is undefined: expected \"abstain\""
 )]
 #[case::another_word(
-    r#"decision := "Proceed""#,
+    "decision := x\nx := \"Proceed\"",
     "test.rego: data.test.decision is \"Proceed\": expected \"abstain\", \"proceed\", \
      {\"proceed\": lane}, {\"skip\": reason} or {\"hold\": reason, \"until\": time}"
 )]
-#[case::a_boolean("decision := true", "is true: expected")]
-#[case::empty("decision := {}", "is {}: expected")]
-#[case::two_answers(r#"decision := {"skip": "a", "proceed": "b"}"#, "expected")]
-#[case::no_reason(r#"decision := {"skip": null}"#, "is {\"skip\":null}: expected")]
-#[case::no_time(r#"decision := {"hold": "a"}"#, "is {\"hold\":\"a\"}: expected")]
-#[case::too_much(r#"decision := {"hold": "a", "until": 1, "x": 1}"#, "expected")]
+#[case::a_boolean("decision := x\nx := true", "is true: expected")]
+#[case::empty("decision := x\nx := {}", "is {}: expected")]
+#[case::two_answers("decision := x\nx := {\"skip\": \"a\", \"proceed\": \"b\"}", "expected")]
+#[case::no_reason("decision := x\nx := {\"skip\": null}", "is {\"skip\":null}: expected")]
+#[case::no_time("decision := x\nx := {\"hold\": \"a\"}", "is {\"hold\":\"a\"}: expected")]
+#[case::too_much("decision := x\nx := {\"hold\": \"a\", \"until\": 1, \"x\": 1}", "expected")]
 #[case::no_such_time(
-    r#"decision := {"hold": "a", "until": "tomorrow"}"#,
+    "decision := x\nx := {\"hold\": \"a\", \"until\": \"tomorrow\"}",
     "to hold until \"tomorrow\": expected a text such as"
 )]
-#[case::seconds(r#"decision := {"hold": "a", "until": 1767323046}"#, "or nanoseconds since 1970")]
+#[case::seconds(
+    "decision := x\nx := {\"hold\": \"a\", \"until\": 1767323046}",
+    "or nanoseconds since 1970"
+)]
 #[case::long(
     r#"decision := concat("", ["x" | some i in numbers.range(1, 5000)])"#,
     "xxx…: expected"
@@ -85,7 +89,7 @@ fn is_a_decision(#[case] rules: &str, #[case] expected: Decision) {
     "test.rego:4:1: rule conflicts with rule at test.rego:3:1"
 )]
 #[case::contradiction_below(
-    "decision := \"abstain\" if not wanted\nwanted := 1 if true\nwanted := 2 if true",
+    "decision := \"abstain\" if not wanted\nwanted := 1 if input.now_ns > 0\nwanted := 2 if input.now_ns > 1",
     "test.rego:5:1: rule conflicts with rule at test.rego:4:1"
 )]
 #[case::a_builtin_that_fails(

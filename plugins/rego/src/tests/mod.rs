@@ -1,5 +1,6 @@
 //! What scripts see and say, which of them are refused, and the ready-made ones.
 
+mod analysis;
 mod answers;
 mod cases;
 mod documentation;
@@ -48,7 +49,7 @@ fn script(rules: &str) -> String {
 }
 
 /// An account of which everything is known.
-fn candidate() -> Candidate {
+pub(crate) fn candidate() -> Candidate {
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
     Candidate {
         action: Action::Update,
@@ -78,7 +79,7 @@ fn candidate() -> Candidate {
 }
 
 /// An account of which little is known.
-fn sparse() -> Candidate {
+pub(crate) fn sparse() -> Candidate {
     let mut candidate = candidate();
     candidate.account.email = String::new();
     candidate.account.organizational_units = vec![];

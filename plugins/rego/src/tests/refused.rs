@@ -78,7 +78,7 @@ fn problems(script: &str, data: Value) -> Vec<(String, String)> {
     "test.rego: `data.lanes` is the config's list of lanes"
 )]
 #[case::recursion_of_problems(
-    "package a\ndecision := 1\nproblems := x\nx := problems",
+    "package a\ndecision := \"abstain\"\nproblems := x\nx := problems",
     "test.rego:3:1: recursion detected when evaluating rule"
 )]
 fn a_script(#[case] script: &str, #[case] expected: &str) {

@@ -1,0 +1,136 @@
+//! Rules of one name that contradict each other for certain: whenever one of them holds, another
+//! holds too, and has another value. Those that only may are found when they are evaluated, which
+//! then fails.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regorus::Value;
+use regorus::unstable::{
+    AssignOp, Expr, Literal, LiteralStmt, Module, Query, Rule, RuleHead, Span,
+};
+
+use crate::names::{head, root};
+
+/// The later of each two that contradict each other.
+pub(super) fn faults(module: &Module) -> Vec<(Span, String)> {
+    let mut faults = Vec::new();
+    for (index, later) in module.policy.iter().enumerate() {
+        let earlier = &module.policy[..index];
+        if let Some(first) = earlier.iter().find(|earlier| are_defaults(earlier, later)) {
+            let name = head(later).span();
+            let message = format!(
+                "`{}` has a default in line {} already",
+                name.text(),
+                head(first).span().line
+            );
+            faults.push((name.clone(), message));
+            continue;
+        }
+        let Some(one) = Rival::of(later) else { continue };
+        let rivals = earlier.iter().filter_map(|rule| Rival::of(rule));
+        let rival = rivals.into_iter().find(|rival| rival.contradicts(&one));
+        if let Some(rival) = rival {
+            let message = format!(
+                "`{}` has another value in line {} whenever this holds: rules with different \
+                 values contradict each other; use `else`, or `default` for what holds otherwise",
+                one.name, rival.span.line
+            );
+            faults.push((one.span.clone(), message));
+        }
+    }
+    faults
+}
+
+fn are_defaults(one: &Rule, other: &Rule) -> bool {
+    let both = matches!((one, other), (Rule::Default { .. }, Rule::Default { .. }));
+    both && head(one).span().text() == head(other).span().text()
+}
+
+/// A rule with one literal value.
+struct Rival<'a> {
+    name: &'a str,
+    span: &'a Span,
+    value: Value,
+    statements: BTreeSet<String>,
+    /// Those that have variables of their own, which may have the name of something else.
+    declaring: BTreeSet<String>,
+}
+
+impl<'a> Rival<'a> {
+    fn of(rule: &'a Rule) -> Option<Self> {
+        let Rule::Spec { head: RuleHead::Compr { refr, assign, .. }, bodies, .. } = rule else {
+            return None;
+        };
+        let Expr::Var { span, .. } = &**refr else { return None };
+        let value = match assign {
+            Some(assign) => constant(&assign.value)?,
+            None => Value::from(true),
+        };
+        let own = bodies.first().filter(|body| !body.is_else).map(|body| &*body.query);
+        let (statements, declaring) = own.map(statements).unwrap_or_default();
+        Some(Self { name: root(refr), span, value, statements, declaring })
+    }
+
+    /// Whether it has another value whenever the other holds, or the other whenever it does.
+    fn contradicts(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.value != other.value
+            && (self.follows_from(other) || other.follows_from(self))
+    }
+
+    fn follows_from(&self, other: &Self) -> bool {
+        self.statements.is_empty()
+            || self.statements.is_subset(&other.statements)
+                && other.declaring.is_subset(&self.statements)
+    }
+}
+
+/// A query's statements, and those of them that declare variables.
+fn statements(query: &Query) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut all, mut declaring) = (BTreeSet::new(), BTreeSet::new());
+    for statement in &query.stmts {
+        let text = written(statement);
+        let declares = match &statement.literal {
+            Literal::SomeVars { .. } | Literal::SomeIn { .. } => true,
+            Literal::Expr { expr, .. } => {
+                matches!(&**expr, Expr::AssignExpr { op: AssignOp::ColEq, .. })
+            }
+            Literal::NotExpr { .. } | Literal::Every { .. } => false,
+        };
+        if declares {
+            declaring.insert(text.clone());
+        }
+        all.insert(text);
+    }
+    (all, declaring)
+}
+
+/// A statement as it is written, with what `with` has it look at.
+fn written(statement: &LiteralStmt) -> String {
+    let with = statement.with_mods.iter().map(|with| with.span.text().trim());
+    let parts: Vec<_> = std::iter::once(statement.span.text().trim()).chain(with).collect();
+    parts.join(" with ")
+}
+
+/// The value of an expression that is written out.
+pub(super) fn constant(expression: &Expr) -> Option<Value> {
+    match expression {
+        Expr::String { value, .. }
+        | Expr::RawString { value, .. }
+        | Expr::Number { value, .. }
+        | Expr::Bool { value, .. }
+        | Expr::Null { value, .. } => Some(value.clone()),
+        Expr::Array { items, .. } => {
+            let items: Option<Vec<_>> = items.iter().map(|item| constant(item)).collect();
+            items.map(Value::from)
+        }
+        Expr::Object { fields, .. } => {
+            let fields: Option<BTreeMap<_, _>> = fields
+                .iter()
+                .map(|(_, key, value)| Some((constant(key)?, constant(value)?)))
+                .collect();
+            fields.map(Value::from)
+        }
+        _ => None,
+    }
+}

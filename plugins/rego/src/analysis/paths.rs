@@ -1,0 +1,348 @@
+//! Paths below `input` and `data`, also by other names: imports, variables, rules that are one
+//! path, and elements that are gone through.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regorus::unstable::{
+    AssignOp, Expr, Literal, LiteralStmt, Module, Query, Rule, RuleAssign, RuleHead, Span,
+};
+
+use super::{Known, Shape};
+use crate::names::{head, parts, root};
+use crate::schema::nearest;
+
+/// How many rules, or variables, may stand for one another in a row.
+const STEPS: usize = 4;
+
+/// Paths that lead nowhere.
+pub(super) fn faults(module: &Module, known: &Known<'_>, input: &Shape) -> Vec<(Span, String)> {
+    let mut paths = Paths {
+        input,
+        known,
+        rules: module.policy.iter().map(|rule| root(head(rule))).collect(),
+        places: BTreeMap::new(),
+        scopes: vec![BTreeMap::new()],
+        mocked: false,
+        faults: vec![],
+    };
+    for import in &module.imports {
+        let name = match (&import.r#as, &*import.refr) {
+            (Some(name), _) => name.text(),
+            (None, Expr::RefDot { field, .. }) => field.0.text(),
+            _ => continue,
+        };
+        let place = paths.of(&import.refr);
+        paths.places.insert(name, place);
+    }
+    let imported = std::mem::take(&mut paths.faults);
+    // A rule may stand for a path that a rule further down has.
+    for _ in 0..STEPS {
+        for rule in &module.policy {
+            let place = paths.of_rule(rule);
+            let name = root(head(rule));
+            let is_only = module.policy.iter().filter(|one| root(head(one)) == name).count() == 1;
+            if is_only && place.is_some() {
+                paths.places.insert(name, place);
+            }
+        }
+        paths.faults.clear();
+    }
+    for rule in &module.policy {
+        paths.of_rule(rule);
+    }
+    let mut faults = imported;
+    faults.extend(paths.faults);
+    faults.sort_by_key(|(span, _)| (span.line, span.col));
+    faults.dedup_by_key(|(span, message)| (span.line, span.col, message.clone()));
+    faults
+}
+
+/// A value of the candidate or of the data.
+#[derive(Clone)]
+struct Place<'a> {
+    path: String,
+    shape: &'a Shape,
+}
+
+struct Paths<'a> {
+    input: &'a Shape,
+    known: &'a Known<'a>,
+    rules: BTreeSet<&'a str>,
+    /// Imports and rules that are a path.
+    places: BTreeMap<&'a str, Option<Place<'a>>>,
+    /// Variables, innermost last; `None` for one that may be anything.
+    scopes: Vec<BTreeMap<&'a str, Option<Place<'a>>>>,
+    /// Whether `with` has something else in the place of `input` or `data` here.
+    mocked: bool,
+    faults: Vec<(Span, String)>,
+}
+
+impl<'a> Paths<'a> {
+    /// What a rule is, where it is one path.
+    fn of_rule(&mut self, rule: &'a Rule) -> Option<Place<'a>> {
+        let Rule::Spec { head, bodies, .. } = rule else { return None };
+        let (refr, args, key, assign): (_, &[_], _, _) = match head {
+            RuleHead::Compr { refr, assign, .. } => (refr, &[], None, assign.as_ref()),
+            RuleHead::Set { refr, key, .. } => (refr, &[], key.as_ref(), None),
+            RuleHead::Func { refr, args, assign, .. } => (refr, args, None, assign.as_ref()),
+        };
+        let (own, others) = match bodies.split_first() {
+            Some((own, others)) if !own.is_else => (Some(&*own.query), others),
+            _ => (None, &bodies[..]),
+        };
+        let mut arguments = BTreeMap::new();
+        args.iter().for_each(|arg| unknown(arg, &mut arguments));
+        self.scopes.push(arguments);
+        let value = |assign: Option<&'a RuleAssign>| assign.map(|assign| &*assign.value);
+        if !matches!(&**refr, Expr::Var { .. }) {
+            self.of_query(own, parts(refr).into_iter().map(|part| &**part));
+        }
+        let places = self.of_query(own, key.map(|key| &**key).into_iter().chain(value(assign)));
+        for body in others {
+            self.of_query(Some(&body.query), value(body.assign.as_ref()));
+        }
+        self.scopes.pop();
+        let is_value = matches!(head, RuleHead::Compr { .. })
+            && matches!(&**refr, Expr::Var { .. })
+            && others.is_empty();
+        places.into_iter().next().flatten().filter(|_| is_value)
+    }
+
+    /// Of a query, and of what its variables are for.
+    fn of_query(
+        &mut self,
+        query: Option<&'a Query>,
+        terms: impl IntoIterator<Item = &'a Expr>,
+    ) -> Vec<Option<Place<'a>>> {
+        let statements = query.map_or(&[][..], |query| &query.stmts);
+        self.scopes.push(BTreeMap::new());
+        // Statements may be in any order.
+        let found = self.faults.len();
+        for _ in 0..STEPS {
+            statements.iter().for_each(|statement| self.bind(statement));
+            self.faults.truncate(found);
+        }
+        for statement in statements {
+            self.of_statement(statement);
+        }
+        let places = terms.into_iter().map(|term| self.of(term)).collect();
+        self.scopes.pop();
+        places
+    }
+
+    /// What a statement's variables are.
+    fn bind(&mut self, statement: &'a LiteralStmt) {
+        let mocked = self.mocked;
+        self.mocked |= is_mocked(statement);
+        let mut names = BTreeMap::new();
+        match &statement.literal {
+            Literal::SomeVars { vars, .. } => {
+                names.extend(vars.iter().map(|name| (name.text(), None)));
+            }
+            Literal::SomeIn { key, value, collection, .. } => {
+                key.iter().for_each(|key| unknown(key, &mut names));
+                unknown(value, &mut names);
+                if let Expr::Var { span, .. } = &**value {
+                    let collection = self.of(collection);
+                    names.insert(span.text(), collection.map(|place| place.element()));
+                }
+            }
+            Literal::Expr { expr, .. } => {
+                if let Expr::AssignExpr { op, lhs, rhs, .. } = &**expr {
+                    self.bind_assigned(op, lhs, rhs, &mut names);
+                }
+            }
+            Literal::NotExpr { .. } | Literal::Every { .. } => {}
+        }
+        self.mocked = mocked;
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.extend(names);
+        }
+    }
+
+    fn bind_assigned(
+        &mut self,
+        op: &AssignOp,
+        lhs: &'a Expr,
+        rhs: &'a Expr,
+        names: &mut BTreeMap<&'a str, Option<Place<'a>>>,
+    ) {
+        match (op, lhs) {
+            (AssignOp::ColEq, Expr::Var { span, .. }) => {
+                let place = self.of(rhs);
+                names.insert(span.text(), place);
+            }
+            (AssignOp::ColEq, _) => unknown(lhs, names),
+            // `=` compares what has a value already.
+            (AssignOp::Eq, Expr::Var { span, .. }) => {
+                let name = span.text();
+                let is_new = !self.rules.contains(name)
+                    && !self.places.contains_key(name)
+                    && !self.scopes.iter().any(|scope| scope.contains_key(name));
+                if is_new {
+                    let place = self.of(rhs);
+                    names.insert(name, place);
+                }
+            }
+            (AssignOp::Eq, _) => {}
+        }
+    }
+
+    fn of_statement(&mut self, statement: &'a LiteralStmt) {
+        for with in &statement.with_mods {
+            self.of(&with.r#as);
+        }
+        let mocked = self.mocked;
+        self.mocked |= is_mocked(statement);
+        match &statement.literal {
+            Literal::SomeVars { .. } => {}
+            Literal::SomeIn { key, value, collection, .. } => {
+                key.iter().chain([value, collection]).for_each(|part| {
+                    self.of(part);
+                });
+            }
+            Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
+                self.of(expr);
+            }
+            Literal::Every { key, value, domain, query, .. } => {
+                let element = self.of(domain).map(|place| place.element());
+                let mut names: BTreeMap<_, _> = key.iter().map(|key| (key.text(), None)).collect();
+                names.insert(value.text(), element);
+                self.scopes.push(names);
+                self.of_query(Some(query), []);
+                self.scopes.pop();
+            }
+        }
+        self.mocked = mocked;
+    }
+
+    /// Where an expression leads, if that is known. Tells of every path in it.
+    fn of(&mut self, expression: &'a Expr) -> Option<Place<'a>> {
+        match expression {
+            Expr::Var { span, .. } => self.named(span.text()),
+            Expr::RefDot { refr, field, .. } => {
+                let place = self.of(refr)?;
+                self.step(place, field.0.text(), &field.0)
+            }
+            Expr::RefBrack { refr, index, .. } => {
+                let place = self.of(refr);
+                self.of(index);
+                let place = place?;
+                match literal(index) {
+                    Some(name) => self.step(place, name, index.span()),
+                    None => Some(place.element()),
+                }
+            }
+            Expr::Call { fcn, params, .. } => {
+                let places: Vec<_> = params.iter().map(|param| self.of(param)).collect();
+                if let (true, [Some(place), ..], [_, key, _]) =
+                    (fcn.span().text() == "object.get", &places[..], &params[..])
+                {
+                    self.of_path(place.clone(), key);
+                }
+                None
+            }
+            Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
+                self.of_query(Some(query), [&**term]);
+                None
+            }
+            Expr::ObjectCompr { key, value, query, .. } => {
+                self.of_query(Some(query), [&**key, &**value]);
+                None
+            }
+            _ => {
+                for part in parts(expression) {
+                    self.of(part);
+                }
+                None
+            }
+        }
+    }
+
+    fn named(&self, name: &str) -> Option<Place<'a>> {
+        if let Some(place) = self.scopes.iter().rev().find_map(|scope| scope.get(name)) {
+            return place.clone();
+        }
+        let place = |shape| Some(Place { path: name.to_owned(), shape });
+        match name {
+            "input" | "data" if self.mocked => None,
+            "input" => place(self.input),
+            "data" => place(self.known.data),
+            _ => self.places.get(name).cloned().flatten(),
+        }
+    }
+
+    /// The path that `object.get` takes: a name, or names in an array.
+    fn of_path(&mut self, from: Place<'a>, key: &'a Expr) {
+        let names = match key {
+            Expr::Array { items, .. } => items.iter().map(|item| &**item).collect(),
+            other => vec![other],
+        };
+        let mut place = Some(from);
+        for part in names {
+            let Some(from) = place else { return };
+            place = match literal(part) {
+                Some(name) => self.step(from, name, part.span()),
+                None => Some(from.element()),
+            };
+        }
+    }
+
+    fn step(&mut self, from: Place<'a>, name: &str, span: &Span) -> Option<Place<'a>> {
+        let path = format!("{}.{name}", from.path);
+        // The script's own rules.
+        if path == self.known.package || self.known.package.starts_with(&format!("{path}.")) {
+            let shape = &Shape::Any;
+            return (path != self.known.package).then_some(Place { path, shape });
+        }
+        let message = match from.shape {
+            Shape::Any => return None,
+            Shape::Leaf => format!("there is no `{path}`: `{}` has nothing below it", from.path),
+            Shape::List(_) => {
+                format!("there is no `{path}`: `{0}` is an array, as in `some x in {0}`", from.path)
+            }
+            Shape::Object(fields, rest) => match fields.get(name).or(rest.as_deref()) {
+                Some(shape) => return Some(Place { path, shape }),
+                None => {
+                    let whose = match from.path.starts_with("data") {
+                        true => " in the script's `schema`",
+                        false => "",
+                    };
+                    let known = fields.keys().map(String::as_str);
+                    format!("there is no `{path}`{whose}{}", nearest(name, known))
+                }
+            },
+        };
+        self.faults.push((span.clone(), message));
+        None
+    }
+}
+
+impl Place<'_> {
+    fn element(self) -> Self {
+        Self { path: format!("{}[_]", self.path), shape: self.shape.element() }
+    }
+}
+
+/// Variables that may be anything.
+fn unknown<'a>(pattern: &'a Expr, names: &mut BTreeMap<&'a str, Option<Place<'a>>>) {
+    if let Expr::Var { span, .. } = pattern {
+        names.insert(span.text(), None);
+    }
+    parts(pattern).into_iter().for_each(|part| unknown(part, names));
+}
+
+/// Whether `input` or `data`, or a part of it, is another in a statement.
+fn is_mocked(statement: &LiteralStmt) -> bool {
+    statement.with_mods.iter().any(|with| matches!(root(&with.refr), "input" | "data"))
+}
+
+/// A name that is written as a text.
+fn literal(expression: &Expr) -> Option<&str> {
+    match expression {
+        Expr::String { value, .. } | Expr::RawString { value, .. } => {
+            value.as_string().ok().map(|text| &**text)
+        }
+        _ => None,
+    }
+}
