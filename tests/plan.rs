@@ -292,8 +292,8 @@ fn closed_accounts_are_shown_and_not_planned() {
     let simulated = run("simulate", &["--format", "json"]).json();
     assert_eq!(
         simulated["accounts"],
-        json!({ "total": 5, "current": 0, "updated": 2, "skipped": 0, "held": 0, "failed": 0,
-                "closed": 3 })
+        json!({ "total": 5, "current": 0, "updated": 2, "to_update": 0, "skipped": 0, "held": 0,
+                "failed": 0, "not_enrolled": 0, "closed": 3 })
     );
     assert_eq!(simulated["operations"]["started"], 2);
     assert_eq!(simulated["alerts"], json!([]));

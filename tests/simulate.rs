@@ -415,7 +415,7 @@ fn a_rehearsal_from_a_moment_on_takes_holds_into_the_lower_bound() {
     write("crew.toml", "[[policies]]\nplugin = \"./freeze.rego\"\n");
     write(
         "freeze.rego",
-        "package freeze\n\nover := time.parse_rfc3339_ns(\"2026-12-27T00:00:00Z\")\n\n\
+        "package freeze\n\ndefault decision := \"abstain\"\n\nover := time.parse_rfc3339_ns(\"2026-12-27T00:00:00Z\")\n\n\
          decision := {\"hold\": \"freeze\", \"until\": over} if input.now_ns < over\n",
     );
     write("snapshot.json", &json!({ "accounts": [account(0, managed(), 600)] }).to_string());

@@ -461,8 +461,33 @@ mod tests {
             snapshot.accounts[0],
             SnapshotAccount {
                 email: "aws+111122223333@example.com".into(),
+                joined: Some("2020-01-01T00:00:00Z".parse().unwrap()),
+                state: Some(AccountState::Active),
                 ..SnapshotAccount::new("111122223333", "A")
             }
+        );
+    }
+
+    /// The same OU has the same id, given or made up.
+    #[test]
+    fn units_without_an_id_get_one() {
+        let text = r#"{"accounts":[
+            {"id":"111122223331","name":"A","ou":["W","P"]},
+            {"id":"111122223332","name":"B","ou":["W"],"ou_ids":["ou-abcd-11111111"]},
+            {"id":"111122223333","name":"C","ou":["W","P"]},
+            {"id":"111122223334","name":"D","ou":["X"]}
+        ]}"#;
+        let snapshot = Snapshot::parse(text).unwrap();
+        let ids: Vec<_> =
+            snapshot.accounts.iter().map(|account| account.ou_ids.join(" ")).collect();
+        assert_eq!(
+            ids,
+            [
+                "ou-abcd-11111111 ou-sim1-00000001",
+                "ou-abcd-11111111",
+                "ou-abcd-11111111 ou-sim1-00000001",
+                "ou-sim1-00000002",
+            ]
         );
     }
 
