@@ -57,9 +57,6 @@ fn assert_same(read: &Snapshot, truth: &Snapshot) {
     for (read, truth) in read.accounts.iter().zip(&truth.accounts) {
         assert_eq!(read.product.is_some(), truth.enrolled);
         let known = SnapshotAccount {
-            ou_ids: Vec::new(),
-            joined: None,
-            state: None,
             product: None,
             artifact: None,
             tags_error: None,
