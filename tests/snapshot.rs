@@ -99,7 +99,7 @@ fn a_live_organization_is_rehearsed_on() {
     let outdated = snapshot.accounts.iter().filter(|account| account.outdated).count();
     assert_eq!(
         report["accounts"],
-        json!({ "total": 250, "current": 76, "updated": outdated, "skipped": 25, "held": 0,
+        json!({ "total": 250, "current": 76, "updated": outdated, "skipped": 0, "to_update": 0, "not_enrolled": 25, "held": 0,
                 "failed": 0, "closed": 0 })
     );
     assert_eq!(report["operations"]["started"], outdated);
