@@ -292,9 +292,86 @@ fn closed_accounts_are_shown_and_not_planned() {
     let simulated = run("simulate", &["--format", "json"]).json();
     assert_eq!(
         simulated["accounts"],
-        json!({ "total": 5, "current": 0, "updated": 2, "skipped": 0, "held": 0, "failed": 0,
-                "closed": 3 })
+        json!({ "total": 5, "current": 0, "updated": 2, "to_update": 0, "skipped": 0, "held": 0,
+                "failed": 0, "not_enrolled": 0, "closed": 3 })
     );
     assert_eq!(simulated["operations"]["started"], 2);
     assert_eq!(simulated["alerts"], json!([]));
+}
+
+/// Whatever a snapshot leaves out means the same to a plan and to a simulation of that moment: a
+/// policy that tells all that it sees says the same in both, of accounts that lack each field.
+#[test]
+fn a_plan_and_a_simulation_see_the_same() {
+    let mut kinds = vec![
+        json!({}),
+        json!({ "joined": "2024-05-06T07:08:09Z" }),
+        json!({ "email": "root@example.com" }),
+        json!({ "ou": ["W", "P"] }),
+        json!({ "ou": ["W", "Q"], "ou_ids": ["ou-abcd-11111111", "ou-abcd-22222222"] }),
+        json!({ "ou": ["W"] }),
+        json!({ "ou": ["X"] }),
+        json!({ "tags": { "team": "blue" } }),
+        json!({ "tags": null }),
+        json!({ "tags": null, "tags_error": "AccessDenied" }),
+        json!({ "enrolled": false }),
+        json!({ "product": "pp-mine", "artifact": "pa-old" }),
+    ];
+    for state in ["ACTIVE", "SUSPENDED", "PENDING_CLOSURE", "CLOSED", "PENDING_ACTIVATION"] {
+        kinds.push(json!({ "state": state }));
+    }
+    for status in ["AVAILABLE", "UNDER_CHANGE", "TAINTED", "ERROR", "PLAN_IN_PROGRESS"] {
+        kinds.push(json!({ "status": status }));
+        kinds.push(json!({ "status": status, "outdated": false }));
+    }
+    for (number, account) in kinds.iter_mut().enumerate() {
+        account["id"] = json!(format!("{:012}", 100_000_000_000 + number as u64));
+        account["name"] = json!(format!("account-{number}"));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("crew.toml", "[[policies]]\nname = \"see\"\nplugin = \"./see.rego\"\n");
+    // Why tags can't be read is said in words of AWS or of the snapshot: that they can't is seen.
+    write(
+        "see.rego",
+        "package see\n\naccount := object.remove(input.account, {\"tags_unreadable\"})\n\n\
+         sees := [account, input.cause, input.product.status, \
+         object.get(input.account, \"tags\", \"none\")]\n\ndecision := {\"skip\": json.marshal(sees)}\n",
+    );
+    write("snapshot.json", &json!({ "accounts": kinds }).to_string());
+    let run = |command: &str| {
+        let args = [command, "--config", "crew.toml", "--snapshot", "snapshot.json", "--at", AT];
+        groundcrew(dir.path(), &[&args[..], &["--format", "json"]].concat()).json()
+    };
+    let (planned, simulated) = (run("plan"), run("simulate"));
+    let decided = simulated["first_decisions"].as_array().unwrap();
+    assert!(decided.len() > 10, "{simulated}");
+    assert_eq!(&planned["decisions"].as_array().unwrap(), &decided);
+    for (name, number) in planned["accounts"].as_object().unwrap() {
+        assert_eq!(&simulated["accounts"][name], number, "{name}");
+    }
+}
+
+#[rstest]
+#[case::nothing_to_do("", false, &["--detailed-exitcode"], 0)]
+#[case::changes_that_nobody_asks_for("", true, &[], 0)]
+#[case::changes("", true, &["--detailed-exitcode"], 3)]
+#[case::a_policy_fails("[[policies]]\nplugin = \"./fails.rego\"\n", true, &[], 1)]
+#[case::it_fails_on_trial("[[policies]]\nmode = \"monitor\"\nplugin = \"./fails.rego\"\n", true, &["--detailed-exitcode"], 1)]
+#[case::usage("[nonsense]\n", true, &["--detailed-exitcode"], 2)]
+fn exit_codes(
+    #[case] config: &str,
+    #[case] outdated: bool,
+    #[case] options: &[&str],
+    #[case] code: i32,
+) {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("crew.toml", config);
+    write("fails.rego", "package fails\n\ndecision := \"nonsense\"\n");
+    let account = json!({ "id": "100000000001", "name": "one", "outdated": outdated });
+    write("snapshot.json", &json!({ "accounts": [account] }).to_string());
+    let args = ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json"];
+    let ran = groundcrew(dir.path(), &[&args[..], options].concat());
+    assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 fn simulate(args: &[&str]) -> Value {
     let args = [&["simulate", "--format", "json"], args].concat();
-    groundcrew(&root(), &args).json()
+    groundcrew(&root(), &args).findings()
 }
 
 fn with_snapshot(config: &str, snapshot: &Value) -> Value {
@@ -79,8 +79,8 @@ fn five_tagged_and_five_untagged_step_by_step() {
     }
     assert_eq!(
         report["accounts"],
-        json!({ "total": 10, "current": 0, "updated": 10, "skipped": 0, "held": 0, "failed": 0,
-                "closed": 0 })
+        json!({ "total": 10, "current": 0, "updated": 10, "to_update": 0, "skipped": 0, "held": 0,
+                "failed": 0, "not_enrolled": 0, "closed": 0 })
     );
     assert_eq!(report["lanes"][0]["max_concurrent"], 4);
     assert_eq!(report["lanes"][1]["max_concurrent"], 1);
@@ -145,7 +145,7 @@ fn every_account_ends_in_exactly_one_state(#[case] faults: &str, #[case] seeds: 
         let of = |key: &str| report["accounts"][key].as_u64().unwrap();
         let ends = of("current") + of("updated") + of("skipped") + of("held") + of("failed");
         assert_eq!(ends, 60, "{replay}");
-        assert_eq!(of("held"), 0, "{replay}");
+        assert_eq!(of("held") + of("to_update"), 0, "{replay}");
         assert!(report["operations"]["max_concurrent"].as_u64().unwrap() <= 4, "{replay}");
         // Each account that was given up is alerted once.
         let alerts: Vec<&str> = report["alerts"]
@@ -210,7 +210,7 @@ fn a_broken_plugin_means_skip(#[case] evaluate: &'static str, #[case] reason: &s
     let config = "[[policies]]\nplugin = \"./broken.wasm\"\nlimits = { timeout = \"100ms\" }\n";
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
     let args = ["simulate", "--format", "json", "--config", "crew.toml", "--accounts", "6"];
-    let report = groundcrew(dir.path(), &args).json();
+    let report = groundcrew(dir.path(), &args).findings();
     assert_eq!(report["accounts"]["skipped"], 6);
     assert_eq!(report["operations"]["started"], 0);
     let reasons: Vec<&str> = report["decisions"]
@@ -338,12 +338,13 @@ priority_mode = true
     std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
     let args =
         ["simulate", "--config", "crew.toml", "--snapshot", "snapshot.json", "--format", "json"];
-    groundcrew(dir.path(), &args).json()
+    groundcrew(dir.path(), &args).findings()
 }
 
+/// Updated, failed, and still to be updated.
 fn counts(report: &Value) -> (u64, u64, u64) {
     let count = |what: &str| report["accounts"][what].as_u64().unwrap();
-    (count("updated"), count("failed"), count("held"))
+    (count("updated"), count("failed"), count("to_update"))
 }
 
 #[test]
@@ -385,4 +386,50 @@ fn a_lane_soaks_after_those_before_it() {
     let ended = lanes[0]["last_finish_s"].as_f64().unwrap();
     let began = lanes[1]["first_start_s"].as_f64().unwrap();
     assert!((ended + 7200.0..ended + 7300.0).contains(&began), "{ended} {began}");
+}
+
+/// A pipeline stops for what went wrong, and for nothing else.
+#[rstest]
+#[case::all_is_well("", json!([]), 0)]
+#[case::an_account_fails("", json!(["no", "no"]), 1)]
+#[case::a_policy_fails("[[policies]]\nplugin = \"./fails.rego\"\n", json!([]), 1)]
+#[case::usage("[nonsense]\n", json!([]), 2)]
+fn exit_codes(#[case] policies: &str, #[case] failures: Value, #[case] code: i32) {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("crew.toml", &format!("[updates]\nmax_receive_count = 2\n{policies}"));
+    write("fails.rego", "package fails\n\ndecision := \"nonsense\"\n");
+    let mut account = account(0, managed(), 600);
+    account["update_failures"] = failures;
+    write("snapshot.json", &json!({ "accounts": [account] }).to_string());
+    let args = ["simulate", "--config", "crew.toml", "--snapshot", "snapshot.json"];
+    let ran = groundcrew(dir.path(), &args);
+    assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
+}
+
+/// Accounts that a policy holds until a moment are done after it, which is no delay of the host.
+#[test]
+fn a_rehearsal_from_a_moment_on_takes_holds_into_the_lower_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("crew.toml", "[[policies]]\nplugin = \"./freeze.rego\"\n");
+    write(
+        "freeze.rego",
+        "package freeze\n\ndefault decision := \"abstain\"\n\nover := time.parse_rfc3339_ns(\"2026-12-27T00:00:00Z\")\n\n\
+         decision := {\"hold\": \"freeze\", \"until\": over} if input.now_ns < over\n",
+    );
+    write("snapshot.json", &json!({ "accounts": [account(0, managed(), 600)] }).to_string());
+    let run = |at: &str| {
+        let args = ["simulate", "--config", "crew.toml", "--snapshot", "snapshot.json", "--at", at];
+        groundcrew(dir.path(), &[&args[..], &["--format", "json"]].concat()).json()
+    };
+    let frozen = run("2026-12-24T00:00:00Z");
+    assert_eq!(frozen["at"], "2026-12-24T00:00:00Z");
+    assert_eq!(frozen["first_decisions"][0]["until"], "2026-12-27T00:00:00Z");
+    let time = |name: &str| frozen["time"][name].as_f64().unwrap();
+    let bound = time("lower_bound_seconds");
+    assert!((3.0 * 86_400.0 + 600.0..3.0 * 86_400.0 + 700.0).contains(&bound), "{bound}");
+    assert!((bound..bound * 1.02).contains(&time("virtual_seconds")), "{frozen}");
+    let open = run("2026-12-28T00:00:00Z");
+    assert_eq!(open["first_decisions"][0]["decision"], "proceed");
 }

@@ -21,6 +21,13 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// The JSON document on stdout of a command that tells of what it found wrong, or of nothing.
+    pub fn findings(&self) -> serde_json::Value {
+        assert!((0..=1).contains(&self.code), "{}: {}", self.code, self.stderr);
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
     /// The JSON document on stdout.
     pub fn json(&self) -> serde_json::Value {
         assert_eq!(self.code, 0, "{}", self.stderr);

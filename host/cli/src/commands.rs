@@ -84,6 +84,9 @@ pub struct Plan {
     /// List every account
     #[arg(long)]
     pub all: bool,
+    /// End with exit code 3 when accounts are to be updated, now or after a hold, and nothing fails
+    #[arg(long)]
+    pub detailed_exitcode: bool,
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -239,6 +242,9 @@ pub struct Simulate {
     /// Of the made-up accounts, how many percent have the tag account-factory-managed = "true"
     #[arg(long, value_name = "P", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
     pub tagged_percent: u8,
+    /// Begin at this moment, for example 2026-12-24T18:00:00Z; by default on 2026-09-01T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
     /// The same seed gives the same run
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,

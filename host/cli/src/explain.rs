@@ -82,9 +82,11 @@ pub fn run(options: &Explain) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let report = runtime.block_on(report(options))?;
     match options.format {
-        Format::Text => screen(&render(&report)),
-        Format::Json => print(&json(&report)?),
+        Format::Text => screen(&render(&report))?,
+        Format::Json => print(&json(&report)?)?,
     }
+    let failed = report.answers.iter().filter(|said| said.says == "failure");
+    crate::failing(failed.map(|said| said.policy.as_str())).map_or(Ok(()), Err)
 }
 
 async fn report(options: &Explain) -> Result<Report, Failure> {

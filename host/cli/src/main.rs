@@ -1,6 +1,7 @@
 //! The `groundcrew` binary: parses the command line, and hands over to the command.
 //!
-//! Exit codes: 0 when it worked, 1 when it didn't, 2 for a wrong config or usage.
+//! Exit codes are those of docs/exit-codes.md: 0 when nothing is wrong, 1 when something failed, 2
+//! for a wrong config or usage, and 3 when a plan has changes and was asked to say so.
 
 mod check;
 mod commands;
@@ -25,8 +26,10 @@ mod sim_aws;
 mod simulate;
 mod simulated_web;
 mod snapshot;
+mod totals;
 mod wording;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -45,6 +48,20 @@ enum Failure {
     /// Something else went wrong.
     #[error("{0}")]
     Other(String),
+    /// Nothing is wrong: a plan has changes, and its exit code is to tell.
+    #[error("{} to be updated, now or later", wording::count(*.0, "account"))]
+    Changes(usize),
+}
+
+/// That policies fail: what they decide is not what they are written for. `None` where none does.
+fn failing<'a>(policies: impl Iterator<Item = &'a str>) -> Option<Failure> {
+    let names: BTreeSet<&str> = policies.collect();
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => None,
+        [name] => Some(Failure::Other(format!("the policy {name} fails"))),
+        names => Some(Failure::Other(format!("the policies {} fail", names.join(", ")))),
+    }
 }
 
 /// The runtime of commands: plugins and AWS calls take turns on one thread.
@@ -92,6 +109,7 @@ fn main() -> ExitCode {
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Other(_) => 1,
+                Failure::Changes(_) => 3,
             })
         }
     }

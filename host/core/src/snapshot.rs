@@ -23,6 +23,9 @@ const UPDATE_SECONDS: u64 = 1200;
 /// The longest update that a snapshot may tell of: a week.
 const MAX_UPDATE_SECONDS: u64 = 7 * 24 * 3600;
 
+/// When accounts joined of which a file doesn't tell: long before any lookback.
+const JOINED: Timestamp = Timestamp::constant(1_577_836_800, 0);
+
 /// The OUs of a generated organization.
 const GENERATED_OUS: [&[&str]; 6] = [
     &["Workloads", "Prod"],
@@ -77,10 +80,10 @@ pub struct SnapshotAccount {
     /// Their ids, as many; by default made up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ou_ids: Vec<String>,
-    /// When the account joined the organization, where known.
+    /// When the account joined the organization, where known; in a file by default 1 January 2020.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Timestamp>,
-    /// Its state in the organization, where known.
+    /// Its state in the organization, where known; in a file by default `ACTIVE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<AccountState>,
     /// The tags; `null` when reading them is denied; by default none.
@@ -337,12 +340,41 @@ impl Snapshot {
         snapshot
     }
 
+    /// Fills in what is not given, so that it means the same to whatever works on the snapshot.
     fn complete(&mut self) {
+        let made_up = self.unit_ids();
         for account in &mut self.accounts {
             if account.email.is_empty() {
                 account.email = format!("aws+{}@example.com", account.id);
             }
+            account.joined.get_or_insert(JOINED);
+            account.state.get_or_insert(AccountState::Active);
+            if account.ou_ids.is_empty() {
+                let ways = (1..=account.ou.len()).map(|depth| &account.ou[..depth]);
+                account.ou_ids = ways.filter_map(|way| made_up.get(way).cloned()).collect();
+            }
         }
+    }
+
+    /// Ids of the OUs by their names from the top-level one down: those that are given, and made-up
+    /// ones.
+    fn unit_ids(&self) -> BTreeMap<Vec<String>, String> {
+        let ways = |account: &SnapshotAccount| {
+            let ou = account.ou.clone();
+            (1..=ou.len()).map(move |depth| ou[..depth].to_vec())
+        };
+        let mut ids: BTreeMap<Vec<String>, String> = BTreeMap::new();
+        for account in &self.accounts {
+            ids.extend(ways(account).zip(account.ou_ids.iter().cloned()));
+        }
+        let mut seen = BTreeSet::new();
+        for way in self.accounts.iter().flat_map(ways) {
+            let index = seen.len();
+            if seen.insert(way.clone()) {
+                ids.entry(way).or_insert_with(|| format!("ou-sim1-{index:08}"));
+            }
+        }
+        ids
     }
 
     fn problems(&self) -> Vec<String> {
@@ -429,8 +461,33 @@ mod tests {
             snapshot.accounts[0],
             SnapshotAccount {
                 email: "aws+111122223333@example.com".into(),
+                joined: Some("2020-01-01T00:00:00Z".parse().unwrap()),
+                state: Some(AccountState::Active),
                 ..SnapshotAccount::new("111122223333", "A")
             }
+        );
+    }
+
+    /// The same OU has the same id, given or made up.
+    #[test]
+    fn units_without_an_id_get_one() {
+        let text = r#"{"accounts":[
+            {"id":"111122223331","name":"A","ou":["W","P"]},
+            {"id":"111122223332","name":"B","ou":["W"],"ou_ids":["ou-abcd-11111111"]},
+            {"id":"111122223333","name":"C","ou":["W","P"]},
+            {"id":"111122223334","name":"D","ou":["X"]}
+        ]}"#;
+        let snapshot = Snapshot::parse(text).unwrap();
+        let ids: Vec<_> =
+            snapshot.accounts.iter().map(|account| account.ou_ids.join(" ")).collect();
+        assert_eq!(
+            ids,
+            [
+                "ou-abcd-11111111 ou-sim1-00000001",
+                "ou-abcd-11111111",
+                "ou-abcd-11111111 ou-sim1-00000001",
+                "ou-sim1-00000002",
+            ]
         );
     }
 

@@ -34,8 +34,14 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
         Ok(report::of(&loaded, &snapshot, at).await)
     })?;
     match options.format {
-        Format::Text => screen(&text::render(&report, options.all)),
-        Format::Json => print(&json(&report)?),
+        Format::Text => screen(&text::render(&report, options.all))?,
+        Format::Json => print(&json(&report)?)?,
+    }
+    let due = report.accounts.to_update + report.accounts.held;
+    match crate::failing(report.failures.iter().map(|failing| failing.policy.as_str())) {
+        Some(failure) => Err(failure),
+        None if options.detailed_exitcode && due > 0 => Err(Failure::Changes(due)),
+        None => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::loaded::Loaded;
+use crate::totals::Totals;
 
 /// Promised of the order, and what is not.
 pub const ORDER: &str = "Lanes run in this order, each when those before it are done; the order \
@@ -26,7 +27,7 @@ pub struct Report {
     /// When the organization was read, where the snapshot tells.
     pub taken_at: Option<Timestamp>,
     pub order: &'static str,
-    pub accounts: Accounts,
+    pub accounts: Totals,
     pub lanes: Vec<Lane>,
     pub time: Time,
     pub decisions: Vec<Decided>,
@@ -50,20 +51,6 @@ pub struct Closed {
 pub struct WithoutProduct {
     pub account: String,
     pub name: String,
-}
-
-#[derive(Debug, Default, Serialize)]
-pub struct Accounts {
-    pub total: usize,
-    pub to_update: usize,
-    pub skipped: usize,
-    pub held: usize,
-    /// On the newest artifact.
-    pub current: usize,
-    /// Without a provisioned product of Account Factory.
-    pub not_enrolled: usize,
-    /// Closed, with a product or without.
-    pub closed: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -135,7 +122,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     let panel = loaded.panel(Action::Update);
     let rules = loaded.config.rules();
     let mut finder = Finder::new(snapshot, at, loaded.config.updates.causes);
-    let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
+    let mut accounts = Totals { total: snapshot.accounts.len(), ..Totals::default() };
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
     let (mut without_product, mut closed) = (Vec::new(), Vec::new());
     let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
@@ -160,7 +147,6 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             }
             // A snapshot with an id that is none isn't read at all.
             Ok(Found::NotEnrolled) | Err(_) => {
-                accounts.not_enrolled += 1;
                 let (account, name) = (account.id.clone(), account.name.clone());
                 without_product.push(WithoutProduct { account, name });
                 continue;
@@ -203,6 +189,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         decisions.push(decided(heard.decision));
     }
 
+    accounts.not_enrolled = Some(without_product.len());
     let after = |span: Duration| at.checked_add(span).unwrap_or(Timestamp::MAX);
     let times = times(&rules, &work);
     let whole = times.iter().map(|time| time.ends).max().unwrap_or_default();

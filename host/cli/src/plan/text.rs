@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Decided, ORDER, Report};
-use crate::wording::{and_closed, count, list, minute, paragraph, span, thousands};
+use crate::wording::{count, list, minute, paragraph, span, thousands};
 
 /// Kinds of decisions that are listed before the rest is only counted.
 const LISTED: usize = 8;
@@ -35,7 +35,7 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         );
         paragraph(out, &line)?;
     }
-    summary(report, out)?;
+    paragraph(out, &format!("accounts    {}", report.accounts.words()))?;
     let listed = if all { usize::MAX } else { LISTED };
     for lane in &report.lanes {
         let in_lane = |decided: &&Decided| {
@@ -98,20 +98,6 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
         }
     }
     Ok(())
-}
-
-fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
-    let a = &report.accounts;
-    let line = format!(
-        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} without a product",
-        thousands(a.total as u64),
-        thousands(a.to_update as u64),
-        thousands(a.skipped as u64),
-        thousands(a.held as u64),
-        thousands(a.current as u64),
-        thousands(a.not_enrolled as u64)
-    ) + &and_closed(a.closed);
-    paragraph(out, &line)
 }
 
 /// The accounts that are closed, by state.

@@ -6,6 +6,7 @@ mod recorder;
 mod report;
 mod text;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,19 +22,31 @@ use crate::commands::{Faults, Format, Simulate};
 use crate::loaded::{Need, Read, read};
 use crate::ports;
 use crate::simulated_web::SimulatedWeb;
-use crate::wording::{json, print, screen};
+use crate::wording::{json, minute, print, screen};
 use progress::Progress;
 use recorder::Recorder;
 use report::Report;
 
-/// When every simulation begins: Tuesday, 1 September 2026, 08:00 UTC. The same for all,
-/// since policies may go by the time.
+/// When a simulation begins unless told otherwise: Tuesday, 1 September 2026, 08:00 UTC. The same
+/// for all, since policies may go by the time.
 const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 /// Simulations end after so long, with whatever is left. The longest that makes sense:
 /// ten thousand accounts, one at a time at half an hour each, take 208 days.
 const LONGEST: Duration = Duration::from_secs(800 * 24 * 3600);
 
+/// The moments at which a simulation may begin: services of that time sign requests and keep
+/// accounts that joined before it.
+const BEGINNINGS: Range<Timestamp> =
+    Timestamp::constant(1_577_836_800, 0)..Timestamp::constant(4_102_444_800, 0);
+
 pub fn run(options: &Simulate) -> Result<(), Failure> {
+    let begin = options.at.unwrap_or(BEGIN);
+    if !BEGINNINGS.contains(&begin) {
+        let (from, to) = (minute(BEGINNINGS.start), minute(BEGINNINGS.end));
+        return Err(Failure::Usage(format!(
+            "--at {begin}: a simulation begins at or after {from} and before {to}"
+        )));
+    }
     let snapshot = snapshot(
         options.snapshot.as_deref(),
         options.accounts,
@@ -55,11 +68,15 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
     let began = Instant::now();
     let report = runtime.block_on(async {
         let config = read(options.config.as_deref())?;
-        simulate(options, config, snapshot, &events, began).await
+        simulate(options, config, snapshot, &events, (begin, began)).await
     })?;
     match options.format {
-        Format::Json => print(&json(&report)?),
-        Format::Text => screen(&text::render(&report)),
+        Format::Json => print(&json(&report)?)?,
+        Format::Text => screen(&text::render(&report))?,
+    }
+    match report.troubles().as_slice() {
+        [] => Ok(()),
+        troubles => Err(Failure::Other(troubles.join("\n"))),
     }
 }
 
@@ -68,11 +85,11 @@ async fn simulate(
     config: Read,
     snapshot: Snapshot,
     events: &[String],
-    began: Instant,
+    (begin, began): (Timestamp, Instant),
 ) -> Result<Report, Failure> {
     let sim = SimAws::new(SimOptions {
         seed: options.seed,
-        start: BEGIN,
+        start: begin,
         snapshot: snapshot.clone(),
         faults: match options.faults {
             Faults::None => FaultLevel::None,
@@ -94,7 +111,7 @@ async fn simulate(
     for event in events {
         sim.inject_event(event);
     }
-    let waiting = engine.run(Until::SettledOr(BEGIN + LONGEST)).await;
+    let waiting = engine.run(Until::SettledOr(begin + LONGEST)).await;
     recorder.finish();
     Ok(Report::new(report::Sources {
         options,
@@ -102,7 +119,7 @@ async fn simulate(
         snapshot: &snapshot,
         sim: &sim,
         recorder: &recorder,
-        begin: BEGIN,
+        begin,
         real: began.elapsed(),
         reproducible: !loaded.runtime.deadline_fired(),
         waiting,

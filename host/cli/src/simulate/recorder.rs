@@ -53,6 +53,10 @@ struct Seen {
     progress: Progress,
     begin: Option<Timestamp>,
     decisions: BTreeMap<AccountId, Decision>,
+    /// The first decision about each account.
+    first_decisions: BTreeMap<AccountId, Decision>,
+    /// Until when accounts were held that had not been started yet.
+    held_until: BTreeMap<AccountId, Timestamp>,
     courses: BTreeMap<AccountId, Course>,
     told: BTreeMap<NotificationKey, Told>,
     /// What became of events, and how often.
@@ -69,6 +73,8 @@ impl Recorder {
                 progress,
                 begin: None,
                 decisions: BTreeMap::new(),
+                first_decisions: BTreeMap::new(),
+                held_until: BTreeMap::new(),
                 courses: BTreeMap::new(),
                 told: BTreeMap::new(),
                 events: Vec::new(),
@@ -81,6 +87,15 @@ impl Recorder {
 
     pub fn decisions(&self) -> BTreeMap<AccountId, Decision> {
         self.seen().decisions.clone()
+    }
+
+    pub fn first_decisions(&self) -> BTreeMap<AccountId, Decision> {
+        self.seen().first_decisions.clone()
+    }
+
+    /// Until when each account was held before its first update.
+    pub fn held_until(&self) -> BTreeMap<AccountId, Timestamp> {
+        self.seen().held_until.clone()
     }
 
     pub fn courses(&self) -> BTreeMap<AccountId, Course> {
@@ -99,6 +114,15 @@ impl Recorder {
 
     pub fn alerts(&self) -> Vec<String> {
         self.seen().alerts.clone()
+    }
+
+    /// The policies that failed, those on trial as well.
+    pub fn failing_policies(&self) -> Vec<String> {
+        let alerts = &self.seen().alerts;
+        let name = |subject: &String| {
+            Some(subject.strip_prefix("Policy ")?.strip_suffix(" fails")?.to_owned())
+        };
+        alerts.iter().filter_map(name).collect()
     }
 
     pub fn finish(&self) {
@@ -124,6 +148,13 @@ impl Witness for Recorder {
             Notice::Decided { account, decision } => {
                 // Only what is to be updated counts as still to be done.
                 let skips = |decision: &Decision| matches!(decision.outcome, Outcome::Skip { .. });
+                seen.first_decisions.entry(account.clone()).or_insert_with(|| decision.clone());
+                if let Outcome::Hold { until, .. } = decision.outcome
+                    && !seen.courses.contains_key(account)
+                {
+                    let held = seen.held_until.entry(account.clone()).or_insert(until);
+                    *held = until.max(*held);
+                }
                 let before = seen.decisions.insert(account.clone(), decision.clone());
                 match (before.as_ref().is_some_and(skips), skips(decision)) {
                     (false, true) => seen.done += 1,

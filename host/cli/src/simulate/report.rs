@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::config::Config;
-use groundcrew_core::list_schedule::makespan;
+use groundcrew_core::list_schedule::{Job, LaneLimits, earliest_end};
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::rule::Rule;
 use groundcrew_core::scheduler::Blocked;
@@ -16,18 +16,24 @@ use serde::Serialize;
 
 use super::recorder::{Course, Last, Recorder};
 use crate::commands::{Faults, Simulate};
+use crate::plan;
+use crate::totals::Totals;
 use crate::wording::{count, minute};
 
 /// The report. Times are in seconds since the beginning, when the new version was
 /// released and its event sent.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    pub accounts: Accounts,
+    /// When it began.
+    pub at: Timestamp,
+    pub accounts: Totals,
     pub operations: Operations,
     pub time: Time,
     pub lanes: Vec<Lane>,
     pub timeline: Vec<Run>,
     pub decisions: Vec<Decided>,
+    /// The first decision about each account: what a plan for the same moment says.
+    pub first_decisions: Vec<plan::Decided>,
     pub notifications: Vec<Notification>,
     pub events: Vec<Event>,
     pub alerts: Vec<Alert>,
@@ -38,6 +44,9 @@ pub struct Report {
     /// Whether the same seed gives the same run again: not when a plugin ran into its
     /// timeout, which is in real time.
     pub reproducible: bool,
+    /// The policies that failed.
+    #[serde(skip)]
+    pub failing: Vec<String>,
     #[serde(skip)]
     pub heading: String,
 }
@@ -70,23 +79,6 @@ impl From<Waiting> for WaitingLane {
     }
 }
 
-/// Each account is in exactly one of these but `total`.
-#[derive(Debug, Default, Serialize)]
-pub struct Accounts {
-    pub total: usize,
-    /// Up to date from the beginning.
-    pub current: usize,
-    pub updated: usize,
-    pub skipped: usize,
-    /// Not before a moment that the simulation did not reach, or in a lane that waits for an
-    /// operator.
-    pub held: usize,
-    /// In the dead-letter queue.
-    pub failed: usize,
-    /// Closed: Account Factory can't update it.
-    pub closed: usize,
-}
-
 #[derive(Debug, Serialize)]
 pub struct Operations {
     pub started: usize,
@@ -99,8 +91,12 @@ pub struct Operations {
 pub struct Time {
     /// Until the host has written down how the last update ended.
     pub virtual_seconds: f64,
-    /// The list schedule of the same updates in the same order, lane after lane.
+    /// When the same updates in the same order, lane after lane, could have ended at the earliest,
+    /// nothing before the moment until which it was held.
     pub lower_bound_seconds: f64,
+    /// Whether a hold counts in it.
+    #[serde(skip)]
+    pub held: bool,
     pub real_seconds: f64,
 }
 
@@ -229,17 +225,9 @@ impl Report {
                 }
             })
             .collect();
-        let bound = lanes.iter().map(|lane| {
-            let of_lane = |o: &&OperationLog| {
-                courses.get(&o.account).is_some_and(|course| course.lane == lane.name)
-            };
-            let jobs = own
-                .iter()
-                .filter(of_lane)
-                .filter_map(|operation| Duration::try_from(operation.end? - operation.start).ok());
-            makespan(jobs, lane.cap).as_secs_f64()
-        });
-        let lower_bound_seconds = bound.sum();
+        let held_until = recorder.held_until();
+        let lower_bound =
+            earliest_end(&jobs(config, &own, &courses, &held_until, begin), &limits(config));
         let timeline: Vec<Run> = courses
             .iter()
             .map(|(account, course)| {
@@ -251,7 +239,19 @@ impl Report {
         let accounts = accounts(snapshot, &courses, &decisions, &sim.current_accounts());
         let last_end = courses.values().filter_map(|course| course.end).max();
         let started = own.len();
+        let names: BTreeMap<&str, &str> = snapshot
+            .accounts
+            .iter()
+            .map(|account| (account.id.as_str(), account.name.as_str()))
+            .collect();
+        let first_decisions = recorder.first_decisions().into_iter().map(|(account, decision)| {
+            let name = names.get(account.as_str()).copied().unwrap_or_default();
+            let lane = |index: usize| config.lanes.get(index).map(|lane| lane.name.clone());
+            let lane = |index: usize| lane(index).unwrap_or_default();
+            plan::Decided::new(account.as_str(), name, decision, lane)
+        });
         Self {
+            at: begin,
             accounts,
             operations: Operations {
                 started,
@@ -260,12 +260,14 @@ impl Report {
             },
             time: Time {
                 virtual_seconds: last_end.map_or(0.0, since),
-                lower_bound_seconds,
+                lower_bound_seconds: lower_bound.as_secs_f64(),
+                held: held_until.keys().any(|account| by_account.contains_key(account)),
                 real_seconds: sources.real.as_secs_f64(),
             },
             lanes,
             timeline,
             decisions,
+            first_decisions: first_decisions.collect(),
             notifications: recorder
                 .told()
                 .into_iter()
@@ -294,9 +296,65 @@ impl Report {
             aws_calls: sim.calls(),
             waiting: sources.waiting.map(WaitingLane::from),
             reproducible: sources.reproducible,
+            failing: recorder.failing_policies(),
             heading: heading(sources.options, snapshot),
         }
     }
+}
+
+impl Report {
+    /// What went wrong: a pipeline is to stop for it. None where all is well.
+    pub fn troubles(&self) -> Vec<String> {
+        let of = |number: usize, thing: &str, what: &str| {
+            (number > 0).then(|| format!("{} {what}", count(number, thing)))
+        };
+        let failed = |outcome: &str| outcome == "failed";
+        let notifications = self.notifications.iter().filter(|told| failed(&told.outcome)).count();
+        let events = self.events.iter().filter(|event| failed(&event.outcome)).count();
+        let waiting = self.waiting.as_ref();
+        let failing = crate::failing(self.failing.iter().map(String::as_str));
+        [
+            of(self.accounts.failed.unwrap_or(0), "account", "failed"),
+            failing.map(|failing| failing.to_string()),
+            of(notifications, "notification", "failed"),
+            of(events, "event", "failed"),
+            waiting.map(|waiting| format!("lane `{}` waits: {}", waiting.lane, waiting.why)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// The updates that have ended, for the lower bound.
+fn jobs(
+    config: &Config,
+    own: &[OperationLog],
+    courses: &BTreeMap<AccountId, Course>,
+    held_until: &BTreeMap<AccountId, Timestamp>,
+    begin: Timestamp,
+) -> Vec<Job> {
+    let since = |moment: Timestamp| Duration::try_from(moment - begin).unwrap_or_default();
+    let job = |operation: &OperationLog| {
+        let lane = &courses.get(&operation.account)?.lane;
+        Some(Job {
+            lane: config.lanes.iter().position(|known| known.name == *lane)?,
+            start: since(operation.start),
+            length: Duration::try_from(operation.end? - operation.start).ok()?,
+            released: held_until.get(&operation.account).copied().map(since).unwrap_or_default(),
+        })
+    };
+    own.iter().filter_map(job).collect()
+}
+
+/// What the lanes allow, for the lower bound.
+fn limits(config: &Config) -> Vec<LaneLimits> {
+    let most = config.updates.max_concurrent_operations;
+    let lanes = config.rules().lanes;
+    lanes
+        .iter()
+        .map(|lane| LaneLimits { slots: lane.concurrency.min(most), soak: lane.soak })
+        .collect()
 }
 
 fn heading(options: &Simulate, snapshot: &Snapshot) -> String {
@@ -310,7 +368,8 @@ fn heading(options: &Simulate, snapshot: &Snapshot) -> String {
         Faults::Heavy => "heavy",
     };
     let accounts = crate::wording::count(snapshot.accounts.len(), "account");
-    format!("{accounts}, {policy}, {faults} faults, seed {}", options.seed)
+    let from = options.at.map(|at| format!(", from {}", minute(at))).unwrap_or_default();
+    format!("{accounts}, {policy}, {faults} faults, seed {}{from}", options.seed)
 }
 
 fn run(
@@ -359,8 +418,9 @@ fn accounts(
     courses: &BTreeMap<AccountId, Course>,
     decisions: &[Decided],
     current: &BTreeSet<AccountId>,
-) -> Accounts {
-    let mut accounts = Accounts { total: snapshot.accounts.len(), ..Accounts::default() };
+) -> Totals {
+    let mut accounts = Totals { total: snapshot.accounts.len(), ..Totals::default() };
+    let (mut updated, mut failed, mut not_enrolled) = (0, 0, 0);
     let current: BTreeSet<&str> = current.iter().map(AccountId::as_str).collect();
     let decided: BTreeMap<&str, &str> =
         decisions.iter().map(|d| (d.account.as_str(), d.decision)).collect();
@@ -369,18 +429,27 @@ fn accounts(
     for account in &snapshot.accounts {
         let id = account.id.as_str();
         let of_its_kind = match (last.get(id), decided.get(id)) {
-            (Some(Last::Succeeded), _) => &mut accounts.updated,
-            (Some(Last::GivenUp(_)), _) => &mut accounts.failed,
+            (Some(Last::Succeeded), _) => &mut updated,
+            (Some(Last::GivenUp(_)), _) => &mut failed,
             _ if account.state.is_some_and(AccountState::is_closed) => &mut accounts.closed,
+            _ if !account.enrolled => &mut not_enrolled,
+            // A decision tells that it was due, or left alone by a rule of the config.
+            (_, Some(&"skip")) => &mut accounts.skipped,
             // From the beginning, or brought there by someone else.
             _ if current.contains(id) => &mut accounts.current,
-            (_, None | Some(&"skip")) => &mut accounts.skipped,
-            // Held, or cut off by the end of the simulation.
-            _ => &mut accounts.held,
+            (_, Some(&"hold")) => &mut accounts.held,
+            (_, None) => &mut accounts.skipped,
+            // In a lane that waits for an operator, or cut off by the end of the simulation.
+            _ => &mut accounts.to_update,
         };
         *of_its_kind += 1;
     }
-    accounts
+    Totals {
+        updated: Some(updated),
+        failed: Some(failed),
+        not_enrolled: Some(not_enrolled),
+        ..accounts
+    }
 }
 
 fn most_at_once(runs: &[&OperationLog]) -> usize {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::{Notification, Report, Run};
-use crate::wording::{and_closed, calls, count, list, paragraph, span, thousands};
+use crate::wording::{calls, count, list, paragraph, span, thousands};
 
 /// Columns of the timeline.
 const COLUMNS: usize = 64;
@@ -56,17 +56,7 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
-    let a = &report.accounts;
-    let line = format!(
-        "accounts    {}: {} updated, {} current, {} skipped, {} held, {} failed",
-        thousands(a.total as u64),
-        thousands(a.updated as u64),
-        thousands(a.current as u64),
-        thousands(a.skipped as u64),
-        thousands(a.held as u64),
-        thousands(a.failed as u64)
-    ) + &and_closed(a.closed);
-    paragraph(out, &line)?;
+    paragraph(out, &format!("accounts    {}", report.accounts.words()))?;
     for word in ["skip", "hold"] {
         let mut reasons: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
         for decided in report.decisions.iter().filter(|decided| decided.decision == word) {
@@ -108,10 +98,11 @@ fn time(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     let t = &report.time;
     let line = format!(
-        "time        {} against a lower bound of {} (× {:.4}); took {:.1} s",
+        "time        {} against a lower bound of {} (× {:.4}){}; took {:.1} s",
         clock(t.virtual_seconds),
         clock(t.lower_bound_seconds),
         if t.lower_bound_seconds > 0.0 { t.virtual_seconds / t.lower_bound_seconds } else { 1.0 },
+        if t.held { ", holds included" } else { "" },
         t.real_seconds
     );
     paragraph(out, &line)?;
