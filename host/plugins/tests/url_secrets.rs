@@ -131,8 +131,7 @@ async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &st
     let failure = tell(&config, &Wired::public(&web)).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect_possible), (NotifyFailureKind::Denied, false));
     let named = format!(
-        "the secret for `$(slack)` of the [[notifiers.grants.http]] of \
-         http://a.example/services/$(slack) can't be had: the file {}: ",
+        "POST http://a.example/services/$(slack): the secret for `$(slack)` can't be had: the file {}: ",
         secret.display()
     );
     for part in [named.as_str(), why] {
@@ -150,7 +149,7 @@ async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &st
 async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
     let web = Web::new(&[says("200 OK", "", "")]).await;
     let failure = tell(&slack(place), &Wired::public(&web)).await.unwrap_err();
-    for part in ["the secret for `$(slack)` of the [[notifiers.grants.http]] of http://a", why] {
+    for part in ["the secret for `$(slack)` can't be had: ", why] {
         assert!(failure.message.contains(part), "{}", failure.message);
     }
     assert_eq!(web.seen(), []);
