@@ -12,6 +12,7 @@ pub mod aws_error;
 pub mod baseline;
 pub mod catalog;
 pub mod config;
+pub mod credentials;
 pub mod decision;
 pub mod doctor;
 pub mod due;
