@@ -34,5 +34,6 @@ pub mod route;
 pub mod rule;
 pub mod scheduler;
 pub mod snapshot;
+pub mod suggested;
 pub mod support_case;
 pub mod text;

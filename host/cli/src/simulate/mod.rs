@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
-use crate::loaded::{Need, Read, read};
+use crate::loaded::{Need, Read, default_config, read};
 use crate::ports;
 use crate::simulated_web::SimulatedWeb;
 use crate::wording::{json, print, screen};
@@ -34,6 +34,8 @@ const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 const LONGEST: Duration = Duration::from_secs(800 * 24 * 3600);
 
 pub fn run(options: &Simulate) -> Result<(), Failure> {
+    let config = options.config.clone().or_else(default_config);
+    let options = Simulate { config, ..options.clone() };
     let snapshot = snapshot(
         options.snapshot.as_deref(),
         options.accounts,
@@ -55,7 +57,7 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
     let began = Instant::now();
     let report = runtime.block_on(async {
         let config = read(options.config.as_deref())?;
-        simulate(options, config, snapshot, &events, began).await
+        simulate(&options, config, snapshot, &events, began).await
     })?;
     match options.format {
         Format::Json => print(&json(&report)?),

@@ -14,6 +14,7 @@ use groundcrew_core::ports::{
 use groundcrew_core::scheduler::{
     Action, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome, Sweep,
 };
+use groundcrew_core::suggested::Suggested;
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -36,6 +37,7 @@ fn rules() -> Rules {
         window: Duration::from_secs(24 * HOUR),
         sweep_interval: Duration::from_secs(6 * HOUR),
         min_sweep_interval: Duration::from_secs(60),
+        suggested: Suggested::default(),
     }
 }
 
