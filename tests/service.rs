@@ -391,7 +391,9 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     eventually("a sweep confirms it", || place.status()["sweep"]["current"] == 1);
     let before = calls("SearchProvisionedProducts");
     let asked = place.run(&["sweep"]);
-    assert!(asked.stdout.contains("the running groundcrew takes it in within 1 seconds"));
+    assert!(asked.stdout.contains(
+        "the running groundcrew takes it in within 1 second, and sweeps no sooner than 00:00:01 after"
+    ));
     eventually("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = place.run(&["sweep", "--dry-run"]);
     let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 1 current, 0 given up\nNothing was written down.\n";
