@@ -17,7 +17,9 @@ const USUAL_QUOTA: u8 = 5;
 
 pub fn run(options: &Init) -> Result<(), Failure> {
     let (out, name) = (&options.out, options.out.display());
-    let suggested = out.to_str().map(Suggested::with_config).unwrap_or_default();
+    // Where stdout goes is not known.
+    let named = out.to_str().filter(|name| *name != "-");
+    let suggested = named.map(Suggested::with_config).unwrap_or_default();
     let text = render(options, &suggested);
     // What an option says may be no value for its key.
     Config::parse(&name.to_string(), &text)
