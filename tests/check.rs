@@ -106,6 +106,21 @@ fn a_config_that_is_not_there_is_a_usage_error() {
     assert!(ran.stdout.contains("nowhere.toml"), "{}", ran.stdout);
 }
 
+/// Without a queue nothing is handed over, so that nothing is updated.
+#[rstest]
+#[case::without_a_queue("", "no account is updated; `plan` and `simulate` take every outdated one")]
+#[case::with_one(
+    "[queues]\nupdates_url = \"https://sqs.us-east-1.amazonaws.com/111122223333/u.fifo\"\n",
+    "  no policies: every outdated account is updated in lane `all`"
+)]
+fn what_a_config_without_policies_does(#[case] config: &str, #[case] told: &str) {
+    let ran = check(config);
+    assert_eq!(ran.code, 0, "{}", ran.stdout);
+    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    let updates = ran.stdout.contains("every outdated account is updated");
+    assert_eq!(updates, !config.is_empty(), "{}", ran.stdout);
+}
+
 /// A config with one script, and the files around it.
 fn check_script(config: &str, files: &[(&str, &str)]) -> Ran {
     let dir = tempfile::tempdir().unwrap();

@@ -120,6 +120,9 @@ fn what_opens_no_case(
     let alerts = alerts.as_array().unwrap();
     assert_eq!(alerts.len(), usize::from(code == 1), "{alerts:?}");
     assert_eq!(report["alerts"].as_array().unwrap().len(), alerts.len());
+    for said in report["alerts"].as_array().unwrap() {
+        assert_eq!(said["published"], true, "{report}");
+    }
     for alert in alerts {
         let (subject, message) =
             (alert["subject"].as_str().unwrap(), alert["message"].as_str().unwrap());
@@ -161,6 +164,25 @@ fn a_second_host_on_the_ledger_file_is_refused() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("crew.db"), "{}", ran.stderr);
     assert_eq!(cases(&aws).len(), 0);
+}
+
+/// What went nowhere is not called an alert that went out.
+#[test]
+fn an_alert_without_a_topic_says_so() {
+    let aws = Server::sim_aws(0);
+    let dir = place("file = \"crew.db\"");
+    let file = dir.path().join("crew.toml");
+    let config = std::fs::read_to_string(&file).unwrap();
+    let without: String = config
+        .lines()
+        .filter(|line| !line.contains("alert") && !line.contains("topic_arn"))
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert_ne!(without, config);
+    std::fs::write(&file, without).unwrap();
+    let ran = handle(&aws, dir.path(), "}");
+    let subject = "An event can't be understood";
+    assert_eq!(printed(&ran)["alerts"], json!([{ "subject": subject, "published": false }]));
+    assert_eq!(aws.look("alerts"), json!([]));
 }
 
 #[rstest]

@@ -153,6 +153,28 @@ fn a_plan_beyond_all_time_ends_somewhere() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
+/// A date is the start of that day in UTC; a time without an offset is nobody's.
+#[rstest]
+#[case("2026-12-24", Some("2026-12-24T00:00:00Z"))]
+#[case("2026-12-24T18:00:00+01:00", Some("2026-12-24T17:00:00Z"))]
+#[case("2026-12-24T18:00:00", None)]
+#[case("christmas", None)]
+fn a_plan_is_for_a_moment_or_a_day(#[case] at: &str, #[case] expected: Option<&str>) {
+    let dir = root().join("tests/plan");
+    let common = ["--config", "groundcrew.toml", "--snapshot", "snapshot.json", "--format", "json"];
+    let account = ["--account", "100000000001"];
+    for command in [&["plan"][..], &[&["explain"][..], &account].concat()] {
+        let ran = groundcrew(&dir, &[command, &common, &["--at", at]].concat());
+        match expected {
+            Some(expected) => assert_eq!(ran.json()["at"], expected, "{}", ran.stderr),
+            None => {
+                assert_eq!(ran.code, 2, "{}", ran.stdout);
+                assert!(ran.stderr.contains("or a date such as 2026-12-24"), "{}", ran.stderr);
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_not_there_is_named() {
     let ran = explain(&["--account", "999999999999"]);

@@ -273,7 +273,7 @@ fn lanes_are_paused_and_resumed(#[case] running: bool) {
     eventually("a sweep", || place.status()["sweep"]["accounts"] == 3);
     let status = place.status();
     assert_eq!(status["lanes"][0]["waiting"], 3);
-    assert_eq!(status["waits_for"], "lane `only`: `groundcrew resume only`");
+    assert_eq!(status["waits_for"], "lane `only`: `groundcrew resume only --config crew.toml`");
     assert_eq!(place.operations(), Vec::<Value>::new());
     let service = if running {
         Some(service)
@@ -357,7 +357,10 @@ fn nothing_starts_before_it_is_approved() {
     assert_eq!(rest, "waits for approval: 2 accounts");
     assert!(alert["message"].as_str().unwrap().contains(&format!("groundcrew approve {plan}")));
     let status = place.status();
-    assert_eq!(status["waits_for"], format!("approval: `groundcrew approve {plan}`"));
+    assert_eq!(
+        status["waits_for"],
+        format!("approval: `groundcrew approve {plan} --config crew.toml`")
+    );
     assert_eq!(place.operations(), Vec::<Value>::new());
     let wrong = place.run(&["approve", "plan-000000000000"]);
     assert!(wrong.stderr.contains(&format!("{plan} does")), "{}", wrong.stderr);
@@ -391,7 +394,9 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     eventually("a sweep confirms it", || place.status()["sweep"]["current"] == 1);
     let before = calls("SearchProvisionedProducts");
     let asked = place.run(&["sweep"]);
-    assert!(asked.stdout.contains("the running groundcrew takes it in within 1 seconds"));
+    assert!(asked.stdout.contains(
+        "the running groundcrew takes it in within 1 second, and sweeps no sooner than 00:00:01 after"
+    ));
     eventually("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = place.run(&["sweep", "--dry-run"]);
     let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 1 current, 0 given up\nNothing was written down.\n";
@@ -421,7 +426,10 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     service.stop();
     let after = dry();
     assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 2 current, 1 given up"), "{after}");
-    assert!(after.contains("  given up  000000000001; `groundcrew status` says why"), "{after}");
+    assert!(
+        after.contains("  given up  000000000001; `groundcrew status --config crew.toml` says why"),
+        "{after}"
+    );
 }
 
 /// The stack of the Lambdas has none.

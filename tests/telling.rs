@@ -155,6 +155,7 @@ impl World {
                     .collect(),
                 lookback: Duration::from_secs(4000 * 24 * 3600),
                 host: name,
+                suggested: Default::default(),
             },
         )
     }

@@ -52,7 +52,11 @@ pub fn command(dir: &Path) -> Command {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
     let cache = CACHE.get_or_init(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_groundcrew"));
-    command.current_dir(dir).env("GROUNDCREW_CACHE", cache).env_remove("GROUNDCREW_LOG");
+    command
+        .current_dir(dir)
+        .env("GROUNDCREW_CACHE", cache)
+        .env_remove("GROUNDCREW_LOG")
+        .env_remove("GROUNDCREW_CONFIG");
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("AWS_") {
             command.env_remove(name);

@@ -14,6 +14,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use groundcrew_core::aws_error::{AwsError, Class, classify};
+use groundcrew_core::credentials::{self, causes, chain};
 
 /// The error of a call that changes nothing.
 pub(crate) fn of_read<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
@@ -98,10 +99,10 @@ where
                 effect_possible: fault,
             }
         }
-        _ if lacks_credentials(&error) => {
-            let message = "no AWS credentials were found: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and \
-                           AWS_SECRET_ACCESS_KEY, or run where a role has them";
-            way(message.to_owned(), Class::Denied, false)
+        _ if lacks_credentials(&error) => way(credentials::missing(), Class::Denied, false),
+        // Nothing was sent. Whoever gives them may be out of reach for the moment.
+        _ if let Some(why) = without_credentials(&error) => {
+            way(credentials::unavailable(&why), Class::Transient, false)
         }
         SdkError::ConstructionFailure(_) => way(causes(&error), Class::Permanent, false),
         // No answer, a broken one, or none in time: by then it may have happened.
@@ -116,21 +117,9 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
         .any(|cause: &CredentialsError| matches!(cause, CredentialsError::CredentialsNotLoaded(_)))
 }
 
-/// What an error says, and what it says of its causes.
-fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
-    texts.dedup();
-    texts.join(": ")
-}
-
 /// What is said of credentials that could not be had, if that is why a call failed.
 pub(crate) fn without_credentials(error: &(dyn Error + 'static)) -> Option<String> {
     chain(error).find(|error| error.is::<CredentialsError>()).map(causes)
-}
-
-/// An error and its causes.
-fn chain<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK

@@ -77,10 +77,17 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
         format!("  {what} `{name}` on {on}: sha256 {}", notifier.digest())
     }));
     if let (true, Some(lane)) = (loaded.policies.is_empty(), config.lanes.first()) {
-        lines.push(format!(
-            "  no policies: every outdated account is updated in lane `{}`",
-            lane.name
-        ));
+        let lane = &lane.name;
+        lines.push(match config.queues.updates_url {
+            Some(_) => {
+                format!("  no policies: every outdated account is updated in lane `{lane}`")
+            }
+            // Notifiers, plans and rehearsals need none.
+            None => format!(
+                "  no policies, and no `updates_url` in [queues]: no account is updated; `plan` and \
+                 `simulate` take every outdated one in lane `{lane}`"
+            ),
+        });
     }
     lines.extend(config.notifiers.iter().flat_map(plain_secrets));
     lines.join("\n") + "\n"

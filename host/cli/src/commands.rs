@@ -3,10 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::plan_id::PlanId;
+use groundcrew_core::suggested::DEFAULT_CONFIG;
 use jiff::Timestamp;
+
+use crate::moment::moment;
+
+/// The environment variable that names the config where `--config` doesn't.
+pub const CONFIG_VARIABLE: &str = "GROUNDCREW_CONFIG";
 
 /// Services the accounts that AWS Control Tower lands: tells who has to know of them, and
 /// keeps them current, as policies decide.
@@ -19,6 +25,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Write a config to begin with
+    Init(Init),
     /// Check a config: its keys and values, its plugins and their settings
     Check(Check),
     /// Look at what the config needs in AWS: what is missing, and the fix
@@ -63,23 +71,95 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
+pub struct Init {
+    /// Where to write it; `-` writes it to stdout
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    pub out: PathBuf,
+    /// Overwrite a file that is there
+    #[arg(long)]
+    pub force: bool,
+    /// Control Tower's home Region
+    #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
+    pub region: String,
+    /// Which accounts are updated
+    #[arg(long, value_enum, default_value_t = Which::All)]
+    pub update: Which,
+    /// The tag that `--update tagged` and `tagged-first` go by
+    #[arg(long, value_name = "KEY=VALUE", default_value = "account-factory-managed=true", value_parser = tag)]
+    pub tag: (String, String),
+    /// Most updates at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
+    pub at_once: u8,
+    /// Start nothing before somebody has approved of the plan
+    #[arg(long)]
+    pub approval: bool,
+    /// Have an AMS support case opened for every account that Control Tower creates
+    #[arg(long)]
+    pub ams: bool,
+    /// URL of the FIFO queue of accounts to update
+    #[arg(long, value_name = "URL")]
+    pub updates_url: Option<String>,
+    /// URL of the queue of events
+    #[arg(long, value_name = "URL")]
+    pub events_url: Option<String>,
+    /// URL of the FIFO queue of notifications
+    #[arg(long, value_name = "URL")]
+    pub notifications_url: Option<String>,
+    /// ARN of the SNS topic of alerts
+    #[arg(long, value_name = "ARN")]
+    pub topic_arn: Option<String>,
+    /// Name of the DynamoDB table of the ledger, instead of a file
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+}
+
+/// Which accounts are updated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// Every outdated account
+    All,
+    /// Those with the tag
+    Tagged,
+    /// Those with the tag, then all others one at a time
+    TaggedFirst,
+}
+
+impl Which {
+    /// The name of the lane that comes first.
+    pub fn first_lane(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Tagged | Self::TaggedFirst => "tagged",
+        }
+    }
+}
+
+fn tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected the tag's key and value, as in team=payments".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
 pub struct Check {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub struct Plan {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The organization, as `groundcrew snapshot` wrote it; `-` reads it from stdin; by default
     /// it is read from AWS now
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
-    /// Plan for this moment instead of now, for example 2026-12-24T18:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Plan for this moment instead of now, for example 2026-12-24T18:00:00Z; a date is the start
+    /// of that day in UTC
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub at: Option<Timestamp>,
     /// List every account
     #[arg(long)]
@@ -95,7 +175,7 @@ pub struct Plan {
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -105,7 +185,7 @@ pub struct Doctor {
 #[derive(Debug, Args)]
 pub struct Explain {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The account
     #[arg(long, value_name = "ID")]
@@ -116,8 +196,9 @@ pub struct Explain {
     /// What policies are asked about
     #[arg(long, value_enum, default_value_t = About::Update)]
     pub action: About,
-    /// Ask as if it were this moment, for example 2026-12-24T18:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Ask as if it were this moment, for example 2026-12-24T18:00:00Z; a date is the start
+    /// of that day in UTC
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub at: Option<Timestamp>,
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -148,7 +229,7 @@ pub struct PolicyTest {
 #[derive(Debug, Args)]
 pub struct Handle {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The event as EventBridge delivers it, as JSON; `-` reads it from stdin
     #[arg(value_name = "EVENT.json")]
@@ -158,7 +239,7 @@ pub struct Handle {
 #[derive(Debug, Args)]
 pub struct Notify {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The event as EventBridge delivers it, as JSON; `-` reads it from stdin
     #[arg(long, value_name = "EVENT.json")]
@@ -174,7 +255,7 @@ pub struct Notify {
 #[derive(Debug, Args)]
 pub struct Snapshot {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Where to write it; `-` writes it to stdout
     #[arg(long, value_name = "FILE", default_value = "snapshot.json")]
@@ -184,7 +265,7 @@ pub struct Snapshot {
 #[derive(Debug, Args)]
 pub struct Package {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// What the package is for
     #[arg(long, value_enum)]
@@ -228,10 +309,11 @@ pub struct SimAws {
     pub tagged_percent: u8,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Simulate {
-    /// The config file; without one every account is updated, four at once
-    #[arg(long, value_name = "FILE")]
+    /// The config file; by default groundcrew.toml. Where that is not there either, every account is
+    /// updated, four at once
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
     pub config: Option<PathBuf>,
     /// The organization to rehearse on, as JSON
     #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "tagged_percent"])]
@@ -262,7 +344,7 @@ pub struct Simulate {
 #[derive(Debug, Args)]
 pub struct Run {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Where /healthz, /readyz and /metrics are served; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
@@ -272,7 +354,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 pub struct Status {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Show it again every few seconds, until interrupted
     #[arg(long)]
@@ -283,10 +365,11 @@ pub struct Status {
 }
 
 #[derive(Debug, Args)]
-#[group(id = "which", required = true, multiple = true, args = ["account", "lane", "all", "notifier"])]
+#[group(skip)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["account", "lane", "all", "notifier"]))]
 pub struct Redrive {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// This account; may be given more than once
     #[arg(long, value_name = "ID")]
@@ -305,7 +388,7 @@ pub struct Redrive {
 #[derive(Debug, Args)]
 pub struct Lane {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The lane; by default every lane
     #[arg(value_name = "LANE")]
@@ -315,7 +398,7 @@ pub struct Lane {
 #[derive(Debug, Args)]
 pub struct Approve {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// The plan, as the alert that asks for approval names it
     #[arg(value_name = "PLAN-ID")]
@@ -325,7 +408,7 @@ pub struct Approve {
 #[derive(Debug, Args)]
 pub struct Sweep {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Show what a sweep would find now, by what the ledger knows, and write nothing down
     #[arg(long)]

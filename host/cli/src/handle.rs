@@ -44,24 +44,28 @@ pub struct Notification {
 #[derive(Debug, Serialize)]
 pub struct Alert {
     pub subject: String,
+    /// Whether there is a topic that it went to. Otherwise it is in the log alone.
+    pub published: bool,
 }
 
 pub fn run(options: &Handle) -> Result<(), Failure> {
     let event = event(&options.event)?;
     let runtime = crate::current_thread()?;
-    let handled = runtime.block_on(async {
+    let (handled, has_topic) = runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let aws = RealAws::beside(&read).await?;
         let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
-        Ok(aws.onboarding(&loaded).handle_all(&event, None).await)
+        let has_topic = loaded.config.alerts_topic.is_some();
+        Ok((aws.onboarding(&loaded).handle_all(&event, None).await, has_topic))
     })?;
-    conclude(handled)
+    conclude(handled, has_topic)
 }
 
 /// Prints what became of each event, as a list where there are several, and fails if one did.
-pub fn conclude(handled: Vec<Handled>) -> Result<(), Failure> {
+pub fn conclude(handled: Vec<Handled>, has_topic: bool) -> Result<(), Failure> {
     let failures: Vec<String> = handled.iter().filter_map(failure).collect();
-    let mut reports: Vec<Report> = handled.into_iter().map(Report::from).collect();
+    let report = |handled| Report::of(handled, has_topic);
+    let mut reports: Vec<Report> = handled.into_iter().map(report).collect();
     match (reports.len(), reports.pop()) {
         (1, Some(report)) => print(&json(&report)?)?,
         (_, last) => {
@@ -90,8 +94,9 @@ pub fn failure(handled: &Handled) -> Option<String> {
     Some(handled.reason.iter().cloned().chain(failed).collect::<Vec<_>>().join("; "))
 }
 
-impl From<Handled> for Report {
-    fn from(handled: Handled) -> Self {
+impl Report {
+    /// What was done where alerts have a topic, or none.
+    pub fn of(handled: Handled, has_topic: bool) -> Self {
         Self {
             event: handled.event,
             outcome: handled.outcome.to_string(),
@@ -112,7 +117,7 @@ impl From<Handled> for Report {
             alerts: handled
                 .alerts
                 .into_iter()
-                .map(|alert| Alert { subject: alert.subject })
+                .map(|alert| Alert { subject: alert.subject, published: has_topic })
                 .collect(),
         }
     }

@@ -8,6 +8,7 @@ use groundcrew_core::config::{self, Component, Config, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::SupportCases;
+use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested};
 use groundcrew_engine::onboarding::{ConfiguredNotifier, ConfiguredRoute, OnboardingSettings};
 use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
 use groundcrew_plugins::files;
@@ -71,9 +72,26 @@ pub fn read_alone(file: &Path) -> Result<Read, Failure> {
     read_under(Some(file), "")
 }
 
+/// What to do where there is no config at all.
+const NO_CONFIG: &str = "there is no config: name one with --config FILE or in the environment \
+                         variable GROUNDCREW_CONFIG, or have `groundcrew init` write \
+                         ./groundcrew.toml";
+
+/// Whether it is the config that is taken when none is named, and isn't there.
+fn is_nowhere(file: &Path) -> bool {
+    file == Path::new(DEFAULT_CONFIG) && matches!(file.try_exists(), Ok(false))
+}
+
+/// The config that is taken when none is named, where it is there.
+pub fn default_config() -> Option<PathBuf> {
+    let file = Path::new(DEFAULT_CONFIG);
+    (!is_nowhere(file)).then(|| file.to_owned())
+}
+
 fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
     let (name, text) = match file {
         None => ("(no config)".to_owned(), String::new()),
+        Some(path) if is_nowhere(path) => return Err(Failure::Usage(NO_CONFIG.to_owned())),
         Some(path) => {
             let text = files::read_named_text(path, files::TEXT).map_err(|error| {
                 Failure::Usage(format!("{}: the config can't be read: {error}", path.display()))
@@ -83,6 +101,10 @@ fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
     };
     let (config, problems) = Config::read_over(&text, over);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let config = config.map(|config| match file.and_then(Path::to_str) {
+        Some(path) => Config { suggested: Suggested::with_config(path), ..config },
+        None => config,
+    });
     match config {
         Some(config) => Ok(Read { config, problems, name, text, base, http: Arc::new(NoHttp) }),
         None => Err(wrong(&name, &text, problems)),
@@ -257,6 +279,7 @@ impl Loaded {
                 .collect(),
             lookback: self.config.ledger.onboarding_lookback,
             host,
+            suggested: self.config.suggested.clone(),
         }
     }
 

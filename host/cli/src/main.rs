@@ -10,9 +10,11 @@ mod explain;
 mod files;
 mod handle;
 mod health;
+mod init;
 mod lambda;
 mod ledger;
 mod loaded;
+mod moment;
 mod notify;
 mod operate;
 mod package;
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
     let result = match command {
         None => lambda::run(),
+        Some(Command::Init(options)) => init::run(&options),
         Some(Command::Check(options)) => check::run(&options),
         Some(Command::Doctor(options)) => doctor::run(&options),
         Some(Command::Simulate(options)) => simulate::run(&options),

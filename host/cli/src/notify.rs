@@ -53,7 +53,8 @@ async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> 
     for event in envelope::open(event) {
         handled.push(onboarding.tell_only(&event, &options.notifier).await);
     }
-    conclude(handled)
+    // By hand nobody is alerted.
+    conclude(handled, false)
 }
 
 /// Has it told to systems in which nothing is yet. What is known of the account comes from AWS

@@ -209,7 +209,7 @@ impl RealAws {
     pub fn ports(&self, loaded: &Loaded, witness: Arc<dyn Witness>) -> Result<Ports, Failure> {
         let events = loaded.config.queues.events_url.as_ref();
         let events = events.map(|url| Arc::new(SqsEvents::new(self.clients.sqs.clone(), url)) as _);
-        self.ports_with(loaded, witness, events)
+        self.ports_with(loaded, witness, events, true)
     }
 
     /// The same for a process that is given events otherwise.
@@ -218,7 +218,7 @@ impl RealAws {
         loaded: &Loaded,
         witness: Arc<dyn Witness>,
     ) -> Result<Ports, Failure> {
-        self.ports_with(loaded, witness, Some(Arc::new(NoEvents)))
+        self.ports_with(loaded, witness, Some(Arc::new(NoEvents)), false)
     }
 
     fn ports_with(
@@ -226,15 +226,24 @@ impl RealAws {
         loaded: &Loaded,
         witness: Arc<dyn Witness>,
         events: Option<Arc<dyn EventQueue>>,
+        takes_events: bool,
     ) -> Result<Ports, Failure> {
         let config = &loaded.config;
         let clients = &self.clients;
         let (Some(updates), Some(events)) = (self.updates(config), events) else {
             return Err(Failure::Usage(
-                "the update engine needs both `updates_url` and `events_url` in [queues]: the FIFO \
-                 queue that it hands accounts over by, and the one that EventBridge fills (not in \
-                 a Lambda, which is given events)"
-                    .to_owned(),
+                match takes_events {
+                    true => {
+                        "the update engine needs both `updates_url` and `events_url` in [queues]: \
+                         the FIFO queue that it hands accounts over by, and the one that \
+                         EventBridge fills"
+                    }
+                    false => {
+                        "the update engine needs `updates_url` in [queues]: the FIFO queue that it \
+                         hands accounts over by"
+                    }
+                }
+                .to_owned(),
             ));
         };
         let onboarding = (!loaded.notifiers.is_empty()).then(|| Arc::new(self.onboarding(loaded)));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::credentials;
+
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -43,13 +45,31 @@ pub struct AwsError {
     pub effect_possible: bool,
 }
 
+impl AwsError {
+    /// What AWS has said, without what to do about it.
+    pub fn said(&self) -> String {
+        let Self { operation, code, message, .. } = self;
+        match code.as_str() {
+            "" => format!("{operation}: {message}"),
+            code => format!("{operation}: {code}: {message}"),
+        }
+    }
+
+    /// Whether a permission is missing, and not the credentials.
+    pub fn lacks_permission(&self) -> bool {
+        self.class == Class::Denied
+            && !self.code.is_empty()
+            && !credentials::are_rejected(&self.code)
+    }
+}
+
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.operation)?;
-        if !self.code.is_empty() {
-            write!(f, "{}: ", self.code)?;
+        f.write_str(&self.said())?;
+        match credentials::are_rejected(&self.code) {
+            true => write!(f, "; {}", credentials::GET_NEW_ONES),
+            false => Ok(()),
         }
-        f.write_str(&self.message)
     }
 }
 

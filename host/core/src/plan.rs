@@ -199,6 +199,7 @@ mod tests {
     use super::*;
     use crate::catalog::ProductStatus;
     use crate::scheduler::LaneRules;
+    use crate::suggested::Suggested;
     use rstest::rstest;
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
@@ -214,6 +215,7 @@ mod tests {
             window: Duration::ZERO,
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,
+            suggested: Suggested::default(),
         }
     }
 

@@ -155,7 +155,8 @@ impl Reading {
     }
 
     /// Holds what the tag index says against what accounts say themselves. The accounts are
-    /// in groups, and at least one of each must have been read.
+    /// in groups, and at least one of each must have been read, or every one have been asked in
+    /// vain: then nothing is taken from the index for that group.
     pub fn judge(&self, groups: &[Vec<AccountId>]) -> TagsRoute {
         let indexed = self.indexed();
         let none = BTreeMap::new();
@@ -163,6 +164,9 @@ impl Reading {
         for group in groups.iter().filter(|group| !group.is_empty()) {
             let read: Vec<_> =
                 group.iter().filter_map(|id| Some((id, self.tags.get(id)?))).collect();
+            if read.is_empty() && group.iter().all(|id| self.unreadable.contains_key(id)) {
+                continue;
+            }
             if read.is_empty() {
                 let error = group.iter().find_map(|id| self.unreadable.get(id));
                 let error = error.map_or("not read", String::as_str);
@@ -180,7 +184,13 @@ impl Reading {
                 agreed += 1;
             }
         }
-        TagsRoute::Batch { agreed }
+        match groups.iter().flatten().find_map(|id| self.unreadable.get(id)) {
+            // Nobody at all has answered.
+            Some(error) if agreed == 0 => {
+                TagsRoute::OneByOne { why: format!("the tag index could not be checked: {error}") }
+            }
+            _ => TagsRoute::Batch { agreed },
+        }
     }
 
     /// The snapshot, as far as everything was read. `name` is that of the product.
@@ -379,6 +389,21 @@ mod tests {
         reading.tags.insert(id(1), tags("c"));
         assert!(why(&reading).contains("has other tags for 111122223331"), "{}", why(&reading));
         assert_eq!(reading.judge(&[Vec::new()]), TagsRoute::Batch { agreed: 0 });
+    }
+
+    #[test]
+    fn a_group_that_denies_everything_says_nothing_about_the_index() {
+        let mut reading = reading(4);
+        reading.index.items = vec![(id(0), tags("a"))];
+        reading.tags.insert(id(0), tags("a"));
+        for denied in [2, 3] {
+            reading.unreadable.insert(id(denied), "denied".into());
+        }
+        let denied = vec![id(2), id(3)];
+        assert_eq!(reading.judge(&[vec![id(0)], denied.clone()]), TagsRoute::Batch { agreed: 1 });
+        // Unless it is all that there is.
+        let alone = reading.judge(&[Vec::new(), denied]);
+        assert!(matches!(alone, TagsRoute::OneByOne { .. }), "{alone:?}");
     }
 
     #[test]

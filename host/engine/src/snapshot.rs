@@ -197,10 +197,27 @@ impl Reader {
                 ids.into_iter().partition(|id| indexed.contains_key(id));
             // The same again in a later run, so that those that were asked need not be.
             let seed = reading.began.to_string();
-            [pick(inside, &seed), pick(outside, &seed)]
+            [shuffled(inside, &seed), shuffled(outside, &seed)]
         };
-        self.ask(groups.concat()).await;
+        let [inside, outside] = groups;
+        let groups = [self.ask_some(inside).await, self.ask_some(outside).await];
         self.reading().judge(&groups)
+    }
+
+    /// Asks a few of these accounts for their tags, and goes on while none can be read: one that
+    /// denies it says nothing about the tag index. Answers which were asked.
+    async fn ask_some(&self, mut ids: Vec<AccountId>) -> Vec<AccountId> {
+        let mut asked = Vec::new();
+        while !ids.is_empty() {
+            let some: Vec<AccountId> = ids.drain(..ids.len().min(CHECKED)).collect();
+            self.ask(some.clone()).await;
+            let is_read = some.iter().any(|id| self.reading().tags.contains_key(id));
+            asked.extend(some);
+            if is_read {
+                break;
+            }
+        }
+        asked
     }
 
     /// Asks accounts for their tags at a steady rate, but those that were asked before.
@@ -259,9 +276,8 @@ fn is_refused(error: &AwsError) -> bool {
     matches!(error.class, Class::Permanent | Class::NotFound | Class::Unknown)
 }
 
-/// Picks a few by the seed.
-fn pick(mut ids: Vec<AccountId>, seed: &str) -> Vec<AccountId> {
+/// In an order by the seed.
+fn shuffled(mut ids: Vec<AccountId>, seed: &str) -> Vec<AccountId> {
     ids.sort_by_cached_key(|id| Sha256::digest(format!("{seed} {id}")));
-    ids.truncate(CHECKED);
     ids
 }

@@ -19,6 +19,7 @@ use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure, Progress};
 use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld};
+use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
 use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
@@ -184,6 +185,7 @@ impl Place {
                     window: Duration::from_secs(86_400),
                     sweep_interval: Duration::from_secs(6 * 3600),
                     min_sweep_interval: Duration::from_secs(60),
+                    suggested: Suggested::default(),
                 },
                 account_quota: 5,
                 reserve: self.reserve,

@@ -22,6 +22,7 @@ use groundcrew_core::ports::{
     Catalog as _, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
 };
 use groundcrew_core::scheduler::{LaneRules, Rules};
+use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{Engine, Ports, Settings, Silent, Until};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
@@ -161,6 +162,7 @@ impl Place {
                     window: DAY,
                     sweep_interval: Duration::from_secs(6 * 3600),
                     min_sweep_interval: Duration::from_secs(60),
+                    suggested: Suggested::default(),
                 },
                 account_quota: 5,
                 reserve: 0,

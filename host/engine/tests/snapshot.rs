@@ -210,6 +210,28 @@ async fn tags_of_some_are_denied() {
     place.assert_true(&place.read().await).await;
 }
 
+/// Where all accounts that the index doesn't list deny their tags, these are asked, and unknown; of
+/// all others the index tells.
+#[rstest]
+#[case::one(1)]
+#[case::more_than_are_asked_at_once(15)]
+#[tokio::test(start_paused = true)]
+async fn accounts_that_deny_their_tags_are_asked_alone(#[case] denied: usize) {
+    let mut truth = Snapshot::generate(400, 100, 1);
+    for account in truth.accounts.iter_mut().skip(7).take(denied) {
+        account.tags = None;
+    }
+    let place = Place::new(truth, FaultLevel::None);
+    let reading = place.read().await;
+    assert_eq!(reading.route, Some(TagsRoute::Batch { agreed: 10 }));
+    assert_eq!(place.sim.calls()["ListTagsForResource"], 10 + denied as u64);
+    let snapshot = reading.snapshot(&place.factory().await, "", BEGIN);
+    for (read, truth) in snapshot.accounts.iter().zip(&place.truth.accounts) {
+        assert_eq!(read.tags, truth.tags, "{}", read.id);
+        assert_eq!(read.tags_error.is_some(), truth.tags.is_none());
+    }
+}
+
 #[rstest]
 #[case(FaultLevel::Light)]
 #[case(FaultLevel::Heavy)]

@@ -3,10 +3,12 @@
 use std::error::Error;
 use std::fmt;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::error::TransactionCanceledException;
 use groundcrew_core::aws_error::{Class, classify};
+use groundcrew_core::credentials;
 
 use crate::store::StoreError;
 
@@ -49,7 +51,7 @@ impl Table {
                 let message = answer.message().unwrap_or_default();
                 self.refused(permissions, code, message)
             }
-            None => StoreError(format!("{self}: {}", DisplayErrorContext(error))),
+            None => StoreError(format!("{self}: {}", unanswered(error))),
         }
     }
 
@@ -57,6 +59,7 @@ impl Table {
     pub(crate) fn refused(&self, permissions: &str, code: &str, message: &str) -> StoreError {
         let name = &self.name;
         let advice = match classify(code, message) {
+            _ if credentials::are_rejected(code) => format!("; {}", credentials::GET_NEW_ONES),
             Class::Denied => format!("; allow {permissions} on the table"),
             Class::NotFound => format!(
                 "; create it there: aws dynamodb create-table --table-name {name} \
@@ -100,6 +103,16 @@ impl Table {
     }
 }
 
+/// Why no answer came, and what to do about it.
+fn unanswered(error: &(dyn Error + 'static)) -> String {
+    let of_credentials = credentials::chain(error).find_map(|cause| cause.downcast_ref());
+    match of_credentials {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => credentials::missing(),
+        Some(other) => credentials::unavailable(&credentials::causes(other)),
+        None => credentials::causes(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +128,11 @@ mod tests {
         "AccessDeniedException",
         "User is not authorized",
         "; allow dynamodb:Query on the table"
+    )]
+    #[case::expired(
+        "ExpiredTokenException",
+        "The security token included in the request is expired",
+        &format!("; {}", credentials::GET_NEW_ONES)
     )]
     #[case::throttled(
         "ProvisionedThroughputExceededException",

@@ -102,6 +102,11 @@ impl Deeds {
     /// The message with what the host knows, and the plugin doesn't.
     fn add_to(&self, mut message: String) -> String {
         for told in &self.told {
+            // It begins with method and URL, which the plugin has mostly named.
+            let told = match told.split_once(": ") {
+                Some((place, rest)) if message.contains(&format!("{place}:")) => rest,
+                _ => told,
+            };
             message.push_str("; the host says: ");
             message.push_str(told);
         }

@@ -239,7 +239,7 @@ async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
     NotifyFailureKind::Permanent,
     "http-302",
     true,
-    "a redirect, which is not followed"
+    "a redirect to http://169.254.169.254/latest/meta-data/, which is not followed"
 )]
 #[case::never_answers(
     Does::Stalls(""),

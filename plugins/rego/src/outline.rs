@@ -112,7 +112,10 @@ fn known(script: &Script, lanes: Lanes, around: &Surroundings) -> Result<Lanes, 
     match names.iter().find(|name| !around.lanes.contains(name)) {
         None => Ok(lanes),
         Some(name) => {
-            let known = around.lanes.join(", ");
+            let known = match around.lanes.as_slice() {
+                [] => "none".to_owned(),
+                lanes => lanes.join(", "),
+            };
             let what = format!("names {name:?}, which is no lane of the config: it has {known}");
             Err(about(script, LANES, &what))
         }

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use groundcrew_core::config::LedgerPlace;
 use groundcrew_core::ports::{Alerts, NotificationQueue};
+use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::onboarding::Onboarding;
 use groundcrew_engine::{Engine, GRACE, Silent, Ticker};
 use jiff::Timestamp;
@@ -68,7 +69,9 @@ pub fn run() -> Result<(), Failure> {
     runtime.block_on(async {
         let function = Function::of_environment()?;
         let file = config_file()?;
-        let read = read(Some(&file))?;
+        let mut read = read(Some(&file))?;
+        // Whoever reads an alert has a config of their own, and not the one within the Lambda.
+        read.config.suggested = Suggested::default();
         if let LedgerPlace::File(_) = read.config.ledger.place {
             return Err(Failure::Usage(format!(
                 "{}: a Lambda keeps no files, so its ledger has to be a DynamoDB table: write \
@@ -98,6 +101,7 @@ async fn onboard(read: Read) -> Result<(), Failure> {
             .unwrap_or_default()
             .to_owned(),
         alerts: aws.alerts(&loaded.config),
+        has_topic: loaded.config.alerts_topic.is_some(),
     };
     let service = service_fn(|event| handle(&place, event));
     lambda_runtime::run(service).await.map_err(|error| Failure::Other(error.to_string()))
@@ -110,6 +114,7 @@ struct Place {
     /// Name of that queue; empty without one.
     queue_name: String,
     alerts: Arc<dyn Alerts>,
+    has_topic: bool,
 }
 
 async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {
@@ -133,7 +138,8 @@ async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Valu
             false => failed(error_message),
         });
     }
-    let mut reports: Vec<Report> = handled.into_iter().map(Report::from).collect();
+    let report = |handled| Report::of(handled, place.has_topic);
+    let mut reports: Vec<Report> = handled.into_iter().map(report).collect();
     match (reports.len(), reports.pop()) {
         (1, Some(report)) => serde_json::to_value(report).map_err(failed),
         (_, last) => {

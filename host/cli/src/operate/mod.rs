@@ -20,7 +20,7 @@ use crate::Failure;
 use crate::commands::{Approve, Format, Lane, Redrive, Status, Sweep};
 use crate::loaded::read;
 use crate::ports::RealAws;
-use crate::wording::{count, json, print, screen};
+use crate::wording::{count, json, print, screen, span};
 use report::Report;
 
 /// Between two looks of `status --watch`.
@@ -41,13 +41,11 @@ impl Desk {
 
     /// What becomes of what was asked for.
     fn who(&self) -> String {
-        let seconds = self.config.updates.wait.as_secs();
+        let wait = count(self.config.updates.wait.as_secs() as usize, "second");
         match (self.aws.ledger().shared, &self.aws.ledger().file) {
-            (true, _) => format!("the running groundcrew takes it in within {seconds} seconds"),
+            (true, _) => format!("the running groundcrew takes it in within {wait}"),
             (false, _) if self.is_table() => {
-                format!(
-                    "whichever groundcrew runs on the table takes it in within {seconds} seconds"
-                )
+                format!("whichever groundcrew runs on the table takes it in within {wait}")
             }
             _ => "no groundcrew runs on this ledger now: the next takes it in when it starts"
                 .to_owned(),
@@ -176,7 +174,16 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         desk.aws.ledger().updates.order_sweep(Timestamp::now()).await.map_err(unread)?;
-        print(&format!("a sweep is asked for; {}\n", desk.who()))
+        // A host that starts begins with a sweep.
+        let least = match desk.aws.ledger().shared || desk.is_table() {
+            true => format!(
+                ", and sweeps no sooner than {} after its last sweep began \
+                 (`updates.min_sweep_interval`)",
+                span(desk.config.updates.min_sweep_interval)
+            ),
+            false => String::new(),
+        };
+        print(&format!("a sweep is asked for; {}{least}\n", desk.who()))
     })
 }
 
@@ -186,9 +193,10 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
     if !known.clone().any(|name| name == notifier) {
         let hint = suggestion(notifier, known.clone());
         let known = known.by_ref().collect::<Vec<_>>().join(", ");
-        return Err(Failure::Usage(format!(
-            "`{notifier}` is not one of the notifiers: {known}{hint}"
-        )));
+        return Err(Failure::Usage(match known.is_empty() {
+            true => format!("`{notifier}` is no notifier: the config has no [[notifiers]]"),
+            false => format!("`{notifier}` is not one of the notifiers: {known}{hint}"),
+        }));
     }
     let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
         Failure::Usage("[queues] names no `notifications_url`: nothing was queued".to_owned())

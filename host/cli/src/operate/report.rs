@@ -10,6 +10,7 @@ use groundcrew_core::ports::{
     HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, Overview, Progress, Slot,
     SweepRecord,
 };
+use groundcrew_core::suggested::{Suggested, word};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -146,7 +147,7 @@ impl Report {
                 paused: record.paused.map(|pause| Paused { since: pause.at, why: pause.why }),
             });
         }
-        let waits_for = waits_for(&lanes, sweep.as_ref(), overview);
+        let waits_for = waits_for(&lanes, sweep.as_ref(), overview, &config.suggested);
         let ends = times(&config.rules(), &left).iter().map(|lane| now + lane.ends).max();
         let mut plans: Vec<Plan> = overview
             .orders
@@ -239,16 +240,23 @@ fn durations(
 }
 
 /// What an operator has to do before everything can be done.
-fn waits_for(lanes: &[Lane], sweep: Option<&SweepRecord>, overview: &Overview) -> Option<String> {
+fn waits_for(
+    lanes: &[Lane],
+    sweep: Option<&SweepRecord>,
+    overview: &Overview,
+    suggested: &Suggested,
+) -> Option<String> {
     let open = lanes.iter().any(|lane| lane.waiting > 0);
     let plan = sweep.and_then(|sweep| sweep.plan.as_ref());
     if let Some(plan) = plan.filter(|plan| open && !overview.orders.is_approved(plan)) {
-        return Some(format!("approval: `groundcrew approve {plan}`"));
+        let approve = suggested.command(&format!("approve {plan}"));
+        return Some(format!("approval: `{approve}`"));
     }
     let (at, paused) = lanes.iter().enumerate().find(|(_, lane)| lane.paused.is_some())?;
     let name = &paused.name;
     let blocked = lanes[at..].iter().any(|lane| lane.waiting > 0);
-    blocked.then(|| format!("lane `{name}`: `groundcrew resume {name}`"))
+    let resume = suggested.command(&format!("resume {}", word(name)));
+    blocked.then(|| format!("lane `{name}`: `{resume}`"))
 }
 
 #[cfg(test)]
@@ -262,7 +270,8 @@ mod tests {
 
     pub fn config() -> Config {
         let text = "[[lanes]]\nname = \"canary\"\nconcurrency = 1\n[[lanes]]\nname = \"prod\"\n";
-        Config::parse("crew.toml", text).unwrap()
+        let config = Config::parse("crew.toml", text).unwrap();
+        Config { suggested: Suggested::with_config("crew.toml"), ..config }
     }
 
     fn slot(number: u64, lane: &str, age: u64) -> Slot {
@@ -361,14 +370,15 @@ mod tests {
             let report = super::tests::report(overview, sweep);
             (report.ends_at.is_some(), report.waits_for)
         };
-        let resume = Some("lane `prod`: `groundcrew resume prod`".to_owned());
+        let resume = Some("lane `prod`: `groundcrew resume prod --config crew.toml`".to_owned());
         assert_eq!(report(&overview, sweep(3, 4)), (false, resume));
         // Nothing of that lane is left.
         assert_eq!(report(&overview, sweep(3, 0)), (true, None));
         let plan = PlanId::of(&[7; 6]);
         overview.orders.plans = [(plan.clone(), PlanRecord { since: NOW, approved: None })].into();
         let waits = SweepRecord { plan: Some(plan), ..sweep(3, 4) };
-        let approve = Some("approval: `groundcrew approve plan-070707070707`".to_owned());
+        let approve =
+            Some("approval: `groundcrew approve plan-070707070707 --config crew.toml`".to_owned());
         assert_eq!(report(&overview, waits), (false, approve));
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::pipeline::Decision;
 use groundcrew_core::scheduler::{Standing, Sweep};
+use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{Engine, Notice, Witness};
 use jiff::Timestamp;
 
@@ -49,14 +50,19 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         };
         let decisions = decisions.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lanes: Vec<String> = loaded.config.lane_names();
-        screen(&render(&sweep, &lanes, decisions))
+        screen(&render(&sweep, &lanes, decisions, &loaded.config.suggested))
     })
 }
 
-fn render(sweep: &Sweep, lanes: &[String], decisions: BTreeMap<AccountId, Decision>) -> String {
+fn render(
+    sweep: &Sweep,
+    lanes: &[String],
+    decisions: BTreeMap<AccountId, Decision>,
+    suggested: &Suggested,
+) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
-    let _ = write(sweep, lanes, decisions, &mut out);
+    let _ = write(sweep, lanes, decisions, suggested, &mut out);
     out
 }
 
@@ -64,6 +70,7 @@ fn write(
     sweep: &Sweep,
     lanes: &[String],
     decisions: BTreeMap<AccountId, Decision>,
+    suggested: &Suggested,
     out: &mut String,
 ) -> std::fmt::Result {
     let number = |is: fn(&Standing) -> bool| {
@@ -106,8 +113,10 @@ fn write(
         .collect();
     if !given_up.is_empty() {
         let line = format!(
-            "  given up  {}; `groundcrew status` says why, `redrive` tries them again",
-            crate::wording::list(&given_up)
+            "  given up  {}; `{}` says why, `{}` tries them again",
+            crate::wording::list(&given_up),
+            suggested.command("status"),
+            suggested.command("redrive --all")
         );
         paragraph(out, &line)?;
     }

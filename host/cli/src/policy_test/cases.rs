@@ -17,6 +17,8 @@ use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
+use crate::moment;
+
 /// The end of a file's name that makes it one of test cases.
 pub const SUFFIX: &str = ".cases.toml";
 
@@ -135,11 +137,9 @@ fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp
         Written::Text(text) => text,
         Written::Toml(moment) => moment.to_string(),
     };
-    text.parse().map(Some).map_err(|_| {
-        serde::de::Error::custom(format!(
-            "`{text}` is not a moment: expected one such as \"2026-01-31T08:00:00Z\""
-        ))
-    })
+    let wrong =
+        |expected| serde::de::Error::custom(format!("`{text}` is not a moment: {expected}"));
+    moment::moment(&text).map(Some).map_err(wrong)
 }
 
 fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {

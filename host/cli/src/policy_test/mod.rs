@@ -51,7 +51,9 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
             }
         }
     }
-    screen(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")))?;
+    if passed + failed > 0 || broken.is_empty() {
+        screen(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")))?;
+    }
     match (broken.len(), failed) {
         (0, 0) => Ok(()),
         (0, _) => Err(Failure::Other(format!("{} failed", count(failed, "case")))),

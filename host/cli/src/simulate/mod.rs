@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
-use crate::loaded::{Need, Read, read};
+use crate::loaded::{Need, Read, default_config, read};
 use crate::ports;
 use crate::simulated_web::SimulatedWeb;
 use crate::wording::{json, minute, print, screen};
@@ -40,6 +40,8 @@ const BEGINNINGS: Range<Timestamp> =
     Timestamp::constant(1_577_836_800, 0)..Timestamp::constant(4_102_444_800, 0);
 
 pub fn run(options: &Simulate) -> Result<(), Failure> {
+    let config = options.config.clone().or_else(default_config);
+    let options = Simulate { config, ..options.clone() };
     let begin = options.at.unwrap_or(BEGIN);
     if !BEGINNINGS.contains(&begin) {
         let (from, to) = (minute(BEGINNINGS.start), minute(BEGINNINGS.end));
@@ -68,7 +70,7 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
     let began = Instant::now();
     let report = runtime.block_on(async {
         let config = read(options.config.as_deref())?;
-        simulate(options, config, snapshot, &events, (begin, began)).await
+        simulate(&options, config, snapshot, &events, (begin, began)).await
     })?;
     match options.format {
         Format::Json => print(&json(&report)?)?,

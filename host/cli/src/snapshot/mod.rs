@@ -193,9 +193,9 @@ fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -
 
 /// An error of AWS with what to do about it.
 fn told(error: AwsError) -> Failure {
-    let advice = match error.class {
-        Class::Denied => "\nwhat the caller must be allowed is in docs/snapshot.md",
-        _ => "",
+    let advice = match error.lacks_permission() {
+        true => "\nwhat the caller must be allowed is in docs/snapshot.md",
+        false => "",
     };
     Failure::Other(format!("{error}{advice}"))
 }

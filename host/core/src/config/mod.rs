@@ -28,6 +28,7 @@ use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
 use crate::route::Route;
 use crate::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
+use crate::suggested::Suggested;
 use reader::{Reader, Section};
 
 /// A complete configuration.
@@ -53,6 +54,9 @@ pub struct Config {
     pub notifiers: Vec<Notifier>,
     /// Which events are told to which notifiers: the first that an event takes counts.
     pub routes: Vec<Route>,
+    /// How commands are suggested to whoever uses this config. It is not in the text: by
+    /// default they name no config.
+    pub suggested: Suggested,
 }
 
 /// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
@@ -211,6 +215,7 @@ impl Config {
             window: updates.window,
             sweep_interval: updates.sweep_interval,
             min_sweep_interval: updates.min_sweep_interval,
+            suggested: self.suggested.clone(),
         }
     }
 
@@ -329,6 +334,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
         policies,
         notifiers,
         routes,
+        suggested: Suggested::default(),
     })
 }
 

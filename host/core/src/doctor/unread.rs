@@ -4,20 +4,7 @@ use std::time::Duration;
 
 use super::{Check, Finding};
 use crate::aws_error::{AwsError, Class};
-
-/// Codes by which AWS rejects the credentials themselves.
-const REJECTED: &[&str] = &[
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "MissingAuthenticationToken",
-    "MissingAuthenticationTokenException",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnrecognizedClientException",
-];
+use crate::credentials;
 
 /// Why something could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +45,7 @@ impl Unread {
     /// From the error of a call. `service` is what the permissions of the service begin with.
     pub fn of(service: &str, error: &AwsError) -> Self {
         let reason = match error.class {
-            _ if REJECTED.contains(&error.code.as_str()) => Reason::Rejected,
+            _ if credentials::are_rejected(&error.code) => Reason::Rejected,
             _ if error.code == "SubscriptionRequiredException" => Reason::NoSupportPlan,
             Class::Denied => Reason::Denied,
             Class::NotFound => Reason::Absent,
@@ -66,11 +53,7 @@ impl Unread {
             Class::Transient if error.code.is_empty() => Reason::Unreachable,
             _ => Reason::Other,
         };
-        Self {
-            action: format!("{service}:{}", error.operation),
-            reason,
-            message: error.to_string(),
-        }
+        Self { action: format!("{service}:{}", error.operation), reason, message: error.said() }
     }
 
     /// Nobody has credentials.
@@ -133,16 +116,8 @@ impl Unread {
             _ => &self.action,
         };
         match self.reason {
-            Reason::NoCredentials => {
-                "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a \
-                 role gives them"
-                    .to_owned()
-            }
-            Reason::Rejected => {
-                "get new credentials, for example by `aws sso login`, and look that this machine's \
-                 clock is right and the Region enabled in the account"
-                    .to_owned()
-            }
+            Reason::NoCredentials => credentials::GIVE_SOME.to_owned(),
+            Reason::Rejected => credentials::GET_NEW_ONES.to_owned(),
             Reason::Denied if text.contains("service control policy") => {
                 format!(
                     "a service control policy of the organization denies {action}: exempt the role there"

@@ -7,6 +7,7 @@ use crate::aws_error::{Class, classify};
 use crate::catalog::Record;
 use crate::plan_id::PlanId;
 use crate::ports::{Alert, DeadLetter, HeldBack, Pause, Slot};
+use crate::suggested::Suggested;
 
 /// What a failed record says, and what it means. AWS spreads the reason over several
 /// errors at times: the first that means something is the class of all.
@@ -110,7 +111,12 @@ pub(super) fn held_back(held_back: &HeldBack) -> Alert {
 }
 
 /// Nothing is started before somebody has looked at it.
-pub(super) fn approval(plan: &PlanId, target: &str, lanes: &[(String, usize)]) -> Alert {
+pub(super) fn approval(
+    plan: &PlanId,
+    target: &str,
+    lanes: &[(String, usize)],
+    suggested: &Suggested,
+) -> Alert {
     let accounts: usize = lanes.iter().map(|(_, accounts)| accounts).sum();
     let lanes: Vec<String> =
         lanes.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
@@ -119,10 +125,11 @@ pub(super) fn approval(plan: &PlanId, target: &str, lanes: &[(String, usize)]) -
         message: format!(
             "{accounts} accounts are to be updated to {target}, in these lanes:{}\n\
              Nothing is started before you approve of it:\n\n  \
-             groundcrew approve {plan} --config FILE\n\n\
-             `groundcrew plan --config FILE` shows each account. Another version or other \
-             policies make another plan.",
-            lanes.concat()
+             {}\n\n\
+             `{}` shows each account. Another version or other policies make another plan.",
+            lanes.concat(),
+            suggested.command(&format!("approve {plan}")),
+            suggested.command("plan --all"),
         ),
     }
 }

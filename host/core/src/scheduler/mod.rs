@@ -51,6 +51,7 @@ use crate::account::AccountId;
 use crate::catalog::AccountFactory;
 use crate::plan_id::PlanId;
 use crate::ports::{Alert, HeldBack, Hint, Orders, Pause, Received};
+use crate::suggested::Suggested;
 use backlog::{Backlog, Stage};
 use holds::Holds;
 use lanes::Lanes;
@@ -82,6 +83,8 @@ pub struct Rules {
     pub sweep_interval: Duration,
     /// Between two sweeps, at least, when events ask for them.
     pub min_sweep_interval: Duration,
+    /// How alerts suggest commands.
+    pub suggested: Suggested,
 }
 
 /// Taken for the duration of an update until one has been seen: the middle of the 10 to
@@ -405,7 +408,7 @@ impl Scheduler {
         let lanes = self.rules.lanes.iter().enumerate();
         let lanes: Vec<(String, usize)> =
             lanes.map(|(lane, rules)| (rules.name.clone(), self.backlog.open(lane))).collect();
-        let alert = approval(&plan, target.target.as_str(), &lanes);
+        let alert = approval(&plan, target.target.as_str(), &lanes, &self.rules.suggested);
         self.asked = Some(plan.clone());
         self.telling += 1;
         Some(Action::AskApproval { plan, alert })

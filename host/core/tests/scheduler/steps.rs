@@ -15,6 +15,7 @@ use groundcrew_core::scheduler::{
     Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
     Sweep, WhenHeld,
 };
+use groundcrew_core::suggested::Suggested;
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -37,6 +38,7 @@ fn rules() -> Rules {
         window: Duration::from_secs(24 * HOUR),
         sweep_interval: Duration::from_secs(6 * HOUR),
         min_sweep_interval: Duration::from_secs(60),
+        suggested: Suggested::default(),
     }
 }
 

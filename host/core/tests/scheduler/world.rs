@@ -17,6 +17,7 @@ use groundcrew_core::scheduler::{
     Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
     StartWhen, Sweep, WhenHeld,
 };
+use groundcrew_core::suggested::Suggested;
 use jiff::Timestamp;
 
 /// What an account of the world is like.
@@ -173,6 +174,7 @@ pub fn rules(setting: &Setting) -> Rules {
         window: Duration::from_secs(24 * 3600),
         sweep_interval: Duration::from_secs(6 * 3600),
         min_sweep_interval: Duration::from_secs(60),
+        suggested: Suggested::default(),
     }
 }
 

@@ -28,6 +28,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::route::{OncePer, Route};
 use groundcrew_core::rule::Rule;
+use groundcrew_core::suggested::{Suggested, word};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
@@ -70,6 +71,8 @@ pub struct OnboardingSettings {
     pub lookback: Duration,
     /// Name of this host in the ledger: no two that run have the same.
     pub host: String,
+    /// How alerts suggest commands.
+    pub suggested: Suggested,
 }
 
 /// A route, and the policies that are asked about what takes it, in their order.
@@ -318,16 +321,17 @@ impl Onboarding {
         let error = told.detail.as_deref().unwrap_or("unknown");
         let key = &told.key;
         let notifier = &told.notifier;
+        let by_hand = format!("notify --notifier {} --event EVENT.json", word(notifier));
+        let by_hand = self.settings.suggested.command(&by_hand);
         let again = match Event::parse(text) {
             _ if told.for_good.is_some() => format!(
                 "It is not sent again by itself, since the other system may have it. Look there. If it \
-                 does not, put the event below into a file:\n\n  groundcrew notify --notifier \
-                 {notifier} --event EVENT.json --config FILE"
+                 does not, put the event below into the file EVENT.json:\n\n  {by_hand}"
             ),
             Ok(event) if event.is_own() && self.ports.queue.is_none() => format!(
-                "Nothing tries it again. Once the cause is mended, put the event below into a \
-                 file:\n\n  groundcrew notify --notifier {notifier} --event EVENT.json --config \
-                 FILE\n\nWith queues.notifications_url it would be tried again."
+                "Nothing tries it again. Once the cause is mended, put the event below into the \
+                 file EVENT.json:\n\n  {by_hand}\n\nWith queues.notifications_url it would be \
+                 tried again."
             ),
             Ok(event) if !told.key.is_of_landed() => {
                 format!("It is tried again when {} is delivered again.", event.name)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use groundcrew_core::event::Event;
 use groundcrew_core::onboarding::{Found, QueuedNotification};
 use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
+use groundcrew_core::suggested::{Suggested, word};
 
 use super::due::Listener;
 use super::subject::landed;
@@ -212,7 +213,7 @@ impl Onboarding {
             self.alert_once(&mut handled, &what, unmoved(notification, &reason, &error)).await;
             return Taken { handled, stays: true };
         }
-        let (what, alert) = given_up(notification, &reason, *times);
+        let (what, alert) = given_up(notification, &reason, *times, &self.settings.suggested);
         let out = self.alert_once(&mut handled, &what, alert).await;
         let notes = handled.notifications.iter().filter_map(Told::note_of_failing_for_good);
         for note in notes.filter(|_| out) {
@@ -279,9 +280,15 @@ fn unmoved(
 }
 
 /// The alert about a notification that is given up, and what it is noted as.
-fn given_up(notification: &QueuedNotification, reason: &str, times: u32) -> (String, Alert) {
+fn given_up(
+    notification: &QueuedNotification,
+    reason: &str,
+    times: u32,
+    suggested: &Suggested,
+) -> (String, Alert) {
     let QueuedNotification { key, notifier, account, event, redriven } = notification;
     let event = event.as_deref().unwrap_or("none: a sweep found the account");
+    let again = suggested.command(&format!("redrive --notifier {}", word(notifier)));
     let about = match account {
         Some(account) => format!("account {account}"),
         None => key.to_string(),
@@ -290,7 +297,7 @@ fn given_up(notification: &QueuedNotification, reason: &str, times: u32) -> (Str
         subject: format!("Notifier {notifier} was not told of {about}"),
         message: format!(
             "It is in the dead-letter queue after {times} deliveries. Once the cause is mended:\n\n  \
-             groundcrew redrive --notifier {notifier} --config FILE\n\n\
+             {again}\n\n\
              Error: {reason}\nNotification: {key}\nEvent: {}",
             shown(event)
         ),

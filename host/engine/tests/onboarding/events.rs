@@ -268,7 +268,10 @@ async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
 #[rstest]
 #[case::landed(CREATED.to_owned(), "and by the next sweep.")]
 #[case::another(LANDING_ZONE.to_owned(), "when UpdateLandingZone is delivered again.")]
-#[case::its_own(given_up(), "groundcrew notify --notifier ams --event EVENT.json")]
+#[case::its_own(
+    given_up(),
+    "EVENT.json:\n\n  groundcrew notify --notifier ams --event EVENT.json --config my.toml\n"
+)]
 #[tokio::test(start_paused = true)]
 async fn an_alert_says_what_comes_next(#[case] event: String, #[case] expected: &str) {
     let routes = vec![

@@ -22,6 +22,7 @@ use groundcrew_core::notification::{
 };
 use groundcrew_core::ports::{Notifier, Policy, PolicyFailure, SupportCases};
 use groundcrew_core::route::{OncePer, Route, When};
+use groundcrew_core::suggested::Suggested;
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{
     ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, Onboarding, OnboardingPorts,
@@ -241,6 +242,7 @@ impl Place {
                 notifiers,
                 lookback: self.lookback,
                 host: name.to_owned(),
+                suggested: Suggested::with_config("my.toml"),
             },
         )
     }

@@ -6,6 +6,7 @@ use fastrand::Rng;
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::due::Causes;
 use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
+use groundcrew_core::suggested::Suggested;
 use groundcrew_sim::Snapshot;
 
 /// Where the ledger is.
@@ -125,6 +126,7 @@ impl Setting {
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
+                suggested: Suggested::default(),
             },
             reserve,
             ledger,

@@ -102,10 +102,7 @@ impl DirectHttp {
         if grant.secrets.is_empty() {
             return Ok(parts.uri.clone());
         }
-        let what = |name: &str| {
-            let placeholder = core::placeholder(name);
-            format!("`{placeholder}` of the [[notifiers.grants.http]] of {}", grant.url)
-        };
+        let what = |name: &str| format!("`{}`", core::placeholder(name));
         let mut values = Vec::with_capacity(grant.secrets.len());
         for UrlSecret { name, secret } in &grant.secrets {
             let value = self.secret(&what(name), secret).await?;

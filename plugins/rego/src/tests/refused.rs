@@ -250,6 +250,13 @@ fn a_config_without_lanes_has_none() {
 }
 
 #[test]
+fn a_lane_of_a_config_without_lanes_is_told_as_such() {
+    let rules = script("decision := \"abstain\"\nlanes := [\"beta\"]");
+    let problems = Rego::configure(settings(&rules, json!({})), &lanes(&[])).err().unwrap();
+    assert!(problems[0].message.ends_with("no lane of the config: it has none"), "{problems:?}");
+}
+
+#[test]
 fn settings_are_checked() {
     let parse = |value: Value| serde_json::from_value::<crate::Settings>(value);
     assert!(parse(json!({ "file": "a", "script": "b" })).unwrap().data.is_empty());

@@ -168,6 +168,16 @@ impl Response {
         }
     }
 
+    /// Where a redirect leads, without query and fragment, which may have secrets.
+    fn to_where(&self) -> String {
+        let target = self.header("Location").unwrap_or_default();
+        let place = target.split(['?', '#']).next().unwrap_or_default();
+        match excerpt::excerpt(place) {
+            place if place.is_empty() => String::new(),
+            place => format!(" to {place}"),
+        }
+    }
+
     /// How long the other system asks to wait, in seconds (`Retry-After`).
     pub fn retry_after(&self) -> Option<u32> {
         retry_after::seconds(self.header("Retry-After")?, self.header("Date"))
@@ -196,7 +206,7 @@ impl Response {
         };
         let mut message = format!("{method} {place} answers {status}");
         if (300..400).contains(status) {
-            message.push_str(", a redirect, which is not followed");
+            message.push_str(&format!(", a redirect{}, which is not followed", self.to_where()));
         }
         if excerpt::is_page(&self.body) {
             message.push_str(" with a web page; ");
@@ -258,6 +268,21 @@ mod tests {
         assert_eq!(
             redirect.message,
             "PUT https://a/b answers 307, a redirect, which is not followed: no such"
+        );
+    }
+
+    #[rstest]
+    #[case::elsewhere("https://c/d", " to https://c/d")]
+    #[case::a_path("/login", " to /login")]
+    #[case::with_a_query("https://c/login?token=x&to=%2Fb#y", " to https://c/login")]
+    #[case::in_two_lines("https://c/\u{202e}d e", " to https://c/\\u{202e}d e")]
+    #[case::nowhere("", "")]
+    #[case::a_query_alone("?token=x", "")]
+    fn a_redirect_says_where_it_leads(#[case] location: &str, #[case] to: &str) {
+        let redirect = answer("PUT", 302).with_header("Location", location).failure();
+        assert_eq!(
+            redirect.message,
+            format!("PUT https://a/b answers 302, a redirect{to}, which is not followed: no such")
         );
     }
 

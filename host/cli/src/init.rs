@@ -1,0 +1,186 @@
+//! `groundcrew init`: writes a config to begin with. Asks nothing: what matters is an option, and
+//! everything else is in the file with a comment.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use groundcrew_core::config::Config;
+use groundcrew_core::suggested::Suggested;
+
+use crate::Failure;
+use crate::commands::{Init, Which};
+use crate::files::{can_write, write_whole};
+use crate::wording::print;
+
+/// Control Tower's quota of concurrent account operations, unless AWS raised it.
+const USUAL_QUOTA: u8 = 5;
+
+pub fn run(options: &Init) -> Result<(), Failure> {
+    let (out, name) = (&options.out, options.out.display());
+    // Where stdout goes is not known.
+    let named = out.to_str().filter(|name| *name != "-");
+    let suggested = named.map(Suggested::with_config).unwrap_or_default();
+    let text = render(options, &suggested);
+    // What an option says may be no value for its key.
+    Config::parse(&name.to_string(), &text)
+        .map_err(|problems| Failure::Usage(format!("{problems}\nnothing was written")))?;
+    if out == Path::new("-") {
+        return print(&text);
+    }
+    // A link that leads nowhere is there too.
+    if !options.force && out.symlink_metadata().is_ok() {
+        return Err(Failure::Usage(format!(
+            "{name}: is there already, and was left as it is; name another file with --out, or \
+             overwrite it with --force"
+        )));
+    }
+    can_write(out)
+        .and_then(|()| write_whole(out, text.as_bytes()))
+        .map_err(|error| Failure::Usage(format!("{name}: can't be written: {error}")))?;
+    print(&format!("{name}: written\n{}", next_steps(&suggested, "  ")))
+}
+
+/// What to do with it.
+fn next_steps(suggested: &Suggested, indent: &str) -> String {
+    let steps = [
+        ("check", "is it fit for use?"),
+        ("simulate", "rehearse an update of 20 accounts, without AWS"),
+        ("doctor", "is everything that it needs in AWS?"),
+        ("plan", "what would an update do now?"),
+    ];
+    let commands = steps.map(|(command, what)| (suggested.command(command), what));
+    let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
+    let line = |(command, what): &(String, &str)| format!("{indent}{command:width$}  # {what}\n");
+    commands.iter().map(line).collect()
+}
+
+/// A text as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn render(options: &Init, suggested: &Suggested) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(options, suggested, &mut out);
+    out
+}
+
+fn write(options: &Init, suggested: &Suggested, out: &mut String) -> std::fmt::Result {
+    let at_once = options.at_once;
+    writeln!(
+        out,
+        "# The config of groundcrew. docs/configuration.md has every key. What is commented out here is an\n\
+         # example, or has its default.\n\
+         #\n{}",
+        next_steps(suggested, "#   ")
+    )?;
+    writeln!(out, "[aws]")?;
+    writeln!(out, "# Control Tower's home Region.\nregion = {}\n", quoted(&options.region))?;
+
+    writeln!(out, "[updates]")?;
+    writeln!(out, "# Most accounts that are updated at once.")?;
+    writeln!(out, "max_concurrent_operations = {at_once}")?;
+    writeln!(
+        out,
+        "# Control Tower's quota \"Concurrent account operations\" in your organization, which the console\n\
+         # and Terraform use too: {USUAL_QUOTA} unless AWS raised it, at most 10."
+    )?;
+    writeln!(out, "account_quota = {}", at_once.max(USUAL_QUOTA))?;
+    writeln!(out, "# With \"required\" nothing starts before somebody has approved of the plan.")?;
+    let approval =
+        if options.approval { "approval = \"required\"" } else { "# approval = \"none\"" };
+    writeln!(out, "{approval}\n")?;
+
+    writeln!(
+        out,
+        "# Accounts are updated lane by lane: a lane starts when those before it are done."
+    )?;
+    lane(out, options.update.first_lane(), at_once)?;
+    if options.update == Which::TaggedFirst {
+        lane(out, "others", 1)?;
+    }
+    if options.update != Which::All {
+        policy(options, out)?;
+    }
+
+    if options.ams {
+        writeln!(
+            out,
+            "# An AMS support case is opened for every account that Control Tower creates.\n\
+             [[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\n\
+             on = [\"CreateManagedAccount\", \"UpdateManagedAccount\"]\n\
+             [notifiers.settings]\nseverity_code = \"low\"\n\
+             subject = \"AMS onboarding of account {{{{ account.id }}}} ({{{{ account.name }}}})\"\n"
+        )?;
+    }
+
+    let queue = |name: &str| {
+        format!("https://sqs.{}.amazonaws.com/111122223333/groundcrew-{name}", options.region)
+    };
+    writeln!(
+        out,
+        "# The service (`groundcrew run`) needs the first two; the stacks of docs/deploy.md make all of\n\
+         # these and name them to it."
+    )?;
+    let queues = [
+        ("updates_url", &options.updates_url, queue("updates.fifo")),
+        ("events_url", &options.events_url, queue("events")),
+        ("notifications_url", &options.notifications_url, queue("notifications.fifo")),
+    ];
+    section(out, "queues", &queues)?;
+    writeln!(out, "# Where people are told of what failed. Without it that is in the log only.")?;
+    let topic = format!("arn:aws:sns:{}:111122223333:groundcrew-alerts", options.region);
+    section(out, "alerts", &[("topic_arn", &options.topic_arn, topic)])?;
+    writeln!(
+        out,
+        "# What AWS doesn't remember is in the ledger: what was told, what runs, what failed. It is the file\n\
+         # groundcrew.db beside this one. Several hosts, or a Lambda, need a DynamoDB table."
+    )?;
+    section(out, "ledger", &[("table", &options.table, "groundcrew".to_owned())])?;
+    // The last section ends the file.
+    out.truncate(out.trim_end().len());
+    out.push('\n');
+    Ok(())
+}
+
+fn lane(out: &mut String, name: &str, concurrency: u8) -> std::fmt::Result {
+    writeln!(out, "[[lanes]]\nname = \"{name}\"\nconcurrency = {concurrency}\n")
+}
+
+fn policy(options: &Init, out: &mut String) -> std::fmt::Result {
+    let (key, value) = &options.tag;
+    writeln!(
+        out,
+        "# Policies decide which accounts are updated, and in which lane. An account whose tags can't be\n\
+         # read is left alone.\n\
+         [[policies]]\nname = \"managed\"\nplugin = \"managed-tag\"\n\
+         [policies.settings]\ntag_key = {}\ntag_value = {}",
+        quoted(key),
+        quoted(value)
+    )?;
+    match options.update {
+        Which::TaggedFirst => {
+            writeln!(out, "# Tagged accounts: the first lane; all others: the second.")?;
+            writeln!(out, "priority_mode = true\n")
+        }
+        Which::All | Which::Tagged => writeln!(out),
+    }
+}
+
+/// A table with what options gave; what they didn't is there as an example.
+fn section(
+    out: &mut String,
+    name: &str,
+    keys: &[(&str, &Option<String>, String)],
+) -> std::fmt::Result {
+    let is_given = keys.iter().any(|(_, given, _)| given.is_some());
+    writeln!(out, "{}[{name}]", if is_given { "" } else { "# " })?;
+    for (key, given, example) in keys {
+        match given {
+            Some(value) => writeln!(out, "{key} = {}", quoted(value))?,
+            None => writeln!(out, "# {key} = {}", quoted(example))?,
+        }
+    }
+    writeln!(out)
+}

@@ -1,0 +1,43 @@
+//! Moments as people write them.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// What a moment looks like, for whoever has written something else.
+pub const EXPECTED: &str = "expected a moment such as 2026-12-24T18:00:00Z, or a date such as \
+                            2026-12-24, which is the start of that day in UTC";
+
+/// Reads a moment with its offset, or a date: the start of that day in UTC.
+///
+/// # Errors
+/// What was expected.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(moment) = text.parse() {
+        return Ok(moment);
+    }
+    // A time without an offset could mean anybody's.
+    let is_date = text.chars().all(|letter| letter.is_ascii_digit() || letter == '-');
+    let date = if is_date { text.parse::<Date>().ok() } else { None };
+    let begin = date.and_then(|date| date.to_zoned(TimeZone::UTC).ok());
+    begin.map(|begin| begin.timestamp()).ok_or_else(|| EXPECTED.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("2026-12-24T18:00:00Z", Some("2026-12-24T18:00:00Z"))]
+    #[case("2026-12-24T18:00:00+01:00", Some("2026-12-24T17:00:00Z"))]
+    #[case("2026-12-24", Some("2026-12-24T00:00:00Z"))]
+    #[case::no_offset("2026-12-24T18:00:00", None)]
+    #[case::no_offset_either("2026-12-24 18:00", None)]
+    #[case::no_such_day("2026-02-30", None)]
+    #[case::no_date("tomorrow", None)]
+    #[case::nothing("", None)]
+    fn moments_and_dates(#[case] text: &str, #[case] expected: Option<&str>) {
+        assert_eq!(moment(text).ok().map(|moment| moment.to_string()).as_deref(), expected);
+    }
+}
