@@ -117,7 +117,7 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// What an error says, and what it says of its causes.
-fn causes(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = chain(error).map(ToString::to_string).collect();
     texts.dedup();
     texts.join(": ")

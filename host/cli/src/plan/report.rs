@@ -7,7 +7,9 @@ use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan::{Finder, Found, times};
+use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::snapshot::Snapshot;
+use groundcrew_engine::plan_id;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -25,6 +27,9 @@ pub struct Report {
     /// When the organization was read, where the snapshot tells.
     pub taken_at: Option<Timestamp>,
     pub order: &'static str,
+    /// What is to be approved before anything starts, where updates need approval and the snapshot
+    /// says which version accounts should be on.
+    pub plan: Option<PlanId>,
     pub accounts: Accounts,
     pub lanes: Vec<Lane>,
     pub time: Time,
@@ -186,6 +191,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         at,
         taken_at: snapshot.taken_at,
         order: ORDER,
+        plan: plan(loaded, snapshot),
         accounts,
         lanes: lanes
             .map(|((lane, updates), time)| Lane {
@@ -204,6 +210,12 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         without_product,
         closed,
     }
+}
+
+/// The plan that hosts with this config make of bringing accounts to the snapshot's version.
+fn plan(loaded: &Loaded, snapshot: &Snapshot) -> Option<PlanId> {
+    let target = snapshot.target.as_ref()?;
+    Some(plan_id(&loaded.plan_rules()?, &target.product, &target.artifact))
 }
 
 impl Decided {
