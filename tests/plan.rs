@@ -298,3 +298,81 @@ fn closed_accounts_are_shown_and_not_planned() {
     assert_eq!(simulated["operations"]["started"], 2);
     assert_eq!(simulated["alerts"], json!([]));
 }
+
+/// A comment for a pull request: names that mean something to Markdown, HTML or a forge mean nothing
+/// in it.
+#[test]
+fn a_plan_for_a_pull_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let hostile = "a|b</code></td><script>x</script>\n\n# @everyone";
+    let names = ["payments", hostile, "sandbox", "frozen", "broken"];
+    let accounts: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let id = format!("{:012}", index + 1);
+            json!({ "id": id, "name": name, "tags": { "wish": name } })
+        })
+        .collect();
+    let target = json!({ "product": "prod-abcdefghijklm", "artifact": "pa-newabcdefghij",
+                         "name": "AWS Control Tower Account Factory" });
+    let snapshot = json!({ "taken_at": AT, "target": target, "accounts": accounts }).to_string();
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    std::fs::write(
+        dir.path().join("wishes.rego"),
+        r#"package wishes
+
+default decision := "abstain"
+
+wish := input.account.tags.wish
+
+decision := {"proceed": "canary"} if wish == "payments"
+
+decision := {"skip": "<b>sandboxes</b> | are left alone"} if wish == "sandbox"
+
+decision := {"hold": "frozen", "until": "2026-12-01T00:00:00Z"} if wish == "frozen"
+
+decision := {"proceed": concat("", ["no", "where"])} if wish == "broken"
+"#,
+    )
+    .unwrap();
+    let config = |approval: &str| {
+        let text = format!(
+            "[updates]\napproval = \"{approval}\"\n[[lanes]]\nname = \"rest\"\n[[lanes]]\n\
+             name = \"canary\"\n[[policies]]\nname = \"wishes\"\nplugin = \"wishes.rego\"\n"
+        );
+        std::fs::write(dir.path().join("crew.toml"), text).unwrap();
+    };
+    let plan = |format: &str| {
+        let common = ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json", "--at", AT];
+        groundcrew(dir.path(), &[&common[..], &["--format", format]].concat())
+    };
+    config("required");
+    // However it ends: a policy fails.
+    let json = || serde_json::from_str::<Value>(&plan("json").stdout).unwrap();
+    let id = json()["plan"].as_str().unwrap().to_owned();
+    assert!(plan("text").stdout.contains(&format!("plan        {id}, which starts once it is")));
+    let comment = plan("markdown").stdout;
+    insta::assert_snapshot!(comment.replace(&id, "plan-xxxxxxxxxxxx"));
+    config("none");
+    assert_eq!(json()["plan"], Value::Null);
+    assert!(!plan("markdown").stdout.contains("Approval"));
+}
+
+/// GitHub takes comments of up to 65,536 characters.
+#[test]
+fn a_comment_is_short_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let accounts: Vec<Value> = (1..=3000)
+        .map(|number| json!({ "id": format!("{number:012}"), "name": "x".repeat(number % 50) }))
+        .collect();
+    let snapshot = json!({ "accounts": accounts }).to_string();
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
+    let args =
+        ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json", "--format", "markdown"];
+    let comment = groundcrew(dir.path(), &args).stdout;
+    assert!(comment.chars().count() <= 65_536, "{}", comment.chars().count());
+    assert!(comment.contains("000000000300"), "as many as there is room for");
+    assert!(comment.contains("<p>And 2,700 more.</p>"), "{}", &comment[comment.len() - 200..]);
+}
