@@ -497,8 +497,8 @@ fn orders_are_in_the_trail_and_in_the_log() {
     alone.env("USER", "ada").args(["pause", "--config", "crew.toml"]);
     assert_eq!(ran(&mut alone).code, 0);
     let screen = place.run(&["audit"]).stdout;
-    assert!(screen.contains("pause only  (no groundcrew has taken it in yet)\n"), "{screen}");
-    assert!(screen.contains("            by ada@"), "{screen}");
+    assert!(screen.contains(" UTC  pause only\n            by ada@"), "{screen}");
+    assert!(screen.contains("; no groundcrew has taken it in yet\n"), "{screen}");
 
     let service = place.start();
     eventually("a sweep", || place.status()["sweep"]["accounts"] == 1);

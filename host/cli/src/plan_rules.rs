@@ -44,8 +44,18 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
                 Fallback::Skip => "skip".to_owned(),
             },
         ),
-        ("updates.on_…".to_owned(), causes(updates.causes)),
     ]);
+    let Causes { moved, landing_zone, tainted, error } = updates.causes;
+    let causes = [
+        ("updates.on_moved", moved),
+        ("updates.on_landing_zone", landing_zone),
+        ("updates.on_tainted", tainted),
+        ("updates.on_error", error),
+    ];
+    for (key, is_cause) in causes {
+        let says = if is_cause { "update" } else { "skip" };
+        rules.insert(key.to_owned(), says.to_owned());
+    }
     if let Some(limit) = updates.per_ou_limit {
         rules.insert("updates.per_ou_limit".to_owned(), limit.to_string());
     }
@@ -82,21 +92,6 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         rules.insert(format!("policy {}", policy.config.component.name), says);
     }
     rules
-}
-
-/// The keys `on_…` of `[updates]` that are on.
-fn causes(causes: Causes) -> String {
-    let Causes { moved, landing_zone, tainted, error } = causes;
-    let on: Vec<&str> = [
-        (moved, "on_moved"),
-        (landing_zone, "on_landing_zone"),
-        (tainted, "on_tainted"),
-        (error, "on_error"),
-    ]
-    .into_iter()
-    .filter_map(|(is_on, key)| is_on.then_some(key))
-    .collect();
-    if on.is_empty() { "none".to_owned() } else { on.join(", ") }
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -149,7 +144,10 @@ plugin = "managed-tag"
         updates.account_quota: 5
         updates.default: proceed
         updates.max_concurrent_operations: 4
-        updates.on_…: on_moved, on_landing_zone, on_tainted
+        updates.on_error: skip
+        updates.on_landing_zone: update
+        updates.on_moved: update
+        updates.on_tainted: update
         updates.reserve: 0
         ");
     }
@@ -164,7 +162,7 @@ plugin = "managed-tag"
     #[case("plugin =", "on_failure = \"proceed\"\nplugin =", "policy rings")]
     #[case("[updates]", "[updates]\nreserve = 1", "updates.reserve")]
     #[case("[updates]", "[updates]\ndefault = \"skip\"", "updates.default")]
-    #[case("[updates]", "[updates]\non_error = true", "updates.on_…")]
+    #[case("[updates]", "[updates]\non_error = \"update\"", "updates.on_error")]
     #[case(
         "[updates]",
         "[updates]\nmax_concurrent_operations = 2",

@@ -104,8 +104,8 @@ async fn a_lane_counts_its_failures_once_each(
     assert_eq!(two.pause_lane("all", &later).await.as_ref(), Ok(&paused));
     assert_eq!(paused, LaneRecord { paused: Some(pause), ..record(3, 8) });
     assert_eq!(two.lanes().await, Ok([("all".to_owned(), paused.clone())].into()));
-    let ended = two.order_resume("all", &signature(11)).await;
-    assert_eq!(ended, Ok(paused.paused));
+    let resumed = two.order_resume("all", &signature(11)).await;
+    assert_eq!(resumed, Ok(paused.paused));
     assert_eq!(two.lanes().await, Ok([("all".to_owned(), record(0, 8))].into()));
     let done = LaneRecord { succeeded: 1, typical_seconds: 10, ..record(0, 10) };
     assert_eq!(one.free_slot(&slot(3), None, ended(true, 10)).await, Ok(done));

@@ -303,12 +303,42 @@ mod tests {
 
     #[test]
     fn the_first_plan() {
-        insta::assert_snapshot!(shown(&known()), @"");
+        insta::assert_snapshot!(shown(&known()), @r"
+        plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
+                    2026-09-21 14:13 UTC
+
+        lane        accounts
+        canary             3
+        production     1,500
+
+        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
+                    up, 3 closed
+        before      no plan that was approved is known
+        ");
     }
 
     #[test]
     fn what_is_new_since_the_last_approved_plan() {
-        insta::assert_snapshot!(shown(&Known { before: Some(before()), ..known() }), @"");
+        insta::assert_snapshot!(shown(&Known { before: Some(before()), ..known() }), @r"
+        plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
+                    2026-09-21 14:13 UTC
+
+        lane        accounts  before
+        canary             3       3
+        production     1,500       0
+        others             0       7
+
+        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
+                    up, 3 closed
+        before      plan-090909090909, approved by
+                    arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
+                    2026-09-21 14:13 UTC
+        changed     version: pa-aaaaaaaaaaaac, was pa-aaaaaaaaaaaab
+        changed     lane canary: concurrency 1, start_when drained, was concurrency 4,
+                    start_when drained
+        removed     lane others
+        added       policy freeze: sha256 0123456789ab, settings 44136fa355b3
+        ");
     }
 
     #[test]
@@ -316,7 +346,13 @@ mod tests {
         let mut known = known();
         let record = PlanRecord { since: AT, approved: Some(approval()) };
         known.orders.plans.insert(plan(9), record);
-        insta::assert_snapshot!(shown(&known), @"");
+        let screen = shown(&known);
+        let (_, before) = screen.split_once("before ").unwrap();
+        insta::assert_snapshot!(before, @r"
+             plan-090909090909, approved by
+                    arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
+                    2026-09-21 14:13 UTC; what it was made of was not written down
+        ");
     }
 
     #[test]

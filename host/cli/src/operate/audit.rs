@@ -94,9 +94,9 @@ fn render(report: &Report) -> String {
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     for entry in &report.orders {
         let second = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let waits = if entry.taken_in { "" } else { "  (no groundcrew has taken it in yet)" };
-        paragraph(out, &format!("{second}  {}{waits}", entry.what))?;
-        paragraph(out, &format!("            by {}", entry.by))?;
+        let waits = if entry.taken_in { "" } else { "; no groundcrew has taken it in yet" };
+        paragraph(out, &format!("{second}  {}", entry.what))?;
+        paragraph(out, &format!("            by {}{waits}", entry.by))?;
     }
     if report.orders.is_empty() {
         writeln!(out, "No order was given.")?;
@@ -148,7 +148,16 @@ mod tests {
     fn a_trail_for_people() {
         let screen = render(&Report::of(trail(), 8, None));
         assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
-        insta::assert_snapshot!(screen, @"");
+        insta::assert_snapshot!(screen, @r"
+        2026-09-21 14:13:27 UTC  pause canary
+                    by arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk)
+        2026-09-21 14:13:28 UTC  resume canary, which was paused: failed updates in a
+                    row: 3 (failure_threshold)\u{1b}[2J
+                    by arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk)
+        2026-09-21 14:13:29 UTC  redrive to pa-aaaaaaaaaaaac: 000000000001,
+                    000000000002, 000000000003, 000000000004, 000000000005, 000000000006
+                    by unknown; no groundcrew has taken it in yet
+        ");
         let since = Some(AT + std::time::Duration::from_secs(60));
         assert_eq!(render(&Report::of(trail(), 9, since)), "No order was given.\n");
     }
