@@ -359,20 +359,35 @@ decision := {"proceed": concat("", ["no", "where"])} if wish == "broken"
     assert!(!plan("markdown").stdout.contains("Approval"));
 }
 
-/// GitHub takes comments of up to 65,536 characters.
+/// GitHub takes comments of up to 65,536 characters, escapes included.
 #[test]
 fn a_comment_is_short_enough() {
     let dir = tempfile::tempdir().unwrap();
-    let accounts: Vec<Value> = (1..=3000)
-        .map(|number| json!({ "id": format!("{number:012}"), "name": "x".repeat(number % 50) }))
-        .collect();
-    let snapshot = json!({ "accounts": accounts }).to_string();
-    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
-    std::fs::write(dir.path().join("crew.toml"), "").unwrap();
-    let args =
-        ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json", "--format", "markdown"];
-    let comment = groundcrew(dir.path(), &args).stdout;
-    assert!(comment.chars().count() <= 65_536, "{}", comment.chars().count());
-    assert!(comment.contains("000000000300"), "as many as there is room for");
-    assert!(comment.contains("<p>And 2,700 more.</p>"), "{}", &comment[comment.len() - 200..]);
+    let comment = |config: &str, account: fn(usize) -> Value| {
+        let accounts: Vec<Value> = (1..=3000).map(account).collect();
+        let snapshot = json!({ "accounts": accounts }).to_string();
+        std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+        std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+        let files = ["--config", "crew.toml", "--snapshot", "snapshot.json"];
+        let ran =
+            groundcrew(dir.path(), &[&["plan"], &files[..], &["--format", "markdown"]].concat());
+        assert!(ran.stdout.starts_with("## Plan for "), "{}", ran.stderr);
+        assert!(ran.stdout.chars().count() <= 65_536, "{}", ran.stdout.chars().count());
+        ran.stdout
+    };
+    let many = comment(
+        "",
+        |number| json!({ "id": format!("{number:012}"), "name": "x".repeat(number % 50 + 1) }),
+    );
+    assert!(many.contains("000000000300") && !many.contains("000000000301"), "{many}");
+    assert!(many.contains("<p>And 2,700 more.</p>"), "{many}");
+
+    let script = "package why\n\ndecision := {\"skip\": input.account.tags.why}\n";
+    std::fs::write(dir.path().join("why.rego"), script).unwrap();
+    let reasons = comment("[[policies]]\nplugin = \"why.rego\"\n", |number| {
+        let why = format!("{number}{}", "\"".repeat(250));
+        json!({ "id": format!("{number:012}"), "name": "'".repeat(128), "tags": { "why": why } })
+    });
+    assert!(reasons.contains("### Skipped: 3,000 accounts"), "{reasons}");
+    assert!(reasons.contains("accounts for other reasons."), "{reasons}");
 }

@@ -477,7 +477,7 @@ fn an_approval_is_asked_for_and_signed() {
     let shown = approve(&second, "").stdout;
     assert!(shown.contains("lane  accounts  before\nonly         2       2\n"), "{shown}");
     assert!(shown.contains(&format!("before      {first}, approved by\n")), "{shown}");
-    let changed = "changed     lane only: concurrency 1, start_when drained, was concurrency 4,";
+    let changed = "changed     lane only: concurrency 1, start_when drained, was concurrency 2,";
     assert!(shown.contains(changed), "{shown}");
     assert_eq!(approve(&second, "--yes").code, 0);
     assert_eq!(place.run(&["resume"]).code, 0);

@@ -17,7 +17,7 @@ use crate::wording::{and_closed, count, minute, span, thousands};
 /// GitHub takes comments of up to 65,536 characters.
 const LONGEST: usize = 65_000;
 /// So many rows of a table are listed: the first of these with which the comment is short enough.
-const LISTED: [usize; 6] = [usize::MAX, 1000, 300, 100, 30, 10];
+const LISTED: [usize; 8] = [usize::MAX, 1000, 300, 100, 30, 10, 3, 0];
 /// A longer text is cut, in characters.
 const TEXT: usize = 300;
 
@@ -209,9 +209,12 @@ impl Page {
             let until = decided.until.map(|until| format!(" until {}", minute(until)));
             let lane = decided.lane.as_ref().map(|lane| format!(" in {}", code(lane)));
             let reason = decided.reason.as_ref().map(|reason| format!(": {}", code(reason)));
+            let decision = match decided.decision {
+                "proceed" => "update",
+                other => other,
+            };
             let what = format!(
-                "{}{}{}{}",
-                decided.decision,
+                "{decision}{}{}{}",
                 lane.unwrap_or_default(),
                 until.unwrap_or_default(),
                 reason.unwrap_or_default()
