@@ -628,8 +628,8 @@ async fn what_is_redriven_is_tried_again_and_told_again() {
         assert_eq!(place.own().len(), 3 * times);
         assert_eq!(place.sim.messages(&place.sim.updates_dead_url()).len(), times);
         assert_eq!(place.sim.alerts().len(), times);
-        let accounts = [account.clone()].into();
-        let redriven = place.ledger.order_redrive(&accounts, &place.target, &place.signature());
+        let (accounts, signature) = ([account.clone()].into(), place.signature());
+        let redriven = place.ledger.order_redrive(&accounts, &place.target, &signature);
         assert!(redriven.await.unwrap().contains_key(&account));
     }
     place.run().await;
