@@ -9,6 +9,12 @@
 #   freezes   [{"name": "year end", "from": "2026-12-20T00:00:00Z", "until": "2027-01-04T00:00:00Z"}]
 #             RFC 3339. `until` is the first moment after it.
 #   actions   what this holds for; ["update"]. A new account is told of at any time.
+#   accounts  ids of the accounts that it holds; see `ous`
+#   ous       OUs, by name or id, whose accounts it holds, directly or further down. Without
+#             `accounts` and `ous` it holds every account.
+#
+# What is held waits in the lane that other policies name; lanes after it wait as well, unless their
+# config has `held = "pass"`.
 #
 # Times of day are those that clocks there show: a window is an hour longer or shorter in the
 # night in which they are changed. One that starts in the hour that is left out then, opens up to
@@ -32,6 +38,14 @@ default actions := ["update"]
 
 actions := data.actions
 
+default accounts := []
+
+accounts := data.accounts
+
+default ous := []
+
+ous := data.ous
+
 # This script names no lane.
 lanes := []
 
@@ -40,12 +54,31 @@ day_ns := 86400000000000
 decision := "abstain" if {
 	not input.action in actions
 } else := "abstain" if {
+	not is_meant
+} else := "abstain" if {
 	is_open(input.now_ns)
 } else := {"hold": reason, "until": min(soon)} if {
 	count(soon) > 0
 } else := {"hold": reason, "until": min(later)} if {
 	count(later) > 0
 } else := {"hold": reason, "until": input.now_ns + day_ns} # Nothing in sight: look again.
+
+is_meant if {
+	count(accounts) == 0
+	count(ous) == 0
+}
+
+is_meant if input.account.id in accounts
+
+is_meant if {
+	some unit in input.account.organizational_units
+	unit.name in ous
+}
+
+is_meant if {
+	some unit in input.account.organizational_units
+	unit.id in ous
+}
 
 reason := sprintf("frozen: %s", [frozen[0]]) if {
 	count(frozen) > 0
@@ -168,6 +201,8 @@ schema := {
 		"windows": {"type": "array", "items": window_schema},
 		"freezes": {"type": "array", "items": freeze_schema},
 		"actions": {"type": "array", "items": {"enum": ["onboard", "update", "vend"]}},
+		"accounts": {"type": "array", "items": {"type": "string", "pattern": `^[0-9]{12}$`}},
+		"ous": {"type": "array", "items": {"type": "string"}},
 	},
 	"additionalProperties": false,
 }

@@ -444,7 +444,11 @@ fn an_approval_is_asked_for_and_signed() {
         "{}",
         nobody.stdout
     );
-    assert!(nobody.stdout.contains("\nlane  accounts\nonly         2\n"), "{}", nobody.stdout);
+    assert!(
+        nobody.stdout.contains("\nlane  accounts  held\nonly         2     0\n"),
+        "{}",
+        nobody.stdout
+    );
     assert!(nobody.stdout.contains("before      no plan that was approved"), "{}", nobody.stdout);
     assert!(nobody.stderr.contains("stdin is no terminal"), "{}", nobody.stderr);
     assert!(nobody.stderr.contains("`--yes`"), "{}", nobody.stderr);
@@ -475,7 +479,10 @@ fn an_approval_is_asked_for_and_signed() {
     let why = format!("superseded, by another version or other rules; {second} waits");
     assert!(late.stderr.contains(&why), "{}", late.stderr);
     let shown = approve(&second, "").stdout;
-    assert!(shown.contains("lane  accounts  before\nonly         2       2\n"), "{shown}");
+    assert!(
+        shown.contains("lane  accounts  held  before\nonly         2     0       2\n"),
+        "{shown}"
+    );
     assert!(shown.contains(&format!("before      {first}, approved by\n")), "{shown}");
     let changed = "changed     lane only: concurrency 1, start_when drained, was concurrency 2,";
     assert!(shown.contains(changed), "{shown}");

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use groundcrew_core::config::Notifier;
 use groundcrew_core::http::plain_secret;
 use groundcrew_core::route::OncePer;
+use groundcrew_core::scheduler::{StartWhen, WhenHeld};
 
 use crate::Failure;
 use crate::commands::Check;
 use crate::loaded::{Loaded, Need, read};
 use crate::ports::NoSupport;
-use crate::wording::{count, screen};
+use crate::wording::{count, screen, span};
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
 pub fn run(options: &Check) -> Result<(), Failure> {
@@ -40,7 +41,19 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
         ),
     ];
     lines.extend(config.lanes.iter().enumerate().map(|(index, lane)| {
-        format!("  lane {} `{}`: at most {} at once", index + 1, lane.name, lane.concurrency)
+        let number = index + 1;
+        let mut line =
+            format!("  lane {number} `{}`: at most {} at once", lane.name, lane.concurrency);
+        if lane.start_when == StartWhen::Succeeded {
+            line.push_str(", when all before it succeeded");
+        }
+        if !lane.soak.is_zero() {
+            line.push_str(&format!(", {} after them", span(lane.soak)));
+        }
+        if lane.held == WhenHeld::Pass {
+            line.push_str(", not waiting for accounts that are held before it");
+        }
+        line
     }));
     lines.extend(
         loaded

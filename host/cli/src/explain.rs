@@ -194,8 +194,8 @@ impl Said {
             Ok(Verdict::Abstain) => ("abstain", None, None, None),
             Ok(Verdict::Proceed(lane)) => ("proceed", lane.clone(), None, None),
             Ok(Verdict::Skip(reason)) => ("skip", None, Some(reason.clone()), None),
-            Ok(Verdict::Hold { until, reason }) => {
-                ("hold", None, Some(reason.clone()), Some(*until))
+            Ok(Verdict::Hold { until, reason, lane }) => {
+                ("hold", lane.clone(), Some(reason.clone()), Some(*until))
             }
             Err(failure) => ("failure", None, Some(failure.message.clone()), None),
         };

@@ -224,7 +224,15 @@ impl Loaded {
         let updates = &self.config.updates;
         let lanes = self.config.lanes.iter().map(|lane| {
             let start_when = format!("{:?}", lane.start_when);
-            json!([lane.name, lane.concurrency, start_when, lane.soak, lane.failure_threshold])
+            let held = format!("{:?}", lane.held);
+            json!([
+                lane.name,
+                lane.concurrency,
+                start_when,
+                held,
+                lane.soak,
+                lane.failure_threshold
+            ])
         });
         let policies = self.config.policies.iter().zip(&self.policies).zip(&self.settings);
         let policies = policies

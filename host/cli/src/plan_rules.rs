@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use groundcrew_core::config::{Config, Mode, OnFailure, Policy};
 use groundcrew_core::due::Causes;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::scheduler::StartWhen;
+use groundcrew_core::scheduler::{StartWhen, WhenHeld};
 use sha2::{Digest, Sha256};
 
 use crate::wording::span;
@@ -65,6 +65,9 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
             StartWhen::Succeeded => "succeeded",
         };
         let mut says = format!("concurrency {}, start_when {start_when}", lane.concurrency);
+        if lane.held == WhenHeld::Pass {
+            says += ", held pass";
+        }
         if !lane.soak.is_zero() {
             says += &format!(", soak {}", span(lane.soak));
         }
@@ -157,6 +160,7 @@ plugin = "managed-tag"
     #[case("soak = \"1h\"", "soak = \"2h\"", "lane production")]
     #[case("failure_threshold = 3", "failure_threshold = 4", "lane production")]
     #[case("start_when = \"succeeded\"", "", "lane production")]
+    #[case("soak = \"1h\"", "soak = \"1h\"\nheld = \"pass\"", "lane production")]
     #[case("name = \"canary\"", "name = \"canary\"\nconcurrency = 1", "lane canary")]
     #[case("plugin =", "mode = \"monitor\"\nplugin =", "policy rings")]
     #[case("plugin =", "on_failure = \"proceed\"\nplugin =", "policy rings")]

@@ -98,6 +98,10 @@ pub enum Verdict {
         until: Timestamp,
         /// Shown to the operator.
         reason: String,
+        /// The lane in which the account waits, by its name; `None`: the one that the other
+        /// policies name. It matters to the lanes after it: see
+        /// [`WhenHeld`](crate::scheduler::WhenHeld).
+        lane: Option<String>,
     },
 }
 

@@ -32,6 +32,9 @@ pub enum Outcome {
         until: Timestamp,
         /// Why.
         reason: String,
+        /// The lane in which it waits: an index into the configured lanes. `None` when the
+        /// policies after the one that holds would skip it, so that no lane will ever have it.
+        lane: Option<usize>,
     },
 }
 
@@ -56,13 +59,21 @@ pub struct UnknownLane {
 
 /// The answers heard so far about one candidate.
 ///
-/// Policies are heard in the order of the config. The first skip or hold wins and ends
-/// the hearing; otherwise the first lane named wins; when all abstain, the fallback does.
+/// Policies are heard in the order of the config. The first skip or hold wins; otherwise the
+/// first lane named wins; when all abstain, the fallback does.
+///
+/// A skip ends the hearing. So does a hold whose lane is known, because it names one or an earlier
+/// policy did. After a hold without a lane the policies that follow are asked for the lane only:
+/// the account waits in the lane that it would have without the hold.
 #[derive(Debug)]
 pub struct Hearing<'a> {
     lanes: &'a [String],
     fallback: Fallback,
     now: Timestamp,
+    /// Whether it matters in which lane a held account waits.
+    lane_matters: bool,
+    /// The first hold, when its lane is still to be found: until when, why, and who said so.
+    held: Option<(Timestamp, String, String)>,
     /// The first policy that said to proceed.
     proceed: Option<String>,
     /// The first that named a lane.
@@ -72,7 +83,12 @@ pub struct Hearing<'a> {
 impl<'a> Hearing<'a> {
     /// Begins. `lanes` are the names of the configured lanes, in their order.
     pub fn new(lanes: &'a [String], fallback: Fallback, now: Timestamp) -> Self {
-        Self { lanes, fallback, now, proceed: None, named: None }
+        Self { lanes, fallback, now, lane_matters: true, held: None, proceed: None, named: None }
+    }
+
+    /// The same for an action that has no lanes: a hold ends the hearing.
+    pub fn without_lanes(self) -> Self {
+        Self { lane_matters: false, ..self }
     }
 
     /// Whether a verdict can be heard.
@@ -81,7 +97,9 @@ impl<'a> Hearing<'a> {
     /// When it names a lane that is not configured.
     pub fn check(&self, verdict: &Verdict) -> Result<(), UnknownLane> {
         match verdict {
-            Verdict::Proceed(Some(lane)) => self.lane(lane).map(|_| ()),
+            Verdict::Proceed(Some(lane)) | Verdict::Hold { lane: Some(lane), .. } => {
+                self.lane(lane).map(|_| ())
+            }
             _ => Ok(()),
         }
     }
@@ -95,26 +113,66 @@ impl<'a> Hearing<'a> {
         policy: &str,
         verdict: Verdict,
     ) -> Result<Option<Decision>, UnknownLane> {
-        let outcome = match verdict {
-            Verdict::Abstain => return Ok(None),
+        match verdict {
+            Verdict::Abstain => Ok(None),
             // A hold that is over holds nothing.
-            Verdict::Hold { until, .. } if until <= self.now => return Ok(None),
+            Verdict::Hold { until, .. } if until <= self.now => Ok(None),
             Verdict::Proceed(lane) => {
                 if let Some(lane) = lane {
                     let index = self.lane(&lane)?;
                     self.named.get_or_insert_with(|| (index, policy.to_owned()));
                 }
                 self.proceed.get_or_insert_with(|| policy.to_owned());
-                return Ok(None);
+                Ok(self.held_in_named_lane())
             }
-            Verdict::Skip(reason) => Outcome::Skip { reason },
-            Verdict::Hold { until, reason } => Outcome::Hold { until, reason },
-        };
-        Ok(Some(Decision { outcome, policy: Some(policy.to_owned()) }))
+            Verdict::Skip(reason) => Ok(Some(match self.held.take() {
+                Some(held) => hold(held, None),
+                None => {
+                    Decision { outcome: Outcome::Skip { reason }, policy: Some(policy.to_owned()) }
+                }
+            })),
+            Verdict::Hold { until, reason, lane } => {
+                let lane = lane.map(|lane| self.lane(&lane)).transpose()?;
+                let first = self.held.is_none();
+                let held = (until, reason, policy.to_owned());
+                let held = self.held.get_or_insert(held).clone();
+                match lane {
+                    _ if !self.lane_matters => Ok(Some(hold(held, None))),
+                    // Nothing to find out.
+                    _ if self.lanes.len() == 1 => Ok(Some(hold(held, Some(0)))),
+                    // The lane that the policy which holds names is its own to say.
+                    Some(lane) if first || self.named.is_none() => Ok(Some(hold(held, Some(lane)))),
+                    _ => Ok(self.held_in_named_lane()),
+                }
+            }
+        }
     }
 
-    /// Concludes when every policy was heard and none skipped or held.
+    /// Hears that a policy failed, and that its failure skips the account. After a hold it changes
+    /// nothing: the hold stands, in the lane that the other policies name.
+    pub fn hear_failure(&mut self, policy: &str, reason: String) -> Option<Decision> {
+        match self.held {
+            Some(_) => None,
+            None => Some(Decision {
+                outcome: Outcome::Skip { reason },
+                policy: Some(policy.to_owned()),
+            }),
+        }
+    }
+
+    /// The decision to hold, once both the hold and a lane are known.
+    fn held_in_named_lane(&mut self) -> Option<Decision> {
+        let (lane, _) = self.named.as_ref()?;
+        Some(hold(self.held.take()?, Some(*lane)))
+    }
+
+    /// Concludes when every policy was heard and none ended the hearing.
     pub fn conclude(self) -> Decision {
+        if let Some(held) = self.held {
+            // Nobody named a lane, or it would have ended the hearing.
+            let first = self.proceed.is_some() || self.fallback == Fallback::Proceed;
+            return hold(held, first.then_some(0));
+        }
         match (self.named, self.proceed, self.fallback) {
             (Some((lane, policy)), _, _) => {
                 Decision { outcome: Outcome::Proceed { lane }, policy: Some(policy) }
@@ -140,6 +198,11 @@ impl<'a> Hearing<'a> {
     }
 }
 
+/// The decision to hold, in a lane where there will be one.
+fn hold((until, reason, policy): (Timestamp, String, String), lane: Option<usize>) -> Decision {
+    Decision { outcome: Outcome::Hold { until, reason, lane }, policy: Some(policy) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +217,14 @@ mod tests {
         Verdict::Hold {
             until: Timestamp::constant(1_000_000 + seconds, 0),
             reason: "freeze".into(),
+            lane: None,
         }
+    }
+    fn hold_in(name: &str) -> Verdict {
+        Verdict::Hold { until: Timestamp::MAX, reason: "window".into(), lane: Some(name.into()) }
+    }
+    fn skip() -> Verdict {
+        Verdict::Skip("no".into())
     }
 
     #[rstest]
@@ -163,7 +233,17 @@ mod tests {
     #[case::unnamed_lane_is_the_first(vec![Verdict::Abstain, Verdict::Proceed(None)], Fallback::Skip, "proceed 0 by p1")]
     #[case::first_named_lane_wins(vec![Verdict::Proceed(None), lane("b"), lane("a")], Fallback::Skip, "proceed 1 by p1")]
     #[case::skip_beats_an_earlier_lane(vec![lane("b"), Verdict::Skip("no".into())], Fallback::Proceed, "skip no by p1")]
-    #[case::first_of_skip_and_hold(vec![hold(60), Verdict::Skip("no".into())], Fallback::Proceed, "hold freeze by p0")]
+    #[case::first_of_skip_and_hold(vec![skip(), hold(60)], Fallback::Proceed, "skip no by p0")]
+    #[case::a_hold_that_would_be_skipped_has_no_lane(vec![hold(60), skip()], Fallback::Proceed, "hold freeze in - by p0")]
+    #[case::a_skip_after_a_lane_and_a_hold(vec![lane("b"), hold(60), skip()], Fallback::Proceed, "hold freeze in 1 by p1")]
+    #[case::held_in_the_lane_named_before(vec![lane("b"), hold(60), lane("a")], Fallback::Skip, "hold freeze in 1 by p1")]
+    #[case::held_in_the_lane_named_after(vec![hold(60), Verdict::Abstain, lane("b"), lane("a")], Fallback::Skip, "hold freeze in 1 by p0")]
+    #[case::held_in_the_lane_it_names(vec![lane("a"), hold_in("b")], Fallback::Skip, "hold window in 1 by p1")]
+    #[case::held_twice_the_first_says_why(vec![hold(60), hold_in("b")], Fallback::Skip, "hold freeze in 1 by p0")]
+    #[case::held_by_all(vec![hold(60), hold(90)], Fallback::Proceed, "hold freeze in 0 by p0")]
+    #[case::held_in_the_first_lane(vec![hold(60), Verdict::Proceed(None)], Fallback::Skip, "hold freeze in 0 by p0")]
+    #[case::held_where_the_fallback_skips(vec![hold(60), Verdict::Abstain], Fallback::Skip, "hold freeze in - by p0")]
+    #[case::a_hold_that_is_over_is_no_lane(vec![hold(-60), hold_in("b")], Fallback::Proceed, "hold window in 1 by p1")]
     #[case::a_hold_that_is_over(vec![hold(0), lane("b")], Fallback::Proceed, "proceed 1 by p1")]
     fn composition(
         #[case] verdicts: Vec<Verdict>,
@@ -183,9 +263,41 @@ mod tests {
         let what = match outcome {
             Outcome::Proceed { lane } => format!("proceed {lane}"),
             Outcome::Skip { reason } => format!("skip {reason}"),
-            Outcome::Hold { reason, .. } => format!("hold {reason}"),
+            Outcome::Hold { reason, lane, .. } => {
+                let lane = lane.map_or("-".to_owned(), |lane| lane.to_string());
+                format!("hold {reason} in {lane}")
+            }
         };
         assert_eq!(format!("{what} by {}", policy.as_deref().unwrap_or("-")), expected);
+    }
+
+    #[test]
+    fn a_failure_after_a_hold_leaves_it_in_the_lane_that_others_name() {
+        let lanes = ["a".to_owned(), "b".to_owned()];
+        let mut hearing = Hearing::new(&lanes, Fallback::Skip, NOW);
+        assert_eq!(hearing.hear("holds", hold(60)).unwrap(), None);
+        assert_eq!(hearing.hear_failure("fails", "policy-failed: trap".into()), None);
+        let decision = hearing.hear("names", lane("b")).unwrap().unwrap();
+        assert!(matches!(decision.outcome, Outcome::Hold { lane: Some(1), .. }), "{decision:?}");
+        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
+        let decision = hearing.hear_failure("fails", "policy-failed: trap".into()).unwrap();
+        assert!(matches!(decision.outcome, Outcome::Skip { .. }), "{decision:?}");
+    }
+
+    #[test]
+    fn without_lanes_a_hold_ends_the_hearing() {
+        let mut hearing = Hearing::new(&[], Fallback::Proceed, NOW).without_lanes();
+        let decision = hearing.hear("p", hold(60)).unwrap().unwrap();
+        assert!(matches!(decision.outcome, Outcome::Hold { lane: None, .. }), "{decision:?}");
+    }
+
+    #[test]
+    fn a_hold_in_a_lane_that_is_not_configured_is_an_error() {
+        let lanes = ["a".to_owned()];
+        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
+        assert!(hearing.check(&hold_in("c")).is_err());
+        assert_eq!(hearing.hear("p", hold_in("c")).unwrap_err().lane, "c");
+        assert_eq!(hearing.conclude().policy, None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::catalog::{ArtifactId, ProvisionedProduct, ProvisionedProductId, Recor
 use crate::decision::{Action, Candidate, Cause};
 use crate::due::{Causes, Due, Known};
 use crate::list_schedule::makespan;
-use crate::scheduler::Rules;
+use crate::scheduler::{Rules, WhenHeld};
 use crate::snapshot::{Snapshot, SnapshotAccount};
 
 /// Ids of what a snapshot leaves to be made up.
@@ -152,19 +152,43 @@ pub struct LaneTime {
     pub ends: Duration,
 }
 
-/// How long the lanes take, one after the other, soaking included: `updates` has for each lane
-/// how long its updates take. The order inside a lane isn't promised, so this is an estimate.
-pub fn times(rules: &Rules, updates: &[Vec<Duration>]) -> Vec<LaneTime> {
+/// What a lane has to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneWork {
+    /// How long its updates take.
+    pub updates: Vec<Duration>,
+    /// Those of accounts that policies hold: when the hold ends, counted from the beginning of the
+    /// first lane, and how long the update takes.
+    pub held: Vec<(Duration, Duration)>,
+}
+
+/// How long the lanes take, one after the other, soaking included. A lane that waits for held
+/// accounts of the lanes before it starts after their updates. The order inside a lane isn't
+/// promised, so this is an estimate.
+pub fn times(rules: &Rules, work: &[LaneWork]) -> Vec<LaneTime> {
     let mut done = Duration::ZERO;
-    let lanes = rules.lanes.iter().zip(updates);
+    // When the held accounts of the lanes so far are done, too.
+    let mut all_done = Duration::ZERO;
+    let lanes = rules.lanes.iter().zip(work);
     lanes
-        .map(|(lane, updates)| {
+        .map(|(lane, work)| {
             let slots = lane.concurrency.min(rules.max_concurrent_operations);
+            let before = match lane.held {
+                WhenHeld::Wait if !work.updates.is_empty() => all_done,
+                WhenHeld::Wait | WhenHeld::Pass => done,
+            };
             // Nothing is waited for where nothing was updated before, or is after.
-            let soak =
-                if done.is_zero() || updates.is_empty() { Duration::ZERO } else { lane.soak };
-            let starts = done + soak;
-            done = starts + makespan(updates.iter().copied(), slots);
+            let soak = match before.is_zero() || work.updates.is_empty() {
+                true => Duration::ZERO,
+                false => lane.soak,
+            };
+            let starts = before + soak;
+            done = starts + makespan(work.updates.iter().copied(), slots);
+            all_done = all_done.max(done);
+            if let Some(until) = work.held.iter().map(|(until, _)| *until).max() {
+                let updates = work.held.iter().map(|(_, takes)| *takes);
+                all_done = all_done.max(done.max(until) + makespan(updates, slots));
+            }
             LaneTime { starts, ends: done }
         })
         .collect()
@@ -191,6 +215,31 @@ mod tests {
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,
         }
+    }
+
+    fn work(updates: &[u64]) -> LaneWork {
+        let updates = updates.iter().copied().map(Duration::from_secs).collect();
+        LaneWork { updates, held: vec![] }
+    }
+
+    /// One account of the first lane is held for 100 s.
+    #[rstest]
+    #[case::it_waits(WhenHeld::Wait, vec![20], vec![10], (120, 130))]
+    #[case::it_goes_on(WhenHeld::Pass, vec![20], vec![10], (20, 30))]
+    #[case::nothing_else_before_it(WhenHeld::Wait, vec![], vec![10], (120, 130))]
+    #[case::nothing_in_it(WhenHeld::Wait, vec![20], vec![], (20, 20))]
+    fn a_lane_waits_for_what_is_held_before_it(
+        #[case] held: WhenHeld,
+        #[case] before: Vec<u64>,
+        #[case] after: Vec<u64>,
+        #[case] expected: (u64, u64),
+    ) {
+        let mut rules = rules(4);
+        rules.lanes[1].held = held;
+        let mut first = work(&before);
+        first.held.push((Duration::from_secs(100), Duration::from_secs(20)));
+        let time = times(&rules, &[first, work(&after)])[1];
+        assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
     }
 
     fn found(change: impl FnOnce(&mut SnapshotAccount)) -> Found {
@@ -244,8 +293,7 @@ mod tests {
     ) {
         let mut rules = rules(4);
         rules.lanes[1].soak = Duration::from_secs(7);
-        let seconds = |updates: Vec<u64>| updates.into_iter().map(Duration::from_secs).collect();
-        let time = times(&rules, &[seconds(before), seconds(after)])[1];
+        let time = times(&rules, &[work(&before), work(&after)])[1];
         assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
     }
 
@@ -271,10 +319,8 @@ mod tests {
         #[case] expected: &[(u64, u64)],
     ) {
         let rules = rules(cap);
-        let seconds =
-            |updates: &Vec<u64>| updates.iter().copied().map(Duration::from_secs).collect();
-        let updates: Vec<Vec<Duration>> = updates.iter().map(seconds).collect();
-        let times = times(&rules, &updates);
+        let work: Vec<LaneWork> = updates.iter().map(|updates| work(updates)).collect();
+        let times = times(&rules, &work);
         let times = times.iter().map(|time| (time.starts.as_secs(), time.ends.as_secs()));
         assert_eq!(times.collect::<Vec<_>>(), expected);
     }

@@ -128,7 +128,13 @@ impl Panel {
     }
 
     async fn ask_all(&self, candidate: &Candidate) -> Heard<'_> {
-        let hearing = || Hearing::new(&self.lanes, self.fallback, candidate.now);
+        let hearing = || {
+            let hearing = Hearing::new(&self.lanes, self.fallback, candidate.now);
+            match candidate.action {
+                Action::Onboard => hearing.without_lanes(),
+                Action::Update | Action::Vend => hearing,
+            }
+        };
         // What counts, and what would if monitored policies had a say.
         let (mut counting, mut trial) = (hearing(), hearing());
         let mut decided_by_trial = None;
@@ -138,7 +144,7 @@ impl Panel {
             let said = self.insist(policy, candidate, &counting).await;
             let heard = |hearing: &mut Hearing<'_>| match &said {
                 Ok(verdict) => hearing.hear(&policy.name, verdict.clone()).unwrap_or_default(),
-                Err(failure) => policy.decided_by_failing(failure),
+                Err(failure) => policy.decided_by_failing(failure, hearing),
             };
             if decided_by_trial.is_none() {
                 decided_by_trial = heard(&mut trial);
@@ -148,7 +154,9 @@ impl Panel {
             log(candidate, policy, &said);
             answers.push(Answer { policy, said, took });
             if let Some(decision) = decided {
-                let instead = decided_by_trial.filter(|trial| trial.outcome != decision.outcome);
+                // A monitored policy may hold, while another's failure decides what counts.
+                let trial = decided_by_trial.unwrap_or_else(|| trial.conclude());
+                let instead = Some(trial).filter(|trial| trial.outcome != decision.outcome);
                 return Heard { decision, instead, answers };
             }
         }
@@ -173,6 +181,9 @@ impl Panel {
                 // Only updates have lanes: a policy that is asked about both may name one.
                 let verdict = match (verdict, candidate.action) {
                     (Verdict::Proceed(_), Action::Onboard) => Verdict::Proceed(None),
+                    (Verdict::Hold { until, reason, .. }, Action::Onboard) => {
+                        Verdict::Hold { until, reason, lane: None }
+                    }
                     (verdict, _) => verdict,
                 };
                 match hearing.check(&verdict) {
@@ -221,10 +232,17 @@ impl Panel {
 
 impl AskedPolicy {
     /// What its failure decides, if anything.
-    fn decided_by_failing(&self, failure: &PolicyFailure) -> Option<Decision> {
-        let outcome = Outcome::Skip { reason: format!("policy-failed: {}", failure.code) };
-        (self.on_failure != OnFailure::Abstain)
-            .then(|| Decision { outcome, policy: Some(self.name.clone()) })
+    fn decided_by_failing(
+        &self,
+        failure: &PolicyFailure,
+        hearing: &mut Hearing<'_>,
+    ) -> Option<Decision> {
+        match self.on_failure {
+            OnFailure::Abstain => None,
+            OnFailure::Skip | OnFailure::Retry => {
+                hearing.hear_failure(&self.name, format!("policy-failed: {}", failure.code))
+            }
+        }
     }
 }
 

@@ -193,6 +193,7 @@ impl Engine {
                     | Action::Postpone { .. }
                     | Action::PauseLane { .. }
                     | Action::TellPause { .. }
+                    | Action::TellHeldBack { .. }
                     | Action::Alert(_) => true,
                     Action::ReadLedger
                     | Action::Sweep
@@ -278,6 +279,11 @@ impl Engine {
             }
             Action::TellPause { lane, pause, alert } => {
                 self.see_told(&format!("paused: {lane}, {}", pause.at), &alert).await;
+                Observation::Told
+            }
+            Action::TellHeldBack { held_back, alert } => {
+                let what = format!("held back: {}, {}", held_back.lane, held_back.since);
+                self.see_told(&what, &alert).await;
                 Observation::Told
             }
             Action::AskApproval { plan, alert } => {

@@ -17,8 +17,11 @@ use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::due::{Due, Footing, Known};
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan_id::{PlanId, PlanRules};
-use groundcrew_core::ports::{HeldRecord, LaneSeen, LedgerError, Page, Progress, SweepRecord};
-use groundcrew_core::scheduler::{Standing, Sweep};
+use groundcrew_core::ports::{
+    HeldBack, HeldRecord, LaneSeen, LedgerError, Page, Progress, SweepRecord,
+};
+use groundcrew_core::scheduler::{Standing, Sweep, WhenHeld};
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::{Engine, Listing, Notice};
@@ -139,9 +142,13 @@ impl Engine {
                 let decision = self
                     .decide_update(account.clone(), tags, &product, &factory.target, cause)
                     .await;
-                if let Outcome::Hold { until, reason } = &decision.outcome {
-                    let (account, until, reason) = (id.clone(), *until, reason.clone());
-                    held.push(HeldRecord { account, until, reason });
+                if let Outcome::Hold { until, reason, lane } = &decision.outcome {
+                    held.push(HeldRecord {
+                        account: id.clone(),
+                        until: *until,
+                        reason: reason.clone(),
+                        lane: lane.map(|lane| self.panel.lane(lane).to_owned()),
+                    });
                 }
                 accounts.insert(id, standing(&decision, &product, account, failed_attempts));
             }
@@ -151,7 +158,8 @@ impl Engine {
             .approval
             .as_ref()
             .map(|rules| plan_id(rules, &factory.product, &factory.target));
-        let sweep = Sweep { started_at, account_factory: factory, accounts, plan };
+        let held_back = self.held_back(&accounts, started_at).await?;
+        let sweep = Sweep { started_at, account_factory: factory, accounts, plan, held_back };
         if purpose == Purpose::Update {
             self.note_sweep(&sweep, held).await?;
         }
@@ -285,7 +293,11 @@ impl Engine {
                         seen.given_up += 1;
                     }
                 }
-                Standing::Held { .. } => {}
+                Standing::Held { lane, .. } => {
+                    if let Some(seen) = lane.and_then(|lane| lanes.get_mut(self.panel.lane(lane))) {
+                        seen.held += 1;
+                    }
+                }
             }
         }
         let held_in_all = held.len();
@@ -304,8 +316,57 @@ impl Engine {
             lanes,
             held,
             held_in_all,
+            held_back: sweep.held_back.clone(),
         };
         Ok(ledger.note_sweep(&record).await?)
+    }
+
+    /// The lanes whose held accounts keep later lanes back: since the sweep before where that saw
+    /// the same, otherwise since now.
+    async fn held_back(
+        &self,
+        accounts: &BTreeMap<AccountId, Standing>,
+        now: Timestamp,
+    ) -> Result<Vec<HeldBack>, Incomplete> {
+        let rules = &self.settings.rules.lanes;
+        let mut held: BTreeMap<usize, (usize, Timestamp)> = BTreeMap::new();
+        let mut to_update = vec![0; rules.len()];
+        for standing in accounts.values() {
+            match standing {
+                Standing::Held { until, lane: Some(lane) } => {
+                    let (accounts, last) = held.entry(*lane).or_insert((0, *until));
+                    *accounts += 1;
+                    *last = (*last).max(*until);
+                }
+                Standing::Outdated { lane, .. } => to_update[*lane] += 1,
+                _ => {}
+            }
+        }
+        let waiting_for = |lane: usize| {
+            let later = rules.iter().zip(&to_update).skip(lane + 1);
+            later
+                .filter(|(rules, accounts)| rules.held == WhenHeld::Wait && **accounts > 0)
+                .map(|(rules, accounts)| (rules.name.clone(), *accounts))
+                .collect::<Vec<_>>()
+        };
+        let mut held_back = Vec::new();
+        for (lane, (accounts, until)) in held {
+            let waiting = waiting_for(lane);
+            if !waiting.is_empty() {
+                let lane = self.panel.lane(lane).to_owned();
+                held_back.push(HeldBack { lane, since: now, until, accounts, waiting });
+            }
+        }
+        if !held_back.is_empty() {
+            let before = self.ports.ledger.last_sweep().await?;
+            let before = before.map(|sweep| sweep.held_back).unwrap_or_default();
+            for lane in &mut held_back {
+                if let Some(before) = before.iter().find(|before| before.lane == lane.lane) {
+                    lane.since = before.since;
+                }
+            }
+        }
+        Ok(held_back)
     }
 
     /// The lane in which an account failed; the first where it is no longer configured.
@@ -457,7 +518,7 @@ pub(crate) fn standing(
             ou: ou(account),
         },
         Outcome::Skip { .. } => Standing::Skipped,
-        Outcome::Hold { until, .. } => Standing::Held { until: *until },
+        Outcome::Hold { until, lane, .. } => Standing::Held { until: *until, lane: *lane },
     }
 }
 

@@ -18,7 +18,7 @@ use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Progress, Signature};
-use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen};
+use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld};
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
 use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
@@ -66,6 +66,8 @@ struct Place {
     reserve: usize,
     /// What the second lane takes of the first.
     start_when: StartWhen,
+    /// What the second lane makes of accounts that are held in the first.
+    held: WhenHeld,
     /// What accounts are to be updated to.
     target: ArtifactId,
 }
@@ -111,6 +113,7 @@ impl Place {
             causes: Causes::default(),
             reserve: 0,
             start_when: StartWhen::Drained,
+            held: WhenHeld::Wait,
             target,
         }
     }
@@ -167,7 +170,11 @@ impl Place {
                 rules: Rules {
                     lanes: vec![
                         LaneRules::new("first", CAP),
-                        LaneRules { start_when: self.start_when, ..LaneRules::new("second", 1) },
+                        LaneRules {
+                            start_when: self.start_when,
+                            held: self.held,
+                            ..LaneRules::new("second", 1)
+                        },
                     ],
                     max_concurrent_operations: CAP,
                     max_attempts: 3,
@@ -351,11 +358,72 @@ async fn a_decision_that_changes_before_the_start_is_heeded() {
 async fn held_accounts_are_updated_when_their_time_comes() {
     let mut place = Place::new(2);
     let until = BEGIN + Duration::from_secs(40_000);
-    place.policies =
-        vec![asked(OnFailure::Skip, move |_| Ok(Verdict::Hold { until, reason: "freeze".into() }))];
+    place.policies = vec![asked(OnFailure::Skip, move |_| Ok(freeze(until, None)))];
     place.run().await;
     place.assert_each_once(2);
     assert!(place.own().iter().all(|operation| operation.start >= until));
+}
+
+fn freeze(until: Timestamp, lane: Option<&str>) -> Verdict {
+    Verdict::Hold { until, reason: "freeze".into(), lane: lane.map(str::to_owned) }
+}
+
+/// Two canaries whose window opens in forty hours, and two accounts after them.
+fn canaries(named: bool, held: WhenHeld) -> (Place, Timestamp) {
+    let mut place = Place::new(4);
+    place.held = held;
+    let opens = BEGIN + Duration::from_secs(40 * 3600);
+    let lane = |candidate: &Candidate| match candidate.account.id.as_str() {
+        "200000000000" | "200000000001" => "first",
+        _ => "second",
+    };
+    let window = asked(OnFailure::Skip, move |candidate| {
+        let closed = lane(candidate) == "first" && candidate.now < opens;
+        Ok(match closed {
+            true => freeze(opens, named.then_some("first")),
+            false => Verdict::Abstain,
+        })
+    });
+    let lanes = asked(OnFailure::Skip, move |candidate| {
+        Ok(Verdict::Proceed(Some(lane(candidate).to_owned())))
+    });
+    place.policies = vec![window, lanes];
+    (place, opens)
+}
+
+/// Production waits for canaries that are held, whether the policy that holds them names their lane
+/// or another does; people are told once that this has lasted for a day. A host that knows nothing
+/// yet goes on with that.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn production_waits_for_canaries_that_are_held(#[values(true, false)] named: bool) {
+    let (place, opens) = canaries(named, WhenHeld::Wait);
+    let before = BEGIN + Duration::from_secs(12 * 3600);
+    place.host().run(Until::SettledOr(before)).await;
+    assert!(place.own().is_empty(), "{:?}", place.own());
+    tokio::time::sleep(Duration::from_secs(6 * 3600)).await;
+    place.run().await;
+    place.assert_each_once(4);
+    let own = place.own();
+    let (first, second): (Vec<_>, Vec<_>) =
+        own.iter().partition(|operation| operation.account.as_str() < "200000000002");
+    assert!(first.iter().all(|operation| operation.start >= opens));
+    let ended = first.iter().filter_map(|operation| operation.end).max().unwrap();
+    assert!(second.iter().all(|operation| operation.start >= ended), "{own:?}");
+    let alerts = place.sim.alerts();
+    let subjects: Vec<&str> = alerts.iter().map(|alert| alert.subject.as_str()).collect();
+    assert_eq!(subjects, ["Held accounts of lane first keep other lanes back"]);
+    assert!(alerts[0].message.contains("- second: 2"), "{}", alerts[0].message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn production_goes_on_without_canaries_where_it_may() {
+    let (place, opens) = canaries(false, WhenHeld::Pass);
+    place.run().await;
+    place.assert_each_once(4);
+    let early = place.own().into_iter().filter(|operation| operation.start < opens).count();
+    assert_eq!(early, 2);
+    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 }
 
 /// An account that is closed from the beginning, in each state that means that, is not touched, and

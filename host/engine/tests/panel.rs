@@ -32,6 +32,11 @@ fn policy(text: &str) -> (AskedPolicy, Arc<Says>) {
         ("proceed", "") => Ok(Verdict::Proceed(None)),
         ("proceed", lane) => Ok(Verdict::Proceed(Some(lane.to_owned()))),
         ("skip", reason) => Ok(Verdict::Skip(reason.to_owned())),
+        ("hold", lane) => Ok(Verdict::Hold {
+            until: Timestamp::MAX,
+            reason: "later".to_owned(),
+            lane: Some(lane.to_owned()).filter(|lane| !lane.is_empty()),
+        }),
         (failure, _) => Err(PolicyFailure {
             code: failure.to_owned(),
             message: "it fails".to_owned(),
@@ -72,7 +77,8 @@ fn describe(decision: &Decision) -> String {
     let what = match &decision.outcome {
         Outcome::Proceed { lane } => format!("proceed {lane}"),
         Outcome::Skip { reason } => format!("skip {reason}"),
-        Outcome::Hold { reason, .. } => format!("hold {reason}"),
+        Outcome::Hold { reason, lane: None, .. } => format!("hold {reason}"),
+        Outcome::Hold { lane: Some(lane), .. } => format!("hold {lane}"),
     };
     format!("{what} by {}", decision.policy.as_deref().unwrap_or("-"))
 }
@@ -85,6 +91,11 @@ fn describe(decision: &Decision) -> String {
 #[case::a_monitored_failure_stops_nothing(&["a? trap", "b proceed"], "proceed 0 by b", Some("skip policy-failed: trap by a"))]
 #[case::after_a_skip_nothing_would_change(&["a skip no", "b? proceed slow"], "skip no by a", None)]
 #[case::the_first_of_two_monitored_ones(&["a? skip one", "b? skip two", "c proceed"], "proceed 0 by c", Some("skip one by a"))]
+#[case::a_monitored_hold_in_the_lane_of_another(&["a? hold", "b proceed slow"], "proceed 1 by b", Some("hold 1 by a"))]
+#[case::a_hold_in_another_lane(&["a? hold fast", "b hold slow"], "hold 1 by b", Some("hold 0 by a"))]
+#[case::a_monitored_lane_of_a_hold(&["a hold", "b? proceed slow"], "hold 0 by a", Some("hold 1 by a"))]
+#[case::a_monitored_hold_before_a_failure(&["a? hold", "b trap"], "skip policy-failed: trap by b", Some("hold 0 by a"))]
+#[case::a_failure_after_a_hold(&["a hold", "b trap", "c proceed slow"], "hold 1 by a", None)]
 #[case::all_are_monitored(&["a? skip no"], "proceed 0 by -", Some("skip no by a"))]
 #[tokio::test]
 async fn a_monitored_policy_has_no_say(

@@ -342,9 +342,16 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         current: 4,
         skipped: 1,
         closed: 1,
-        lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, succeeded: 0 })].into(),
-        held: vec![HeldRecord { account: account(1), until: at(9), reason: "freeze".into() }],
+        lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, held: 1, succeeded: 0 })]
+            .into(),
+        held: vec![HeldRecord {
+            account: account(1),
+            until: at(9),
+            reason: "freeze".into(),
+            lane: Some("all".into()),
+        }],
         held_in_all: 1,
+        held_back: vec![],
     };
     one.note_sweep(&SweepRecord { accounts: 0, ..sweep.clone() }).await.unwrap();
     one.note_sweep(&sweep).await.unwrap();

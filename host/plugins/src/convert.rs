@@ -191,25 +191,30 @@ pub(crate) fn verdict(
     match answer.map_err(|error| failure(plugin, error))? {
         decide::Decision::Abstain => Ok(Verdict::Abstain),
         decide::Decision::Proceed(None) => Ok(Verdict::Proceed(None)),
-        decide::Decision::Proceed(Some(lane)) if lanes.contains(&lane) => {
-            Ok(Verdict::Proceed(Some(lane)))
-        }
-        decide::Decision::Proceed(Some(mut lane)) => {
-            shorten(&mut lane, MAX_TEXT);
-            let known = lanes.join(", ");
-            Err(invalid(format!("no lane is called {lane:?}, expected one of: {known}")))
+        decide::Decision::Proceed(Some(lane)) => {
+            Ok(Verdict::Proceed(Some(known_lane(lane, lanes).map_err(invalid)?)))
         }
         decide::Decision::Skip(reason) => {
             check_reason(&reason).map_err(invalid)?;
             Ok(Verdict::Skip(reason))
         }
-        decide::Decision::Hold(decide::Hold { until, reason }) => {
+        decide::Decision::Hold(decide::PolicyHold { until, reason, lane }) => {
             check_reason(&reason).map_err(invalid)?;
+            let lane = lane.map(|lane| known_lane(lane, lanes)).transpose().map_err(invalid)?;
             let until = Timestamp::from_second(until)
                 .map_err(|error| invalid(format!("it holds until {until}: {error}")))?;
-            Ok(Verdict::Hold { until, reason })
+            Ok(Verdict::Hold { until, reason, lane })
         }
     }
+}
+
+/// A lane that a policy names, which must be one of the config.
+fn known_lane(mut lane: String, lanes: &[String]) -> Result<String, String> {
+    if lanes.contains(&lane) {
+        return Ok(lane);
+    }
+    shorten(&mut lane, MAX_TEXT);
+    Err(format!("no lane is called {lane:?}, expected one of: {}", lanes.join(", ")))
 }
 
 pub(crate) fn check_reason(reason: &str) -> Result<(), String> {

@@ -193,6 +193,13 @@ async fn ends_with_its_own_error(
      (i32.store (i32.const 88) (i32.const 1024)) (i32.store (i32.const 92) (i32.const 2))",
     "it holds until -1000000000000000"
 )]
+#[case::hold_in_no_such_lane(
+    "(i32.store8 (i32.const 72) (i32.const 3)) (i64.store (i32.const 80) (i64.const 1000))
+     (i32.store (i32.const 88) (i32.const 1024)) (i32.store (i32.const 92) (i32.const 2))
+     (i32.store8 (i32.const 96) (i32.const 1))
+     (i32.store (i32.const 100) (i32.const 1024)) (i32.store (i32.const 104) (i32.const 2))",
+    "no lane is called \"{}\", expected one of: first, second"
+)]
 #[tokio::test]
 async fn nonsense_is_an_invalid_result(#[case] onboards: &'static str, #[case] expected: &str) {
     let hostile = load(&runtime(), Plugin { onboard: onboards, ..ABSTAIN }, Instance::Kept).await;

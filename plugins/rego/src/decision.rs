@@ -7,7 +7,7 @@ use regorus::Value;
 use crate::message::shown;
 
 const EXPECTED: &str = "expected \"abstain\", \"proceed\", {\"proceed\": lane}, {\"skip\": reason} \
-                        or {\"hold\": reason, \"until\": time}";
+                        or {\"hold\": reason, \"until\": time}, with a hold's lane as \"lane\"";
 const NANOSECONDS: i64 = 1_000_000_000;
 /// Smaller numbers are no nanoseconds but seconds or milliseconds, or a time in the seventies.
 const EARLIEST: i64 = 100_000_000 * NANOSECONDS;
@@ -22,19 +22,19 @@ pub(crate) fn of(value: &Value) -> Result<Decision, String> {
         Value::String(word) if **word == *"abstain" => Ok(Decision::Abstain),
         Value::String(word) if **word == *"proceed" => Ok(Decision::proceed()),
         Value::Object(fields) => {
-            let mut texts = fields.iter().map(|(key, value)| (text(key), value));
-            match (texts.next(), texts.next(), texts.next()) {
-                (Some((Some("proceed"), Value::String(lane))), None, None) => {
-                    Ok(Decision::proceed_in(&**lane))
+            // An object's keys are sorted.
+            let texts: Vec<_> = fields.iter().map(|(key, value)| (text(key), value)).collect();
+            match texts[..] {
+                [(Some("proceed"), Value::String(lane))] => Ok(Decision::proceed_in(&**lane)),
+                [(Some("skip"), Value::String(reason))] => Ok(Decision::skip(&**reason)),
+                [(Some("hold"), Value::String(reason)), (Some("until"), until)] => {
+                    Ok(Decision::hold(moment(until)?, &**reason))
                 }
-                (Some((Some("skip"), Value::String(reason))), None, None) => {
-                    Ok(Decision::skip(&**reason))
-                }
-                (
-                    Some((Some("hold"), Value::String(reason))),
-                    Some((Some("until"), until)),
-                    None,
-                ) => Ok(Decision::hold(moment(until)?, &**reason)),
+                [
+                    (Some("hold"), Value::String(reason)),
+                    (Some("lane"), Value::String(lane)),
+                    (Some("until"), until),
+                ] => Ok(Decision::hold_in(&**lane, moment(until)?, &**reason)),
                 _ => Err(unexpected(value)),
             }
         }

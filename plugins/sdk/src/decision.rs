@@ -1,6 +1,6 @@
 //! Short ways to say a decision.
 
-use crate::{Decision, Hold, Timestamp};
+use crate::{Decision, PolicyHold, Timestamp};
 
 impl Decision {
     /// Do it, in whichever lane another policy names.
@@ -18,8 +18,15 @@ impl Decision {
         Self::Skip(reason.into())
     }
 
-    /// Not before `until`, for this reason.
+    /// Not before `until`, for this reason. The account waits in the lane that other policies
+    /// name.
     pub fn hold(until: Timestamp, reason: impl Into<String>) -> Self {
-        Self::Hold(Hold { until, reason: reason.into() })
+        Self::Hold(PolicyHold { until, reason: reason.into(), lane: None })
+    }
+
+    /// Not before `until`, for this reason. The account waits in the lane of that name, and the
+    /// lanes after it wait for the account.
+    pub fn hold_in(lane: impl Into<String>, until: Timestamp, reason: impl Into<String>) -> Self {
+        Self::Hold(PolicyHold { until, reason: reason.into(), lane: Some(lane.into()) })
     }
 }

@@ -113,7 +113,7 @@ pub use instance::{Instance, schema};
 pub use notifier::Notifier;
 pub use policy::Policy;
 
-pub use bindings::decide::exports::groundcrew::plugin::decide::Decision;
+pub use bindings::decide::exports::groundcrew::plugin::decide::{Decision, PolicyHold};
 pub use bindings::deliver::exports::groundcrew::plugin::deliver::{Notification, Receipt, Verdict};
 pub use bindings::settings::exports::groundcrew::plugin::settings::{Lanes, Outline, Surroundings};
 pub use bindings::settings::groundcrew::plugin::types::{

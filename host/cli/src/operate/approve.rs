@@ -175,13 +175,15 @@ fn lanes(known: &Known, sweep: &SweepRecord, out: &mut String) -> std::fmt::Resu
     let lanes: Vec<&String> = known.lanes.iter().chain(others).collect();
     let width = lanes.iter().map(|lane| lane.len()).max().unwrap_or(0).max(4);
     let head = if before.is_some() { "  before" } else { "" };
-    writeln!(out, "{:width$}  accounts{head}", "lane")?;
+    writeln!(out, "{:width$}  accounts  held{head}", "lane")?;
     for lane in lanes {
-        let accounts = sweep.lanes.get(lane).map_or(0, |seen| seen.to_update);
+        let seen = sweep.lanes.get(lane).cloned().unwrap_or_default();
+        let accounts = thousands(seen.to_update as u64);
+        let held = thousands(seen.held as u64);
         let before = before.map(|before| before.lanes.get(lane).copied().unwrap_or(0));
         let before = before.map(|before| format!("  {:>6}", thousands(before as u64)));
         let before = before.unwrap_or_default();
-        writeln!(out, "{lane:width$}  {:>8}{before}", thousands(accounts as u64))?;
+        writeln!(out, "{lane:width$}  {accounts:>8}  {held:>4}{before}")?;
     }
     Ok(())
 }
@@ -256,7 +258,7 @@ mod tests {
             "began": AT, "completed": AT, "target": "pa-aaaaaaaaaaaac", "plan": plan(1),
             "accounts": 1234, "current": 1000, "skipped": 12, "closed": 3,
             "lanes": {
-                "canary": { "to_update": 3, "given_up": 1, "succeeded": 0 },
+                "canary": { "to_update": 3, "given_up": 1, "held": 2, "succeeded": 0 },
                 "production": { "to_update": 1500, "given_up": 0, "succeeded": 0 },
             },
             "held": [], "held_in_all": 42,
@@ -307,9 +309,9 @@ mod tests {
         plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
                     2026-09-21 14:13 UTC
 
-        lane        accounts
-        canary             3
-        production     1,500
+        lane        accounts  held
+        canary             3     2
+        production     1,500     0
 
         accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
                     up, 3 closed
@@ -323,10 +325,10 @@ mod tests {
         plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
                     2026-09-21 14:13 UTC
 
-        lane        accounts  before
-        canary             3       3
-        production     1,500       0
-        others             0       7
+        lane        accounts  held  before
+        canary             3     2       3
+        production     1,500     0       0
+        others             0     0       7
 
         accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
                     up, 3 closed

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
-use groundcrew_core::plan::times;
+use groundcrew_core::plan::{LaneWork, times};
 use groundcrew_core::ports::{
-    HeldRecord, LaneRecord, Ledger, LedgerError, Overview, Progress, Slot, SweepRecord,
+    HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, Overview, Progress, Slot,
+    SweepRecord,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct Report {
     pub failed: Vec<Failed>,
     pub held: Vec<HeldRecord>,
     pub held_in_all: usize,
+    /// The lanes whose held accounts keep later lanes back, by the last sweep.
+    pub held_back: Vec<HeldBack>,
     /// Plans that need or needed approval, the newest first.
     pub plans: Vec<Plan>,
     /// When everything will be done, unless something waits for an operator.
@@ -51,6 +54,8 @@ pub struct Lane {
     pub concurrency: usize,
     pub waiting: usize,
     pub in_flight: usize,
+    /// By the last sweep.
+    pub held: usize,
     pub failed: usize,
     pub paused: Option<Paused>,
 }
@@ -123,18 +128,26 @@ impl Report {
             let failed =
                 given_up.iter().filter(|one| one.lane.as_ref() == Some(&rules.name)).count();
             let waiting = waiting(sweep.as_ref(), &rules.name, &record, failed, running.len());
-            left.push(durations(now, &record, waiting, &running));
+            let held = held_back_in(sweep.as_ref(), &rules.name);
+            left.push(LaneWork {
+                updates: durations(now, &record, waiting, &running),
+                held: held.map_or(vec![], |held| {
+                    let left = Duration::try_from(held.until - now).unwrap_or_default();
+                    vec![(left, typical(&record)); held.accounts]
+                }),
+            });
             lanes.push(Lane {
                 name: rules.name.clone(),
                 concurrency: rules.concurrency,
                 waiting,
                 in_flight: running.len(),
+                held: seen(sweep.as_ref(), &rules.name).map_or(0, |seen| seen.held),
                 failed,
                 paused: record.paused.map(|pause| Paused { since: pause.at, why: pause.why }),
             });
         }
         let waits_for = waits_for(&lanes, sweep.as_ref(), overview);
-        let ends = times(&config.rules(), &left).last().map(|lane| now + lane.ends);
+        let ends = times(&config.rules(), &left).iter().map(|lane| now + lane.ends).max();
         let mut plans: Vec<Plan> = overview
             .orders
             .plans
@@ -164,6 +177,7 @@ impl Report {
             failed: given_up,
             held: sweep.as_ref().map(|sweep| sweep.held.clone()).unwrap_or_default(),
             held_in_all: sweep.as_ref().map_or(0, |sweep| sweep.held_in_all),
+            held_back: sweep.as_ref().map(|sweep| sweep.held_back.clone()).unwrap_or_default(),
             plans,
             ends_at: ends.filter(|_| sweep.is_some() && waits_for.is_none()),
             waits_for,
@@ -179,6 +193,24 @@ impl Report {
     }
 }
 
+/// What the last sweep saw of a lane.
+fn seen<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSeen> {
+    sweep?.lanes.get(lane)
+}
+
+/// What of a lane is held and keeps other lanes back.
+fn held_back_in<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s HeldBack> {
+    sweep?.held_back.iter().find(|held| held.lane == lane)
+}
+
+/// How long an update of a lane takes.
+fn typical(record: &LaneRecord) -> Duration {
+    match record.typical_seconds {
+        0 => TYPICAL,
+        seconds => Duration::from_secs(seconds),
+    }
+}
+
 /// Accounts of a lane that the last sweep saw outdated, without what was done since.
 fn waiting(
     sweep: Option<&SweepRecord>,
@@ -187,7 +219,7 @@ fn waiting(
     failed: usize,
     running: usize,
 ) -> usize {
-    let Some(seen) = sweep.and_then(|sweep| sweep.lanes.get(lane)) else { return 0 };
+    let Some(seen) = seen(sweep, lane) else { return 0 };
     let done = usize::try_from(record.succeeded.saturating_sub(seen.succeeded));
     let over = done.unwrap_or(usize::MAX).saturating_add(failed.saturating_sub(seen.given_up));
     seen.to_update.saturating_sub(over).saturating_sub(running)
@@ -200,10 +232,7 @@ fn durations(
     waiting: usize,
     running: &[&Slot],
 ) -> Vec<Duration> {
-    let typical = match record.typical_seconds {
-        0 => TYPICAL,
-        seconds => Duration::from_secs(seconds),
-    };
+    let typical = typical(record);
     let left =
         |slot: &&Slot| typical.saturating_sub(now.duration_since(slot.taken_at).unsigned_abs());
     running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
@@ -227,7 +256,7 @@ mod tests {
     use super::*;
     use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
     use groundcrew_core::plan_id::PlanId;
-    use groundcrew_core::ports::{LaneSeen, Orders, Pause, PlanRecord};
+    use groundcrew_core::ports::{Orders, Pause, PlanRecord};
 
     const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
@@ -253,7 +282,7 @@ mod tests {
     }
 
     fn sweep(canary: usize, prod: usize) -> SweepRecord {
-        let seen = |to_update, succeeded| LaneSeen { to_update, given_up: 1, succeeded };
+        let seen = |to_update, succeeded| LaneSeen { to_update, given_up: 1, held: 0, succeeded };
         SweepRecord {
             began: NOW,
             completed: NOW,
@@ -267,6 +296,7 @@ mod tests {
             lanes: [("canary".into(), seen(canary, 7)), ("prod".into(), seen(prod, 0))].into(),
             held: vec![],
             held_in_all: 0,
+            held_back: vec![],
         }
     }
 
@@ -301,6 +331,25 @@ mod tests {
         // 400 s of the one that runs, and two of 600 s; then four of 20 min at once.
         assert_eq!(report.ends_at, Some(NOW + Duration::from_secs(400 + 1200 + 1200)));
         assert_eq!(report.waits_for, None);
+    }
+
+    /// Two of the canaries are held for an hour: production starts after their updates.
+    #[test]
+    fn the_end_counts_what_held_accounts_keep_back() {
+        let until = NOW + Duration::from_secs(3600);
+        let mut sweep = sweep(0, 4);
+        sweep.lanes.get_mut("canary").unwrap().held = 2;
+        sweep.held_back = vec![HeldBack {
+            lane: "canary".into(),
+            since: NOW,
+            until,
+            accounts: 2,
+            waiting: vec![("prod".into(), 4)],
+        }];
+        let report = report(&Overview::default(), sweep);
+        assert_eq!(report.lanes[0].held, 2);
+        // Two of 20 min, one after the other, then four at once.
+        assert_eq!(report.ends_at, Some(until + Duration::from_secs(3 * 1200)));
     }
 
     #[test]

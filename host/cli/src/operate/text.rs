@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::wording::{and_closed, minute, paragraph, span, thousands};
+use crate::wording::{and_closed, count, minute, paragraph, span, thousands};
 
 /// So many failed and held accounts are listed; the rest is counted.
 const LISTED: usize = 10;
@@ -37,18 +37,19 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out)?;
 
     let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
-    writeln!(out, "{:width$}  waiting  in flight  failed", "lane")?;
+    writeln!(out, "{:width$}  waiting  in flight  held  failed", "lane")?;
     for lane in &report.lanes {
         let paused = match &lane.paused {
             Some(paused) => format!("  paused since {}: {}", minute(paused.since), paused.why),
             None => String::new(),
         };
         let line = format!(
-            "{:width$}  {:>7}  {:>4} of {:<2}  {:>6}{paused}",
+            "{:width$}  {:>7}  {:>4} of {:<2}  {:>4}  {:>6}{paused}",
             lane.name,
             number(lane.waiting),
             lane.in_flight,
             lane.concurrency,
+            number(lane.held),
             number(lane.failed)
         );
         paragraph(out, &line)?;
@@ -63,6 +64,22 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
             paragraph(out, &line)?;
         }
         _ => paragraph(out, "done        nothing waits and nothing runs")?,
+    }
+    for held in &report.held_back {
+        let waiting: Vec<String> = held
+            .waiting
+            .iter()
+            .map(|(lane, accounts)| format!("{lane} ({})", thousands(*accounts as u64)))
+            .collect();
+        let line = format!(
+            "waits       {}: for {} of lane {}, held until {}; since {}",
+            waiting.join(", "),
+            count(held.accounts, "account"),
+            held.lane,
+            minute(held.until),
+            minute(held.since)
+        );
+        paragraph(out, &line)?;
     }
     for slot in &report.in_flight {
         let line = format!(
@@ -87,8 +104,13 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     more(out, report.failed.len().saturating_sub(LISTED), "failed")?;
     for held in report.held.iter().take(LISTED) {
-        let line =
-            format!("held        {} until {}: {}", held.account, minute(held.until), held.reason);
+        let lane = held.lane.as_ref().map(|lane| format!(" in {lane}")).unwrap_or_default();
+        let line = format!(
+            "held        {}{lane} until {}: {}",
+            held.account,
+            minute(held.until),
+            held.reason
+        );
         paragraph(out, &line)?;
     }
     more(out, report.held_in_all.saturating_sub(report.held.len().min(LISTED)), "held")?;
@@ -135,7 +157,15 @@ mod tests {
     }
 
     fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
-        Lane { name: name.into(), concurrency: 4, waiting, in_flight, failed, paused: None }
+        Lane {
+            name: name.into(),
+            concurrency: 4,
+            waiting,
+            in_flight,
+            held: 0,
+            failed,
+            paused: None,
+        }
     }
 
     fn report() -> Report {
@@ -169,8 +199,10 @@ mod tests {
                 account: account(3),
                 until: AT,
                 reason: "change freeze".into(),
+                lane: Some("canary".into()),
             }],
             held_in_all: 42,
+            held_back: vec![],
             plans: vec![Plan {
                 id: "plan-010203040506".into(),
                 since: AT,

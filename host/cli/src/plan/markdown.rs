@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use groundcrew_core::text::printable;
 
-use super::report::{Decided, Lane, ORDER, Report};
+use super::report::{Decided, ORDER, Report};
 use crate::wording::{and_closed, count, minute, span, thousands};
 
 /// GitHub takes comments of up to 65,536 characters.
@@ -111,7 +111,9 @@ impl Page {
         self.failures(report)?;
         self.lanes(report)?;
         for lane in report.lanes.iter().filter(|lane| lane.accounts > 0) {
-            let in_lane = |decided: &&Decided| is_of("proceed", lane, decided);
+            let in_lane = |decided: &&Decided| {
+                decided.decision == "proceed" && decided.lane.as_deref() == Some(&lane.name)
+            };
             let accounts: Vec<&Decided> = report.decisions.iter().filter(in_lane).collect();
             let accounts_of = count(accounts.len(), "account");
             self.details(&format!("Lane {}: {accounts_of}", code(&lane.name)), &accounts)?;
@@ -147,7 +149,6 @@ impl Page {
 
     fn lanes(&mut self, report: &Report) -> std::fmt::Result {
         let rows = report.lanes.iter().map(|lane| {
-            let held = report.decisions.iter().filter(|decided| is_of("hold", lane, decided));
             let (takes, ends) = match lane.accounts {
                 0 => ("-".to_owned(), "-".to_owned()),
                 _ => (span(Duration::from_secs(lane.seconds)), minute(lane.ends_at)),
@@ -155,7 +156,7 @@ impl Page {
             vec![
                 code(&lane.name),
                 thousands(lane.accounts as u64),
-                thousands(held.count() as u64),
+                thousands(lane.held as u64),
                 lane.concurrency.to_string(),
                 takes,
                 ends,
@@ -163,6 +164,18 @@ impl Page {
         });
         let head = ["lane", "accounts", "held", "at once", "takes", "ends"];
         table(&mut self.out, &head, rows)?;
+        for lane in &report.lanes {
+            if let Some(waits_for) = &lane.waits_for {
+                writeln!(
+                    self.out,
+                    "<p>Lane {} waits for {} of lane {}, held until {}.</p>",
+                    code(&lane.name),
+                    count(waits_for.accounts, "account"),
+                    code(&waits_for.lane),
+                    minute(waits_for.until)
+                )?;
+            }
+        }
         writeln!(self.out, "\n{ORDER} The times are estimates.\n")
     }
 
@@ -244,11 +257,6 @@ impl Page {
              starts nothing before somebody says:\n\n<pre>{command}</pre>"
         )
     }
-}
-
-/// Whether this is decided about an account, and in this lane.
-fn is_of(decision: &str, lane: &Lane, decided: &Decided) -> bool {
-    decided.decision == decision && decided.lane.as_deref() == Some(&lane.name)
 }
 
 /// Writes a table of cells that are HTML already.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
 use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_core::plan::{Finder, Found, times};
+use groundcrew_core::plan::{Finder, Found, LaneWork, times};
 use groundcrew_core::plan_id::PlanId;
+use groundcrew_core::scheduler::{LaneRules, WhenHeld};
 use groundcrew_core::snapshot::Snapshot;
 use groundcrew_engine::plan_id;
 use jiff::Timestamp;
@@ -74,11 +75,27 @@ pub struct Accounts {
 pub struct Lane {
     pub name: String,
     pub accounts: usize,
+    /// Accounts that policies hold in it.
+    pub held: usize,
+    /// What it waits for before it starts, where policies hold accounts of lanes before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<WaitsFor>,
     /// Most updates at once.
     pub concurrency: usize,
     pub starts_at: Timestamp,
     pub ends_at: Timestamp,
     pub seconds: u64,
+}
+
+/// Accounts that are held in an earlier lane.
+#[derive(Debug, Serialize)]
+pub struct WaitsFor {
+    /// The first such lane.
+    pub lane: String,
+    /// How many accounts are held in it.
+    pub accounts: usize,
+    /// When the last of these holds ends.
+    pub until: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -94,6 +111,7 @@ pub struct Decided {
     pub name: String,
     /// `proceed`, `skip` or `hold`.
     pub decision: &'static str,
+    /// Of `proceed` and `hold`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +144,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
     let (mut without_product, mut closed) = (Vec::new(), Vec::new());
     let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
-    let mut updates: Vec<Vec<Duration>> = vec![Vec::new(); rules.lanes.len()];
+    let mut work = vec![LaneWork::default(); rules.lanes.len()];
     for account in &snapshot.accounts {
         let candidate = match finder.find(account) {
             Ok(Found::Outdated(candidate)) => candidate,
@@ -166,15 +184,22 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             });
             fails.accounts += 1;
         }
+        let takes = Duration::from_secs(account.update_seconds);
         match &heard.decision.outcome {
             Outcome::Proceed { lane } => {
                 accounts.to_update += 1;
-                if let Some(updates) = updates.get_mut(*lane) {
-                    updates.push(Duration::from_secs(account.update_seconds));
+                if let Some(work) = work.get_mut(*lane) {
+                    work.updates.push(takes);
                 }
             }
             Outcome::Skip { .. } => accounts.skipped += 1,
-            Outcome::Hold { .. } => accounts.held += 1,
+            Outcome::Hold { until, lane, .. } => {
+                accounts.held += 1;
+                if let Some(work) = lane.and_then(|lane| work.get_mut(lane)) {
+                    let left = Duration::try_from(*until - at).unwrap_or_default();
+                    work.held.push((left, takes));
+                }
+            }
         }
         let decided = |decision: Decision| {
             Decided::new(&account.id, &account.name, decision, |lane| panel.lane(lane).to_owned())
@@ -184,9 +209,9 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     }
 
     let after = |span: Duration| at.checked_add(span).unwrap_or(Timestamp::MAX);
-    let times = times(&rules, &updates);
-    let whole = times.last().map_or(Duration::ZERO, |time| time.ends);
-    let lanes = rules.lanes.iter().zip(&updates).zip(times);
+    let times = times(&rules, &work);
+    let whole = times.iter().map(|time| time.ends).max().unwrap_or_default();
+    let lanes = rules.lanes.iter().zip(times).enumerate();
     Report {
         at,
         taken_at: snapshot.taken_at,
@@ -194,9 +219,11 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         plan: plan(loaded, snapshot),
         accounts,
         lanes: lanes
-            .map(|((lane, updates), time)| Lane {
+            .map(|(index, (lane, time))| Lane {
                 name: lane.name.clone(),
-                accounts: updates.len(),
+                accounts: work[index].updates.len(),
+                held: work[index].held.len(),
+                waits_for: waits_for(&rules.lanes, &work, index, after),
                 concurrency: lane.concurrency.min(rules.max_concurrent_operations),
                 starts_at: after(time.starts),
                 ends_at: after(time.ends),
@@ -218,6 +245,25 @@ fn plan(loaded: &Loaded, snapshot: &Snapshot) -> Option<PlanId> {
     Some(plan_id(&loaded.plan_rules()?, &target.product, &target.artifact))
 }
 
+/// The held accounts that a lane with something to update waits for.
+fn waits_for(
+    rules: &[LaneRules],
+    work: &[LaneWork],
+    lane: usize,
+    after: impl Fn(Duration) -> Timestamp,
+) -> Option<WaitsFor> {
+    if rules[lane].held == WhenHeld::Pass || work[lane].updates.is_empty() {
+        return None;
+    }
+    let earlier = work[..lane].iter().position(|work| !work.held.is_empty())?;
+    let held = &work[earlier].held;
+    Some(WaitsFor {
+        lane: rules[earlier].name.clone(),
+        accounts: held.len(),
+        until: after(held.iter().map(|(until, _)| *until).max()?),
+    })
+}
+
 impl Decided {
     /// An account that a rule of the config leaves alone.
     pub fn left_alone(account: &str, name: &str, why: &str) -> Self {
@@ -235,7 +281,9 @@ impl Decided {
         let (word, named, reason, until) = match decision.outcome {
             Outcome::Proceed { lane: index } => ("proceed", Some(lane(index)), None, None),
             Outcome::Skip { reason } => ("skip", None, Some(reason), None),
-            Outcome::Hold { until, reason } => ("hold", None, Some(reason), Some(until)),
+            Outcome::Hold { until, reason, lane: index } => {
+                ("hold", index.map(lane), Some(reason), Some(until))
+            }
         };
         Self {
             account: account.to_owned(),

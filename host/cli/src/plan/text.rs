@@ -41,7 +41,9 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
     summary(report, out)?;
     let listed = if all { usize::MAX } else { LISTED };
     for lane in &report.lanes {
-        let in_lane = |decided: &&Decided| decided.lane.as_deref() == Some(&lane.name);
+        let in_lane = |decided: &&Decided| {
+            decided.decision == "proceed" && decided.lane.as_deref() == Some(&lane.name)
+        };
         let of_lane = report.decisions.iter().filter(in_lane);
         groups(of_lane, "  update", "in lane ", listed, out)?;
     }
@@ -81,7 +83,24 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
         );
         writeln!(out, "{}", line.trim_end())?;
     }
-    writeln!(out)
+    writeln!(out)?;
+    for lane in report.lanes.iter().filter(|lane| lane.held > 0) {
+        let held = count(lane.held, "account");
+        paragraph(out, &format!("held        {held} of lane {}", lane.name))?;
+    }
+    for lane in &report.lanes {
+        if let Some(waits_for) = &lane.waits_for {
+            let line = format!(
+                "waits       lane {} waits for {} of lane {}, held until {}",
+                lane.name,
+                count(waits_for.accounts, "account"),
+                waits_for.lane,
+                minute(waits_for.until)
+            );
+            paragraph(out, &line)?;
+        }
+    }
+    Ok(())
 }
 
 fn summary(report: &Report, out: &mut String) -> std::fmt::Result {
@@ -129,17 +148,19 @@ fn without_product(report: &Report, all: bool, out: &mut String) -> std::fmt::Re
 
 /// Accounts with the same decision by the same policy, for the same reason.
 type Groups<'a> = BTreeMap<Group<'a>, Vec<&'a str>>;
-/// Decision, lane or reason, moment, and policy.
+/// Decision, reason or lane, where and until when it is held, and policy.
 type Group<'a> = (&'a str, &'a str, String, &'a str);
 
 fn grouped<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Groups<'a> {
     let mut groups = Groups::new();
     for decided in decisions {
         let until = decided.until.map(|until| format!(" until {}", minute(until)));
+        let held_in = decided.lane.as_ref().filter(|_| decided.decision == "hold");
+        let held_in = held_in.map(|lane| format!(" in lane {lane}")).unwrap_or_default();
         let key = (
             decided.decision,
-            decided.lane.as_deref().or(decided.reason.as_deref()).unwrap_or_default(),
-            until.unwrap_or_default(),
+            decided.reason.as_deref().or(decided.lane.as_deref()).unwrap_or_default(),
+            held_in + &until.unwrap_or_default(),
             decided.policy.as_deref().unwrap_or("updates.default"),
         );
         groups.entry(key).or_default().push(&decided.account);
@@ -210,10 +231,12 @@ fn monitored(report: &Report, listed: usize, out: &mut String) -> std::fmt::Resu
 fn every(decisions: &[Decided], who: &str, out: &mut String) -> std::fmt::Result {
     for decided in decisions {
         let what = match (&decided.lane, &decided.reason, decided.until) {
-            (Some(lane), ..) => format!("update in lane {lane}"),
-            (None, reason, Some(until)) => {
-                format!("hold until {}: {}", minute(until), reason.as_deref().unwrap_or_default())
+            (lane, reason, Some(until)) => {
+                let lane = lane.as_ref().map(|lane| format!(" in lane {lane}")).unwrap_or_default();
+                let reason = reason.as_deref().unwrap_or_default();
+                format!("hold{lane} until {}: {reason}", minute(until))
             }
+            (Some(lane), ..) => format!("update in lane {lane}"),
             (None, reason, None) => format!("skip: {}", reason.as_deref().unwrap_or_default()),
         };
         let policy = decided.policy.as_deref().unwrap_or("updates.default");

@@ -201,8 +201,10 @@ impl CasesFile {
             if account.ou_ids.len() > account.ou.len() {
                 return wrong("it has more `ou_ids` than `ou`: name each OU");
             }
-            if expect.lane.is_some() && expect.decision != Expected::Proceed {
-                return wrong("`lane` is expected of something else than `proceed`");
+            if expect.lane.is_some()
+                && !matches!(expect.decision, Expected::Proceed | Expected::Hold)
+            {
+                return wrong("`lane` is expected of something else than `proceed` or `hold`");
             }
             if expect.until.is_some() && expect.decision != Expected::Hold {
                 return wrong("`until` is expected of something else than `hold`");

@@ -16,8 +16,8 @@ pub fn differs(expect: &Expect, answer: &Answer) -> bool {
         Ok(Verdict::Abstain) => (Expected::Abstain, None, None, None),
         Ok(Verdict::Proceed(lane)) => (Expected::Proceed, lane.as_deref(), None, None),
         Ok(Verdict::Skip(reason)) => (Expected::Skip, None, Some(reason.as_str()), None),
-        Ok(Verdict::Hold { until, reason }) => {
-            (Expected::Hold, None, Some(reason.as_str()), Some(*until))
+        Ok(Verdict::Hold { until, reason, lane }) => {
+            (Expected::Hold, lane.as_deref(), Some(reason.as_str()), Some(*until))
         }
         Err(failure) => (Expected::Failure, None, Some(failure.message.as_str()), None),
     };
@@ -36,8 +36,9 @@ pub fn describe(answer: &Answer) -> String {
         Ok(Verdict::Proceed(None)) => "proceed".to_owned(),
         Ok(Verdict::Proceed(Some(lane))) => format!("proceed, lane \"{lane}\""),
         Ok(Verdict::Skip(reason)) => format!("skip, reason \"{reason}\""),
-        Ok(Verdict::Hold { until, reason }) => {
-            format!("hold, until {until}, reason \"{reason}\"")
+        Ok(Verdict::Hold { until, reason, lane }) => {
+            let lane = lane.as_ref().map(|lane| format!(", lane \"{lane}\"")).unwrap_or_default();
+            format!("hold{lane}, until {until}, reason \"{reason}\"")
         }
         Err(failure) => format!("failure, reason \"{}\"", failure.message),
     }
@@ -74,7 +75,11 @@ mod tests {
     use rstest::rstest;
 
     fn hold(until: i64) -> Answer {
-        Ok(Verdict::Hold { until: Timestamp::constant(until, 0), reason: "frozen".into() })
+        Ok(Verdict::Hold {
+            until: Timestamp::constant(until, 0),
+            reason: "frozen".into(),
+            lane: Some("canary".into()),
+        })
     }
 
     fn failure() -> Answer {

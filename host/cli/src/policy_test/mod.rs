@@ -181,7 +181,10 @@ impl Subject {
                         Some(panel.lane(lane).to_owned()).filter(|lane| !lane.is_empty()),
                     ),
                     Outcome::Skip { reason } => Verdict::Skip(reason),
-                    Outcome::Hold { until, reason } => Verdict::Hold { until, reason },
+                    Outcome::Hold { until, reason, lane } => {
+                        let lane = lane.map(|lane| panel.lane(lane).to_owned());
+                        Verdict::Hold { until, reason, lane }
+                    }
                 })
             }
         }

@@ -27,6 +27,7 @@ pub struct Metrics {
     lanes: Vec<String>,
     waiting: IntGaugeVec,
     in_flight: IntGaugeVec,
+    held: IntGaugeVec,
     paused: IntGaugeVec,
     started: IntCounterVec,
     ended: IntCounterVec,
@@ -89,6 +90,7 @@ impl Metrics {
             lanes: config.lane_names(),
             waiting: gauges("updates_waiting", "Accounts that wait for their update.", &["lane"])?,
             in_flight: gauges("updates_in_flight", "Updates that run.", &["lane"])?,
+            held: gauges("updates_held", "Accounts that policies hold.", &["lane"])?,
             paused: gauges("lane_paused", "1 while the lane is paused.", &["lane"])?,
             started: counters("updates_started_total", "Updates begun or adopted.", &["lane"])?,
             ended: counters("updates_ended_total", "Updates by their end.", &["lane", "outcome"])?,
@@ -169,10 +171,12 @@ impl Metrics {
     }
 
     fn stands(&self, now: Timestamp, view: &View) {
-        for (name, LaneView { waiting, in_flight, paused }) in self.lanes.iter().zip(&view.lanes) {
+        for (name, lane) in self.lanes.iter().zip(&view.lanes) {
+            let LaneView { waiting, in_flight, held, paused } = lane;
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
             self.waiting.with_label_values(&[name]).set(number(*waiting));
             self.in_flight.with_label_values(&[name]).set(number(*in_flight));
+            self.held.with_label_values(&[name]).set(number(*held));
             self.paused.with_label_values(&[name]).set(i64::from(*paused));
         }
         let mut seen = self.seen();

@@ -32,7 +32,8 @@ pub struct Report {
     pub events: Vec<Event>,
     pub alerts: Vec<Alert>,
     pub aws_calls: BTreeMap<String, u64>,
-    /// The lane that was left waiting for an operator, and the lanes after it with it.
+    /// The lane that was left waiting for an operator or for held accounts, and the lanes after it
+    /// with it.
     pub waiting: Option<WaitingLane>,
     /// Whether the same seed gives the same run again: not when a plugin ran into its
     /// timeout, which is in real time.
@@ -57,6 +58,10 @@ impl From<Waiting> for WaitingLane {
                 count(accounts, "account")
             ),
             Blocked::Unapproved { plan } => format!("{plan} waits for approval"),
+            Blocked::Held { lane: earlier, accounts, until } => format!(
+                "policies hold {} of lane `{earlier}` until {until}",
+                count(accounts, "account")
+            ),
             Blocked::Soaking { until } => {
                 format!("the lanes before it soak until {}", minute(until))
             }
@@ -338,8 +343,10 @@ fn decisions(config: &Config, recorder: &Recorder) -> Vec<Decided> {
                 ("proceed", config.lanes.get(lane).map(|lane| lane.name.clone()), None)
             }
             Outcome::Skip { reason } => ("skip", None, Some(reason)),
-            Outcome::Hold { until, reason } => {
-                ("hold", None, Some(format!("{reason} (until {until})")))
+            Outcome::Hold { until, reason, lane } => {
+                let lane = lane.and_then(|lane| config.lanes.get(lane));
+                let lane = lane.map(|lane| lane.name.clone());
+                ("hold", lane, Some(format!("{reason} (until {until})")))
             }
         };
         Decided { account, decision: word, lane, reason, plugin: decision.policy }

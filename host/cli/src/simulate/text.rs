@@ -68,17 +68,20 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
     ) + &and_closed(a.closed);
     paragraph(out, &line)?;
     for word in ["skip", "hold"] {
-        let mut reasons: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        let mut reasons: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
         for decided in report.decisions.iter().filter(|decided| decided.decision == word) {
             let reason = decided.reason.as_deref().unwrap_or("");
+            let lane = decided.lane.as_deref().unwrap_or("");
             let plugin = decided.plugin.as_deref().unwrap_or("updates.default");
-            reasons.entry((reason, plugin)).or_default().push(decided.account.as_str());
+            reasons.entry((lane, reason, plugin)).or_default().push(decided.account.as_str());
         }
         let label = if word == "skip" { "  skipped" } else { "  held" };
-        for ((reason, plugin), accounts) in reasons {
+        for ((lane, reason, plugin), accounts) in reasons {
             let number = thousands(accounts.len() as u64);
+            let lane = if lane.is_empty() { String::new() } else { format!("in lane {lane}: ") };
             let accounts = list(&accounts);
-            paragraph(out, &format!("{label:<12}{number} {reason} (says {plugin}): {accounts}"))?;
+            let line = format!("{label:<12}{number} {lane}{reason} (says {plugin}): {accounts}");
+            paragraph(out, &line)?;
         }
     }
     let failed = |run: &&Run| run.outcome == "failed";

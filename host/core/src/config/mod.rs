@@ -27,7 +27,7 @@ use crate::due::Causes;
 use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
 use crate::route::Route;
-use crate::scheduler::{LaneRules, Rules, StartWhen};
+use crate::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
 use reader::{Reader, Section};
 
 /// A complete configuration.
@@ -110,6 +110,8 @@ pub struct Lane {
     pub concurrency: usize,
     /// What it takes of the lanes before it.
     pub start_when: StartWhen,
+    /// What it makes of accounts that policies hold in the lanes before it.
+    pub held: WhenHeld,
     /// How long after the lanes before it.
     pub soak: Duration,
     /// So many failed updates in a row pause it.
@@ -194,6 +196,7 @@ impl Config {
                     name: lane.name.clone(),
                     concurrency: lane.concurrency,
                     start_when: lane.start_when,
+                    held: lane.held,
                     soak: lane.soak,
                     failure_threshold: lane.failure_threshold,
                 })
@@ -481,6 +484,10 @@ fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Upda
             Some("succeeded") => StartWhen::Succeeded,
             _ => StartWhen::Drained,
         };
+        let held = match section.text(reader, "held").as_deref() {
+            Some("pass") => WhenHeld::Pass,
+            _ => WhenHeld::Wait,
+        };
         let soak = section.duration(reader, "soak").unwrap_or_default();
         let failure_threshold = section
             .integer(reader, "failure_threshold")
@@ -496,15 +503,16 @@ fn read_lanes(reader: &mut Reader<'_>, root: &DeTable<'_>, updates: Option<&Upda
             name,
             concurrency: concurrency.unwrap_or(concurrent),
             start_when,
+            held,
             soak,
             failure_threshold,
             line,
         });
     }
     if lanes.is_empty() {
-        let LaneRules { name, concurrency, start_when, soak, failure_threshold } =
+        let LaneRules { name, concurrency, start_when, held, soak, failure_threshold } =
             LaneRules::new("all", concurrent);
-        lanes.push(Lane { name, concurrency, start_when, soak, failure_threshold, line: 0 });
+        lanes.push(Lane { name, concurrency, start_when, held, soak, failure_threshold, line: 0 });
     }
     lanes
 }

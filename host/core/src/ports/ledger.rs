@@ -203,11 +203,29 @@ pub struct SweepRecord {
     pub held: Vec<HeldRecord>,
     /// How many are held in all.
     pub held_in_all: usize,
+    /// The lanes whose held accounts keep later lanes back.
+    #[serde(default)]
+    pub held_back: Vec<HeldBack>,
 }
 
 impl SweepRecord {
     /// So many held accounts are listed.
     pub const HELD: usize = 100;
+}
+
+/// A lane whose held accounts keep later lanes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The lane in which accounts are held.
+    pub lane: String,
+    /// Since when they keep others back, without a break, as sweeps saw it.
+    pub since: Timestamp,
+    /// When the last of the holds ends.
+    pub until: Timestamp,
+    /// How many accounts are held.
+    pub accounts: usize,
+    /// The lanes that wait for them, with how many accounts they have to update.
+    pub waiting: Vec<(String, usize)>,
 }
 
 /// What a sweep saw of a lane.
@@ -218,6 +236,9 @@ pub struct LaneSeen {
     /// Accounts of it that had been given up.
     #[serde(default)]
     pub given_up: usize,
+    /// Accounts that policies held in it.
+    #[serde(default)]
+    pub held: usize,
     /// [`LaneRecord::succeeded`] then. What has come since is done.
     pub succeeded: u64,
 }
@@ -231,6 +252,9 @@ pub struct HeldRecord {
     pub until: Timestamp,
     /// Why, as the policy said.
     pub reason: String,
+    /// The lane in which it waits, where one would have it.
+    #[serde(default)]
+    pub lane: Option<String>,
 }
 
 /// What became of wanting to tell something.

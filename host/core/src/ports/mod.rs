@@ -21,8 +21,9 @@ pub use aws::{
 };
 pub use baselines::Baselines;
 pub use ledger::{
-    Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, NotificationLedger,
-    Overview, Pause, Progress, Slot, SweepRecord, TELLING_LEASE, Taken, Telling,
+    Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
+    NotificationLedger, Overview, Pause, Progress, Slot, SweepRecord, TELLING_LEASE, Taken,
+    Telling,
 };
 pub use orders::{
     Approval, ApprovedPlan, Given, Operator, Order, OrderLedger, Orders, PlanRecord, PlanStanding,

@@ -18,6 +18,8 @@ pub struct LaneRules {
     pub concurrency: usize,
     /// What it takes of the lanes before it.
     pub start_when: StartWhen,
+    /// What it makes of accounts that policies hold in the lanes before it.
+    pub held: WhenHeld,
     /// How long after the last update of the lanes before it.
     pub soak: Duration,
     /// So many failed updates in a row pause the lane.
@@ -31,6 +33,7 @@ impl LaneRules {
             name: name.into(),
             concurrency,
             start_when: StartWhen::Drained,
+            held: WhenHeld::Wait,
             soak: Duration::ZERO,
             failure_threshold: None,
         }
@@ -44,6 +47,16 @@ pub enum StartWhen {
     Drained,
     /// And that no account of theirs has been given up.
     Succeeded,
+}
+
+/// What a lane makes of accounts that policies hold in the lanes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenHeld {
+    /// It waits until they are no longer held, and then for their updates. A maintenance window
+    /// of the canaries keeps production back.
+    Wait,
+    /// It goes on without them.
+    Pass,
 }
 
 /// Why a lane starts nothing.
@@ -62,6 +75,15 @@ pub enum Blocked {
         lane: String,
         /// How many.
         accounts: usize,
+    },
+    /// Policies hold accounts of a lane before it.
+    Held {
+        /// That lane: the first of them.
+        lane: String,
+        /// How many are held in it.
+        accounts: usize,
+        /// When the last of these holds ends, as the policies say now.
+        until: Timestamp,
     },
     /// Nobody has approved of what is to be done.
     Unapproved {
@@ -231,6 +253,7 @@ mod tests {
             Some(Blocked::Paused { lane, .. }) => format!("{lane} paused"),
             Some(Blocked::Failed { lane, accounts }) => format!("{lane} failed {accounts}"),
             Some(Blocked::Unapproved { plan }) => format!("{plan} unapproved"),
+            Some(Blocked::Held { lane, accounts, .. }) => format!("{lane} holds {accounts}"),
             Some(Blocked::Soaking { until }) => format!("until {}", until.as_second()),
         }
     }

@@ -6,7 +6,7 @@ use crate::account::AccountId;
 use crate::aws_error::{Class, classify};
 use crate::catalog::Record;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, DeadLetter, Pause, Slot};
+use crate::ports::{Alert, DeadLetter, HeldBack, Pause, Slot};
 
 /// What a failed record says, and what it means. AWS spreads the reason over several
 /// errors at times: the first that means something is the class of all.
@@ -87,6 +87,24 @@ pub(super) fn paused(lane: &str, pause: &Pause) -> Alert {
              resumed; what runs is tracked to its end. See the alerts about the accounts for the \
              errors.",
             pause.why
+        ),
+    }
+}
+
+/// Held accounts have kept other lanes back for long.
+pub(super) fn held_back(held_back: &HeldBack) -> Alert {
+    let HeldBack { lane, since, until, accounts, waiting } = held_back;
+    let waiting: Vec<String> =
+        waiting.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
+    Alert {
+        subject: format!("Held accounts of lane {lane} keep other lanes back"),
+        message: format!(
+            "Since {since} policies hold accounts of the lane `{lane}`, now {accounts} of them until \
+             {until}. These lanes wait for them, with so many accounts to update:{}\n\
+             If that is meant, nothing needs to be done: each hold ends by itself. Otherwise see \
+             `groundcrew status` for the accounts and reasons, and change the policy, or set \
+             `held = \"pass\"` for the lanes that are not to wait.",
+            waiting.concat()
         ),
     }
 }

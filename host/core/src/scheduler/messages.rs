@@ -9,7 +9,7 @@ use crate::aws_error::AwsError;
 use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
 use crate::plan_id::PlanId;
 use crate::ports::{
-    Alert, DeadLetter, Ended, Hint, LaneRecord, Overview, Pause, Progress, Received, Slot,
+    Alert, DeadLetter, Ended, HeldBack, Hint, LaneRecord, Overview, Pause, Progress, Received, Slot,
 };
 
 /// Something the shell saw.
@@ -93,7 +93,8 @@ pub enum Observation {
     },
     /// [`Action::Settle`] was left to another host, which is about to do it.
     Unsettled(Settlement),
-    /// [`Action::AskApproval`] or [`Action::TellPause`] is done, by whichever host.
+    /// [`Action::AskApproval`], [`Action::TellPause`] or [`Action::TellHeldBack`] is done, by
+    /// whichever host.
     Told,
 }
 
@@ -108,6 +109,8 @@ pub struct Sweep {
     pub accounts: BTreeMap<AccountId, Standing>,
     /// The plan that must be approved before anything is started, where plans need approval.
     pub plan: Option<PlanId>,
+    /// The lanes whose held accounts keep later lanes back, and since when they do.
+    pub held_back: Vec<HeldBack>,
 }
 
 /// How an account stands.
@@ -140,6 +143,8 @@ pub enum Standing {
     Held {
         /// The moment.
         until: Timestamp,
+        /// Index of the lane in which it waits; `None` when no lane would have it.
+        lane: Option<usize>,
     },
 }
 
@@ -232,6 +237,14 @@ pub enum Action {
         lane: String,
         /// Which pause.
         pause: Pause,
+        /// What people are told.
+        alert: Alert,
+    },
+    /// Tell that held accounts have kept other lanes back for long, unless that was done; answer
+    /// [`Observation::Told`].
+    TellHeldBack {
+        /// Which lane, and since when.
+        held_back: HeldBack,
         /// What people are told.
         alert: Alert,
     },

@@ -13,6 +13,8 @@
 //!   more for them;
 //! - nothing of a lane starts while it or an earlier one is paused, before it has soaked,
 //!   nor, where it asks for success, after an account of an earlier one was given up;
+//! - nothing of a lane starts while policies hold an account of an earlier one, unless the lane
+//!   goes on without those;
 //! - nothing starts before its plan is approved, where plans need approval;
 //! - waiting costs no attempt: only an update that ran and failed does, and after
 //!   `max_attempts` of them the account is in the dead-letter queue and an alert is out.
@@ -25,6 +27,7 @@
 //! and operators did. What is to be done now follows from all of it, here.
 
 mod backlog;
+mod holds;
 mod lanes;
 mod ledger;
 mod letters;
@@ -41,14 +44,15 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use lanes::{Blocked, LaneRules, StartWhen};
+pub use lanes::{Blocked, LaneRules, StartWhen, WhenHeld};
 pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
 
 use crate::account::AccountId;
 use crate::catalog::AccountFactory;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, Hint, Orders, Pause, Received};
+use crate::ports::{Alert, HeldBack, Hint, Orders, Pause, Received};
 use backlog::{Backlog, Stage};
+use holds::Holds;
 use lanes::Lanes;
 use ledger::LedgerWatch;
 use letters::{approval, paused};
@@ -87,6 +91,8 @@ const TYPICAL_UPDATE: Duration = Duration::from_secs(20 * 60);
 const RETRY: Duration = Duration::from_secs(60);
 /// The longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
+/// Held accounts that have kept other lanes back for longer than this are worth an alert.
+const HELD_BACK: Duration = Duration::from_secs(24 * 60 * 60);
 /// An alert about the same trouble of the host as a whole goes out at most this often.
 const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -116,7 +122,11 @@ pub struct Scheduler {
     /// Alerts about the host as a whole that are out, by cause.
     troubled: BTreeMap<&'static str, Timestamp>,
     typical_update: Duration,
-    next_hold: Option<Timestamp>,
+    holds: Holds,
+    /// The lanes whose held accounts keep later lanes back, by the last sweep.
+    held_back: Vec<HeldBack>,
+    /// Those of which this host has told: lane and since when.
+    told_held_back: BTreeSet<(String, Timestamp)>,
     ledger: LedgerWatch,
     /// The plan of the last sweep, where plans need approval.
     plan: Option<PlanId>,
@@ -146,7 +156,9 @@ impl Scheduler {
             blocked_until: now,
             troubled: BTreeMap::new(),
             typical_update: TYPICAL_UPDATE,
-            next_hold: None,
+            holds: Holds::default(),
+            held_back: Vec::new(),
+            told_held_back: BTreeSet::new(),
             ledger: LedgerWatch { due: Some(now), known: false, freed: BTreeMap::new() },
             plan: None,
             asked: None,
@@ -277,7 +289,14 @@ impl Scheduler {
     fn held_back(&self, lane: usize) -> Option<Blocked> {
         let unapproved = self.plan.as_ref().filter(|plan| !self.orders.is_approved(plan));
         let unapproved = unapproved.map(|plan| Blocked::Unapproved { plan: plan.clone() });
-        unapproved.or_else(|| self.lanes.blocked(lane, self.now))
+        let blocked = unapproved.or_else(|| self.lanes.blocked(lane, self.now));
+        match blocked {
+            // The lane soaks anew after what is held.
+            None | Some(Blocked::Soaking { .. }) => {
+                self.holds.blocks(lane, &self.rules.lanes).or(blocked)
+            }
+            blocked => blocked,
+        }
     }
 
     /// Whether all that can be done before `end` is done: nothing is open but what waits for
@@ -285,11 +304,12 @@ impl Scheduler {
     /// a sweep that began after the last change confirms it.
     pub fn is_settled(&self, end: Timestamp) -> bool {
         let telling = self.lanes.is_pausing() || self.telling > 0;
-        let holds = self.next_hold.is_some_and(|hold| hold <= end);
+        let holds = self.holds.next().is_some_and(|hold| hold <= end);
         if telling || holds || self.sweeps.is_running() {
             return false;
         }
-        if self.waits_for_operator() {
+        // For an operator, or for a hold that lasts longer than `end`.
+        if self.waits_for_others() {
             return self.in_flight() == 0;
         }
         self.ledger.known
@@ -320,8 +340,9 @@ impl Scheduler {
         self.next_lane().filter(|lane| self.held_back(*lane).is_none())
     }
 
-    /// Whether the lane whose turn it is waits for somebody to resume or redrive something.
-    fn waits_for_operator(&self) -> bool {
+    /// Whether the lane whose turn it is waits for somebody to resume or redrive something, or
+    /// for policies to let held accounts go.
+    fn waits_for_others(&self) -> bool {
         let waits = |blocked: &Blocked| !matches!(blocked, Blocked::Soaking { .. });
         self.blocked().is_some_and(|(_, blocked)| waits(&blocked))
     }
@@ -360,6 +381,7 @@ impl Scheduler {
             actions.push(Action::Sweep);
         }
         actions.extend(self.ask_approval());
+        self.tell_held_back(now, actions);
         let Some(lane) = self.runnable_lane() else {
             return;
         };
@@ -401,6 +423,18 @@ impl Scheduler {
         self.telling += 1;
         let alert = paused(&lane, &pause);
         Action::TellPause { lane, pause, alert }
+    }
+
+    /// Held accounts that have kept other lanes back for long: once for as long as they do.
+    fn tell_held_back(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        for held_back in &self.held_back {
+            let key = (held_back.lane.clone(), held_back.since);
+            if held_back.since + HELD_BACK <= now && self.told_held_back.insert(key) {
+                self.telling += 1;
+                let alert = letters::held_back(held_back);
+                actions.push(Action::TellHeldBack { held_back: held_back.clone(), alert });
+            }
+        }
     }
 
     /// An alert about the host as a whole, unless one about the same is out already.

@@ -9,9 +9,10 @@ use crate::account::AccountId;
 
 impl Scheduler {
     pub(super) fn swept(&mut self, sweep: Sweep, now: Timestamp) {
-        let Sweep { started_at, account_factory, accounts, plan } = sweep;
+        let Sweep { started_at, account_factory, accounts, plan, held_back } = sweep;
         self.sweeps.complete(started_at);
         self.plan = plan;
+        self.held_back = held_back;
         let gone: Vec<AccountId> = self
             .backlog
             .accounts()
@@ -31,14 +32,16 @@ impl Scheduler {
         }));
         let new_target = self.target.as_ref() != Some(&account_factory);
         self.target = Some(account_factory);
-        self.next_hold = None;
+        // What was decided since the sweep began is newer than what it saw.
+        let changed = &self.changed;
+        self.holds.retain(|account| changed.contains(account));
         for (account, standing) in accounts {
             let stale = self.changed.contains(&account)
                 || self.backlog.get(&account).is_some_and(|entry| entry.stage == Stage::Active);
             if !stale {
                 self.place(&account, standing, new_target, now);
-            } else if let Standing::Held { until } = standing {
-                self.hold(until);
+            } else if let Standing::Held { until, .. } = standing {
+                self.sweeps.at(until);
             }
         }
     }
@@ -52,6 +55,7 @@ impl Scheduler {
         new_target: bool,
         now: Timestamp,
     ) {
+        self.holds.remove(account);
         match standing {
             Standing::Outdated { provisioned_product, lane, failed_attempts, ou } => {
                 let kept = self.backlog.get(account).is_some_and(|entry| {
@@ -76,18 +80,14 @@ impl Scheduler {
                     self.backlog.put(account, entry);
                 }
             }
-            Standing::Held { until } => {
+            Standing::Held { until, lane } => {
                 self.backlog.remove(account, now);
-                self.hold(until);
+                self.holds.put(account, lane, until);
+                self.sweeps.at(until);
             }
             Standing::Current | Standing::Skipped | Standing::Closed | Standing::GivenUp { .. } => {
                 self.backlog.remove(account, now);
             }
         }
-    }
-
-    fn hold(&mut self, until: Timestamp) {
-        self.next_hold = Some(self.next_hold.map_or(until, |next| next.min(until)));
-        self.sweeps.at(until);
     }
 }

@@ -22,6 +22,8 @@ pub struct LaneView {
     pub waiting: usize,
     /// Updates that run, or are being started.
     pub in_flight: usize,
+    /// Accounts that policies hold.
+    pub held: usize,
     /// Whether it is paused.
     pub paused: bool,
 }
@@ -34,6 +36,7 @@ impl Scheduler {
             LaneView {
                 waiting: self.backlog.open(lane) - in_flight,
                 in_flight,
+                held: self.holds.in_lane(lane),
                 paused: self.lanes.record(lane).paused.is_some(),
             }
         });

@@ -86,15 +86,21 @@ fn failures(
     assert!(outcome.updated.is_superset(&[1, 2].into()), "the others are updated all the same");
 }
 
-#[test]
-fn a_held_account_blocks_nobody_and_is_updated_when_its_time_comes() {
+/// Whether the lane after it waits for it or goes on without.
+#[rstest]
+#[case::it_waits(false, [0, 1])]
+#[case::it_goes_on(true, [1, 0])]
+fn a_held_account_is_updated_when_its_time_comes(#[case] pass: bool, #[case] order: [usize; 2]) {
     let mut held = plain(0, 600);
     held.held = 50_000;
-    let outcome = World::run(calm(vec![1, 1], 1, vec![held, plain(1, 700)]));
-    let order: Vec<usize> = outcome.runs.iter().map(|run| run.0).collect();
-    assert_eq!(order, [1, 0]);
-    let (begun, late) = (outcome.runs[1].2, outcome.runs[1].2 - 50_000);
-    assert!((0..300).contains(&late), "the held account begins at {begun}");
+    let outcome = World::run(Setting {
+        gates: vec![Gate::default(), Gate { pass, ..Gate::default() }],
+        ..calm(vec![1, 1], 1, vec![held, plain(1, 700)])
+    });
+    let runs: Vec<usize> = outcome.runs.iter().map(|run| run.0).collect();
+    assert_eq!(runs, order);
+    let begun = outcome.runs.iter().find(|run| run.0 == 0).unwrap().2;
+    assert!((50_000..50_300).contains(&begun), "the held account begins at {begun}");
 }
 
 /// Without events, completion is noticed by looking every 30 seconds; with them at once.
@@ -241,9 +247,11 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
 }
 
 fn gates() -> impl Strategy<Value = Vec<Gate>> {
-    let gate = (any::<bool>(), prop_oneof![Just(0u64), 1u64..9000], prop::option::of(1u32..4));
-    let gate = gate.prop_map(|(succeeded, soak, failure_threshold)| Gate {
+    let soak = prop_oneof![Just(0u64), 1u64..9000];
+    let gate = (any::<bool>(), any::<bool>(), soak, prop::option::of(1u32..4));
+    let gate = gate.prop_map(|(succeeded, pass, soak, failure_threshold)| Gate {
         succeeded,
+        pass,
         soak,
         failure_threshold,
     });

@@ -9,10 +9,11 @@ use groundcrew_core::catalog::{
     RecordStatus,
 };
 use groundcrew_core::ports::{
-    Hint, LaneRecord, Orders, Overview, Pause, Received, Slot, TELLING_LEASE,
+    HeldBack, Hint, LaneRecord, Orders, Overview, Pause, Received, Slot, TELLING_LEASE,
 };
 use groundcrew_core::scheduler::{
-    Action, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome, Sweep,
+    Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
+    Sweep, WhenHeld,
 };
 use jiff::Timestamp;
 use rstest::rstest;
@@ -44,6 +45,10 @@ fn outdated(lane: usize, failed_attempts: u32) -> Standing {
     Standing::Outdated { provisioned_product, lane, failed_attempts, ou: None }
 }
 
+fn held(until: u64, lane: Option<usize>) -> Standing {
+    Standing::Held { until: at(until), lane }
+}
+
 fn swept(began: u64, target: &str, accounts: &[(usize, Standing)]) -> Observation {
     let accounts = accounts.iter().map(|(number, standing)| (id(*number), standing.clone()));
     Observation::Swept(Sweep {
@@ -54,6 +59,7 @@ fn swept(began: u64, target: &str, accounts: &[(usize, Standing)]) -> Observatio
         },
         accounts: accounts.collect(),
         plan: None,
+        held_back: vec![],
     })
 }
 
@@ -592,11 +598,104 @@ fn a_sweep_confirms_nothing_that_ended_while_it_ran() {
 #[case([500, 900])]
 #[case([900, 500])]
 fn whoever_is_held_is_looked_at_when_the_hold_ends(#[case] until: [u64; 2]) {
-    let held = |second| Standing::Held { until: at(second) };
+    let held = |second| held(second, None);
     let mut stage = Stage::swept(&[(0, held(until[0])), (1, held(until[1]))]);
     assert!(!stage.scheduler.is_settled(at(500)));
     assert!(stage.scheduler.is_settled(at(499)));
     assert_eq!(stage.wait(3, |action| *action == Action::Sweep), Some(500));
+}
+
+/// An account that is held in the first lane keeps the second back, unless that goes on without.
+#[rstest]
+#[case::it_waits(WhenHeld::Wait, Some(0), true)]
+#[case::it_goes_on(WhenHeld::Pass, Some(0), false)]
+#[case::held_in_no_lane(WhenHeld::Wait, None, false)]
+#[case::held_in_its_own_lane(WhenHeld::Wait, Some(1), false)]
+fn held_accounts_keep_later_lanes_back(
+    #[case] rule: WhenHeld,
+    #[case] lane: Option<usize>,
+    #[case] waits: bool,
+) {
+    let second = LaneRules { held: rule, ..LaneRules::new("second", 1) };
+    let mut stage = Stage::of(Rules { lanes: vec![LaneRules::new("first", 1), second], ..rules() });
+    stage.see(0, ledger(0, &[]));
+    let actions = stage.see(1, swept(0, "pa-2", &[(0, held(500, lane)), (1, outdated(1, 0))]));
+    let sent = actions.iter().any(|action| matches!(action, Action::Enqueue(_)));
+    assert_eq!(sent, !waits, "{actions:?}");
+    let blocked = Blocked::Held { lane: "first".into(), accounts: 1, until: at(500) };
+    assert_eq!(stage.scheduler.blocked(), waits.then_some((1, blocked)));
+    // Nothing can be done before the hold ends.
+    assert_eq!(stage.scheduler.is_settled(at(499)), waits);
+    assert!(!stage.scheduler.is_settled(at(500)));
+}
+
+/// A hold that ends lets nothing go by itself: a sweep has to say that the account isn't held
+/// again, and it is updated before the lanes after it.
+#[test]
+fn a_hold_that_ends_is_confirmed_by_a_sweep() {
+    let second = (1, outdated(1, 0));
+    let mut stage = Stage::swept(&[(0, held(500, Some(0))), second.clone()]);
+    assert_eq!(stage.wait(3, |action| *action == Action::Sweep), Some(500));
+    let actions = stage.see(501, Observation::Tick);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Enqueue(_))), "{actions:?}");
+    // Held again, and later no longer.
+    stage.see(502, swept(500, "pa-2", &[(0, held(900, Some(0))), second.clone()]));
+    assert_eq!(stage.hints.len(), 0);
+    assert_eq!(stage.wait(503, |action| *action == Action::Sweep), Some(900));
+    stage.see(901, swept(900, "pa-2", &[(0, outdated(0, 0)), second]));
+    let sent: Vec<_> = stage.hints.iter().map(|hint| hint.account.clone()).collect();
+    assert_eq!(sent, [id(0)]);
+}
+
+/// A policy that holds an account when it is about to start keeps the lanes after it back as well,
+/// also when a sweep that began before still has it to update.
+#[test]
+fn an_account_that_is_held_at_its_start_keeps_later_lanes_back() {
+    let second = (1, outdated(1, 0));
+    let mut stage = Stage::swept(&[(0, outdated(0, 0)), second.clone()]);
+    stage.see(2, Observation::Queued(vec![id(0)]));
+    stage.receive(5, 0);
+    assert!(stage.see(61, Observation::Woken).contains(&Action::Sweep));
+    stage.start(70, 0, StartOutcome::Decided(held(500, Some(0))));
+    let actions = stage.see(80, swept(61, "pa-2", &[(0, outdated(0, 0)), second.clone()]));
+    // The next sweep has to confirm it, and may not see the hold.
+    assert!(actions.contains(&Action::Sweep), "{actions:?}");
+    assert_eq!(stage.hints.len(), 1);
+    stage.see(90, swept(80, "pa-2", &[(0, held(500, Some(0))), second]));
+    assert_eq!(stage.hints.len(), 1);
+    assert!(matches!(stage.scheduler.blocked(), Some((1, Blocked::Held { .. }))));
+}
+
+/// Once a day has passed, and once only for as long as it lasts.
+#[test]
+fn what_holds_keep_back_for_a_day_is_told_once() {
+    let told = |actions: &[Action]| {
+        actions.iter().filter(|action| matches!(action, Action::TellHeldBack { .. })).count()
+    };
+    let sweep = |began: u64, since: u64| {
+        let accounts = [(0, held(90 * HOUR, Some(0))), (1, outdated(1, 0))];
+        let Observation::Swept(sweep) = swept(began, "pa-2", &accounts) else { unreachable!() };
+        let held_back = vec![HeldBack {
+            lane: "first".into(),
+            since: at(since),
+            until: at(90 * HOUR),
+            accounts: 1,
+            waiting: vec![("second".into(), 1)],
+        }];
+        Observation::Swept(Sweep { held_back, ..sweep })
+    };
+    let mut stage = Stage::empty();
+    stage.see(0, ledger(0, &[]));
+    assert_eq!(told(&stage.see(1, sweep(0, 0))), 0);
+    assert_eq!(told(&stage.see(24 * HOUR - 1, sweep(23 * HOUR, 0))), 0);
+    let actions = stage.see(24 * HOUR, Observation::Tick);
+    assert_eq!(told(&actions), 1, "{actions:?}");
+    // It isn't settled before that is told.
+    assert!(!stage.scheduler.is_settled(at(80 * HOUR)));
+    stage.see(24 * HOUR + 1, Observation::Told);
+    assert_eq!(told(&stage.see(30 * HOUR, sweep(29 * HOUR, 0))), 0);
+    // It stopped, and began anew.
+    assert_eq!(told(&stage.see(60 * HOUR, sweep(59 * HOUR, 36 * HOUR))), 1);
 }
 
 /// A host that paused a lane may have died before it told so; what people do themselves they know.

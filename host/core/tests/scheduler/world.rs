@@ -15,7 +15,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::scheduler::{
     Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
-    StartWhen, Sweep,
+    StartWhen, Sweep, WhenHeld,
 };
 use jiff::Timestamp;
 
@@ -37,6 +37,8 @@ pub struct Account {
 pub struct Gate {
     /// It asks the lanes before it for success.
     pub succeeded: bool,
+    /// It goes on without accounts that are held in the lanes before it.
+    pub pass: bool,
     /// So many seconds after the lanes before it.
     pub soak: u64,
     pub failure_threshold: Option<u32>,
@@ -152,6 +154,10 @@ pub fn rules(setting: &Setting) -> Rules {
                     start_when: match gate.succeeded {
                         true => StartWhen::Succeeded,
                         false => StartWhen::Drained,
+                    },
+                    held: match gate.pass {
+                        true => WhenHeld::Pass,
+                        false => WhenHeld::Wait,
                     },
                     soak: Duration::from_secs(gate.soak),
                     failure_threshold: gate.failure_threshold,
@@ -289,7 +295,7 @@ impl World {
                     Standing::GivenUp { lane }
                 }
                 None => Standing::Skipped,
-                Some(_) if until > self.now => Standing::Held { until },
+                Some(lane) if until > self.now => Standing::Held { until, lane: Some(lane) },
                 Some(lane) => Standing::Outdated {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
                     lane,
@@ -307,6 +313,7 @@ impl World {
             },
             accounts: accounts.collect(),
             plan: self.setting.approval.map(|_| plan()),
+            held_back: vec![],
         })
     }
 
@@ -391,7 +398,7 @@ impl World {
                     }
                 }
             }
-            Action::TellPause { alert, .. } => {
+            Action::TellPause { alert, .. } | Action::TellHeldBack { alert, .. } => {
                 self.outcome.alerts.push(alert.subject);
                 self.tell(delay, Observation::Told);
             }
@@ -471,14 +478,15 @@ impl World {
         self.tell(delay, Observation::Looked { account, token: slot.token, sight });
     }
 
-    /// Whatever an earlier lane has must be over: updated, given up, skipped, or held until
-    /// a sweep has told that it no longer is.
+    /// Whatever an earlier lane has must be over: updated, given up, skipped, or, where the lane
+    /// goes on without what is held, held until a sweep has told that it no longer is.
     fn check_earlier_lanes(&self, starting: usize, lane: usize) {
+        let pass = self.setting.gates.get(lane).is_some_and(|gate| gate.pass);
         for (number, account) in self.setting.accounts.iter().enumerate() {
             let earlier = account.lane.is_some_and(|other| other < lane);
             let over = self.done.contains(&number)
                 || self.outcome.dead.contains_key(&number)
-                || (account.held > 0 && !self.known.contains(&number));
+                || (pass && account.held > 0 && !self.known.contains(&number));
             assert!(
                 !earlier || over,
                 "account {starting} of lane {lane} starts while {number} of an earlier lane is open"

@@ -281,7 +281,7 @@ impl Onboarding {
         match heard.decision.outcome {
             Outcome::Proceed { .. } => Asked::Go,
             Outcome::Skip { reason } => Asked::Not(format!("policy `{by}`: {reason}")),
-            Outcome::Hold { until, reason } => {
+            Outcome::Hold { until, reason, .. } => {
                 Asked::Not(format!("policy `{by}` holds it until {until}: {reason}"))
             }
         }

@@ -57,11 +57,12 @@ impl Policy for Wishes {
         Ok(match self.0.wish(&candidate.account.id) {
             Wish::Lane(lane) => Verdict::Proceed(Some(self.0.rules.lanes[lane].name.clone())),
             Wish::Skip => Verdict::Skip("unwanted".into()),
-            Wish::Hold(seconds) => {
+            Wish::Hold(lane, seconds) => {
+                let lane = (lane > 0).then(|| self.0.rules.lanes[lane].name.clone());
                 let until = BEGIN + Duration::from_secs(seconds);
                 match until > candidate.now {
-                    true => Verdict::Hold { until, reason: "later".into() },
-                    false => Verdict::Proceed(None),
+                    true => Verdict::Hold { until, reason: "later".into(), lane },
+                    false => Verdict::Proceed(lane),
                 }
             }
         })

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::due::Causes;
-use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen};
+use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
 use groundcrew_sim::Snapshot;
 
 /// Where the ledger is.
@@ -22,8 +22,8 @@ pub enum LedgerKind {
 pub enum Wish {
     Lane(usize),
     Skip,
-    /// In the first lane, so many seconds after the beginning.
-    Hold(u64),
+    /// In a lane, so many seconds after the beginning. In the first lane the hold names none.
+    Hold(usize, u64),
 }
 
 #[derive(Debug)]
@@ -72,6 +72,10 @@ impl Setting {
                     0 => StartWhen::Succeeded,
                     _ => StartWhen::Drained,
                 },
+                held: match rng.u32(0..3) {
+                    0 => WhenHeld::Pass,
+                    _ => WhenHeld::Wait,
+                },
                 soak: Duration::from_secs(if rng.bool() { 0 } else { rng.u64(0..4000) }),
                 failure_threshold: (rng.u32(0..3) == 0).then(|| rng.u32(1..4)),
                 ..LaneRules::new(format!("lane-{lane}"), rng.usize(1..5))
@@ -80,7 +84,7 @@ impl Setting {
         let wishes = (0..number)
             .map(|_| match rng.u32(0..12) {
                 0 => Wish::Skip,
-                1 => Wish::Hold(rng.u64(1..60_000)),
+                1 => Wish::Hold(rng.usize(0..lanes.len()), rng.u64(1..60_000)),
                 _ => Wish::Lane(rng.usize(0..lanes.len())),
             })
             .collect();

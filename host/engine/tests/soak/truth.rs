@@ -7,6 +7,7 @@ use std::time::Duration;
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::catalog::ArtifactId;
 use groundcrew_core::ports::{Clock as _, Ledger, Progress};
+use groundcrew_core::scheduler::WhenHeld;
 use groundcrew_engine::{Ending, Notice, Witness};
 use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
 use jiff::Timestamp;
@@ -129,8 +130,7 @@ impl Truth {
 
     fn lane(&self, account: &AccountId) -> Option<usize> {
         match self.setting.wish(account) {
-            Wish::Lane(lane) => Some(lane),
-            Wish::Hold(_) => Some(0),
+            Wish::Lane(lane) | Wish::Hold(lane, _) => Some(lane),
             Wish::Skip => None,
         }
     }
@@ -182,14 +182,20 @@ impl Truth {
         }
     }
 
-    /// When a lane starts something, nothing of the lanes before it is open.
+    /// When a lane starts something, nothing of the lanes before it is open, nor held there unless
+    /// it goes on without.
     fn check_lane_order(&self, own: &[OperationLog]) {
         let seen = self.seen.lock().unwrap();
         for operation in own {
             let lane = self.lane(&operation.account).unwrap_or_default();
             for account in &self.setting.snapshot.accounts {
                 let id: AccountId = account.id.parse().unwrap();
-                let earlier = matches!(self.setting.wish(&id), Wish::Lane(other) if other < lane);
+                let pass = self.setting.rules.lanes[lane].held == WhenHeld::Pass;
+                let earlier = match self.setting.wish(&id) {
+                    Wish::Lane(other) => other < lane,
+                    Wish::Hold(other, _) => other < lane && !pass,
+                    Wish::Skip => false,
+                };
                 let closed = seen.ever_closed.contains(&id);
                 if !earlier || !account.enrolled || seen.moved.contains(&id) || closed {
                     continue;

@@ -21,6 +21,10 @@ fn answer(rules: &str) -> Result<Decision, Failure> {
     r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:06Z"}"#,
     Decision::hold(1_767_323_046, "frozen")
 )]
+#[case::in_a_lane(
+    r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:06Z", "lane": data.lanes[1]}"#,
+    Decision::hold_in("test", 1_767_323_046, "frozen")
+)]
 #[case::another_offset(
     r#"decision := {"until": "2026-01-02T05:04:06+02:00", "hold": "frozen"}"#,
     Decision::hold(1_767_323_046, "frozen")

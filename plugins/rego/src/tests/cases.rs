@@ -55,6 +55,8 @@ struct AskedAccount {
     name: Option<String>,
     email: Option<String>,
     ou: Vec<String>,
+    #[serde(default)]
+    ou_ids: Vec<String>,
     tags: Map<String, Value>,
     tags_unreadable: Option<String>,
     joined: Option<String>,
@@ -93,11 +95,14 @@ impl Asked {
             Some("SUSPENDED") => AccountState::Suspended,
             Some(other) => panic!("no case has the state {other}"),
         };
-        let unit = |name: &String| OrganizationalUnit {
-            id: format!("ou-{}", name.to_lowercase()),
+        let unit = |(index, name): (usize, &String)| OrganizationalUnit {
+            id: match its.ou_ids.get(index) {
+                Some(id) => id.clone(),
+                None => format!("ou-{}", name.to_lowercase()),
+            },
             name: name.clone(),
         };
-        account.organizational_units = its.ou.iter().map(unit).collect();
+        account.organizational_units = its.ou.iter().enumerate().map(unit).collect();
         let tag = |(key, value): (&String, &Value)| Tag::new(key, value.as_str().unwrap());
         account.tags = match &its.tags_unreadable {
             Some(why) => Tags::Unreadable(why.clone()),
@@ -134,7 +139,9 @@ impl Expected {
             Decision::Abstain => ("abstain", None, None, None),
             Decision::Proceed(lane) => ("proceed", lane.as_deref(), None, None),
             Decision::Skip(reason) => ("skip", None, Some(reason), None),
-            Decision::Hold(hold) => ("hold", None, Some(&hold.reason), Some(hold.until)),
+            Decision::Hold(hold) => {
+                ("hold", hold.lane.as_deref(), Some(&hold.reason), Some(hold.until))
+            }
         };
         assert_eq!(kind, self.decision, "{name}: {decision:?}");
         if let Some(expected) = &self.lane {

@@ -220,6 +220,15 @@ pub const LANES: Table = Table {
                       `succeeded` failed canaries stop what comes after them.",
         },
         Key {
+            name: "held",
+            form: Form::Choice(&["wait", "pass"]),
+            default: Is("wait"),
+            meaning: "What it makes of accounts that policies hold in the lanes before it. With \
+                      `wait` it starts once they are no longer held and have been updated: a \
+                      maintenance window of the canaries keeps production back. With `pass` it \
+                      goes on without them.",
+        },
+        Key {
             name: "soak",
             form: Form::Duration,
             default: Nothing("no wait"),

@@ -1,0 +1,64 @@
+//! The accounts that policies hold, and which lanes they keep back.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::lanes::{Blocked, LaneRules, WhenHeld};
+use crate::account::AccountId;
+
+/// An account that a policy holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    /// The lane in which it waits, if any.
+    lane: Option<usize>,
+    until: Timestamp,
+}
+
+/// What the last sweep, and decisions after it, said of held accounts. An account stays among
+/// them until something else is decided about it: when its hold ends, a sweep has to say so.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    accounts: BTreeMap<AccountId, Held>,
+}
+
+impl Holds {
+    pub fn put(&mut self, account: &AccountId, lane: Option<usize>, until: Timestamp) {
+        self.accounts.insert(account.clone(), Held { lane, until });
+    }
+
+    pub fn remove(&mut self, account: &AccountId) {
+        self.accounts.remove(account);
+    }
+
+    /// Keeps these accounts only.
+    pub fn retain(&mut self, keep: impl Fn(&AccountId) -> bool) {
+        self.accounts.retain(|account, _| keep(account));
+    }
+
+    /// When the first hold ends.
+    pub fn next(&self) -> Option<Timestamp> {
+        self.accounts.values().map(|held| held.until).min()
+    }
+
+    /// Accounts that are held in a lane.
+    pub fn in_lane(&self, lane: usize) -> usize {
+        self.accounts.values().filter(|held| held.lane == Some(lane)).count()
+    }
+
+    /// Why a lane starts nothing: the first lane before it in which accounts are held.
+    pub fn blocks(&self, lane: usize, rules: &[LaneRules]) -> Option<Blocked> {
+        if rules.get(lane)?.held == WhenHeld::Pass {
+            return None;
+        }
+        let lanes = self.accounts.values().filter_map(|held| held.lane);
+        let earliest = lanes.filter(|earlier| *earlier < lane).min()?;
+        let there = self.accounts.values().filter(|held| held.lane == Some(earliest));
+        let until = there.map(|held| held.until).max()?;
+        Some(Blocked::Held {
+            lane: rules.get(earliest)?.name.clone(),
+            accounts: self.in_lane(earliest),
+            until,
+        })
+    }
+}
