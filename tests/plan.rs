@@ -397,3 +397,96 @@ fn exit_codes(
     let ran = groundcrew(dir.path(), &[&args[..], options].concat());
     assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
 }
+
+/// A comment for a pull request: names that mean something to Markdown, HTML or a forge mean nothing
+/// in it.
+#[test]
+fn a_plan_for_a_pull_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let hostile = "a|b</code></td><script>x</script>\n\n# @everyone";
+    let names = ["payments", hostile, "sandbox", "frozen", "broken"];
+    let accounts: Vec<Value> = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            let id = format!("{:012}", index + 1);
+            json!({ "id": id, "name": name, "tags": { "wish": name } })
+        })
+        .collect();
+    let target = json!({ "product": "prod-abcdefghijklm", "artifact": "pa-newabcdefghij",
+                         "name": "AWS Control Tower Account Factory" });
+    let snapshot = json!({ "taken_at": AT, "target": target, "accounts": accounts }).to_string();
+    std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+    std::fs::write(
+        dir.path().join("wishes.rego"),
+        r#"package wishes
+
+default decision := "abstain"
+
+wish := input.account.tags.wish
+
+decision := {"proceed": "canary"} if wish == "payments"
+
+decision := {"skip": "<b>sandboxes</b> | are left alone"} if wish == "sandbox"
+
+decision := {"hold": "frozen", "until": "2026-12-01T00:00:00Z"} if wish == "frozen"
+
+decision := {"proceed": concat("", ["no", "where"])} if wish == "broken"
+"#,
+    )
+    .unwrap();
+    let config = |approval: &str| {
+        let text = format!(
+            "[updates]\napproval = \"{approval}\"\n[[lanes]]\nname = \"rest\"\n[[lanes]]\n\
+             name = \"canary\"\n[[policies]]\nname = \"wishes\"\nplugin = \"wishes.rego\"\n"
+        );
+        std::fs::write(dir.path().join("crew.toml"), text).unwrap();
+    };
+    let plan = |format: &str| {
+        let common = ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json", "--at", AT];
+        groundcrew(dir.path(), &[&common[..], &["--format", format]].concat())
+    };
+    config("required");
+    // However it ends: a policy fails.
+    let json = || serde_json::from_str::<Value>(&plan("json").stdout).unwrap();
+    let id = json()["plan"].as_str().unwrap().to_owned();
+    assert!(plan("text").stdout.contains(&format!("plan        {id}, which starts once it is")));
+    let comment = plan("markdown").stdout;
+    insta::assert_snapshot!(comment.replace(&id, "plan-xxxxxxxxxxxx"));
+    config("none");
+    assert_eq!(json()["plan"], Value::Null);
+    assert!(!plan("markdown").stdout.contains("Approval"));
+}
+
+/// GitHub takes comments of up to 65,536 characters, escapes included.
+#[test]
+fn a_comment_is_short_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let comment = |config: &str, account: fn(usize) -> Value| {
+        let accounts: Vec<Value> = (1..=3000).map(account).collect();
+        let snapshot = json!({ "accounts": accounts }).to_string();
+        std::fs::write(dir.path().join("snapshot.json"), snapshot).unwrap();
+        std::fs::write(dir.path().join("crew.toml"), config).unwrap();
+        let files = ["--config", "crew.toml", "--snapshot", "snapshot.json"];
+        let ran =
+            groundcrew(dir.path(), &[&["plan"], &files[..], &["--format", "markdown"]].concat());
+        assert!(ran.stdout.starts_with("## Plan for "), "{}", ran.stderr);
+        assert!(ran.stdout.chars().count() <= 65_536, "{}", ran.stdout.chars().count());
+        ran.stdout
+    };
+    let many = comment(
+        "",
+        |number| json!({ "id": format!("{number:012}"), "name": "x".repeat(number % 50 + 1) }),
+    );
+    assert!(many.contains("000000000300") && !many.contains("000000000301"), "{many}");
+    assert!(many.contains("<p>And 2,700 more.</p>"), "{many}");
+
+    let script = "package why\n\ndecision := {\"skip\": input.account.tags.why}\n";
+    std::fs::write(dir.path().join("why.rego"), script).unwrap();
+    let reasons = comment("[[policies]]\nplugin = \"why.rego\"\n", |number| {
+        let why = format!("{number}{}", "\"".repeat(250));
+        json!({ "id": format!("{number:012}"), "name": "'".repeat(128), "tags": { "why": why } })
+    });
+    assert!(reasons.contains("### Skipped: 3,000 accounts"), "{reasons}");
+    assert!(reasons.contains("accounts for other reasons."), "{reasons}");
+}

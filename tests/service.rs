@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use common::server::Server;
-use common::{Ran, command, event, eventually, groundcrew};
+use common::{Ran, command, event, eventually, groundcrew, ran};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -324,6 +324,9 @@ fn what_was_given_up_is_shown_and_redriven() {
             .starts_with("000000000002: is updated again, in lane all\n1 account redriven")
     );
     assert!(redriven.stdout.ends_with("1 dead letter removed\n"), "{}", redriven.stdout);
+    let audit = place.run(&["audit", "--format", "json"]).json();
+    assert_eq!(audit["orders"][0]["accounts"], json!(["000000000002"]));
+    assert_eq!(audit["orders"].as_array().unwrap().len(), 1, "{audit}");
     eventually("three updates", || place.ended() == 3);
     eventually("it is settled", || place.status()["in_flight"] == json!([]));
     assert_eq!(place.status()["failed"], json!([]));
@@ -364,7 +367,7 @@ fn nothing_starts_before_it_is_approved() {
     assert_eq!(place.operations(), Vec::<Value>::new());
     let wrong = place.run(&["approve", "plan-000000000000"]);
     assert!(wrong.stderr.contains(&format!("{plan} does")), "{}", wrong.stderr);
-    let approved = place.run(&["approve", plan]);
+    let approved = place.run(&["approve", plan, "--yes"]);
     assert_eq!(approved.code, 0, "{}", approved.stderr);
     eventually("two updates", || place.ended() == 2);
     // Asked for once, by whichever run.
@@ -374,6 +377,171 @@ fn nothing_starts_before_it_is_approved() {
     service.stop();
     assert_eq!(place.aws.look("alerts").as_array().unwrap().len(), 1);
     place.assert_each_once(2);
+}
+
+const ARN: &str = "arn:aws:sts::123456789012:assumed-role/groundcrew/session";
+
+/// Has whoever reads this at a terminal answer with a line.
+const AT_A_TERMINAL: &str = r#"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+os.write(terminal, sys.argv[1].encode() + b"\n")
+while True:
+    try:
+        read = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not read:
+        break
+    sys.stdout.buffer.write(read)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+/// A plan is shown before it is approved, with what is new of it; whoever approves is asked, or has
+/// to say that nobody is to be.
+#[test]
+fn an_approval_is_asked_for_and_signed() {
+    let place = Place::of(accounts(2), "[[lanes]]\nname = \"only\"\n");
+    let config = place.dir.path().join("crew.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let text = text.replace("[updates]", "[updates]\napproval = \"required\"");
+    std::fs::write(&config, &text).unwrap();
+    let approve = |plan: &str, option: &str| {
+        let args = ["approve", "--config", "crew.toml", plan, option];
+        let args = args.into_iter().filter(|arg| !arg.is_empty());
+        let mut command = command(place.dir.path());
+        ran(place.aws.environment(&mut command).env("USER", "ada").args(args))
+    };
+    // Asked at a terminal.
+    let answer = |plan: &str, line: &str| {
+        let mut binary = command(place.dir.path());
+        place.aws.environment(&mut binary);
+        let mut python = Command::new("python3");
+        python.current_dir(place.dir.path()).args(["-c", AT_A_TERMINAL, line]);
+        python.arg(binary.get_program()).args(["approve", "--config", "crew.toml", plan]);
+        for (name, value) in binary.get_envs() {
+            match value {
+                Some(value) => python.env(name, value),
+                None => python.env_remove(name),
+            };
+        }
+        ran(python.env("USER", "ada"))
+    };
+    let alerts = || place.aws.look("alerts").as_array().unwrap().clone();
+    let waiting = |alert: &Value| {
+        let subject = alert["subject"].as_str().unwrap();
+        subject.split_once(' ').unwrap().0.to_owned()
+    };
+    // So that an approval starts nothing.
+    assert_eq!(place.run(&["pause"]).code, 0);
+    let service = place.start();
+    eventually("the alert", || alerts().len() == 1);
+    let first = waiting(&alerts()[0]);
+
+    let nobody = approve(&first, "");
+    assert_eq!(nobody.code, 2, "{}", nobody.stdout);
+    assert!(
+        nobody.stdout.starts_with(&format!("plan        {first}, to pa-")),
+        "{}",
+        nobody.stdout
+    );
+    assert!(
+        nobody.stdout.contains("\nlane  accounts  held\nonly         2     0\n"),
+        "{}",
+        nobody.stdout
+    );
+    assert!(nobody.stdout.contains("before      no plan that was approved"), "{}", nobody.stdout);
+    assert!(nobody.stderr.contains("stdin is no terminal"), "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("`--yes`"), "{}", nobody.stderr);
+    let no = answer(&first, "");
+    assert_eq!(no.code, 1, "{}", no.stdout);
+    assert!(no.stdout.contains(&format!("Approve {first}? [y/N]")), "{}", no.stdout);
+    assert!(no.stdout.contains(&format!("{first}: not approved")), "{}", no.stdout);
+    assert_eq!(place.status()["plans"][0]["approved_by"], Value::Null);
+
+    let yes = answer(&first, "yes");
+    assert_eq!(yes.code, 0, "{}", yes.stdout);
+    assert!(yes.stdout.contains(&format!("{first}: approved by {ARN} (ada@")), "{}", yes.stdout);
+    let by = place.status()["plans"][0]["approved_by"].as_str().unwrap().to_owned();
+    assert!(by.starts_with(&format!("{ARN} (ada@")), "{by}");
+    let again = approve(&first, "--yes");
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stdout.starts_with(&format!("{first}: approved already by {ARN} (ada@")));
+    service.stop();
+
+    // Another plan takes its place.
+    let text = text.replace("name = \"only\"", "name = \"only\"\nconcurrency = 1");
+    std::fs::write(&config, text).unwrap();
+    let service = place.start();
+    eventually("another alert", || alerts().len() == 2);
+    let second = waiting(&alerts()[1]);
+    let late = approve(&first, "--yes");
+    assert_eq!((late.code, late.stdout.as_str()), (2, ""));
+    let why = format!("superseded, by another version or other rules; {second} waits");
+    assert!(late.stderr.contains(&why), "{}", late.stderr);
+    let shown = approve(&second, "").stdout;
+    assert!(
+        shown.contains("lane  accounts  held  before\nonly         2     0       2\n"),
+        "{shown}"
+    );
+    assert!(shown.contains(&format!("before      {first}, approved by\n")), "{shown}");
+    let changed = "changed     lane only: concurrency 1, start_when drained, was concurrency 2,";
+    assert!(shown.contains(changed), "{shown}");
+    assert_eq!(approve(&second, "--yes").code, 0);
+    assert_eq!(place.run(&["resume"]).code, 0);
+    eventually("two updates", || place.ended() == 2);
+    service.stop();
+    place.assert_each_once(2);
+}
+
+/// Who ordered what, and when: for whoever asks, and in the log of the host that did it.
+#[test]
+fn orders_are_in_the_trail_and_in_the_log() {
+    let place = Place::of(accounts(1), "[[lanes]]\nname = \"only\"\n");
+    let none = place.run(&["audit"]);
+    assert_eq!((none.code, none.stdout.as_str()), (0, "No order was given.\n"), "{}", none.stderr);
+    // Nobody runs yet, and AWS takes no calls.
+    let mut alone = command(place.dir.path());
+    alone.env("USER", "ada").args(["pause", "--config", "crew.toml"]);
+    assert_eq!(ran(&mut alone).code, 0);
+    let screen = place.run(&["audit"]).stdout;
+    assert!(screen.contains(" UTC  pause only\n            by ada@"), "{screen}");
+    assert!(screen.contains("; no groundcrew has taken it in yet\n"), "{screen}");
+
+    let service = place.start();
+    eventually("a sweep", || place.status()["sweep"]["accounts"] == 1);
+    for order in ["resume", "sweep"] {
+        assert_eq!(place.run(&[order]).code, 0);
+    }
+    eventually("one update", || place.ended() == 1);
+    let audit = || place.run(&["audit", "--format", "json"]).json();
+    eventually("they are taken in", || audit()["orders"][2]["taken_in"] == true);
+    let orders = audit()["orders"].clone();
+    let words = |key: &str| -> Vec<String> {
+        let orders = orders.as_array().unwrap().iter();
+        orders.map(|order| order[key].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(words("order"), ["pause", "resume", "sweep"]);
+    assert_eq!(words("lane"), ["only", "only", ""]);
+    assert_eq!((&orders[0]["by"]["arn"], &orders[1]["by"]["arn"]), (&Value::Null, &json!(ARN)));
+    let last = words("at").pop().unwrap();
+    let since = place.run(&["audit", "--since", &last, "--format", "json"]).json();
+    assert_eq!(since["orders"].as_array().unwrap().len(), 1, "{since}");
+
+    let log = service.stop();
+    let logged: Vec<&Value> = log
+        .iter()
+        .map(|line| &line["fields"])
+        .filter(|fields| fields["message"] == "order")
+        .collect();
+    let whats: Vec<&str> = logged.iter().map(|fields| fields["what"].as_str().unwrap()).collect();
+    assert_eq!(whats[0], "pause only");
+    assert!(whats[1].starts_with("resume only, which was paused: paused by ada@"), "{whats:?}");
+    assert_eq!((whats[2], whats.len()), ("sweep", 3));
+    assert!(logged[2]["by"].as_str().unwrap().starts_with(ARN), "{logged:?}");
+    assert_eq!(logged[2]["at"], last);
 }
 
 #[test]
@@ -473,6 +641,8 @@ fn an_account_that_lands_is_told_of_by_way_of_the_queue() {
     assert!(wrong.stderr.contains("`asm` is not one of the notifiers: ams"), "{}", wrong.stderr);
     let none = place.run(&["redrive", "--notifier", "ams"]);
     assert_eq!(none.stdout, "0 notifications handed over again\n", "{}", none.stderr);
+    let audit = place.run(&["audit", "--format", "json"]).json();
+    assert_eq!(audit["orders"][0]["what"], "redrive notifications of ams");
     service.stop();
     assert_eq!(place.aws.look("cases").as_array().unwrap().len(), 1);
     assert_eq!(place.aws.look("alerts"), json!([]));

@@ -10,6 +10,7 @@ use groundcrew_core::suggested::DEFAULT_CONFIG;
 use jiff::Timestamp;
 
 use crate::moment::moment;
+use crate::operate::Since;
 
 /// The environment variable that names the config where `--config` doesn't.
 pub const CONFIG_VARIABLE: &str = "GROUNDCREW_CONFIG";
@@ -54,10 +55,12 @@ pub enum Command {
     Pause(Lane),
     /// Let a paused lane go on
     Resume(Lane),
-    /// Approve of a plan, where updates need approval
+    /// Show a plan, and approve of it, where updates need approval
     Approve(Approve),
     /// Have the organization swept now rather than at the next interval
     Sweep(Sweep),
+    /// Show which orders were given, when and by whom
+    Audit(Audit),
     /// Handle one EventBridge event: tell the notifiers of an account that landed
     Handle(Handle),
     /// Tell one notifier of one event, or show what it would be told
@@ -168,8 +171,8 @@ pub struct Plan {
     #[arg(long)]
     pub detailed_exitcode: bool,
     /// What is written to stdout
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+    pub format: PlanFormat,
 }
 
 #[derive(Debug, Args)]
@@ -403,6 +406,22 @@ pub struct Approve {
     /// The plan, as the alert that asks for approval names it
     #[arg(value_name = "PLAN-ID")]
     pub plan: PlanId,
+    /// Ask nothing: for pipelines
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// The config file
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Only orders since this moment, for example 2026-12-24T18:00:00Z, or since this date in UTC
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    /// What is written to stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -423,6 +442,16 @@ pub enum Faults {
     Light,
     /// What it sees on its worst day
     Heavy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// A summary for people
+    Text,
+    /// One JSON document for programs
+    Json,
+    /// A comment for a pull request
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

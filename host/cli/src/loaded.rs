@@ -7,6 +7,7 @@ use std::sync::Arc;
 use groundcrew_core::config::{self, Component, Config, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
 use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested};
 use groundcrew_engine::onboarding::{ConfiguredNotifier, ConfiguredRoute, OnboardingSettings};
@@ -21,6 +22,7 @@ use groundcrew_plugins::{
 use serde_json::json;
 
 use crate::Failure;
+use crate::plan_rules::{self, PolicyRules};
 use crate::script_data::ScriptData;
 
 /// A config as it was read; its plugins are not loaded yet.
@@ -212,12 +214,29 @@ impl Loaded {
             account_quota: updates.account_quota,
             reserve: updates.reserve,
             causes: updates.causes,
-            approval: updates.approval.then(|| self.rules_of_plans()),
+            approval: self.plan_rules(),
             host,
             parameters: self.config.account_factory.parameters,
             fallback: self.config.updates.default,
             policies: self.asked(Action::Update, OnFailure::Skip),
         }
+    }
+
+    /// What a plan is made of besides the version, where plans need approval.
+    pub fn plan_rules(&self) -> Option<PlanRules> {
+        let policies = self.config.policies.iter().zip(&self.policies).zip(&self.settings);
+        let policies: Vec<PolicyRules<'_>> = policies
+            .filter(|((config, _), _)| config.actions.contains(&Action::Update))
+            .map(|((config, policy), settings)| PolicyRules {
+                config,
+                digest: policy.digest(),
+                settings,
+            })
+            .collect();
+        self.config.updates.approval.then(|| PlanRules {
+            whole: self.rules_of_plans(),
+            shown: plan_rules::shown(&self.config, &policies),
+        })
     }
 
     /// What a plan is made of besides the version: with other lanes, or other policies or

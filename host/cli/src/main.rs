@@ -19,6 +19,7 @@ mod notify;
 mod operate;
 mod package;
 mod plan;
+mod plan_rules;
 mod policy_test;
 mod ports;
 mod schema;
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         Some(Command::Resume(options)) => operate::resume(&options),
         Some(Command::Approve(options)) => operate::approve(&options),
         Some(Command::Sweep(options)) => operate::sweep(&options),
+        Some(Command::Audit(options)) => operate::audit(&options),
         Some(Command::Plan(options)) => plan::run(&options),
         Some(Command::Explain(options)) => explain::run(&options),
         Some(Command::Policy(PolicyCommand::Test(options))) => policy_test::run(&options),

@@ -188,6 +188,11 @@ impl RealAws {
         &self.ledger
     }
 
+    /// Who calls, as AWS knows them, where it can be asked.
+    pub async fn caller_arn(&self) -> Option<String> {
+        groundcrew_aws::caller_arn(&self.clients).await
+    }
+
     /// How often each operation of AWS was called.
     pub fn calls(&self) -> &groundcrew_aws::Calls {
         &self.clients.calls

@@ -1,5 +1,6 @@
-//! The id of a plan: what an operator approves.
+//! The id of a plan, which is what an operator approves, and what a plan is made of.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,6 +12,58 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PlanId(String);
+
+/// The rules by which accounts are updated: with a version they make a plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlanRules {
+    /// All of them. Where this differs the plan is another one.
+    pub whole: String,
+    /// The same for people who compare two plans: what each rule is about, and what it says. Where
+    /// a rule is long, such as a script, it is a digest.
+    pub shown: BTreeMap<String, String>,
+}
+
+/// What differs between the rules of two plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleChange<'r> {
+    /// There was none about this.
+    Added {
+        /// What it is about.
+        about: &'r str,
+        /// What it says.
+        is: &'r str,
+    },
+    /// There is none about this any more.
+    Removed {
+        /// What it was about.
+        about: &'r str,
+    },
+    /// It says something else.
+    Changed {
+        /// What it is about.
+        about: &'r str,
+        /// What it said.
+        was: &'r str,
+        /// What it says.
+        is: &'r str,
+    },
+}
+
+/// What differs between the rules of two plans, as [`PlanRules::shown`] has them, ordered by what it
+/// is about.
+pub fn rule_changes<'r>(
+    before: &'r BTreeMap<String, String>,
+    now: &'r BTreeMap<String, String>,
+) -> Vec<RuleChange<'r>> {
+    let about: BTreeSet<&String> = before.keys().chain(now.keys()).collect();
+    let change = |about: &'r String| match (before.get(about), now.get(about)) {
+        (None, Some(is)) => Some(RuleChange::Added { about, is }),
+        (Some(_), None) => Some(RuleChange::Removed { about }),
+        (Some(was), Some(is)) if was != is => Some(RuleChange::Changed { about, was, is }),
+        _ => None,
+    };
+    about.into_iter().filter_map(change).collect()
+}
 
 /// How every id begins.
 const PREFIX: &str = "plan-";
@@ -79,6 +132,24 @@ mod tests {
         let id = PlanId::of(&[0xab, 1, 2, 3, 4, 0xff, 9]);
         assert_eq!(id.as_str(), "plan-ab01020304ff");
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
+    }
+
+    #[test]
+    fn rules_are_compared_by_what_they_are_about() {
+        let rules = |rules: &[(&str, &str)]| {
+            rules.iter().map(|(about, is)| ((*about).to_owned(), (*is).to_owned())).collect()
+        };
+        let before = rules(&[("lane a", "4 at once"), ("lane b", "1"), ("policy x", "old")]);
+        let now = rules(&[("lane a", "4 at once"), ("lane c", "2"), ("policy x", "new")]);
+        assert_eq!(
+            rule_changes(&before, &now),
+            [
+                RuleChange::Removed { about: "lane b" },
+                RuleChange::Added { about: "lane c", is: "2" },
+                RuleChange::Changed { about: "policy x", was: "old", is: "new" },
+            ]
+        );
+        assert_eq!(rule_changes(&now, &now), []);
     }
 
     #[rstest]

@@ -8,8 +8,8 @@
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update with the `parameters` of its account,
 //! `track` follows it to its end. `run` is the loop around them and `tick` one round of it;
-//! `queues` has what goes in and comes out, `alerts` what people are told of messages, `witness`
-//! what is shown. [`onboarding`] tells notifiers of accounts that landed; [`snapshot`] reads a
+//! `queues` has what goes in and comes out, `orders` logs what operators ask for, `alerts` has what
+//! people are told of messages, `witness` what is shown. [`onboarding`] tells notifiers of accounts that landed; [`snapshot`] reads a
 //! whole organization.
 
 #![deny(missing_docs)]
@@ -17,6 +17,7 @@
 mod alerts;
 mod decide;
 pub mod onboarding;
+mod orders;
 mod parameters;
 mod queues;
 mod run;
@@ -38,6 +39,7 @@ use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::due::{Causes, Footing};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::{
     Alert, Alerts, Catalog, Clock, Directory, EventQueue, IdentityStore, LandingZones, Ledger,
     Telling, UpdateQueue,
@@ -50,6 +52,7 @@ pub use alerts::unreadable;
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};
+pub use sweep::plan_id;
 pub use tick::Ticker;
 pub use witness::{Ending, Notice, Silent, Witness};
 
@@ -91,9 +94,9 @@ pub struct Settings {
     pub reserve: usize,
     /// For which causes accounts are updated.
     pub causes: Causes,
-    /// Where plans need approval: a digest of the rules by which accounts are updated, the
-    /// policies and their settings among them. `None`: nothing needs approval.
-    pub approval: Option<String>,
+    /// Where plans need approval: the rules by which accounts are updated, the policies and
+    /// their settings among them. `None`: nothing needs approval.
+    pub approval: Option<PlanRules>,
     /// The name of this host in the ledger: no two that share one have the same.
     pub host: String,
     /// Where the parameters of updates come from.

@@ -222,7 +222,10 @@ impl Engine {
                 let read = self.ports.ledger.overview().await;
                 let means = "No update is begun, and what runs is not followed, until it can.";
                 match self.read_again(read, "The ledger can't be read", means).await {
-                    Some(overview) => Observation::Ledger { read_at, overview },
+                    Some(overview) => {
+                        self.log_orders(&overview.orders).await;
+                        Observation::Ledger { read_at, overview }
+                    }
                     None => Observation::LedgerUnread,
                 }
             }
@@ -271,8 +274,7 @@ impl Engine {
             Action::PauseLane { lane, pause } => {
                 let ledger = &self.ports.ledger;
                 // Another host may have been first: its reason counts.
-                let record =
-                    self.insist("pause a lane", || ledger.pause_lane(&lane, Some(&pause))).await;
+                let record = self.insist("pause a lane", || ledger.pause_lane(&lane, &pause)).await;
                 Observation::LanePaused { lane, record }
             }
             Action::TellPause { lane, pause, alert } => {

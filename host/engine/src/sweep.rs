@@ -10,11 +10,13 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use groundcrew_core::account::{Account, AccountId, AccountState, Tags};
 use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::catalog::{AccountFactory, ArtifactId, ProductStatus, ProvisionedProduct};
+use groundcrew_core::catalog::{
+    AccountFactory, ArtifactId, ProductId, ProductStatus, ProvisionedProduct,
+};
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::due::{Due, Footing, Known};
 use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_core::plan_id::PlanId;
+use groundcrew_core::plan_id::{PlanId, PlanRules};
 use groundcrew_core::ports::{
     HeldBack, HeldRecord, LaneSeen, LedgerError, Page, Progress, SweepRecord,
 };
@@ -151,7 +153,11 @@ impl Engine {
                 accounts.insert(id, standing(&decision, &product, account, failed_attempts));
             }
         }
-        let plan = self.settings.approval.as_ref().map(|rules| plan_id(rules, &factory));
+        let plan = self
+            .settings
+            .approval
+            .as_ref()
+            .map(|rules| plan_id(rules, &factory.product, &factory.target));
         let held_back = self.held_back(&accounts, started_at).await?;
         let sweep = Sweep { started_at, account_factory: factory, accounts, plan, held_back };
         if purpose == Purpose::Update {
@@ -302,6 +308,7 @@ impl Engine {
             completed: self.now(),
             target: sweep.account_factory.target.clone(),
             plan: sweep.plan.clone(),
+            rules: self.settings.approval.as_ref().map_or_else(BTreeMap::new, |r| r.shown.clone()),
             accounts: sweep.accounts.len(),
             current,
             skipped,
@@ -526,9 +533,9 @@ pub(crate) fn ou(account: &Account) -> Option<String> {
 }
 
 /// The plan of bringing accounts to what the factory makes, by these rules.
-fn plan_id(rules: &str, factory: &AccountFactory) -> PlanId {
+pub fn plan_id(rules: &PlanRules, product: &ProductId, target: &ArtifactId) -> PlanId {
     let mut hash = Sha256::new();
-    for part in [rules, factory.product.as_str(), factory.target.as_str()] {
+    for part in [rules.whole.as_str(), product.as_str(), target.as_str()] {
         hash.update(part);
         hash.update([0]);
     }

@@ -17,7 +17,7 @@ use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure, Progress};
+use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Progress, Signature};
 use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld};
 use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
@@ -201,6 +201,12 @@ impl Place {
 
     async fn run(&self) {
         self.host().run(Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400))).await;
+    }
+
+    /// Of an order that is given now.
+    fn signature(&self) -> Signature {
+        let by = Operator::new(None, Some("ada".into()), Some("desk".into()));
+        Signature { by, at: self.sim.clock().now() }
     }
 
     fn own(&self) -> Vec<OperationLog> {
@@ -692,12 +698,28 @@ async fn what_is_redriven_is_tried_again_and_told_again() {
         assert_eq!(place.own().len(), 3 * times);
         assert_eq!(place.sim.messages(&place.sim.updates_dead_url()).len(), times);
         assert_eq!(place.sim.alerts().len(), times);
-        let redriven = place.ledger.redrive(&account, &place.target).await.unwrap();
-        assert!(redriven.is_some());
+        let (accounts, signature) = ([account.clone()].into(), place.signature());
+        let redriven = place.ledger.order_redrive(&accounts, &place.target, &signature);
+        assert!(redriven.await.unwrap().contains_key(&account));
     }
     place.run().await;
     assert_eq!((place.own().len(), place.sim.current_accounts().len()), (7, 1));
     assert_eq!(place.sim.alerts().len(), 2);
+}
+
+/// Whichever host reads them first, one that died meanwhile aside.
+#[tokio::test(start_paused = true)]
+async fn orders_are_taken_in() {
+    let place = Place::new(1);
+    place.ledger.order_pause("second", &place.signature()).await.unwrap();
+    place.ledger.order_sweep(&place.signature()).await.unwrap();
+    assert_eq!(place.ledger.orders().await.unwrap().taken_in, 0);
+    place.run().await;
+    assert_eq!(place.ledger.orders().await.unwrap().taken_in, 2);
+    place.ledger.order_resume("second", &place.signature()).await.unwrap();
+    let mut ticker = Ticker::new(place.host());
+    ticker.tick(None, place.sim.clock().now() + Duration::from_secs(50)).await;
+    assert_eq!(place.ledger.orders().await.unwrap().taken_in, 3);
 }
 
 /// Somebody else has begun an update. Towards the target it is tracked, and holds a slot; another

@@ -20,6 +20,7 @@ mod file;
 mod file_error;
 mod memory;
 mod notifications;
+mod orders;
 #[cfg(unix)]
 mod shared;
 mod slots;

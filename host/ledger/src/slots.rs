@@ -1,4 +1,4 @@
-//! Slots, attempts, lanes, orders, and what was told and seen.
+//! Slots, attempts, lanes, plans that are needed, and what was told and seen.
 //!
 //! All slots are one item: whoever takes one has seen all the others. The progress of an
 //! account is an item of its own, in a partition for each target; so is each lane. Footings
@@ -12,8 +12,8 @@ use groundcrew_core::catalog::{ArtifactId, RecordId};
 use groundcrew_core::due::Footing;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, Cap, Ended, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress,
-    Slot, SweepRecord, TELLING_LEASE, Taken, Telling,
+    Cap, Ended, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress, Slot,
+    SweepRecord, TELLING_LEASE, Taken, Telling,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,21 +32,21 @@ fn progress_towards(target: &ArtifactId) -> String {
     format!("progress/{target}")
 }
 
-fn progress_of(account: &AccountId, target: &ArtifactId) -> Key {
+pub(crate) fn progress_of(account: &AccountId, target: &ArtifactId) -> Key {
     Key::new(progress_towards(target), account.as_str())
 }
 
 const LANES: &str = "lanes";
 
-fn record_of(lane: &str) -> Key {
+pub(crate) fn record_of(lane: &str) -> Key {
     Key::new(LANES, lane)
 }
 
-fn orders() -> Key {
+pub(crate) fn orders() -> Key {
     Key::only("orders")
 }
 
-fn last_sweep() -> Key {
+pub(crate) fn last_sweep() -> Key {
     Key::only("sweep")
 }
 
@@ -166,35 +166,11 @@ impl<S: Store> Ledger for StoreLedger<S> {
         Ok(self.list(LANES).await?.into_iter().collect())
     }
 
-    async fn pause_lane(
-        &self,
-        lane: &str,
-        pause: Option<&Pause>,
-    ) -> Result<LaneRecord, LedgerError> {
+    async fn pause_lane(&self, lane: &str, pause: &Pause) -> Result<LaneRecord, LedgerError> {
         self.change(&record_of(lane), |record: Option<LaneRecord>| {
             let mut record = record.unwrap_or_default();
-            match pause {
-                Some(_) if record.paused.is_some() => return (record, None),
-                Some(pause) => record.paused = Some(pause.clone()),
-                None => {
-                    record.paused = None;
-                    record.failures_in_a_row = 0;
-                }
-            }
-            (record.clone(), Some(record))
-        })
-        .await
-    }
-
-    async fn orders(&self) -> Result<Orders, LedgerError> {
-        Ok(self.hold(orders()).await?.value.unwrap_or_default())
-    }
-
-    async fn order_sweep(&self, at: Timestamp) -> Result<(), LedgerError> {
-        self.change(&orders(), |orders: Option<Orders>| {
-            let mut orders = orders.unwrap_or_default();
-            orders.sweep = orders.sweep.max(Some(at));
-            ((), Some(orders))
+            let is_new = record.pause(pause).is_none();
+            (record.clone(), is_new.then_some(record))
         })
         .await
     }
@@ -213,21 +189,6 @@ impl<S: Store> Ledger for StoreLedger<S> {
                 orders.plans.remove(&oldest);
             }
             (record, Some(orders))
-        })
-        .await
-    }
-
-    async fn approve(&self, plan: &PlanId, approval: &Approval) -> Result<bool, LedgerError> {
-        self.change(&orders(), |orders: Option<Orders>| {
-            let mut orders = orders.unwrap_or_default();
-            match orders.plans.get_mut(plan) {
-                None => (false, None),
-                Some(PlanRecord { approved: Some(_), .. }) => (true, None),
-                Some(record) => {
-                    record.approved = Some(approval.clone());
-                    (true, Some(orders))
-                }
-            }
         })
         .await
     }
@@ -287,27 +248,6 @@ impl<S: Store> Ledger for StoreLedger<S> {
         self.change(&told(what), |known: Option<Told>| match known {
             Some(Told { done: true, .. }) => ((), None),
             _ => ((), Some(Told { host: host.to_owned(), at: now, done: true })),
-        })
-        .await
-    }
-
-    async fn redrive(
-        &self,
-        account: &AccountId,
-        target: &ArtifactId,
-    ) -> Result<Option<Progress>, LedgerError> {
-        self.change(&progress_of(account, target), |known: Option<Progress>| {
-            match known.filter(|progress| progress.dead_lettered) {
-                None => (None, None),
-                Some(known) => {
-                    let progress = Progress {
-                        redriven: known.redriven + 1,
-                        lane: known.lane,
-                        ..Progress::default()
-                    };
-                    (Some(progress.clone()), Some(progress))
-                }
-            }
         })
         .await
     }

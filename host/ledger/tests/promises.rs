@@ -4,15 +4,15 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Kind, Place, account, at, claim, entry, failed, key, slot, target, told};
+use common::{Kind, Place, account, at, claim, entry, failed, key, signature, slot, target, told};
 use futures_util::future::join_all;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
 use groundcrew_core::due::Footing;
 use groundcrew_core::notification::{Claimed, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Orders, Pause, PlanRecord, Progress,
-    Slot, SweepRecord, Taken, Telling,
+    Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Orders, Pause, PlanRecord,
+    PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
 };
 use rstest::rstest;
 
@@ -98,13 +98,15 @@ async fn a_lane_counts_its_failures_once_each(
         assert_eq!(answer, Ok(record(3, 8)));
     }
     let pause = Pause { why: "3 failures in a row".into(), at: at(9), automatic: true };
-    let paused = one.pause_lane("all", Some(&pause)).await.unwrap();
+    let paused = one.pause_lane("all", &pause).await.unwrap();
     // The first reason is the one that is told.
     let later = Pause { why: "by hand".into(), at: at(10), automatic: false };
-    assert_eq!(two.pause_lane("all", Some(&later)).await.as_ref(), Ok(&paused));
+    assert_eq!(two.pause_lane("all", &later).await.as_ref(), Ok(&paused));
     assert_eq!(paused, LaneRecord { paused: Some(pause), ..record(3, 8) });
-    assert_eq!(two.lanes().await, Ok([("all".to_owned(), paused)].into()));
-    assert_eq!(two.pause_lane("all", None).await, Ok(record(0, 8)));
+    assert_eq!(two.lanes().await, Ok([("all".to_owned(), paused.clone())].into()));
+    let resumed = two.order_resume("all", &signature(11)).await;
+    assert_eq!(resumed, Ok(paused.paused));
+    assert_eq!(two.lanes().await, Ok([("all".to_owned(), record(0, 8))].into()));
     let done = LaneRecord { succeeded: 1, typical_seconds: 10, ..record(0, 10) };
     assert_eq!(one.free_slot(&slot(3), None, ended(true, 10)).await, Ok(done));
 }
@@ -295,16 +297,16 @@ async fn a_plan_is_approved_once_it_is_needed(
     let (one, two) = (place.host(), place.host());
     let plan = |number: u8| PlanId::of(&[number; 6]);
     let approval = |second| Approval { by: "ada".into(), at: at(second) };
-    assert_eq!(one.approve(&plan(1), &approval(1)).await, Ok(false));
+    assert_eq!(one.approve(&plan(1), &signature(1)).await, Ok(PlanStanding::Unknown));
     assert_eq!(one.orders().await, Ok(Orders::default()));
     for second in [2, 3] {
         let needed = two.need_plan(&plan(1), at(second)).await;
         assert_eq!(needed, Ok(PlanRecord { since: at(2), approved: None }));
     }
     // The first to approve has done it.
-    for second in [4, 5] {
-        assert_eq!(one.approve(&plan(1), &approval(second)).await, Ok(true));
-    }
+    assert_eq!(one.approve(&plan(1), &signature(4)).await, Ok(PlanStanding::Waits));
+    let approved = PlanStanding::Approved(approval(4));
+    assert_eq!(one.approve(&plan(1), &signature(5)).await, Ok(approved));
     let record = two.orders().await.unwrap().plans.remove(&plan(1)).unwrap();
     assert_eq!(record.approved, Some(approval(4)));
     // The oldest are forgotten.
@@ -323,22 +325,33 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
 ) {
     let place = Place::new(kind);
     let (one, two) = (place.host(), place.host());
-    one.order_sweep(at(7)).await.unwrap();
-    two.order_sweep(at(6)).await.unwrap();
+    one.order_sweep(&signature(7)).await.unwrap();
     assert_eq!(two.overview().await.unwrap().orders.sweep, Some(at(7)));
+    // By a clock that is behind it is another order all the same, and never an earlier one.
+    two.order_sweep(&signature(6)).await.unwrap();
+    let second = two.overview().await.unwrap().orders.sweep;
+    assert!(second > Some(at(7)) && second < Some(at(8)), "{second:?}");
     assert_eq!(one.last_sweep().await, Ok(None));
     let sweep = SweepRecord {
         began: at(1),
         completed: at(2),
         target: target(),
         plan: None,
+        rules: [("lanes".into(), "all".into())].into(),
         accounts: 9,
         current: 4,
         skipped: 1,
         closed: 1,
-        lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, succeeded: 0 })].into(),
-        held: vec![HeldRecord { account: account(1), until: at(9), reason: "freeze".into() }],
+        lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, held: 1, succeeded: 0 })]
+            .into(),
+        held: vec![HeldRecord {
+            account: account(1),
+            until: at(9),
+            reason: "freeze".into(),
+            lane: Some("all".into()),
+        }],
         held_in_all: 1,
+        held_back: vec![],
     };
     one.note_sweep(&SweepRecord { accounts: 0, ..sweep.clone() }).await.unwrap();
     one.note_sweep(&sweep).await.unwrap();
@@ -368,20 +381,24 @@ async fn one_host_tells_and_another_when_it_died(
 async fn what_was_given_up_is_redriven_once(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let (ledger, target) = (Place::new(kind).host(), target());
     let given_up = Progress { dead_lettered: true, ..failed(5) };
-    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
+    let (accounts, by) = ([account(1)].into(), signature(9));
+    let redrive = || ledger.order_redrive(&accounts, &target, &by);
+    assert_eq!(redrive().await, Ok([].into()));
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
-    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
+    assert_eq!(redrive().await, Ok([].into()));
+    assert_eq!(ledger.orders().await, Ok(Orders::default()), "nothing was ordered");
     ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
     let redriven = Progress { redriven: 1, lane: Some("all".into()), ..Progress::default() };
-    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(Some(redriven.clone())));
-    assert_eq!(ledger.redrive(&account(1), &target()).await, Ok(None));
-    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(redriven));
+    assert_eq!(redrive().await, Ok([(account(1), redriven.clone())].into()));
+    assert_eq!(redrive().await, Ok([].into()));
+    assert_eq!(ledger.progress(&account(1), &target).await, Ok(redriven));
+    assert_eq!(ledger.orders().await.unwrap().sweep, Some(at(9)));
     // How often is remembered, whatever comes of it.
     assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
     ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
-    let progress = ledger.progress(&account(1), &target()).await.unwrap();
+    let progress = ledger.progress(&account(1), &target).await.unwrap();
     assert_eq!(progress, Progress { redriven: 1, ..given_up });
     assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::GivenUp));
 }

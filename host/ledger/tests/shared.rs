@@ -6,8 +6,8 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use common::{account, at, slot};
-use groundcrew_core::ports::{Cap, Ledger, LedgerError, Pause, Taken};
+use common::{account, at, signature, slot};
+use groundcrew_core::ports::{Cap, Ledger, LedgerError, OrderLedger, Pause, Taken};
 use groundcrew_ledger::{FileError, FileLedger, Share, SharedLedger, socket_of};
 
 #[tokio::test]
@@ -32,9 +32,11 @@ async fn whoever_connects_is_one_more_host() {
     let operator = SharedLedger::connect(&file).await.unwrap();
     assert_eq!(operator.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
     assert_eq!(ledger.take_slot(&slot(2), Cap::of(1)).await, Ok(Taken::Full));
-    let pause = Pause { why: "by ada".into(), at: at(1), automatic: false };
-    operator.pause_lane("all", Some(&pause)).await.unwrap();
+    let pause = Pause { why: "paused by ada".into(), at: at(1), automatic: false };
+    assert_eq!(operator.order_pause("all", &signature(1)).await, Ok(None));
     assert_eq!(ledger.lanes().await.unwrap()["all"].paused, Some(pause));
+    assert_eq!(operator.trail().await, ledger.trail().await);
+    assert_eq!(operator.trail().await.unwrap().len(), 1);
     assert_eq!(operator.overview().await, ledger.overview().await);
     assert_eq!(operator.slots().await.unwrap()[0].account, account(1));
 

@@ -1,6 +1,9 @@
 //! What operators look at and ask for while the service or the Lambda runs. All of it goes
 //! through the ledger, which the host reads every `wait_seconds`.
 
+mod approve;
+mod audit;
+mod operator;
 mod report;
 mod survey;
 mod text;
@@ -11,16 +14,15 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::config::{Config, suggestion};
-use groundcrew_core::ports::{
-    Approval, LedgerError, Pause, Progress, SweepRecord, UpdateQueue as _,
-};
-use jiff::Timestamp;
+use groundcrew_core::ports::{LedgerError, Progress, SweepRecord, UpdateQueue as _};
 
 use crate::Failure;
-use crate::commands::{Approve, Format, Lane, Redrive, Status, Sweep};
+use crate::commands::{Format, Lane, Redrive, Status, Sweep};
 use crate::loaded::read;
 use crate::ports::RealAws;
 use crate::wording::{count, json, print, screen, span};
+pub use approve::run as approve;
+pub use audit::{Since, run as audit};
 use report::Report;
 
 /// Between two looks of `status --watch`.
@@ -75,12 +77,6 @@ fn unread(error: LedgerError) -> Failure {
     Failure::Other(error.to_string())
 }
 
-/// Who gives an order.
-fn operator() -> String {
-    let named = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
-    named("USER").or_else(|| named("LOGNAME")).unwrap_or_else(|| "an operator".to_owned())
-}
-
 pub fn status(options: &Status) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let on_terminal = std::io::stdout().is_terminal();
@@ -109,17 +105,16 @@ pub fn status(options: &Status) -> Result<(), Failure> {
 pub fn pause(options: &Lane) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
-        for lane in desk.lanes(options.lane.as_deref())? {
-            let why = format!("paused by {}", operator());
-            let pause = Pause { why, at: Timestamp::now(), automatic: false };
-            let ledger = &desk.aws.ledger().updates;
-            let record = ledger.pause_lane(&lane, Some(&pause)).await.map_err(unread)?;
-            match record.paused {
-                Some(earlier) if earlier != pause => {
+        let lanes = desk.lanes(options.lane.as_deref())?;
+        let signature = operator::signature(&desk.aws).await;
+        let ledger = &desk.aws.ledger().updates;
+        for lane in lanes {
+            match ledger.order_pause(&lane, &signature).await.map_err(unread)? {
+                Some(earlier) => {
                     let since = crate::wording::minute(earlier.at);
-                    print(&format!("{lane}: paused already since {since}: {}\n", earlier.why))?;
+                    screen(&format!("{lane}: paused already since {since}: {}\n", earlier.why))?;
                 }
-                _ => print(&format!("{lane}: paused; what runs is tracked to its end\n"))?,
+                None => print(&format!("{lane}: paused; what runs is tracked to its end\n"))?,
             }
         }
         print(&format!("{}\n", desk.who()))
@@ -129,41 +124,18 @@ pub fn pause(options: &Lane) -> Result<(), Failure> {
 pub fn resume(options: &Lane) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
+        let lanes = desk.lanes(options.lane.as_deref())?;
+        let signature = operator::signature(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
-        for lane in desk.lanes(options.lane.as_deref())? {
-            let records = ledger.lanes().await.map_err(unread)?;
-            match records.get(&lane).and_then(|record| record.paused.as_ref()) {
+        for lane in lanes {
+            match ledger.order_resume(&lane, &signature).await.map_err(unread)? {
                 None => print(&format!("{lane}: is not paused\n"))?,
                 Some(pause) => {
-                    ledger.pause_lane(&lane, None).await.map_err(unread)?;
-                    print(&format!("{lane}: goes on; it was paused: {}\n", pause.why))?;
+                    screen(&format!("{lane}: goes on; it was paused: {}\n", pause.why))?;
                 }
             }
         }
         print(&format!("{}\n", desk.who()))
-    })
-}
-
-pub fn approve(options: &Approve) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
-        let desk = Desk::open(&options.config).await?;
-        let ledger = &desk.aws.ledger().updates;
-        let approval = Approval { by: operator(), at: Timestamp::now() };
-        if !ledger.approve(&options.plan, &approval).await.map_err(unread)? {
-            let orders = ledger.orders().await.map_err(unread)?;
-            let waiting = orders.plans.iter().filter(|(_, plan)| plan.approved.is_none());
-            let waiting: Vec<&str> = waiting.map(|(id, _)| id.as_str()).collect();
-            return Err(Failure::Usage(match waiting.is_empty() {
-                true => format!("{}: no plan waits for approval", options.plan),
-                false => format!(
-                    "{}: this plan does not wait for approval; {} {}",
-                    options.plan,
-                    waiting.join(", "),
-                    if waiting.len() == 1 { "does" } else { "do" }
-                ),
-            }));
-        }
-        print(&format!("{}: approved; {}\n", options.plan, desk.who()))
     })
 }
 
@@ -173,7 +145,8 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     }
     crate::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
-        desk.aws.ledger().updates.order_sweep(Timestamp::now()).await.map_err(unread)?;
+        let signature = operator::signature(&desk.aws).await;
+        desk.aws.ledger().updates.order_sweep(&signature).await.map_err(unread)?;
         // A host that starts begins with a sweep.
         let least = match desk.aws.ledger().shared || desk.is_table() {
             true => format!(
@@ -201,6 +174,9 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
     let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
         Failure::Usage("[queues] names no `notifications_url`: nothing was queued".to_owned())
     })?;
+    let signature = operator::signature(&desk.aws).await;
+    let ledger = &desk.aws.ledger().updates;
+    ledger.order_redrive_notifications(notifier, &signature).await.map_err(unread)?;
     let again = queue.redrive(notifier).await.map_err(|error| Failure::Other(error.to_string()))?;
     print(&format!("{} handed over again\n", count(again, "notification")))
 }
@@ -224,19 +200,17 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
                 || options.account.contains(account)
                 || options.lane.is_some() && progress.lane == options.lane
         };
-        let mut redriven = BTreeSet::new();
-        for (account, progress) in progress.iter().filter(|(_, known)| known.dead_lettered) {
-            if wanted(account, progress)
-                && ledger.redrive(account, &sweep.target).await.map_err(unread)?.is_some()
-            {
-                let lane = progress.lane.as_deref().unwrap_or("-");
-                print(&format!("{account}: is updated again, in lane {lane}\n"))?;
-                redriven.insert(account.clone());
-            }
+        let given_up = progress.iter().filter(|(_, known)| known.dead_lettered);
+        let wanted = given_up.filter(|(account, progress)| wanted(account, progress));
+        let wanted: BTreeSet<AccountId> = wanted.map(|(account, _)| account.clone()).collect();
+        let signature = operator::signature(&desk.aws).await;
+        let redriven = ledger.order_redrive(&wanted, &sweep.target, &signature).await;
+        let redriven = redriven.map_err(unread)?;
+        for (account, progress) in &redriven {
+            let lane = progress.lane.as_deref().unwrap_or("-");
+            print(&format!("{account}: is updated again, in lane {lane}\n"))?;
         }
-        if !redriven.is_empty() {
-            ledger.order_sweep(Timestamp::now()).await.map_err(unread)?;
-        }
+        let redriven: BTreeSet<AccountId> = redriven.into_keys().collect();
         let others: Vec<&str> = options
             .account
             .iter()

@@ -297,6 +297,7 @@ mod tests {
             completed: NOW,
             target: ArtifactId::new("pa-2"),
             plan: None,
+            rules: BTreeMap::new(),
             accounts: 50,
             current: 10,
             skipped: 2,

@@ -1,5 +1,6 @@
 //! `groundcrew plan`: what an update of the fleet would do now. Reads only.
 
+mod markdown;
 mod report;
 mod text;
 
@@ -14,7 +15,7 @@ use groundcrew_plugins::files;
 use jiff::Timestamp;
 
 use crate::Failure;
-use crate::commands::{Format, Plan};
+use crate::commands::{Plan, PlanFormat};
 use crate::loaded::{Need, read};
 use crate::ports::NoSupport;
 use crate::snapshot;
@@ -34,8 +35,11 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
         Ok(report::of(&loaded, &snapshot, at).await)
     })?;
     match options.format {
-        Format::Text => screen(&text::render(&report, options.all))?,
-        Format::Json => print(&json(&report)?)?,
+        PlanFormat::Text => screen(&text::render(&report, options.all))?,
+        PlanFormat::Json => print(&json(&report)?)?,
+        PlanFormat::Markdown => {
+            print(&markdown::render(&report, &options.config.display().to_string()))?;
+        }
     }
     let due = report.accounts.to_update + report.accounts.held;
     match crate::failing(report.failures.iter().map(|failing| failing.policy.as_str())) {

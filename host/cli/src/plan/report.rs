@@ -7,8 +7,10 @@ use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan::{Finder, Found, LaneWork, times};
+use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::scheduler::{LaneRules, WhenHeld};
 use groundcrew_core::snapshot::Snapshot;
+use groundcrew_engine::plan_id;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -27,6 +29,9 @@ pub struct Report {
     /// When the organization was read, where the snapshot tells.
     pub taken_at: Option<Timestamp>,
     pub order: &'static str,
+    /// What is to be approved before anything starts, where updates need approval and the snapshot
+    /// says which version accounts should be on.
+    pub plan: Option<PlanId>,
     pub accounts: Totals,
     pub lanes: Vec<Lane>,
     pub time: Time,
@@ -198,6 +203,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         at,
         taken_at: snapshot.taken_at,
         order: ORDER,
+        plan: plan(loaded, snapshot),
         accounts,
         lanes: lanes
             .map(|(index, (lane, time))| Lane {
@@ -218,6 +224,12 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         without_product,
         closed,
     }
+}
+
+/// The plan that hosts with this config make of bringing accounts to the snapshot's version.
+fn plan(loaded: &Loaded, snapshot: &Snapshot) -> Option<PlanId> {
+    let target = snapshot.target.as_ref()?;
+    Some(plan_id(&loaded.plan_rules()?, &target.product, &target.artifact))
 }
 
 /// The held accounts that a lane with something to update waits for.

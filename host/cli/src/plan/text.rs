@@ -35,6 +35,9 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         );
         paragraph(out, &line)?;
     }
+    if let Some(plan) = &report.plan {
+        paragraph(out, &format!("plan        {plan}, which starts once it is approved"))?;
+    }
     paragraph(out, &format!("accounts    {}", report.accounts.words()))?;
     let listed = if all { usize::MAX } else { LISTED };
     for lane in &report.lanes {

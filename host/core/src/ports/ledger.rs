@@ -12,6 +12,7 @@ use crate::catalog::{ArtifactId, ProvisionedProductId, RecordId};
 use crate::due::Footing;
 use crate::notification::{Claim, Claimed, NotificationEntry, NotificationKey, NotificationState};
 use crate::plan_id::PlanId;
+use crate::ports::{OrderLedger, Orders, PlanRecord};
 
 /// A ledger that can't be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,6 +119,19 @@ pub struct LaneRecord {
 }
 
 impl LaneRecord {
+    /// Pauses the lane. One that is paused stays so for its first reason, which is answered.
+    pub fn pause(&mut self, pause: &Pause) -> Option<Pause> {
+        let earlier = self.paused.clone();
+        self.paused.get_or_insert_with(|| pause.clone());
+        earlier
+    }
+
+    /// Lets the lane go on: its failures count from zero again. Answers the pause that ended.
+    pub fn resume(&mut self) -> Option<Pause> {
+        self.failures_in_a_row = 0;
+        self.paused.take()
+    }
+
     /// Takes in how one more update, which began at `begun`, has ended.
     pub fn end(&mut self, begun: Timestamp, ended: Ended) {
         self.last_ended = self.last_ended.max(Some(ended.at));
@@ -157,46 +171,6 @@ pub struct Ended {
     pub at: Timestamp,
 }
 
-/// What operators have asked for, whichever host is to do it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Orders {
-    /// When a sweep was asked for last.
-    #[serde(default)]
-    pub sweep: Option<Timestamp>,
-    /// The plans that need approval, by their ids: the last [`Orders::PLANS`].
-    #[serde(default)]
-    pub plans: BTreeMap<PlanId, PlanRecord>,
-}
-
-impl Orders {
-    /// So many plans are remembered.
-    pub const PLANS: usize = 20;
-
-    /// Whether a plan may be carried out.
-    pub fn is_approved(&self, plan: &PlanId) -> bool {
-        self.plans.get(plan).is_some_and(|record| record.approved.is_some())
-    }
-}
-
-/// What is remembered of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlanRecord {
-    /// When it was first needed.
-    pub since: Timestamp,
-    /// Who approved it, and when; `None` before that.
-    #[serde(default)]
-    pub approved: Option<Approval>,
-}
-
-/// An operator's approval of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Approval {
-    /// As which user, where known.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
-}
-
 /// What a completed sweep saw, for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepRecord {
@@ -209,6 +183,11 @@ pub struct SweepRecord {
     /// The plan that this belongs to, where plans need approval.
     #[serde(default)]
     pub plan: Option<PlanId>,
+    /// What that plan is made of, for people who compare two: [`PlanRules::shown`].
+    ///
+    /// [`PlanRules::shown`]: crate::plan_id::PlanRules::shown
+    #[serde(default)]
+    pub rules: BTreeMap<String, String>,
     /// Enrolled accounts.
     pub accounts: usize,
     /// Of these, up to date.
@@ -308,7 +287,7 @@ pub struct Overview {
 /// What AWS does not remember: slots taken, and attempts and outcome for each account
 /// and target.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: OrderLedger {
     /// Every slot that is taken, by any host.
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
 
@@ -336,26 +315,12 @@ pub trait Ledger: Send + Sync {
     /// not among them.
     async fn lanes(&self) -> Result<BTreeMap<String, LaneRecord>, LedgerError>;
 
-    /// Pauses a lane, or with `None` lets it go on: then its failures count from zero again. A
-    /// lane that is paused stays so for its first reason. Answers its record.
-    async fn pause_lane(
-        &self,
-        lane: &str,
-        pause: Option<&Pause>,
-    ) -> Result<LaneRecord, LedgerError>;
-
-    /// What operators have asked for.
-    async fn orders(&self) -> Result<Orders, LedgerError>;
-
-    /// Asks whichever host runs for a sweep.
-    async fn order_sweep(&self, at: Timestamp) -> Result<(), LedgerError>;
+    /// Pauses a lane because of its failures. A lane that is paused stays so for its first reason.
+    /// Answers its record.
+    async fn pause_lane(&self, lane: &str, pause: &Pause) -> Result<LaneRecord, LedgerError>;
 
     /// Writes that a plan is needed, since `since` if it is not known yet.
     async fn need_plan(&self, plan: &PlanId, since: Timestamp) -> Result<PlanRecord, LedgerError>;
-
-    /// Approves a plan that is needed. Answers `false` when no such plan is; nothing is written
-    /// then, nor when it was approved before.
-    async fn approve(&self, plan: &PlanId, approval: &Approval) -> Result<bool, LedgerError>;
 
     /// What is there of the work under way.
     async fn overview(&self) -> Result<Overview, LedgerError> {
@@ -394,15 +359,6 @@ pub trait Ledger: Send + Sync {
 
     /// Writes that it has been told. Again it does nothing.
     async fn note_told(&self, what: &str, host: &str, now: Timestamp) -> Result<(), LedgerError>;
-
-    /// Lets an account that was given up be updated to this target again: its failures count
-    /// from zero. Answers what is remembered of it now, or `None` when it was not given up;
-    /// nothing is written then.
-    async fn redrive(
-        &self,
-        account: &AccountId,
-        target: &ArtifactId,
-    ) -> Result<Option<Progress>, LedgerError>;
 
     /// Progress of one account towards a target; the default when nothing has failed.
     async fn progress(

@@ -4,11 +4,12 @@
 //! nothing in this crate awaits anything. Every implementation is safe to call again
 //! after a failure or a crash: see each method for what a repeat does.
 //!
-//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, and the `plugins`.
+//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, the `orders` in it, and the `plugins`.
 
 mod aws;
 mod baselines;
 mod ledger;
+mod orders;
 mod plugins;
 mod queues;
 
@@ -20,9 +21,13 @@ pub use aws::{
 };
 pub use baselines::Baselines;
 pub use ledger::{
-    Approval, Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
-    NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, Slot, SweepRecord,
-    TELLING_LEASE, Taken, Telling,
+    Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
+    NotificationLedger, Overview, Pause, Progress, Slot, SweepRecord, TELLING_LEASE, Taken,
+    Telling,
+};
+pub use orders::{
+    Approval, ApprovedPlan, Given, Operator, Order, OrderLedger, Orders, PlanRecord, PlanStanding,
+    Signature,
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{

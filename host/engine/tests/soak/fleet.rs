@@ -14,7 +14,7 @@ use groundcrew_aws::{
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Clock, Ledger, Policy, PolicyFailure};
+use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Signature};
 use groundcrew_core::scheduler::Blocked;
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Ticker, Until, Waiting};
 use groundcrew_ledger::{DynamoLedger, FileLedger};
@@ -176,7 +176,9 @@ impl World {
             match self.life(engine).await {
                 Some(Waiting { blocked: Blocked::Paused { lane, .. }, .. }) => {
                     tokio::time::sleep(Duration::from_secs(600)).await;
-                    while self.ledger.pause_lane(&lane, None).await.is_err() {}
+                    let signature =
+                        Signature { by: Operator::default(), at: self.sim.clock().now() };
+                    while self.ledger.order_resume(&lane, &signature).await.is_err() {}
                     resumed += 1;
                     self.truth.resumed(&lane);
                 }

@@ -14,7 +14,7 @@ use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::notification::{
     Claim, NotificationEntry, NotificationKey, NotificationState, Verdict,
 };
-use groundcrew_core::ports::{Ledger, NotificationLedger, Progress, Slot};
+use groundcrew_core::ports::{Ledger, NotificationLedger, Operator, Progress, Signature, Slot};
 use groundcrew_ledger::{
     DynamoLedger, DynamoStore, FileLedger, FileStore, MemoryLedger, MemoryStore, Store,
 };
@@ -111,6 +111,11 @@ pub fn client(sim: &SimAws) -> Client {
 
 pub fn at(second: i64) -> Timestamp {
     Timestamp::new(1_790_000_000 + second, 0).unwrap()
+}
+
+/// Of an order of Ada's.
+pub fn signature(second: i64) -> Signature {
+    Signature { by: Operator::new(None, Some("ada".into()), None), at: at(second) }
 }
 
 pub fn account(number: usize) -> AccountId {

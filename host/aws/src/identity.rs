@@ -1,0 +1,16 @@
+//! Who calls, as AWS knows them.
+
+use crate::clients::Clients;
+
+/// ARN of the caller; for a role `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`. `None` where AWS
+/// can't be asked, or takes none of the credentials. STS needs no permission for it
+/// (<https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>).
+pub async fn caller_arn(clients: &Clients) -> Option<String> {
+    match clients.sts.get_caller_identity().send().await {
+        Ok(caller) => caller.arn,
+        Err(error) => {
+            tracing::warn!(error = %crate::error::causes(&error), "who calls can't be asked of STS");
+            None
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! `groundcrew approve`: shows what a plan is, and what is new of it, and asks.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{BufRead, IsTerminal, Write as _};
+
+use groundcrew_core::plan_id::{PlanId, RuleChange, rule_changes};
+use groundcrew_core::ports::{
+    Approval, ApprovedPlan, LaneSeen, LedgerError, Orders, PlanStanding, SweepRecord,
+};
+
+use super::{Desk, operator, unread};
+use crate::Failure;
+use crate::commands::Approve;
+use crate::wording::{and_closed, minute, paragraph, print, screen, thousands};
+
+/// What the ledger knows of a plan.
+struct Known {
+    /// The lanes of the config, in the order in which they run.
+    lanes: Vec<String>,
+    orders: Orders,
+    sweep: Option<SweepRecord>,
+    before: Option<ApprovedPlan>,
+}
+
+impl Known {
+    async fn of(desk: &Desk) -> Result<Self, LedgerError> {
+        let ledger = &desk.aws.ledger().updates;
+        Ok(Self {
+            lanes: desk.config.lane_names(),
+            orders: ledger.orders().await?,
+            sweep: ledger.last_sweep().await?,
+            before: ledger.last_approved().await?,
+        })
+    }
+
+    fn standing(&self, plan: &PlanId) -> PlanStanding {
+        self.orders.standing(plan, self.sweep.as_ref())
+    }
+
+    /// Why a plan can't be approved that doesn't wait for it.
+    fn refusal(&self, plan: &PlanId, standing: &PlanStanding) -> Failure {
+        let why = match standing {
+            PlanStanding::Superseded { by: None } => {
+                "plans need no approval, by the config of the host that swept last".to_owned()
+            }
+            PlanStanding::Superseded { by: Some(by) } => {
+                let stands = match self.standing(by) {
+                    PlanStanding::Waits => "waits for approval now",
+                    PlanStanding::Approved(_) => "is approved",
+                    _ => "has nothing to start",
+                };
+                format!("superseded, by another version or other rules; {by} {stands}")
+            }
+            _ => {
+                let waiting = match self.orders.waiting(self.sweep.as_ref()) {
+                    Some(waiting) => format!("{waiting} does"),
+                    None => "no plan waits for approval".to_owned(),
+                };
+                format!("this plan does not wait for approval; {waiting}")
+            }
+        };
+        Failure::Usage(format!("{plan}: {why}"))
+    }
+}
+
+pub fn run(options: &Approve) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let plan = &options.plan;
+        // Opened again when it is to be written: a file must not be kept from a service that starts
+        // while somebody reads.
+        let known = {
+            let desk = Desk::open(&options.config).await?;
+            Known::of(&desk).await.map_err(unread)?
+        };
+        match known.standing(plan) {
+            PlanStanding::Waits => {}
+            PlanStanding::Approved(approval) => return approved_already(plan, &approval),
+            standing => return Err(known.refusal(plan, &standing)),
+        }
+        screen(&render(plan, &known))?;
+        if !options.yes {
+            confirm(plan)?;
+        }
+        let desk = Desk::open(&options.config).await?;
+        let signature = operator::signature(&desk.aws).await;
+        let ledger = &desk.aws.ledger().updates;
+        match ledger.approve(plan, &signature).await.map_err(unread)? {
+            PlanStanding::Waits => {
+                screen(&format!("{plan}: approved by {}; {}\n", signature.by, desk.who()))
+            }
+            PlanStanding::Approved(approval) => approved_already(plan, &approval),
+            standing => Err(Known::of(&desk).await.map_err(unread)?.refusal(plan, &standing)),
+        }
+    })
+}
+
+fn approved_already(plan: &PlanId, approval: &Approval) -> Result<(), Failure> {
+    screen(&format!("{plan}: approved already by {} at {}\n", approval.by, minute(approval.at)))
+}
+
+/// Has a person at a terminal say yes.
+fn confirm(plan: &PlanId) -> Result<(), Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        return Err(Failure::Usage(format!(
+            "{plan}: not approved. Nobody can be asked, since stdin is no terminal: read what is \
+             shown above, then say it with `--yes`"
+        )));
+    }
+    print(&format!("Approve {plan}? [y/N] "))?;
+    std::io::stdout().flush().map_err(|error| Failure::Other(error.to_string()))?;
+    match is_yes(&mut stdin.lock()).map_err(|error| Failure::Other(error.to_string()))? {
+        true => Ok(()),
+        false => Err(Failure::Other(format!("{plan}: not approved"))),
+    }
+}
+
+/// Whether the next line says yes. Its end does not.
+fn is_yes(input: &mut impl BufRead) -> std::io::Result<bool> {
+    let mut line = String::new();
+    input.read_line(&mut line)?;
+    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn render(plan: &PlanId, known: &Known) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(plan, known, &mut out);
+    out
+}
+
+fn write(plan: &PlanId, known: &Known, out: &mut String) -> std::fmt::Result {
+    let Some(sweep) = &known.sweep else {
+        return paragraph(out, &format!("plan        {plan}; no sweep has told what it does"));
+    };
+    let line = format!(
+        "plan        {plan}, to {}, as of the sweep of {}",
+        sweep.target,
+        minute(sweep.completed)
+    );
+    paragraph(out, &line)?;
+    writeln!(out)?;
+    lanes(known, sweep, out)?;
+    writeln!(out)?;
+    let number = |number: usize| thousands(number as u64);
+    let sum = |of: fn(&LaneSeen) -> usize| sweep.lanes.values().map(of).sum::<usize>();
+    let line = format!(
+        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} given up",
+        number(sweep.accounts),
+        number(sum(|seen| seen.to_update)),
+        number(sweep.skipped),
+        number(sweep.held_in_all),
+        number(sweep.current),
+        number(sum(|seen| seen.given_up))
+    ) + &and_closed(sweep.closed);
+    paragraph(out, &line)?;
+    match &known.before {
+        Some(before) => {
+            let Approval { by, at } = &before.approval;
+            let (plan, at) = (&before.plan, minute(*at));
+            paragraph(out, &format!("before      {plan}, approved by {by} at {at}"))?;
+            changes(before, sweep, out)
+        }
+        None => older(&known.orders, out),
+    }
+}
+
+/// The lanes, in the order of the config, with what the last approved plan had in them. Those that
+/// are no longer configured come last.
+fn lanes(known: &Known, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
+    let before = known.before.as_ref();
+    let seen = sweep.lanes.keys().chain(before.iter().flat_map(|before| before.lanes.keys()));
+    let others: BTreeSet<&String> = seen.filter(|lane| !known.lanes.contains(lane)).collect();
+    let lanes: Vec<&String> = known.lanes.iter().chain(others).collect();
+    let width = lanes.iter().map(|lane| lane.len()).max().unwrap_or(0).max(4);
+    let head = if before.is_some() { "  before" } else { "" };
+    writeln!(out, "{:width$}  accounts  held{head}", "lane")?;
+    for lane in lanes {
+        let seen = sweep.lanes.get(lane).cloned().unwrap_or_default();
+        let accounts = thousands(seen.to_update as u64);
+        let held = thousands(seen.held as u64);
+        let before = before.map(|before| before.lanes.get(lane).copied().unwrap_or(0));
+        let before = before.map(|before| format!("  {:>6}", thousands(before as u64)));
+        let before = before.unwrap_or_default();
+        writeln!(out, "{lane:width$}  {accounts:>8}  {held:>4}{before}")?;
+    }
+    Ok(())
+}
+
+/// What is another than in the plan that was approved last.
+fn changes(before: &ApprovedPlan, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
+    if before.target != sweep.target {
+        let line = format!("changed     version: {}, was {}", sweep.target, before.target);
+        paragraph(out, &line)?;
+    }
+    let changes = rule_changes(&before.rules, &sweep.rules);
+    for change in &changes {
+        let line = match change {
+            RuleChange::Added { about, is } => format!("added       {about}: {is}"),
+            RuleChange::Removed { about } => format!("removed     {about}"),
+            RuleChange::Changed { about, was, is } => {
+                format!("changed     {about}: {is}, was {was}")
+            }
+        };
+        paragraph(out, &line)?;
+    }
+    if changes.is_empty() && before.target == sweep.target {
+        paragraph(out, "changed     nothing that is known: it may be another groundcrew's plan")?;
+    }
+    Ok(())
+}
+
+/// Nothing is known of what was approved last: at most its name.
+fn older(orders: &Orders, out: &mut String) -> std::fmt::Result {
+    let approved = orders.plans.iter().filter_map(|(plan, record)| {
+        let approval = record.approved.as_ref()?;
+        Some((approval.at, plan, approval))
+    });
+    match approved.max_by_key(|(at, ..)| *at) {
+        None => paragraph(out, "before      no plan that was approved is known"),
+        Some((at, plan, approval)) => {
+            let line = format!(
+                "before      {plan}, approved by {} at {}; what it was made of was not written down",
+                approval.by,
+                minute(at)
+            );
+            paragraph(out, &line)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::catalog::ArtifactId;
+    use groundcrew_core::ports::PlanRecord;
+    use jiff::Timestamp;
+    use rstest::rstest;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn plan(number: u8) -> PlanId {
+        PlanId::of(&[number; 6])
+    }
+
+    fn rules(rules: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
+        rules.iter().map(|(about, is)| ((*about).to_owned(), (*is).to_owned())).collect()
+    }
+
+    fn approval() -> Approval {
+        let by = "arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk)".to_owned();
+        Approval { by, at: AT }
+    }
+
+    fn known() -> Known {
+        let sweep = serde_json::json!({
+            "began": AT, "completed": AT, "target": "pa-aaaaaaaaaaaac", "plan": plan(1),
+            "accounts": 1234, "current": 1000, "skipped": 12, "closed": 3,
+            "lanes": {
+                "canary": { "to_update": 3, "given_up": 1, "held": 2, "succeeded": 0 },
+                "production": { "to_update": 1500, "given_up": 0, "succeeded": 0 },
+            },
+            "held": [], "held_in_all": 42,
+        });
+        let sweep: SweepRecord = serde_json::from_value(sweep).unwrap();
+        let waits = PlanRecord { since: AT, approved: None };
+        let orders = Orders { plans: [(plan(1), waits)].into(), ..Orders::default() };
+        Known {
+            lanes: vec!["canary".into(), "production".into()],
+            orders,
+            sweep: Some(SweepRecord {
+                rules: rules(&[
+                    ("lane canary", "concurrency 1, start_when drained"),
+                    ("policy freeze", "sha256 0123456789ab, settings 44136fa355b3"),
+                    ("updates.reserve", "0"),
+                ]),
+                ..sweep
+            }),
+            before: None,
+        }
+    }
+
+    fn before() -> ApprovedPlan {
+        ApprovedPlan {
+            plan: plan(9),
+            approval: approval(),
+            target: ArtifactId::new("pa-aaaaaaaaaaaab"),
+            lanes: [("canary".into(), 3), ("others".into(), 7)].into(),
+            rules: rules(&[
+                ("lane canary", "concurrency 4, start_when drained"),
+                ("lane others", "concurrency 1, start_when drained"),
+                ("updates.reserve", "0"),
+            ]),
+        }
+    }
+
+    fn shown(known: &Known) -> String {
+        let screen = render(&plan(1), known);
+        for line in screen.lines() {
+            assert!(line.chars().count() <= 80, "over 80 columns: {line}");
+        }
+        screen
+    }
+
+    #[test]
+    fn the_first_plan() {
+        insta::assert_snapshot!(shown(&known()), @r"
+        plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
+                    2026-09-21 14:13 UTC
+
+        lane        accounts  held
+        canary             3     2
+        production     1,500     0
+
+        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
+                    up, 3 closed
+        before      no plan that was approved is known
+        ");
+    }
+
+    #[test]
+    fn what_is_new_since_the_last_approved_plan() {
+        insta::assert_snapshot!(shown(&Known { before: Some(before()), ..known() }), @r"
+        plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
+                    2026-09-21 14:13 UTC
+
+        lane        accounts  held  before
+        canary             3     2       3
+        production     1,500     0       0
+        others             0     0       7
+
+        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
+                    up, 3 closed
+        before      plan-090909090909, approved by
+                    arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
+                    2026-09-21 14:13 UTC
+        changed     version: pa-aaaaaaaaaaaac, was pa-aaaaaaaaaaaab
+        changed     lane canary: concurrency 1, start_when drained, was concurrency 4,
+                    start_when drained
+        removed     lane others
+        added       policy freeze: sha256 0123456789ab, settings 44136fa355b3
+        ");
+    }
+
+    #[test]
+    fn an_older_groundcrew_took_the_last_approval() {
+        let mut known = known();
+        let record = PlanRecord { since: AT, approved: Some(approval()) };
+        known.orders.plans.insert(plan(9), record);
+        let screen = shown(&known);
+        let (_, before) = screen.split_once("before ").unwrap();
+        insta::assert_snapshot!(before, @r"
+             plan-090909090909, approved by
+                    arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
+                    2026-09-21 14:13 UTC; what it was made of was not written down
+        ");
+    }
+
+    #[test]
+    fn the_same_rules_by_another_groundcrew() {
+        let mut known = Known { before: Some(before()), ..known() };
+        let before = known.before.as_mut().unwrap();
+        let sweep = known.sweep.as_ref().unwrap();
+        (before.rules, before.target) = (sweep.rules.clone(), sweep.target.clone());
+        let screen = shown(&known);
+        assert!(screen.contains("changed     nothing that is known"), "{screen}");
+    }
+
+    #[rstest]
+    #[case::unknown(7, Some(1), "this plan does not wait for approval; plan-010101010101 does")]
+    #[case::unknown_and_none_waits(
+        7,
+        Some(9),
+        "this plan does not wait for approval; no plan waits for approval"
+    )]
+    #[case::superseded(
+        1,
+        Some(2),
+        "superseded, by another version or other rules; plan-020202020202 waits for approval now"
+    )]
+    #[case::superseded_by_an_approved_one(
+        1,
+        Some(9),
+        "superseded, by another version or other rules; plan-090909090909 is approved"
+    )]
+    #[case::superseded_by_one_that_starts_nothing(
+        1,
+        Some(3),
+        "superseded, by another version or other rules; plan-030303030303 has nothing to start"
+    )]
+    #[case::no_longer_needed(
+        1,
+        None,
+        "plans need no approval, by the config of the host that swept last"
+    )]
+    fn what_can_not_be_approved_is_refused(
+        #[case] asked: u8,
+        #[case] made: Option<u8>,
+        #[case] message: &str,
+    ) {
+        let mut known = known();
+        let record = PlanRecord { since: AT, approved: Some(approval()) };
+        known.orders.plans.insert(plan(9), record);
+        known.orders.plans.insert(plan(2), PlanRecord { since: AT, approved: None });
+        known.sweep.as_mut().unwrap().plan = made.map(plan);
+        let refusal = known.refusal(&plan(asked), &known.standing(&plan(asked)));
+        let Failure::Usage(text) = refusal else { panic!("{refusal}") };
+        assert_eq!(text, format!("{}: {message}", plan(asked)));
+    }
+
+    #[rstest]
+    #[case("y\n", true)]
+    #[case("YES\n", true)]
+    #[case("yes", true)]
+    #[case("\n", false)]
+    #[case("", false)]
+    #[case("no\n", false)]
+    #[case("yesterday\n", false)]
+    fn only_yes_is_yes(#[case] line: &str, #[case] yes: bool) {
+        assert_eq!(is_yes(&mut line.as_bytes()).unwrap(), yes);
+    }
+}

@@ -1,0 +1,211 @@
+//! `groundcrew audit`: the trail of orders, from the ledger alone.
+
+use std::fmt::Write as _;
+use std::str::FromStr;
+
+use groundcrew_core::ports::{Given, Operator, Order};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::{Desk, unread};
+use crate::Failure;
+use crate::commands::{Audit, Format};
+use crate::wording::{json, paragraph, print, screen, thousands};
+
+/// A moment; a date is its beginning, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since(pub Timestamp);
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A date reads from a date and time as well, which without its offset is no moment.
+        let date = || (text.len() == "2026-12-24".len()).then(|| text.parse::<Date>().ok())?;
+        let begin = || Some(date()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+        text.parse()
+            .ok()
+            .or_else(begin)
+            .map(Self)
+            .ok_or_else(|| "expected a moment such as 2026-12-24T18:00:00Z, or a date".to_owned())
+    }
+}
+
+/// The trail.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// So many orders are kept.
+    kept: u64,
+    /// The oldest first.
+    orders: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize)]
+struct Entry {
+    number: u64,
+    at: Timestamp,
+    by: Operator,
+    #[serde(flatten)]
+    order: Order,
+    /// In words.
+    what: String,
+    /// Whether a host has seen it, which then carries it out.
+    taken_in: bool,
+}
+
+pub fn run(options: &Audit) -> Result<(), Failure> {
+    crate::current_thread()?.block_on(async {
+        let desk = Desk::open(&options.config).await?;
+        let ledger = &desk.aws.ledger().updates;
+        let taken_in = ledger.orders().await.map_err(unread)?.taken_in;
+        let trail = ledger.trail().await.map_err(unread)?;
+        let report = Report::of(trail, taken_in, options.since.map(|Since(since)| since));
+        match options.format {
+            Format::Text => screen(&render(&report)),
+            Format::Json => print(&json(&report)?),
+        }
+    })
+}
+
+impl Report {
+    fn of(trail: Vec<Given>, taken_in: u64, since: Option<Timestamp>) -> Self {
+        let wanted = |given: &Given| since.is_none_or(|since| given.at >= since);
+        let entry = |given: Given| Entry {
+            number: given.number,
+            at: given.at,
+            by: given.by,
+            what: given.order.to_string(),
+            order: given.order,
+            taken_in: given.number <= taken_in,
+        };
+        Self { kept: Given::KEPT, orders: trail.into_iter().filter(wanted).map(entry).collect() }
+    }
+}
+
+fn render(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail.
+    let _ = write(report, &mut out);
+    out
+}
+
+fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+    for entry in &report.orders {
+        let second = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let waits = if entry.taken_in { "" } else { "; no groundcrew has taken it in yet" };
+        paragraph(out, &format!("{second}  {}", entry.what))?;
+        paragraph(out, &format!("            by {}{waits}", entry.by))?;
+    }
+    if report.orders.is_empty() {
+        writeln!(out, "No order was given.")?;
+    }
+    // The number of the oldest tells whether there were any before it.
+    if report.orders.len() as u64 == report.kept {
+        writeln!(out, "The last {} orders are kept.", thousands(report.kept))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn given(number: u64, order: Order) -> Given {
+        let by = Operator::new(
+            Some("arn:aws:sts::123456789012:assumed-role/ops/ada".into()),
+            Some("ada".into()),
+            Some("desk".into()),
+        );
+        let at = AT + std::time::Duration::from_secs(number);
+        Given { number, at, by, order }
+    }
+
+    fn trail() -> Vec<Given> {
+        let accounts = (1..=6_u64).map(|number| format!("{number:012}").parse().unwrap());
+        let target = groundcrew_core::catalog::ArtifactId::new("pa-aaaaaaaaaaaac");
+        vec![
+            given(7, Order::Pause { lane: "canary".into() }),
+            given(
+                8,
+                Order::Resume {
+                    lane: "canary".into(),
+                    paused: "failed updates in a row: 3 (failure_threshold)\u{1b}[2J".into(),
+                },
+            ),
+            Given {
+                by: Operator::default(),
+                ..given(9, Order::Redrive { target, accounts: accounts.collect() })
+            },
+        ]
+    }
+
+    #[test]
+    fn a_trail_for_people() {
+        let screen = render(&Report::of(trail(), 8, None));
+        assert!(screen.lines().all(|line| line.chars().count() <= 80), "{screen}");
+        insta::assert_snapshot!(screen, @r"
+        2026-09-21 14:13:27 UTC  pause canary
+                    by arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk)
+        2026-09-21 14:13:28 UTC  resume canary, which was paused: failed updates in a
+                    row: 3 (failure_threshold)\u{1b}[2J
+                    by arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk)
+        2026-09-21 14:13:29 UTC  redrive to pa-aaaaaaaaaaaac: 000000000001,
+                    000000000002, 000000000003, 000000000004, 000000000005, 000000000006
+                    by unknown; no groundcrew has taken it in yet
+        ");
+        let since = Some(AT + std::time::Duration::from_secs(60));
+        assert_eq!(render(&Report::of(trail(), 9, since)), "No order was given.\n");
+    }
+
+    #[test]
+    fn a_full_trail_says_so() {
+        let trail = (1..=Given::KEPT).map(|number| given(number, Order::Sweep)).collect();
+        let screen = render(&Report::of(trail, 0, None));
+        assert!(screen.ends_with("The last 1,000 orders are kept.\n"));
+    }
+
+    #[test]
+    fn a_trail_for_programs() {
+        let report = Report::of(trail(), 8, Some(AT + std::time::Duration::from_secs(8)));
+        let report = serde_json::to_value(&report).unwrap();
+        assert_eq!(
+            report["orders"][0],
+            serde_json::json!({
+                "number": 8,
+                "at": "2026-09-21T14:13:28Z",
+                "by": {
+                    "arn": "arn:aws:sts::123456789012:assumed-role/ops/ada",
+                    "user": "ada",
+                    "host": "desk",
+                },
+                "order": "resume",
+                "lane": "canary",
+                "paused": "failed updates in a row: 3 (failure_threshold)\u{1b}[2J",
+                "what": "resume canary, which was paused: failed updates in a row: 3 \
+                         (failure_threshold)\u{1b}[2J",
+                "taken_in": true,
+            })
+        );
+        assert_eq!(report["orders"][1]["taken_in"], false);
+        assert_eq!(
+            (&report["kept"], report["orders"].as_array().unwrap().len()),
+            (&1000.into(), 2)
+        );
+    }
+
+    #[rstest]
+    #[case("2026-09-21T14:13:20Z", Some(AT))]
+    #[case("2026-09-21T16:13:20+02:00", Some(AT))]
+    #[case("2026-09-21", Some(Timestamp::constant(1_789_948_800, 0)))]
+    #[case("2026-09-21T14:13:20", None)]
+    #[case("yesterday", None)]
+    #[case("", None)]
+    fn moments(#[case] text: &str, #[case] moment: Option<Timestamp>) {
+        assert_eq!(text.parse().ok().map(|Since(moment)| moment), moment);
+    }
+}

@@ -1,0 +1,348 @@
+//! The plan as a comment on a pull request, for GitHub and GitLab.
+//!
+//! Names and reasons come from anywhere. So tables and details are HTML, in which Markdown means
+//! nothing as long as no line is empty (CommonMark 0.31, 4.6), and each text from elsewhere is in a
+//! `code` element, in which nobody is mentioned and nothing is linked, with HTML's own characters
+//! escaped and no line break in it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use groundcrew_core::text::printable;
+
+use super::report::{Decided, ORDER, Report};
+use crate::wording::{and_closed, count, minute, span, thousands};
+
+/// GitHub takes comments of up to 65,536 characters.
+const LONGEST: usize = 65_000;
+/// So many rows of a table are listed: the first of these with which the comment is short enough.
+const LISTED: [usize; 8] = [usize::MAX, 1000, 300, 100, 30, 10, 3, 0];
+/// A longer text is cut, in characters.
+const TEXT: usize = 300;
+
+/// Renders the plan. `config` is the file as the user named it.
+pub fn render(report: &Report, config: &str) -> String {
+    let mut out = String::new();
+    for listed in LISTED {
+        let mut page = Page { out: String::new(), listed };
+        // Writing to a string can't fail.
+        let _ = page.write(report, config);
+        out = page.out;
+        if out.chars().count() <= LONGEST {
+            break;
+        }
+    }
+    out
+}
+
+/// A text from elsewhere.
+fn code(text: &str) -> String {
+    let mut shown: String = printable(text).chars().take(TEXT).collect();
+    if shown.len() < printable(text).len() {
+        shown.push('…');
+    }
+    let mut code = "<code>".to_owned();
+    for character in shown.chars() {
+        match character {
+            '&' => code += "&amp;",
+            '<' => code += "&lt;",
+            '>' => code += "&gt;",
+            '"' => code += "&quot;",
+            '\'' => code += "&#39;",
+            // Line breaks of Unicode, which `printable` lets pass.
+            '\u{2028}' | '\u{2029}' => code.push(' '),
+            character => code.push(character),
+        }
+    }
+    code + "</code>"
+}
+
+/// Accounts about which the same is decided, for the same reason.
+struct Group<'r> {
+    reason: &'r str,
+    policy: &'r str,
+    accounts: Vec<&'r Decided>,
+}
+
+/// The groups, the largest first.
+fn groups<'r>(decisions: impl Iterator<Item = &'r Decided>) -> Vec<Group<'r>> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&Decided>> = BTreeMap::new();
+    for decided in decisions {
+        let reason = decided.reason.as_deref().unwrap_or_default();
+        groups.entry((reason, policy(decided))).or_default().push(decided);
+    }
+    let mut groups: Vec<Group<'r>> = groups
+        .into_iter()
+        .map(|((reason, policy), accounts)| Group { reason, policy, accounts })
+        .collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.accounts.len()));
+    groups
+}
+
+/// Who has decided.
+fn policy(decided: &Decided) -> &str {
+    decided.policy.as_deref().unwrap_or("updates.default")
+}
+
+struct Page {
+    out: String,
+    listed: usize,
+}
+
+impl Page {
+    fn write(&mut self, report: &Report, config: &str) -> std::fmt::Result {
+        let a = &report.accounts;
+        let number = |number: usize| thousands(number as u64);
+        writeln!(self.out, "## Plan for {}\n", minute(report.at))?;
+        let taken = report.taken_at.map(|taken| format!(", as read at {}", minute(taken)));
+        writeln!(
+            self.out,
+            "**{} to update** of {}{}: {} skipped, {} held, {} current, {} without a product{}.\n",
+            count(a.to_update, "account"),
+            number(a.total),
+            taken.unwrap_or_default(),
+            number(a.skipped),
+            number(a.held),
+            number(a.current),
+            number(a.not_enrolled),
+            and_closed(a.closed)
+        )?;
+        self.failures(report)?;
+        self.lanes(report)?;
+        for lane in report.lanes.iter().filter(|lane| lane.accounts > 0) {
+            let in_lane = |decided: &&Decided| {
+                decided.decision == "proceed" && decided.lane.as_deref() == Some(&lane.name)
+            };
+            let accounts: Vec<&Decided> = report.decisions.iter().filter(in_lane).collect();
+            let accounts_of = count(accounts.len(), "account");
+            self.details(&format!("Lane {}: {accounts_of}", code(&lane.name)), &accounts)?;
+        }
+        for (decision, what) in [("skip", "Skipped"), ("hold", "Held")] {
+            let of_it = report.decisions.iter().filter(|decided| decided.decision == decision);
+            self.groups(what, &groups(of_it))?;
+        }
+        self.monitored(report)?;
+        self.approval(report, config)
+    }
+
+    /// Before everything else: what policies fail on is skipped.
+    fn failures(&mut self, report: &Report) -> std::fmt::Result {
+        if report.failures.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.out, "### Policies that fail\n")?;
+        let listed = self.listed;
+        let rows = report.failures.iter().take(listed).map(|fails| {
+            let mode = if fails.monitored { " (monitored)" } else { "" };
+            vec![
+                code(&fails.policy) + mode,
+                thousands(fails.accounts as u64),
+                code(&fails.code),
+                code(&fails.message),
+            ]
+        });
+        table(&mut self.out, &["policy", "accounts", "code", "first message"], rows)?;
+        self.rest(report.failures.len())?;
+        writeln!(self.out)
+    }
+
+    fn lanes(&mut self, report: &Report) -> std::fmt::Result {
+        let rows = report.lanes.iter().map(|lane| {
+            let (takes, ends) = match lane.accounts {
+                0 => ("-".to_owned(), "-".to_owned()),
+                _ => (span(Duration::from_secs(lane.seconds)), minute(lane.ends_at)),
+            };
+            vec![
+                code(&lane.name),
+                thousands(lane.accounts as u64),
+                thousands(lane.held as u64),
+                lane.concurrency.to_string(),
+                takes,
+                ends,
+            ]
+        });
+        let head = ["lane", "accounts", "held", "at once", "takes", "ends"];
+        table(&mut self.out, &head, rows)?;
+        for lane in &report.lanes {
+            if let Some(waits_for) = &lane.waits_for {
+                writeln!(
+                    self.out,
+                    "<p>Lane {} waits for {} of lane {}, held until {}.</p>",
+                    code(&lane.name),
+                    count(waits_for.accounts, "account"),
+                    code(&waits_for.lane),
+                    minute(waits_for.until)
+                )?;
+            }
+        }
+        writeln!(self.out, "\n{ORDER} The times are estimates.\n")
+    }
+
+    /// What policies, or rules of the config, leave alone, and why.
+    fn groups(&mut self, what: &str, groups: &[Group<'_>]) -> std::fmt::Result {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let accounts: usize = groups.iter().map(|group| group.accounts.len()).sum();
+        writeln!(self.out, "### {what}: {}\n", count(accounts, "account"))?;
+        for group in groups.iter().take(self.listed) {
+            let summary = format!(
+                "{}: {} (says {})",
+                count(group.accounts.len(), "account"),
+                code(group.reason),
+                code(group.policy)
+            );
+            self.details(&summary, &group.accounts)?;
+        }
+        let left = groups.iter().skip(self.listed);
+        let left: usize = left.map(|group| group.accounts.len()).sum();
+        if left > 0 {
+            writeln!(self.out, "And {} for other reasons.\n", count(left, "account"))?;
+        }
+        Ok(())
+    }
+
+    /// What would be decided if policies on trial counted.
+    fn monitored(&mut self, report: &Report) -> std::fmt::Result {
+        if report.monitored.is_empty() {
+            return Ok(());
+        }
+        let accounts = count(report.monitored.len(), "account");
+        let decided: Vec<&Decided> = report.monitored.iter().collect();
+        let summary =
+            format!("Monitored policies, if they counted: another decision on {accounts}");
+        self.details(&summary, &decided)
+    }
+
+    /// Accounts with what is decided about each, to be opened.
+    fn details(&mut self, summary: &str, accounts: &[&Decided]) -> std::fmt::Result {
+        writeln!(self.out, "<details>\n<summary>{summary}</summary>")?;
+        let rows = accounts.iter().take(self.listed).map(|decided| {
+            let until = decided.until.map(|until| format!(" until {}", minute(until)));
+            let lane = decided.lane.as_ref().map(|lane| format!(" in {}", code(lane)));
+            let reason = decided.reason.as_ref().map(|reason| format!(": {}", code(reason)));
+            let decision = match decided.decision {
+                "proceed" => "update",
+                other => other,
+            };
+            let what = format!(
+                "{decision}{}{}{}",
+                lane.unwrap_or_default(),
+                until.unwrap_or_default(),
+                reason.unwrap_or_default()
+            );
+            vec![code(&decided.account), code(&decided.name), what, code(policy(decided))]
+        });
+        let head = ["account", "name", "decision", "policy"];
+        table(&mut self.out, &head, rows)?;
+        self.rest(accounts.len())?;
+        writeln!(self.out, "</details>\n")
+    }
+
+    /// What a table does not list.
+    fn rest(&mut self, rows: usize) -> std::fmt::Result {
+        match rows.saturating_sub(self.listed) {
+            0 => Ok(()),
+            left => writeln!(self.out, "<p>And {} more.</p>", thousands(left as u64)),
+        }
+    }
+
+    fn approval(&mut self, report: &Report, config: &str) -> std::fmt::Result {
+        let Some(plan) = &report.plan else { return Ok(()) };
+        let command = code(&format!("groundcrew approve --config {config} {plan}"));
+        writeln!(
+            self.out,
+            "### Approval\n\nThis is {plan}. Once a host runs with this config and has swept, it \
+             starts nothing before somebody says:\n\n<pre>{command}</pre>"
+        )
+    }
+}
+
+/// Writes a table of cells that are HTML already.
+fn table(
+    out: &mut String,
+    head: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> std::fmt::Result {
+    writeln!(out, "<table>\n<tr><th>{}</th></tr>", head.join("</th><th>"))?;
+    for row in rows {
+        writeln!(out, "<tr><td>{}</td></tr>", row.join("</td><td>"))?;
+    }
+    writeln!(out, "</table>")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use pulldown_cmark::{Options, Parser, html};
+    use rstest::rstest;
+
+    /// As a forge renders it.
+    fn rendered(markdown: &str) -> String {
+        let mut out = String::new();
+        html::push_html(&mut out, Parser::new_ext(markdown, Options::all()));
+        out
+    }
+
+    /// What is not text from elsewhere.
+    fn frame(html: &str) -> String {
+        regex::Regex::new("<code>[^<>]*</code>").unwrap().replace_all(html, "<code/>").into_owned()
+    }
+
+    /// Details and a heading after them, with this text wherever one from elsewhere can be.
+    fn page(text: &str) -> String {
+        let decided = Decided {
+            account: "111122223333".into(),
+            name: text.to_owned(),
+            decision: "skip",
+            lane: None,
+            reason: Some(text.to_owned()),
+            until: None,
+            policy: Some(text.to_owned()),
+        };
+        let mut page = Page { out: String::new(), listed: usize::MAX };
+        page.groups("Skipped", &groups([&decided, &decided].into_iter())).unwrap();
+        page.out += "### Next\n";
+        page.out
+    }
+
+    #[rstest]
+    #[case::of_a_table("a | b || c")]
+    #[case::html("</code></td></tr></table><script>alert(1)</script><img src=x onerror=alert(1)>")]
+    #[case::comment("<!-- ")]
+    #[case::of_details("</details></summary>")]
+    #[case::entities("&lt;b&gt;&#64;everyone&amp;")]
+    #[case::mentions("@everyone @org/team #123 GH-1 !7 octocat/hello#5")]
+    #[case::links("[a](javascript:alert(1)) ![b](https://example.com/x.png) www.example.com")]
+    #[case::marks("**a** _b_ ~c~ `d` ``` e")]
+    #[case::lines("a\n\nb\r\n# c\n\n- d\u{2028}e\u{85}f")]
+    #[case::fences("```\n~~~\n</pre>")]
+    #[case::quotes("\" ' ` \\")]
+    #[case::nothing("")]
+    #[case::blank(" \t ")]
+    fn a_text_stays_a_text(#[case] text: &str) {
+        let html = rendered(&page(text));
+        assert_eq!(frame(&html), frame(&rendered(&page("a"))), "{html}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_stays_a_text(
+            text in "([<>&|@#`*_~\\[\\]()!\"'\\\\/\n\r\t -]|</?(code|table|details|pre)>|[a-c]|\\PC){0,40}",
+        ) {
+            let html = rendered(&page(&text));
+            prop_assert_eq!(frame(&html), frame(&rendered(&page("a"))), "{}", html);
+        }
+    }
+
+    #[test]
+    fn a_text_is_shown_as_it_is() {
+        assert_eq!(code("R&D <1> \"x\""), "<code>R&amp;D &lt;1&gt; &quot;x&quot;</code>");
+        assert_eq!(code("a\nb\u{202e}"), "<code>a\\nb\\u{202e}</code>");
+        assert_eq!(code(&"é".repeat(400)).matches('é').count(), TEXT);
+        assert!(code(&"é".repeat(400)).ends_with("…</code>"));
+        assert!(!code(&"é".repeat(300)).contains('…'));
+    }
+}

@@ -1,0 +1,469 @@
+//! What operators ask for, as the ledger keeps it: orders, who gave them, and the trail of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{LedgerError, Pause, Progress, SweepRecord};
+use crate::account::AccountId;
+use crate::catalog::ArtifactId;
+use crate::plan_id::PlanId;
+
+/// What operators have asked for, whichever host is to do it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// When a sweep was asked for last.
+    #[serde(default)]
+    pub sweep: Option<Timestamp>,
+    /// The plans that need approval, by their ids: the last [`Orders::PLANS`].
+    #[serde(default)]
+    pub plans: BTreeMap<PlanId, PlanRecord>,
+    /// Number of the last order in the trail; 0 before the first. A groundcrew that knows of no
+    /// trail writes this without it.
+    #[serde(default)]
+    pub given: u64,
+    /// Number of the last order that a host has taken in and logged.
+    #[serde(default)]
+    pub taken_in: u64,
+}
+
+impl Orders {
+    /// So many plans are remembered.
+    pub const PLANS: usize = 20;
+
+    /// Whether a plan may be carried out.
+    pub fn is_approved(&self, plan: &PlanId) -> bool {
+        self.plans.get(plan).is_some_and(|record| record.approved.is_some())
+    }
+
+    /// Takes in that a sweep is asked for. Whatever clock `at` is by, it is not as before then:
+    /// by that hosts see it.
+    pub fn ask_for_sweep(&mut self, at: Timestamp) {
+        let later = |last: Timestamp| last.checked_add(Duration::from_nanos(1)).unwrap_or(at);
+        self.sweep = self.sweep.filter(|last| *last >= at).map(later).or(Some(at));
+    }
+
+    /// How a plan stands that somebody wants to approve of, when the last sweep saw `sweep`.
+    pub fn standing(&self, plan: &PlanId, sweep: Option<&SweepRecord>) -> PlanStanding {
+        let Some(record) = self.plans.get(plan) else { return PlanStanding::Unknown };
+        match (sweep, &record.approved) {
+            (Some(sweep), _) if sweep.plan.as_ref() != Some(plan) => {
+                PlanStanding::Superseded { by: sweep.plan.clone() }
+            }
+            (_, Some(approval)) => PlanStanding::Approved(approval.clone()),
+            (_, None) => PlanStanding::Waits,
+        }
+    }
+
+    /// The plan that waits for approval now, when the last sweep saw `sweep`.
+    pub fn waiting<'s>(&self, sweep: Option<&'s SweepRecord>) -> Option<&'s PlanId> {
+        let plan = sweep?.plan.as_ref()?;
+        (self.standing(plan, sweep) == PlanStanding::Waits).then_some(plan)
+    }
+}
+
+/// What is remembered of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// When it was first needed.
+    pub since: Timestamp,
+    /// Who approved it, and when; `None` before that.
+    #[serde(default)]
+    pub approved: Option<Approval>,
+}
+
+/// An operator's approval of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Who, as [`Operator`] is shown; the name of the user alone, where an older groundcrew took it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How a plan stands that somebody wants to approve of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanStanding {
+    /// It waits for approval.
+    Waits,
+    /// Somebody was first.
+    Approved(Approval),
+    /// The last sweep made another plan, or none where plans need no approval any more.
+    Superseded {
+        /// The other.
+        by: Option<PlanId>,
+    },
+    /// No such plan has ever waited, or it was forgotten since.
+    Unknown,
+}
+
+/// A plan as it was when somebody approved of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovedPlan {
+    /// Its id.
+    pub plan: PlanId,
+    /// Who approved it, and when.
+    pub approval: Approval,
+    /// The artifact to update to.
+    pub target: ArtifactId,
+    /// Accounts to be updated then, by lane.
+    pub lanes: BTreeMap<String, usize>,
+    /// What it was made of: [`SweepRecord::rules`].
+    #[serde(default)]
+    pub rules: BTreeMap<String, String>,
+}
+
+impl ApprovedPlan {
+    /// The plan of a sweep, approved.
+    pub fn of(plan: &PlanId, sweep: &SweepRecord, approval: Approval) -> Self {
+        let lanes = sweep.lanes.iter().map(|(lane, seen)| (lane.clone(), seen.to_update));
+        Self {
+            plan: plan.clone(),
+            approval,
+            target: sweep.target.clone(),
+            lanes: lanes.collect(),
+            rules: sweep.rules.clone(),
+        }
+    }
+}
+
+/// Who gives an order, as far as that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operator {
+    /// As AWS knows the caller (`sts:GetCallerIdentity`).
+    #[serde(default)]
+    pub arn: Option<String>,
+    /// As the machine knows the user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The machine.
+    #[serde(default)]
+    pub host: Option<String>,
+}
+
+impl Operator {
+    /// Longest part, in characters. An ARN has at most 2048 characters, and of a caller hardly
+    /// ever more than 150.
+    pub const LONGEST: usize = 512;
+
+    /// An operator with these names; what is empty is not known, and what is too long is cut.
+    pub fn new(arn: Option<String>, user: Option<String>, host: Option<String>) -> Self {
+        let part = |text: Option<String>| {
+            let text: String = text?.trim().chars().take(Self::LONGEST).collect();
+            (!text.is_empty()).then_some(text)
+        };
+        Self { arn: part(arn), user: part(user), host: part(host) }
+    }
+}
+
+impl fmt::Display for Operator {
+    /// `arn:aws:sts::…:assumed-role/ops/ada (ada@laptop)`, `ada@laptop` or `unknown`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = match (&self.user, &self.host) {
+            (Some(user), Some(host)) => Some(format!("{user}@{host}")),
+            (Some(user), None) => Some(user.clone()),
+            (None, Some(host)) => Some(format!("unknown@{host}")),
+            (None, None) => None,
+        };
+        match (&self.arn, machine) {
+            (Some(arn), Some(machine)) => write!(f, "{arn} ({machine})"),
+            (Some(arn), None) => f.write_str(arn),
+            (None, Some(machine)) => f.write_str(&machine),
+            (None, None) => f.write_str("unknown"),
+        }
+    }
+}
+
+/// Who gives an order, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// Who.
+    pub by: Operator,
+    /// When, by the clock of the operator's machine.
+    pub at: Timestamp,
+}
+
+/// What an operator asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum Order {
+    /// A plan may be carried out.
+    Approve {
+        /// The plan.
+        plan: PlanId,
+        /// Accounts to be updated then, by lane.
+        #[serde(default)]
+        lanes: BTreeMap<String, usize>,
+    },
+    /// A lane starts nothing more.
+    Pause {
+        /// Its name.
+        lane: String,
+    },
+    /// A paused lane goes on.
+    Resume {
+        /// Its name.
+        lane: String,
+        /// Why it was paused.
+        paused: String,
+    },
+    /// Accounts that were given up are updated again.
+    Redrive {
+        /// The artifact to update to.
+        target: ArtifactId,
+        /// The accounts, at most [`Order::ACCOUNTS`].
+        accounts: BTreeSet<AccountId>,
+    },
+    /// Notifications that a notifier could not be told are told again.
+    RedriveNotifications {
+        /// Its name.
+        notifier: String,
+    },
+    /// The organization is swept.
+    Sweep,
+    /// An order that a newer groundcrew knows.
+    #[serde(other)]
+    Other,
+}
+
+impl Order {
+    /// So many accounts are in one order: whoever redrives more gives several. A transaction of
+    /// DynamoDB has at most 100 actions, and an account takes one of them.
+    pub const ACCOUNTS: usize = 50;
+}
+
+impl fmt::Display for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Approve { plan, lanes } => {
+                write!(f, "approve {plan}")?;
+                let lanes: Vec<String> =
+                    lanes.iter().map(|(lane, accounts)| format!("{lane} {accounts}")).collect();
+                if lanes.is_empty() { Ok(()) } else { write!(f, ": {}", lanes.join(", ")) }
+            }
+            Self::Pause { lane } => write!(f, "pause {lane}"),
+            Self::Resume { lane, paused } => write!(f, "resume {lane}, which was paused: {paused}"),
+            Self::Redrive { target, accounts } => {
+                let accounts: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
+                write!(f, "redrive to {target}: {}", accounts.join(", "))
+            }
+            Self::RedriveNotifications { notifier } => {
+                write!(f, "redrive notifications of {notifier}")
+            }
+            Self::Sweep => f.write_str("sweep"),
+            Self::Other => f.write_str("an order that a newer groundcrew knows"),
+        }
+    }
+}
+
+/// An order that was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Counts from 1.
+    pub number: u64,
+    /// When, by the clock of the operator's machine.
+    pub at: Timestamp,
+    /// Who.
+    pub by: Operator,
+    /// What.
+    #[serde(flatten)]
+    pub order: Order,
+}
+
+impl Given {
+    /// So many orders are kept, the last ones.
+    pub const KEPT: u64 = 1000;
+}
+
+/// Where operators give orders. Each is written in one step with what it changes and with its entry
+/// in the trail: there is no order that the trail doesn't have, and none in it that had no effect.
+/// What changes nothing is no order.
+#[async_trait]
+pub trait OrderLedger: Send + Sync {
+    /// What operators have asked for.
+    async fn orders(&self) -> Result<Orders, LedgerError>;
+
+    /// Pauses a lane. One that is paused stays so for its first reason: that is answered, and
+    /// nothing is written.
+    async fn order_pause(
+        &self,
+        lane: &str,
+        signature: &Signature,
+    ) -> Result<Option<Pause>, LedgerError>;
+
+    /// Lets a lane go on, whose failures count from zero again. Answers the pause that ended; `None`
+    /// when it was not paused, and nothing is written.
+    async fn order_resume(
+        &self,
+        lane: &str,
+        signature: &Signature,
+    ) -> Result<Option<Pause>, LedgerError>;
+
+    /// Asks whichever host runs for a sweep.
+    async fn order_sweep(&self, signature: &Signature) -> Result<(), LedgerError>;
+
+    /// Lets accounts that were given up be updated to this target again, their failures counted from
+    /// zero, and asks for a sweep. Answers what is remembered of each from now on; those that were
+    /// not given up are not among them.
+    async fn order_redrive(
+        &self,
+        accounts: &BTreeSet<AccountId>,
+        target: &ArtifactId,
+        signature: &Signature,
+    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError>;
+
+    /// Enters in the trail that a notifier's notifications are told again. Where they wait, no
+    /// ledger knows.
+    async fn order_redrive_notifications(
+        &self,
+        notifier: &str,
+        signature: &Signature,
+    ) -> Result<(), LedgerError>;
+
+    /// Approves a plan that waits for it. Answers how it stood: unless [`PlanStanding::Waits`],
+    /// nothing is written.
+    async fn approve(
+        &self,
+        plan: &PlanId,
+        signature: &Signature,
+    ) -> Result<PlanStanding, LedgerError>;
+
+    /// The plan that was approved last, as it was then. `None` before the first, and where an older
+    /// groundcrew took the approval.
+    async fn last_approved(&self) -> Result<Option<ApprovedPlan>, LedgerError>;
+
+    /// The last orders, the oldest first: at most [`Given::KEPT`].
+    async fn trail(&self) -> Result<Vec<Given>, LedgerError>;
+
+    /// Writes that the orders up to this number were taken in and logged. Again it does nothing.
+    async fn note_taken_in(&self, number: u64) -> Result<(), LedgerError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    #[rstest]
+    #[case(
+        Some("arn:aws:iam::1:user/ada"),
+        Some("ada"),
+        Some("desk"),
+        "arn:aws:iam::1:user/ada (ada@desk)"
+    )]
+    #[case(Some("arn:aws:iam::1:user/ada"), None, None, "arn:aws:iam::1:user/ada")]
+    #[case(None, Some("ada"), Some("desk"), "ada@desk")]
+    #[case(None, Some("ada"), None, "ada")]
+    #[case(None, None, Some("desk"), "unknown@desk")]
+    #[case(Some(""), Some(" "), Some("\n"), "unknown")]
+    #[case(None, None, None, "unknown")]
+    fn an_operator_is_shown(
+        #[case] arn: Option<&str>,
+        #[case] user: Option<&str>,
+        #[case] host: Option<&str>,
+        #[case] shown: &str,
+    ) {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        assert_eq!(Operator::new(owned(arn), owned(user), owned(host)).to_string(), shown);
+    }
+
+    #[test]
+    fn names_are_cut() {
+        let long = Operator::new(Some("é".repeat(9_999)), None, None);
+        assert_eq!(long.to_string().chars().count(), Operator::LONGEST);
+    }
+
+    #[rstest]
+    #[case(
+        Order::Approve { plan: PlanId::of(&[7; 6]), lanes: [("canary".into(), 3)].into() },
+        r#"{"order":"approve","plan":"plan-070707070707","lanes":{"canary":3}}"#,
+        "approve plan-070707070707: canary 3"
+    )]
+    #[case(
+        Order::Pause { lane: "canary".into() },
+        r#"{"order":"pause","lane":"canary"}"#,
+        "pause canary"
+    )]
+    #[case(
+        Order::Resume { lane: "canary".into(), paused: "by ada".into() },
+        r#"{"order":"resume","lane":"canary","paused":"by ada"}"#,
+        "resume canary, which was paused: by ada"
+    )]
+    #[case(
+        Order::Redrive {
+            target: ArtifactId::new("pa-1"),
+            accounts: ["111122223333".parse().unwrap()].into()
+        },
+        r#"{"order":"redrive","target":"pa-1","accounts":["111122223333"]}"#,
+        "redrive to pa-1: 111122223333"
+    )]
+    #[case(
+        Order::RedriveNotifications { notifier: "ams".into() },
+        r#"{"order":"redrive-notifications","notifier":"ams"}"#,
+        "redrive notifications of ams"
+    )]
+    #[case(Order::Sweep, r#"{"order":"sweep"}"#, "sweep")]
+    fn orders_are_written_and_shown(#[case] order: Order, #[case] json: &str, #[case] shown: &str) {
+        assert_eq!(serde_json::to_string(&order).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Order>(json).unwrap(), order);
+        assert_eq!(order.to_string(), shown);
+    }
+
+    #[test]
+    fn an_order_of_a_newer_groundcrew_is_read() {
+        let json = r#"{"number":7,"at":"2026-09-21T14:13:20Z","by":{"user":"ada","badge":9},
+                       "order":"dance","partner":"bob"}"#;
+        let given: Given = serde_json::from_str(json).unwrap();
+        assert_eq!((given.number, given.at, &given.order), (7, AT, &Order::Other));
+        assert_eq!(given.by.to_string(), "ada");
+    }
+
+    #[test]
+    fn what_an_older_groundcrew_wrote_is_read() {
+        let json = r#"{"sweep":"2026-09-21T14:13:20Z","plans":{"plan-070707070707":
+            {"since":"2026-09-21T14:13:20Z","approved":{"by":"ada","at":"2026-09-21T14:13:20Z"}}}}"#;
+        let orders: Orders = serde_json::from_str(json).unwrap();
+        assert_eq!((orders.given, orders.taken_in), (0, 0));
+        assert!(orders.is_approved(&PlanId::of(&[7; 6])));
+    }
+
+    /// As it was written before plans told of their rules.
+    fn an_older_sweep() -> SweepRecord {
+        let json = r#"{"began":"2026-09-21T14:13:20Z","completed":"2026-09-21T14:13:20Z",
+            "target":"pa-1","accounts":9,"current":9,"skipped":0,"lanes":{},"held":[],
+            "held_in_all":0}"#;
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn plans_stand_by_the_last_sweep() {
+        let plan = |number: u8| PlanId::of(&[number; 6]);
+        let approval = Approval { by: "ada".into(), at: AT };
+        let waits = PlanRecord { since: AT, approved: None };
+        let approved = PlanRecord { since: AT, approved: Some(approval.clone()) };
+        let plans = [(plan(1), waits), (plan(2), approved)].into();
+        let orders = Orders { plans, ..Orders::default() };
+        let by = |made: Option<u8>| SweepRecord { plan: made.map(plan), ..an_older_sweep() };
+        let stands = |of: u8, sweep: Option<&SweepRecord>| orders.standing(&plan(of), sweep);
+        assert_eq!(stands(3, None), PlanStanding::Unknown);
+        assert_eq!(stands(3, Some(&by(Some(3)))), PlanStanding::Unknown);
+        assert_eq!(stands(1, None), PlanStanding::Waits);
+        assert_eq!(stands(1, Some(&by(Some(1)))), PlanStanding::Waits);
+        assert_eq!(stands(2, Some(&by(Some(2)))), PlanStanding::Approved(approval));
+        for of in [1, 2] {
+            let superseded = PlanStanding::Superseded { by: Some(plan(3)) };
+            assert_eq!(stands(of, Some(&by(Some(3)))), superseded);
+            assert_eq!(stands(of, Some(&by(None))), PlanStanding::Superseded { by: None });
+        }
+        assert_eq!(orders.waiting(Some(&by(Some(1)))), Some(&plan(1)));
+        assert_eq!(orders.waiting(Some(&by(Some(2)))), None);
+        assert_eq!(orders.waiting(Some(&by(Some(3)))), None);
+        assert_eq!(orders.waiting(None), None);
+    }
+}
