@@ -105,7 +105,7 @@ impl Page {
             number(a.skipped),
             number(a.held),
             number(a.current),
-            number(a.not_enrolled),
+            number(a.not_enrolled.unwrap_or_default()),
             and_closed(a.closed)
         )?;
         self.failures(report)?;
