@@ -66,7 +66,7 @@ fn a_plan_for_programs() {
     assert_eq!(
         report["lanes"][1],
         json!({
-            "name": "others", "accounts": 1, "concurrency": 1, "seconds": 1200,
+            "name": "others", "accounts": 1, "held": 0, "concurrency": 1, "seconds": 1200,
             "starts_at": "2026-11-20T10:30:00Z", "ends_at": "2026-11-20T10:50:00Z",
         })
     );
@@ -86,6 +86,37 @@ fn a_plan_for_programs() {
         })]
     );
     assert!(report["order"].as_str().unwrap().contains("not promised"));
+}
+
+/// Three canaries are held until their window opens: production waits for them, and the plan says so.
+#[test]
+fn a_plan_tells_what_a_lane_waits_for() {
+    let account = |id: u64, ou: &str| json!({ "id": format!("{id:012}"), "name": "a", "ou": [ou] });
+    let canaries = (1..4).map(|id| account(id, "Canary"));
+    let accounts: Vec<Value> = canaries.chain((4..10).map(|id| account(id, "Prod"))).collect();
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("snapshot.json");
+    std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
+    let config = root().join("policies/canary-window.toml");
+    let args = ["--config", config.to_str().unwrap(), "--snapshot", snapshot.to_str().unwrap()];
+    let ran = groundcrew(dir.path(), &[&["plan", "--at", AT], &args[..]].concat());
+    insta::assert_snapshot!(screen(&ran));
+
+    // And the rehearsal does so.
+    let rehearsal = ["simulate", "--at", AT, "--format", "json"];
+    let ran = groundcrew(dir.path(), &[&rehearsal, &args[..]].concat());
+    let report = ran.json();
+    assert_eq!(report["accounts"]["updated"], 9, "{report}");
+    // 2026-11-20 is a Friday: the window opens on Tuesday, 2026-11-24 at 12:00 UTC.
+    let opens = (4 * 24 + 2) as f64 * 3600.0;
+    assert!(report["lanes"][0]["first_start_s"].as_f64().unwrap() >= opens, "{report}");
+    let first = report["lanes"][1]["first_start_s"].as_f64().unwrap();
+    let canaries = report["lanes"][0]["last_finish_s"].as_f64().unwrap();
+    assert!(first >= canaries + 86_400.0, "{first} {canaries}");
+    let (took, bound) =
+        (&report["time"]["virtual_seconds"], &report["time"]["lower_bound_seconds"]);
+    let ratio = took.as_f64().unwrap() / bound.as_f64().unwrap();
+    assert!((1.0..1.05).contains(&ratio), "{took} against {bound}");
 }
 
 #[test]
@@ -390,7 +421,7 @@ fn exit_codes(
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("crew.toml", config);
-    write("fails.rego", "package fails\n\ndecision := \"nonsense\"\n");
+    write("fails.rego", "package fails\n\ndecision := concat(\"\", [\"non\", \"sense\"])\n");
     let account = json!({ "id": "100000000001", "name": "one", "outdated": outdated });
     write("snapshot.json", &json!({ "accounts": [account] }).to_string());
     let args = ["plan", "--config", "crew.toml", "--snapshot", "snapshot.json"];

@@ -398,7 +398,7 @@ fn exit_codes(#[case] policies: &str, #[case] failures: Value, #[case] code: i32
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("crew.toml", &format!("[updates]\nmax_receive_count = 2\n{policies}"));
-    write("fails.rego", "package fails\n\ndecision := \"nonsense\"\n");
+    write("fails.rego", "package fails\n\ndecision := concat(\"\", [\"non\", \"sense\"])\n");
     let mut account = account(0, managed(), 600);
     account["update_failures"] = failures;
     write("snapshot.json", &json!({ "accounts": [account] }).to_string());

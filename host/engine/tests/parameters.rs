@@ -96,6 +96,8 @@ impl Place {
         let mut snapshot = Snapshot::generate(accounts, 50, 1);
         for (account, unit) in snapshot.accounts.iter_mut().zip(UNITS.iter().cycle()) {
             account.ou = unit.iter().map(|name| (*name).to_owned()).collect();
+            // Those of the OU that it had.
+            account.ou_ids.clear();
         }
         let accounts = snapshot.accounts.iter().map(|one| one.id.parse().unwrap()).collect();
         let sim = SimAws::new(SimOptions {
