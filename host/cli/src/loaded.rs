@@ -192,6 +192,7 @@ impl Loaded {
             causes: updates.causes,
             approval: updates.approval.then(|| self.rules_of_plans()),
             host,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             parameters: self.config.account_factory.parameters,
             fallback: self.config.updates.default,
             policies: self.asked(Action::Update, OnFailure::Skip),

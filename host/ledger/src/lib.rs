@@ -18,6 +18,7 @@ mod dynamo;
 mod dynamo_error;
 mod file;
 mod file_error;
+mod heartbeats;
 mod memory;
 mod notifications;
 #[cfg(unix)]
@@ -25,6 +26,7 @@ mod shared;
 mod slots;
 mod store;
 mod store_ledger;
+mod untold;
 
 pub use dynamo::{DynamoLedger, DynamoStore};
 pub use file::{FileLedger, FileStore};

@@ -12,6 +12,7 @@ use crate::catalog::{ArtifactId, ProvisionedProductId, RecordId};
 use crate::due::Footing;
 use crate::notification::{Claim, Claimed, NotificationEntry, NotificationKey, NotificationState};
 use crate::plan_id::PlanId;
+use crate::ports::Heartbeats;
 
 /// A ledger that can't be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -262,6 +263,10 @@ pub struct LaneSeen {
     pub held: usize,
     /// [`LaneRecord::succeeded`] then. What has come since is done.
     pub succeeded: u64,
+    /// [`LaneRecord::succeeded`] when a sweep first saw this target. `None` in a record of a
+    /// groundcrew that did not note it.
+    #[serde(default)]
+    pub began_with: Option<u64>,
 }
 
 /// An account that a policy holds.
@@ -308,7 +313,7 @@ pub struct Overview {
 /// What AWS does not remember: slots taken, and attempts and outcome for each account
 /// and target.
 #[async_trait]
-pub trait Ledger: Send + Sync {
+pub trait Ledger: Heartbeats {
     /// Every slot that is taken, by any host.
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
 
@@ -451,6 +456,11 @@ pub trait NotificationLedger: Send + Sync {
         &self,
         key: &NotificationKey,
     ) -> Result<Option<NotificationEntry>, LedgerError>;
+
+    /// The notifications whose last try did not end in their being told: it failed, or a gate holds
+    /// them. For operators: of thousands only those that changed last; one that waits for its first
+    /// try is not among them.
+    async fn untold(&self) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError>;
 
     /// Writes that something was said, for example an alert, so that it isn't said again.
     /// `what` is any short text. Again it does nothing.

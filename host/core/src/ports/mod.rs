@@ -4,10 +4,12 @@
 //! nothing in this crate awaits anything. Every implementation is safe to call again
 //! after a failure or a crash: see each method for what a repeat does.
 //!
-//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, and the `plugins`.
+//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`,
+//! the `heartbeats` in it, and the `plugins`.
 
 mod aws;
 mod baselines;
+mod heartbeats;
 mod ledger;
 mod plugins;
 mod queues;
@@ -19,6 +21,7 @@ pub use aws::{
     SupportCases, TagIndex,
 };
 pub use baselines::Baselines;
+pub use heartbeats::{Gone, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
     Approval, Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
     NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, Slot, SweepRecord,
