@@ -29,7 +29,8 @@ pub use ledger::{
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
-    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, Received, Unreadable, UpdateQueue,
+    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received, Unreadable,
+    UpdateQueue,
 };
 
 /// The time. Simulations show a virtual one.
