@@ -38,7 +38,8 @@ impl DeadLetters {
         Self { source, queue: OnceCell::new() }
     }
 
-    async fn queue(&self) -> Result<&Queue, AwsError> {
+    /// The queue itself, looked up once.
+    pub(crate) async fn queue(&self) -> Result<&Queue, AwsError> {
         self.queue.get_or_try_init(|| self.find()).await
     }
 

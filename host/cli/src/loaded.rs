@@ -216,6 +216,7 @@ impl Loaded {
             causes: updates.causes,
             approval: self.plan_rules(),
             host,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             parameters: self.config.account_factory.parameters,
             fallback: self.config.updates.default,
             policies: self.asked(Action::Update, OnFailure::Skip),

@@ -9,13 +9,13 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
     AwsSupport, Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath,
     OrganizationsDirectory, ResourceTags, SecretsManager, ServiceCatalog, SnsAlerts, SqsEvents,
-    SqsNotifications, SqsUpdates,
+    SqsNotifications, SqsUpdates, queue_depth,
 };
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, EventQueue, NotificationQueue, Received,
+    Alert, Alerts, Catalog, Clock, Directory, EventQueue, NotificationQueue, QueueDepth, Received,
     SupportCases, TagIndex,
 };
 use groundcrew_core::support_case::SupportCase;
@@ -208,6 +208,15 @@ impl RealAws {
     pub fn notifications(&self, config: &Config) -> Option<Arc<dyn NotificationQueue>> {
         let url = config.queues.notifications_url.as_ref()?;
         Some(Arc::new(SqsNotifications::new(self.clients.sqs.clone(), url)))
+    }
+
+    /// How many messages are in the notifications queue; `None` where the config names none.
+    pub async fn notifications_depth(
+        &self,
+        config: &Config,
+    ) -> Option<Result<QueueDepth, AwsError>> {
+        let url = config.queues.notifications_url.as_ref()?;
+        Some(queue_depth(&self.clients.sqs, url).await)
     }
 
     /// Everything that the update engine needs. Fails when the config names no queues.

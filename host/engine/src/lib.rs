@@ -8,14 +8,16 @@
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update with the `parameters` of its account,
 //! `track` follows it to its end. `run` is the loop around them and `tick` one round of it;
-//! `queues` has what goes in and comes out, `orders` logs what operators ask for, `alerts` has what
-//! people are told of messages, `witness` what is shown. [`onboarding`] tells notifiers of accounts that landed; [`snapshot`] reads a
+//! `heartbeat` shows that it runs, `queues` has what goes in and comes out, `orders` logs what operators
+//! ask for, `alerts` has what people are told of messages, `witness` what is shown. [`onboarding`]
+//! tells notifiers of accounts that landed; [`snapshot`] reads a
 //! whole organization.
 
 #![deny(missing_docs)]
 
 mod alerts;
 mod decide;
+mod heartbeat;
 pub mod onboarding;
 mod orders;
 mod parameters;
@@ -99,6 +101,9 @@ pub struct Settings {
     pub approval: Option<PlanRules>,
     /// The name of this host in the ledger: no two that share one have the same.
     pub host: String,
+    /// The version of groundcrew in the heartbeats that this host writes into the ledger; `None`:
+    /// it writes none, as in a simulation.
+    pub version: Option<String>,
     /// Where the parameters of updates come from.
     pub parameters: ParameterSource,
     /// What happens to an account when every policy abstains.
@@ -112,6 +117,8 @@ pub struct Engine {
     ports: Ports,
     settings: Settings,
     panel: Panel,
+    /// When this host started.
+    since: Timestamp,
     state: Mutex<State>,
     /// Shared by whatever sees to accounts that landed: without another holder nothing does.
     onboards: Arc<()>,
@@ -147,6 +154,8 @@ struct State {
     footings: BTreeMap<AccountId, Footing>,
     /// When alerts about each lasting trouble went out last.
     alerted: BTreeMap<String, Timestamp>,
+    /// When this host wrote its last heartbeat.
+    heartbeat: Option<Timestamp>,
     /// What can't be read, of what is read again and again, and since when.
     unread: BTreeMap<String, Timestamp>,
 }
@@ -165,6 +174,7 @@ impl Engine {
         let lanes = settings.rules.lanes.iter().map(|lane| lane.name.clone()).collect();
         let panel = Panel::new(settings.policies.clone(), lanes, settings.fallback);
         Arc::new(Self {
+            since: ports.clock.now(),
             ports,
             settings,
             panel,

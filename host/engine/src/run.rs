@@ -89,6 +89,7 @@ impl Engine {
         loop {
             let now = self.now();
             self.ports.witness.see(now, Notice::Stands(&scheduler.view()));
+            self.beat_if_due(&mut tasks);
             let end = until.map(|Until::SettledOr(end)| end);
             if let Some(end) = end {
                 let settled = scheduler.is_settled(end);
@@ -97,7 +98,8 @@ impl Engine {
                     break;
                 }
             }
-            let wake = [scheduler.next_wake(), end].into_iter().flatten().min();
+            let wake = [scheduler.next_wake(), end, self.next_heartbeat()];
+            let wake = wake.into_iter().flatten().min();
             let wait = wake.map_or(IDLE, |wake| Duration::try_from(wake - now).unwrap_or_default());
             // A service shows that it lives, however far off the next thing is.
             let wait = if until.is_none() { wait.min(IDLE) } else { wait };
@@ -118,6 +120,7 @@ impl Engine {
             let _ = tokio::time::timeout(GRACE, self.finish(&mut scheduler, &mut tasks)).await;
         }
         tasks.shutdown().await;
+        self.leave().await;
         scheduler
             .blocked()
             .map(|(lane, blocked)| Waiting { lane: self.panel.lane(lane).to_owned(), blocked })

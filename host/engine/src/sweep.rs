@@ -273,9 +273,14 @@ impl Engine {
         let ledger = &self.ports.ledger;
         let records = ledger.lanes().await?;
         let mut lanes: BTreeMap<String, LaneSeen> = BTreeMap::new();
+        let before = ledger.last_sweep().await?;
+        let before = before.filter(|before| before.target == sweep.account_factory.target);
         for rules in &self.settings.rules.lanes {
             let succeeded = records.get(&rules.name).map_or(0, |record| record.succeeded);
-            lanes.insert(rules.name.clone(), LaneSeen { succeeded, ..LaneSeen::default() });
+            let earlier = before.as_ref().and_then(|before| before.lanes.get(&rules.name));
+            let began_with = Some(earlier.and_then(|seen| seen.began_with).unwrap_or(succeeded));
+            let seen = LaneSeen { succeeded, began_with, ..LaneSeen::default() };
+            lanes.insert(rules.name.clone(), seen);
         }
         let (mut current, mut skipped, mut closed) = (0, 0, 0);
         for standing in sweep.accounts.values() {

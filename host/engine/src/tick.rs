@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use groundcrew_core::ports::Heartbeat;
 use groundcrew_core::scheduler::{Observation, Scheduler};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
@@ -41,11 +42,13 @@ impl Ticker {
     pub async fn tick(&mut self, event: Option<&str>, deadline: Timestamp) {
         let engine = Arc::clone(&self.engine);
         let mut tasks: JoinSet<Done> = JoinSet::new();
+        engine.beat(&mut tasks);
         let observations = event.map(wakes).into_iter().flatten().chain([Observation::Tick]);
         observations.for_each(|observation| self.observe(observation, &mut tasks));
         loop {
             let now = engine.now();
             engine.ports.witness.see(now, Notice::Stands(&self.scheduler.view()));
+            engine.beat_if_due(&mut tasks);
             let left = Duration::try_from(deadline - now).unwrap_or_default();
             if left.is_zero() {
                 break;
@@ -58,7 +61,10 @@ impl Ticker {
             let observations = tokio::select! {
                 biased;
                 Some(done) = tasks.join_next() => engine.done(done, &mut true, &mut tasks),
-                () = sleep(wait.unwrap_or(left).min(left)) => vec![Observation::Tick],
+                // Often enough for the next heartbeat.
+                () = sleep(wait.unwrap_or(left).min(left).min(Heartbeat::EVERY)) => {
+                    vec![Observation::Tick]
+                }
             };
             observations.into_iter().for_each(|observation| self.observe(observation, &mut tasks));
         }

@@ -192,6 +192,7 @@ impl Place {
                 causes: self.causes,
                 approval: None,
                 host: "host".into(),
+                version: None,
                 parameters: self.parameters,
                 fallback: Fallback::Proceed,
                 policies: self.policies.clone(),

@@ -171,6 +171,7 @@ impl Place {
                 causes: Causes::default(),
                 approval: None,
                 host: "host".into(),
+                version: None,
                 parameters: self.parameters,
                 fallback: Fallback::Proceed,
                 policies: Vec::new(),

@@ -18,6 +18,7 @@ mod dynamo;
 mod dynamo_error;
 mod file;
 mod file_error;
+mod heartbeats;
 mod memory;
 mod notifications;
 mod orders;
@@ -26,6 +27,7 @@ mod shared;
 mod slots;
 mod store;
 mod store_ledger;
+mod untold;
 
 pub use dynamo::{DynamoLedger, DynamoStore};
 pub use file::{FileLedger, FileStore};

@@ -1,4 +1,5 @@
-//! Notifications and notes: an item for each, and one that tells since when they are written.
+//! Notifications and notes: an item for each, and one that tells since when they are written. Those
+//! that were tried and not told are on a list as well.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 
 use crate::store::{Key, Store};
 use crate::store_ledger::StoreLedger;
+use crate::untold::{UNTOLD, Untold, is_untold, untold_with};
 
 fn beginning() -> Key {
     Key::only("began")
@@ -75,14 +77,27 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
             ..entry
         };
         let claimed = self.claimed().remove(key).filter(|(entry, _)| still_has(entry));
-        if let Some((entry, version)) = claimed
+        // What was claimed for the first time and is told now was never on the list.
+        if let Some((entry, version)) = claimed.filter(|_| !is_untold(state))
             && self.replace(entry_of(key), Some(version), &settled(entry)).await?.is_some()
         {
             return Ok(true);
         }
-        self.change(&entry_of(key), |known: Option<NotificationEntry>| {
-            let settled = known.filter(still_has).map(settled);
-            (settled.is_some(), settled)
+        let (still_has, settled) = (&still_has, &settled);
+        self.commit(|| async move {
+            let held = self.hold::<NotificationEntry>(entry_of(key)).await?;
+            let Some(entry) = held.value.clone().filter(still_has).map(settled) else {
+                return Ok((false, vec![]));
+            };
+            let mut writes = vec![held.replace(&entry)?];
+            let list = self.hold::<Untold>(untold_with(key)).await?;
+            let before = list.value.clone().unwrap_or_default();
+            let mut untold = before.clone();
+            untold.take_in(key, &entry);
+            if untold != before {
+                writes.push(list.replace(&untold)?);
+            }
+            Ok((true, writes))
         })
         .await
     }
@@ -100,6 +115,11 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
         key: &NotificationKey,
     ) -> Result<Option<NotificationEntry>, LedgerError> {
         Ok(self.hold(entry_of(key)).await?.value)
+    }
+
+    async fn untold(&self) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError> {
+        let items = self.list::<Untold>(UNTOLD).await?;
+        Ok(items.into_iter().flat_map(|(_, untold)| untold.0).collect())
     }
 
     async fn note(&self, what: &str, now: Timestamp) -> Result<(), LedgerError> {

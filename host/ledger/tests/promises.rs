@@ -3,16 +3,19 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use common::{Kind, Place, account, at, claim, entry, failed, key, signature, slot, target, told};
+use common::{
+    Both, Kind, Place, account, at, claim, entry, failed, key, signature, slot, target, told,
+};
 use futures_util::future::join_all;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
 use groundcrew_core::due::Footing;
 use groundcrew_core::notification::{Claimed, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, Cap, Ended, HeldRecord, LaneRecord, LaneSeen, Orders, Pause, PlanRecord,
-    PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
+    Approval, Cap, Ended, Heartbeat, Heartbeats, HeldRecord, HostKind, LaneRecord, LaneSeen,
+    Orders, Pause, PlanRecord, PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
 };
 use rstest::rstest;
 
@@ -342,8 +345,11 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         current: 4,
         skipped: 1,
         closed: 1,
-        lanes: [("all".into(), LaneSeen { to_update: 4, given_up: 0, held: 1, succeeded: 0 })]
-            .into(),
+        lanes: [(
+            "all".into(),
+            LaneSeen { to_update: 4, given_up: 0, held: 1, succeeded: 0, began_with: Some(0) },
+        )]
+        .into(),
         held: vec![HeldRecord {
             account: account(1),
             until: at(9),
@@ -421,4 +427,70 @@ async fn footings_are_noted_many_at_once(
     let mut expected = all;
     expected.insert(account(7), footing("rec-2"));
     assert_eq!(one.footings().await, Ok(expected));
+}
+
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn each_host_has_a_heartbeat_until_it_stops(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    let beat = |host: &str, kind, second| Heartbeat {
+        host: host.into(),
+        version: "0.1.0".into(),
+        kind,
+        since: at(0),
+        at: at(second),
+    };
+    let (service, lambda) = (HostKind::Service, HostKind::Lambda);
+    assert_eq!(one.hosts().await.unwrap().last(), None);
+    // At once, as at the start of a stack.
+    let beats = [beat("one", service, 0), beat("two", lambda, 0)];
+    let (first, second) = tokio::join!(one.beat(&beats[0]), two.beat(&beats[1]));
+    assert_eq!((first, second), (Ok(()), Ok(())));
+    one.beat(&beat("one", service, 60)).await.unwrap();
+    let hosts = two.hosts().await.unwrap();
+    let running: Vec<Heartbeat> = hosts.running(at(100)).cloned().collect();
+    assert_eq!(running, [beat("one", service, 60), beat("two", lambda, 0)]);
+    for _ in 0..2 {
+        one.leave("one", at(90)).await.unwrap();
+        let hosts = two.hosts().await.unwrap();
+        assert_eq!(hosts.running(at(100)).count(), 1);
+        // The other is killed.
+        let last = hosts.last().unwrap();
+        assert_eq!((last.heartbeat, last.stopped), (beat("one", service, 90), true));
+        assert_eq!(hosts.running(at(181)).count(), 0);
+    }
+}
+
+/// Whether it is told inline or comes again and again, after a gate or by another host.
+#[rstest]
+#[tokio::test(start_paused = true)]
+async fn what_was_tried_and_not_told_is_listed_until_it_is(
+    #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
+) {
+    let place = Place::new(kind);
+    let (one, two) = (place.host(), place.host());
+    let failed =
+        NotificationState::Failed { error: "no".into(), effect_possible: false, for_good: None };
+    let held = NotificationState::Held { until: at(20), reason: "no owner".into() };
+    let states = |ledger: Arc<dyn Both>| async move {
+        let untold = ledger.untold().await.unwrap();
+        untold.into_values().map(|entry| entry.state).collect::<Vec<_>>()
+    };
+    assert!(matches!(one.claim(&claim(1, "one", 0)).await, Ok(Claimed::Ours(_))));
+    assert!(states(one.clone()).await.is_empty());
+    one.settle(&key(1), "one", &failed, at(1)).await.unwrap();
+    assert_eq!(states(two.clone()).await, [failed.clone()]);
+    assert!(matches!(two.claim(&claim(1, "two", 10)).await, Ok(Claimed::Ours(_))));
+    two.settle(&key(1), "two", &held, at(11)).await.unwrap();
+    assert_eq!(states(one.clone()).await, [held]);
+    assert!(matches!(one.claim(&claim(1, "one", 20)).await, Ok(Claimed::Ours(_))));
+    one.settle(&key(1), "one", &told(), at(21)).await.unwrap();
+    assert!(states(two.clone()).await.is_empty());
+    // Told at once: never listed.
+    assert!(matches!(one.claim(&claim(2, "one", 0)).await, Ok(Claimed::Ours(_))));
+    one.settle(&key(2), "one", &told(), at(1)).await.unwrap();
+    assert!(states(two).await.is_empty());
 }

@@ -3,6 +3,8 @@
 
 mod approve;
 mod audit;
+mod hosts;
+mod notifications;
 mod operator;
 mod report;
 mod survey;
@@ -10,6 +12,7 @@ mod text;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
@@ -23,6 +26,8 @@ use crate::ports::RealAws;
 use crate::wording::{count, json, print, screen, span};
 pub use approve::run as approve;
 pub use audit::{Since, run as audit};
+use hosts::{Hosts, Presence};
+use notifications::Notifications;
 use report::Report;
 
 /// Between two looks of `status --watch`.
@@ -35,7 +40,7 @@ struct Desk {
 }
 
 impl Desk {
-    async fn open(file: &std::path::Path) -> Result<Self, Failure> {
+    async fn open(file: &Path) -> Result<Self, Failure> {
         let read = read(Some(file))?;
         let aws = RealAws::beside(&read).await?;
         Ok(Self { config: read.without_plugins()?, aws })
@@ -68,6 +73,22 @@ impl Desk {
         Err(Failure::Usage(format!("`{name}` is not one of the lanes: {}{hint}", known.join(", "))))
     }
 
+    /// How the work stands; `file` is the config's, for the commands that are named.
+    async fn report(&self, file: &Path) -> Result<Report, LedgerError> {
+        let ledger = self.aws.ledger();
+        let presence = match (self.is_table(), ledger.shared) {
+            (true, _) => Presence::ByHeartbeats,
+            (false, true) => Presence::Answers,
+            (false, false) => Presence::None,
+        };
+        let now = Timestamp::now();
+        let hosts = ledger.updates.hosts().await?;
+        let hosts = Hosts::of(hosts, presence, now, file);
+        let notifications = Notifications::of(&self.config, &self.aws, file).await?;
+        let report = Report::of(&self.config, &*ledger.updates, now, hosts).await?;
+        Ok(Report { notifications, ..report })
+    }
+
     async fn last_sweep(&self) -> Result<Option<SweepRecord>, Failure> {
         self.aws.ledger().updates.last_sweep().await.map_err(unread)
     }
@@ -83,7 +104,7 @@ pub fn status(options: &Status) -> Result<(), Failure> {
         loop {
             // Opened anew each time: a file must not be kept from a service that starts.
             let desk = Desk::open(&options.config).await?;
-            let report = Report::of(&desk.config, &*desk.aws.ledger().updates).await;
+            let report = desk.report(&options.config).await;
             drop(desk.aws);
             let report = report.map_err(unread)?;
             if options.watch && on_terminal {

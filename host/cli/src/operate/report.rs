@@ -14,6 +14,9 @@ use groundcrew_core::suggested::{Suggested, word};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::hosts::Hosts;
+use super::notifications::Notifications;
+
 /// Taken for the duration of an update until one has ended: the middle of the 10 to 30 minutes
 /// that Control Tower takes.
 const TYPICAL: Duration = Duration::from_secs(20 * 60);
@@ -22,9 +25,12 @@ const TYPICAL: Duration = Duration::from_secs(20 * 60);
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub at: Timestamp,
+    /// The hosts that run on the ledger.
+    pub hosts: Hosts,
     /// `None` before the first sweep is complete.
     pub sweep: Option<Sweep>,
     pub lanes: Vec<Lane>,
+    /// When no host runs: what was in flight when the last one was heard of.
     pub in_flight: Vec<InFlight>,
     pub failed: Vec<Failed>,
     pub held: Vec<HeldRecord>,
@@ -33,7 +39,9 @@ pub struct Report {
     pub held_back: Vec<HeldBack>,
     /// Plans that need or needed approval, the newest first.
     pub plans: Vec<Plan>,
-    /// When everything will be done, unless something waits for an operator.
+    /// What notifiers are still to be told; `None` where none is configured.
+    pub notifications: Option<Notifications>,
+    /// When everything will be done, unless something waits for an operator or no host runs.
     pub ends_at: Option<Timestamp>,
     /// What it waits for, if so.
     pub waits_for: Option<String>,
@@ -53,6 +61,8 @@ pub struct Sweep {
 pub struct Lane {
     pub name: String,
     pub concurrency: usize,
+    /// Updates that succeeded since a sweep first saw the target.
+    pub done: u64,
     pub waiting: usize,
     pub in_flight: usize,
     /// By the last sweep.
@@ -93,20 +103,26 @@ pub struct Plan {
 }
 
 impl Report {
-    /// How the work stands by this ledger.
-    pub async fn of(config: &Config, ledger: &dyn Ledger) -> Result<Self, LedgerError> {
+    /// How the work stands by this ledger, without notifications.
+    pub async fn of(
+        config: &Config,
+        ledger: &dyn Ledger,
+        now: Timestamp,
+        hosts: Hosts,
+    ) -> Result<Self, LedgerError> {
         let overview = ledger.overview().await?;
         let sweep = ledger.last_sweep().await?;
         let progress = match &sweep {
             Some(sweep) => ledger.all_progress(&sweep.target).await?,
             None => BTreeMap::new(),
         };
-        Ok(Self::put_together(config, Timestamp::now(), &overview, sweep, progress))
+        Ok(Self::put_together(config, now, hosts, &overview, sweep, progress))
     }
 
     fn put_together(
         config: &Config,
         now: Timestamp,
+        hosts: Hosts,
         overview: &Overview,
         sweep: Option<SweepRecord>,
         progress: BTreeMap<AccountId, Progress>,
@@ -140,6 +156,7 @@ impl Report {
             lanes.push(Lane {
                 name: rules.name.clone(),
                 concurrency: rules.concurrency,
+                done: seen(sweep.as_ref(), &rules.name).map_or(0, |seen| done(seen, &record)),
                 waiting,
                 in_flight: running.len(),
                 held: seen(sweep.as_ref(), &rules.name).map_or(0, |seen| seen.held),
@@ -180,7 +197,9 @@ impl Report {
             held_in_all: sweep.as_ref().map_or(0, |sweep| sweep.held_in_all),
             held_back: sweep.as_ref().map(|sweep| sweep.held_back.clone()).unwrap_or_default(),
             plans,
-            ends_at: ends.filter(|_| sweep.is_some() && waits_for.is_none()),
+            notifications: None,
+            ends_at: ends.filter(|_| sweep.is_some() && waits_for.is_none() && hosts.any()),
+            hosts,
             waits_for,
             sweep: sweep.map(|sweep| Sweep {
                 completed: sweep.completed,
@@ -202,6 +221,11 @@ fn seen<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSeen> 
 /// What of a lane is held and keeps other lanes back.
 fn held_back_in<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s HeldBack> {
     sweep?.held_back.iter().find(|held| held.lane == lane)
+}
+
+/// Updates of a lane that succeeded since a sweep first saw the target.
+fn done(seen: &LaneSeen, record: &LaneRecord) -> u64 {
+    record.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded))
 }
 
 /// How long an update of a lane takes.
@@ -261,6 +285,7 @@ fn waits_for(
 
 #[cfg(test)]
 mod tests {
+    use super::super::hosts::Presence;
     use super::*;
     use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
     use groundcrew_core::plan_id::PlanId;
@@ -291,7 +316,13 @@ mod tests {
     }
 
     fn sweep(canary: usize, prod: usize) -> SweepRecord {
-        let seen = |to_update, succeeded| LaneSeen { to_update, given_up: 1, held: 0, succeeded };
+        let seen = |to_update, succeeded| LaneSeen {
+            to_update,
+            given_up: 1,
+            held: 0,
+            succeeded,
+            began_with: Some(4),
+        };
         SweepRecord {
             began: NOW,
             completed: NOW,
@@ -319,10 +350,15 @@ mod tests {
         }
     }
 
+    fn hosts(runs: bool) -> Hosts {
+        let presence = if runs { Presence::Answers } else { Presence::None };
+        Hosts::of(Default::default(), presence, NOW, "crew.toml".as_ref())
+    }
+
     fn report(overview: &Overview, sweep: SweepRecord) -> Report {
         let progress =
             [1, 2].map(|number: u64| (format!("{number:012}").parse().unwrap(), failed("canary")));
-        Report::put_together(&config(), NOW, overview, Some(sweep), progress.into())
+        Report::put_together(&config(), NOW, hosts(true), overview, Some(sweep), progress.into())
     }
 
     /// Of six, two have succeeded since, one was given up since, one runs.
@@ -336,10 +372,23 @@ mod tests {
         };
         let report = report(&overview, sweep(6, 4));
         let lane = &report.lanes[0];
-        assert_eq!((lane.waiting, lane.in_flight, lane.failed), (2, 1, 2));
+        assert_eq!((lane.done, lane.waiting, lane.in_flight, lane.failed), (5, 2, 1, 2));
         // 400 s of the one that runs, and two of 600 s; then four of 20 min at once.
         assert_eq!(report.ends_at, Some(NOW + Duration::from_secs(400 + 1200 + 1200)));
         assert_eq!(report.waits_for, None);
+    }
+
+    /// What was in flight when the hosts were killed is not followed by anybody.
+    #[test]
+    fn without_a_host_there_is_no_end() {
+        let overview = Overview { slots: vec![slot(3, "canary", 200)], ..Overview::default() };
+        let sweep = || Some(sweep(6, 4));
+        let ends = |runs| {
+            let hosts = hosts(runs);
+            Report::put_together(&config(), NOW, hosts, &overview, sweep(), [].into()).ends_at
+        };
+        assert!(ends(true).is_some());
+        assert_eq!(ends(false), None);
     }
 
     /// Two of the canaries are held for an hour: production starts after their updates.

@@ -18,11 +18,16 @@ pub fn render(report: &Report) -> String {
 }
 
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
+    report.hosts.write(report.at, !report.in_flight.is_empty(), out)?;
     let Some(sweep) = &report.sweep else {
-        return paragraph(
+        paragraph(
             out,
-            "No sweep of the organization is complete yet. If groundcrew runs, its log says why.",
-        );
+            match report.hosts.any() {
+                true => "sweep       none is complete yet; the log of the host says why",
+                false => "sweep       none is complete yet",
+            },
+        )?;
+        return told(report, out);
     };
     let number = |number: usize| thousands(number as u64);
     paragraph(out, &format!("sweep       {}, to {}", minute(sweep.completed), sweep.target))?;
@@ -37,15 +42,16 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out)?;
 
     let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
-    writeln!(out, "{:width$}  waiting  in flight  held  failed", "lane")?;
+    writeln!(out, "{:width$}  done  waiting  in flight  held  failed", "lane")?;
     for lane in &report.lanes {
         let paused = match &lane.paused {
             Some(paused) => format!("  paused since {}: {}", minute(paused.since), paused.why),
             None => String::new(),
         };
         let line = format!(
-            "{:width$}  {:>7}  {:>4} of {:<2}  {:>4}  {:>6}{paused}",
+            "{:width$}  {:>4}  {:>7}  {:>4} of {:<2}  {:>4}  {:>6}{paused}",
             lane.name,
+            thousands(lane.done),
             number(lane.waiting),
             lane.in_flight,
             lane.concurrency,
@@ -62,6 +68,9 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
             let left = Duration::try_from(end - report.at).unwrap_or_default();
             let line = format!("done        about {}, in {}", minute(end), span(left));
             paragraph(out, &line)?;
+        }
+        _ if is_busy(report) => {
+            paragraph(out, "done        not before a host runs: nothing is started or followed")?;
         }
         _ => paragraph(out, "done        nothing waits and nothing runs")?,
     }
@@ -82,11 +91,16 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         paragraph(out, &line)?;
     }
     for slot in &report.in_flight {
+        let age = span(Duration::from_secs(slot.age_seconds));
+        let (what, age) = match report.hosts.any() {
+            true => ("in flight", format!("for {age}")),
+            // Nobody follows it: it may have ended.
+            false => ("begun", format!("{age} ago")),
+        };
         let line = format!(
-            "in flight   {} in {} for {}, attempt {}: {}",
+            "{what:12}{} in {} {age}, attempt {}: {}",
             slot.account,
             slot.lane,
-            span(Duration::from_secs(slot.age_seconds)),
             slot.attempt,
             slot.record.as_deref().unwrap_or("no record yet")
         );
@@ -123,7 +137,15 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         };
         paragraph(out, &line)?;
     }
-    Ok(())
+    told(report, out)
+}
+
+/// What notifiers are still to be told.
+fn told(report: &Report, out: &mut String) -> std::fmt::Result {
+    match &report.notifications {
+        Some(notifications) => notifications.write(out),
+        None => Ok(()),
+    }
 }
 
 fn is_busy(report: &Report) -> bool {
@@ -145,9 +167,10 @@ fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hosts::{Hosts, Presence};
     use super::super::report::{Failed, InFlight, Lane, Paused, Plan, Sweep};
     use super::*;
-    use groundcrew_core::ports::{HeldBack, HeldRecord};
+    use groundcrew_core::ports::{Heartbeat, HeldBack, HeldRecord, HostKind};
     use jiff::Timestamp;
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
@@ -156,10 +179,23 @@ mod tests {
         format!("{number:012}").parse().unwrap()
     }
 
+    fn hosts(presence: Presence) -> Hosts {
+        let mut known = groundcrew_core::ports::Hosts::default();
+        known.beat(&Heartbeat {
+            host: "file".into(),
+            version: "0.1.0".into(),
+            kind: HostKind::Service,
+            since: AT - Duration::from_secs(7200),
+            at: AT - Duration::from_secs(12),
+        });
+        Hosts::of(known, presence, AT, "crew.toml".as_ref())
+    }
+
     fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
         Lane {
             name: name.into(),
             concurrency: 4,
+            done: 0,
             waiting,
             in_flight,
             held: 0,
@@ -171,6 +207,8 @@ mod tests {
     fn report() -> Report {
         Report {
             at: AT,
+            hosts: hosts(Presence::Answers),
+            notifications: None,
             sweep: Some(Sweep {
                 completed: AT,
                 target: "pa-aaaaaaaaaaaac".into(),
@@ -267,6 +305,15 @@ mod tests {
                     and 41 more held; --format json has those that are known
         plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
         ");
+    }
+
+    /// The sweep knew of two lanes; then everything was killed.
+    #[test]
+    fn no_host_runs() {
+        let report = Report { hosts: hosts(Presence::None), ends_at: None, ..report() };
+        insta::assert_snapshot!(screen(&report), @"");
+        let report = Report { sweep: None, ..report };
+        insta::assert_snapshot!(screen(&report), @"");
     }
 
     #[test]

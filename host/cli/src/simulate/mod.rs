@@ -107,8 +107,9 @@ async fn simulate(
     let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
     let ports = ports::simulated(&sim, clients, &loaded, recorder.clone());
     let settings = loaded.engine_settings(ports::SIMULATED_HOST.to_owned());
-    // A rehearsal is what somebody looks at before they approve.
-    let engine = Engine::new(ports, Settings { approval: None, ..settings });
+    // A rehearsal is what somebody looks at before they approve, and nobody asks whether it runs.
+    let settings = Settings { approval: None, version: None, ..settings };
+    let engine = Engine::new(ports, settings);
     sim.release_artifact();
     for event in events {
         sim.inject_event(event);

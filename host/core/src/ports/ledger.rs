@@ -12,7 +12,7 @@ use crate::catalog::{ArtifactId, ProvisionedProductId, RecordId};
 use crate::due::Footing;
 use crate::notification::{Claim, Claimed, NotificationEntry, NotificationKey, NotificationState};
 use crate::plan_id::PlanId;
-use crate::ports::{OrderLedger, Orders, PlanRecord};
+use crate::ports::{Heartbeats, OrderLedger, Orders, PlanRecord};
 
 /// A ledger that can't be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -241,6 +241,10 @@ pub struct LaneSeen {
     pub held: usize,
     /// [`LaneRecord::succeeded`] then. What has come since is done.
     pub succeeded: u64,
+    /// [`LaneRecord::succeeded`] when a sweep first saw this target. `None` in a record of a
+    /// groundcrew that did not note it.
+    #[serde(default)]
+    pub began_with: Option<u64>,
 }
 
 /// An account that a policy holds.
@@ -287,7 +291,7 @@ pub struct Overview {
 /// What AWS does not remember: slots taken, and attempts and outcome for each account
 /// and target.
 #[async_trait]
-pub trait Ledger: OrderLedger {
+pub trait Ledger: Heartbeats + OrderLedger {
     /// Every slot that is taken, by any host.
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
 
@@ -407,6 +411,11 @@ pub trait NotificationLedger: Send + Sync {
         &self,
         key: &NotificationKey,
     ) -> Result<Option<NotificationEntry>, LedgerError>;
+
+    /// The notifications whose last try did not end in their being told: it failed, or a gate holds
+    /// them. For operators: of thousands only those that changed last; one that waits for its first
+    /// try is not among them.
+    async fn untold(&self) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError>;
 
     /// Writes that something was said, for example an alert, so that it isn't said again.
     /// `what` is any short text. Again it does nothing.

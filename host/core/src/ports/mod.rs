@@ -4,10 +4,12 @@
 //! nothing in this crate awaits anything. Every implementation is safe to call again
 //! after a failure or a crash: see each method for what a repeat does.
 //!
-//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, the `orders` in it, and the `plugins`.
+//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, the `orders` and
+//! the `heartbeats` in it, and the `plugins`.
 
 mod aws;
 mod baselines;
+mod heartbeats;
 mod ledger;
 mod orders;
 mod plugins;
@@ -20,6 +22,7 @@ pub use aws::{
     SupportCases, TagIndex,
 };
 pub use baselines::Baselines;
+pub use heartbeats::{Gone, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
     Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
     NotificationLedger, Overview, Pause, Progress, Slot, SweepRecord, TELLING_LEASE, Taken,
@@ -31,7 +34,8 @@ pub use orders::{
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
-    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, Received, Unreadable, UpdateQueue,
+    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received, Unreadable,
+    UpdateQueue,
 };
 
 /// The time. Simulations show a virtual one.

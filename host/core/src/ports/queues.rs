@@ -72,6 +72,17 @@ pub struct DeadLetter {
     pub redriven: u32,
 }
 
+/// How many messages are in a queue, about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueDepth {
+    /// To be received now, or once their delay is over.
+    pub waiting: usize,
+    /// Received: they are being worked on, or hidden until they are tried again.
+    pub hidden: usize,
+    /// In its dead-letter queue.
+    pub dead_letters: usize,
+}
+
 /// The updates queue (SQS FIFO) and its dead-letter queue.
 #[async_trait]
 pub trait UpdateQueue: Send + Sync {

@@ -21,6 +21,7 @@ use groundcrew_ledger::{DynamoLedger, FileLedger};
 use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use jiff::Timestamp;
 
+use super::pulse::Pulse;
 use super::setting::{CAUSES, LedgerKind, QUOTA, Setting, Wish};
 use super::truth::Truth;
 
@@ -74,6 +75,7 @@ struct World {
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
     truth: Arc<Truth>,
+    pulse: Pulse,
     _directory: tempfile::TempDir,
 }
 
@@ -113,7 +115,8 @@ impl World {
             }
         };
         let truth = Arc::new(Truth::new(setting.clone(), sim.clone()));
-        Self { setting, sim, ledger, truth, _directory: directory }
+        let pulse = Pulse::new(sim.clone(), setting.ledger);
+        Self { setting, sim, ledger, truth, pulse, _directory: directory }
     }
 
     fn engine(&self, name: String) -> Arc<Engine> {
@@ -150,6 +153,7 @@ impl World {
             causes: CAUSES,
             approval: None,
             host: name,
+            version: Some("0.1.0".into()),
             parameters: ParameterSource::Rebuild,
             fallback: Fallback::Proceed,
             policies: vec![policy],
@@ -160,8 +164,8 @@ impl World {
     /// One host: killed as often as the setting says, and then left alone.
     async fn host(&self, number: usize) -> usize {
         for (life, seconds) in self.setting.kills[number].iter().enumerate() {
-            let engine = self.engine(format!("host-{number}-{life}"));
-            let life = self.life(engine);
+            let name = format!("host-{number}-{life}");
+            let life = self.life(&name);
             // Cut off wherever it then is.
             let _ = tokio::time::timeout(Duration::from_secs(*seconds), life).await;
         }
@@ -172,8 +176,7 @@ impl World {
     async fn to_the_end(&self, name: String) -> usize {
         let mut resumed = 0;
         loop {
-            let engine = self.engine(name.clone());
-            match self.life(engine).await {
+            match self.life(&name).await {
                 Some(Waiting { blocked: Blocked::Paused { lane, .. }, .. }) => {
                     tokio::time::sleep(Duration::from_secs(600)).await;
                     let signature =
@@ -188,10 +191,15 @@ impl World {
     }
 
     /// One life of a host, as a service or by ticks once a minute.
-    async fn life(&self, engine: Arc<Engine>) -> Option<Waiting> {
+    async fn life(&self, name: &str) -> Option<Waiting> {
+        let engine = self.engine(name.to_owned());
+        let running = self.pulse.runs(name);
         if !self.setting.ticks {
-            return engine.run(Until::SettledOr(BEGIN + END)).await;
+            let waiting = engine.run(Until::SettledOr(BEGIN + END)).await;
+            running.stopped();
+            return waiting;
         }
+        // Of a Lambda nobody hears that it ends: it is as if it were cut off.
         let clock = self.sim.clock();
         let mut ticker = Ticker::new(engine);
         loop {
@@ -245,13 +253,24 @@ impl World {
         tokio::join!(moves, closings, landing_zone);
     }
 
+    /// Does something while the heartbeats are looked at.
+    async fn watched<T>(&self, what: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            done = what => done,
+            () = self.pulse.watch(&*self.ledger) => unreachable!("it looks for ever"),
+        }
+    }
+
     async fn live(self) -> Done {
         let hosts = join_all((0..self.setting.hosts).map(|number| self.host(number)));
-        let (mut resumed, ()) = tokio::join!(hosts, self.others());
+        let hosts = async { tokio::join!(hosts, self.others()) };
+        let (mut resumed, ()) = self.watched(hosts).await;
         if !self.setting.moves.is_empty() || !self.setting.closings.is_empty() {
             // Whoever moved, or was opened again, after everything was done is found by the next
             // sweep.
-            resumed.push(self.to_the_end("host-again".to_owned()).await);
+            let again = self.to_the_end("host-again".to_owned());
+            resumed.push(self.watched(again).await);
         }
         let (updated, given_up) = self.truth.judge(&*self.ledger).await;
         Done {

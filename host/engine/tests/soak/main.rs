@@ -7,6 +7,7 @@
 //! first. A seed that fails prints how to run it alone.
 
 mod fleet;
+mod pulse;
 #[path = "../../../../tests/common/seeds.rs"]
 mod seeds;
 mod setting;

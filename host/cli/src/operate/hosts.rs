@@ -1,0 +1,192 @@
+//! Which hosts run on a ledger, as `groundcrew status` tells it.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use groundcrew_core::ports::{self, Gone, Heartbeat, HostKind};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::wording::{minute, paragraph, span};
+
+/// What is known of hosts besides their heartbeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Nothing: the ledger is a table.
+    ByHeartbeats,
+    /// A host has the ledger file open, and answers.
+    Answers,
+    /// No host has the ledger file open.
+    None,
+}
+
+/// The hosts of a ledger.
+#[derive(Debug, Serialize)]
+pub struct Hosts {
+    /// Those that run.
+    pub running: Vec<Heartbeat>,
+    /// Whether a process has the ledger file open and answers, heartbeat or not. Never of a table.
+    pub answers: bool,
+    /// When none runs: the one that ran last, as far as that is known.
+    pub last: Option<Gone>,
+    /// How to start one.
+    #[serde(skip)]
+    pub start: String,
+}
+
+impl Hosts {
+    /// Those that run at this moment. `config` is the file, for the command that starts one.
+    pub fn of(known: ports::Hosts, presence: Presence, now: Timestamp, config: &Path) -> Self {
+        let running: Vec<Heartbeat> = match presence {
+            // Whatever was written a moment ago: it is this process that has the file open.
+            Presence::None => vec![],
+            Presence::ByHeartbeats | Presence::Answers => known.running(now).cloned().collect(),
+        };
+        Self {
+            answers: presence == Presence::Answers,
+            last: known.last().filter(|_| running.is_empty()),
+            running,
+            start: format!("groundcrew run --config {}", config.display()),
+        }
+    }
+
+    /// Whether any runs.
+    pub fn any(&self) -> bool {
+        self.answers || !self.running.is_empty()
+    }
+
+    /// Writes a line for each, or that there is none. `in_flight`: whether updates are shown that
+    /// somebody would have to follow.
+    pub fn write(&self, now: Timestamp, in_flight: bool, out: &mut String) -> fmt::Result {
+        for heartbeat in &self.running {
+            let line = format!(
+                "host        {}: {} since {}, last heard of {} ago",
+                heartbeat.host,
+                what(heartbeat),
+                minute(heartbeat.since),
+                span(Duration::try_from(now - heartbeat.at).unwrap_or_default())
+            );
+            paragraph(out, &line)?;
+        }
+        if !self.running.is_empty() {
+            return Ok(());
+        }
+        let last = self.last.as_ref().map(|gone| {
+            let verb = if gone.stopped { "stopped" } else { "was last heard of" };
+            let heartbeat = &gone.heartbeat;
+            (minute(heartbeat.at), format!("{} ({}) {verb}", heartbeat.host, what(heartbeat)))
+        });
+        let line = match (self.answers, last) {
+            (true, Some((at, _))) => format!(
+                "host        one has the ledger file open, and its loop has not come round since {at}: \
+                 see its log"
+            ),
+            (true, None) => {
+                "host        one has the ledger file open; it has not shown itself yet, \
+                             or is of a version that does not"
+                    .to_owned()
+            }
+            (false, last) => {
+                let ended = match in_flight {
+                    true => ": what was in flight may have ended",
+                    false => "",
+                };
+                let since = match last {
+                    Some((at, who)) => format!("none runs on this ledger since {at}, when {who}"),
+                    None => "none is known to run on this ledger".to_owned(),
+                };
+                format!("host        {since}{ended}; {}", self.how())
+            }
+        };
+        paragraph(out, &line)
+    }
+
+    /// How there is one again.
+    fn how(&self) -> String {
+        match &self.last {
+            Some(Gone { heartbeat: Heartbeat { kind: HostKind::Lambda, .. }, .. }) => {
+                "look whether its schedule is enabled, and at its log".to_owned()
+            }
+            _ => format!("start one with `{}`", self.start),
+        }
+    }
+}
+
+fn what(heartbeat: &Heartbeat) -> String {
+    let kind = match heartbeat.kind {
+        HostKind::Service => "as a service",
+        HostKind::Lambda => "in a Lambda",
+    };
+    format!("groundcrew {} {kind}", heartbeat.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn beat(host: &str, kind: HostKind, seconds_ago: u64) -> Heartbeat {
+        Heartbeat {
+            host: host.into(),
+            version: "0.1.0".into(),
+            kind,
+            since: NOW - Duration::from_secs(7200),
+            at: NOW - Duration::from_secs(seconds_ago),
+        }
+    }
+
+    fn known(beats: &[Heartbeat]) -> ports::Hosts {
+        let mut hosts = ports::Hosts::default();
+        beats.iter().for_each(|heartbeat| hosts.beat(heartbeat));
+        hosts
+    }
+
+    fn screen(known: ports::Hosts, presence: Presence, in_flight: bool) -> String {
+        let mut out = String::new();
+        Hosts::of(known, presence, NOW, "crew.toml".as_ref())
+            .write(NOW, in_flight, &mut out)
+            .unwrap();
+        for line in out.lines() {
+            assert!(line.chars().count() <= 80, "over 80 columns: {line}");
+        }
+        out
+    }
+
+    #[test]
+    fn hosts_that_run() {
+        let two = [beat("12-ab", HostKind::Service, 12), beat("34-cd", HostKind::Lambda, 40)];
+        insta::assert_snapshot!(screen(known(&two), Presence::ByHeartbeats, true), @"");
+        let file = known(&[beat("file", HostKind::Service, 12)]);
+        insta::assert_snapshot!(screen(file, Presence::Answers, true), @"");
+    }
+
+    #[test]
+    fn no_host_runs() {
+        let by = Presence::ByHeartbeats;
+        insta::assert_snapshot!(screen(known(&[]), by, false), @"");
+        let killed = known(&[beat("12-ab", HostKind::Service, 600)]);
+        insta::assert_snapshot!(screen(killed.clone(), by, true), @"");
+        insta::assert_snapshot!(screen(killed.clone(), by, false), @"");
+        let mut stopped = killed;
+        stopped.leave("12-ab", NOW - Duration::from_secs(300));
+        insta::assert_snapshot!(screen(stopped, by, true), @"");
+        let lambda = known(&[beat("34-cd", HostKind::Lambda, 600)]);
+        insta::assert_snapshot!(screen(lambda, by, true), @"");
+    }
+
+    /// Whoever can open a file knows that no host has it open.
+    #[test]
+    fn a_file_that_nobody_has_open() {
+        let killed = known(&[beat("file", HostKind::Service, 5)]);
+        insta::assert_snapshot!(screen(killed, Presence::None, true), @"");
+    }
+
+    #[test]
+    fn a_file_that_is_open_in_a_host_that_does_not_show_itself() {
+        insta::assert_snapshot!(screen(known(&[]), Presence::Answers, true), @"");
+        let stuck = known(&[beat("file", HostKind::Service, 600)]);
+        insta::assert_snapshot!(screen(stuck, Presence::Answers, true), @"");
+    }
+}

@@ -1,0 +1,225 @@
+//! What notifiers are still to be told, as `groundcrew status` tells it: from the ledger those that
+//! were tried, from SQS how many wait.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use groundcrew_core::config::Config;
+use groundcrew_core::notification::{NotificationEntry, NotificationKey, NotificationState};
+use groundcrew_core::ports::{LedgerError, QueueDepth};
+use serde::Serialize;
+
+use crate::ports::RealAws;
+use crate::wording::{count, minute, paragraph, thousands};
+
+/// So many are listed; the rest is counted.
+const LISTED: usize = 10;
+
+/// Whoever looks at the ledger alone should not wait for long for a queue that can't be reached.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What notifiers are still to be told.
+#[derive(Debug, Serialize)]
+pub struct Notifications {
+    /// Whose last try failed, and that are tried again.
+    pub failing: usize,
+    /// That failed for good while the other system may know: only a person has them told again.
+    pub failed_for_good: usize,
+    /// That a gate holds.
+    pub held: usize,
+    /// `None` without a notifications queue.
+    pub queue: Option<Depth>,
+    /// Each of those that failed or are held, by their keys.
+    pub untold: Vec<Untold>,
+    /// How to have those of a notifier told again, without its name.
+    #[serde(skip)]
+    pub redrive: String,
+}
+
+/// How much is in the notifications queue.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Depth {
+    /// So much.
+    Known(QueueDepth),
+    /// It could not be read.
+    Unread {
+        /// Why.
+        error: String,
+    },
+}
+
+/// A notification that was tried and not told.
+#[derive(Debug, Serialize)]
+pub struct Untold {
+    pub key: NotificationKey,
+    #[serde(flatten)]
+    pub entry: NotificationEntry,
+}
+
+impl Notifications {
+    /// What there is; `None` where no notifier is configured.
+    pub async fn of(
+        config: &Config,
+        aws: &RealAws,
+        file: &Path,
+    ) -> Result<Option<Self>, LedgerError> {
+        if config.notifiers.is_empty() {
+            return Ok(None);
+        }
+        let untold = aws.ledger().notifications.untold().await?;
+        let untold = untold.into_iter().map(|(key, entry)| Untold { key, entry }).collect();
+        let queue = match tokio::time::timeout(PATIENCE, aws.notifications_depth(config)).await {
+            Ok(None) => None,
+            Ok(Some(Ok(depth))) => Some(Depth::Known(depth)),
+            Ok(Some(Err(error))) => Some(Depth::Unread { error: error.to_string() }),
+            Err(_) => {
+                let error = format!("no answer within {} seconds", PATIENCE.as_secs());
+                Some(Depth::Unread { error })
+            }
+        };
+        Ok(Some(Self::put_together(queue, untold, file)))
+    }
+
+    fn put_together(queue: Option<Depth>, untold: Vec<Untold>, file: &Path) -> Self {
+        let number = |is: fn(&NotificationState) -> bool| {
+            untold.iter().filter(|one| is(&one.entry.state)).count()
+        };
+        use NotificationState::{Failed, Held};
+        Self {
+            failing: number(|state| matches!(state, Failed { for_good: None, .. })),
+            failed_for_good: number(|state| matches!(state, Failed { for_good: Some(_), .. })),
+            held: number(|state| matches!(state, Held { .. })),
+            queue,
+            untold,
+            redrive: format!("groundcrew redrive --config {} --notifier", file.display()),
+        }
+    }
+
+    /// Writes how many there are, and those that changed last.
+    pub fn write(&self, out: &mut String) -> fmt::Result {
+        let number = |number: usize| thousands(number as u64);
+        let mut parts = vec![
+            format!("{} failing", number(self.failing)),
+            format!("{} failed for good", number(self.failed_for_good)),
+            format!("{} held", number(self.held)),
+        ];
+        match &self.queue {
+            None => {}
+            Some(Depth::Known(depth)) => parts.push(format!(
+                "in the queue {} waiting and {} being told or to be tried again, {}",
+                number(depth.waiting),
+                number(depth.hidden),
+                count(depth.dead_letters, "dead letter")
+            )),
+            Some(Depth::Unread { error }) => {
+                parts.push(format!("the queue can't be read: {error}"));
+            }
+        }
+        paragraph(out, &format!("notifiers   {}", parts.join(", ")))?;
+        let mut last: Vec<&Untold> = self.untold.iter().collect();
+        last.sort_by_key(|one| std::cmp::Reverse(one.entry.changed_at));
+        for one in last.iter().take(LISTED) {
+            paragraph(out, &self.line(one))?;
+        }
+        match last.len().saturating_sub(LISTED) {
+            0 => Ok(()),
+            more => {
+                let more = thousands(more as u64);
+                let line = format!("            and {more} more not told; --format json has them");
+                paragraph(out, &line)
+            }
+        }
+    }
+
+    fn line(&self, Untold { key, entry }: &Untold) -> String {
+        let notifier = &entry.notifier;
+        let about = match &entry.account {
+            Some(account) => account.as_str(),
+            None => key.as_str(),
+        };
+        match &entry.state {
+            NotificationState::Held { until, reason } => {
+                format!(
+                    "not told    {notifier} of {about}, held until {}: {reason}",
+                    minute(*until)
+                )
+            }
+            NotificationState::Failed { error, for_good, .. } => {
+                let again = match for_good {
+                    Some(_) => format!("; after a look there: `{} {notifier}`", self.redrive),
+                    None => String::new(),
+                };
+                format!(
+                    "not told    {notifier} of {about} after {}, the last at {}: {error}{again}",
+                    count(entry.attempts as usize, "attempt"),
+                    minute(entry.changed_at)
+                )
+            }
+            // These are not listed.
+            NotificationState::Taken { .. }
+            | NotificationState::Told { .. }
+            | NotificationState::Recorded => format!("not told    {notifier} of {about}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn untold(number: u64, state: NotificationState) -> Untold {
+        let account: groundcrew_core::account::AccountId = format!("{number:012}").parse().unwrap();
+        Untold {
+            key: NotificationKey::onboard(&account, "ams"),
+            entry: NotificationEntry {
+                account: Some(account),
+                notifier: "ams".into(),
+                state,
+                attempts: 3,
+                changed_at: AT - Duration::from_secs(number),
+            },
+        }
+    }
+
+    fn failed(for_good: Option<u32>) -> NotificationState {
+        let error = "the CMDB answered 503".into();
+        NotificationState::Failed { error, effect_possible: true, for_good }
+    }
+
+    fn screen(queue: Option<Depth>, untold: Vec<Untold>) -> String {
+        let mut out = String::new();
+        Notifications::put_together(queue, untold, "crew.toml".as_ref()).write(&mut out).unwrap();
+        for line in out.lines() {
+            assert!(line.chars().count() <= 80, "over 80 columns: {line}");
+        }
+        out
+    }
+
+    #[test]
+    fn some_are_not_told() {
+        let held = NotificationState::Held { until: AT, reason: "no owner yet".into() };
+        let depth = QueueDepth { waiting: 1200, hidden: 2, dead_letters: 1 };
+        let untold = vec![untold(1, failed(None)), untold(2, held), untold(3, failed(Some(0)))];
+        insta::assert_snapshot!(screen(Some(Depth::Known(depth)), untold), @"");
+    }
+
+    #[test]
+    fn many_are_counted() {
+        let many = (1..=14).map(|number| untold(number, failed(None))).collect();
+        let screen = screen(None, many);
+        assert_eq!(screen.matches("not told    ams of").count(), LISTED);
+        assert!(screen.starts_with("notifiers   14 failing, 0 failed for good, 0 held\n"));
+        assert!(screen.ends_with("and 4 more not told; --format json has them\n"), "{screen}");
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_read() {
+        let queue = Depth::Unread { error: "sqs:GetQueueAttributes was refused".into() };
+        insta::assert_snapshot!(screen(Some(queue), vec![]), @"");
+    }
+}

@@ -1,0 +1,118 @@
+//! Who runs, held against the heartbeats in the ledger.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use groundcrew_core::ports::{Clock, Heartbeat, Ledger};
+use groundcrew_sim::SimAws;
+use jiff::Timestamp;
+
+use super::setting::LedgerKind;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// A table that refuses calls is told in so many looks in a row at the latest.
+const REFUSED: u32 = 10;
+
+#[derive(Clone, Copy, Debug)]
+enum Life {
+    /// It runs since then.
+    Runs(Timestamp),
+    /// It was cut off then.
+    CutOff(Timestamp),
+    /// It has ended in good order then.
+    Stopped(Timestamp),
+}
+
+pub struct Pulse {
+    sim: SimAws,
+    ledger: LedgerKind,
+    lives: Mutex<BTreeMap<String, Life>>,
+    /// For how many looks in a row a host that runs was not seen to.
+    unseen: Mutex<BTreeMap<String, u32>>,
+}
+
+/// While it is there the host runs; dropped, it was cut off.
+pub struct Running<'p> {
+    pulse: &'p Pulse,
+    host: String,
+}
+
+impl Running<'_> {
+    /// The host has ended in good order.
+    pub fn stopped(self) {
+        let now = self.pulse.sim.clock().now();
+        self.pulse.lives().insert(self.host.clone(), Life::Stopped(now));
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let now = self.pulse.sim.clock().now();
+        let mut lives = self.pulse.lives();
+        if let Some(Life::Runs(_)) = lives.get(&self.host) {
+            lives.insert(self.host.clone(), Life::CutOff(now));
+        }
+    }
+}
+
+impl Pulse {
+    pub fn new(sim: SimAws, ledger: LedgerKind) -> Self {
+        Self { sim, ledger, lives: Mutex::default(), unseen: Mutex::default() }
+    }
+
+    fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
+        self.lives.lock().unwrap()
+    }
+
+    pub fn runs(&self, host: &str) -> Running<'_> {
+        let now = self.sim.clock().now();
+        self.lives().insert(host.to_owned(), Life::Runs(now));
+        Running { pulse: self, host: host.to_owned() }
+    }
+
+    /// Looks now and then, for ever.
+    pub async fn watch(&self, ledger: &dyn Ledger) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let read_from = self.sim.clock().now();
+            let Ok(hosts) = ledger.hosts().await else { continue };
+            let now = self.sim.clock().now();
+            for (host, life) in self.lives().iter() {
+                let seen = hosts.running(now).any(|heartbeat| heartbeat.host == *host);
+                self.check(host, *life, seen, read_from, now);
+            }
+        }
+    }
+
+    fn check(&self, host: &str, life: Life, seen: bool, read_from: Timestamp, now: Timestamp) {
+        let table = self.ledger == LedgerKind::Table;
+        // What was written while the ledger was read is seen by the next look.
+        let long_ago = |since: Timestamp, long: Duration| since + long < read_from;
+        match life {
+            Life::Runs(since) if long_ago(since, Heartbeat::EVERY) => {
+                let mut unseen = self.unseen.lock().unwrap();
+                let unseen = unseen.entry(host.to_owned()).or_default();
+                *unseen = if seen { 0 } else { *unseen + 1 };
+                let most = if table { REFUSED } else { 0 };
+                assert!(*unseen <= most, "{host} runs at {now}, and its heartbeat is not fresh");
+            }
+            Life::CutOff(at) => {
+                let stale = long_ago(at, Heartbeat::FRESH + LOOK);
+                assert!(
+                    !(seen && stale),
+                    "{host} was cut off at {at}, and is seen to run at {now}"
+                );
+            }
+            Life::Stopped(at) => {
+                // A table may have refused to have it removed: then it becomes stale.
+                let gone = if table { Heartbeat::FRESH + LOOK } else { Duration::ZERO };
+                let gone = long_ago(at, gone);
+                assert!(!(seen && gone), "{host} stopped at {at}, and is seen to run at {now}");
+            }
+            Life::Runs(_) => {}
+        }
+    }
+}

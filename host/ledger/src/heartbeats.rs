@@ -1,0 +1,40 @@
+//! Heartbeats: one item for those of all hosts, which are few and small, so that one read shows all
+//! of them and nothing has to be deleted.
+
+use async_trait::async_trait;
+use groundcrew_core::ports::{Heartbeat, Heartbeats, Hosts, LedgerError};
+use jiff::Timestamp;
+
+use crate::store::{Key, Store};
+use crate::store_ledger::StoreLedger;
+
+fn hosts() -> Key {
+    Key::only("hosts")
+}
+
+#[async_trait]
+impl<S: Store> Heartbeats for StoreLedger<S> {
+    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), LedgerError> {
+        self.change(&hosts(), |known: Option<Hosts>| {
+            let mut hosts = known.unwrap_or_default();
+            hosts.beat(heartbeat);
+            ((), Some(hosts))
+        })
+        .await
+    }
+
+    async fn leave(&self, host: &str, at: Timestamp) -> Result<(), LedgerError> {
+        self.change(&hosts(), |known: Option<Hosts>| match known {
+            Some(mut hosts) if hosts.heartbeats.contains_key(host) => {
+                hosts.leave(host, at);
+                ((), Some(hosts))
+            }
+            _ => ((), None),
+        })
+        .await
+    }
+
+    async fn hosts(&self) -> Result<Hosts, LedgerError> {
+        Ok(self.hold(hosts()).await?.value.unwrap_or_default())
+    }
+}
