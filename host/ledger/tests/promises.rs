@@ -14,8 +14,8 @@ use groundcrew_core::due::Footing;
 use groundcrew_core::notification::{Claimed, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, Cap, Ended, Heartbeat, Heartbeats, HeldRecord, HostKind, LaneRecord, LaneSeen,
-    Orders, Pause, PlanRecord, PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
+    Approval, Cap, Ended, Heartbeat, HeldRecord, HostKind, LaneRecord, LaneSeen, Orders, Pause,
+    PlanRecord, PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
 };
 use rstest::rstest;
 

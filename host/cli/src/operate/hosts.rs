@@ -1,10 +1,10 @@
 //! Which hosts run on a ledger, as `groundcrew status` tells it.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use groundcrew_core::ports::{self, Gone, Heartbeat, HostKind};
+use groundcrew_core::suggested::Suggested;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -36,8 +36,13 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// Those that run at this moment. `config` is the file, for the command that starts one.
-    pub fn of(known: ports::Hosts, presence: Presence, now: Timestamp, config: &Path) -> Self {
+    /// Those that run at this moment. `suggested` writes the command that starts one.
+    pub fn of(
+        known: ports::Hosts,
+        presence: Presence,
+        now: Timestamp,
+        suggested: &Suggested,
+    ) -> Self {
         let running: Vec<Heartbeat> = match presence {
             // Whatever was written a moment ago: it is this process that has the file open.
             Presence::None => vec![],
@@ -47,7 +52,7 @@ impl Hosts {
             answers: presence == Presence::Answers,
             last: known.last().filter(|_| running.is_empty()),
             running,
-            start: format!("groundcrew run --config {}", config.display()),
+            start: suggested.command("run"),
         }
     }
 
@@ -145,7 +150,7 @@ mod tests {
 
     fn screen(known: ports::Hosts, presence: Presence, in_flight: bool) -> String {
         let mut out = String::new();
-        Hosts::of(known, presence, NOW, "crew.toml".as_ref())
+        Hosts::of(known, presence, NOW, &Suggested::with_config("crew.toml"))
             .write(NOW, in_flight, &mut out)
             .unwrap();
         for line in out.lines() {
@@ -157,36 +162,75 @@ mod tests {
     #[test]
     fn hosts_that_run() {
         let two = [beat("12-ab", HostKind::Service, 12), beat("34-cd", HostKind::Lambda, 40)];
-        insta::assert_snapshot!(screen(known(&two), Presence::ByHeartbeats, true), @"");
+        insta::assert_snapshot!(screen(known(&two), Presence::ByHeartbeats, true), @"
+        host        12-ab: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC,
+                    last heard of 00:00:12 ago
+        host        34-cd: groundcrew 0.1.0 in a Lambda since 2026-09-21 12:13 UTC, last
+                    heard of 00:00:40 ago
+        ");
         let file = known(&[beat("file", HostKind::Service, 12)]);
-        insta::assert_snapshot!(screen(file, Presence::Answers, true), @"");
+        insta::assert_snapshot!(screen(file, Presence::Answers, true), @"
+        host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
+                    heard of 00:00:12 ago
+        ");
     }
 
     #[test]
     fn no_host_runs() {
         let by = Presence::ByHeartbeats;
-        insta::assert_snapshot!(screen(known(&[]), by, false), @"");
+        insta::assert_snapshot!(screen(known(&[]), by, false), @"
+        host        none is known to run on this ledger; start one with `groundcrew run
+                    --config crew.toml`
+        ");
         let killed = known(&[beat("12-ab", HostKind::Service, 600)]);
-        insta::assert_snapshot!(screen(killed.clone(), by, true), @"");
-        insta::assert_snapshot!(screen(killed.clone(), by, false), @"");
+        insta::assert_snapshot!(screen(killed.clone(), by, true), @"
+        host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
+                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    flight may have ended; start one with `groundcrew run --config
+                    crew.toml`
+        ");
+        insta::assert_snapshot!(screen(killed.clone(), by, false), @"
+        host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
+                    (groundcrew 0.1.0 as a service) was last heard of; start one with
+                    `groundcrew run --config crew.toml`
+        ");
         let mut stopped = killed;
         stopped.leave("12-ab", NOW - Duration::from_secs(300));
-        insta::assert_snapshot!(screen(stopped, by, true), @"");
+        insta::assert_snapshot!(screen(stopped, by, true), @"
+        host        none runs on this ledger since 2026-09-21 14:08 UTC, when 12-ab
+                    (groundcrew 0.1.0 as a service) stopped: what was in flight may have
+                    ended; start one with `groundcrew run --config crew.toml`
+        ");
         let lambda = known(&[beat("34-cd", HostKind::Lambda, 600)]);
-        insta::assert_snapshot!(screen(lambda, by, true), @"");
+        insta::assert_snapshot!(screen(lambda, by, true), @"
+        host        none runs on this ledger since 2026-09-21 14:03 UTC, when 34-cd
+                    (groundcrew 0.1.0 in a Lambda) was last heard of: what was in flight
+                    may have ended; look whether its schedule is enabled, and at its log
+        ");
     }
 
     /// Whoever can open a file knows that no host has it open.
     #[test]
     fn a_file_that_nobody_has_open() {
         let killed = known(&[beat("file", HostKind::Service, 5)]);
-        insta::assert_snapshot!(screen(killed, Presence::None, true), @"");
+        insta::assert_snapshot!(screen(killed, Presence::None, true), @"
+        host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
+                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    flight may have ended; start one with `groundcrew run --config
+                    crew.toml`
+        ");
     }
 
     #[test]
     fn a_file_that_is_open_in_a_host_that_does_not_show_itself() {
-        insta::assert_snapshot!(screen(known(&[]), Presence::Answers, true), @"");
+        insta::assert_snapshot!(screen(known(&[]), Presence::Answers, true), @"
+        host        one has the ledger file open; it has not shown itself yet, or is of
+                    a version that does not
+        ");
         let stuck = known(&[beat("file", HostKind::Service, 600)]);
-        insta::assert_snapshot!(screen(stuck, Presence::Answers, true), @"");
+        insta::assert_snapshot!(screen(stuck, Presence::Answers, true), @"
+        host        one has the ledger file open, and its loop has not come round since
+                    2026-09-21 14:03 UTC: see its log
+        ");
     }
 }

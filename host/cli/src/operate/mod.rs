@@ -19,6 +19,8 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::config::{Config, suggestion};
 use groundcrew_core::ports::{LedgerError, Progress, SweepRecord, UpdateQueue as _};
 
+use jiff::Timestamp;
+
 use crate::Failure;
 use crate::commands::{Format, Lane, Redrive, Status, Sweep};
 use crate::loaded::read;
@@ -73,8 +75,8 @@ impl Desk {
         Err(Failure::Usage(format!("`{name}` is not one of the lanes: {}{hint}", known.join(", "))))
     }
 
-    /// How the work stands; `file` is the config's, for the commands that are named.
-    async fn report(&self, file: &Path) -> Result<Report, LedgerError> {
+    /// How the work stands.
+    async fn report(&self) -> Result<Report, LedgerError> {
         let ledger = self.aws.ledger();
         let presence = match (self.is_table(), ledger.shared) {
             (true, _) => Presence::ByHeartbeats,
@@ -83,8 +85,8 @@ impl Desk {
         };
         let now = Timestamp::now();
         let hosts = ledger.updates.hosts().await?;
-        let hosts = Hosts::of(hosts, presence, now, file);
-        let notifications = Notifications::of(&self.config, &self.aws, file).await?;
+        let hosts = Hosts::of(hosts, presence, now, &self.config.suggested);
+        let notifications = Notifications::of(&self.config, &self.aws).await?;
         let report = Report::of(&self.config, &*ledger.updates, now, hosts).await?;
         Ok(Report { notifications, ..report })
     }
@@ -104,7 +106,7 @@ pub fn status(options: &Status) -> Result<(), Failure> {
         loop {
             // Opened anew each time: a file must not be kept from a service that starts.
             let desk = Desk::open(&options.config).await?;
-            let report = desk.report(&options.config).await;
+            let report = desk.report().await;
             drop(desk.aws);
             let report = report.map_err(unread)?;
             if options.watch && on_terminal {

@@ -2,12 +2,12 @@
 //! were tried, from SQS how many wait.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::{NotificationEntry, NotificationKey, NotificationState};
 use groundcrew_core::ports::{LedgerError, QueueDepth};
+use groundcrew_core::suggested::{Suggested, word};
 use serde::Serialize;
 
 use crate::ports::RealAws;
@@ -32,9 +32,9 @@ pub struct Notifications {
     pub queue: Option<Depth>,
     /// Each of those that failed or are held, by their keys.
     pub untold: Vec<Untold>,
-    /// How to have those of a notifier told again, without its name.
+    /// Writes the command that has those of a notifier told again.
     #[serde(skip)]
-    pub redrive: String,
+    pub suggested: Suggested,
 }
 
 /// How much is in the notifications queue.
@@ -60,11 +60,7 @@ pub struct Untold {
 
 impl Notifications {
     /// What there is; `None` where no notifier is configured.
-    pub async fn of(
-        config: &Config,
-        aws: &RealAws,
-        file: &Path,
-    ) -> Result<Option<Self>, LedgerError> {
+    pub async fn of(config: &Config, aws: &RealAws) -> Result<Option<Self>, LedgerError> {
         if config.notifiers.is_empty() {
             return Ok(None);
         }
@@ -79,10 +75,10 @@ impl Notifications {
                 Some(Depth::Unread { error })
             }
         };
-        Ok(Some(Self::put_together(queue, untold, file)))
+        Ok(Some(Self::put_together(queue, untold, config.suggested.clone())))
     }
 
-    fn put_together(queue: Option<Depth>, untold: Vec<Untold>, file: &Path) -> Self {
+    fn put_together(queue: Option<Depth>, untold: Vec<Untold>, suggested: Suggested) -> Self {
         let number = |is: fn(&NotificationState) -> bool| {
             untold.iter().filter(|one| is(&one.entry.state)).count()
         };
@@ -93,7 +89,7 @@ impl Notifications {
             held: number(|state| matches!(state, Held { .. })),
             queue,
             untold,
-            redrive: format!("groundcrew redrive --config {} --notifier", file.display()),
+            suggested,
         }
     }
 
@@ -148,7 +144,10 @@ impl Notifications {
             }
             NotificationState::Failed { error, for_good, .. } => {
                 let again = match for_good {
-                    Some(_) => format!("; after a look there: `{} {notifier}`", self.redrive),
+                    Some(_) => {
+                        let command = format!("redrive --notifier {}", word(notifier));
+                        format!("; after a look there: `{}`", self.suggested.command(&command))
+                    }
                     None => String::new(),
                 };
                 format!(
@@ -193,7 +192,8 @@ mod tests {
 
     fn screen(queue: Option<Depth>, untold: Vec<Untold>) -> String {
         let mut out = String::new();
-        Notifications::put_together(queue, untold, "crew.toml".as_ref()).write(&mut out).unwrap();
+        let suggested = Suggested::with_config("crew.toml");
+        Notifications::put_together(queue, untold, suggested).write(&mut out).unwrap();
         for line in out.lines() {
             assert!(line.chars().count() <= 80, "over 80 columns: {line}");
         }
@@ -205,7 +205,16 @@ mod tests {
         let held = NotificationState::Held { until: AT, reason: "no owner yet".into() };
         let depth = QueueDepth { waiting: 1200, hidden: 2, dead_letters: 1 };
         let untold = vec![untold(1, failed(None)), untold(2, held), untold(3, failed(Some(0)))];
-        insta::assert_snapshot!(screen(Some(Depth::Known(depth)), untold), @"");
+        insta::assert_snapshot!(screen(Some(Depth::Known(depth)), untold), @"
+        notifiers   1 failing, 1 failed for good, 1 held, in the queue 1,200 waiting and
+                    2 being told or to be tried again, 1 dead letter
+        not told    ams of 000000000001 after 3 attempts, the last at 2026-09-21 14:13
+                    UTC: the CMDB answered 503
+        not told    ams of 000000000002, held until 2026-09-21 14:13 UTC: no owner yet
+        not told    ams of 000000000003 after 3 attempts, the last at 2026-09-21 14:13
+                    UTC: the CMDB answered 503; after a look there: `groundcrew redrive
+                    --notifier ams --config crew.toml`
+        ");
     }
 
     #[test]
@@ -220,6 +229,9 @@ mod tests {
     #[test]
     fn a_queue_that_cannot_be_read() {
         let queue = Depth::Unread { error: "sqs:GetQueueAttributes was refused".into() };
-        insta::assert_snapshot!(screen(Some(queue), vec![]), @"");
+        insta::assert_snapshot!(screen(Some(queue), vec![]), @"
+        notifiers   0 failing, 0 failed for good, 0 held, the queue can't be read:
+                    sqs:GetQueueAttributes was refused
+        ");
     }
 }

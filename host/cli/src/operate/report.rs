@@ -352,7 +352,7 @@ mod tests {
 
     fn hosts(runs: bool) -> Hosts {
         let presence = if runs { Presence::Answers } else { Presence::None };
-        Hosts::of(Default::default(), presence, NOW, "crew.toml".as_ref())
+        Hosts::of(Default::default(), presence, NOW, &Suggested::with_config("crew.toml"))
     }
 
     fn report(overview: &Overview, sweep: SweepRecord) -> Report {

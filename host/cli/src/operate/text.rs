@@ -188,7 +188,8 @@ mod tests {
             since: AT - Duration::from_secs(7200),
             at: AT - Duration::from_secs(12),
         });
-        Hosts::of(known, presence, AT, "crew.toml".as_ref())
+        let suggested = groundcrew_core::suggested::Suggested::with_config("crew.toml");
+        Hosts::of(known, presence, AT, &suggested)
     }
 
     fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
@@ -262,13 +263,15 @@ mod tests {
 
     #[test]
     fn busy() {
-        insta::assert_snapshot!(screen(&report()), @r"
+        insta::assert_snapshot!(screen(&report()), @"
+        host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
+                    heard of 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
-        lane        waiting  in flight  held  failed
-        canary            0     1 of 4     0       1
-        production    1,500     0 of 4     0       0
+        lane        done  waiting  in flight  held  failed
+        canary         0        0     1 of 4      0       1
+        production     0    1,500     0 of 4      0       0
 
         done        about 2026-09-23 21:46 UTC, in 2d 07:33:20
         in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
@@ -288,14 +291,16 @@ mod tests {
             since: AT,
             why: "failed updates in a row: 3 (failure_threshold)".into(),
         });
-        insta::assert_snapshot!(screen(&report), @r"
+        insta::assert_snapshot!(screen(&report), @"
+        host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
+                    heard of 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
 
-        lane        waiting  in flight  held  failed
-        canary            0     1 of 4     0       1  paused since 2026-09-21 14:13
-                    UTC: failed updates in a row: 3 (failure_threshold)
-        production    1,500     0 of 4     0       0
+        lane        done  waiting  in flight  held  failed
+        canary         0        0     1 of 4      0       1  paused since 2026-09-21
+                    14:13 UTC: failed updates in a row: 3 (failure_threshold)
+        production     0    1,500     0 of 4      0       0
 
         waits for   lane `canary`: `groundcrew resume canary`
         in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa
@@ -311,9 +316,34 @@ mod tests {
     #[test]
     fn no_host_runs() {
         let report = Report { hosts: hosts(Presence::None), ends_at: None, ..report() };
-        insta::assert_snapshot!(screen(&report), @"");
+        insta::assert_snapshot!(screen(&report), @"
+        host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
+                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    flight may have ended; start one with `groundcrew run --config
+                    crew.toml`
+        sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
+        accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
+
+        lane        done  waiting  in flight  held  failed
+        canary         0        0     1 of 4      0       1
+        production     0    1,500     0 of 4      0       0
+
+        done        not before a host runs: nothing is started or followed
+        begun       000000000001 in canary 00:12:34 ago, attempt 2: rec-aaaaaaaaaaaaa
+        failed      000000000002 in canary after 5 attempts: The parent organizational
+                    unit 'Sandbox' is not enrolled in AWS Control Tower.
+        held        000000000003 in canary until 2026-09-21 14:13 UTC: change freeze
+                    and 41 more held; --format json has those that are known
+        plan        plan-010203040506: approved by ada at 2026-09-21 14:13 UTC
+        ");
         let report = Report { sweep: None, ..report };
-        insta::assert_snapshot!(screen(&report), @"");
+        insta::assert_snapshot!(screen(&report), @"
+        host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
+                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    flight may have ended; start one with `groundcrew run --config
+                    crew.toml`
+        sweep       none is complete yet
+        ");
     }
 
     #[test]
@@ -333,7 +363,7 @@ mod tests {
         waits       production (1,500): for 3 accounts of lane canary, held until
                     2026-09-21 15:13 UTC; since 2026-09-21 14:13 UTC
         ");
-        assert!(screen.contains("canary            0     1 of 4     3       1"), "{screen}");
+        assert!(screen.contains("1 of 4      3       1"), "{screen}");
     }
 
     #[test]
@@ -348,18 +378,21 @@ mod tests {
             ends_at: Some(AT),
             ..report()
         };
-        insta::assert_snapshot!(screen(&report), @r"
+        insta::assert_snapshot!(screen(&report), @"
+        host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
+                    heard of 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,234: 1,000 current, 12 skipped, 0 held, 3 closed
 
-        lane  waiting  in flight  held  failed
-        all         0     0 of 4     0       0
+        lane  done  waiting  in flight  held  failed
+        all      0        0     0 of 4      0       0
 
         done        nothing waits and nothing runs
         ");
-        insta::assert_snapshot!(screen(&Report { sweep: None, ..report }), @r"
-        No sweep of the organization is complete yet. If groundcrew runs, its log says
-                    why.
+        insta::assert_snapshot!(screen(&Report { sweep: None, ..report }), @"
+        host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
+                    heard of 00:00:12 ago
+        sweep       none is complete yet; the log of the host says why
         ");
     }
 }
