@@ -187,13 +187,18 @@ impl Engine {
 
     /// Waits for something unless this host is to stop meanwhile.
     async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
-        let mut stopping = self.stopping.subscribe();
         tokio::select! {
             biased;
             done = waiting => Some(done),
-            // The sender is as old as this.
-            _ = stopping.wait_for(|stopping| *stopping) => None,
+            () = self.stopped() => None,
         }
+    }
+
+    /// Ends when this host is to stop.
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is as old as this.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Tells something once, whichever hosts want to: `tell` does it. Answers `false` when

@@ -193,8 +193,23 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
     let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
         Failure::Usage("[queues] names no `notifications_url`: nothing was queued".to_owned())
     })?;
-    let again = queue.redrive(notifier).await.map_err(|error| Failure::Other(error.to_string()))?;
-    print(&format!("{} handed over again\n", count(again, "notification")))
+    let cleared = queue
+        .redrive(notifier, Timestamp::now())
+        .await
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    print(&format!("{} handed over again\n", count(cleared.taken, "notification")))?;
+    came_since(cleared)
+}
+
+/// What is in a dead-letter queue after a command and wasn't before.
+fn came_since(cleared: Cleared) -> Result<(), Failure> {
+    match cleared.came_since {
+        0 => Ok(()),
+        letters => print(&format!(
+            "{} came meanwhile and left there: see the alert for the cause before redriving again\n",
+            count(letters, "dead letter")
+        )),
+    }
 }
 
 pub fn redrive(options: &Redrive) -> Result<(), Failure> {
@@ -206,6 +221,8 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         if let Some(lane) = &options.lane {
             desk.lanes(Some(lane))?;
         }
+        // Before the ledger is changed: what fails again after that is left.
+        let began = Timestamp::now();
         let Some(sweep) = desk.last_sweep().await? else {
             return Err(Failure::Other("no sweep is complete yet: nothing was given up".into()));
         };
@@ -238,12 +255,13 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         print(&format!("{} redriven; {}\n", count(redriven.len(), "account"), desk.who()))?;
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
-            let removed = queue.remove_letters(&redriven).await.map_err(|error| {
+            let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {
                 Failure::Other(format!(
                     "they are redriven, and their dead letters are still in the queue: {error}"
                 ))
             })?;
-            print(&format!("{} removed\n", count(removed, "dead letter")))?;
+            print(&format!("{} removed\n", count(removed.taken, "dead letter")))?;
+            came_since(removed)?;
         }
         match others.is_empty() {
             true => Ok(()),

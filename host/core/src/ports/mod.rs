@@ -26,7 +26,8 @@ pub use ledger::{
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
-    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, Received, Unreadable, UpdateQueue,
+    Cleared, DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, Received, Unreadable,
+    UpdateQueue,
 };
 
 /// The time. Simulations show a virtual one.
