@@ -114,8 +114,6 @@ pub struct Engine {
     onboards: Arc<()>,
     /// The right to handle an event now.
     handling: Arc<Semaphore>,
-    /// The right to start what must leave the reserve free.
-    above_reserve: tokio::sync::Mutex<()>,
     /// The right to see to a notification now.
     telling: Arc<Semaphore>,
     /// Held while a sweep's finds are seen to.
@@ -168,7 +166,6 @@ impl Engine {
             state: Mutex::default(),
             onboards: Arc::default(),
             handling: Arc::new(Semaphore::new(queues::HANDLING)),
-            above_reserve: tokio::sync::Mutex::default(),
             telling: Arc::new(Semaphore::new(queues::TELLING)),
             making_up: Arc::default(),
             ticks: AtomicBool::new(false),
