@@ -40,7 +40,7 @@ use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
     Alert, Alerts, Catalog, Clock, Directory, EventQueue, IdentityStore, LandingZones, Ledger,
-    Telling, UpdateQueue,
+    TELLING_LEASE, Telling, UpdateQueue,
 };
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
@@ -210,7 +210,19 @@ impl Engine {
             Telling::Theirs => false,
             Telling::Done => true,
             Telling::Ours => {
-                tell().await;
+                // For as long as it takes others know that this host is about it.
+                let stay = async {
+                    loop {
+                        tokio::time::sleep(TELLING_LEASE / 3).await;
+                        if let Err(error) = claim().await {
+                            tracing::warn!(%error, "could not write down what is being told");
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = tell() => {}
+                    () = stay => {}
+                }
                 let note = || ledger.note_told(what, host, self.now());
                 self.insist("write down what was told", note).await;
                 true

@@ -21,8 +21,8 @@ pub use aws::{
 pub use baselines::Baselines;
 pub use ledger::{
     Approval, Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
-    NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, Slot, SweepRecord,
-    TELLING_LEASE, Taken, Telling,
+    NotificationLedger, Orders, Overview, Pause, PlanRecord, Progress, STARTING_LEASE, Slot,
+    SweepRecord, TELLING_LEASE, Taken, Telling,
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
