@@ -373,9 +373,9 @@ async fn one_host_tells_and_another_when_it_died(
     let (one, two) = (place.host(), place.host());
     assert_eq!(one.claim_telling("x", "one", at(0)).await, Ok(Telling::Ours));
     assert_eq!(one.claim_telling("x", "one", at(1)).await, Ok(Telling::Ours));
-    assert_eq!(two.claim_telling("x", "two", at(600)).await, Ok(Telling::Theirs));
-    assert_eq!(two.claim_telling("y", "two", at(600)).await, Ok(Telling::Ours));
-    assert_eq!(two.claim_telling("x", "two", at(601)).await, Ok(Telling::Ours));
+    assert_eq!(two.claim_telling("x", "two", at(60)).await, Ok(Telling::Theirs));
+    assert_eq!(two.claim_telling("y", "two", at(60)).await, Ok(Telling::Ours));
+    assert_eq!(two.claim_telling("x", "two", at(61)).await, Ok(Telling::Ours));
     two.note_told("x", "two", at(602)).await.unwrap();
     for host in ["one", "two"] {
         assert_eq!(one.claim_telling("x", host, at(9_000)).await, Ok(Telling::Done));
