@@ -482,7 +482,7 @@ async fn what_was_tried_and_not_told_is_listed_until_it_is(
     assert!(matches!(one.claim(&claim(1, "one", 0)).await, Ok(Claimed::Ours(_))));
     assert!(states(one.clone()).await.is_empty());
     one.settle(&key(1), "one", &failed, at(1)).await.unwrap();
-    assert_eq!(states(two.clone()).await, [failed.clone()]);
+    assert_eq!(states(two.clone()).await, std::slice::from_ref(&failed));
     assert!(matches!(two.claim(&claim(1, "two", 10)).await, Ok(Claimed::Ours(_))));
     two.settle(&key(1), "two", &held, at(11)).await.unwrap();
     assert_eq!(states(one.clone()).await, [held]);
