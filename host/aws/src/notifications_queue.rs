@@ -70,7 +70,7 @@ impl NotificationQueue for SqsNotifications {
     async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError> {
         let messages = self.queue.receive(BATCH, wait).await?.into_iter();
         Ok(messages
-            .map(|Message { body, receipt, times }| match serde_json::from_str(&body) {
+            .map(|Message { body, receipt, times, .. }| match serde_json::from_str(&body) {
                 Ok(notification) => Ok(Delivery { notification, receipt, times }),
                 Err(error) => {
                     let reason = format!("not a message of the notifications queue: {error}");

@@ -113,10 +113,15 @@ impl Notifier for Gate {
 pub struct Hook {
     messages: AtomicUsize,
     /// How long it takes to answer.
-    pub takes: Duration,
+    takes: Duration,
 }
 
 impl Hook {
+    /// One that takes so long to answer.
+    pub fn slow(takes: Duration) -> Self {
+        Self { takes, ..Self::default() }
+    }
+
     pub fn messages(&self) -> usize {
         self.messages.load(Ordering::Relaxed)
     }

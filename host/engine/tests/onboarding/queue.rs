@@ -110,7 +110,7 @@ async fn what_waits_for_its_turn_is_taken_over(#[case] stops: bool, #[case] seco
     let snapshot = Snapshot::generate(30, 0, 1);
     let mut place = Place { queue: true, ..Place::of(snapshot.clone()) };
     // Ten at a time: after 150 s ten are done, ten are being told, and ten have waited all the time.
-    place.hook = Arc::new(Hook { takes: Duration::from_secs(100), ..Hook::default() });
+    place.hook = Arc::new(Hook::slow(Duration::from_secs(100)));
     place.routes = vec![route(&["CreateManagedAccount"], "SUCCEEDED", &["hook"])];
     for account in &snapshot.accounts {
         place.handle(&CREATED.replace("111122223333", &account.id)).await;
