@@ -32,12 +32,17 @@ struct Seen {
     ever_closed: BTreeSet<AccountId>,
     /// Lanes that hosts have paused and nobody resumed, since when.
     paused: BTreeMap<String, Timestamp>,
+    /// Records that hosts track: of their own operations, and of others' that they found.
+    tracked: BTreeSet<String>,
     target: Option<ArtifactId>,
 }
 
 impl Witness for Truth {
     fn see(&self, now: Timestamp, notice: Notice<'_>) {
         let mut seen = self.seen.lock().unwrap();
+        if let Notice::Started(slot) | Notice::Ended { slot, .. } = &notice {
+            seen.tracked.extend(slot.record.iter().map(|record| record.as_str().to_owned()));
+        }
         match notice {
             Notice::Started(slot) => {
                 seen.target = Some(slot.target.clone());
@@ -268,21 +273,22 @@ impl Truth {
     }
 
     /// Only updates that ran and failed by themselves cost an attempt, never one that the quota or
-    /// another operation was in the way of.
+    /// another operation was in the way of. Who began it doesn't matter once a host tracks it.
     fn check_attempts(&self, progress: &BTreeMap<AccountId, Progress>) {
         let busy = |text: &str| {
             text.contains("concurrent account operations is exceeded")
                 || text.contains("because another ")
         };
         let operations = self.sim.operations();
+        let tracked = self.seen.lock().unwrap().tracked.clone();
         for (account, progress) in progress {
-            let own_failures = operations.iter().filter(|operation| {
+            let failures = operations.iter().filter(|operation| {
                 operation.account == *account
-                    && !operation.foreign
+                    && (!operation.foreign || tracked.contains(&operation.record))
                     && matches!(&operation.outcome, Some(OperationOutcome::Failed { description, .. })
                         if !busy(description))
             });
-            let (spent, failed) = (progress.failed_attempts as usize, own_failures.count());
+            let (spent, failed) = (progress.failed_attempts as usize, failures.count());
             assert!(spent <= failed, "{account} has spent {spent} attempts for {failed} failures");
         }
     }
