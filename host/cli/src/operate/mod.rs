@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::config::{Config, suggestion};
-use groundcrew_core::ports::{LedgerError, Progress, SweepRecord, UpdateQueue as _};
+use groundcrew_core::ports::{Cleared, LedgerError, Progress, SweepRecord, UpdateQueue as _};
 
 use jiff::Timestamp;
 
@@ -200,8 +200,23 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
     let signature = operator::signature(&desk.aws).await;
     let ledger = &desk.aws.ledger().updates;
     ledger.order_redrive_notifications(notifier, &signature).await.map_err(unread)?;
-    let again = queue.redrive(notifier).await.map_err(|error| Failure::Other(error.to_string()))?;
-    print(&format!("{} handed over again\n", count(again, "notification")))
+    let cleared = queue
+        .redrive(notifier, Timestamp::now())
+        .await
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    print(&format!("{} handed over again\n", count(cleared.taken, "notification")))?;
+    came_since(cleared)
+}
+
+/// What is in a dead-letter queue after a command and wasn't before.
+fn came_since(cleared: Cleared) -> Result<(), Failure> {
+    match cleared.came_since {
+        0 => Ok(()),
+        letters => print(&format!(
+            "{} came meanwhile and left there: see the alert for the cause before redriving again\n",
+            count(letters, "dead letter")
+        )),
+    }
 }
 
 pub fn redrive(options: &Redrive) -> Result<(), Failure> {
@@ -213,6 +228,8 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         if let Some(lane) = &options.lane {
             desk.lanes(Some(lane))?;
         }
+        // Before the ledger is changed: what fails again after that is left.
+        let began = Timestamp::now();
         let Some(sweep) = desk.last_sweep().await? else {
             return Err(Failure::Other("no sweep is complete yet: nothing was given up".into()));
         };
@@ -243,12 +260,13 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         print(&format!("{} redriven; {}\n", count(redriven.len(), "account"), desk.who()))?;
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
-            let removed = queue.remove_letters(&redriven).await.map_err(|error| {
+            let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {
                 Failure::Other(format!(
                     "they are redriven, and their dead letters are still in the queue: {error}"
                 ))
             })?;
-            print(&format!("{} removed\n", count(removed, "dead letter")))?;
+            print(&format!("{} removed\n", count(removed.taken, "dead letter")))?;
+            came_since(removed)?;
         }
         match others.is_empty() {
             true => Ok(()),

@@ -272,9 +272,13 @@ pub enum Telling {
     Done,
 }
 
-/// A host that took it on to tell something, or to start an update, and did not within this time
-/// is taken to have died. Either takes seconds, unless AWS refuses it for as long.
-pub const TELLING_LEASE: Duration = Duration::from_secs(10 * 60);
+/// A host that took it on to tell something, and hasn't said within this time that it is still about
+/// to, is taken to have died: until then a lane may wait for what is to be told.
+pub const TELLING_LEASE: Duration = Duration::from_secs(60);
+
+/// A host that took a slot, and did not write down a record within this time, is taken to have died.
+/// A start takes seconds, unless AWS refuses it for as long.
+pub const STARTING_LEASE: Duration = Duration::from_secs(10 * 60);
 
 /// What a ledger holds of the work under way. Other hosts and operators change it, so it is
 /// read again and again.

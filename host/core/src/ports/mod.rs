@@ -25,8 +25,8 @@ pub use baselines::Baselines;
 pub use heartbeats::{Gone, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
     Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
-    NotificationLedger, Overview, Pause, Progress, Slot, SweepRecord, TELLING_LEASE, Taken,
-    Telling,
+    NotificationLedger, Overview, Pause, Progress, STARTING_LEASE, Slot, SweepRecord,
+    TELLING_LEASE, Taken, Telling,
 };
 pub use orders::{
     Approval, ApprovedPlan, Given, Operator, Order, OrderLedger, Orders, PlanRecord, PlanStanding,
@@ -34,8 +34,8 @@ pub use orders::{
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
-    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received, Unreadable,
-    UpdateQueue,
+    Cleared, DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received,
+    Unreadable, UpdateQueue,
 };
 
 /// The time. Simulations show a virtual one.

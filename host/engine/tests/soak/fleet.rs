@@ -17,7 +17,7 @@ use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Signature};
 use groundcrew_core::scheduler::Blocked;
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Ticker, Until, Waiting};
-use groundcrew_ledger::{DynamoLedger, FileLedger};
+use groundcrew_ledger::{Disk, DynamoLedger, FileLedger};
 use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use jiff::Timestamp;
 
@@ -74,6 +74,8 @@ struct World {
     setting: Arc<Setting>,
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
+    /// What a ledger file is on.
+    disk: Disk,
     truth: Arc<Truth>,
     pulse: Pulse,
     _directory: tempfile::TempDir,
@@ -106,17 +108,19 @@ impl World {
         });
         sim.release_artifact();
         let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
         let ledger: Arc<dyn Ledger> = match setting.ledger {
             LedgerKind::File => {
-                Arc::new(FileLedger::open(directory.path().join("crew.db")).unwrap())
+                let path = directory.path().join("crew.db");
+                Arc::new(FileLedger::open_on(disk.clone(), path).unwrap())
             }
             LedgerKind::Table => {
                 Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()))
             }
         };
         let truth = Arc::new(Truth::new(setting.clone(), sim.clone()));
-        let pulse = Pulse::new(sim.clone(), setting.ledger);
-        Self { setting, sim, ledger, truth, pulse, _directory: directory }
+        let pulse = Pulse::new(sim.clone(), &setting);
+        Self { setting, sim, ledger, disk, truth, pulse, _directory: directory }
     }
 
     fn engine(&self, name: String) -> Arc<Engine> {
@@ -250,7 +254,15 @@ impl World {
                 self.sim.set_landing_zone(Some(zone(LandingZoneStatus::Active, "3.3")));
             }
         };
-        tokio::join!(moves, closings, landing_zone);
+        let full_disk = async {
+            if let Some((begins, lasts)) = self.setting.full_disk {
+                clock(begins).await;
+                self.disk.fill();
+                clock(lasts).await;
+                self.disk.free();
+            }
+        };
+        tokio::join!(moves, closings, landing_zone, full_disk);
     }
 
     /// Does something while the heartbeats are looked at.

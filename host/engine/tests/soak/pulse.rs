@@ -8,12 +8,12 @@ use groundcrew_core::ports::{Clock, Heartbeat, Ledger};
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
-use super::setting::LedgerKind;
+use super::setting::{LedgerKind, Setting};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// A table that refuses calls is told in so many looks in a row at the latest.
+/// A ledger that refuses calls is told in so many looks in a row at the latest.
 const REFUSED: u32 = 10;
 
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,8 @@ enum Life {
 
 pub struct Pulse {
     sim: SimAws,
-    ledger: LedgerKind,
+    /// Whether the ledger may refuse to be written: a table does, and a full disk.
+    refuses: bool,
     lives: Mutex<BTreeMap<String, Life>>,
     /// For how many looks in a row a host that runs was not seen to.
     unseen: Mutex<BTreeMap<String, u32>>,
@@ -59,8 +60,9 @@ impl Drop for Running<'_> {
 }
 
 impl Pulse {
-    pub fn new(sim: SimAws, ledger: LedgerKind) -> Self {
-        Self { sim, ledger, lives: Mutex::default(), unseen: Mutex::default() }
+    pub fn new(sim: SimAws, setting: &Setting) -> Self {
+        let refuses = setting.ledger == LedgerKind::Table || setting.full_disk.is_some();
+        Self { sim, refuses, lives: Mutex::default(), unseen: Mutex::default() }
     }
 
     fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
@@ -88,7 +90,6 @@ impl Pulse {
     }
 
     fn check(&self, host: &str, life: Life, seen: bool, read_from: Timestamp, now: Timestamp) {
-        let table = self.ledger == LedgerKind::Table;
         // What was written while the ledger was read is seen by the next look.
         let long_ago = |since: Timestamp, long: Duration| since + long < read_from;
         match life {
@@ -96,7 +97,7 @@ impl Pulse {
                 let mut unseen = self.unseen.lock().unwrap();
                 let unseen = unseen.entry(host.to_owned()).or_default();
                 *unseen = if seen { 0 } else { *unseen + 1 };
-                let most = if table { REFUSED } else { 0 };
+                let most = if self.refuses { REFUSED } else { 0 };
                 assert!(*unseen <= most, "{host} runs at {now}, and its heartbeat is not fresh");
             }
             Life::CutOff(at) => {
@@ -107,8 +108,8 @@ impl Pulse {
                 );
             }
             Life::Stopped(at) => {
-                // A table may have refused to have it removed: then it becomes stale.
-                let gone = if table { Heartbeat::FRESH + LOOK } else { Duration::ZERO };
+                // It may have been refused to remove it: then it becomes stale.
+                let gone = if self.refuses { Heartbeat::FRESH + LOOK } else { Duration::ZERO };
                 let gone = long_ago(at, gone);
                 assert!(!(seen && gone), "{host} stopped at {at}, and is seen to run at {now}");
             }

@@ -42,6 +42,8 @@ pub struct Setting {
     pub moves: Vec<(usize, u64)>,
     /// An account, when it is closed, and when it is opened again if it is.
     pub closings: Vec<(usize, u64, Option<u64>)>,
+    /// When the disk with the ledger file is full, and for how long.
+    pub full_disk: Option<(u64, u64)>,
     /// When the landing zone begins to change, and for how long.
     pub landing_zone: Option<(u64, u64)>,
     /// Whether hosts are driven by ticks once a minute, as in a Lambda.
@@ -112,6 +114,9 @@ impl Setting {
             _ => vec![],
         };
         let landing_zone = (rng.u32(0..6) == 0).then(|| (rng.u64(0..9000), rng.u64(60..9000)));
+        let is_file = ledger == LedgerKind::File;
+        let full_disk =
+            (is_file && rng.u32(0..3) == 0).then(|| (rng.u64(0..20_000), rng.u64(5..500)));
         Self {
             seed,
             snapshot,
@@ -134,6 +139,7 @@ impl Setting {
             kills,
             moves,
             closings,
+            full_disk,
             landing_zone,
             ticks: rng.u32(0..3) == 0,
         }
