@@ -183,7 +183,7 @@ impl World {
             }
             if left == 0 {
                 for notifier in &self.notifiers {
-                    let _ = queue.redrive(notifier.name()).await;
+                    let _ = queue.redrive(notifier.name(), self.sim.clock().now()).await;
                 }
             }
             if let Ok(deliveries) = queue.receive(Duration::from_secs(20)).await {
