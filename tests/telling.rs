@@ -20,6 +20,7 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsNotifications,
 };
 use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::ports::Clock as _;
 use groundcrew_engine::onboarding::{
     ConfiguredNotifier, ConfiguredRoute, HandledOutcome, Onboarding, OnboardingPorts,
     OnboardingSettings,
