@@ -580,10 +580,7 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     let place = Place::of(three, "[[policies]]\nplugin = \"managed-tag\"\n");
     let dry = || place.run(&["sweep", "--dry-run"]).stdout;
     let before = dry();
-    assert!(
-        before.contains("3: 3 to update, 0 skipped, 0 held, 0 current, 0 given up"),
-        "{before}"
-    );
+    assert!(before.contains("3: 3 to update, 0 skipped, 0 held, 0 failed, 0 current"), "{before}");
     assert!(
         before.contains("  update    3 in lane all (says managed-tag): 000000000001,"),
         "{before}"
@@ -593,9 +590,9 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     eventually("two updates", || place.status()["sweep"]["current"] == 2);
     service.stop();
     let after = dry();
-    assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 2 current, 1 given up"), "{after}");
+    assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 1 failed, 2 current"), "{after}");
     assert!(
-        after.contains("  given up  000000000001; `groundcrew status --config crew.toml` says why"),
+        after.contains("  failed    000000000001; `groundcrew status --config crew.toml` says why"),
         "{after}"
     );
 }
