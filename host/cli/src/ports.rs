@@ -161,6 +161,7 @@ pub struct RealAws {
     ledger: OpenLedger,
     /// The name of this process in the ledger.
     host: String,
+    clock: Arc<dyn Clock>,
 }
 
 impl RealAws {
@@ -180,7 +181,13 @@ impl RealAws {
 
     fn with(clients: Clients, ledger: OpenLedger) -> Self {
         let host = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        Self { clients, ledger, host }
+        Self { clients, ledger, host, clock: Arc::new(SystemClock) }
+    }
+
+    /// By a clock that goes on evenly when the machine's jumps: for a process that lives long. A
+    /// Lambda is frozen between its ticks, which looks like a jump.
+    pub fn steady(self) -> Self {
+        Self { clock: Arc::new(SteadyClock::new(self.clock)), ..self }
     }
 
     /// The ledger.
@@ -270,7 +277,7 @@ impl RealAws {
             events,
             alerts: self.alerts(config),
             ledger: self.ledger.updates.clone(),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
             witness,
             onboarding,
         })
@@ -312,7 +319,7 @@ impl RealAws {
     /// The way to other systems, with secrets of this process and of Secrets Manager.
     pub fn http(&self) -> Arc<dyn HttpTransport> {
         let store = SecretsManager::new(self.clients.secrets_manager.clone());
-        Arc::new(DirectHttp::new(Secrets::of_process(Arc::new(store)), Arc::new(SystemClock)))
+        Arc::new(DirectHttp::new(Secrets::of_process(Arc::new(store)), self.clock.clone()))
     }
 
     /// Onboarding with these plugins.
@@ -327,7 +334,7 @@ impl RealAws {
             alerts: self.alerts(config),
             ledger: self.ledger.notifications.clone(),
             queue,
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
         };
         Onboarding::new(ports, loaded.onboarding_settings(self.host.clone()))
     }

@@ -16,6 +16,7 @@
 #![deny(missing_docs)]
 
 mod alerts;
+mod clock;
 mod decide;
 mod heartbeat;
 pub mod onboarding;
@@ -51,6 +52,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub use alerts::unreadable;
+pub use clock::{SETTLES, SteadyClock};
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};
@@ -156,6 +158,17 @@ struct State {
     heartbeat: Option<Timestamp>,
     /// What can't be read, of what is read again and again, and since when.
     unread: BTreeMap<String, Timestamp>,
+}
+
+impl State {
+    /// Forgets what it knows by moments, after the time was set.
+    fn forget_moments(&mut self) {
+        self.directory = None;
+        self.tags.clear();
+        self.alerted.clear();
+        self.heartbeat = None;
+        self.unread.clear();
+    }
 }
 
 /// Alerts about the same lasting trouble go out at most this often.

@@ -194,7 +194,7 @@ impl Report {
                     lane: slot.lane.clone(),
                     record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
                     attempt: slot.attempt,
-                    age_seconds: now.duration_since(slot.taken_at).unsigned_abs().as_secs(),
+                    age_seconds: slot.age(now).as_secs(),
                 })
                 .collect(),
             failed: given_up,
@@ -284,8 +284,7 @@ fn durations(
     running: &[&Slot],
 ) -> Vec<Duration> {
     let typical = typical(record);
-    let left =
-        |slot: &&Slot| typical.saturating_sub(now.duration_since(slot.taken_at).unsigned_abs());
+    let left = |slot: &&Slot| typical.saturating_sub(slot.age(now));
     running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
 }
 

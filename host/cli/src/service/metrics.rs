@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use tokio::time::Instant;
 
-/// The loop comes round every `wait_seconds`; when it does not for so many times as long, and
-/// at least [`SILENCE`], it is stuck.
+/// The ledger is read every `wait_seconds`, and the answer observed; when nothing is for so many
+/// times as long, and at least [`SILENCE`], the host is stuck.
 const ROUNDS: u32 = 4;
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -47,10 +48,10 @@ pub struct Metrics {
 
 #[derive(Default)]
 struct Seen {
-    began: Option<Timestamp>,
-    /// When the loop came round last.
-    round: Option<Timestamp>,
-    swept: Option<Timestamp>,
+    /// How much the host has observed, and when it last observed something.
+    observed: Option<(u64, Instant)>,
+    /// When the last completed sweep began, and when that was first seen here.
+    swept: Option<(Timestamp, Instant)>,
 }
 
 impl Metrics {
@@ -131,23 +132,25 @@ impl Metrics {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wrong if the loop does not come round.
-    pub fn stuck(&self, now: Timestamp) -> Option<String> {
-        let last = self.seen().round?;
-        let silent = now.duration_since(last).unsigned_abs();
-        (silent > SILENCE.max(self.wait * ROUNDS))
-            .then(|| format!("the loop has not come round for {} seconds", silent.as_secs()))
+    /// What is wrong if the host observes nothing any more: its loop does not come round, or
+    /// comes round and nothing comes of it.
+    pub fn stuck(&self) -> Option<String> {
+        let (_, last) = self.seen().observed?;
+        let silent = last.elapsed();
+        (silent > SILENCE.max(self.wait * ROUNDS)).then(|| {
+            format!("the host has observed nothing for {} seconds; restart it", silent.as_secs())
+        })
     }
 
     /// What is wrong if the organization was not looked at lately.
-    pub fn unready(&self, now: Timestamp) -> Option<String> {
-        if let Some(stuck) = self.stuck(now) {
+    pub fn unready(&self) -> Option<String> {
+        if let Some(stuck) = self.stuck() {
             return Some(stuck);
         }
         match self.seen().swept {
             None => Some("no sweep is complete yet; see the log".to_owned()),
-            Some(swept) => {
-                let age = now.duration_since(swept).unsigned_abs();
+            Some((_, completed)) => {
+                let age = completed.elapsed();
                 (age > self.sweep_interval * LATE).then(|| {
                     format!(
                         "the last completed sweep is {} seconds old; see the log",
@@ -170,7 +173,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn stands(&self, now: Timestamp, view: &View) {
+    fn stands(&self, view: &View) {
         for (name, lane) in self.lanes.iter().zip(&view.lanes) {
             let LaneView { waiting, in_flight, held, paused } = lane;
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -180,9 +183,14 @@ impl Metrics {
             self.paused.with_label_values(&[name]).set(i64::from(*paused));
         }
         let mut seen = self.seen();
-        seen.began.get_or_insert(now);
-        seen.round = Some(now);
-        seen.swept = view.swept;
+        let now = Instant::now();
+        if seen.observed.is_none_or(|(observed, _)| observed != view.observed) {
+            seen.observed = Some((view.observed, now));
+        }
+        if seen.swept.map(|(swept, _)| swept) != view.swept {
+            // A host that begins anew, after its time was set, has swept before.
+            seen.swept = view.swept.map(|swept| (swept, now)).or(seen.swept);
+        }
         if let Some(swept) = view.swept {
             self.last_sweep.set(swept.as_millisecond() as f64 / 1000.0);
         }
@@ -190,9 +198,9 @@ impl Metrics {
 }
 
 impl Witness for Metrics {
-    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+    fn see(&self, _: Timestamp, notice: Notice<'_>) {
         match notice {
-            Notice::Stands(view) => self.stands(now, view),
+            Notice::Stands(view) => self.stands(view),
             Notice::Swept { accounts, outdated, .. } => {
                 self.sweeps.inc();
                 self.accounts.set(i64::try_from(accounts).unwrap_or(i64::MAX));

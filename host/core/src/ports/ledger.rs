@@ -49,6 +49,19 @@ pub struct Slot {
     pub landing_zone: Option<String>,
 }
 
+impl Slot {
+    /// For how long it has been taken. Nothing when the clock that says `now` is behind the one of
+    /// the host that has taken it.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        passed(self.taken_at, now)
+    }
+}
+
+/// What has passed from one moment to another, by clocks that need not be the same.
+fn passed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
 /// What became of asking for a slot.
 // One exists at a time: its size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -141,7 +154,7 @@ impl LaneRecord {
         }
         self.failures_in_a_row = 0;
         self.succeeded += 1;
-        let took = ended.at.duration_since(begun).unsigned_abs().as_secs();
+        let took = passed(begun, ended.at).as_secs();
         self.typical_seconds = match self.typical_seconds {
             0 => took,
             typical => (typical * 7 + took) / 8,

@@ -42,6 +42,12 @@ pub use queues::{
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How often it was set to another time since it began. What was remembered of moments before
+    /// counts for nothing then, as after a restart.
+    fn times_set(&self) -> u64 {
+        0
+    }
 }
 
 /// One page of a listing. May be empty and have a successor all the same.

@@ -16,11 +16,14 @@ use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Signature};
 use groundcrew_core::scheduler::Blocked;
-use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Ticker, Until, Waiting};
+use groundcrew_engine::{
+    AskedPolicy, Engine, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, Waiting,
+};
 use groundcrew_ledger::{Disk, DynamoLedger, FileLedger};
 use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use jiff::Timestamp;
 
+use super::clock::MachineClock;
 use super::pulse::Pulse;
 use super::setting::{CAUSES, LedgerKind, QUOTA, Setting, Wish};
 use super::truth::Truth;
@@ -119,7 +122,7 @@ impl World {
             }
         };
         let truth = Arc::new(Truth::new(setting.clone(), sim.clone()));
-        let pulse = Pulse::new(sim.clone(), &setting);
+        let pulse = Pulse::new(sim.clone(), setting.clone());
         Self { setting, sim, ledger, disk, truth, pulse, _directory: directory }
     }
 
@@ -146,7 +149,7 @@ impl World {
             events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
             alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
             ledger: self.ledger.clone(),
-            clock: Arc::new(sim.clock()),
+            clock: self.clock(),
             witness: self.truth.clone(),
             onboarding: None,
         };
@@ -163,6 +166,16 @@ impl World {
             policies: vec![policy],
         };
         Engine::new(ports, settings)
+    }
+
+    /// The clock of a host as it would be: steady in a service, the machine's in a Lambda.
+    fn clock(&self) -> Arc<dyn Clock> {
+        let (right, jumps) = (self.sim.clock(), self.setting.jumps.clone());
+        let machine = Arc::new(MachineClock { right, begin: BEGIN, jumps });
+        match self.setting.ticks {
+            true => machine,
+            false => Arc::new(SteadyClock::new(machine)),
+        }
     }
 
     /// One host: killed as often as the setting says, and then left alone.
@@ -204,11 +217,11 @@ impl World {
             return waiting;
         }
         // Of a Lambda nobody hears that it ends: it is as if it were cut off.
-        let clock = self.sim.clock();
+        let (clock, right) = (self.clock(), self.sim.clock());
         let mut ticker = Ticker::new(engine);
         loop {
-            let now = clock.now();
-            ticker.tick(None, now + Duration::from_secs(50)).await;
+            let now = right.now();
+            ticker.tick(None, clock.now() + Duration::from_secs(50)).await;
             if ticker.is_settled(BEGIN + END) || now >= BEGIN + END {
                 return ticker.waiting();
             }

@@ -1,13 +1,14 @@
 //! Who runs, held against the heartbeats in the ledger.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use groundcrew_core::ports::{Clock, Heartbeat, Ledger};
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
+use super::fleet::BEGIN;
 use super::setting::{LedgerKind, Setting};
 
 /// Between two looks.
@@ -30,6 +31,7 @@ pub struct Pulse {
     sim: SimAws,
     /// Whether the ledger may refuse to be written: a table does, and a full disk.
     refuses: bool,
+    setting: Arc<Setting>,
     lives: Mutex<BTreeMap<String, Life>>,
     /// For how many looks in a row a host that runs was not seen to.
     unseen: Mutex<BTreeMap<String, u32>>,
@@ -60,9 +62,9 @@ impl Drop for Running<'_> {
 }
 
 impl Pulse {
-    pub fn new(sim: SimAws, setting: &Setting) -> Self {
+    pub fn new(sim: SimAws, setting: Arc<Setting>) -> Self {
         let refuses = setting.ledger == LedgerKind::Table || setting.full_disk.is_some();
-        Self { sim, refuses, lives: Mutex::default(), unseen: Mutex::default() }
+        Self { sim, refuses, setting, lives: Mutex::default(), unseen: Mutex::default() }
     }
 
     fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
@@ -82,6 +84,11 @@ impl Pulse {
             let read_from = self.sim.clock().now();
             let Ok(hosts) = ledger.hosts().await else { continue };
             let now = self.sim.clock().now();
+            let second = now.duration_since(BEGIN).as_secs().try_into().unwrap_or_default();
+            // Its heartbeats are as wrong as its clock.
+            if self.setting.goes_wrong(second) {
+                continue;
+            }
             for (host, life) in self.lives().iter() {
                 let seen = hosts.running(now).any(|heartbeat| heartbeat.host == *host);
                 self.check(host, *life, seen, read_from, now);
