@@ -104,7 +104,7 @@ impl Place {
             faults: FaultLevel::None,
             account_quota: 5,
         });
-        let target = ArtifactId::new(sim.release_artifact());
+        let target = ArtifactId::new(sim.announce_artifact());
         Self {
             events_url: sim.events_url(),
             sim,
