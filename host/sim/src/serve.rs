@@ -84,47 +84,19 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_world(listener, State::new(options), None, shutdown).await
+    serve_kept(listener, State::new(options), None, shutdown).await
 }
 
 /// Keeps a state, as text that [`State::parse`] reads, in the place of the one before.
 pub type Keep = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
 
-/// As [`serve()`], but from a state on, and with `keep` called at the start, at most a second after
-/// a change, and at the end.
+/// As [`serve()`], but from a state on, and with `keep`, if it is given, called at the start, at most
+/// a second after a change, and at the end.
 ///
 /// # Errors
 /// When the listener has no address, and when the state can't be kept at the start or at the end.
 /// In between it is tried again each second.
 pub async fn serve_kept(
-    listener: TcpListener,
-    state: State,
-    keep: Keep,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    serve_world(listener, state, Some(keep), shutdown).await
-}
-
-/// Keeps the state of a world if it has changed.
-async fn keep_state(world: &World, keep: &mut Option<Keep>) -> io::Result<()> {
-    let Some(text) = keep.as_ref().and_then(|_| world.changed_state()) else { return Ok(()) };
-    let Some(mut act) = keep.take() else { return Ok(()) };
-    let text = text.map_err(io::Error::other)?;
-    // Disks may be slow, and nobody is to wait for an answer meanwhile.
-    let (act, kept) = spawn_blocking(move || {
-        let kept = act(&text);
-        (act, kept)
-    })
-    .await
-    .map_err(io::Error::other)?;
-    *keep = Some(act);
-    if kept.is_err() {
-        world.touch();
-    }
-    kept
-}
-
-async fn serve_world(
     listener: TcpListener,
     state: State,
     mut keep: Option<Keep>,
@@ -188,6 +160,28 @@ async fn serve_world(
     let _ = stop.send(());
     let mut keep = keeper.await.map_err(io::Error::other)?;
     keep_state(&world, &mut keep).await
+}
+
+/// Keeps the state of a world if it has changed.
+async fn keep_state(world: &World, keep: &mut Option<Keep>) -> io::Result<()> {
+    let Some(mut act) = keep.take() else { return Ok(()) };
+    let Some(text) = world.changed_state() else {
+        *keep = Some(act);
+        return Ok(());
+    };
+    let text = text.map_err(io::Error::other)?;
+    // Disks may be slow, and nobody is to wait for an answer meanwhile.
+    let (act, kept) = spawn_blocking(move || {
+        let kept = act(&text);
+        (act, kept)
+    })
+    .await
+    .map_err(io::Error::other)?;
+    *keep = Some(act);
+    if kept.is_err() {
+        world.touch();
+    }
+    kept
 }
 
 /// What clients on this machine reach a server by that listens there.
