@@ -222,9 +222,7 @@ fn what_is_not_there_is_named() {
 /// The organization of the snapshot, live: as `sim-aws` shows it.
 fn live() -> Server {
     let snapshot = root().join("tests/plan/snapshot.json");
-    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
-    aws.ask("release-artifact", "");
-    aws
+    Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()])
 }
 
 fn run_live(aws: &Server, args: &[&str]) -> Ran {

@@ -29,13 +29,11 @@ fn organization(accounts: usize) -> Snapshot {
     snapshot
 }
 
-/// A simulated AWS with this organization, to which the artifact was released.
+/// A simulated AWS with this organization.
 fn aws(dir: &Path, organization: &Snapshot) -> Server {
     let path = dir.join("organization.json");
     std::fs::write(&path, organization.to_json().unwrap()).unwrap();
-    let aws = Server::sim_aws_of(&["--snapshot", path.to_str().unwrap()]);
-    aws.ask("release-artifact", "");
-    aws
+    Server::sim_aws_of(&["--snapshot", path.to_str().unwrap()])
 }
 
 fn take(aws: &Server, dir: &Path) -> Ran {

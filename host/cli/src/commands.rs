@@ -304,10 +304,17 @@ pub struct SimAws {
     /// Where to listen; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:4577")]
     pub listen: SocketAddr,
-    /// The organization, as JSON
+    /// The organization, as JSON: its accounts are current or outdated as it says
     #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "tagged_percent"])]
     pub snapshot: Option<PathBuf>,
-    /// Make up an organization of so many accounts
+    /// Keep everything in this file, and go on from it where it is there: then no organization is
+    /// read or made up
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Write a config for it into this file rather than to stdout
+    #[arg(long, value_name = "FILE")]
+    pub write_config: Option<PathBuf>,
+    /// Make up an organization of so many accounts, all of them outdated
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(..=100_000))]
     pub accounts: u32,
     /// Of the made-up accounts, how many percent have the tag account-factory-managed = "true"

@@ -59,7 +59,8 @@ fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn render(options: &Init, suggested: &Suggested) -> String {
+/// The config that these options ask for.
+pub fn render(options: &Init, suggested: &Suggested) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
     let _ = write(options, suggested, &mut out);

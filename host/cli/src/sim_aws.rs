@@ -1,40 +1,203 @@
 //! `groundcrew sim-aws`: the simulated AWS as a server, in real time, for the AWS CLI, boto3
-//! and this host's own commands.
+//! and this host's own commands. Keeps its state in a file where one is named.
 
-use groundcrew_sim::{FaultLevel, ServeOptions, serve};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested, word};
+use groundcrew_plugins::files;
+use groundcrew_sim::{FaultLevel, Keep, Resources, ServeOptions, State, serve_kept};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
-use crate::commands::SimAws;
+use crate::commands::{Init, SimAws, Which};
+use crate::files::{can_write, write_whole};
+use crate::init;
 use crate::simulate::snapshot;
 use crate::wording::print;
 
 /// Control Tower's quota unless AWS has raised it.
 const QUOTA: usize = 5;
 
+/// Most bytes of a state that is read: of more than 100,000 accounts.
+const LARGEST_STATE: u64 = 1 << 30;
+
+/// Lines around the config in what is printed, comments of TOML.
+const CONFIG_BEGINS: &str = "# --- config ---";
+const CONFIG_ENDS: &str = "# --- end of config ---";
+
 pub fn run(options: &SimAws) -> Result<(), Failure> {
-    let snapshot =
-        snapshot(options.snapshot.as_deref(), options.accounts, options.tagged_percent, 1)?;
+    let kept = options.state.as_deref().map(read_state).transpose()?.flatten();
+    let note = match (&options.state, &kept, &options.snapshot) {
+        (Some(path), Some(_), None) => format!("It goes on from the state in {}.\n", path.display()),
+        (Some(path), Some(_), Some(ignored)) => format!(
+            "It goes on from the state in {}; {} was not read.\n",
+            path.display(),
+            ignored.display()
+        ),
+        (Some(path), None, _) => format!("Its state is kept in {}.\n", path.display()),
+        (None, ..) => "It is all in memory: --state FILE keeps it in a file.\n".to_owned(),
+    };
+    let state = match kept {
+        Some(state) => state,
+        None => State::new(ServeOptions {
+            seed: 1,
+            snapshot: snapshot(
+                options.snapshot.as_deref(),
+                options.accounts,
+                options.tagged_percent,
+                1,
+            )?,
+            faults: FaultLevel::None,
+            quota: QUOTA,
+        }),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Other(error.to_string()))?;
     runtime.block_on(async {
+        let stop = stopped()?;
         let listen = options.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Failure::Other(format!("{listen}: can't listen there: {error}; try another port"))
         })?;
         let address =
             listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
-        print(&format!(
-            "The simulated AWS answers at http://{address} until it is interrupted, for example:\n\n  \
-             export AWS_ENDPOINT_URL=http://{address} AWS_REGION=us-east-1\n  \
-             export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n  \
-             aws organizations list-accounts\n"
-        ))?;
-        let serving =
-            ServeOptions { seed: 1, snapshot, faults: FaultLevel::None, quota: QUOTA };
-        // Ended by a signal, which loses nothing: all of it is in memory.
-        serve(listener, serving, std::future::pending()).await.map_err(|error| Failure::Other(error.to_string()))
+        let resources = Resources::at(address);
+        let written = options.write_config.as_deref();
+        if let Some(path) = written {
+            write_config(path, &resources)?;
+        }
+        print(&banner(&resources, &note, written))?;
+        serve_kept(listener, state, options.state.clone().map(keeper), stop)
+            .await
+            .map_err(|error| Failure::Other(error.to_string()))
     })
+}
+
+/// The state in a file; none where there is no such file yet.
+fn read_state(path: &Path) -> Result<Option<State>, Failure> {
+    let name = path.display();
+    if let Err(error) = path.symlink_metadata()
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return match can_write(path) {
+            Ok(()) => Ok(None),
+            Err(error) => Err(Failure::Usage(format!("{name}: can't be written: {error}"))),
+        };
+    }
+    let advice = "it was left as it is: name another file with --state, or move it away to begin \
+                  anew";
+    let failed = |error: String| Failure::Usage(format!("{name}: {error}\n{advice}"));
+    let text = files::read_named_text(path, LARGEST_STATE)
+        .map_err(|error| failed(format!("the state can't be read: {error}")))?;
+    State::parse(&text).map(Some).map_err(|error| failed(error.to_string()))
+}
+
+/// Keeps a state in a file, whole or not at all. Tells of the same trouble once.
+fn keeper(path: PathBuf) -> Keep {
+    let mut told = None;
+    Box::new(move |text| {
+        let kept = write_whole(&path, text.as_bytes()).map_err(|error| {
+            let message = format!("{}: the state can't be kept: {error}", path.display());
+            io::Error::new(error.kind(), message)
+        });
+        let trouble = kept.as_ref().err().map(ToString::to_string);
+        if told != trouble {
+            if let Some(trouble) = &trouble {
+                eprintln!("{trouble}");
+            }
+            told = trouble;
+        }
+        kept
+    })
+}
+
+/// Ends with the first signal to end.
+fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+    let of = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
+    let (mut terminate, mut interrupt) =
+        (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// A config for what is simulated, which updates every outdated account. Its ledger is the table, so
+/// that it begins and ends with what it remembers.
+fn config(resources: &Resources, name: &str) -> String {
+    let options = Init {
+        out: PathBuf::from(name),
+        force: false,
+        region: resources.region.to_owned(),
+        update: Which::All,
+        tag: (String::new(), String::new()),
+        at_once: 4,
+        approval: false,
+        ams: false,
+        updates_url: Some(resources.updates.0.clone()),
+        events_url: Some(resources.events.0.clone()),
+        notifications_url: Some(resources.notifications.0.clone()),
+        topic_arn: Some(resources.topic_arn.clone()),
+        table: Some(resources.table.to_owned()),
+    };
+    init::render(&options, &Suggested::with_config(name))
+}
+
+/// Writes the config into a file, unless another text is there.
+fn write_config(path: &Path, resources: &Resources) -> Result<(), Failure> {
+    let name = path.display();
+    let text = config(resources, &name.to_string());
+    if path.symlink_metadata().is_ok() {
+        let same = files::read_text(path, files::TEXT).is_ok_and(|there| there == text);
+        return if same {
+            Ok(())
+        } else {
+            Err(Failure::Usage(format!(
+                "{name}: is there already with another text, and was left as it is; name another \
+                 file with --write-config"
+            )))
+        };
+    }
+    write_whole(path, text.as_bytes())
+        .map_err(|error| Failure::Usage(format!("{name}: can't be written: {error}")))
+}
+
+/// What whoever started it has to know.
+fn banner(resources: &Resources, note: &str, written: Option<&Path>) -> String {
+    let Resources { endpoint, region, updates, events, notifications, topic_arn, table } = resources;
+    let config = match written {
+        Some(path) => format!("A config for all of this is in {}.\n", word(&path.to_string_lossy())),
+        None => format!(
+            "A config for all of this, to be saved as {DEFAULT_CONFIG} (--write-config FILE writes it):\n\n\
+             {CONFIG_BEGINS}\n{}{CONFIG_ENDS}\n",
+            config(resources, DEFAULT_CONFIG)
+        ),
+    };
+    let queue = |(url, dead): &(String, String)| format!("{url}\n    dead letters   {dead}");
+    format!(
+        "The simulated AWS answers at {endpoint} until it is interrupted. {note}\n\
+         In another terminal:\n\n  \
+         export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region}\n  \
+         export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n  \
+         aws organizations list-accounts\n\n\
+         It has\n  \
+         updates queue    {}\n  \
+         events queue     {}\n  \
+         notifications    {}\n  \
+         alerts topic     {topic_arn}\n  \
+         ledger table     {table}\n\n\
+         {config}\n\
+         Accounts are current or outdated as the snapshot has them. A new version, which makes all of\n\
+         them outdated, is released by\n\n  \
+         curl -X POST {endpoint}/_groundcrew/release-artifact\n",
+        queue(updates),
+        queue(events),
+        queue(notifications),
+    )
 }

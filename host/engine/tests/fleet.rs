@@ -1,6 +1,7 @@
 //! The engine against the simulated AWS through the real SDKs: what goes wrong between
 //! two calls, crashes included. In virtual time.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,18 +13,20 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
 };
 use groundcrew_core::account::{AccountId, AccountState, Tags};
-use groundcrew_core::catalog::ArtifactId;
+use groundcrew_core::catalog::{ArtifactId, ProductId};
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Progress, Signature};
 use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld};
+use groundcrew_core::snapshot::SnapshotTarget;
 use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
 use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
+use proptest::prelude::*;
 use rstest::rstest;
 
 const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
@@ -104,7 +107,7 @@ impl Place {
             faults: FaultLevel::None,
             account_quota: 5,
         });
-        let target = ArtifactId::new(sim.release_artifact());
+        let target = ArtifactId::new(sim.announce_artifact());
         Self {
             events_url: sim.events_url(),
             sim,
@@ -235,6 +238,63 @@ async fn every_account_is_updated_once() {
     place.run().await;
     place.assert_each_once(9);
     assert!(place.sim.alerts().is_empty());
+}
+
+/// Accounts as a snapshot may have them: outdated or not, enrolled or not, and on an artifact that
+/// is named, and may be named wrongly, or is not.
+fn any_snapshot() -> impl Strategy<Value = Snapshot> {
+    let artifact = || prop::option::of(prop::sample::select(vec!["pa-x", "pa-y", "pa-new"]));
+    let account = (any::<bool>(), prop::bool::weighted(0.9), artifact());
+    let target = prop::option::of(Just("pa-new"));
+    (prop::collection::vec(account, 1..12), target).prop_map(|(accounts, target)| {
+        let mut snapshot = Snapshot::generate(accounts.len(), 50, 1);
+        for (account, (outdated, enrolled, artifact)) in snapshot.accounts.iter_mut().zip(accounts)
+        {
+            account.artifact = artifact.map(ArtifactId::new);
+            (account.outdated, account.enrolled) = (outdated, enrolled);
+        }
+        snapshot.target = target.map(|artifact| SnapshotTarget {
+            product: ProductId::new("prod-of-the-snapshot"),
+            artifact: ArtifactId::new(artifact),
+            name: "AWS Control Tower Account Factory".into(),
+        });
+        snapshot
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// A sweep finds exactly the accounts that the snapshot has as outdated and updates them, each
+    /// once and to the version that the others are on; those stay as they are.
+    #[test]
+    fn exactly_what_a_snapshot_has_as_outdated_is_updated(snapshot in any_snapshot()) {
+        let enrolled = || snapshot.accounts.iter().filter(|account| account.enrolled);
+        let ids = |outdated: Option<bool>| -> BTreeSet<AccountId> {
+            let asked = enrolled().filter(|account| outdated.is_none_or(|o| o == account.outdated));
+            asked.map(|account| account.id.parse().unwrap()).collect()
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let place = Place::of(snapshot.clone());
+            prop_assert_eq!(place.sim.current_accounts(), ids(Some(false)));
+            if let Some(target) = &snapshot.target {
+                prop_assert_eq!(place.target.as_str(), target.artifact.as_str());
+                prop_assert_eq!(place.sim.product_id(), target.product.as_str());
+            }
+            place.run().await;
+            let updated: Vec<AccountId> = place.own().into_iter().map(|own| own.account).collect();
+            prop_assert_eq!(updated.len(), ids(Some(true)).len());
+            prop_assert_eq!(updated.into_iter().collect::<BTreeSet<_>>(), ids(Some(true)));
+            prop_assert_eq!(place.sim.current_accounts(), ids(None));
+            prop_assert!(place.sim.alerts().is_empty());
+            Ok(())
+        })?;
+    }
 }
 
 /// The answer to the start is lost after it took effect: the same update goes on.

@@ -111,7 +111,7 @@ impl Place {
             faults: FaultLevel::None,
             account_quota: 5,
         });
-        sim.release_artifact();
+        sim.announce_artifact();
         let (ledger, parameters) = (Arc::default(), ParameterSource::Rebuild);
         Self { sim, ledger, accounts, parameters, misdirected: false }
     }

@@ -55,7 +55,7 @@ impl Place {
             faults,
             account_quota: 5,
         });
-        sim.release_artifact();
+        sim.announce_artifact();
         let (key, secret) = sim.credentials();
         let credentials = Credentials::new(key, secret, None, None, "simulation");
         let clients = Environment::new(

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::faults::Failure;
 
 /// Something that happens by itself.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Happening {
     /// An operation ends.
     OperationEnds { record: u32, failure: Option<Box<Failure>> },
@@ -22,8 +23,9 @@ pub(crate) enum Happening {
 }
 
 /// Happenings to come. Those of one instant happen in the order in which they were added.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Agenda {
+    #[serde(with = "crate::kept::pairs")]
     happenings: BTreeMap<(Timestamp, u64), Happening>,
     added: u64,
 }

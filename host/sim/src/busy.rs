@@ -76,7 +76,7 @@ impl OverQuota {
         };
         let description = format!("ResourceInUseException{separator}{}", exceeded(quota));
         let after = Duration::from_secs(rng.u64(3..=30));
-        Self::Record { failure: Failure { code, description, after: 0.0 }, after }
+        Self::Record { failure: Failure { code: code.into(), description, after: 0.0 }, after }
     }
 }
 

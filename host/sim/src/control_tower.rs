@@ -41,7 +41,7 @@ const BASELINES_PAGE: std::ops::RangeInclusive<usize> = 4..=100;
 const ENABLED_PAGE: std::ops::RangeInclusive<usize> = 5..=100;
 
 /// The landing zone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LandingZone {
     /// What is deployed.
@@ -88,7 +88,7 @@ pub enum LandingZoneStatus {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ControlTower {
     /// None before it is set up.
     pub(crate) landing_zone: Option<LandingZone>,

@@ -3,6 +3,7 @@
 //! Each kind of fault has its own random numbers, so that one more API call does not
 //! change which updates fail.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub enum FaultLevel {
 }
 
 /// Probabilities, of a thousand.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Rates {
     /// Of calls.
     throttled: u32,
@@ -118,7 +119,7 @@ pub(crate) struct Fate {
 }
 
 /// Why a service refuses what it would take at another time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Refusal {
     Throttled,
     ServerError,
@@ -149,7 +150,7 @@ impl Refusal {
 }
 
 /// What goes wrong with one HTTP request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Mishap {
     /// The service refuses it, without effect.
     Refused(Refusal),
@@ -176,11 +177,12 @@ pub(crate) enum EventFate {
 }
 
 /// How an update will end.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Failure {
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     pub(crate) description: String,
     /// The part of the normal duration after which it is seen to fail.
+    #[serde(with = "crate::kept::bits")]
     pub(crate) after: f64,
 }
 
@@ -189,17 +191,21 @@ impl Failure {
     /// could know.
     pub(crate) fn of_closed(state: AccountState) -> Self {
         let description = format!("The account is in the state {state}.");
-        Self { code: "ResourceUpdateFailed", description, after: 0.02 }
+        Self { code: "ResourceUpdateFailed".into(), description, after: 0.02 }
     }
 }
 
 /// The random numbers of a simulation.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Faults {
     rates: Rates,
+    #[serde(with = "crate::kept::rng")]
     calls: Rng,
+    #[serde(with = "crate::kept::rng")]
     events: Rng,
+    #[serde(with = "crate::kept::rng")]
     updates: Rng,
+    #[serde(with = "crate::kept::rng")]
     foreign: Rng,
     accounts_seed: u64,
     /// How many of the failures that the snapshot plans have come, by account.
@@ -262,7 +268,7 @@ impl Faults {
         let come = self.planned.entry(account).or_default();
         let description = failures.get(*come)?.clone();
         *come += 1;
-        Some(Failure { code: "ResourceUpdateFailed", description, after: 0.8 })
+        Some(Failure { code: "ResourceUpdateFailed".into(), description, after: 0.8 })
     }
 
     /// Decides on one update of an account that sits in the named OU.
@@ -273,7 +279,7 @@ impl Faults {
         );
         if Dice::roll(&mut own).falls(rates.never_updates) {
             return Some(Failure {
-                code: "InvalidParametersException",
+                code: "InvalidParametersException".into(),
                 description: format!(
                     "The parent organizational unit '{ou}' is not enrolled in AWS Control Tower."
                 ),
@@ -295,7 +301,7 @@ impl Faults {
         } else {
             return None;
         };
-        Some(Failure { code, description: description.to_owned(), after })
+        Some(Failure { code: code.into(), description: description.to_owned(), after })
     }
 
     /// How Control Tower says of an update that its quota has no room for it.

@@ -1,6 +1,7 @@
 //! AWS IAM Identity Center: its instance. The users are in [`crate::identity_store`].
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::identity_store::STORE;
@@ -10,7 +11,7 @@ use crate::protocol::{ApiError, Call};
 use crate::time;
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct IdentityCenter {
     /// Whether it is enabled in this Region.
     pub(crate) enabled: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(crate) const STORE: &str = "d-9067a1b2c3";
 const USER: &str = "9067a1b2c3-00000000-0000-4000-8000-";
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct IdentityStore {
     /// None for one that was removed.
     users: Vec<Option<User>>,
@@ -28,7 +28,7 @@ pub(crate) struct IdentityStore {
 }
 
 /// A user, whose name is the email as for all that Account Factory creates.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) given_name: Option<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
@@ -35,9 +35,10 @@ const TAGS_RATE: (f64, f64) = (20.0, 40.0);
 const TAGS: usize = 50;
 
 /// The organization.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Organizations {
-    fleet: Arc<Fleet>,
+    #[serde(skip)]
+    pub(crate) fleet: Arc<Fleet>,
     units: Vec<Unit>,
     units_by_id: BTreeMap<String, u32>,
     /// Unit that holds each account; `None` directly under the root.
@@ -53,7 +54,7 @@ pub(crate) struct Organizations {
     tags_throttle: Throttle,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Unit {
     id: String,
     name: String,

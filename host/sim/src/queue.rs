@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::ids;
 use crate::message_attributes::MessageAttributes;
@@ -42,7 +43,7 @@ pub struct QueueOptions {
 }
 
 /// A message to be sent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NewMessage {
     pub(crate) body: String,
     pub(crate) attributes: MessageAttributes,
@@ -54,7 +55,7 @@ pub(crate) struct NewMessage {
 }
 
 /// What sending answers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Sent {
     pub(crate) id: String,
     pub(crate) sequence_number: Option<String>,
@@ -70,7 +71,7 @@ pub(crate) struct Delivered {
     pub(crate) system: BTreeMap<&'static str, String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Message {
     id: String,
     new: NewMessage,
@@ -84,7 +85,7 @@ struct Message {
     hidden_until: Option<Timestamp>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
     sent: Sent,
     until: Timestamp,
@@ -94,7 +95,7 @@ struct Remembered {
 type Counts = (usize, usize, usize);
 
 /// One queue.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Queue {
     pub(crate) name: String,
     pub(crate) fifo: bool,
@@ -104,6 +105,7 @@ pub(crate) struct Queue {
     pub(crate) purged: Option<Timestamp>,
     /// When its settings were changed.
     pub(crate) modified: Timestamp,
+    #[serde(with = "crate::kept::rng")]
     rng: Rng,
     created: Timestamp,
     next: u64,

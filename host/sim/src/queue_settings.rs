@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::protocol::ApiError;
@@ -37,7 +38,7 @@ pub(crate) fn is_settable(name: &str) -> bool {
 }
 
 /// The attributes of a queue that its owner sets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
     /// How long a received message is hidden when the receiver does not say.
     pub(crate) visibility: Duration,

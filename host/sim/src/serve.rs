@@ -7,7 +7,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundcrew_core::ports::Clock;
 use groundcrew_core::snapshot::Snapshot;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -17,13 +16,13 @@ use hyper::{Response as HttpResponse, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use crate::control;
 use crate::faults::{Fate, FaultLevel};
-use crate::model::Model;
 use crate::protocol::{ApiError, Request, Response};
+use crate::state::State;
 use crate::time::SimClock;
 use crate::world::{Exchange, World};
 
@@ -36,6 +35,9 @@ const LARGEST_WASTE: usize = 10 * LARGEST_BODY;
 
 /// On shutdown, requests that are being answered get so long.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// A changed state is kept so often.
+const KEPT_EVERY: Duration = Duration::from_secs(1);
 
 /// After a connection that could not be accepted, for want of files perhaps.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -63,7 +65,8 @@ pub struct ServeOptions {
 /// - `GET operations`: the account operations so far;
 /// - `GET alerts`: what was published to the alerts topic;
 /// - `GET cases`: the support cases;
-/// - `POST release-artifact`: releases the next artifact of Account Factory;
+/// - `POST release-artifact`: releases a new artifact of Account Factory, so that every account is
+///   outdated, and tells of it by event;
 /// - `POST event`: delivers the body to the events queue;
 /// - `POST next-call`: lets the next call of an operation fail, for example
 ///   `{"operation": "CreateCase", "fares": "reply-lost"}`, or `not-connected`, `throttled`,
@@ -81,11 +84,43 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let clock = SimClock::real();
-    let mut model =
-        Model::new(options.seed, clock.now(), options.snapshot, options.faults, options.quota);
-    model.set_queue_endpoint(format!("http://{}", reachable(listener.local_addr()?)));
+    serve_kept(listener, State::new(options), None, shutdown).await
+}
+
+/// Keeps a state, as text that [`State::parse`] reads, in the place of the one before.
+pub type Keep = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
+
+/// As [`serve()`], but from a state on, and with `keep`, if it is given, called at the start, at most
+/// a second after a change, and at the end.
+///
+/// # Errors
+/// When the listener has no address, and when the state can't be kept at the start or at the end.
+/// In between it is tried again each second.
+pub async fn serve_kept(
+    listener: TcpListener,
+    state: State,
+    mut keep: Option<Keep>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut model = state.into_model();
+    let clock = SimClock::real_from(model.now());
+    model.set_queue_endpoint(endpoint(listener.local_addr()?));
     let world = Arc::new(World::new(model, clock));
+    keep_state(&world, &mut keep).await?;
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let keeper = {
+        let world = Arc::clone(&world);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = sleep(KEPT_EVERY) => {}
+                    _ = &mut stopped => return keep,
+                }
+                // Told by whoever keeps it.
+                let _ = keep_state(&world, &mut keep).await;
+            }
+        })
+    };
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -120,16 +155,41 @@ pub async fn serve(
         () = graceful.shutdown() => {}
         () = sleep(GRACE) => {}
     }
-    // What is still running, long polls above all, ends with the set.
-    Ok(())
+    // What is still running, long polls above all, ends here.
+    connections.shutdown().await;
+    let _ = stop.send(());
+    let mut keep = keeper.await.map_err(io::Error::other)?;
+    keep_state(&world, &mut keep).await
 }
 
-/// An address that a client can use.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// Keeps the state of a world if it has changed.
+async fn keep_state(world: &World, keep: &mut Option<Keep>) -> io::Result<()> {
+    let Some(mut act) = keep.take() else { return Ok(()) };
+    let Some(text) = world.changed_state() else {
+        *keep = Some(act);
+        return Ok(());
+    };
+    let text = text.map_err(io::Error::other)?;
+    // Disks may be slow, and nobody is to wait for an answer meanwhile.
+    let (act, kept) = spawn_blocking(move || {
+        let kept = act(&text);
+        (act, kept)
+    })
+    .await
+    .map_err(io::Error::other)?;
+    *keep = Some(act);
+    if kept.is_err() {
+        world.touch();
+    }
+    kept
+}
+
+/// What clients on this machine reach a server by that listens there.
+pub(crate) fn endpoint(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    address
+    format!("http://{address}")
 }
 
 /// No answer: the connection is to be closed.

@@ -169,9 +169,14 @@ impl SimAws {
         self.world.with(|model| model.topic_arn().to_owned())
     }
 
-    /// Makes the next artifact of Account Factory active and tells of it by event.
-    /// Answers its id. The first release is of the artifact that the accounts which are
-    /// not outdated in the snapshot already have.
+    /// Tells by event of the newest artifact of Account Factory, the one that accounts which are
+    /// not outdated in the snapshot have, as AWS did when it was released. Answers its id.
+    pub fn announce_artifact(&self) -> String {
+        self.world.with(|model| model.announce_artifact(self.now()))
+    }
+
+    /// Releases a new artifact of Account Factory, so that every account is outdated, and tells of
+    /// it by event. Answers its id.
     pub fn release_artifact(&self) -> String {
         self.world.with(|model| model.release_artifact(self.now()))
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
@@ -26,7 +26,7 @@ const TAGS: usize = 50;
 const SETTABLE: [&str; 4] = ["DisplayName", "Policy", "DeliveryPolicy", "KmsMasterKeyId"];
 
 /// A published message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedAlert {
     /// Its subject; empty when it had none.
     pub subject: String,
@@ -35,7 +35,7 @@ pub struct PublishedAlert {
 }
 
 /// Every topic, and all that was published to the alerts topic.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sns {
     /// ARN of the alerts topic.
     pub(crate) topic_arn: String,
@@ -45,16 +45,17 @@ pub(crate) struct Sns {
     /// By ARN.
     topics: BTreeMap<String, Topic>,
     subscriptions: Vec<Subscription>,
+    #[serde(with = "crate::kept::rng")]
     rng: Rng,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Topic {
     attributes: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Subscription {
     arn: String,
     topic: String,

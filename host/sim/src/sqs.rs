@@ -7,7 +7,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::Timestamp;
 use md5::Md5;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -29,7 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// Every queue.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sqs {
     pub(crate) queues: Vec<Queue>,
     /// When queues were deleted, by their names.
@@ -38,6 +38,7 @@ pub(crate) struct Sqs {
     pub(crate) endpoint: String,
     /// Of which queues each operation was asked, whatever the answer.
     pub(crate) asked: BTreeMap<String, BTreeSet<String>>,
+    #[serde(with = "crate::kept::rng")]
     rng: Rng,
 }
 
@@ -203,7 +204,7 @@ fn endpoint() -> String {
     format!("https://sqs.{REGION}.amazonaws.com")
 }
 
-fn url_at(endpoint: &str, name: &str) -> String {
+pub(crate) fn url_at(endpoint: &str, name: &str) -> String {
     format!("{endpoint}/{MANAGEMENT_ACCOUNT}/{name}")
 }
 

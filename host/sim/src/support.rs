@@ -63,7 +63,7 @@ const RECENT: usize = 5;
 const KEPT: SignedDuration = SignedDuration::from_hours(730 * 24);
 
 /// A case that was opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenedCase {
     /// As in `case-123456789012-muen-2026-0123456789abcdef`.
     pub id: String,
@@ -94,7 +94,7 @@ pub struct OpenedCase {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Support {
     /// Oldest first.
     pub(crate) cases: Vec<OpenedCase>,
@@ -102,6 +102,7 @@ pub(crate) struct Support {
     pub(crate) plan: bool,
     /// `DescribeCases` shows a case so long after it was opened.
     pub(crate) delay: Duration,
+    #[serde(with = "crate::kept::rng")]
     rng: Rng,
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::cursor::Cursor;
@@ -25,7 +25,7 @@ const RATE: (f64, f64) = (20.0, 40.0);
 const TYPE: &str = "organizations:account";
 
 /// How well the index knows accounts. AWS says nowhere that it does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TagIndexState {
     /// As well as Organizations does.
     #[default]
@@ -39,7 +39,7 @@ pub enum TagIndexState {
 }
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Tagging {
     pub(crate) state: TagIndexState,
     throttle: Throttle,

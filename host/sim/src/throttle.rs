@@ -1,12 +1,14 @@
 //! A token bucket, as AWS throttles calls.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// So many calls a second, and a burst on top.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Throttle {
     per_second: f64,
     burst: f64,
+    #[serde(with = "crate::kept::bits")]
     tokens: f64,
     last: Timestamp,
 }

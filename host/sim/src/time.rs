@@ -12,23 +12,32 @@ use tokio::time::Instant;
 pub struct SimClock {
     /// Where it began, and what tokio's clock showed then; the real time if not given.
     origin: Option<(Timestamp, Instant)>,
+    /// How far it is ahead of the real time.
+    ahead: Duration,
 }
 
 impl SimClock {
     /// A clock that shows `start` now and follows tokio's clock, so that a paused one makes
     /// it virtual. Call it on the runtime that will run the simulation.
     pub fn starting_at(start: Timestamp) -> Self {
-        Self { origin: Some((start, Instant::now())) }
+        Self { origin: Some((start, Instant::now())), ahead: Duration::ZERO }
     }
 
     /// A clock that shows the real time.
     pub fn real() -> Self {
-        Self { origin: None }
+        Self { origin: None, ahead: Duration::ZERO }
+    }
+
+    /// A clock that shows the real time, or begins at `earliest` where that is later: so it does
+    /// not go back behind a time that was shown before.
+    pub fn real_from(earliest: Timestamp) -> Self {
+        let ahead = Duration::try_from(earliest.duration_since(Timestamp::now()));
+        Self { origin: None, ahead: ahead.unwrap_or_default() }
     }
 
     /// What tokio's clock shows when this one shows `time`.
     pub fn instant(&self, time: Timestamp) -> Instant {
-        let (start, epoch) = self.origin.unwrap_or_else(|| (Timestamp::now(), Instant::now()));
+        let (start, epoch) = self.origin.unwrap_or_else(|| (Clock::now(self), Instant::now()));
         epoch + Duration::try_from(time.duration_since(start)).unwrap_or_default()
     }
 }
@@ -37,7 +46,7 @@ impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         match self.origin {
             Some((start, epoch)) => later(start, epoch.elapsed()),
-            None => Timestamp::now(),
+            None => later(Timestamp::now(), self.ahead),
         }
     }
 }

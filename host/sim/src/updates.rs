@@ -6,7 +6,7 @@ use std::time::Duration;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::ProductStatus;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::faults::Failure;
 use crate::fleet::Fleet;
@@ -19,7 +19,7 @@ const ACCEPTED: Duration = Duration::from_secs(2);
 const ROLLBACK: f64 = 0.1;
 
 /// A provisioned product. Its number is that of its account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Product {
     pub(crate) status: ProductStatus,
     pub(crate) artifact: u32,
@@ -43,14 +43,14 @@ pub enum OperationOutcome {
 }
 
 /// How a record ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Ended {
     Succeeded,
     Failed(Box<Failure>),
 }
 
 /// One operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) product: u32,
     pub(crate) artifact: u32,
@@ -101,7 +101,7 @@ pub struct OperationLog {
 }
 
 /// The most operations that ever ran at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxConcurrent {
     /// Of those that the host under test started.
     pub own: usize,
@@ -110,7 +110,7 @@ pub struct MaxConcurrent {
 }
 
 /// Every provisioned product and record.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Updates {
     /// By account; none for one that is not enrolled.
     products: Vec<Option<Product>>,
@@ -125,7 +125,7 @@ pub(crate) struct Updates {
 
 impl Updates {
     /// Every enrolled account with the record of its provisioning, which succeeded at
-    /// `created`. Those that are outdated are on artifact 0, the others on artifact 1.
+    /// `created`.
     pub(crate) fn new(fleet: &Fleet, created: Timestamp) -> Self {
         let mut records = Vec::new();
         let products = fleet.iter().map(|(index, account)| {
@@ -133,7 +133,7 @@ impl Updates {
                 let number = records.len() as u32;
                 records.push(Record {
                     product: index,
-                    artifact: 0,
+                    artifact: account.artifact,
                     created,
                     ended: Some((created, Ended::Succeeded)),
                     previous: None,
@@ -148,7 +148,7 @@ impl Updates {
                         ProductStatus::UnderChange => ProductStatus::Available,
                         status => status,
                     },
-                    artifact: u32::from(!account.outdated),
+                    artifact: account.artifact,
                     last_record: number,
                     last_successful: number,
                 }

@@ -11,6 +11,7 @@ mod service_now;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 pub use service_now::ServiceNow;
@@ -40,7 +41,7 @@ pub struct WebResponse {
 }
 
 /// A record that such a system keeps.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebRecord {
     /// Where it is.
     pub url: String,
@@ -51,7 +52,7 @@ pub struct WebRecord {
 }
 
 /// All these systems.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Web {
     records: Vec<WebRecord>,
     /// Records by the idempotency key that made them.

@@ -1,5 +1,6 @@
 //! The model with its clock, as whoever serves it shares it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::{sleep, timeout_at};
 use crate::faults::{Fate, Mishap, Refusal};
 use crate::model::{Answer, Model};
 use crate::protocol::{Request, Response};
+use crate::state;
 use crate::time::SimClock;
 use crate::web::{WebRequest, WebResponse};
 
@@ -22,6 +24,8 @@ pub(crate) struct World {
     model: Mutex<Model>,
     pub(crate) clock: SimClock,
     changed: Notify,
+    /// Whether anything was asked of it since it was last kept.
+    touched: AtomicBool,
 }
 
 /// How a request ended for its caller.
@@ -36,18 +40,35 @@ pub(crate) enum Exchange {
 
 impl World {
     pub(crate) fn new(model: Model, clock: SimClock) -> Self {
-        Self { model: Mutex::new(model), clock, changed: Notify::new() }
+        Self { model: Mutex::new(model), clock, changed: Notify::new(), touched: AtomicBool::new(true) }
     }
 
     /// The model, for a moment. Wakes long polls if what is done to it may concern them.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
         let mut model = self.lock();
+        self.touched.store(true, Ordering::Relaxed);
         let before = model.changes();
         let result = act(&mut model);
         if model.changes() != before {
             self.changed.notify_waiters();
         }
         result
+    }
+
+    /// The state as text, if anything may have changed since this was asked last. What happens by
+    /// itself needs no keeping: it follows from what is kept.
+    pub(crate) fn changed_state(&self) -> Option<Result<String, serde_json::Error>> {
+        let mut model = self.lock();
+        if !self.touched.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        model.advance(self.clock.now());
+        Some(state::write(&model))
+    }
+
+    /// Has the state kept again, since it could not be.
+    pub(crate) fn touch(&self) {
+        self.touched.store(true, Ordering::Relaxed);
     }
 
     /// A panic while the model was held would be a defect of the model itself; its state

@@ -58,26 +58,37 @@ fn a_listing_has_every_product_once_and_empty_pages_on_the_way() {
 }
 
 #[test]
-fn a_release_makes_the_outdated_outdated_and_the_others_current() {
+fn accounts_are_on_the_versions_of_the_snapshot_and_a_release_makes_all_outdated() {
     run(async {
         let mut snapshot = Snapshot::generate(4, 0, 1);
         snapshot.accounts[2].outdated = false;
         let setup = Setup::new(snapshot, groundcrew_sim::FaultLevel::None, 1);
-        let before = setup.catalog.account_factory().await.unwrap();
-        let artifact = setup.sim.release_artifact();
-        let after = setup.catalog.account_factory().await.unwrap();
-        assert_eq!(after.target.as_str(), artifact);
-        assert_ne!(before.target, after.target);
-        let (products, _) = all_products(&setup, &after).await;
-        let current: Vec<_> =
-            products.iter().map(|product| product.artifact == after.target).collect();
-        assert_eq!(current, [false, false, true, false]);
+        let current = async || {
+            let factory = setup.catalog.account_factory().await.unwrap();
+            let (products, _) = all_products(&setup, &factory).await;
+            let current = products.iter().map(|product| product.artifact == factory.target);
+            let current: Vec<_> = current.collect();
+            (factory.target, current)
+        };
+        let (before, are_current) = current().await;
+        assert_eq!(are_current, [false, false, true, false]);
+        assert_eq!(setup.sim.announce_artifact(), before.as_str());
 
+        let released = setup.sim.release_artifact();
+        let (after, are_current) = current().await;
+        assert_eq!(after.as_str(), released);
+        assert_ne!(before, after);
+        assert_eq!(are_current, [false; 4]);
+
+        // Both are told of.
         let events = setup.events.receive(Duration::from_secs(20)).await.unwrap();
-        assert_eq!(events.len(), 1);
-        let event = groundcrew_core::event::Event::parse(&events[0].body).unwrap();
-        assert_eq!(event.wake(), groundcrew_core::event::Wake::Sweep);
-        setup.events.delete(&events[0].receipt).await.unwrap();
+        let bodies: Vec<_> = events.iter().map(|event| event.body.as_str()).collect();
+        assert_eq!(bodies.len(), 2);
+        for (body, artifact) in bodies.into_iter().zip([before, after]) {
+            assert!(body.contains(artifact.as_str()), "{body}");
+            let event = groundcrew_core::event::Event::parse(body).unwrap();
+            assert_eq!(event.wake(), groundcrew_core::event::Wake::Sweep);
+        }
     });
 }
 
@@ -85,7 +96,7 @@ fn a_release_makes_the_outdated_outdated_and_the_others_current() {
 fn an_update_takes_its_time_and_ends_with_an_event() {
     run(async {
         let setup = Setup::of(3);
-        setup.sim.release_artifact();
+        setup.sim.announce_artifact();
         let factory = setup.catalog.account_factory().await.unwrap();
         let (products, _) = all_products(&setup, &factory).await;
         let record =
@@ -126,7 +137,7 @@ fn an_update_takes_its_time_and_ends_with_an_event() {
 fn the_quota_and_a_product_under_change_are_contention() {
     run(async {
         let setup = Setup::of(10);
-        setup.sim.release_artifact();
+        setup.sim.announce_artifact();
         let factory = setup.catalog.account_factory().await.unwrap();
         let (products, _) = all_products(&setup, &factory).await;
         assert!(setup.sim.foreign_operation(&products[9].account, Duration::from_secs(60)));
@@ -151,7 +162,7 @@ fn the_quota_and_a_product_under_change_are_contention() {
 fn the_same_token_is_the_same_record() {
     run(async {
         let setup = Setup::of(3);
-        setup.sim.release_artifact();
+        setup.sim.announce_artifact();
         let factory = setup.catalog.account_factory().await.unwrap();
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
@@ -210,7 +221,7 @@ fn an_unknown_user_is_created_and_an_unknown_unit_refused() {
 fn a_lost_reply_is_repaired_by_the_token() {
     run(async {
         let setup = Setup::of(3);
-        setup.sim.release_artifact();
+        setup.sim.announce_artifact();
         let factory = setup.catalog.account_factory().await.unwrap();
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
@@ -227,7 +238,7 @@ fn a_lost_reply_is_repaired_by_the_token() {
 fn replies_lost_for_good_may_have_had_an_effect() {
     run(async {
         let setup = Setup::of(3);
-        setup.sim.release_artifact();
+        setup.sim.announce_artifact();
         let factory = setup.catalog.account_factory().await.unwrap();
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;

@@ -67,7 +67,7 @@ struct Trace {
 fn naive(level: FaultLevel, seed: u64) -> Trace {
     run(async {
         let setup = Setup::new(Snapshot::generate(60, 50, 3), level, seed);
-        setup.sim.release_artifact();
+        setup.sim.announce_artifact();
         let mut errors = Vec::new();
         let factory = insist(&mut errors, async || setup.catalog.account_factory().await).await;
         let path =

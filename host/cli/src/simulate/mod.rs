@@ -110,7 +110,7 @@ async fn simulate(
     // A rehearsal is what somebody looks at before they approve, and nobody asks whether it runs.
     let settings = Settings { approval: None, version: None, ..settings };
     let engine = Engine::new(ports, settings);
-    sim.release_artifact();
+    sim.announce_artifact();
     for event in events {
         sim.inject_event(event);
     }

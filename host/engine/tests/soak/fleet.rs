@@ -109,7 +109,7 @@ impl World {
             faults: FaultLevel::Heavy,
             account_quota: QUOTA,
         });
-        sim.release_artifact();
+        sim.announce_artifact();
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::default();
         let ledger: Arc<dyn Ledger> = match setting.ledger {

@@ -2,6 +2,7 @@
 //! for.
 
 use std::ops::Bound;
+use serde::{Deserialize, Serialize};
 
 use super::condition::{Comparator, Condition, Operand};
 use super::invalid;
@@ -29,7 +30,7 @@ pub(crate) struct Key {
 }
 
 /// Name and type of a key attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeyAttribute {
     pub(crate) name: String,
     /// `S`, `N` or `B`.

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids;
@@ -38,10 +39,11 @@ use writes::Transactions;
 pub(crate) const TABLE: &str = "groundcrew";
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DynamoDb {
     tables: BTreeMap<String, Table>,
     transactions: Transactions,
+    #[serde(with = "crate::kept::rng")]
     rng: Rng,
 }
 

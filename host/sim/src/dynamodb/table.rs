@@ -5,6 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::condition::{Comparator, Condition, Operand};
@@ -27,7 +28,7 @@ const PAGE_BYTES: usize = 1024 * 1024;
 pub(crate) const CHANGE: Duration = Duration::from_secs(3);
 
 /// What a table is made with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TableOptions {
     pub(crate) name: String,
     pub(crate) hash: KeyAttribute,
@@ -41,7 +42,8 @@ pub(crate) struct TableOptions {
 type Partition = BTreeMap<Option<KeyValue>, Item>;
 
 /// A table and its items.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(try_from = "Kept")]
 pub(crate) struct Table {
     pub(crate) options: TableOptions,
     id: String,
@@ -50,7 +52,42 @@ pub(crate) struct Table {
     /// When it is gone, if it is being deleted.
     pub(crate) gone_from: Option<Timestamp>,
     /// By a digest of the partition key, so that a scan shows no order among them.
+    #[serde(serialize_with = "items")]
     partitions: BTreeMap<(u128, KeyValue), Partition>,
+}
+
+/// A table as it is in a kept state: the keys are in the items.
+#[derive(Deserialize)]
+struct Kept {
+    options: TableOptions,
+    id: String,
+    created: Timestamp,
+    active_from: Timestamp,
+    gone_from: Option<Timestamp>,
+    partitions: Vec<Item>,
+}
+
+fn items<S: Serializer>(
+    partitions: &BTreeMap<(u128, KeyValue), Partition>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(partitions.values().flat_map(BTreeMap::values))
+}
+
+impl TryFrom<Kept> for Table {
+    type Error = String;
+
+    fn try_from(kept: Kept) -> Result<Self, String> {
+        let mut table = Self::new(kept.created, kept.active_from, kept.id, kept.options);
+        table.gone_from = kept.gone_from;
+        for item in kept.partitions {
+            let key = table.key_of(&item).map_err(|error| {
+                format!("an item of the table {}: {}", table.options.name, error.message)
+            })?;
+            table.put(key, item);
+        }
+        Ok(table)
+    }
 }
 
 /// Which items a query is for.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_smithy_types::base64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
 use super::invalid;
@@ -141,6 +142,21 @@ impl AttributeValue {
             }
             Self::Map(members) => 3 + members.len() + item_size(members),
         }
+    }
+}
+
+/// As answers carry it.
+impl Serialize for AttributeValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.write().serialize(serializer)
+    }
+}
+
+/// As requests carry it.
+impl<'de> Deserialize<'de> for AttributeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::read(&value, 0).map_err(|error| de::Error::custom(error.message))
     }
 }
 

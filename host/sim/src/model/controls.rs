@@ -15,7 +15,7 @@ use crate::events;
 use crate::faults::Mishap;
 use crate::ids;
 use crate::queue::QueueOptions;
-use crate::service_catalog::{PROVISIONED_PRODUCT, Path, RECORD};
+use crate::service_catalog::{Path, RECORD};
 use crate::sns::PublishedAlert;
 use crate::support::OpenedCase;
 use crate::tagging::TagIndexState;
@@ -26,11 +26,18 @@ use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
 const SUSPENDED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 impl Model {
-    /// Makes the next artifact of Account Factory active and tells of it by event.
-    /// Answers its id.
+    /// Releases a new artifact of Account Factory, which no account is on, and tells of it by
+    /// event. Answers its id.
     pub fn release_artifact(&mut self, now: Timestamp) -> String {
         self.advance(now);
-        let artifact = self.catalog.release(now);
+        self.catalog.release(now);
+        self.announce_artifact(now)
+    }
+
+    /// Tells by event of the newest artifact, as AWS did when it was released. Answers its id.
+    pub fn announce_artifact(&mut self, now: Timestamp) -> String {
+        self.advance(now);
+        let artifact = self.catalog.newest_id().to_owned();
         let id = ids::uuid(&mut self.rng);
         let event = events::artifact_released(
             &id,
@@ -250,13 +257,13 @@ impl Model {
                 let outcome = record.ended.as_ref().map(|(_, ended)| match ended {
                     Ended::Succeeded => OperationOutcome::Succeeded,
                     Ended::Failed(failure) => OperationOutcome::Failed {
-                        code: failure.code.to_owned(),
+                        code: failure.code.clone().into_owned(),
                         description: failure.description.clone(),
                     },
                 });
                 Some(OperationLog {
                     account: fleet.get(record.product)?.id.clone(),
-                    provisioned_product: ids::write(PROVISIONED_PRODUCT, record.product),
+                    provisioned_product: fleet.get(record.product)?.product.clone(),
                     record: ids::write(RECORD, number),
                     foreign: record.foreign,
                     parameters: self.catalog.given.get(&number).cloned().unwrap_or_default(),

@@ -13,6 +13,7 @@ use groundcrew_core::account::AccountState;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agenda::{Agenda, Happening};
@@ -37,6 +38,7 @@ use crate::support::{self, Support};
 use crate::tagging::{self, Tagging};
 use crate::time::later;
 use crate::updates::Ended;
+use crate::versions::Versions;
 use crate::web::Web;
 
 /// Region of everything but Organizations.
@@ -100,7 +102,7 @@ pub struct Poll {
 }
 
 /// The state of the simulated control plane.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Model {
     now: Timestamp,
     quota: usize,
@@ -118,6 +120,7 @@ pub struct Model {
     identity_center: IdentityCenter,
     identity_store: IdentityStore,
     web: Web,
+    #[serde(with = "crate::kept::rng")]
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
@@ -137,13 +140,15 @@ impl Model {
         quota: usize,
     ) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let fleet = Arc::new(Fleet::new(snapshot));
+        let versions = Versions::new(&snapshot);
+        let product = snapshot.target.as_ref().map(|target| target.product.as_str().to_owned());
+        let fleet = Arc::new(Fleet::new(snapshot, &versions));
         let mut model = Self {
             now: start,
             quota,
             agenda: Agenda::default(),
             faults: Faults::new(faults, rng.u64(..)),
-            catalog: ServiceCatalog::new(Arc::clone(&fleet), start),
+            catalog: ServiceCatalog::new(Arc::clone(&fleet), product, versions, start),
             organizations: Organizations::new(Arc::clone(&fleet), start),
             sqs: Sqs::new(rng.fork()),
             sns: Sns::new(rng.fork()),
@@ -208,6 +213,17 @@ impl Model {
                 _ => {}
             }
         }
+    }
+
+    /// The time that it has come to.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Gives the services the accounts that they share, which a kept state has once.
+    pub(crate) fn share_fleet(&mut self) {
+        self.catalog.fleet = Arc::clone(&self.fleet);
+        self.organizations.fleet = Arc::clone(&self.fleet);
     }
 
     /// Answers a request as of `now`, which must not run backwards.

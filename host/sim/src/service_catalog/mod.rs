@@ -8,8 +8,10 @@ mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cursor::Cursor;
@@ -18,7 +20,9 @@ use crate::ids;
 use crate::operations;
 use crate::protocol::{ApiError, Call};
 use crate::starter::Starter;
+use crate::time::later;
 use crate::updates::Updates;
+use crate::versions::Versions;
 use product::{Artifact, artifact};
 pub(crate) use product::{PORTFOLIO_NAME, Path};
 
@@ -36,9 +40,10 @@ const SEARCH_PAGE: usize = 100;
 const PAGE: usize = 20;
 
 /// The service.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ServiceCatalog {
-    fleet: Arc<Fleet>,
+    #[serde(skip)]
+    pub(crate) fleet: Arc<Fleet>,
     pub(crate) product_id: String,
     /// Oldest first.
     pub(crate) artifacts: Vec<Artifact>,
@@ -80,16 +85,29 @@ pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
 ];
 
 impl ServiceCatalog {
-    /// The product with an old artifact that is active and a newer one that is not yet.
-    pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
+    /// The product, by its id where that is known, with the versions that accounts are on. The
+    /// newest was released a day ago.
+    pub(crate) fn new(
+        fleet: Arc<Fleet>,
+        product: Option<String>,
+        versions: Versions,
+        start: Timestamp,
+    ) -> Self {
         let day = |days: i64| {
             start.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(start)
         };
         let created = day(400);
         let updates = Updates::new(&fleet, created);
+        let mut artifacts: Vec<Artifact> = (0_u32..)
+            .zip(versions.into_ids())
+            .map(|(age, id)| artifact(id, later(created, Duration::from_secs(age.into()))))
+            .collect();
+        if let Some(newest) = artifacts.last_mut() {
+            newest.created = day(1);
+        }
         Self {
-            product_id: ids::write(PRODUCT, 1),
-            artifacts: vec![artifact(0, created, true), artifact(1, day(1), false)],
+            product_id: product.unwrap_or_else(|| ids::write(PRODUCT, 1)),
+            artifacts,
             paths: vec![Path { id: ids::write(PATH, 1), portfolio: PORTFOLIO_NAME.to_owned() }],
             enrolled: updates.products().collect(),
             updates,

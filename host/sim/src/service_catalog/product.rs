@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{PAGE, SEARCH_PAGE, ServiceCatalog, invalid, not_found, page, with_token};
@@ -13,19 +13,19 @@ use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};
 use crate::protocol::ApiError;
 use crate::sts::ROLE;
 use crate::time;
+use crate::versions;
 
-/// Prefixes of ids.
-const ARTIFACT: &str = "pa-";
+/// Prefix of the ids of portfolios.
 const PORTFOLIO: &str = "port-";
 
 const OWNER: &str = "AWS Control Tower";
 
 /// One version of the product.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Artifact {
     pub(crate) id: String,
     pub(super) name: String,
-    created: Timestamp,
+    pub(super) created: Timestamp,
     pub(crate) active: bool,
 }
 
@@ -33,7 +33,7 @@ pub(crate) struct Artifact {
 pub(crate) const PORTFOLIO_NAME: &str = "AWS Control Tower Account Factory Portfolio";
 
 /// A launch path that the caller has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Path {
     pub(crate) id: String,
     /// Name of the portfolio that it leads through.
@@ -77,16 +77,17 @@ pub(super) struct OfPortfolio {
 }
 
 impl ServiceCatalog {
-    /// Makes the next artifact active, and answers its id.
-    pub(crate) fn release(&mut self, now: Timestamp) -> String {
-        if let Some(waiting) = self.artifacts.iter_mut().find(|artifact| !artifact.active) {
-            waiting.active = true;
-            return waiting.id.clone();
-        }
-        let next = artifact(self.artifacts.len() as u32, now, true);
-        let id = next.id.clone();
-        self.artifacts.push(next);
-        id
+    /// Adds a new artifact.
+    pub(crate) fn release(&mut self, now: Timestamp) {
+        let known = |id: &String| self.artifacts.iter().any(|artifact| artifact.id == *id);
+        let number = self.artifacts.len();
+        let id = versions::made_up().skip(number).find(|id| !known(id)).unwrap_or_default();
+        self.artifacts.push(artifact(id, now));
+    }
+
+    /// Id of the newest active artifact.
+    pub(crate) fn newest_id(&self) -> &str {
+        self.artifacts.get(self.newest() as usize).map_or("", |artifact| &artifact.id)
     }
 
     /// Number of the newest active artifact.
@@ -268,11 +269,6 @@ impl ServiceCatalog {
     }
 }
 
-pub(super) fn artifact(number: u32, created: Timestamp, active: bool) -> Artifact {
-    Artifact {
-        id: ids::write(ARTIFACT, number + 1),
-        name: "AWS Control Tower Account Factory".to_owned(),
-        created,
-        active,
-    }
+pub(super) fn artifact(id: String, created: Timestamp) -> Artifact {
+    Artifact { id, name: "AWS Control Tower Account Factory".to_owned(), created, active: true }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    PAGE, PRODUCT_TYPE, PROVISIONED_PRODUCT, RECORD, SEARCH_PAGE, ServiceCatalog, invalid,
+    PAGE, PRODUCT_TYPE, RECORD, SEARCH_PAGE, ServiceCatalog, invalid,
     not_found, page, with_token,
 };
 use crate::ids;
@@ -133,7 +133,7 @@ impl ServiceCatalog {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<u32> {
-        ids::read(PROVISIONED_PRODUCT, id).filter(|index| self.updates.product(*index).is_some())
+        self.fleet.of_product(id).filter(|index| self.updates.product(*index).is_some())
     }
 
     /// What SearchProvisionedProducts and DescribeProvisionedProduct both answer.
@@ -142,9 +142,9 @@ impl ServiceCatalog {
         let product = self.updates.product(index)?;
         let mut answer = json!({
             "Name": provisioned_name(&account.name, index),
-            "Arn": format!("arn:aws:servicecatalog:{REGION}:{MANAGEMENT_ACCOUNT}:stack/{}/{}", provisioned_name(&account.name, index), ids::write(PROVISIONED_PRODUCT, index)),
+            "Arn": format!("arn:aws:servicecatalog:{REGION}:{MANAGEMENT_ACCOUNT}:stack/{}/{}", provisioned_name(&account.name, index), account.product),
             "Type": PRODUCT_TYPE,
-            "Id": ids::write(PROVISIONED_PRODUCT, index),
+            "Id": account.product,
             "Status": product.status,
             "CreatedTime": time::json(self.created),
             "LastRecordId": ids::write(RECORD, product.last_record),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::provisioned::provisioned_name;
 use super::update::{ACCOUNT_EMAIL, SSO_USER_EMAIL};
 use super::{
-    PAGE, PRODUCT_TYPE, PROVISIONED_PRODUCT, RECORD, ServiceCatalog, invalid, not_found, page,
+    PAGE, PRODUCT_TYPE, RECORD, ServiceCatalog, invalid, not_found, page,
     with_token,
 };
 use crate::ids;
@@ -71,7 +71,7 @@ impl ServiceCatalog {
             "UpdatedTime": time::json(record.ended.as_ref().map_or(record.created, |(time, _)| *time)),
             "ProvisionedProductType": PRODUCT_TYPE,
             "RecordType": if record.provisioning { "PROVISION_PRODUCT" } else { "UPDATE_PROVISIONED_PRODUCT" },
-            "ProvisionedProductId": ids::write(PROVISIONED_PRODUCT, record.product),
+            "ProvisionedProductId": account.product,
             "ProductId": self.product_id,
             "ProvisioningArtifactId": self.artifacts.get(record.artifact as usize)?.id,
             "PathId": self.paths.first().map(|path| &path.id),

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{WebRecord, WebResponse, answer, fields};
@@ -36,7 +37,7 @@ const HIBERNATING: &str = "<!DOCTYPE html>\n<html>\n<head><title>Hibernating Ins
     </html>\n";
 
 /// How the simulated ServiceNow is set up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceNow {
     /// The fields of tables, by the tables' names. A table that is not here has those that
     /// ServiceNow gave it, where it is `cmdb_ci` or `cmdb_ci_cloud_service_account`; any other has

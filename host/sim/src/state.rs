@@ -1,0 +1,427 @@
+//! The state of a simulated AWS as text, from which it goes on: a line that tells its version and
+//! its digest, and the model as JSON.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::dynamodb::TABLE;
+use crate::model::{
+    EVENTS_DEAD, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, Model, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE,
+    REGION, TOPIC, UPDATES_DEAD, UPDATES_QUEUE,
+};
+use crate::serve::{ServeOptions, endpoint};
+use crate::sqs::url_at;
+
+/// Changes with every change of the model that old states can't be read with.
+const VERSION: u32 = 1;
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    groundcrew_sim_aws: u32,
+    sha256: String,
+}
+
+/// A simulated AWS that is not running.
+#[derive(Debug)]
+pub struct State {
+    model: Model,
+}
+
+/// A text that is no state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// It never was one.
+    #[error("this is no state of `groundcrew sim-aws`: expected its first line to tell a version")]
+    Other,
+    /// It is one of another version of groundcrew.
+    #[error(
+        "this is a state of version {found}, and this groundcrew reads version {VERSION}: use the \
+         groundcrew that wrote it"
+    )]
+    Version {
+        /// Its version.
+        found: u32,
+    },
+    /// It is not what was written.
+    #[error("this state is damaged: {0}")]
+    Damaged(String),
+}
+
+impl State {
+    /// A new one, as of the real time.
+    pub fn new(options: ServeOptions) -> Self {
+        let ServeOptions { seed, snapshot, faults, quota } = options;
+        Self { model: Model::new(seed, Timestamp::now(), snapshot, faults, quota) }
+    }
+
+    /// Reads what was kept.
+    ///
+    /// # Errors
+    /// When the text is not whole, or is of another version.
+    pub fn parse(text: &str) -> Result<Self, StateError> {
+        let (head, model) = text.split_once('\n').unwrap_or((text, ""));
+        let head: Head = serde_json::from_str(head).map_err(|_| StateError::Other)?;
+        if head.groundcrew_sim_aws != VERSION {
+            return Err(StateError::Version { found: head.groundcrew_sim_aws });
+        }
+        let model = model.strip_suffix('\n').unwrap_or(model);
+        if digest(model) != head.sha256 {
+            let message = "its second line doesn't have the digest that the first tells";
+            return Err(StateError::Damaged(message.to_owned()));
+        }
+        let mut model: Model =
+            serde_json::from_str(model).map_err(|error| StateError::Damaged(error.to_string()))?;
+        model.share_fleet();
+        Ok(Self { model })
+    }
+
+    /// Writes it as [`State::parse`] reads it.
+    ///
+    /// # Errors
+    /// Never in practice: everything in it can be written as JSON.
+    pub fn to_text(&self) -> Result<String, serde_json::Error> {
+        write(&self.model)
+    }
+
+    pub(crate) fn into_model(self) -> Model {
+        self.model
+    }
+}
+
+/// The state of this model as text.
+pub(crate) fn write(model: &Model) -> Result<String, serde_json::Error> {
+    let model = serde_json::to_string(model)?;
+    let head = Head { groundcrew_sim_aws: VERSION, sha256: digest(&model) };
+    Ok(format!("{}\n{model}\n", serde_json::to_string(&head)?))
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What there is on a simulated AWS that is served, by the names that a config takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Where it answers, as a URL.
+    pub endpoint: String,
+    /// Its Region.
+    pub region: &'static str,
+    /// URL of the queue of accounts to update (FIFO), and of its dead-letter queue.
+    pub updates: (String, String),
+    /// URL of the queue of events, and of its dead-letter queue.
+    pub events: (String, String),
+    /// URL of the queue of notifications (FIFO), and of its dead-letter queue.
+    pub notifications: (String, String),
+    /// ARN of the topic of alerts.
+    pub topic_arn: String,
+    /// Name of the DynamoDB table, which has the keys of a ledger.
+    pub table: &'static str,
+}
+
+impl Resources {
+    /// Of one that listens there.
+    pub fn at(listening: SocketAddr) -> Self {
+        let endpoint = endpoint(listening);
+        let pair = |queue, dead| (url_at(&endpoint, queue), url_at(&endpoint, dead));
+        Self {
+            region: REGION,
+            updates: pair(UPDATES_QUEUE, UPDATES_DEAD),
+            events: pair(EVENTS_QUEUE, EVENTS_DEAD),
+            notifications: pair(NOTIFICATIONS_QUEUE, NOTIFICATIONS_DEAD),
+            topic_arn: format!("arn:aws:sns:{REGION}:{MANAGEMENT_ACCOUNT}:{TOPIC}"),
+            table: TABLE,
+            endpoint,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use groundcrew_core::snapshot::Snapshot;
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    use crate::faults::FaultLevel;
+    use crate::model::Answer;
+    use crate::protocol::Request;
+    use crate::sim::NextCall;
+    use crate::time::later;
+    use crate::web::WebRequest;
+
+    const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+    const ACCOUNTS: u32 = 6;
+
+    /// Something that changes a model or looks at it, of so many kinds.
+    #[derive(Clone, Debug)]
+    struct Step {
+        kind: usize,
+        which: u32,
+        seconds: u64,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        (0..32_usize, 0..ACCOUNTS, 0..900_u64)
+            .prop_map(|(kind, which, seconds)| Step { kind, which, seconds })
+    }
+
+    fn ask(model: &mut Model, now: Timestamp, target: &str, body: &Value) -> String {
+        let body = body.to_string();
+        let request = Request { path: "/", target: Some(target), body: body.as_bytes() };
+        let fate = model.fate(&request);
+        match model.handle(now, &request) {
+            Answer::Ready(response) => {
+                format!("{fate:?} {} {}", response.status, String::from_utf8_lossy(&response.body))
+            }
+            Answer::Wait(poll) => format!("{fate:?} {poll:?}"),
+        }
+    }
+
+    fn queue(number: u32) -> String {
+        let names = [UPDATES_QUEUE, EVENTS_QUEUE, NOTIFICATIONS_QUEUE, EVENTS_DEAD];
+        let name = names[number as usize % names.len()];
+        format!("https://sqs.{REGION}.amazonaws.com/{MANAGEMENT_ACCOUNT}/{name}")
+    }
+
+    fn update(model: &mut Model, now: Timestamp, which: u32, token: &str) -> String {
+        let keys = [
+            "AccountEmail",
+            "AccountName",
+            "ManagedOrganizationalUnit",
+            "SSOUserEmail",
+            "SSOUserFirstName",
+            "SSOUserLastName",
+        ];
+        let parameters = keys.map(|key| json!({ "Key": key, "UsePreviousValue": true }));
+        let body = json!({
+            "ProvisionedProductId": crate::ids::write("pp-", which), "UpdateToken": token,
+            "ProductId": model.product_id(), "ProvisioningParameters": parameters,
+            "ProvisioningArtifactId": model.announce_artifact(now),
+        });
+        ask(model, now, "AWS242ServiceCatalogService.UpdateProvisionedProduct", &body)
+    }
+
+    /// Takes a step, and answers all that can be seen of it.
+    fn take(model: &mut Model, now: Timestamp, step: &Step) -> String {
+        let &Step { kind, which, .. } = step;
+        let account = format!("{:012}", 200_000_000_000_u64 + u64::from(which)).parse().unwrap();
+        let item = json!({
+            "pk": { "S": format!("p{which}") }, "sk": { "S": format!("s{kind}") },
+            "n": { "N": "1.5" }, "b": { "B": "AAE=" }, "l": { "L": [{ "SS": ["a", "b"] }] },
+            "m": { "M": { "x": { "NULL": true }, "y": { "BOOL": true }, "z": { "NS": ["1"] } } },
+        });
+        let mut call = |target: &str, body: Value| ask(model, now, target, &body);
+        match kind {
+            0..=2 => update(model, now, which, &format!("token-{which}")),
+            3 => update(model, now, which, &format!("{now}").replace([':', '.'], "-")),
+            4..=6 => call(
+                "AmazonSQS.SendMessage",
+                match which % 4 {
+                    0 | 2 => json!({ "QueueUrl": queue(which), "MessageBody": "b",
+                        "MessageGroupId": which.to_string(), "MessageDeduplicationId": "d" }),
+                    _ => json!({ "QueueUrl": queue(which), "MessageBody": "b", "DelaySeconds": 5,
+                        "MessageAttributes": { "a": { "DataType": "String", "StringValue": "v" } } }),
+                },
+            ),
+            7..=9 => call(
+                "AmazonSQS.ReceiveMessage",
+                json!({ "QueueUrl": queue(which), "MaxNumberOfMessages": 3,
+                    "MessageSystemAttributeNames": ["All"], "MessageAttributeNames": ["All"] }),
+            ),
+            10 => call(
+                "AmazonSQS.GetQueueAttributes",
+                json!({ "QueueUrl": queue(which), "AttributeNames": ["All"] }),
+            ),
+            11 => call("AmazonSQS.PurgeQueue", json!({ "QueueUrl": queue(which) })),
+            12 => call("AmazonSQS.CreateQueue", json!({ "QueueName": format!("q{which}"),
+                "Attributes": { "DelaySeconds": "3" }, "tags": { "a": "b" } })),
+            13 => call("AmazonSQS.DeleteQueue", json!({
+                "QueueUrl": queue(0).replace(UPDATES_QUEUE, &format!("q{which}")) })),
+            14 | 15 => {
+                call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item }))
+            }
+            16 => call("DynamoDB_20120810.Scan", json!({ "TableName": TABLE })),
+            17 => call(
+                "DynamoDB_20120810.TransactWriteItems",
+                json!({ "ClientRequestToken": format!("t{which}"),
+                    "TransactItems": [{ "Put": { "TableName": TABLE, "Item": item } }] }),
+            ),
+            18 => call(
+                "DynamoDB_20120810.CreateTable",
+                json!({ "TableName": format!("table-{which}"), "BillingMode": "PAY_PER_REQUEST",
+                    "AttributeDefinitions": [{ "AttributeName": "k", "AttributeType": "N" }],
+                    "KeySchema": [{ "AttributeName": "k", "KeyType": "HASH" }] }),
+            ),
+            19 => call(
+                "DynamoDB_20120810.PutItem",
+                json!({ "TableName": format!("table-{which}"), "Item": { "k": { "N": "-2.50" } } }),
+            ),
+            20 => call(
+                "AWSSupport_20130415.CreateCase",
+                json!({ "subject": "a", "communicationBody": "b", "severityCode": "low" }),
+            ),
+            21 => call("AWSSupport_20130415.DescribeCases", json!({})),
+            22 => call(
+                "AWSOrganizationsV20161128.TagResource",
+                json!({ "ResourceId": account, "Tags": [{ "Key": "k", "Value": "v" }] }),
+            ),
+            23 => call(
+                "AWSOrganizationsV20161128.ListTagsForResource",
+                json!({ "ResourceId": account }),
+            ),
+            24 => {
+                call("AWS242ServiceCatalogService.SearchProvisionedProducts", json!({}))
+                    + &call("AWS242ServiceCatalogService.ListRecordHistory", json!({}))
+            }
+            25 => model.release_artifact(now),
+            26 => format!("{}", model.close_account(&account)),
+            27 => {
+                let path = [["Workloads", "Prod"], ["Workloads", "Test"]][which as usize % 2];
+                format!("{}", model.auto_enroll(now, &account, &path))
+            }
+            28 => {
+                model.forget_output(&account, "AccountEmail");
+                model.forget_record(&account);
+                model.remove_user(&format!("owner+{account}@example.com"));
+                let long = Duration::from_secs(600);
+                format!("{}", model.foreign_operation(now, &account, long))
+            }
+            29 => {
+                let fares = [NextCall::Throttled, NextCall::Hung, NextCall::ReplyLost];
+                model.plan_mishap("Scan", fares[which as usize % 3].into());
+                model.deny("PurgeQueue");
+                model.set_unregistered(["ou-sim1-00000001".to_owned()]);
+                String::new()
+            }
+            30 => {
+                let body = format!(
+                    "Action=Subscribe&Version=2010-03-31&Protocol=sqs&TopicArn={}&Endpoint=arn:aws:sqs:{REGION}:{MANAGEMENT_ACCOUNT}:{EVENTS_QUEUE}",
+                    model.topic_arn()
+                );
+                let publish = format!(
+                    "Action=Publish&Version=2010-03-31&Message=m{which}&TopicArn={}",
+                    model.topic_arn()
+                );
+                let asked = [body, publish].map(|body| {
+                    let request = Request { path: "/", target: None, body: body.as_bytes() };
+                    format!("{:?}", model.handle(now, &request))
+                });
+                asked.concat()
+            }
+            _ => {
+                let request = WebRequest {
+                    method: "POST".to_owned(),
+                    url: "https://cmdb.example.com/records".to_owned(),
+                    idempotency_key: Some(which.to_string()),
+                    body: b"{\"a\": 1}".to_vec(),
+                };
+                format!("{:?} {:?}", model.web_fate(), model.web().handle(&request))
+            }
+        }
+    }
+
+    fn new(faults: FaultLevel) -> Model {
+        let mut snapshot = Snapshot::generate(ACCOUNTS as usize, 50, 1);
+        snapshot.accounts[1].outdated = false;
+        snapshot.accounts[2].enrolled = false;
+        snapshot.accounts[3].update_failures = vec!["a stack set failed".to_owned(); 2];
+        snapshot.accounts[4].status = groundcrew_core::catalog::ProductStatus::UnderChange;
+        snapshot.accounts[5].status = groundcrew_core::catalog::ProductStatus::PlanInProgress;
+        Model::new(1, BEGIN, snapshot, faults, 5)
+    }
+
+    fn again(model: &Model) -> Model {
+        State::parse(&write(model).unwrap()).unwrap().into_model()
+    }
+
+    /// All that tests can see of a model.
+    fn seen(model: &mut Model, now: Timestamp) -> String {
+        let bodies = [UPDATES_QUEUE, UPDATES_DEAD, EVENTS_QUEUE, NOTIFICATIONS_DEAD];
+        format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?}",
+            model.operations(now),
+            model.current_accounts(now),
+            bodies.map(|name| model.queue_bodies(now, name)),
+            model.cases(),
+            model.alerts(),
+            model.calls()
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+        /// Whatever a model has come to, one that was read from its state answers as it does, now
+        /// and ever after.
+        #[test]
+        fn a_kept_model_answers_as_the_one_that_was_kept(
+            before in prop::collection::vec(step(), 0..60),
+            after in prop::collection::vec(step(), 1..40),
+            heavy in any::<bool>(),
+        ) {
+            let level = if heavy { FaultLevel::Heavy } else { FaultLevel::None };
+            let (mut model, mut now) = (new(level), BEGIN);
+            for step in &before {
+                now = later(now, Duration::from_secs(step.seconds));
+                take(&mut model, now, step);
+            }
+            let mut kept = again(&model);
+            prop_assert_eq!(write(&kept).unwrap(), write(&model).unwrap());
+            for step in &after {
+                now = later(now, Duration::from_secs(step.seconds));
+                prop_assert_eq!(take(&mut kept, now, step), take(&mut model, now, step));
+            }
+            prop_assert_eq!(seen(&mut kept, now), seen(&mut model, now));
+            prop_assert_eq!(write(&kept).unwrap(), write(&model).unwrap());
+        }
+
+        /// Text that was cut off, or changed anywhere, is never taken for a state.
+        #[test]
+        fn a_damaged_state_is_refused(place in any::<prop::sample::Index>(), cut in any::<bool>()) {
+            let whole = write(&new(FaultLevel::None)).unwrap();
+            let place = place.index(whole.len() - 1);
+            let damaged = if cut {
+                whole[..place].to_owned()
+            } else {
+                let mut bytes = whole.into_bytes();
+                bytes[place] = if bytes[place] == b'7' { b'8' } else { b'7' };
+                String::from_utf8(bytes).unwrap()
+            };
+            prop_assert!(State::parse(&damaged).is_err());
+        }
+    }
+
+    /// Each of the steps does something, so that the property above is about all of them.
+    #[test]
+    fn the_steps_are_answered() {
+        for kind in 0..32 {
+            let mut model = new(FaultLevel::None);
+            let answer = take(&mut model, BEGIN, &Step { kind, which: 0, seconds: 0 });
+            let refused = [" 400 ", " 404 "].iter().any(|status| answer.contains(status));
+            // There is no such queue or table yet.
+            assert_eq!(refused, [13, 19].contains(&kind), "{kind}: {answer}");
+        }
+    }
+
+    #[rstest]
+    #[case("", "this is no state")]
+    #[case("{}", "this is no state")]
+    #[case("{\"accounts\":[]}\n", "this is no state")]
+    #[case("{\"groundcrew_sim_aws\":2,\"sha256\":\"\"}\n{}", "of version 2, and this groundcrew reads version 1")]
+    #[case("{\"groundcrew_sim_aws\":1,\"sha256\":\"\"}\n{}", "damaged: its second line")]
+    #[case(
+        "{\"groundcrew_sim_aws\":1,\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}\n{}",
+        "damaged: missing field"
+    )]
+    fn what_is_no_state_is_refused(#[case] text: &str, #[case] expected: &str) {
+        let error = State::parse(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
