@@ -15,6 +15,8 @@ pub struct Server {
     child: Child,
     /// As in `127.0.0.1:4577`.
     pub address: String,
+    /// What the simulated AWS said at the start.
+    pub banner: String,
 }
 
 impl Drop for Server {
@@ -38,10 +40,14 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
-        Self { child, address: address.to_owned() }
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        // Its last line.
+        while !banner.contains("\n  curl ") {
+            assert_ne!(stdout.read_line(&mut banner).unwrap(), 0, "it has ended: {banner}");
+        }
+        let address = banner.split("http://").nth(1).unwrap().split_whitespace().next().unwrap();
+        Self { child, address: address.to_owned(), banner }
     }
 
     /// Any server, once it accepts connections.
@@ -51,13 +57,21 @@ impl Server {
             assert!(child.try_wait().unwrap().is_none(), "{command:?} has ended");
             TcpStream::connect(&address).is_ok()
         });
-        Self { child, address }
+        Self { child, address, banner: String::new() }
     }
 
     /// A process that listens nowhere.
     pub fn running(command: &mut Command) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        Self { child, address: String::new() }
+        Self { child, address: String::new(), banner: String::new() }
+    }
+
+    /// Ends it by a signal, such as `TERM`; answers its exit code, which none has that is killed.
+    pub fn end(mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
+        assert!(sent.success());
+        self.child.wait().unwrap().code()
     }
 
     /// The memory that its process has, in bytes.

@@ -174,7 +174,9 @@ impl Place {
         Self::of(Snapshot::generate(3, 0, 1))
     }
 
-    pub fn of(snapshot: Snapshot) -> Self {
+    /// Where no account waits for an update.
+    pub fn of(mut snapshot: Snapshot) -> Self {
+        snapshot.accounts.iter_mut().for_each(|account| account.outdated = false);
         let sim = SimAws::new(SimOptions {
             seed: 1,
             start: BEGIN,
