@@ -653,3 +653,28 @@ fn a_config_without_queues_runs_nothing() {
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("`updates_url` and `events_url`"), "{}", ran.stderr);
 }
+
+/// `status` and the like look; only a host, or an order, makes a ledger.
+#[test]
+fn looking_makes_no_ledger() {
+    let place = Place::of(accounts(1), "");
+    let file = place.dir.path().join("groundcrew.db");
+    for looking in [&["status"][..], &["audit"], &["sweep", "--dry-run"]] {
+        let ran = place.run(looking);
+        assert_eq!(ran.code, 0, "{looking:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(!file.exists(), "{looking:?} has made {}", file.display());
+    }
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(place.run(&["status"]).code, 0);
+    assert_eq!(std::fs::read(&file).unwrap(), b"");
+    let service = place.start();
+    eventually("a sweep", || place.status()["sweep"]["accounts"] == 1);
+    let log = service.stop();
+    let told = |line: &Value| {
+        line["fields"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("a new ledger is begun"))
+    };
+    assert!(log.iter().any(told), "{log:?}");
+    assert!(std::fs::metadata(&file).unwrap().len() > 0);
+}

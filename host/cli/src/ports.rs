@@ -20,7 +20,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
-use groundcrew_engine::{Ports, Witness};
+use groundcrew_engine::{Ports, SteadyClock, Witness};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
@@ -176,6 +176,13 @@ impl RealAws {
     pub async fn beside(read: &Read) -> Result<Self, Failure> {
         let clients = environment(&read.config).await.clients();
         let ledger = OpenLedger::reach(read, &clients).await?;
+        Ok(Self::with(clients, ledger))
+    }
+
+    /// The same for a command that only looks: a ledger file that isn't there is not made.
+    pub async fn looking(read: &Read) -> Result<Self, Failure> {
+        let clients = environment(&read.config).await.clients();
+        let ledger = OpenLedger::look(read, &clients).await?;
         Ok(Self::with(clients, ledger))
     }
 

@@ -60,6 +60,8 @@ pub struct FileStore {
     disk: Option<Disk>,
     /// The database; `None` after it has failed.
     open: Mutex<Option<Open>>,
+    /// Whether there was nothing in it when it was opened.
+    begun: bool,
 }
 
 /// An open database.
@@ -88,10 +90,13 @@ impl FileStore {
     }
 
     fn open_with(disk: Option<Disk>, path: PathBuf) -> Result<Self, FileError> {
-        let store = Self { path, disk, open: Mutex::default() };
+        let mut store = Self { path, disk, open: Mutex::default(), begun: false };
         *store.lock() = Some(store.database(true)?);
         match store.with(Self::format)? {
-            Format::None => store.begin()?,
+            Format::None => {
+                store.begin()?;
+                store.begun = true;
+            }
             Format::Known(FORMAT) => {}
             Format::Known(found) => {
                 return Err(FileError::Newer { path: store.path, found, expected: FORMAT });
@@ -122,6 +127,11 @@ impl FileStore {
             #[cfg(unix)]
             file: identity(&self.path).map_err(|error| failed(error.into()))?,
         })
+    }
+
+    /// Whether the ledger was begun when it was opened: there was no file, or an empty one.
+    pub fn is_begun(&self) -> bool {
+        self.begun
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Open>> {

@@ -35,6 +35,10 @@ use report::Report;
 /// Between two looks of `status --watch`.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What `status` and `audit` wait for the ledger: whoever looks at night learns soon that it does not
+/// answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A config and the ledger that it names.
 struct Desk {
     config: Config,
@@ -42,9 +46,17 @@ struct Desk {
 }
 
 impl Desk {
+    /// For whoever gives an order: a ledger file is made where there is none.
     async fn open(file: &Path) -> Result<Self, Failure> {
         let read = read(Some(file))?;
         let aws = RealAws::beside(&read).await?;
+        Ok(Self { config: read.without_plugins()?, aws })
+    }
+
+    /// For whoever only looks.
+    async fn look(file: &Path) -> Result<Self, Failure> {
+        let read = read(Some(file))?;
+        let aws = RealAws::looking(&read).await?;
         Ok(Self { config: read.without_plugins()?, aws })
     }
 
@@ -96,6 +108,24 @@ impl Desk {
     }
 }
 
+/// How the work stands by the ledger of a config.
+async fn report(config: &Path) -> Result<Report, Failure> {
+    // Opened anew each time: a file must not be kept from a service that starts.
+    let desk = Desk::look(config).await?;
+    desk.report().await.map_err(unread)
+}
+
+/// What whoever looks gets within [`PATIENCE`].
+async fn in_time<T>(looking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
+        Err(Failure::Other(format!(
+            "the ledger has not answered within {}: the table, the network or the credentials are \
+             in its way; `groundcrew doctor` says which",
+            count(PATIENCE.as_secs() as usize, "second")
+        )))
+    })
+}
+
 fn unread(error: LedgerError) -> Failure {
     Failure::Other(error.to_string())
 }
@@ -104,11 +134,7 @@ pub fn status(options: &Status) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let on_terminal = std::io::stdout().is_terminal();
         loop {
-            // Opened anew each time: a file must not be kept from a service that starts.
-            let desk = Desk::open(&options.config).await?;
-            let report = desk.report().await;
-            drop(desk.aws);
-            let report = report.map_err(unread)?;
+            let report = in_time(report(&options.config)).await?;
             if options.watch && on_terminal {
                 // Up to the left corner, and clear: it is drawn over itself.
                 print("\x1b[H\x1b[2J")?;

@@ -39,7 +39,7 @@ impl Witness for Decisions {
 pub fn run(config: &Path) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let read = read(Some(config))?;
-        let aws = RealAws::beside(&read).await?;
+        let aws = RealAws::looking(&read).await?;
         let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;

@@ -52,6 +52,8 @@ struct Seen {
     observed: Option<(u64, Instant)>,
     /// When the last completed sweep began, and when that was first seen here.
     swept: Option<(Timestamp, Instant)>,
+    /// Why the ledger can't be written, when that was tried last.
+    unwritten: Option<String>,
 }
 
 impl Metrics {
@@ -147,6 +149,9 @@ impl Metrics {
         if let Some(stuck) = self.stuck() {
             return Some(stuck);
         }
+        if let Some(error) = &self.seen().unwritten {
+            return Some(format!("it can't be written down what is done: {error}"));
+        }
         match self.seen().swept {
             None => Some("no sweep is complete yet; see the log".to_owned()),
             Some((_, completed)) => {
@@ -228,8 +233,84 @@ impl Witness for Metrics {
                 self.notifications.with_label_values(&[told.notifier.as_str(), &outcome]).inc();
             }
             Notice::Alerted(_) => self.alerts.inc(),
+            Notice::Beaten(beaten) => {
+                self.seen().unwritten = beaten.err().map(ToString::to_string);
+            }
             // Its notifications are counted.
             Notice::Handled(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::ports::LedgerError;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn metrics() -> Metrics {
+        let config = Config::parse("crew.toml", "[updates]\nsweep_interval = \"1h\"\n").unwrap();
+        Metrics::new(&config, Calls::default()).unwrap()
+    }
+
+    /// The loop comes round, having observed so much; the last sweep began at `swept`.
+    fn round(metrics: &Metrics, observed: u64, swept: Option<Timestamp>) {
+        let view = View { lanes: vec![], blocked: None, swept, observed };
+        metrics.see(AT, Notice::Stands(&view));
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    /// Whatever the machine's clock shows meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_only_turns_is_stuck() {
+        let metrics = metrics();
+        assert_eq!(metrics.stuck(), None);
+        round(&metrics, 1, None);
+        for _ in 0..4 {
+            pass(30).await;
+            round(&metrics, 1, None);
+        }
+        assert_eq!(metrics.stuck(), None);
+        pass(1).await;
+        round(&metrics, 1, None);
+        let expected = "the host has observed nothing for 121 seconds; restart it";
+        assert_eq!(metrics.stuck().as_deref(), Some(expected));
+        assert_eq!(metrics.unready().as_deref(), Some(expected));
+        round(&metrics, 2, None);
+        assert_eq!(metrics.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_ages_with_what_has_passed() {
+        let metrics = metrics();
+        round(&metrics, 1, None);
+        assert_eq!(metrics.unready().as_deref(), Some("no sweep is complete yet; see the log"));
+        // By a clock that was two days ahead.
+        round(&metrics, 2, Some(AT + Duration::from_secs(2 * 86_400)));
+        assert_eq!(metrics.unready(), None);
+        pass(7201).await;
+        // The host began anew and has not swept since.
+        round(&metrics, 3, None);
+        let expected = "the last completed sweep is 7201 seconds old; see the log";
+        assert_eq!(metrics.unready().as_deref(), Some(expected));
+        round(&metrics, 4, Some(AT));
+        assert_eq!(metrics.unready(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_cannot_be_written_makes_unready() {
+        let metrics = metrics();
+        round(&metrics, 1, Some(AT));
+        let error = LedgerError("no space left on device".into());
+        metrics.see(AT, Notice::Beaten(Err(&error)));
+        let expected = "it can't be written down what is done: ledger: no space left on device";
+        assert_eq!(metrics.unready().as_deref(), Some(expected));
+        assert_eq!(metrics.stuck(), None);
+        metrics.see(AT, Notice::Beaten(Ok(())));
+        assert_eq!(metrics.unready(), None);
     }
 }
