@@ -179,9 +179,10 @@ impl RealAws {
         Ok(Self::with(clients, ledger))
     }
 
-    /// The same for a command that only looks: a ledger file that isn't there is not made.
-    pub async fn looking(read: &Read) -> Result<Self, Failure> {
-        let clients = environment(&read.config).await.clients();
+    /// The same for a command that only looks, on an environment of its choice: a ledger file that
+    /// isn't there is not made.
+    pub async fn looking(read: &Read, environment: Environment) -> Result<Self, Failure> {
+        let clients = environment.clients();
         let ledger = OpenLedger::look(read, &clients).await?;
         Ok(Self::with(clients, ledger))
     }

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use crate::Failure;
 use crate::commands::{Format, Lane, Redrive, Status, Sweep};
 use crate::loaded::read;
-use crate::ports::RealAws;
+use crate::ports::{RealAws, environment};
 use crate::wording::{count, json, print, screen, span};
 pub use approve::run as approve;
 pub use audit::{Since, run as audit};
@@ -56,7 +56,8 @@ impl Desk {
     /// For whoever only looks.
     async fn look(file: &Path) -> Result<Self, Failure> {
         let read = read(Some(file))?;
-        let aws = RealAws::looking(&read).await?;
+        let environment = environment(&read.config).await.impatient();
+        let aws = RealAws::looking(&read, environment).await?;
         Ok(Self { config: read.without_plugins()?, aws })
     }
 

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::Failure;
 use crate::loaded::{Need, read};
 use crate::plan::{Decided, groups};
-use crate::ports::{NoSupport, RealAws};
+use crate::ports::{NoSupport, RealAws, environment};
 use crate::totals::Totals;
 use crate::wording::{paragraph, screen};
 
@@ -39,7 +39,7 @@ impl Witness for Decisions {
 pub fn run(config: &Path) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let read = read(Some(config))?;
-        let aws = RealAws::looking(&read).await?;
+        let aws = RealAws::looking(&read, environment(&read.config).await).await?;
         let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;
