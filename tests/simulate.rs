@@ -53,6 +53,35 @@ fn runs(report: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
     lanes
 }
 
+/// The accounts that a snapshot has as outdated are updated, and no others, whatever artifacts it
+/// names.
+#[rstest]
+#[case::no_artifact_is_named([None, None, None, None], None)]
+#[case::all_are([Some("pa-old"), Some("pa-new"), Some("pa-older"), Some("pa-new")], None)]
+#[case::with_a_target([Some("pa-old"), None, None, Some("pa-new")], Some("pa-new"))]
+fn exactly_what_is_outdated_is_updated(
+    #[case] artifacts: [Option<&str>; 4],
+    #[case] target: Option<&str>,
+) {
+    let accounts: Vec<Value> = (artifacts.iter().enumerate())
+        .map(|(number, artifact)| {
+            let mut account = account(number, managed(), 600);
+            account["outdated"] = json!(number % 2 == 0);
+            account["artifact"] = json!(artifact);
+            account
+        })
+        .collect();
+    let target = target.map(|id| json!({ "product": "prod-a", "artifact": id, "name": "a" }));
+    let report = with_snapshot("all-accounts", &json!({ "accounts": accounts, "target": target }));
+    let counts = &report["accounts"];
+    assert_eq!([&counts["updated"], &counts["current"], &counts["failed"]], [2, 2, 0], "{counts}");
+    let mut updated: Vec<_> = (report["timeline"].as_array().unwrap().iter())
+        .map(|run| run["account"].as_str().unwrap())
+        .collect();
+    updated.sort_unstable();
+    assert_eq!(updated, ["100000000000", "100000000002"]);
+}
+
 /// The reference text's own example: concurrency 4, five tagged and five untagged accounts.
 #[test]
 fn five_tagged_and_five_untagged_step_by_step() {

@@ -84,10 +84,13 @@ struct World {
 
 impl World {
     async fn new(seed: u64, plugins: &Runtime, rng: &mut Rng) -> Self {
+        // Whose accounts wait for no update.
+        let mut snapshot = Snapshot::generate(rng.usize(1..5), 0, seed);
+        snapshot.accounts.iter_mut().for_each(|account| account.outdated = false);
         let sim = SimAws::new(SimOptions {
             seed,
             start: BEGIN,
-            snapshot: Snapshot::generate(rng.usize(1..5), 0, seed),
+            snapshot,
             faults: FaultLevel::Heavy,
             account_quota: 5,
         });

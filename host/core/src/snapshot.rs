@@ -95,14 +95,15 @@ pub struct SnapshotAccount {
     /// Whether Account Factory has a provisioned product for it, which can be updated.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub enrolled: bool,
-    /// Whether it lacks the artifact that it should be on: the one that a simulation
-    /// releases.
+    /// Whether it lacks the artifact that it should be on: the newest of a simulation, which the
+    /// accounts that are not outdated have.
     #[serde(default = "yes")]
     pub outdated: bool,
     /// Its provisioned product; by default made up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<ProvisionedProductId>,
-    /// The artifact that the product is on; by default made up.
+    /// The artifact that the product is on; by default made up. Where it contradicts `outdated`,
+    /// that counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactId>,
     /// Status of its provisioned product. In a simulation, someone else's operation ends what is

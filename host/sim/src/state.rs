@@ -407,6 +407,26 @@ mod tests {
         }
     }
 
+    /// A state that was written once is read as long as its version is read: with a change of the
+    /// model that ends this, raise [`VERSION`], and write the new one with `UPDATE_STATE=1`.
+    #[test]
+    fn a_state_of_this_version_is_read() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/states/VERSION.txt");
+        let path = path.replace("VERSION", &VERSION.to_string());
+        if std::env::var_os("UPDATE_STATE").is_some() {
+            let (mut model, mut now) = (new(FaultLevel::Light), BEGIN);
+            for kind in 0..32 {
+                now = later(now, Duration::from_secs(30));
+                take(&mut model, now, &Step { kind, which: 0, seconds: 0 });
+            }
+            std::fs::write(&path, write(&model).unwrap()).unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut model = State::parse(&text).unwrap().into_model();
+        let seen = seen(&mut model, later(BEGIN, Duration::from_secs(24 * 3600)));
+        assert!(seen.contains("OperationLog") && seen.contains("case-"), "{seen}");
+    }
+
     /// Each of the steps does something, so that the property above is about all of them.
     #[test]
     fn the_steps_are_answered() {

@@ -69,3 +69,20 @@ pub(crate) fn later(time: Timestamp, duration: Duration) -> Timestamp {
 pub(crate) fn json(time: Timestamp) -> serde_json::Value {
     (time.as_millisecond() as f64 / 1000.0).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_clock_never_goes_back_behind_where_it_began() {
+        let now = Timestamp::now();
+        let ahead = later(now, Duration::from_secs(3600));
+        let shown = Clock::now(&SimClock::real_from(ahead));
+        assert!((ahead..later(ahead, Duration::from_secs(600))).contains(&shown), "{shown}");
+        for earliest in [now, Timestamp::UNIX_EPOCH, Timestamp::MIN] {
+            let shown = Clock::now(&SimClock::real_from(earliest));
+            assert!((now..ahead).contains(&shown), "{shown}");
+        }
+    }
+}
