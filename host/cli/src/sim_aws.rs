@@ -30,7 +30,9 @@ const CONFIG_ENDS: &str = "# --- end of config ---";
 pub fn run(options: &SimAws) -> Result<(), Failure> {
     let kept = options.state.as_deref().map(read_state).transpose()?.flatten();
     let note = match (&options.state, &kept, &options.snapshot) {
-        (Some(path), Some(_), None) => format!("It goes on from the state in {}.\n", path.display()),
+        (Some(path), Some(_), None) => {
+            format!("It goes on from the state in {}.\n", path.display())
+        }
         (Some(path), Some(_), Some(ignored)) => format!(
             "It goes on from the state in {}; {} was not read.\n",
             path.display(),
@@ -63,8 +65,7 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
             Failure::Other(format!("{listen}: can't listen there: {error}; try another port"))
         })?;
-        let address =
-            listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
+        let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
         let resources = Resources::at(address);
         let written = options.write_config.as_deref();
         if let Some(path) = written {
@@ -170,9 +171,12 @@ fn write_config(path: &Path, resources: &Resources) -> Result<(), Failure> {
 
 /// What whoever started it has to know.
 fn banner(resources: &Resources, note: &str, written: Option<&Path>) -> String {
-    let Resources { endpoint, region, updates, events, notifications, topic_arn, table } = resources;
+    let Resources { endpoint, region, updates, events, notifications, topic_arn, table } =
+        resources;
     let config = match written {
-        Some(path) => format!("A config for all of this is in {}.\n", word(&path.to_string_lossy())),
+        Some(path) => {
+            format!("A config for all of this is in {}.\n", word(&path.to_string_lossy()))
+        }
         None => format!(
             "A config for all of this, to be saved as {DEFAULT_CONFIG} (--write-config FILE writes it):\n\n\
              {CONFIG_BEGINS}\n{}{CONFIG_ENDS}\n",

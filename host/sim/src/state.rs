@@ -168,8 +168,11 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        (0..32_usize, 0..ACCOUNTS, 0..900_u64)
-            .prop_map(|(kind, which, seconds)| Step { kind, which, seconds })
+        (0..32_usize, 0..ACCOUNTS, 0..900_u64).prop_map(|(kind, which, seconds)| Step {
+            kind,
+            which,
+            seconds,
+        })
     }
 
     fn ask(model: &mut Model, now: Timestamp, target: &str, body: &Value) -> String {
@@ -240,10 +243,16 @@ mod tests {
                 json!({ "QueueUrl": queue(which), "AttributeNames": ["All"] }),
             ),
             11 => call("AmazonSQS.PurgeQueue", json!({ "QueueUrl": queue(which) })),
-            12 => call("AmazonSQS.CreateQueue", json!({ "QueueName": format!("q{which}"),
-                "Attributes": { "DelaySeconds": "3" }, "tags": { "a": "b" } })),
-            13 => call("AmazonSQS.DeleteQueue", json!({
-                "QueueUrl": queue(0).replace(UPDATES_QUEUE, &format!("q{which}")) })),
+            12 => call(
+                "AmazonSQS.CreateQueue",
+                json!({ "QueueName": format!("q{which}"),
+                "Attributes": { "DelaySeconds": "3" }, "tags": { "a": "b" } }),
+            ),
+            13 => call(
+                "AmazonSQS.DeleteQueue",
+                json!({
+                "QueueUrl": queue(0).replace(UPDATES_QUEUE, &format!("q{which}")) }),
+            ),
             14 | 15 => {
                 call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item }))
             }
@@ -434,7 +443,10 @@ mod tests {
     #[case("", "this is no state")]
     #[case("{}", "this is no state")]
     #[case("{\"accounts\":[]}\n", "this is no state")]
-    #[case("{\"groundcrew_sim_aws\":2,\"sha256\":\"\"}\n{}", "of version 2, and this groundcrew reads version 1")]
+    #[case(
+        "{\"groundcrew_sim_aws\":2,\"sha256\":\"\"}\n{}",
+        "of version 2, and this groundcrew reads version 1"
+    )]
     #[case("{\"groundcrew_sim_aws\":1,\"sha256\":\"\"}\n{}", "damaged: its second line")]
     #[case(
         "{\"groundcrew_sim_aws\":1,\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}\n{}",

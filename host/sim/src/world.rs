@@ -40,7 +40,12 @@ pub(crate) enum Exchange {
 
 impl World {
     pub(crate) fn new(model: Model, clock: SimClock) -> Self {
-        Self { model: Mutex::new(model), clock, changed: Notify::new(), touched: AtomicBool::new(true) }
+        Self {
+            model: Mutex::new(model),
+            clock,
+            changed: Notify::new(),
+            touched: AtomicBool::new(true),
+        }
     }
 
     /// The model, for a moment. Wakes long polls if what is done to it may concern them.

@@ -2,6 +2,7 @@
 //! for.
 
 use std::ops::Bound;
+
 use serde::{Deserialize, Serialize};
 
 use super::condition::{Comparator, Condition, Operand};

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    PAGE, PRODUCT_TYPE, RECORD, SEARCH_PAGE, ServiceCatalog, invalid,
-    not_found, page, with_token,
+    PAGE, PRODUCT_TYPE, RECORD, SEARCH_PAGE, ServiceCatalog, invalid, not_found, page, with_token,
 };
 use crate::ids;
 use crate::model::{MANAGEMENT_ACCOUNT, PRODUCT_NAME, REGION};

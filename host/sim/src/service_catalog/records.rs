@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 
 use super::provisioned::provisioned_name;
 use super::update::{ACCOUNT_EMAIL, SSO_USER_EMAIL};
-use super::{
-    PAGE, PRODUCT_TYPE, RECORD, ServiceCatalog, invalid, not_found, page,
-    with_token,
-};
+use super::{PAGE, PRODUCT_TYPE, RECORD, ServiceCatalog, invalid, not_found, page, with_token};
 use crate::ids;
 use crate::protocol::ApiError;
 use crate::time;
