@@ -180,6 +180,9 @@ pub struct Doctor {
     /// The config file
     #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
+    /// Also send each notifier's other system a HEAD request, with the secrets that are granted
+    #[arg(long)]
+    pub probe: bool,
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

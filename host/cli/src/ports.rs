@@ -326,8 +326,7 @@ impl RealAws {
 
     /// The way to other systems, with secrets of this process and of Secrets Manager.
     pub fn http(&self) -> Arc<dyn HttpTransport> {
-        let store = SecretsManager::new(self.clients.secrets_manager.clone());
-        Arc::new(DirectHttp::new(Secrets::of_process(Arc::new(store)), self.clock.clone()))
+        Arc::new(http(&self.clients, self.clock.clone()))
     }
 
     /// Onboarding with these plugins.
@@ -346,6 +345,16 @@ impl RealAws {
         };
         Onboarding::new(ports, loaded.onboarding_settings(self.host.clone()))
     }
+}
+
+/// The way to other systems, to look at it without a ledger.
+pub fn direct_http(clients: &Clients) -> DirectHttp {
+    http(clients, Arc::new(SystemClock))
+}
+
+fn http(clients: &Clients, clock: Arc<dyn Clock>) -> DirectHttp {
+    let store = SecretsManager::new(clients.secrets_manager.clone());
+    DirectHttp::new(Secrets::of_process(Arc::new(store)), clock)
 }
 
 /// The machine's clock.

@@ -58,7 +58,8 @@ pub async fn examine(
             Ledger::Table { name: name.clone(), table }
         },
     );
-    Facts { caller, aws, ledger }
+    // Other systems are no part of AWS: whoever can send requests looks at them.
+    Facts { caller, aws, ledger, notifiers: Vec::new() }
 }
 
 async fn aws(clients: &Clients, config: &Config) -> AwsFacts {

@@ -1,13 +1,15 @@
 //! `groundcrew doctor`: is everything in place that the config needs?
 
 mod ledger;
+mod notifiers;
 mod report;
 mod text;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use groundcrew_aws::doctor;
-use groundcrew_core::doctor::{Check, Finding, judge};
+use groundcrew_core::doctor::{Check, Facts, Finding, judge};
 
 use crate::Failure;
 use crate::commands::{Doctor, Format};
@@ -44,15 +46,16 @@ pub fn run(options: &Doctor) -> Result<(), Failure> {
 /// The Region that was looked in, and what was found.
 async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
     let read = read(Some(&options.config))?;
-    let base = options.config.clone();
+    let base = options.config.parent().unwrap_or(Path::new(""));
     let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
     let config = &loaded.config;
     let region = config.region.clone();
     let clients = environment(config).await.impatient().clients();
-    let facts = doctor::examine(&clients, config, |path| {
-        ledger::look(&base.parent().map_or_else(|| path.to_owned(), |base| base.join(path)))
-    })
-    .await;
+    let (facts, notifiers) = tokio::join!(
+        doctor::examine(&clients, config, |path| ledger::look(&base.join(path))),
+        notifiers::look(&clients, config, base, options.probe),
+    );
+    let facts = Facts { notifiers, ..facts };
     let mut findings = vec![Finding::ok(Check::Config, describe(&loaded))];
     findings.extend(judge(config, &facts));
     Ok((region, findings))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Caller, DeadLetters, Fact};
+use super::{Caller, DeadLetters, Fact, GrantFacts};
 use crate::catalog::{ArtifactId, LaunchPathSummary, ProductId};
 
 /// Everything that was read.
@@ -14,6 +14,8 @@ pub struct Facts {
     pub aws: Option<AwsFacts>,
     /// The ledger.
     pub ledger: Ledger,
+    /// What notifiers are granted of HTTP, in the order of the config.
+    pub notifiers: Vec<Vec<GrantFacts>>,
 }
 
 /// What AWS says.

@@ -13,6 +13,7 @@ mod caller;
 mod control_tower;
 mod facts;
 mod ledger;
+mod notifiers;
 mod queues;
 mod support;
 mod topic;
@@ -25,6 +26,7 @@ pub use facts::{
     AwsFacts, Facts, IdentityCenter, LandingZone, LandingZoneDetail, Ledger, LedgerFile,
     Organization, Portfolio, Principal, Product, Queue, Table, Units,
 };
+pub use notifiers::{GrantFacts, Probe};
 pub use queues::{DeadLetters, Redrive};
 pub use support::granted;
 pub use unread::{Reason, Unread};
@@ -57,6 +59,7 @@ pub enum Check {
     Topic,
     Ledger,
     Support,
+    Notifiers,
 }
 
 impl Check {
@@ -80,6 +83,7 @@ impl Check {
             Self::Topic => "topic",
             Self::Ledger => "ledger",
             Self::Support => "support plan",
+            Self::Notifiers => "notifier",
         }
     }
 
@@ -99,6 +103,7 @@ impl Check {
             Self::Topic => "Alerts",
             Self::Ledger => "Ledger",
             Self::Support => "AWS Support",
+            Self::Notifiers => "Other systems",
         }
     }
 }
@@ -188,6 +193,7 @@ pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
         None => findings.extend(NEED_CREDENTIALS.map(Finding::without_credentials)),
     }
     findings.extend(ledger::ledger(facts));
+    findings.extend(notifiers::notifiers(config, &facts.notifiers));
     findings.sort_by_key(|finding| finding.check);
     findings
 }

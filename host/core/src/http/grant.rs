@@ -60,14 +60,6 @@ impl HttpGrant {
         self.secrets.iter().find(is_within)
     }
 
-    /// The grant as it is written: its URL with its query.
-    fn written(&self) -> String {
-        match self.query.is_empty() {
-            true => self.url.to_string(),
-            false => format!("{}?{}", self.url, self.query.join("&")),
-        }
-    }
-
     /// The same, with its files in a folder, unless their paths are absolute.
     pub fn within(mut self, folder: &Path) -> Self {
         if let Some(file) = &mut self.ca_file {
@@ -96,6 +88,16 @@ impl HttpGrant {
     }
 }
 
+/// As it is written: its URL with its query, and the placeholders of its secrets.
+impl fmt::Display for HttpGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.query.is_empty() {
+            true => write!(f, "{}", self.url),
+            false => write!(f, "{}?{}", self.url, self.query.join("&")),
+        }
+    }
+}
+
 /// The parameters of a query, as they are written.
 fn parameters(query: Option<&str>) -> impl Iterator<Item = &str> {
     query.into_iter().flat_map(|query| query.split('&'))
@@ -118,16 +120,16 @@ pub fn grant_for<'g>(
         return match grant.misplaced(url, query) {
             None => Ok(grant),
             Some(secret) => Err(denied(Why::Misplaced {
-                grant: grant.written(),
+                grant: grant.to_string(),
                 placeholder: placeholder::written(&secret.name),
             })),
         };
     }
     if let Some(nearest) = covering.next() {
-        let (grant, methods) = (nearest.written(), nearest.methods.clone());
+        let (grant, methods) = (nearest.to_string(), nearest.methods.clone());
         return Err(denied(Why::Method { grant, methods }));
     }
-    let lacking = reaching.find_map(|grant| Some((grant.written(), grant.lacks(query)?.clone())));
+    let lacking = reaching.find_map(|grant| Some((grant.to_string(), grant.lacks(query)?.clone())));
     Err(denied(match lacking {
         Some((grant, parameter)) => Why::Query { grant, parameter },
         None => Why::Nothing,

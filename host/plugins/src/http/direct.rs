@@ -48,6 +48,18 @@ impl DirectHttp {
         Self { network, secrets, clock, tls: Tls::default() }
     }
 
+    pub(super) fn network(&self) -> &dyn Network {
+        &*self.network
+    }
+
+    pub(super) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// The request as it is sent, and what takes its secrets out of the answer.
     async fn dress(
         &self,

@@ -7,6 +7,7 @@
 
 mod connection;
 mod direct;
+mod examine;
 mod failure;
 mod network;
 mod outgoing;

@@ -1,8 +1,9 @@
 //! The keys of DynamoDB's items: partition key and sort key, and which sort keys a query is
 //! for.
 
-use serde::{Deserialize, Serialize};
 use std::ops::Bound;
+
+use serde::{Deserialize, Serialize};
 
 use super::condition::{Comparator, Condition, Operand};
 use super::invalid;
