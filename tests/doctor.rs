@@ -282,3 +282,38 @@ fn a_wrong_config_is_told_first() {
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(found(&report, "config")[0].1.contains("nowhere.toml"), "{report}");
 }
+
+/// Where a notifier's requests go, with what secrets; only a probe sends one.
+#[test]
+fn what_notifiers_need_of_other_systems() {
+    let aws = sim_aws();
+    let hook = |name: &str, url: &str, secret: &str| {
+        format!(
+            "[[notifiers]]\nname = \"{name}\"\nplugin = \"webhook\"\n[notifiers.settings]\nurl = \
+             \"{url}\"\n[[notifiers.grants.http]]\nurl = \"{url}\"\nmethods = [\"POST\"]\n\
+             allow_private = true\nheaders = {{ Authorization = {{ file = \"{secret}\" }} }}\n"
+        )
+    };
+    let nobody = format!("http://127.0.0.1:{}/", free_port());
+    let hooks = [
+        hook("chat", &format!("{}/hooks/", aws.url()), "token"),
+        hook("cmdb", &nobody, "nowhere"),
+    ];
+    let dir = place(&aws, &[("[[policies]]", &(hooks.concat() + "[[policies]]"))]);
+    std::fs::write(dir.path().join("token"), "hunter2\n").unwrap();
+    let shown = |options: &[&str]| {
+        let options = [&["doctor", "--config", "crew.toml", "--format", "json"], options].concat();
+        let ran = aws.groundcrew(dir.path(), &options);
+        assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+        assert!(!(ran.stdout.clone() + &ran.stderr).contains("hunter2"), "{}", ran.stdout);
+        serde_json::from_str::<Value>(&ran.stdout).unwrap()
+    };
+    let report = shown(&[]);
+    let [chat, no_secret, not_there] = found(&report, "notifiers")[..] else { panic!("{report}") };
+    assert_eq!((chat.0, chat.2), ("ok", ""));
+    assert!(chat.1.contains("its secret is there, it can be reached"), "{chat:?}");
+    assert!(no_secret.1.contains("can't be had: the file nowhere: No such file"), "{no_secret:?}");
+    assert!(not_there.1.contains("can't be reached from here: no connection to"), "{not_there:?}");
+    let probed = shown(&["--probe"]);
+    assert!(found(&probed, "notifiers")[0].1.contains("HEAD"), "{probed}");
+}

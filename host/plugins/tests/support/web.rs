@@ -338,6 +338,11 @@ impl Clock for Still {
     }
 }
 
+/// The way to other systems over this network, with the secrets of [`variable`].
+pub fn direct(network: Arc<dyn Network>) -> DirectHttp {
+    DirectHttp::over(network, Secrets::new(variable, Arc::new(Store::default())), Arc::new(Still))
+}
+
 /// What the config says of its first notifier, on this network.
 pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<Store>) -> NotifierSpec {
     let config = Config::parse("test.toml", config).unwrap_or_else(|error| panic!("{error}"));
