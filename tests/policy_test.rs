@@ -34,6 +34,12 @@ fn every_policy_that_comes_with_groundcrew_passes_its_cases() {
     let last = ran.stdout.lines().last().unwrap();
     let cases: usize = last.split(' ').next().unwrap().parse().unwrap();
     assert!(cases >= 40 && last.ends_with(" 0 failed"), "{last}");
+    // To measure what they reach changes no answer.
+    let measured = groundcrew(&root(), &["policy", "test", "policies", "--coverage"]);
+    let without: Vec<&str> =
+        measured.stdout.lines().filter(|line| !line.contains(".rego: ")).collect();
+    assert_eq!(without, ran.stdout.lines().collect::<Vec<_>>());
+    assert!(measured.stdout.contains("policies/exclusions.rego: 29 of 29 lines reached\n"));
 }
 
 #[test]
@@ -163,4 +169,68 @@ fn nothing_to_test_is_an_error() {
     let ran = test(&[]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("no test cases here"), "{}", ran.stderr);
+}
+
+/// The script of docs/writing-policies.md: each value that it can have is a branch to be tested.
+#[test]
+fn the_lines_that_no_case_reaches_are_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = r#"package by_owner
+
+default frozen := {}
+
+frozen := data.frozen
+
+decision := {"skip": "tags-unreadable"} if {
+	input.account.tags_unreadable
+} else := {"hold": "frozen", "until": end} if {
+	end := frozen[input.account.tags.owner]
+	input.now_ns < time.parse_rfc3339_ns(end)
+} else := {"proceed": "early"} if {
+	input.account.tags.owner == "platform"
+} else := {"proceed": "late"}
+
+problems contains "none is frozen" if count(frozen) == 0
+"#;
+    let head = r#"plugin = "by-owner.rego"
+lanes = ["early", "late"]
+[settings.frozen]
+payments = "2026-12-01T00:00:00Z"
+"#;
+    let case = |owner: &str, expect: &str| {
+        format!(
+            "[[cases]]\nname = \"{owner}\"\ncandidate = {{ account = {{ tags = {{ owner = \
+             \"{owner}\" }} }} }}\nexpect = {{ {expect} }}\n"
+        )
+    };
+    write(dir.path(), "by-owner.rego", script);
+    let (held, late) = (
+        case("payments", "decision = \"hold\""),
+        case("web", "lane = \"late\", decision = \"proceed\""),
+    );
+    let test = |cases: &str| {
+        write(dir.path(), "by-owner.cases.toml", &format!("{head}{cases}"));
+        let ran = groundcrew(dir.path(), &["policy", "test", "--coverage"]);
+        assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+        ran.stdout.lines().find(|line| line.contains(".rego: ")).unwrap().to_owned()
+    };
+    assert_eq!(test(&held), "by-owner.rego: 6 of 10 lines reached; no case reaches 7, 12-14");
+    let both = held + &late;
+    assert_eq!(test(&both), "by-owner.rego: 8 of 10 lines reached; no case reaches 7, 12");
+    // Several files of cases can be about one script.
+    write(
+        dir.path(),
+        "early.cases.toml",
+        &format!("{head}{}", case("platform", "decision = \"proceed\"")),
+    );
+    assert_eq!(test(&both), "by-owner.rego: 9 of 10 lines reached; no case reaches 7");
+}
+
+#[test]
+fn without_a_script_there_is_no_coverage() {
+    let cases = format!("{TAGGED}[[cases]]\nname = \"a\"\nexpect = {{ decision = \"skip\" }}\n");
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "tag.cases.toml", &cases);
+    let ran = groundcrew(dir.path(), &["policy", "test", "--coverage"]);
+    assert!(ran.stdout.contains("No case asks a script"), "{}", ran.stdout);
 }

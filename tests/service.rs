@@ -567,7 +567,7 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     ));
     eventually("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = place.run(&["sweep", "--dry-run"]);
-    let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 1 current, 0 given up\nNothing was written down.\n";
+    let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 0 failed, 1 current\nNothing was written down.\n";
     assert!(dry.stdout.ends_with(expected), "{}{}", dry.stdout, dry.stderr);
     service.stop();
 }
@@ -580,10 +580,7 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     let place = Place::of(three, "[[policies]]\nplugin = \"managed-tag\"\n");
     let dry = || place.run(&["sweep", "--dry-run"]).stdout;
     let before = dry();
-    assert!(
-        before.contains("3: 3 to update, 0 skipped, 0 held, 0 current, 0 given up"),
-        "{before}"
-    );
+    assert!(before.contains("3: 3 to update, 0 skipped, 0 held, 0 failed, 0 current"), "{before}");
     assert!(
         before.contains("  update    3 in lane all (says managed-tag): 000000000001,"),
         "{before}"
@@ -593,9 +590,9 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     eventually("two updates", || place.status()["sweep"]["current"] == 2);
     service.stop();
     let after = dry();
-    assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 2 current, 1 given up"), "{after}");
+    assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 1 failed, 2 current"), "{after}");
     assert!(
-        after.contains("  given up  000000000001; `groundcrew status --config crew.toml` says why"),
+        after.contains("  failed    000000000001; `groundcrew status --config crew.toml` says why"),
         "{after}"
     );
 }
@@ -655,4 +652,29 @@ fn a_config_without_queues_runs_nothing() {
     let ran = groundcrew(dir.path(), &["run", "--config", "crew.toml"]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("`updates_url` and `events_url`"), "{}", ran.stderr);
+}
+
+/// `status` and the like look; only a host, or an order, makes a ledger.
+#[test]
+fn looking_makes_no_ledger() {
+    let place = Place::of(accounts(1), "");
+    let file = place.dir.path().join("groundcrew.db");
+    for looking in [&["status"][..], &["audit"], &["sweep", "--dry-run"]] {
+        let ran = place.run(looking);
+        assert_eq!(ran.code, 0, "{looking:?}: {}{}", ran.stdout, ran.stderr);
+        assert!(!file.exists(), "{looking:?} has made {}", file.display());
+    }
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(place.run(&["status"]).code, 0);
+    assert_eq!(std::fs::read(&file).unwrap(), b"");
+    let service = place.start();
+    eventually("a sweep", || place.status()["sweep"]["accounts"] == 1);
+    let log = service.stop();
+    let told = |line: &Value| {
+        line["fields"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("a new ledger is begun"))
+    };
+    assert!(log.iter().any(told), "{log:?}");
+    assert!(std::fs::metadata(&file).unwrap().len() > 0);
 }

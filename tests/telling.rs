@@ -20,6 +20,7 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsNotifications,
 };
 use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::ports::Clock as _;
 use groundcrew_engine::onboarding::{
     ConfiguredNotifier, ConfiguredRoute, HandledOutcome, Onboarding, OnboardingPorts,
     OnboardingSettings,
@@ -186,7 +187,7 @@ impl World {
             }
             if left == 0 {
                 for notifier in &self.notifiers {
-                    let _ = queue.redrive(notifier.name()).await;
+                    let _ = queue.redrive(notifier.name(), self.sim.clock().now()).await;
                 }
             }
             if let Ok(deliveries) = queue.receive(Duration::from_secs(20)).await {

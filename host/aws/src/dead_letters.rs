@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::ports::Cleared;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
@@ -19,6 +21,10 @@ const HIDDEN: Duration = Duration::from_secs(600);
 /// How long a look for letters waits: without waiting SQS may answer that there are none although
 /// there are.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// A look ends after so many batches of letters that have all come since it began: in a queue that
+/// is filled all the time it would never see an empty one.
+const LATE_BATCHES: usize = 10;
 
 /// What is done with a letter before it is removed.
 pub(crate) type Act<'a> = Pin<Box<dyn Future<Output = Result<(), AwsError>> + Send + 'a>>;
@@ -73,17 +79,23 @@ impl DeadLetters {
         self.source.delete(receipt).await
     }
 
-    /// Does something with each letter with such a body, and removes it. Answers how many those
-    /// were. When something fails, whoever tries again finds at once what is left.
+    /// Does something with each letter with such a body that was there at `began`, and removes it.
+    /// When something fails, whoever tries again finds at once what is left.
+    ///
+    /// What comes later is left: the service may fail again at once what is handed over again here,
+    /// so that there would be letters for as long as the cause lasts.
     pub(crate) async fn clear<'a>(
         &self,
+        began: Timestamp,
         is_one: &(dyn Fn(&str) -> bool + Send + Sync),
         act: impl Fn(&str) -> Act<'a>,
-    ) -> Result<usize, AwsError> {
+    ) -> Result<Cleared, AwsError> {
         let queue = self.queue().await?;
-        let mut cleared = 0;
+        let mut cleared = Cleared::default();
         loop {
-            let mut letters = matching(queue, is_one).await?.into_iter().peekable();
+            let (letters, later) = matching(queue, began, is_one).await?;
+            cleared.came_since = later;
+            let mut letters = letters.into_iter().peekable();
             // What follows in the group of a letter is seen once that is removed.
             if letters.peek().is_none() {
                 return Ok(cleared);
@@ -97,7 +109,7 @@ impl DeadLetters {
                     show(queue, once(letter).chain(letters)).await;
                     return Err(error);
                 }
-                cleared += 1;
+                cleared.taken += 1;
             }
         }
     }
@@ -146,13 +158,16 @@ impl DeadLetters {
     }
 }
 
-/// The letters with such a body. They stay hidden for [`HIDDEN`] from whoever else looks, so that
-/// they can be removed; others are shown again, and all of them when not all can be seen.
+/// The letters with such a body that were there at `began`, and how many have come since. The former
+/// stay hidden for [`HIDDEN`] from whoever else looks, so that they can be removed; others are shown
+/// again, and all of them when not all can be seen.
 async fn matching(
     queue: &Queue,
+    began: Timestamp,
     is_one: &(dyn Fn(&str) -> bool + Send + Sync),
-) -> Result<Vec<Message>, AwsError> {
+) -> Result<(Vec<Message>, usize), AwsError> {
     let (mut letters, mut others) = (Vec::new(), Vec::new());
+    let (mut came_since, mut batches_since) = (0, 0);
     loop {
         let messages = match queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await {
             Ok(messages) => messages,
@@ -161,13 +176,22 @@ async fn matching(
                 return Err(error);
             }
         };
-        if messages.is_empty() {
-            show(queue, others).await;
-            return Ok(letters);
-        }
+        let is_late = |message: &Message| message.sent.is_some_and(|sent| sent > began);
+        batches_since += usize::from(messages.iter().all(is_late));
+        let ends = messages.is_empty() || batches_since >= LATE_BATCHES;
         for message in messages {
-            let kind = if is_one(&message.body) { &mut letters } else { &mut others };
-            kind.push(message);
+            match (is_one(&message.body), is_late(&message)) {
+                (true, false) => letters.push(message),
+                (true, true) => {
+                    came_since += 1;
+                    others.push(message);
+                }
+                (false, _) => others.push(message),
+            }
+        }
+        if ends {
+            show(queue, others).await;
+            return Ok((letters, came_since));
         }
     }
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::onboarding::{NotificationLetter, QueuedNotification};
-use groundcrew_core::ports::{Delivery, NotificationQueue, Unreadable};
+use groundcrew_core::ports::{Cleared, Delivery, NotificationQueue, Unreadable};
+use jiff::Timestamp;
 
 use crate::dead_letters::{Act, DeadLetters, hash};
 use crate::error::{of_write, unexpected};
@@ -69,7 +70,7 @@ impl NotificationQueue for SqsNotifications {
     async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError> {
         let messages = self.queue.receive(BATCH, wait).await?.into_iter();
         Ok(messages
-            .map(|Message { body, receipt, times }| match serde_json::from_str(&body) {
+            .map(|Message { body, receipt, times, .. }| match serde_json::from_str(&body) {
                 Ok(notification) => Ok(Delivery { notification, receipt, times }),
                 Err(error) => {
                     let reason = format!("not a message of the notifications queue: {error}");
@@ -103,7 +104,7 @@ impl NotificationQueue for SqsNotifications {
         self.dead.put(&group(notification), body).await
     }
 
-    async fn redrive(&self, notifier: &str) -> Result<usize, AwsError> {
+    async fn redrive(&self, notifier: &str, began: Timestamp) -> Result<Cleared, AwsError> {
         // A letter of groundcrew's, or the message as it was when SQS itself moved it there.
         let notification = |body: &str| {
             let letter = serde_json::from_str::<QueuedNotification>(body).ok()?;
@@ -118,6 +119,6 @@ impl NotificationQueue for SqsNotifications {
                 self.send(&notification).await
             })
         };
-        self.dead.clear(&|body: &str| notification(body).is_some(), again).await
+        self.dead.clear(began, &|body: &str| notification(body).is_some(), again).await
     }
 }

@@ -1,6 +1,6 @@
 //! Core's catalog on Service Catalog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -305,7 +305,7 @@ impl Catalog for ServiceCatalog {
 
     /// Only operations on accounts share Control Tower's quota: other products are not
     /// counted.
-    async fn under_change(&self) -> Result<usize, AwsError> {
+    async fn under_change(&self) -> Result<BTreeSet<ProvisionedProductId>, AwsError> {
         let found = self.search_all("status:UNDER_CHANGE").await?;
         Ok(found
             .iter()
@@ -313,7 +313,8 @@ impl Catalog for ServiceCatalog {
             .filter(|item| {
                 item.status().is_none_or(|status| *status == ProvisionedProductStatus::UnderChange)
             })
-            .count())
+            .map(|item| ProvisionedProductId::new(item.id().unwrap_or_default()))
+            .collect())
     }
 
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {

@@ -6,6 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
 use groundcrew_core::aws_error::{AwsError, Class};
+use jiff::Timestamp;
 
 use crate::error::{of_read, of_write};
 
@@ -33,6 +34,8 @@ pub(crate) struct Message {
     pub(crate) receipt: String,
     /// How often it has been received, this time included.
     pub(crate) times: u32,
+    /// When it was put into the queue, by SQS's clock.
+    pub(crate) sent: Option<Timestamp>,
 }
 
 impl Queue {
@@ -55,12 +58,14 @@ impl Queue {
     ) -> Result<Vec<Message>, AwsError> {
         const COUNT: MessageSystemAttributeName =
             MessageSystemAttributeName::ApproximateReceiveCount;
+        const SENT: MessageSystemAttributeName = MessageSystemAttributeName::SentTimestamp;
         let answer = self
             .client
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(max.min(BATCH) as i32)
             .message_system_attribute_names(COUNT)
+            .message_system_attribute_names(SENT)
             .set_visibility_timeout(hidden.map(seconds))
             .wait_time_seconds(wait.min(LONGEST_WAIT).as_secs() as i32)
             .send()
@@ -70,10 +75,10 @@ impl Queue {
         let messages = answer.messages.unwrap_or_default().into_iter();
         Ok(messages
             .map(|message| Message {
-                times: message
-                    .attributes
-                    .and_then(|attributes| attributes.get(&COUNT)?.parse().ok())
-                    .unwrap_or(1),
+                times: attribute(&message, &COUNT).and_then(|text| text.parse().ok()).unwrap_or(1),
+                // Milliseconds since 1970.
+                sent: attribute(&message, &SENT)
+                    .and_then(|text| Timestamp::from_millisecond(text.parse().ok()?).ok()),
                 body: message.body.unwrap_or_default(),
                 receipt: message.receipt_handle.unwrap_or_default(),
             })
@@ -104,6 +109,13 @@ impl Queue {
             })?;
         Ok(())
     }
+}
+
+fn attribute<'m>(
+    message: &'m aws_sdk_sqs::types::Message,
+    name: &MessageSystemAttributeName,
+) -> Option<&'m String> {
+    message.attributes()?.get(name)
 }
 
 fn seconds(hidden: Duration) -> i32 {

@@ -8,7 +8,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::ports::{DeadLetter, Hint, Received, Unreadable, UpdateQueue};
+use groundcrew_core::ports::{Cleared, DeadLetter, Hint, Received, Unreadable, UpdateQueue};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::dead_letters::{DeadLetters, hash};
@@ -98,12 +99,16 @@ impl UpdateQueue for SqsUpdates {
         self.dead.put(letter.account.as_str(), body).await
     }
 
-    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError> {
+    async fn remove_letters(
+        &self,
+        accounts: &BTreeSet<AccountId>,
+        began: Timestamp,
+    ) -> Result<Cleared, AwsError> {
         let is_one = |body: &str| {
             serde_json::from_str::<DeadLetter>(body)
                 .is_ok_and(|letter| accounts.contains(&letter.account))
         };
-        self.dead.clear(&is_one, |_| Box::pin(async { Ok(()) })).await
+        self.dead.clear(began, &is_one, |_| Box::pin(async { Ok(()) })).await
     }
 }
 

@@ -227,6 +227,9 @@ pub struct PolicyTest {
     /// A file of cases, or a directory that is searched for them
     #[arg(value_name = "PATH", default_value = ".")]
     pub path: PathBuf,
+    /// Also show which lines of the scripts no case reaches
+    #[arg(long)]
+    pub coverage: bool,
 }
 
 #[derive(Debug, Args)]

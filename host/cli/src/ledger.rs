@@ -6,7 +6,9 @@ use std::sync::Arc;
 use groundcrew_aws::Clients;
 use groundcrew_core::config::LedgerPlace;
 use groundcrew_core::ports::{Ledger, NotificationLedger};
-use groundcrew_ledger::{DynamoLedger, FileError, FileLedger, SharedLedger, Store, StoreLedger};
+use groundcrew_ledger::{
+    DynamoLedger, FileError, FileLedger, MemoryLedger, SharedLedger, Store, StoreLedger,
+};
 
 use crate::Failure;
 use crate::loaded::Read;
@@ -32,6 +34,14 @@ impl OpenLedger {
             LedgerPlace::File(file) => {
                 let path = read.path(file);
                 let ledger = FileLedger::open(&path).map_err(failed)?;
+                if ledger.store().is_begun() {
+                    tracing::warn!(
+                        file = %path.display(),
+                        "a new ledger is begun: there was none, or an empty file; what runs in AWS \
+                         is found again, while attempts, pauses, approvals and what notifiers were \
+                         told are not known"
+                    );
+                }
                 let ledger = Arc::new(ledger);
                 Ok(Self { file: Some((path, ledger.clone())), ..Self::shared_by(ledger) })
             }
@@ -56,6 +66,21 @@ impl OpenLedger {
                  user that runs it"
             ))),
         }
+    }
+
+    /// For a command that only looks: it makes no file. Where there is none, the ledger is an empty
+    /// one.
+    pub async fn look(read: &Read, clients: &Clients) -> Result<Self, Failure> {
+        if let LedgerPlace::File(file) = &read.config.ledger.place {
+            let path = read.path(file);
+            // A link that leads nowhere is opened, which says so.
+            let is_empty =
+                std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() == 0);
+            if is_empty || !path.is_symlink() && matches!(path.try_exists(), Ok(false)) {
+                return Ok(Self::over(MemoryLedger::new()));
+            }
+        }
+        Self::reach(read, clients).await
     }
 
     fn over<S: Store + 'static>(ledger: StoreLedger<S>) -> Self {

@@ -15,7 +15,7 @@ use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
 use groundcrew_plugins::files;
 use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
 use groundcrew_plugins::{
-    Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
+    Coverage, Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
     RuntimeOptions, Source, SupportGrant,
 };
 
@@ -35,6 +35,8 @@ pub struct Read {
     base: PathBuf,
     /// Sends the HTTP requests of notifiers.
     http: Arc<dyn HttpTransport>,
+    /// Where the lines are noted that the evaluations of scripts reach, if they are.
+    coverage: Option<Arc<Coverage>>,
 }
 
 /// Which plugins are needed.
@@ -108,7 +110,9 @@ fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
         None => config,
     });
     match config {
-        Some(config) => Ok(Read { config, problems, name, text, base, http: Arc::new(NoHttp) }),
+        Some(config) => {
+            Ok(Read { config, problems, name, text, base, http: Arc::new(NoHttp), coverage: None })
+        }
         None => Err(wrong(&name, &text, problems)),
     }
 }
@@ -144,14 +148,22 @@ impl Read {
         Self { http, ..self }
     }
 
+    /// Has the lines noted that the evaluations of scripts reach.
+    pub fn with_coverage(self, coverage: Option<Arc<Coverage>>) -> Self {
+        Self { coverage, ..self }
+    }
+
     /// Loads the plugins and has them check their settings. Everything that is wrong is told
     /// at once. Notifiers that may open support cases do so through `support`.
     pub async fn load(self, need: Need, support: Arc<dyn SupportCases>) -> Result<Loaded, Failure> {
-        let Self { mut config, mut problems, name, text, base, http } = self;
+        let Self { mut config, mut problems, name, text, base, http, coverage } = self;
         let mut runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
             .map_err(|error| Failure::Other(error.to_string()))?;
         if let Some(dir) = packaged_dir() {
             runtime = runtime.with_package(&dir);
+        }
+        if let Some(coverage) = coverage {
+            runtime = runtime.with_coverage(coverage);
         }
         if need == Need::Onboarding {
             config.policies.retain(|policy| policy.actions.contains(&Action::Onboard));

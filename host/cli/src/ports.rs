@@ -20,7 +20,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
-use groundcrew_engine::{Ports, Witness};
+use groundcrew_engine::{Ports, SteadyClock, Witness};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
@@ -161,6 +161,7 @@ pub struct RealAws {
     ledger: OpenLedger,
     /// The name of this process in the ledger.
     host: String,
+    clock: Arc<dyn Clock>,
 }
 
 impl RealAws {
@@ -178,9 +179,23 @@ impl RealAws {
         Ok(Self::with(clients, ledger))
     }
 
+    /// The same for a command that only looks, on an environment of its choice: a ledger file that
+    /// isn't there is not made.
+    pub async fn looking(read: &Read, environment: Environment) -> Result<Self, Failure> {
+        let clients = environment.clients();
+        let ledger = OpenLedger::look(read, &clients).await?;
+        Ok(Self::with(clients, ledger))
+    }
+
     fn with(clients: Clients, ledger: OpenLedger) -> Self {
         let host = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
-        Self { clients, ledger, host }
+        Self { clients, ledger, host, clock: Arc::new(SystemClock) }
+    }
+
+    /// By a clock that goes on evenly when the machine's jumps: for a process that lives long. A
+    /// Lambda is frozen between its ticks, which looks like a jump.
+    pub fn steady(self) -> Self {
+        Self { clock: Arc::new(SteadyClock::new(self.clock)), ..self }
     }
 
     /// The ledger.
@@ -270,7 +285,7 @@ impl RealAws {
             events,
             alerts: self.alerts(config),
             ledger: self.ledger.updates.clone(),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
             witness,
             onboarding,
         })
@@ -312,7 +327,7 @@ impl RealAws {
     /// The way to other systems, with secrets of this process and of Secrets Manager.
     pub fn http(&self) -> Arc<dyn HttpTransport> {
         let store = SecretsManager::new(self.clients.secrets_manager.clone());
-        Arc::new(DirectHttp::new(Secrets::of_process(Arc::new(store)), Arc::new(SystemClock)))
+        Arc::new(DirectHttp::new(Secrets::of_process(Arc::new(store)), self.clock.clone()))
     }
 
     /// Onboarding with these plugins.
@@ -327,7 +342,7 @@ impl RealAws {
             alerts: self.alerts(config),
             ledger: self.ledger.notifications.clone(),
             queue,
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
         };
         Onboarding::new(ports, loaded.onboarding_settings(self.host.clone()))
     }

@@ -10,7 +10,7 @@ use crate::wording::thousands;
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub total: usize,
-    /// Updated by this host.
+    /// Updated by this run, or since a sweep first saw this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated: Option<usize>,
     /// Due, and nothing holds it but its turn or an operator.
@@ -22,7 +22,7 @@ pub struct Totals {
     /// Due, and given up: in the dead-letter queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<usize>,
-    /// On the newest artifact without this host.
+    /// On the newest artifact, and not among the updated.
     pub current: usize,
     /// Without a provisioned product of Account Factory.
     #[serde(skip_serializing_if = "Option::is_none")]

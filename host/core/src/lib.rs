@@ -19,6 +19,7 @@ pub mod due;
 pub mod envelope;
 pub mod event;
 pub mod http;
+pub mod lease;
 pub mod limits;
 pub mod list_schedule;
 pub mod notification;

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::account::{Account, AccountId, Tags};
 use crate::decision::Cause;
 use crate::event::Event;
+use crate::lease::is_taken;
 
 /// What a notification is known by, in the ledger and in the other system: the same for
 /// every try, whichever event led to it.
@@ -249,7 +250,9 @@ impl Claim {
                 NotificationState::Told { .. } | NotificationState::Recorded => {
                     return Claimed::Settled(entry.clone());
                 }
-                NotificationState::Taken { until, .. } if self.now < *until => {
+                NotificationState::Taken { until, .. }
+                    if is_taken(entry.changed_at, *until, self.now) =>
+                {
                     return Claimed::Busy { until: *until };
                 }
                 NotificationState::Held { until, reason } if self.now < *until => {

@@ -8,8 +8,8 @@ use groundcrew_core::ports::{Heartbeat, HostKind};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 
-use crate::Engine;
 use crate::run::Done;
+use crate::{Engine, Notice};
 
 /// What removing the heartbeat may take when the host is stopped. Otherwise it is stale soon.
 const LEAVING: Duration = Duration::from_secs(1);
@@ -42,11 +42,13 @@ impl Engine {
         let heartbeat = Heartbeat { host, version, kind, since: self.since, at };
         let engine = Arc::clone(self);
         tasks.spawn(async move {
-            // Whether the ledger can be written is told of by what matters more.
-            if let Some(Err(error)) =
-                engine.unless_stopped(engine.ports.ledger.beat(&heartbeat)).await
-            {
-                tracing::warn!(%error, "could not write a heartbeat; the next is in a minute");
+            let beat = engine.unless_stopped(engine.ports.ledger.beat(&heartbeat)).await;
+            if let Some(beaten) = beat {
+                if let Err(error) = &beaten {
+                    tracing::warn!(%error, "could not write a heartbeat; the next is in a minute");
+                }
+                let beaten = beaten.as_ref().map(|()| ());
+                engine.ports.witness.see(engine.now(), Notice::Beaten(beaten));
             }
             Done::Nothing
         });

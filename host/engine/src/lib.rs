@@ -16,6 +16,7 @@
 #![deny(missing_docs)]
 
 mod alerts;
+mod clock;
 mod decide;
 mod heartbeat;
 pub mod onboarding;
@@ -44,13 +45,14 @@ use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::{
     Alert, Alerts, Catalog, Clock, Directory, EventQueue, IdentityStore, LandingZones, Ledger,
-    Telling, UpdateQueue,
+    TELLING_LEASE, Telling, UpdateQueue,
 };
 use groundcrew_core::scheduler::Rules;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, watch};
 
 pub use alerts::unreadable;
+pub use clock::{SETTLES, SteadyClock};
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};
@@ -124,8 +126,6 @@ pub struct Engine {
     onboards: Arc<()>,
     /// The right to handle an event now.
     handling: Arc<Semaphore>,
-    /// The right to start what must leave the reserve free.
-    above_reserve: tokio::sync::Mutex<()>,
     /// The right to see to a notification now.
     telling: Arc<Semaphore>,
     /// Held while a sweep's finds are seen to.
@@ -160,6 +160,17 @@ struct State {
     unread: BTreeMap<String, Timestamp>,
 }
 
+impl State {
+    /// Forgets what it knows by moments, after the time was set.
+    fn forget_moments(&mut self) {
+        self.directory = None;
+        self.tags.clear();
+        self.alerted.clear();
+        self.heartbeat = None;
+        self.unread.clear();
+    }
+}
+
 /// Alerts about the same lasting trouble go out at most this often.
 const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 /// What can't be read for so long is worth an alert.
@@ -181,7 +192,6 @@ impl Engine {
             state: Mutex::default(),
             onboards: Arc::default(),
             handling: Arc::new(Semaphore::new(queues::HANDLING)),
-            above_reserve: tokio::sync::Mutex::default(),
             telling: Arc::new(Semaphore::new(queues::TELLING)),
             making_up: Arc::default(),
             ticks: AtomicBool::new(false),
@@ -200,13 +210,18 @@ impl Engine {
 
     /// Waits for something unless this host is to stop meanwhile.
     async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
-        let mut stopping = self.stopping.subscribe();
         tokio::select! {
             biased;
             done = waiting => Some(done),
-            // The sender is as old as this.
-            _ = stopping.wait_for(|stopping| *stopping) => None,
+            () = self.stopped() => None,
         }
+    }
+
+    /// Ends when this host is to stop.
+    async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender is as old as this.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 
     /// Tells something once, whichever hosts want to: `tell` does it. Answers `false` when
@@ -221,7 +236,19 @@ impl Engine {
             Telling::Theirs => false,
             Telling::Done => true,
             Telling::Ours => {
-                tell().await;
+                // For as long as it takes others know that this host is about it.
+                let stay = async {
+                    loop {
+                        tokio::time::sleep(TELLING_LEASE / 3).await;
+                        if let Err(error) = claim().await {
+                            tracing::warn!(%error, "could not write down what is being told");
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = tell() => {}
+                    () = stay => {}
+                }
                 let note = || ledger.note_told(what, host, self.now());
                 self.insist("write down what was told", note).await;
                 true

@@ -218,8 +218,10 @@ impl Engine {
         if let Some(onboarding) = &self.ports.onboarding
             && let Some(queue) = onboarding.queue()
         {
-            let taken = onboarding.take(queue.as_ref(), &delivery).await;
-            self.witness_onboarding(&taken.handled);
+            let stop = async { self.stopped().await };
+            if let Some(taken) = onboarding.take_unless(queue.as_ref(), &delivery, stop).await {
+                self.witness_onboarding(&taken.handled);
+            }
         }
         drop(permit);
         Done::Nothing

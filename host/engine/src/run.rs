@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::queues::wakes;
-use crate::sweep::Swept;
+use crate::sweep::{Incomplete, Swept};
 use crate::{Engine, Notice};
 
 /// Between two looks at a landing zone that is being changed, which takes up to hours.
@@ -75,8 +75,7 @@ impl Engine {
         until: Option<Until>,
         stop: impl Future<Output = ()>,
     ) -> Option<Waiting> {
-        let mut scheduler =
-            Scheduler::new(self.settings.rules.clone(), self.settings.host.clone(), self.now());
+        let mut scheduler = self.scheduler();
         let mut tasks: JoinSet<Done> = JoinSet::new();
         let mut stop = pin!(stop);
         self.listen(&mut tasks);
@@ -86,8 +85,15 @@ impl Engine {
         let mut quiet = self.ports.onboarding.is_none();
         let actions = scheduler.observe(self.now(), Observation::Tick);
         self.perform(actions, &mut tasks);
+        let mut times_set = self.times_set();
         loop {
             let now = self.now();
+            if self.times_set() != times_set {
+                times_set = self.times_set();
+                scheduler = self.begin_anew();
+                let actions = scheduler.observe(now, Observation::Tick);
+                self.perform(actions, &mut tasks);
+            }
             self.ports.witness.see(now, Notice::Stands(&scheduler.view()));
             self.beat_if_due(&mut tasks);
             let end = until.map(|Until::SettledOr(end)| end);
@@ -124,6 +130,23 @@ impl Engine {
         scheduler
             .blocked()
             .map(|(lane, blocked)| Waiting { lane: self.panel.lane(lane).to_owned(), blocked })
+    }
+
+    /// A scheduler that knows nothing yet.
+    pub(crate) fn scheduler(&self) -> Scheduler {
+        Scheduler::new(self.settings.rules.clone(), self.settings.host.clone(), self.now())
+    }
+
+    /// How often the time was set.
+    pub(crate) fn times_set(&self) -> u64 {
+        self.ports.clock.times_set()
+    }
+
+    /// Begins anew after the time was set, as after a restart: what was to be done at moments of the
+    /// time before would be done too late. What is under way goes on, and the ledger tells of it.
+    pub(crate) fn begin_anew(&self) -> Scheduler {
+        self.state().forget_moments();
+        self.scheduler()
     }
 
     /// What a task came back with.
@@ -221,10 +244,12 @@ impl Engine {
     async fn act(&self, action: Action) -> Done {
         let observation = match action {
             Action::ReadLedger => {
-                let read_at = self.now();
+                let (read_at, times_set) = (self.now(), self.times_set());
                 let read = self.ports.ledger.overview().await;
                 let means = "No update is begun, and what runs is not followed, until it can.";
                 match self.read_again(read, "The ledger can't be read", means).await {
+                    // By a time that counts no more: it can't be told what is newer.
+                    Some(_) if self.times_set() != times_set => Observation::LedgerUnread,
                     Some(overview) => {
                         self.log_orders(&overview.orders).await;
                         Observation::Ledger { read_at, overview }
@@ -232,7 +257,7 @@ impl Engine {
                     None => Observation::LedgerUnread,
                 }
             }
-            Action::Sweep => match self.unless_stopped(self.sweep()).await {
+            Action::Sweep => match self.unless_stopped(self.sweep_by_one_time()).await {
                 None => return Done::Nothing,
                 Some(Ok(Swept::NotNow)) => {
                     Observation::SweepPostponed { until: self.now() + LANDING_ZONE }
@@ -302,6 +327,17 @@ impl Engine {
             }
         };
         Done::Observed(vec![observation])
+    }
+
+    /// Sweeps the organization. A sweep during which the time is set counts for nothing: it can't be
+    /// told what is newer.
+    async fn sweep_by_one_time(&self) -> Result<Swept, Incomplete> {
+        let times_set = self.times_set();
+        let swept = self.sweep().await;
+        match self.times_set() == times_set {
+            true => swept,
+            false => Ok(Swept::NotNow),
+        }
     }
 
     /// Tells something, or waits until another host has: that may die before it does.

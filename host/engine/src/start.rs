@@ -2,6 +2,7 @@
 //! parameters, write the slot down, start. In that order, so that a crash anywhere leaves a
 //! slot that is either not taken, or leads back to the one update it was taken for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use groundcrew_core::account::{Account, AccountId};
@@ -83,21 +84,26 @@ impl Engine {
             let standing = standing(&decision, &product, &account, failed_attempts);
             return Ok(StartOutcome::Decided(standing));
         }
-        // AWS keeps the quota, but knows of no reserve: two starts that looked at once would both
-        // find the one operation above it free. So each begins before the next one looks.
-        let _alone = match self.settings.reserve {
-            0 => None,
-            _ => Some(self.above_reserve.lock().await),
-        };
         let under_change = catalog.under_change().await.map_err(read)?;
-        let free = self.settings.account_quota.saturating_sub(under_change);
-        if free <= self.settings.reserve {
+        let quota = self.settings.account_quota.saturating_sub(self.settings.reserve);
+        let free = quota.saturating_sub(under_change.len());
+        if free == 0 {
             return Ok(StartOutcome::NothingFree);
         }
         let slot = self.slot(hint, &product, &account, None);
         let request = self.request(&slot, &account, &product).await?;
         match self.take(&slot, lane).await? {
-            Taken::Yes => {}
+            Taken::Yes => match self.has_room(&slot, &under_change, free).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.free(&slot).await;
+                    return Ok(StartOutcome::NothingFree);
+                }
+                Err(error) => {
+                    self.free(&slot).await;
+                    return Err(error);
+                }
+            },
             // Taken by an earlier run of this host for this very start.
             Taken::Already(taken) if taken.token == slot.token => {}
             Taken::Already(_) => return Ok(StartOutcome::AccountBusy),
@@ -226,6 +232,23 @@ impl Engine {
             per_ou: rules.per_ou_limit,
         };
         self.ports.ledger.take_slot(slot, cap).await.map_err(unavailable)
+    }
+
+    /// Whether one of the `free` operations of the quota is for this slot. Other starts, of this host
+    /// and of others, may have seen the same operations free: each has written its slot before it asks
+    /// here, so that whoever asks later sees the others. The first come first.
+    async fn has_room(
+        &self,
+        slot: &Slot,
+        under_change: &BTreeSet<ProvisionedProductId>,
+        free: usize,
+    ) -> Result<bool, AwsError> {
+        let slots = self.ports.ledger.slots().await.map_err(unavailable)?;
+        let place = |slot: &Slot| (slot.record.is_none(), slot.taken_at, slot.account.clone());
+        let before = slots.iter().filter(|other| {
+            !under_change.contains(&other.provisioned_product) && place(other) < place(slot)
+        });
+        Ok(before.count() < free)
     }
 
     async fn free(&self, slot: &Slot) {

@@ -13,7 +13,7 @@ use groundcrew_core::ports::Heartbeat;
 use groundcrew_core::scheduler::{Observation, Scheduler};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::queues::wakes;
 use crate::run::{Done, Waiting};
@@ -26,20 +26,39 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Ticker {
     engine: Arc<Engine>,
     scheduler: Scheduler,
+    /// When the last tick ended.
+    ended: Timestamp,
 }
 
 impl Ticker {
     /// Nothing is known yet: the first tick sweeps the organization.
     pub fn new(engine: Arc<Engine>) -> Self {
         engine.ticks.store(true, Ordering::Relaxed);
-        let scheduler = begin(&engine);
-        Self { engine, scheduler }
+        let (scheduler, ended) = (engine.scheduler(), engine.now());
+        Self { engine, scheduler, ended }
     }
 
     /// Does what there is to do, until nothing is or until `deadline`; then calls under way are
     /// given [`GRACE`] to end. `event` is what led to the tick, as EventBridge delivers it; one
     /// that means nothing to the update engine is a tick like any other.
     pub async fn tick(&mut self, event: Option<&str>, deadline: Timestamp) {
+        let engine = Arc::clone(&self.engine);
+        // The machine's clock may be set meanwhile.
+        let left = Duration::try_from(deadline - engine.now()).unwrap_or_default();
+        let deadline = Instant::now() + left;
+        if engine.now() < self.ended {
+            tracing::warn!(
+                ended = %self.ended,
+                "the machine's clock shows a time before the end of the last tick: the ledger and \
+                 the organization are read anew"
+            );
+            self.scheduler = engine.begin_anew();
+        }
+        self.tick_until(deadline, event).await;
+        self.ended = self.engine.now();
+    }
+
+    async fn tick_until(&mut self, deadline: Instant, event: Option<&str>) {
         let engine = Arc::clone(&self.engine);
         let mut tasks: JoinSet<Done> = JoinSet::new();
         engine.beat(&mut tasks);
@@ -49,7 +68,7 @@ impl Ticker {
             let now = engine.now();
             engine.ports.witness.see(now, Notice::Stands(&self.scheduler.view()));
             engine.beat_if_due(&mut tasks);
-            let left = Duration::try_from(deadline - now).unwrap_or_default();
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
@@ -76,7 +95,7 @@ impl Ticker {
             tasks.shutdown().await;
             engine.stopping.send_replace(false);
             // It may wait for answers that never come.
-            self.scheduler = begin(&engine);
+            self.scheduler = engine.scheduler();
         }
     }
 
@@ -95,8 +114,4 @@ impl Ticker {
         let actions = self.scheduler.observe(self.engine.now(), observation);
         self.engine.perform(actions, tasks);
     }
-}
-
-fn begin(engine: &Engine) -> Scheduler {
-    Scheduler::new(engine.settings.rules.clone(), engine.settings.host.clone(), engine.now())
 }

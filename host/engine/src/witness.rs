@@ -3,7 +3,7 @@
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::pipeline::Decision;
-use groundcrew_core::ports::{Alert, Slot};
+use groundcrew_core::ports::{Alert, LedgerError, Slot};
 use groundcrew_core::scheduler::View;
 use jiff::Timestamp;
 
@@ -43,6 +43,8 @@ pub enum Notice<'a> {
     Handled(&'a Handled),
     /// An alert is out.
     Alerted(&'a Alert),
+    /// A heartbeat was to be written into the ledger, or could not be for this reason.
+    Beaten(Result<(), &'a LedgerError>),
     /// How the work as a whole stands, whenever the loop comes round.
     Stands(&'a View),
 }

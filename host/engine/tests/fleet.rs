@@ -142,6 +142,10 @@ impl Place {
     }
 
     fn host(&self) -> Arc<Engine> {
+        self.host_named("host")
+    }
+
+    fn host_named(&self, name: &str) -> Arc<Engine> {
         let sim = &self.sim;
         let (key, secret) = sim.credentials();
         let credentials = Credentials::new(key, secret, None, None, "simulation");
@@ -194,7 +198,7 @@ impl Place {
                 reserve: self.reserve,
                 causes: self.causes,
                 approval: None,
-                host: "host".into(),
+                host: name.into(),
                 version: None,
                 parameters: self.parameters,
                 fallback: Fallback::Proceed,
@@ -653,6 +657,26 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
     assert_eq!(kept.len(), 1);
     assert!(kept[0].contains("{not json") && kept[0].contains("not JSON"), "{kept:?}");
     assert_eq!(place.sim.alerts().len(), 1);
+}
+
+/// Others use three of the five operations, and each lane takes four at once: those that look at the
+/// same time don't find the same operation free, so that AWS never has to refuse one.
+#[rstest]
+#[case::of_one_host(&["host"])]
+#[case::of_two_hosts(&["host", "other"])]
+#[tokio::test(start_paused = true)]
+async fn starts_at_once_take_what_the_quota_leaves(#[case] hosts: &[&str]) {
+    let place = Place::new(9);
+    for number in 0..3 {
+        let account = Snapshot::generate(9, 50, 1).accounts[number].id.parse().unwrap();
+        assert!(place.sim.foreign_operation(&account, Duration::from_secs(4000)));
+    }
+    let until = Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400));
+    let runs = hosts.iter().map(|host| place.host_named(host).run(until));
+    futures_util::future::join_all(runs).await;
+    place.assert_each_once(9);
+    assert_eq!(place.sim.calls()["UpdateProvisionedProduct"], 9, "AWS refused some");
+    assert!(place.sim.max_concurrent().total <= 5);
 }
 
 /// The quota of five is shared: three that are reserved are left free, however long others take,

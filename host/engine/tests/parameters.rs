@@ -19,7 +19,7 @@ use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::{KEYS, ParameterSource};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Catalog as _, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
+    Catalog as _, Cleared, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
 };
 use groundcrew_core::scheduler::{LaneRules, Rules};
 use groundcrew_core::suggested::Suggested;
@@ -85,8 +85,12 @@ impl UpdateQueue for Misdirecting {
         self.queue.dead_letter(letter).await
     }
 
-    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError> {
-        self.queue.remove_letters(accounts).await
+    async fn remove_letters(
+        &self,
+        accounts: &BTreeSet<AccountId>,
+        began: Timestamp,
+    ) -> Result<Cleared, AwsError> {
+        self.queue.remove_letters(accounts, began).await
     }
 }
 

@@ -351,7 +351,7 @@ impl Catalog for Gated {
         panic!("a snapshot looks up no single product")
     }
 
-    async fn under_change(&self) -> Result<usize, AwsError> {
+    async fn under_change(&self) -> Result<BTreeSet<ProvisionedProductId>, AwsError> {
         panic!("a snapshot starts nothing")
     }
 

@@ -1,6 +1,7 @@
 //! A store in a file, for one host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use redb::{
@@ -8,6 +9,7 @@ use redb::{
     TableError,
 };
 
+use crate::disk::Disk;
 use crate::file_error::{FileError, directory_of};
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
@@ -36,6 +38,11 @@ impl FileLedger {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
         FileStore::open(path).map(Self::over)
     }
+
+    /// The same on a disk that a test can fill.
+    pub fn open_on(disk: Disk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        FileStore::open_with(Some(disk), path.into()).map(Self::over)
+    }
 }
 
 /// A store in a file.
@@ -43,10 +50,27 @@ impl FileLedger {
 /// It reads and writes on the thread that asks, not on one for blocking calls: a read took
 /// 2 µs where it was measured, a commit 4 ms, nearly all of them for `fdatasync`, and a host
 /// makes a few a minute. In return a simulation with a file runs the same every time.
+///
+/// The database refuses everything after a write that failed, since it can't know what is on the disk.
+/// So it is closed then, and opened again for whatever is asked next: a disk that was full costs
+/// nothing but what was to be written meanwhile.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
+    disk: Option<Disk>,
+    /// The database; `None` after it has failed.
+    open: Mutex<Option<Open>>,
+    /// Whether there was nothing in it when it was opened.
+    begun: bool,
+}
+
+/// An open database.
+#[derive(Debug)]
+struct Open {
     database: Database,
+    /// Which file it is, whatever its name: device and inode.
+    #[cfg(unix)]
+    file: (u64, u64),
 }
 
 /// What a file says of its format.
@@ -62,14 +86,17 @@ enum Format {
 impl FileStore {
     /// Opens a file, or makes it where there is none, and locks it until dropped.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
-        let path = path.into();
-        let database = Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
-            .map_err(|error| FileError::of(&path, error))?;
-        let store = Self { path, database };
-        match store.format().map_err(|error| store.failed(error))? {
-            Format::None => store.begin()?,
+        Self::open_with(None, path.into())
+    }
+
+    fn open_with(disk: Option<Disk>, path: PathBuf) -> Result<Self, FileError> {
+        let mut store = Self { path, disk, open: Mutex::default(), begun: false };
+        *store.lock() = Some(store.database(true)?);
+        match store.with(Self::format)? {
+            Format::None => {
+                store.begin()?;
+                store.begun = true;
+            }
             Format::Known(FORMAT) => {}
             Format::Known(found) => {
                 return Err(FileError::Newer { path: store.path, found, expected: FORMAT });
@@ -82,8 +109,61 @@ impl FileStore {
         Ok(store)
     }
 
-    fn format(&self) -> Result<Format, redb::Error> {
-        let reading = self.database.begin_read()?;
+    /// Opens the database: the file is made where `create` says so.
+    fn database(&self, create: bool) -> Result<Open, FileError> {
+        let failed = |error: redb::Error| FileError::of(&self.path, error);
+        let mut builder = Builder::new();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = match (&self.disk, create) {
+            (Some(disk), _) => {
+                let file = disk.open(&self.path, create).map_err(failed)?;
+                builder.create_with_backend(file)
+            }
+            (None, true) => builder.create(&self.path),
+            (None, false) => builder.open(&self.path),
+        };
+        Ok(Open {
+            database: database.map_err(|error| failed(error.into()))?,
+            #[cfg(unix)]
+            file: identity(&self.path).map_err(|error| failed(error.into()))?,
+        })
+    }
+
+    /// Whether the ledger was begun when it was opened: there was no file, or an empty one.
+    pub fn is_begun(&self) -> bool {
+        self.begun
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+        // Whoever panics while it is held leaves a database, or none.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the database, which is opened again where it has failed before.
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T, FileError> {
+        let mut open = self.lock();
+        let now = match open.take() {
+            Some(now) => now,
+            None => self.database(false)?,
+        };
+        let now = open.insert(now);
+        // What is written into a file that has no name any more is lost with this process.
+        #[cfg(unix)]
+        if identity(&self.path).ok() != Some(now.file) {
+            return Err(FileError::Gone { path: self.path.clone() });
+        }
+        let done = act(&now.database);
+        if matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
+            *open = None;
+        }
+        done.map_err(|error| FileError::of(&self.path, error))
+    }
+
+    fn format(database: &Database) -> Result<Format, redb::Error> {
+        let reading = database.begin_read()?;
         match reading.open_table(ABOUT) {
             Ok(about) => {
                 let format = about.get(FORMAT_KEY)?;
@@ -97,30 +177,30 @@ impl FileStore {
 
     /// Makes an empty ledger of an empty file.
     fn begin(&self) -> Result<(), FileError> {
-        self.write_format().map_err(|error| self.failed(error))?;
+        self.with(Self::write_format)?;
         // A new file is durable once its directory is. Windows has no such thing.
         #[cfg(unix)]
         std::fs::File::open(directory_of(&self.path))
             .and_then(|directory| directory.sync_all())
-            .map_err(|error| self.failed(error.into()))?;
+            .map_err(|error| FileError::of(&self.path, error))?;
         Ok(())
     }
 
-    fn write_format(&self) -> Result<(), redb::Error> {
-        let writing = self.database.begin_write()?;
+    fn write_format(database: &Database) -> Result<(), redb::Error> {
+        let writing = database.begin_write()?;
         writing.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
         writing.open_table(ITEMS)?;
         Ok(writing.commit()?)
     }
 
-    fn read(&self, key: &Key) -> Result<Option<Item>, redb::Error> {
-        let items = self.database.begin_read()?.open_table(ITEMS)?;
+    fn read(database: &Database, key: &Key) -> Result<Option<Item>, redb::Error> {
+        let items = database.begin_read()?.open_table(ITEMS)?;
         let found = items.get((key.partition.as_str(), key.sort.as_str()))?;
         Ok(found.map(|found| item(found.value())))
     }
 
-    fn read_all(&self, partition: &str) -> Result<Vec<(String, Item)>, redb::Error> {
-        let items = self.database.begin_read()?.open_table(ITEMS)?;
+    fn read_all(database: &Database, partition: &str) -> Result<Vec<(String, Item)>, redb::Error> {
+        let items = database.begin_read()?.open_table(ITEMS)?;
         let mut found = Vec::new();
         for entry in items.range((partition, "")..)? {
             let (key, value) = entry?;
@@ -133,8 +213,8 @@ impl FileStore {
         Ok(found)
     }
 
-    fn write(&self, writes: &[Write]) -> Result<bool, redb::Error> {
-        let writing = self.database.begin_write()?;
+    fn write(database: &Database, writes: &[Write]) -> Result<bool, redb::Error> {
+        let writing = database.begin_write()?;
         let mut items = writing.open_table(ITEMS)?;
         for Write { key, expected, .. } in writes {
             let found = items.get((key.partition.as_str(), key.sort.as_str()))?;
@@ -153,25 +233,29 @@ impl FileStore {
         writing.commit()?;
         Ok(true)
     }
-
-    fn failed(&self, error: redb::Error) -> FileError {
-        FileError::of(&self.path, error)
-    }
 }
 
 #[async_trait]
 impl Store for FileStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        self.read(key).map_err(|error| self.failed(error).into())
+        Ok(self.with(|database| Self::read(database, key))?)
     }
 
     async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
-        self.read_all(partition).map_err(|error| self.failed(error).into())
+        Ok(self.with(|database| Self::read_all(database, partition))?)
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
-        self.write(writes).map_err(|error| self.failed(error).into())
+        Ok(self.with(|database| Self::write(database, writes))?)
     }
+}
+
+/// Which file has this name: device and inode.
+#[cfg(unix)]
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = std::fs::metadata(path)?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 fn item((version, json): (u64, &str)) -> Item {

@@ -28,6 +28,17 @@ pub enum FileError {
         /// The directory that it should be in.
         directory: PathBuf,
     },
+    /// It is a symbolic link to a file that can't be there.
+    #[error(
+        "ledger file {path}: it is a symbolic link to {to}, which is not there and can't be made: \
+         create its directory, or remove the link"
+    )]
+    DanglingLink {
+        /// The ledger file.
+        path: PathBuf,
+        /// What the link says.
+        to: PathBuf,
+    },
     /// The file, or its directory, may not be read or written.
     #[error(
         "ledger file {path}: {source}: let the user that runs groundcrew read and write the \
@@ -74,8 +85,19 @@ pub enum FileError {
         /// What is wrong with it.
         what: String,
     },
+    /// It was moved or removed, or replaced by another file, while it was open.
+    #[error(
+        "ledger file {path}: it was moved, removed or replaced while groundcrew runs: put it back, \
+         or stop groundcrew before another file takes its place"
+    )]
+    Gone {
+        /// The ledger file.
+        path: PathBuf,
+    },
     /// The system failed to open, read or write it.
-    #[error("ledger file {path}: {source}: look after the disk, then start groundcrew again")]
+    #[error(
+        "ledger file {path}: {source}: look after the disk; a running groundcrew goes on by itself"
+    )]
     Io {
         /// The ledger file.
         path: PathBuf,
@@ -109,6 +131,9 @@ impl FileError {
     fn of_io(path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                if let Ok(to) = std::fs::read_link(&path) {
+                    return Self::DanglingLink { path, to };
+                }
                 let directory = directory_of(&path).to_owned();
                 Self::NoDirectory { path, directory }
             }
@@ -172,8 +197,8 @@ mod tests {
     )]
     #[case::full(
         io::ErrorKind::StorageFull,
-        "ledger file state/l.db: no storage space: look after the disk, then start groundcrew \
-         again"
+        "ledger file state/l.db: no storage space: look after the disk; a running groundcrew goes \
+         on by itself"
     )]
     fn a_failure_says_what_to_do(#[case] kind: io::ErrorKind, #[case] expected: &str) {
         let error = FileError::of(Path::new("state/l.db"), io::Error::from(kind));

@@ -14,6 +14,7 @@
 
 #![deny(missing_docs)]
 
+mod disk;
 mod dynamo;
 mod dynamo_error;
 mod file;
@@ -29,6 +30,7 @@ mod store;
 mod store_ledger;
 mod untold;
 
+pub use disk::Disk;
 pub use dynamo::{DynamoLedger, DynamoStore};
 pub use file::{FileLedger, FileStore};
 pub use file_error::FileError;

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
 use groundcrew_core::due::Footing;
+use groundcrew_core::lease::is_taken;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
     Cap, Ended, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress, Slot,
@@ -236,7 +237,9 @@ impl<S: Store> Ledger for StoreLedger<S> {
     ) -> Result<Telling, LedgerError> {
         self.change(&told(what), |known: Option<Told>| match known {
             Some(Told { done: true, .. }) => (Telling::Done, None),
-            Some(other) if other.host != host && other.at + TELLING_LEASE > now => {
+            Some(other)
+                if other.host != host && is_taken(other.at, other.at + TELLING_LEASE, now) =>
+            {
                 (Telling::Theirs, None)
             }
             _ => (Telling::Ours, Some(Told { host: host.to_owned(), at: now, done: false })),

@@ -10,7 +10,7 @@ use common::{account, at, claim, failed, key, slot, target, told};
 use groundcrew_core::catalog::RecordId;
 use groundcrew_core::notification::Claimed;
 use groundcrew_core::ports::{Cap, Ledger, NotificationLedger, Taken};
-use groundcrew_ledger::{FileError, FileLedger};
+use groundcrew_ledger::{Disk, FileError, FileLedger};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
@@ -66,6 +66,54 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
         assert_eq!(again.all_progress(&target()).await, ledger.all_progress(&target()).await);
         assert_eq!(again.take_slot(&slot(99), Cap::of(99)).await, Ok(Taken::Yes));
     }
+}
+
+/// While the disk is full every write says so; nothing that was answered before is lost, and once there
+/// is space it goes on by itself, as does a ledger that is opened meanwhile.
+#[tokio::test]
+async fn a_disk_that_was_full_is_forgotten() {
+    let (_kept, path) = place();
+    let disk = Disk::default();
+    let ledger = FileLedger::open_on(disk.clone(), &path).unwrap();
+    ledger.take_slot(&slot(1), Cap::of(9)).await.unwrap();
+    disk.fill();
+    for number in 2..5 {
+        let error = ledger.take_slot(&slot(number), Cap::of(9)).await.unwrap_err();
+        assert!(error.to_string().contains("ledger file"), "{error}");
+    }
+    disk.free();
+    assert_eq!(ledger.slots().await.unwrap().len(), 1);
+    assert_eq!(ledger.take_slot(&slot(2), Cap::of(9)).await, Ok(Taken::Yes));
+    drop(ledger);
+    assert_eq!(FileLedger::open(&path).unwrap().slots().await.unwrap().len(), 2);
+}
+
+/// A ledger whose file is moved away refuses everything, and makes no new one; put back, it goes on.
+#[tokio::test]
+async fn a_file_that_is_gone_is_told() {
+    let (directory, path) = place();
+    let away = directory.path().join("away.db");
+    let ledger = FileLedger::open(&path).unwrap();
+    ledger.take_slot(&slot(1), Cap::of(9)).await.unwrap();
+    std::fs::rename(&path, &away).unwrap();
+    let error = ledger.slots().await.unwrap_err();
+    assert!(error.to_string().contains("it was moved, removed or replaced"), "{error}");
+    assert!(ledger.take_slot(&slot(2), Cap::of(9)).await.is_err());
+    assert!(!path.exists());
+    std::fs::write(&path, "something else").unwrap();
+    assert!(ledger.slots().await.is_err());
+    std::fs::rename(&away, &path).unwrap();
+    assert_eq!(ledger.take_slot(&slot(2), Cap::of(9)).await, Ok(Taken::Yes));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nowhere_is_named() {
+    let (_kept, path) = place();
+    std::os::unix::fs::symlink("nowhere/ledger.db", &path).unwrap();
+    let error = refused(&path);
+    assert!(matches!(error, FileError::DanglingLink { .. }), "{error}");
+    assert!(error.to_string().contains("symbolic link to nowhere/ledger.db"), "{error}");
 }
 
 /// Set for the process that is killed: the ledger to write.

@@ -110,7 +110,8 @@ async fn orders_that_are_given_at_once_are_all_in_the_trail(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn many_accounts_are_redriven(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     let given_up = Progress { dead_lettered: true, ..failed(5) };
     for number in 0..120 {
         ledger.free_slot(&slot(number), Some(&given_up), None).await.unwrap();
@@ -152,7 +153,8 @@ async fn the_last_orders_are_kept() {
 async fn a_superseded_plan_is_not_approved(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     for (number, second) in [(1, 1), (2, 2)] {
         ledger.need_plan(&plan(number), at(second)).await.unwrap();
     }
@@ -183,7 +185,8 @@ async fn a_superseded_plan_is_not_approved(
 async fn orders_are_taken_in_up_to_a_number(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     ledger.note_taken_in(7).await.unwrap();
     assert_eq!(ledger.orders().await, Ok(Orders::default()));
     for _ in 0..3 {

@@ -42,7 +42,8 @@ async fn slots_are_taken_once_each_and_never_more_than_the_cap(
 async fn a_record_is_kept_with_its_slot(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     let record = RecordId::new("rec-1");
     ledger.note_record(&slot(1), &record).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
@@ -59,7 +60,8 @@ async fn a_record_is_kept_with_its_slot(
 async fn a_slot_that_another_host_has_taken_over_is_left_alone(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     let late = Slot { token: "another".into(), ..slot(1) };
     ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
     let ended = Ended { succeeded: false, at: at(1) };
@@ -119,7 +121,8 @@ async fn a_lane_counts_its_failures_once_each(
 async fn a_slot_is_freed_together_with_the_progress(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     let other = ArtifactId::new("pa-3");
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
     ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
@@ -143,7 +146,8 @@ async fn a_slot_is_freed_together_with_the_progress(
 async fn all_progress_is_listed_however_much_it_is(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     // DynamoDB answers a megabyte at a time.
     let long = Progress { last_error: Some("no ".repeat(50_000)), ..failed(1) };
     for number in 0..20 {
@@ -203,7 +207,8 @@ async fn a_notification_is_taken_and_settled(
 async fn an_entry_is_recorded_unless_there_is_one(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     let recorded = entry(1, NotificationState::Recorded, 0);
     assert_eq!(ledger.record(&key(1), &recorded).await, Ok(true));
     assert_eq!(ledger.record(&key(1), &entry(1, told(), 0)).await, Ok(false));
@@ -213,7 +218,8 @@ async fn an_entry_is_recorded_unless_there_is_one(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn what_is_noted_stays_noted(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     for what in ["alert/ams", ""] {
         assert_eq!(ledger.noted(what).await, Ok(false));
         for second in [0, 1] {
@@ -281,7 +287,8 @@ async fn of_claims_at_once_one_wins(#[values(Kind::Memory, Kind::File, Kind::Dyn
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn an_ou_has_slots_of_its_own(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let ledger = Place::new(kind).host();
+    let place = Place::new(kind);
+    let ledger = place.host();
     let cap = Cap { total: 3, per_ou: Some(2) };
     let elsewhere = |number| Slot { ou: Some("ou-b".into()), ..slot(number) };
     assert_eq!(ledger.take_slot(&slot(1), cap).await, Ok(Taken::Yes));
@@ -373,9 +380,9 @@ async fn one_host_tells_and_another_when_it_died(
     let (one, two) = (place.host(), place.host());
     assert_eq!(one.claim_telling("x", "one", at(0)).await, Ok(Telling::Ours));
     assert_eq!(one.claim_telling("x", "one", at(1)).await, Ok(Telling::Ours));
-    assert_eq!(two.claim_telling("x", "two", at(600)).await, Ok(Telling::Theirs));
-    assert_eq!(two.claim_telling("y", "two", at(600)).await, Ok(Telling::Ours));
-    assert_eq!(two.claim_telling("x", "two", at(601)).await, Ok(Telling::Ours));
+    assert_eq!(two.claim_telling("x", "two", at(60)).await, Ok(Telling::Theirs));
+    assert_eq!(two.claim_telling("y", "two", at(60)).await, Ok(Telling::Ours));
+    assert_eq!(two.claim_telling("x", "two", at(61)).await, Ok(Telling::Ours));
     two.note_told("x", "two", at(602)).await.unwrap();
     for host in ["one", "two"] {
         assert_eq!(one.claim_telling("x", host, at(9_000)).await, Ok(Telling::Done));
@@ -387,7 +394,8 @@ async fn one_host_tells_and_another_when_it_died(
 async fn what_was_given_up_is_redriven_once(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let (ledger, target) = (Place::new(kind).host(), target());
+    let place = Place::new(kind);
+    let (ledger, target) = (place.host(), target());
     let given_up = Progress { dead_lettered: true, ..failed(5) };
     let (accounts, by) = ([account(1)].into(), signature(9));
     let redrive = || ledger.order_redrive(&accounts, &target, &by);

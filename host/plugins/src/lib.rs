@@ -19,6 +19,7 @@ mod cache;
 mod call_error;
 mod contract;
 mod convert;
+mod coverage;
 mod delivery;
 mod engine;
 mod exports;
@@ -41,6 +42,7 @@ mod world;
 
 pub use cache::CacheError;
 pub use call_error::CallError;
+pub use coverage::{Coverage, Lines};
 pub use load_error::LoadError;
 pub use notifier::LoadedNotifier;
 pub use policy::LoadedPolicy;

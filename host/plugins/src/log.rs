@@ -12,6 +12,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+use crate::coverage::Coverage;
+
 /// What a line costs beyond its text: about what the host's log adds to it. So empty
 /// lines run into the limit, too.
 const LINE_COST: u64 = 32;
@@ -25,6 +27,8 @@ pub(crate) struct LogFlood;
 #[derive(Debug)]
 pub(crate) struct PluginLog {
     plugin: Arc<str>,
+    /// What takes the lines that tell of coverage, where that is measured.
+    coverage: Option<Arc<Coverage>>,
     /// The account that the running call is about. Locked only when a line is written.
     account: Mutex<Option<AccountId>>,
     /// What the running call may still write.
@@ -32,8 +36,8 @@ pub(crate) struct PluginLog {
 }
 
 impl PluginLog {
-    pub(crate) fn new(plugin: Arc<str>) -> Self {
-        Self { plugin, account: Mutex::new(None), left: AtomicU64::new(0) }
+    pub(crate) fn new(plugin: Arc<str>, coverage: Option<Arc<Coverage>>) -> Self {
+        Self { plugin, coverage, account: Mutex::new(None), left: AtomicU64::new(0) }
     }
 
     /// A call begins.
@@ -52,6 +56,9 @@ impl PluginLog {
 
     /// Writes a line that the plugin sent to `log`.
     pub(crate) fn write(&self, level: Level, message: &str) -> Result<(), LogFlood> {
+        if self.coverage.as_ref().is_some_and(|coverage| coverage.takes(message)) {
+            return Ok(());
+        }
         self.spend(message.len() as u64 + LINE_COST)?;
         self.emit(level, message);
         Ok(())
@@ -166,7 +173,7 @@ mod tests {
 
     #[test]
     fn all_ways_to_write_share_the_budget() {
-        let log = Arc::new(PluginLog::new("p".into()));
+        let log = Arc::new(PluginLog::new("p".into(), None));
         let console = Console { log: log.clone(), level: Level::INFO };
         log.begin(None, 100);
         log.write(Level::INFO, "0123456789").unwrap();

@@ -164,7 +164,7 @@ impl Compiler {
             lanes: &[],
             limits: Limits::default(),
         };
-        let code = runtime::read(spec, World::Policy)?;
+        let code = runtime::read(spec, World::Policy, false)?;
         let mut bytes = self.engine.precompile_component(&code.component).map_err(|error| {
             LoadError::Invalid { plugin: plugin.to_owned(), reason: format!("{error:#}") }
         })?;

@@ -17,6 +17,7 @@ use crate::bindings::exports::groundcrew::plugin::settings::Outline;
 use crate::bundled::{self, Bundled};
 use crate::cache::{self, Cache, hex};
 use crate::call_error::CallError;
+use crate::coverage::Coverage;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
 use crate::exports::{Pre, Task};
 use crate::load_error::LoadError;
@@ -63,6 +64,7 @@ pub struct Runtime {
     permits: Arc<Semaphore>,
     /// Of their own, since a notification may wait long for another system.
     notifying_permits: Arc<Semaphore>,
+    coverage: Option<Arc<Coverage>>,
     deadline_fired: Arc<AtomicBool>,
 }
 
@@ -91,6 +93,7 @@ impl Runtime {
             unusable_cache,
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
             notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
+            coverage: None,
             deadline_fired: Arc::default(),
             engine,
         })
@@ -103,6 +106,11 @@ impl Runtime {
         let packaged = Packaged::open(directory);
         let packaged = packaged.inspect_err(|error| tracing::warn!(%error, "compiling instead"));
         Self { packaged: packaged.ok(), ..self }
+    }
+
+    /// Has the lines noted that the evaluations of scripts reach. Evaluations take longer then.
+    pub fn with_coverage(self, coverage: Arc<Coverage>) -> Self {
+        Self { coverage: Some(coverage), ..self }
     }
 
     /// Why plugins are compiled at each start, where the cache can't be used, and what to do about
@@ -159,7 +167,7 @@ impl Runtime {
         powers: Powers,
     ) -> Result<(Blueprint<T>, String, Outline), LoadError> {
         let plugin = spec.name;
-        let code = read(spec, T::WORLD)?;
+        let code = read(spec, T::WORLD, self.coverage.is_some())?;
         check_digest(spec, &code.digest)?;
         contract::check_preamble(plugin, &code.component)?;
         let component = self.compile(&code).map_err(|error| LoadError::Invalid {
@@ -167,6 +175,7 @@ impl Runtime {
             reason: format!("{error:#}"),
         })?;
         let Code { digest, settings, .. } = code;
+        let is_script = matches!(spec.source, Source::Script { .. });
         contract::check(plugin, T::WORLD, &self.engine, &component)?;
         self.check_grants(plugin, &component, &powers)?;
         let mut blueprint = Blueprint {
@@ -176,11 +185,12 @@ impl Runtime {
             settings: settings.to_string(),
             lanes: spec.lanes.to_vec(),
             powers,
+            coverage: self.coverage.clone().filter(|_| is_script),
             // Loading may take its time: no decision depends on it.
             deadline_fired: Arc::default(),
         };
         let outline = self.configure(&settings, &blueprint).await.map_err(|error| match error {
-            LoadError::Settings(problems) if matches!(spec.source, Source::Script { .. }) => {
+            LoadError::Settings(problems) if is_script => {
                 LoadError::Settings(problems.into_iter().map(script::problem).collect())
             }
             error => error,
@@ -287,8 +297,8 @@ impl<'a> Code<'a> {
     }
 }
 
-/// Reads a plugin.
-pub(crate) fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError> {
+/// Reads a plugin. Where coverage is measured, a script's interpreter is told to.
+pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Code<'_>, LoadError> {
     let plugin = || spec.name.to_owned();
     let settings = Cow::Borrowed(spec.settings);
     match spec.source {
@@ -318,7 +328,7 @@ pub(crate) fn read(spec: Common<'_>, world: World) -> Result<Code<'_>, LoadError
             })
         }
         Source::Script { path, name } => {
-            let (script, settings) = script::read(spec.name, path, name, spec.settings)?;
+            let (script, settings) = script::read(spec, path, name, coverage)?;
             let digest = hex(&Sha256::digest(&script));
             Ok(Code::bundled(&bundled::INTERPRETER, digest, Cow::Owned(settings)))
         }

@@ -25,6 +25,7 @@ use crate::bindings::groundcrew::plugin::support_cases;
 use crate::bindings::groundcrew::plugin::types::{self, Problem};
 use crate::call_error::CallError;
 use crate::convert;
+use crate::coverage::Coverage;
 use crate::delivery::Deeds;
 use crate::engine::TICK;
 use crate::exports::{Exports, Pre, Task};
@@ -45,6 +46,8 @@ pub(crate) struct Blueprint<T: Task> {
     /// The names of all lanes, in the order in which they run.
     pub(crate) lanes: Vec<String>,
     pub(crate) powers: Powers,
+    /// Where the lines are noted that a script's evaluations reach, if they are.
+    pub(crate) coverage: Option<Arc<Coverage>>,
     /// Set once real time has had a say in a call.
     pub(crate) deadline_fired: Arc<AtomicBool>,
 }
@@ -198,7 +201,7 @@ impl Sandbox<deliver::Guest> {
 impl<T: Task> Blueprint<T> {
     /// An empty store with its limits set.
     fn store(&self) -> Store<State> {
-        let log = Arc::new(PluginLog::new(self.plugin.clone()));
+        let log = Arc::new(PluginLog::new(self.plugin.clone(), self.coverage.clone()));
         let Powers { support, http } = self.powers.clone();
         let state = State {
             wasi: Wasi::new(),

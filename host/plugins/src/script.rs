@@ -7,17 +7,19 @@ use serde_json::{Value, json};
 
 use crate::files;
 use crate::load_error::LoadError;
+use crate::spec::Common;
 
 /// Where the interpreter's settings have the script's data.
 const DATA: &str = "/data";
 
 /// Reads a script. Answers its bytes, and what the interpreter is configured with.
 pub(crate) fn read(
-    plugin: &str,
+    spec: Common<'_>,
     path: &Path,
     name: &str,
-    data: &Value,
+    coverage: bool,
 ) -> Result<(Vec<u8>, Value), LoadError> {
+    let plugin = spec.name;
     let bytes = files::read(path, files::TEXT).map_err(|source| LoadError::Read {
         plugin: plugin.to_owned(),
         path: path.to_owned(),
@@ -28,7 +30,12 @@ pub(crate) fn read(
         path: path.to_owned(),
         at: error.valid_up_to(),
     })?;
-    let settings = json!({ "file": name, "script": script, "data": data });
+    let settings = json!({
+        "file": name,
+        "script": script,
+        "data": spec.settings,
+        "coverage": coverage,
+    });
     Ok((bytes, settings))
 }
 

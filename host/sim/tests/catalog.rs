@@ -102,7 +102,7 @@ fn an_update_takes_its_time_and_ends_with_an_event() {
         let record =
             setup.catalog.start_update(&request(&setup, &products[1], "one").await).await.unwrap();
         assert_eq!(setup.catalog.record(&record).await.unwrap().status, RecordStatus::Created);
-        assert_eq!(setup.catalog.under_change().await.unwrap(), 1);
+        assert_eq!(setup.catalog.under_change().await.unwrap().len(), 1);
         sleep(Duration::from_secs(5)).await;
         assert_eq!(setup.catalog.record(&record).await.unwrap().status, RecordStatus::InProgress);
         let product = setup.catalog.provisioned_product(&products[1].id).await.unwrap();
@@ -145,7 +145,7 @@ fn the_quota_and_a_product_under_change_are_contention() {
             let request = request(&setup, product, &format!("t{index}")).await;
             setup.catalog.start_update(&request).await.unwrap();
         }
-        assert_eq!(setup.catalog.under_change().await.unwrap(), 5);
+        assert_eq!(setup.catalog.under_change().await.unwrap().len(), 5);
         for product in [&products[5], &products[0]] {
             let request = request(&setup, product, "other").await;
             let error = setup.catalog.start_update(&request).await.unwrap_err();
@@ -351,7 +351,7 @@ fn an_account_that_is_not_enrolled_has_no_product() {
         let [product] = products.as_slice() else { panic!("{products:?}") };
         assert_eq!(product.account.as_str(), "111122223334");
         assert_eq!(setup.catalog.provisioned_product(&product.id).await.unwrap(), *product);
-        assert_eq!(setup.catalog.under_change().await.unwrap(), 0);
+        assert_eq!(setup.catalog.under_change().await.unwrap().len(), 0);
         let account = "111122223333".parse().unwrap();
         assert!(!setup.sim.foreign_operation(&account, Duration::from_secs(1)));
     });

@@ -40,6 +40,7 @@
 
 mod analysis;
 mod builtins;
+mod coverage;
 mod decision;
 pub mod input;
 mod message;

@@ -13,6 +13,8 @@ const SCHEMA: &str = "schema";
 const LANES: &str = "lanes";
 /// The rule with what the script finds wrong with its data.
 const PROBLEMS: &str = "problems";
+/// The rules that are evaluated when the script is loaded.
+pub(crate) const RULES: [&str; 3] = [SCHEMA, LANES, PROBLEMS];
 
 /// Whether the user's data has the form that the script expects, and the script leads somewhere
 /// where it looks at it. Answers which lanes the script may name.

@@ -10,6 +10,7 @@ use regorus::{Engine, Value};
 use serde_json::Map;
 
 use crate::analysis::Shape;
+use crate::coverage::Coverage;
 use crate::message::one_line;
 use crate::schema::Schema;
 use crate::{DECISION, Settings, analysis, builtins, names};
@@ -27,6 +28,7 @@ pub(crate) struct Script {
     loaded: Engine,
     /// What evaluates.
     engine: RefCell<Engine>,
+    coverage: Option<Coverage>,
     clock: Clock,
 }
 
@@ -36,7 +38,7 @@ impl Script {
     /// # Errors
     /// What is wrong with it, and where its data is in its way.
     pub(crate) fn new(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
-        let Settings { file, script, data } = settings;
+        let Settings { file, script, data, coverage } = settings;
         let failed = |error: String| vec![Problem::new("", one_line(&file, &error))];
         let clock = Clock::default();
         let mut engine = Engine::new();
@@ -46,7 +48,10 @@ impl Script {
         builtins::place_errors(&mut engine).map_err(failed)?;
         // Some editors begin a file with a mark.
         let script = script.trim_start_matches('\u{feff}').to_owned();
-        engine.add_policy(file.clone(), script).map_err(|error| failed(error.to_string()))?;
+        let mut empty = engine.clone();
+        engine
+            .add_policy(file.clone(), script.clone())
+            .map_err(|error| failed(error.to_string()))?;
         let path = package(&engine).map_err(failed)?;
         let package = written(&path);
 
@@ -54,6 +59,21 @@ impl Script {
         let holds = |name: &str| name == LANES || data.contains_key(name);
         let mut problems = faults(&mut engine, &file, &package, holds);
         problems.extend(collisions(&data, &path, &file));
+        let mut measured = None;
+        if problems.is_empty() && coverage {
+            let (script, coverage) =
+                Coverage::prepare(&mut empty, &script, &modules).map_err(failed)?;
+            match empty.add_policy(file.clone(), script) {
+                Ok(_) => {
+                    engine = empty;
+                    measured = Some(coverage);
+                }
+                Err(_) => {
+                    engine.set_enable_coverage(true);
+                    measured = Some(coverage.without_values());
+                }
+            }
+        }
         if problems.is_empty() {
             let rule = format!("{package}.{DECISION}");
             let prepared = engine
@@ -66,7 +86,15 @@ impl Script {
             return Err(problems);
         }
         let loaded = engine.clone();
-        Ok(Self { file, package, modules, loaded, engine: RefCell::new(engine), clock })
+        Ok(Self {
+            file,
+            package,
+            modules,
+            loaded,
+            engine: RefCell::new(engine),
+            coverage: measured,
+            clock,
+        })
     }
 
     /// What the script is called in messages.
@@ -111,6 +139,9 @@ impl Script {
         let value = engine.eval_rule(self.path(rule));
         for line in engine.take_prints().unwrap_or_default() {
             log::info(&line);
+        }
+        if let Some(coverage) = &self.coverage {
+            coverage.tell(&engine);
         }
         value.map_err(|error| {
             // An evaluation that ended early leaves traces that the next would stumble over.

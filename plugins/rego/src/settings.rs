@@ -15,4 +15,8 @@ pub struct Settings {
     /// What the script finds under `data`, beside `data.lanes`.
     #[serde(default)]
     pub data: Map<String, Value>,
+    /// Whether each evaluation tells the log which lines have been reached: what
+    /// `groundcrew policy test --coverage` asks for.
+    #[serde(default)]
+    pub coverage: bool,
 }

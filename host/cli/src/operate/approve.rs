@@ -12,7 +12,8 @@ use groundcrew_core::ports::{
 use super::{Desk, operator, unread};
 use crate::Failure;
 use crate::commands::Approve;
-use crate::wording::{and_closed, minute, paragraph, print, screen, thousands};
+use crate::totals::Totals;
+use crate::wording::{minute, paragraph, print, screen, thousands};
 
 /// What the ledger knows of a plan.
 struct Known {
@@ -143,18 +144,19 @@ fn write(plan: &PlanId, known: &Known, out: &mut String) -> std::fmt::Result {
     writeln!(out)?;
     lanes(known, sweep, out)?;
     writeln!(out)?;
-    let number = |number: usize| thousands(number as u64);
     let sum = |of: fn(&LaneSeen) -> usize| sweep.lanes.values().map(of).sum::<usize>();
-    let line = format!(
-        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} given up",
-        number(sweep.accounts),
-        number(sum(|seen| seen.to_update)),
-        number(sweep.skipped),
-        number(sweep.held_in_all),
-        number(sweep.current),
-        number(sum(|seen| seen.given_up))
-    ) + &and_closed(sweep.closed);
-    paragraph(out, &line)?;
+    let accounts = Totals {
+        total: sweep.accounts,
+        updated: None,
+        to_update: sum(|seen| seen.to_update),
+        skipped: sweep.skipped,
+        held: sweep.held_in_all,
+        failed: Some(sum(|seen| seen.given_up)),
+        current: sweep.current,
+        not_enrolled: None,
+        closed: sweep.closed,
+    };
+    paragraph(out, &format!("accounts    {}", accounts.words()))?;
     match &known.before {
         Some(before) => {
             let Approval { by, at } = &before.approval;
@@ -313,8 +315,8 @@ mod tests {
         canary             3     2
         production     1,500     0
 
-        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
-                    up, 3 closed
+        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1 failed, 1,000
+                    current, 3 closed
         before      no plan that was approved is known
         ");
     }
@@ -330,8 +332,8 @@ mod tests {
         production     1,500     0       0
         others             0     0       7
 
-        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1,000 current, 1 given
-                    up, 3 closed
+        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1 failed, 1,000
+                    current, 3 closed
         before      plan-090909090909, approved by
                     arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
                     2026-09-21 14:13 UTC

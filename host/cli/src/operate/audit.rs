@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Desk, unread};
+use super::{Desk, in_time, unread};
 use crate::Failure;
 use crate::commands::{Audit, Format};
 use crate::wording::{json, paragraph, print, screen, thousands};
@@ -57,10 +57,13 @@ struct Entry {
 
 pub fn run(options: &Audit) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
-        let desk = Desk::open(&options.config).await?;
-        let ledger = &desk.aws.ledger().updates;
-        let taken_in = ledger.orders().await.map_err(unread)?.taken_in;
-        let trail = ledger.trail().await.map_err(unread)?;
+        let (trail, taken_in) = in_time(async {
+            let desk = Desk::look(&options.config).await?;
+            let ledger = &desk.aws.ledger().updates;
+            let taken_in = ledger.orders().await.map_err(unread)?.taken_in;
+            Ok((ledger.trail().await.map_err(unread)?, taken_in))
+        })
+        .await?;
         let report = Report::of(trail, taken_in, options.since.map(|Since(since)| since));
         match options.format {
             Format::Text => screen(&render(&report)),

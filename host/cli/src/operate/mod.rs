@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::config::{Config, suggestion};
-use groundcrew_core::ports::{LedgerError, Progress, SweepRecord, UpdateQueue as _};
+use groundcrew_core::ports::{Cleared, LedgerError, Progress, SweepRecord, UpdateQueue as _};
 
 use jiff::Timestamp;
 
 use crate::Failure;
 use crate::commands::{Format, Lane, Redrive, Status, Sweep};
 use crate::loaded::read;
-use crate::ports::RealAws;
+use crate::ports::{RealAws, environment};
 use crate::wording::{count, json, print, screen, span};
 pub use approve::run as approve;
 pub use audit::{Since, run as audit};
@@ -35,6 +35,10 @@ use report::Report;
 /// Between two looks of `status --watch`.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// What `status` and `audit` wait for the ledger: whoever looks at night learns soon that it does not
+/// answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A config and the ledger that it names.
 struct Desk {
     config: Config,
@@ -42,9 +46,18 @@ struct Desk {
 }
 
 impl Desk {
+    /// For whoever gives an order: a ledger file is made where there is none.
     async fn open(file: &Path) -> Result<Self, Failure> {
         let read = read(Some(file))?;
         let aws = RealAws::beside(&read).await?;
+        Ok(Self { config: read.without_plugins()?, aws })
+    }
+
+    /// For whoever only looks.
+    async fn look(file: &Path) -> Result<Self, Failure> {
+        let read = read(Some(file))?;
+        let environment = environment(&read.config).await.impatient();
+        let aws = RealAws::looking(&read, environment).await?;
         Ok(Self { config: read.without_plugins()?, aws })
     }
 
@@ -96,6 +109,24 @@ impl Desk {
     }
 }
 
+/// How the work stands by the ledger of a config.
+async fn report(config: &Path) -> Result<Report, Failure> {
+    // Opened anew each time: a file must not be kept from a service that starts.
+    let desk = Desk::look(config).await?;
+    desk.report().await.map_err(unread)
+}
+
+/// What whoever looks gets within [`PATIENCE`].
+async fn in_time<T>(looking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
+        Err(Failure::Other(format!(
+            "the ledger has not answered within {}: the table, the network or the credentials are \
+             in its way; `groundcrew doctor` says which",
+            count(PATIENCE.as_secs() as usize, "second")
+        )))
+    })
+}
+
 fn unread(error: LedgerError) -> Failure {
     Failure::Other(error.to_string())
 }
@@ -104,11 +135,7 @@ pub fn status(options: &Status) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let on_terminal = std::io::stdout().is_terminal();
         loop {
-            // Opened anew each time: a file must not be kept from a service that starts.
-            let desk = Desk::open(&options.config).await?;
-            let report = desk.report().await;
-            drop(desk.aws);
-            let report = report.map_err(unread)?;
+            let report = in_time(report(&options.config)).await?;
             if options.watch && on_terminal {
                 // Up to the left corner, and clear: it is drawn over itself.
                 print("\x1b[H\x1b[2J")?;
@@ -200,8 +227,23 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
     let signature = operator::signature(&desk.aws).await;
     let ledger = &desk.aws.ledger().updates;
     ledger.order_redrive_notifications(notifier, &signature).await.map_err(unread)?;
-    let again = queue.redrive(notifier).await.map_err(|error| Failure::Other(error.to_string()))?;
-    print(&format!("{} handed over again\n", count(again, "notification")))
+    let cleared = queue
+        .redrive(notifier, Timestamp::now())
+        .await
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    print(&format!("{} handed over again\n", count(cleared.taken, "notification")))?;
+    came_since(cleared)
+}
+
+/// What is in a dead-letter queue after a command and wasn't before.
+fn came_since(cleared: Cleared) -> Result<(), Failure> {
+    match cleared.came_since {
+        0 => Ok(()),
+        letters => print(&format!(
+            "{} came meanwhile and left there: see the alert for the cause before redriving again\n",
+            count(letters, "dead letter")
+        )),
+    }
 }
 
 pub fn redrive(options: &Redrive) -> Result<(), Failure> {
@@ -213,6 +255,8 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         if let Some(lane) = &options.lane {
             desk.lanes(Some(lane))?;
         }
+        // Before the ledger is changed: what fails again after that is left.
+        let began = Timestamp::now();
         let Some(sweep) = desk.last_sweep().await? else {
             return Err(Failure::Other("no sweep is complete yet: nothing was given up".into()));
         };
@@ -243,12 +287,13 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         print(&format!("{} redriven; {}\n", count(redriven.len(), "account"), desk.who()))?;
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
-            let removed = queue.remove_letters(&redriven).await.map_err(|error| {
+            let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {
                 Failure::Other(format!(
                     "they are redriven, and their dead letters are still in the queue: {error}"
                 ))
             })?;
-            print(&format!("{} removed\n", count(removed, "dead letter")))?;
+            print(&format!("{} removed\n", count(removed.taken, "dead letter")))?;
+            came_since(removed)?;
         }
         match others.is_empty() {
             true => Ok(()),

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::hosts::Hosts;
 use super::notifications::Notifications;
+use crate::totals::Totals;
 
 /// Taken for the duration of an update until one has ended: the middle of the 10 to 30 minutes
 /// that Control Tower takes.
@@ -29,6 +30,8 @@ pub struct Report {
     pub hosts: Hosts,
     /// `None` before the first sweep is complete.
     pub sweep: Option<Sweep>,
+    /// The accounts by how they stand now; `None` before the first sweep is complete.
+    pub accounts: Option<Totals>,
     pub lanes: Vec<Lane>,
     /// When no host runs: what was in flight when the last one was heard of.
     pub in_flight: Vec<InFlight>,
@@ -178,8 +181,10 @@ impl Report {
             })
             .collect();
         plans.sort_by_key(|plan| std::cmp::Reverse(plan.since));
+        let accounts = sweep.as_ref().map(|sweep| totals(sweep, &lanes, given_up.len()));
         Self {
             at: now,
+            accounts,
             lanes,
             in_flight: overview
                 .slots
@@ -189,7 +194,7 @@ impl Report {
                     lane: slot.lane.clone(),
                     record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
                     attempt: slot.attempt,
-                    age_seconds: now.duration_since(slot.taken_at).unsigned_abs().as_secs(),
+                    age_seconds: slot.age(now).as_secs(),
                 })
                 .collect(),
             failed: given_up,
@@ -210,6 +215,27 @@ impl Report {
                 closed: sweep.closed,
             }),
         }
+    }
+}
+
+/// How the accounts stand: as the last sweep saw them, and as what was done since has changed it.
+fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
+    let updated = lanes.iter().map(|lane| lane.done).sum::<u64>();
+    // Those that were updated before the sweep were current when it saw them.
+    let before =
+        |seen: &LaneSeen| seen.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded));
+    let updated_before = sweep.lanes.values().map(before).sum::<u64>();
+    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Totals {
+        total: sweep.accounts,
+        updated: Some(number(updated)),
+        to_update: lanes.iter().map(|lane| lane.waiting + lane.in_flight).sum(),
+        skipped: sweep.skipped,
+        held: sweep.held_in_all,
+        failed: Some(failed),
+        current: sweep.current.saturating_sub(number(updated_before)),
+        not_enrolled: None,
+        closed: sweep.closed,
     }
 }
 
@@ -258,8 +284,7 @@ fn durations(
     running: &[&Slot],
 ) -> Vec<Duration> {
     let typical = typical(record);
-    let left =
-        |slot: &&Slot| typical.saturating_sub(now.duration_since(slot.taken_at).unsigned_abs());
+    let left = |slot: &&Slot| typical.saturating_sub(slot.age(now));
     running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
 }
 
@@ -373,6 +398,9 @@ mod tests {
         let report = report(&overview, sweep(6, 4));
         let lane = &report.lanes[0];
         assert_eq!((lane.done, lane.waiting, lane.in_flight, lane.failed), (5, 2, 1, 2));
+        // Three of the ten that the sweep saw current were updated before it.
+        let accounts = report.accounts.as_ref().unwrap();
+        assert_eq!((accounts.updated, accounts.to_update, accounts.current), (Some(5), 7, 7));
         // 400 s of the one that runs, and two of 600 s; then four of 20 min at once.
         assert_eq!(report.ends_at, Some(NOW + Duration::from_secs(400 + 1200 + 1200)));
         assert_eq!(report.waits_for, None);

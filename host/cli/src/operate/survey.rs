@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use crate::Failure;
 use crate::loaded::{Need, read};
 use crate::plan::{Decided, groups};
-use crate::ports::{NoSupport, RealAws};
-use crate::wording::{and_closed, paragraph, screen, thousands};
+use crate::ports::{NoSupport, RealAws, environment};
+use crate::totals::Totals;
+use crate::wording::{paragraph, screen};
 
 /// Kinds of decisions that are listed before the rest is only counted.
 const LISTED: usize = 8;
@@ -38,7 +39,7 @@ impl Witness for Decisions {
 pub fn run(config: &Path) -> Result<(), Failure> {
     crate::current_thread()?.block_on(async {
         let read = read(Some(config))?;
-        let aws = RealAws::beside(&read).await?;
+        let aws = RealAws::looking(&read, environment(&read.config).await).await?;
         let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;
@@ -66,6 +67,22 @@ fn render(
     out
 }
 
+fn totals(sweep: &Sweep) -> Totals {
+    let number =
+        |is: fn(&Standing) -> bool| sweep.accounts.values().filter(|standing| is(standing)).count();
+    Totals {
+        total: sweep.accounts.len(),
+        updated: None,
+        to_update: number(|standing| matches!(standing, Standing::Outdated { .. })),
+        skipped: number(|standing| matches!(standing, Standing::Skipped)),
+        held: number(|standing| matches!(standing, Standing::Held { .. })),
+        failed: Some(number(|standing| matches!(standing, Standing::GivenUp { .. }))),
+        current: number(|standing| matches!(standing, Standing::Current)),
+        not_enrolled: None,
+        closed: number(|standing| matches!(standing, Standing::Closed)),
+    }
+}
+
 fn write(
     sweep: &Sweep,
     lanes: &[String],
@@ -73,22 +90,9 @@ fn write(
     suggested: &Suggested,
     out: &mut String,
 ) -> std::fmt::Result {
-    let number = |is: fn(&Standing) -> bool| {
-        thousands(sweep.accounts.values().filter(|standing| is(standing)).count() as u64)
-    };
-    let closed = sweep.accounts.values().filter(|standing| **standing == Standing::Closed).count();
     let target = sweep.account_factory.target.as_str();
     paragraph(out, &format!("target      {target}"))?;
-    let line = format!(
-        "accounts    {}: {} to update, {} skipped, {} held, {} current, {} given up",
-        thousands(sweep.accounts.len() as u64),
-        number(|standing| matches!(standing, Standing::Outdated { .. })),
-        number(|standing| matches!(standing, Standing::Skipped)),
-        number(|standing| matches!(standing, Standing::Held { .. })),
-        number(|standing| matches!(standing, Standing::Current)),
-        number(|standing| matches!(standing, Standing::GivenUp { .. }))
-    ) + &and_closed(closed);
-    paragraph(out, &line)?;
+    paragraph(out, &format!("accounts    {}", totals(sweep).words()))?;
     if let Some(plan) = &sweep.plan {
         paragraph(out, &format!("plan        {plan}"))?;
     }
@@ -113,7 +117,7 @@ fn write(
         .collect();
     if !given_up.is_empty() {
         let line = format!(
-            "  given up  {}; `{}` says why, `{}` tries them again",
+            "  failed    {}; `{}` says why, `{}` tries them again",
             crate::wording::list(&given_up),
             suggested.command("status"),
             suggested.command("redrive --all")

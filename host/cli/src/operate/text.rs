@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::wording::{and_closed, count, minute, paragraph, span, thousands};
+use crate::wording::{count, minute, paragraph, span, thousands};
 
 /// So many failed and held accounts are listed; the rest is counted.
 const LISTED: usize = 10;
@@ -31,14 +31,9 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     };
     let number = |number: usize| thousands(number as u64);
     paragraph(out, &format!("sweep       {}, to {}", minute(sweep.completed), sweep.target))?;
-    let line = format!(
-        "accounts    {}: {} current, {} skipped, {} held",
-        number(sweep.accounts),
-        number(sweep.current),
-        number(sweep.skipped),
-        number(report.held_in_all)
-    ) + &and_closed(sweep.closed);
-    paragraph(out, &line)?;
+    if let Some(accounts) = &report.accounts {
+        paragraph(out, &format!("accounts    {}", accounts.words()))?;
+    }
     writeln!(out)?;
 
     let width = report.lanes.iter().map(|lane| lane.name.len()).max().unwrap_or(0).max(4);
@@ -170,6 +165,7 @@ mod tests {
     use super::super::hosts::{Hosts, Presence};
     use super::super::report::{Failed, InFlight, Lane, Paused, Plan, Sweep};
     use super::*;
+    use crate::totals::Totals;
     use groundcrew_core::ports::{Heartbeat, HeldBack, HeldRecord, HostKind};
     use jiff::Timestamp;
 
@@ -177,6 +173,20 @@ mod tests {
 
     fn account(number: u64) -> groundcrew_core::account::AccountId {
         format!("{number:012}").parse().unwrap()
+    }
+
+    fn totals(to_update: usize, held: usize, failed: usize) -> Totals {
+        Totals {
+            total: 1015 + to_update + held + failed,
+            updated: Some(0),
+            to_update,
+            skipped: 12,
+            held,
+            failed: Some(failed),
+            current: 1000,
+            not_enrolled: None,
+            closed: 3,
+        }
     }
 
     fn hosts(presence: Presence) -> Hosts {
@@ -213,11 +223,12 @@ mod tests {
             sweep: Some(Sweep {
                 completed: AT,
                 target: "pa-aaaaaaaaaaaac".into(),
-                accounts: 1234,
+                accounts: 2559,
                 current: 1000,
                 skipped: 12,
                 closed: 3,
             }),
+            accounts: Some(totals(1501, 42, 1)),
             lanes: vec![lane("canary", 0, 1, 1), lane("production", 1500, 0, 0)],
             in_flight: vec![InFlight {
                 account: account(1),
@@ -267,7 +278,8 @@ mod tests {
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
                     heard of 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
+        accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
+                    1,000 current, 3 closed
 
         lane        done  waiting  in flight  held  failed
         canary         0        0     1 of 4      0       1
@@ -295,7 +307,8 @@ mod tests {
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
                     heard of 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
+        accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
+                    1,000 current, 3 closed
 
         lane        done  waiting  in flight  held  failed
         canary         0        0     1 of 4      0       1  paused since 2026-09-21
@@ -322,7 +335,8 @@ mod tests {
                     flight may have ended; start one with `groundcrew run --config
                     crew.toml`
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 42 held, 3 closed
+        accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
+                    1,000 current, 3 closed
 
         lane        done  waiting  in flight  held  failed
         canary         0        0     1 of 4      0       1
@@ -369,6 +383,7 @@ mod tests {
     #[test]
     fn nothing_to_do() {
         let report = Report {
+            accounts: Some(totals(0, 0, 0)),
             lanes: vec![lane("all", 0, 0, 0)],
             in_flight: vec![],
             failed: vec![],
@@ -382,7 +397,8 @@ mod tests {
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
                     heard of 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
-        accounts    1,234: 1,000 current, 12 skipped, 0 held, 3 closed
+        accounts    1,015: 0 updated, 0 to update, 12 skipped, 0 held, 0 failed, 1,000
+                    current, 3 closed
 
         lane  done  waiting  in flight  held  failed
         all      0        0     0 of 4      0       0

@@ -2,6 +2,7 @@
 //! plugins in the same sandbox as a fleet update does.
 
 mod cases;
+mod coverage;
 mod finding;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,9 @@ use groundcrew_core::limits::Limits;
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::ports::Policy;
 use groundcrew_core::text::printable;
-use groundcrew_plugins::{Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions};
+use groundcrew_plugins::{
+    Coverage, Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions,
+};
 
 use crate::Failure;
 use crate::commands::PolicyTest;
@@ -22,6 +25,7 @@ use crate::ports::NoSupport;
 use crate::script_data::ScriptData;
 use crate::wording::{count, screen};
 use cases::{Case, CasesFile, SUFFIX};
+use coverage::Scripts;
 use finding::{Answer, describe, differs};
 
 pub fn run(options: &PolicyTest) -> Result<(), Failure> {
@@ -34,11 +38,15 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
         )));
     }
     let runtime = crate::current_thread()?;
-    let plugins = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
-        .map_err(|error| Failure::Other(error.to_string()))?;
     let (mut passed, mut failed, mut broken) = (0, 0, Vec::new());
+    let mut scripts = Scripts::default();
     for file in &files {
-        match runtime.block_on(test(&plugins, file)) {
+        let coverage = options.coverage.then(|| Arc::new(Coverage::default()));
+        let tested = runtime.block_on(test(&plugins(coverage.clone())?, file, coverage.as_ref()));
+        if let Some(coverage) = coverage {
+            scripts.add(base(file), &coverage);
+        }
+        match tested {
             Ok(results) => {
                 let failures = results.iter().filter(|result| result.is_err()).count();
                 passed += results.len() - failures;
@@ -51,6 +59,9 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
             }
         }
     }
+    if options.coverage {
+        screen(&scripts.describe())?;
+    }
     if passed + failed > 0 || broken.is_empty() {
         screen(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")))?;
     }
@@ -59,6 +70,21 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
         (0, _) => Err(Failure::Other(format!("{} failed", count(failed, "case")))),
         (files, _) => Err(Failure::Usage(format!("{} can't be tested", count(files, "file")))),
     }
+}
+
+/// What runs the policies.
+fn plugins(coverage: Option<Arc<Coverage>>) -> Result<Runtime, Failure> {
+    let plugins = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    Ok(match coverage {
+        Some(coverage) => plugins.with_coverage(coverage),
+        None => plugins,
+    })
+}
+
+/// The folder that a file of cases names other files from.
+fn base(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 /// The files of cases at a path or below it, in order.
@@ -97,10 +123,14 @@ struct Wrong {
 }
 
 /// Runs the cases of one file.
-async fn test(runtime: &Runtime, path: &Path) -> Result<Vec<Result<(), Wrong>>, String> {
+async fn test(
+    runtime: &Runtime,
+    path: &Path,
+    coverage: Option<&Arc<Coverage>>,
+) -> Result<Vec<Result<(), Wrong>>, String> {
     let (file, lines) = CasesFile::read(path)?;
-    let base = path.parent().unwrap_or(Path::new(""));
-    let subject = Subject::load(runtime, &file, path, base).await?;
+    let base = base(path);
+    let subject = Subject::load(runtime, &file, path, coverage).await?;
     let mut results = Vec::new();
     for case in &file.cases {
         let line = lines.of(case.span().start);
@@ -135,12 +165,15 @@ impl Subject {
         runtime: &Runtime,
         file: &CasesFile,
         path: &Path,
-        base: &Path,
+        coverage: Option<&Arc<Coverage>>,
     ) -> Result<Self, String> {
-        let name = path.display();
+        let (name, base) = (path.display(), base(path));
         if let Some(config) = &file.config {
             let config = base.join(config);
-            let loading = async { read(Some(&config))?.load(Need::All, Arc::new(NoSupport)).await };
+            let loading = async {
+                let read = read(Some(&config))?.with_coverage(coverage.cloned());
+                read.load(Need::All, Arc::new(NoSupport)).await
+            };
             let loaded = loading.await.map_err(|failure| failure.to_string())?;
             return Ok(Self::Config(Box::new(loaded)));
         }

@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use tokio::time::Instant;
 
-/// The loop comes round every `wait_seconds`; when it does not for so many times as long, and
-/// at least [`SILENCE`], it is stuck.
+/// The ledger is read every `wait_seconds`, and the answer observed; when nothing is for so many
+/// times as long, and at least [`SILENCE`], the host is stuck.
 const ROUNDS: u32 = 4;
 const SILENCE: Duration = Duration::from_secs(120);
 
@@ -47,10 +48,12 @@ pub struct Metrics {
 
 #[derive(Default)]
 struct Seen {
-    began: Option<Timestamp>,
-    /// When the loop came round last.
-    round: Option<Timestamp>,
-    swept: Option<Timestamp>,
+    /// How much the host has observed, and when it last observed something.
+    observed: Option<(u64, Instant)>,
+    /// When the last completed sweep began, and when that was first seen here.
+    swept: Option<(Timestamp, Instant)>,
+    /// Why the ledger can't be written, when that was tried last.
+    unwritten: Option<String>,
 }
 
 impl Metrics {
@@ -131,23 +134,28 @@ impl Metrics {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wrong if the loop does not come round.
-    pub fn stuck(&self, now: Timestamp) -> Option<String> {
-        let last = self.seen().round?;
-        let silent = now.duration_since(last).unsigned_abs();
-        (silent > SILENCE.max(self.wait * ROUNDS))
-            .then(|| format!("the loop has not come round for {} seconds", silent.as_secs()))
+    /// What is wrong if the host observes nothing any more: its loop does not come round, or
+    /// comes round and nothing comes of it.
+    pub fn stuck(&self) -> Option<String> {
+        let (_, last) = self.seen().observed?;
+        let silent = last.elapsed();
+        (silent > SILENCE.max(self.wait * ROUNDS)).then(|| {
+            format!("the host has observed nothing for {} seconds; restart it", silent.as_secs())
+        })
     }
 
     /// What is wrong if the organization was not looked at lately.
-    pub fn unready(&self, now: Timestamp) -> Option<String> {
-        if let Some(stuck) = self.stuck(now) {
+    pub fn unready(&self) -> Option<String> {
+        if let Some(stuck) = self.stuck() {
             return Some(stuck);
+        }
+        if let Some(error) = &self.seen().unwritten {
+            return Some(format!("it can't be written down what is done: {error}"));
         }
         match self.seen().swept {
             None => Some("no sweep is complete yet; see the log".to_owned()),
-            Some(swept) => {
-                let age = now.duration_since(swept).unsigned_abs();
+            Some((_, completed)) => {
+                let age = completed.elapsed();
                 (age > self.sweep_interval * LATE).then(|| {
                     format!(
                         "the last completed sweep is {} seconds old; see the log",
@@ -170,7 +178,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn stands(&self, now: Timestamp, view: &View) {
+    fn stands(&self, view: &View) {
         for (name, lane) in self.lanes.iter().zip(&view.lanes) {
             let LaneView { waiting, in_flight, held, paused } = lane;
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -180,9 +188,14 @@ impl Metrics {
             self.paused.with_label_values(&[name]).set(i64::from(*paused));
         }
         let mut seen = self.seen();
-        seen.began.get_or_insert(now);
-        seen.round = Some(now);
-        seen.swept = view.swept;
+        let now = Instant::now();
+        if seen.observed.is_none_or(|(observed, _)| observed != view.observed) {
+            seen.observed = Some((view.observed, now));
+        }
+        if seen.swept.map(|(swept, _)| swept) != view.swept {
+            // A host that begins anew, after its time was set, has swept before.
+            seen.swept = view.swept.map(|swept| (swept, now)).or(seen.swept);
+        }
         if let Some(swept) = view.swept {
             self.last_sweep.set(swept.as_millisecond() as f64 / 1000.0);
         }
@@ -190,9 +203,9 @@ impl Metrics {
 }
 
 impl Witness for Metrics {
-    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+    fn see(&self, _: Timestamp, notice: Notice<'_>) {
         match notice {
-            Notice::Stands(view) => self.stands(now, view),
+            Notice::Stands(view) => self.stands(view),
             Notice::Swept { accounts, outdated, .. } => {
                 self.sweeps.inc();
                 self.accounts.set(i64::try_from(accounts).unwrap_or(i64::MAX));
@@ -220,8 +233,84 @@ impl Witness for Metrics {
                 self.notifications.with_label_values(&[told.notifier.as_str(), &outcome]).inc();
             }
             Notice::Alerted(_) => self.alerts.inc(),
+            Notice::Beaten(beaten) => {
+                self.seen().unwritten = beaten.err().map(ToString::to_string);
+            }
             // Its notifications are counted.
             Notice::Handled(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::ports::LedgerError;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn metrics() -> Metrics {
+        let config = Config::parse("crew.toml", "[updates]\nsweep_interval = \"1h\"\n").unwrap();
+        Metrics::new(&config, Calls::default()).unwrap()
+    }
+
+    /// The loop comes round, having observed so much; the last sweep began at `swept`.
+    fn round(metrics: &Metrics, observed: u64, swept: Option<Timestamp>) {
+        let view = View { lanes: vec![], blocked: None, swept, observed };
+        metrics.see(AT, Notice::Stands(&view));
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    /// Whatever the machine's clock shows meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_only_turns_is_stuck() {
+        let metrics = metrics();
+        assert_eq!(metrics.stuck(), None);
+        round(&metrics, 1, None);
+        for _ in 0..4 {
+            pass(30).await;
+            round(&metrics, 1, None);
+        }
+        assert_eq!(metrics.stuck(), None);
+        pass(1).await;
+        round(&metrics, 1, None);
+        let expected = "the host has observed nothing for 121 seconds; restart it";
+        assert_eq!(metrics.stuck().as_deref(), Some(expected));
+        assert_eq!(metrics.unready().as_deref(), Some(expected));
+        round(&metrics, 2, None);
+        assert_eq!(metrics.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_ages_with_what_has_passed() {
+        let metrics = metrics();
+        round(&metrics, 1, None);
+        assert_eq!(metrics.unready().as_deref(), Some("no sweep is complete yet; see the log"));
+        // By a clock that was two days ahead.
+        round(&metrics, 2, Some(AT + Duration::from_secs(2 * 86_400)));
+        assert_eq!(metrics.unready(), None);
+        pass(7201).await;
+        // The host began anew and has not swept since.
+        round(&metrics, 3, None);
+        let expected = "the last completed sweep is 7201 seconds old; see the log";
+        assert_eq!(metrics.unready().as_deref(), Some(expected));
+        round(&metrics, 4, Some(AT));
+        assert_eq!(metrics.unready(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_cannot_be_written_makes_unready() {
+        let metrics = metrics();
+        round(&metrics, 1, Some(AT));
+        let error = LedgerError("no space left on device".into());
+        metrics.see(AT, Notice::Beaten(Err(&error)));
+        let expected = "it can't be written down what is done: ledger: no space left on device";
+        assert_eq!(metrics.unready().as_deref(), Some(expected));
+        assert_eq!(metrics.stuck(), None);
+        metrics.see(AT, Notice::Beaten(Ok(())));
+        assert_eq!(metrics.unready(), None);
     }
 }

@@ -33,7 +33,7 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     // Taken from here on, so that a signal during the start is not lost.
     let stop = stopped()?;
     let read = read(Some(&options.config))?;
-    let aws = RealAws::of(&read).await?;
+    let aws = RealAws::of(&read).await?.steady();
     let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
     let metrics = Metrics::new(&loaded.config, aws.calls().clone())
         .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;

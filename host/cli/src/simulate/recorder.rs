@@ -217,7 +217,7 @@ impl Witness for Recorder {
                 }
             }
             Notice::Alerted(alert) => seen.alerts.push(alert.subject.clone()),
-            Notice::Stands(_) => return,
+            Notice::Stands(_) | Notice::Beaten(_) => return,
         }
         let after = Duration::try_from(now - begin).unwrap_or_default();
         let (done, of) = (seen.done.min(seen.outdated), seen.outdated);

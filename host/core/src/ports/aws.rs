@@ -1,6 +1,6 @@
 //! AWS as the engine reads it, starts updates in it and alerts people by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,8 +36,8 @@ pub trait Catalog: Send + Sync {
         id: &ProvisionedProductId,
     ) -> Result<ProvisionedProduct, AwsError>;
 
-    /// How many provisioned products are under change, whoever changes them.
-    async fn under_change(&self) -> Result<usize, AwsError>;
+    /// The accounts' provisioned products that are under change, whoever changes them.
+    async fn under_change(&self) -> Result<BTreeSet<ProvisionedProductId>, AwsError>;
 
     /// The path by which this caller may launch the product.
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError>;

@@ -42,9 +42,10 @@ impl Heartbeat {
     /// A host whose last one is older is taken to have ended: two in a row may be lost.
     pub const FRESH: Duration = Duration::from_secs(3 * 60);
 
-    /// Whether the host is taken to run at this moment.
+    /// Whether the host is taken to run at this moment. One that lies further ahead was written by a
+    /// clock that was wrong.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now <= self.at + Self::FRESH
+        now.duration_since(self.at).unsigned_abs() <= Self::FRESH
     }
 }
 

@@ -49,6 +49,19 @@ pub struct Slot {
     pub landing_zone: Option<String>,
 }
 
+impl Slot {
+    /// For how long it has been taken. Nothing when the clock that says `now` is behind the one of
+    /// the host that has taken it.
+    pub fn age(&self, now: Timestamp) -> Duration {
+        passed(self.taken_at, now)
+    }
+}
+
+/// What has passed from one moment to another, by clocks that need not be the same.
+fn passed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
 /// What became of asking for a slot.
 // One exists at a time: its size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -141,7 +154,7 @@ impl LaneRecord {
         }
         self.failures_in_a_row = 0;
         self.succeeded += 1;
-        let took = ended.at.duration_since(begun).unsigned_abs().as_secs();
+        let took = passed(begun, ended.at).as_secs();
         self.typical_seconds = match self.typical_seconds {
             0 => took,
             typical => (typical * 7 + took) / 8,
@@ -272,9 +285,13 @@ pub enum Telling {
     Done,
 }
 
-/// A host that took it on to tell something, or to start an update, and did not within this time
-/// is taken to have died. Either takes seconds, unless AWS refuses it for as long.
-pub const TELLING_LEASE: Duration = Duration::from_secs(10 * 60);
+/// A host that took it on to tell something, and hasn't said within this time that it is still about
+/// to, is taken to have died: until then a lane may wait for what is to be told.
+pub const TELLING_LEASE: Duration = Duration::from_secs(60);
+
+/// A host that took a slot, and did not write down a record within this time, is taken to have died.
+/// A start takes seconds, unless AWS refuses it for as long.
+pub const STARTING_LEASE: Duration = Duration::from_secs(10 * 60);
 
 /// What a ledger holds of the work under way. Other hosts and operators change it, so it is
 /// read again and again.

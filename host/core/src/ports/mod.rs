@@ -25,8 +25,8 @@ pub use baselines::Baselines;
 pub use heartbeats::{Gone, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
     Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
-    NotificationLedger, Overview, Pause, Progress, Slot, SweepRecord, TELLING_LEASE, Taken,
-    Telling,
+    NotificationLedger, Overview, Pause, Progress, STARTING_LEASE, Slot, SweepRecord,
+    TELLING_LEASE, Taken, Telling,
 };
 pub use orders::{
     Approval, ApprovedPlan, Given, Operator, Order, OrderLedger, Orders, PlanRecord, PlanStanding,
@@ -34,14 +34,20 @@ pub use orders::{
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
-    DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received, Unreadable,
-    UpdateQueue,
+    Cleared, DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received,
+    Unreadable, UpdateQueue,
 };
 
 /// The time. Simulations show a virtual one.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// How often it was set to another time since it began. What was remembered of moments before
+    /// counts for nothing then, as after a restart.
+    fn times_set(&self) -> u64 {
+        0
+    }
 }
 
 /// One page of a listing. May be empty and have a successor all the same.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
@@ -83,6 +84,15 @@ pub struct QueueDepth {
     pub dead_letters: usize,
 }
 
+/// What became of taking dead letters out of their queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Letters that were taken out.
+    pub taken: usize,
+    /// Letters of the same kind that came after that had begun, and were left.
+    pub came_since: usize,
+}
+
 /// The updates queue (SQS FIFO) and its dead-letter queue.
 #[async_trait]
 pub trait UpdateQueue: Send + Sync {
@@ -110,9 +120,13 @@ pub trait UpdateQueue: Send + Sync {
     /// Puts a dead letter where an operator finds it.
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError>;
 
-    /// Removes the dead letters of these accounts, since they are redriven. Answers how many it
-    /// found; others stay where they are.
-    async fn remove_letters(&self, accounts: &BTreeSet<AccountId>) -> Result<usize, AwsError>;
+    /// Removes the dead letters of these accounts that were there at `began`, since they are
+    /// redriven. Others stay where they are.
+    async fn remove_letters(
+        &self,
+        accounts: &BTreeSet<AccountId>,
+        began: Timestamp,
+    ) -> Result<Cleared, AwsError>;
 }
 
 /// The queue of EventBridge events (SQS standard).
@@ -166,7 +180,6 @@ pub trait NotificationQueue: Send + Sync {
         reason: &str,
     ) -> Result<(), AwsError>;
 
-    /// Hands over again what lies in the dead-letter queue for this notifier. Answers how many
-    /// notifications that were.
-    async fn redrive(&self, notifier: &str) -> Result<usize, AwsError>;
+    /// Hands over again what lay in the dead-letter queue for this notifier at `began`, each once.
+    async fn redrive(&self, notifier: &str, began: Timestamp) -> Result<Cleared, AwsError>;
 }

@@ -9,7 +9,8 @@ use super::backlog::{Entry, Stage};
 use super::messages::Action;
 use super::track::Watch;
 use crate::account::AccountId;
-use crate::ports::{Overview, Slot, TELLING_LEASE};
+use crate::lease::is_taken;
+use crate::ports::{Overview, STARTING_LEASE, Slot};
 
 /// What is known of the ledger.
 #[derive(Debug)]
@@ -102,7 +103,9 @@ impl Scheduler {
             self.backlog.put(&slot.account, entry);
             // What another host is about to start is not started here, unless that host died.
             let theirs = slot.record.is_none() && slot.host != self.host;
-            let look_at = if theirs { now.max(slot.taken_at + TELLING_LEASE) } else { now };
+            let until = slot.taken_at + STARTING_LEASE;
+            let theirs = theirs && is_taken(slot.taken_at, until, now);
+            let look_at = if theirs { until } else { now };
             self.run(slot, look_at);
         }
     }

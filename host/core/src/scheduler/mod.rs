@@ -138,6 +138,8 @@ pub struct Scheduler {
     /// What is being told right now, whatever happens meanwhile.
     telling: usize,
     orders: Orders,
+    /// Observations but ticks.
+    observed: u64,
 }
 
 impl Scheduler {
@@ -167,6 +169,7 @@ impl Scheduler {
             asked: None,
             telling: 0,
             orders: Orders::default(),
+            observed: 0,
         }
     }
 
@@ -174,6 +177,7 @@ impl Scheduler {
     pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Vec<Action> {
         let mut actions = Vec::new();
         self.now = now;
+        self.observed += u64::from(!matches!(observation, Observation::Tick));
         match observation {
             Observation::Tick => {}
             Observation::Ledger { read_at, overview } => {

@@ -1,5 +1,7 @@
 //! What becomes of starting an update.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::letters::blocked;
@@ -103,7 +105,7 @@ impl Scheduler {
     /// longer than any update: the lanes that follow wait as well.
     fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<Action> {
         let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
-        let age = now.duration_since(*since).unsigned_abs();
+        let age = Duration::try_from(now.duration_since(*since)).unwrap_or_default();
         if *told || age < self.rules.operation_timeout {
             return None;
         }

@@ -64,7 +64,7 @@ impl Scheduler {
                 }
                 _ => {}
             }
-            let age = now.duration_since(operation.slot.taken_at).unsigned_abs();
+            let age = operation.slot.age(now);
             if age >= self.rules.operation_timeout && !operation.timeout_alerted {
                 operation.timeout_alerted = true;
                 actions.push(Action::Alert(overdue(&operation.slot, age)));
@@ -95,7 +95,7 @@ impl Scheduler {
             }
             Sight::Succeeded => {
                 let slot = operation.slot.clone();
-                let took = now.duration_since(slot.taken_at).unsigned_abs();
+                let took = slot.age(now);
                 // A moving average over about eight updates.
                 self.typical_update = (self.typical_update * 7 + took) / 8;
                 let ended = Some(Ended { succeeded: true, at: now });

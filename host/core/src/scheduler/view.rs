@@ -13,6 +13,9 @@ pub struct View {
     pub blocked: Option<(usize, Blocked)>,
     /// When the last completed sweep began.
     pub swept: Option<Timestamp>,
+    /// How much has been observed but the passing of time. A host that lives observes something
+    /// at least as often as it reads the ledger.
+    pub observed: u64,
 }
 
 /// One lane.
@@ -40,6 +43,11 @@ impl Scheduler {
                 paused: self.lanes.record(lane).paused.is_some(),
             }
         });
-        View { lanes: lanes.collect(), blocked: self.blocked(), swept: self.sweeps.completed() }
+        View {
+            lanes: lanes.collect(),
+            blocked: self.blocked(),
+            swept: self.sweeps.completed(),
+            observed: self.observed,
+        }
     }
 }

@@ -9,7 +9,7 @@ use groundcrew_core::catalog::{
     RecordStatus,
 };
 use groundcrew_core::ports::{
-    HeldBack, Hint, LaneRecord, Orders, Overview, Pause, Received, Slot, TELLING_LEASE,
+    HeldBack, Hint, LaneRecord, Orders, Overview, Pause, Received, STARTING_LEASE, Slot,
 };
 use groundcrew_core::scheduler::{
     Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
@@ -403,7 +403,7 @@ fn a_late_look_says_nothing_of_the_next_update() {
 
 /// What another host is about to start is left to it until it must have died.
 #[rstest]
-#[case::about_to_be_started_there("other", None, 100 + TELLING_LEASE.as_secs())]
+#[case::about_to_be_started_there("other", None, 100 + STARTING_LEASE.as_secs())]
 #[case::started_there("other", Some("rec-1"), 110)]
 #[case::about_to_be_started_here("host", None, 110)]
 fn a_slot_of_another_host_is_tracked(

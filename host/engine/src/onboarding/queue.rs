@@ -36,8 +36,17 @@ const WAIT: Duration = Duration::from_secs(30);
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// A message stays hidden for as long as telling may take, and so much longer.
 const MARGIN: Duration = Duration::from_secs(60);
-/// A message stays hidden for so long while others of its notifier are told.
-const QUEUEING: Duration = Duration::from_secs(60 * 60);
+/// A message is hidden for so long at a time while others of its notifier are told, and again before
+/// that ends: once this host is gone, another one finds it within this time.
+const QUEUEING: Duration = Duration::from_secs(120);
+/// So long before that ends it is hidden again.
+const AHEAD: Duration = Duration::from_secs(60);
+/// So often a notification is redriven before the next try waits: whoever redrives again and again
+/// without mending the cause is slowed down.
+const PROMPT: u32 = 2;
+/// An alert about a notification that fails with the same error again goes out at most once in this
+/// time.
+const SAME_ERROR: i64 = 60 * 60;
 
 /// What became of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +70,28 @@ impl Onboarding {
     /// Safe to be killed at any moment: the message comes again, and what was told is not told
     /// again.
     pub async fn take(&self, queue: &dyn NotificationQueue, delivery: &Delivery) -> Taken {
+        let never = std::future::pending();
+        let stays = || Taken { handled: Handled::of(None), stays: true };
+        self.take_unless(queue, delivery, never).await.unwrap_or_else(stays)
+    }
+
+    /// The same, unless `stop` is ready while it waits for its turn: then the message is shown to
+    /// other hosts again, and the answer is `None`.
+    pub async fn take_unless(
+        &self,
+        queue: &dyn NotificationQueue,
+        delivery: &Delivery,
+        stop: impl Future<Output = ()>,
+    ) -> Option<Taken> {
         let notification = &delivery.notification;
+        if let Some(wait) = slowed_down(notification.redriven, delivery.times) {
+            if let Err(error) = queue.postpone(&delivery.receipt, wait).await {
+                tracing::warn!(%error, "could not postpone a notification; it comes again");
+            }
+            let why = "it was redriven again and again, and waits before the next try";
+            tracing::info!(notification = %notification.key, wait = ?wait, "{why}");
+            return Some(Taken { handled: Handled::of(None), stays: true });
+        }
         let named = self.settings.notifiers.iter().find(|one| one.name == notification.notifier);
         let handled = match named {
             None => Handled::of(None).broken(format!(
@@ -77,8 +107,20 @@ impl Onboarding {
                 let turn = self.turns.get(&notifier.name);
                 let _turn = match turn.map(|turn| (turn, turn.try_acquire())) {
                     Some((turn, Err(_))) => {
-                        hide(QUEUEING).await;
-                        turn.acquire().await.ok()
+                        let keep_hidden = async {
+                            loop {
+                                hide(QUEUEING).await;
+                                tokio::time::sleep(QUEUEING - AHEAD).await;
+                            }
+                        };
+                        tokio::select! {
+                            turn = turn.acquire() => turn.ok(),
+                            () = keep_hidden => None,
+                            () = stop => {
+                                hide(Duration::ZERO).await;
+                                return None;
+                            }
+                        }
                     }
                     Some((_, turn)) => turn.ok(),
                     None => None,
@@ -89,7 +131,7 @@ impl Onboarding {
             }
         };
         handled.notifications.iter().for_each(log);
-        self.put_away(queue, delivery, handled).await
+        Some(self.put_away(queue, delivery, handled).await)
     }
 
     /// How long telling may take: the gates come before it.
@@ -150,6 +192,17 @@ impl Onboarding {
         let mut told = self.tell_all(matter, event, &listeners, None).await;
         told.retain(|told| told.notifier == notifier.name);
         handled.with(told)
+    }
+
+    /// Publishes an alert unless the same went out within the last hour: whatever makes a notification
+    /// fail again and again, people hear of it now and then. Answers whether it is out.
+    async fn alert_at_most_hourly(&self, handled: &mut Handled, what: &str, alert: Alert) -> bool {
+        let hour = self.ports.clock.now().as_second().div_euclid(SAME_ERROR);
+        let before = format!("{what} {}", hour - 1);
+        match self.ports.ledger.noted(&before).await {
+            Ok(true) => true,
+            Ok(false) | Err(_) => self.alert_once(handled, &format!("{what} {hour}"), alert).await,
+        }
     }
 
     /// Of what failed for good people are told once: its dead letter is there, and a later event of the
@@ -214,7 +267,7 @@ impl Onboarding {
             return Taken { handled, stays: true };
         }
         let (what, alert) = given_up(notification, &reason, *times, &self.settings.suggested);
-        let out = self.alert_once(&mut handled, &what, alert).await;
+        let out = self.alert_at_most_hourly(&mut handled, &what, alert).await;
         let notes = handled.notifications.iter().filter_map(Told::note_of_failing_for_good);
         for note in notes.filter(|_| out) {
             // Without it the next event of the account tells people again.
@@ -227,6 +280,11 @@ impl Onboarding {
         }
         Taken { handled, stays: !out }
     }
+}
+
+/// How long a notification waits that people have redriven again and again, when it comes first.
+fn slowed_down(redriven: u32, times: u32) -> Option<Duration> {
+    (times == 1 && redriven > PROMPT).then(|| doubled(redriven - PROMPT))
 }
 
 /// How long to wait before the next delivery; `None` when there is none.
@@ -286,7 +344,7 @@ fn given_up(
     times: u32,
     suggested: &Suggested,
 ) -> (String, Alert) {
-    let QueuedNotification { key, notifier, account, event, redriven } = notification;
+    let QueuedNotification { key, notifier, account, event, redriven: _ } = notification;
     let event = event.as_deref().unwrap_or("none: a sweep found the account");
     let again = suggested.command(&format!("redrive --notifier {}", word(notifier)));
     let about = match account {
@@ -302,7 +360,7 @@ fn given_up(
             shown(event)
         ),
     };
-    (format!("given up {key} {redriven} {}", digest(event)), alert)
+    (format!("given up {key} {} {}", digest(event), digest(reason)), alert)
 }
 
 #[cfg(test)]

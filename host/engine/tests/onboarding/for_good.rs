@@ -7,7 +7,9 @@ use groundcrew_core::ports::NotificationLedger;
 use groundcrew_core::rule::Rule;
 use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
 
-use crate::place::{BEGIN, CREATED, Place, SCHEDULED, UPDATED, about, letters, route, work};
+use crate::place::{
+    BEGIN, CREATED, Place, SCHEDULED, UPDATED, about, letters, redrive, route, work,
+};
 
 const LANDED: [&str; 2] = ["CreateManagedAccount", "UpdateManagedAccount"];
 
@@ -67,7 +69,7 @@ async fn is_in_the_dead_letter_queue_once() {
     assert_eq!((place.hook.messages(), letters(&place).len(), place.sim.alerts().len()), (1, 1, 1));
 
     let host = place.host("operator");
-    assert_eq!(host.queue().unwrap().redrive("hook").await, Ok(1));
+    assert_eq!(redrive(&place, host.queue().unwrap(), "hook").await, Ok(1));
     work(&place).await;
     assert_eq!((place.hook.messages(), letters(&place).len(), place.sim.alerts().len()), (2, 1, 2));
     place.handle(&created).await;

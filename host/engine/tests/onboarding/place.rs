@@ -15,12 +15,14 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsNotifications,
 };
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::Class;
+use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::notification::{
     Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict as Says,
 };
-use groundcrew_core::ports::{Notifier, Policy, PolicyFailure, SupportCases};
+use groundcrew_core::ports::{
+    Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure, SupportCases,
+};
 use groundcrew_core::route::{OncePer, Route, When};
 use groundcrew_core::suggested::Suggested;
 use groundcrew_core::support_case::SupportCase;
@@ -108,18 +110,28 @@ impl Notifier for Gate {
 /// A webhook that answers 200 with something that is not understood: it has the message, and nobody
 /// knows. It counts its messages.
 #[derive(Default)]
-pub struct Hook(AtomicUsize);
+pub struct Hook {
+    messages: AtomicUsize,
+    /// How long it takes to answer.
+    takes: Duration,
+}
 
 impl Hook {
+    /// One that takes so long to answer.
+    pub fn slow(takes: Duration) -> Self {
+        Self { takes, ..Self::default() }
+    }
+
     pub fn messages(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.messages.load(Ordering::Relaxed)
     }
 }
 
 #[async_trait]
 impl Notifier for Hook {
     async fn notify(&self, _: &Notification) -> Result<Receipt, NotifyFailure> {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(self.takes).await;
+        self.messages.fetch_add(1, Ordering::Relaxed);
         Err(NotifyFailure {
             kind: NotifyFailureKind::Permanent,
             code: "unexpected-answer".into(),
@@ -285,6 +297,15 @@ pub async fn work(place: &Place) -> Vec<Handled> {
         }
     }
     handled
+}
+
+/// Redrives what is in the dead-letter queue for a notifier. Answers how many letters were taken out.
+pub async fn redrive(
+    place: &Place,
+    queue: &Arc<dyn NotificationQueue>,
+    notifier: &str,
+) -> Result<usize, AwsError> {
+    queue.redrive(notifier, place.sim.clock().now()).await.map(|cleared| cleared.taken)
 }
 
 pub fn letters(place: &Place) -> Vec<String> {

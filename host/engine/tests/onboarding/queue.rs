@@ -1,15 +1,19 @@
 //! Notifications that go through their queue.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::Clock;
 use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
-use groundcrew_sim::NextCall;
+use groundcrew_sim::{NextCall, Snapshot};
 use rstest::rstest;
 
-use crate::place::{CREATED, Place, about, kill_after, letters, outcome, route, work};
+use crate::place::{
+    CREATED, Hook, Place, about, kill_after, letters, outcome, redrive, route, work,
+};
 
 #[tokio::test(start_paused = true)]
 async fn with_a_queue_it_hands_over() {
@@ -88,12 +92,113 @@ async fn what_is_redriven_is_told() {
     place.sim.set_support_plan(true);
     let host = place.host("operator");
     let queue = host.queue().unwrap();
-    assert_eq!(queue.redrive("cmdb").await, Ok(0));
-    assert_eq!(queue.redrive("ams").await, Ok(1));
+    assert_eq!(redrive(&place, queue, "cmdb").await, Ok(0));
+    assert_eq!(redrive(&place, queue, "ams").await, Ok(1));
     assert_eq!(letters(&place).len(), 0);
     let handled = work(&place).await;
     assert_eq!(outcome(&handled[0]).1, [ToldOutcome::Told]);
     assert_eq!((place.cases(), place.sim.alerts().len()), (1, 1));
+}
+
+/// Notifications that wait for their turn are hidden for as long as this host lives; once it stops they
+/// are there for others at once, and within two minutes after it was killed.
+#[rstest]
+#[case::it_stops(true, 1)]
+#[case::it_is_killed(false, 95)]
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_is_taken_over(#[case] stops: bool, #[case] seconds: u64) {
+    let snapshot = Snapshot::generate(30, 0, 1);
+    let mut place = Place { queue: true, ..Place::of(snapshot.clone()) };
+    // Ten at a time: after 150 s ten are done, ten are being told, and ten have waited all the time.
+    place.hook = Arc::new(Hook::slow(Duration::from_secs(100)));
+    place.routes = vec![route(&["CreateManagedAccount"], "SUCCEEDED", &["hook"])];
+    for account in &snapshot.accounts {
+        place.handle(&CREATED.replace("111122223333", &account.id)).await;
+    }
+    let (host, other) = (place.host("host"), place.host("other"));
+    let queue = host.queue().unwrap();
+    let mut deliveries = Vec::new();
+    while deliveries.len() < 30 {
+        deliveries.extend(queue.receive(Duration::from_secs(20)).await.unwrap());
+    }
+    let stop = tokio::time::sleep(Duration::from_secs(150)).shared();
+    let takes = deliveries
+        .iter()
+        .map(|delivery| host.take_unless(queue.as_ref(), delivery.as_ref().unwrap(), stop.clone()));
+    let takes = futures_util::future::join_all(takes);
+    let lives = Duration::from_secs(if stops { 151 } else { 149 });
+    assert!(tokio::time::timeout(lives, takes).await.is_err(), "ten are being told");
+    assert_eq!(place.hook.messages(), 10);
+    let others = async || other.queue().unwrap().receive(Duration::ZERO).await.unwrap().len();
+    if !stops {
+        assert_eq!(others().await, 0);
+    }
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    assert_eq!((others().await, others().await), (10, 0));
+}
+
+/// Beside a service that fails at once again: what was there is handed over, each once, and what
+/// comes meanwhile is left.
+#[rstest]
+#[case::one(1)]
+#[case::more_than_a_batch(23)]
+#[tokio::test(start_paused = true)]
+async fn a_redrive_beside_a_service_ends(#[case] accounts: usize) {
+    let snapshot = Snapshot::generate(accounts, 0, 1);
+    let place = Place { queue: true, ..Place::of(snapshot.clone()) };
+    place.sim.set_support_plan(false);
+    for account in &snapshot.accounts {
+        place.handle(&CREATED.replace("111122223333", &account.id)).await;
+    }
+    work(&place).await;
+    assert_eq!(letters(&place).len(), accounts);
+
+    let service = async {
+        loop {
+            work(&place).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let host = place.host("operator");
+    let began = place.sim.clock().now();
+    let cleared = tokio::select! {
+        biased;
+        cleared = host.queue().unwrap().redrive("ams", began) => cleared.unwrap(),
+        () = service => unreachable!(),
+        () = tokio::time::sleep(Duration::from_secs(3600)) => panic!("it does not end"),
+    };
+    assert_eq!(cleared.taken, accounts);
+    work(&place).await;
+    assert_eq!(letters(&place).len(), accounts);
+}
+
+/// People who redrive again and again without mending the cause are told of the same error once an
+/// hour at most, and the service waits longer each time before it tries again.
+#[tokio::test(start_paused = true)]
+async fn what_fails_again_at_once_is_told_once_an_hour() {
+    let place = Place { queue: true, ..Place::new() };
+    place.sim.set_support_plan(false);
+    place.handle(&about(&place, CREATED).1).await;
+    work(&place).await;
+    assert_eq!(place.sim.alerts().len(), 1);
+    let host = place.host("operator");
+    let began = place.sim.clock().now();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(redrive(&place, host.queue().unwrap(), "ams").await, Ok(1));
+        work(&place).await;
+        assert_eq!(letters(&place).len(), 1);
+    }
+    let hours = place.sim.clock().now().duration_since(began).as_secs().unsigned_abs() / 3600;
+    assert!(hours >= 1, "ten tries within {hours} hours");
+    let alerts = place.sim.alerts().len() as u64;
+    assert!((2..=hours + 1).contains(&alerts), "{alerts} alerts in {hours} hours");
+    // Another error is another matter.
+    place.sim.set_support_plan(true);
+    place.sim.next_call("CreateCase", NextCall::Denied);
+    assert_eq!(redrive(&place, host.queue().unwrap(), "ams").await, Ok(1));
+    work(&place).await;
+    assert_eq!(place.sim.alerts().len() as u64, alerts + 1);
 }
 
 /// What a redrive has hidden is shown again when it fails, so that it can be repeated.
@@ -110,9 +215,9 @@ async fn a_redrive_that_failed_is_repeated_at_once(#[case] operation: &str) {
     let host = place.host("operator");
     let queue = host.queue().unwrap();
     place.sim.next_call(operation, NextCall::Denied);
-    let error = queue.redrive("ams").await.unwrap_err();
+    let error = redrive(&place, queue, "ams").await.unwrap_err();
     assert_eq!(error.operation, operation);
-    assert_eq!(queue.redrive("ams").await, Ok(1));
+    assert_eq!(redrive(&place, queue, "ams").await, Ok(1));
     assert_eq!(letters(&place).len(), 0);
     work(&place).await;
     assert_eq!((place.cases(), place.sim.alerts().len()), (1, 1));

@@ -9,7 +9,7 @@ use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
 use rstest::rstest;
 
 use crate::place::{
-    BEGIN, CREATED, Place, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, work,
+    BEGIN, CREATED, Place, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, redrive, work,
 };
 
 /// Events that were lost are made good; accounts from before the ledger are left alone.
@@ -53,7 +53,7 @@ async fn a_sweep_hands_over_to_the_queue() {
     assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Ignored);
 
     place.sim.set_support_plan(true);
-    assert_eq!(place.host("operator").queue().unwrap().redrive("ams").await, Ok(3));
+    assert_eq!(redrive(&place, place.host("operator").queue().unwrap(), "ams").await, Ok(3));
     work(&place).await;
     assert_eq!((place.cases(), letters(&place).len()), (3, 0));
 }

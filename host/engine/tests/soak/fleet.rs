@@ -16,11 +16,14 @@ use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Signature};
 use groundcrew_core::scheduler::Blocked;
-use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Ticker, Until, Waiting};
-use groundcrew_ledger::{DynamoLedger, FileLedger};
+use groundcrew_engine::{
+    AskedPolicy, Engine, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, Waiting,
+};
+use groundcrew_ledger::{Disk, DynamoLedger, FileLedger};
 use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use jiff::Timestamp;
 
+use super::clock::MachineClock;
 use super::pulse::Pulse;
 use super::setting::{CAUSES, LedgerKind, QUOTA, Setting, Wish};
 use super::truth::Truth;
@@ -74,6 +77,8 @@ struct World {
     setting: Arc<Setting>,
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
+    /// What a ledger file is on.
+    disk: Disk,
     truth: Arc<Truth>,
     pulse: Pulse,
     _directory: tempfile::TempDir,
@@ -106,17 +111,19 @@ impl World {
         });
         sim.announce_artifact();
         let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
         let ledger: Arc<dyn Ledger> = match setting.ledger {
             LedgerKind::File => {
-                Arc::new(FileLedger::open(directory.path().join("crew.db")).unwrap())
+                let path = directory.path().join("crew.db");
+                Arc::new(FileLedger::open_on(disk.clone(), path).unwrap())
             }
             LedgerKind::Table => {
                 Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()))
             }
         };
         let truth = Arc::new(Truth::new(setting.clone(), sim.clone()));
-        let pulse = Pulse::new(sim.clone(), setting.ledger);
-        Self { setting, sim, ledger, truth, pulse, _directory: directory }
+        let pulse = Pulse::new(sim.clone(), setting.clone());
+        Self { setting, sim, ledger, disk, truth, pulse, _directory: directory }
     }
 
     fn engine(&self, name: String) -> Arc<Engine> {
@@ -142,7 +149,7 @@ impl World {
             events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
             alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
             ledger: self.ledger.clone(),
-            clock: Arc::new(sim.clock()),
+            clock: self.clock(),
             witness: self.truth.clone(),
             onboarding: None,
         };
@@ -159,6 +166,16 @@ impl World {
             policies: vec![policy],
         };
         Engine::new(ports, settings)
+    }
+
+    /// The clock of a host as it would be: steady in a service, the machine's in a Lambda.
+    fn clock(&self) -> Arc<dyn Clock> {
+        let (right, jumps) = (self.sim.clock(), self.setting.jumps.clone());
+        let machine = Arc::new(MachineClock { right, begin: BEGIN, jumps });
+        match self.setting.ticks {
+            true => machine,
+            false => Arc::new(SteadyClock::new(machine)),
+        }
     }
 
     /// One host: killed as often as the setting says, and then left alone.
@@ -200,11 +217,11 @@ impl World {
             return waiting;
         }
         // Of a Lambda nobody hears that it ends: it is as if it were cut off.
-        let clock = self.sim.clock();
+        let (clock, right) = (self.clock(), self.sim.clock());
         let mut ticker = Ticker::new(engine);
         loop {
-            let now = clock.now();
-            ticker.tick(None, now + Duration::from_secs(50)).await;
+            let now = right.now();
+            ticker.tick(None, clock.now() + Duration::from_secs(50)).await;
             if ticker.is_settled(BEGIN + END) || now >= BEGIN + END {
                 return ticker.waiting();
             }
@@ -250,7 +267,15 @@ impl World {
                 self.sim.set_landing_zone(Some(zone(LandingZoneStatus::Active, "3.3")));
             }
         };
-        tokio::join!(moves, closings, landing_zone);
+        let full_disk = async {
+            if let Some((begins, lasts)) = self.setting.full_disk {
+                clock(begins).await;
+                self.disk.fill();
+                clock(lasts).await;
+                self.disk.free();
+            }
+        };
+        tokio::join!(moves, closings, landing_zone, full_disk);
     }
 
     /// Does something while the heartbeats are looked at.

@@ -6,6 +6,7 @@
 //! `GROUNDCREW_SEEDS` says how many seeds are run, and `GROUNDCREW_FIRST_SEED` which is the
 //! first. A seed that fails prints how to run it alone.
 
+mod clock;
 mod fleet;
 mod pulse;
 #[path = "../../../../tests/common/seeds.rs"]

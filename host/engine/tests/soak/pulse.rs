@@ -1,19 +1,20 @@
 //! Who runs, held against the heartbeats in the ledger.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use groundcrew_core::ports::{Clock, Heartbeat, Ledger};
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
-use super::setting::LedgerKind;
+use super::fleet::BEGIN;
+use super::setting::{LedgerKind, Setting};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// A table that refuses calls is told in so many looks in a row at the latest.
+/// A ledger that refuses calls is told in so many looks in a row at the latest.
 const REFUSED: u32 = 10;
 
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +29,9 @@ enum Life {
 
 pub struct Pulse {
     sim: SimAws,
-    ledger: LedgerKind,
+    /// Whether the ledger may refuse to be written: a table does, and a full disk.
+    refuses: bool,
+    setting: Arc<Setting>,
     lives: Mutex<BTreeMap<String, Life>>,
     /// For how many looks in a row a host that runs was not seen to.
     unseen: Mutex<BTreeMap<String, u32>>,
@@ -59,8 +62,9 @@ impl Drop for Running<'_> {
 }
 
 impl Pulse {
-    pub fn new(sim: SimAws, ledger: LedgerKind) -> Self {
-        Self { sim, ledger, lives: Mutex::default(), unseen: Mutex::default() }
+    pub fn new(sim: SimAws, setting: Arc<Setting>) -> Self {
+        let refuses = setting.ledger == LedgerKind::Table || setting.full_disk.is_some();
+        Self { sim, refuses, setting, lives: Mutex::default(), unseen: Mutex::default() }
     }
 
     fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
@@ -80,6 +84,11 @@ impl Pulse {
             let read_from = self.sim.clock().now();
             let Ok(hosts) = ledger.hosts().await else { continue };
             let now = self.sim.clock().now();
+            let second = now.duration_since(BEGIN).as_secs().try_into().unwrap_or_default();
+            // Its heartbeats are as wrong as its clock.
+            if self.setting.goes_wrong(second) {
+                continue;
+            }
             for (host, life) in self.lives().iter() {
                 let seen = hosts.running(now).any(|heartbeat| heartbeat.host == *host);
                 self.check(host, *life, seen, read_from, now);
@@ -88,7 +97,6 @@ impl Pulse {
     }
 
     fn check(&self, host: &str, life: Life, seen: bool, read_from: Timestamp, now: Timestamp) {
-        let table = self.ledger == LedgerKind::Table;
         // What was written while the ledger was read is seen by the next look.
         let long_ago = |since: Timestamp, long: Duration| since + long < read_from;
         match life {
@@ -96,7 +104,7 @@ impl Pulse {
                 let mut unseen = self.unseen.lock().unwrap();
                 let unseen = unseen.entry(host.to_owned()).or_default();
                 *unseen = if seen { 0 } else { *unseen + 1 };
-                let most = if table { REFUSED } else { 0 };
+                let most = if self.refuses { REFUSED } else { 0 };
                 assert!(*unseen <= most, "{host} runs at {now}, and its heartbeat is not fresh");
             }
             Life::CutOff(at) => {
@@ -107,8 +115,8 @@ impl Pulse {
                 );
             }
             Life::Stopped(at) => {
-                // A table may have refused to have it removed: then it becomes stale.
-                let gone = if table { Heartbeat::FRESH + LOOK } else { Duration::ZERO };
+                // It may have been refused to remove it: then it becomes stale.
+                let gone = if self.refuses { Heartbeat::FRESH + LOOK } else { Duration::ZERO };
                 let gone = long_ago(at, gone);
                 assert!(!(seen && gone), "{host} stopped at {at}, and is seen to run at {now}");
             }

@@ -9,6 +9,8 @@ use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
 use groundcrew_core::suggested::Suggested;
 use groundcrew_sim::Snapshot;
 
+use super::clock::Jump;
+
 /// Where the ledger is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerKind {
@@ -42,6 +44,10 @@ pub struct Setting {
     pub moves: Vec<(usize, u64)>,
     /// An account, when it is closed, and when it is opened again if it is.
     pub closings: Vec<(usize, u64, Option<u64>)>,
+    /// When the clock of the hosts' machine is off.
+    pub jumps: Vec<Jump>,
+    /// When the disk with the ledger file is full, and for how long.
+    pub full_disk: Option<(u64, u64)>,
     /// When the landing zone begins to change, and for how long.
     pub landing_zone: Option<(u64, u64)>,
     /// Whether hosts are driven by ticks once a minute, as in a Lambda.
@@ -112,6 +118,10 @@ impl Setting {
             _ => vec![],
         };
         let landing_zone = (rng.u32(0..6) == 0).then(|| (rng.u64(0..9000), rng.u64(60..9000)));
+        let jumps = jumps(&mut Rng::with_seed(!seed), hosts);
+        let is_file = ledger == LedgerKind::File;
+        let full_disk =
+            (is_file && rng.u32(0..3) == 0).then(|| (rng.u64(0..20_000), rng.u64(5..500)));
         Self {
             seed,
             snapshot,
@@ -134,9 +144,20 @@ impl Setting {
             kills,
             moves,
             closings,
+            jumps,
+            full_disk,
             landing_zone,
             ticks: rng.u32(0..3) == 0,
         }
+    }
+
+    /// Whether hosts go, or have just gone, by a clock that is wrong: one that has been wrong for
+    /// long, or in a Lambda, which takes the machine's as it is.
+    pub fn goes_wrong(&self, second: u64) -> bool {
+        self.jumps.iter().any(|jump| {
+            let followed = self.ticks || jump.until - jump.from > 50;
+            followed && (jump.from..jump.until + 600).contains(&second)
+        })
     }
 
     pub fn account(&self, index: usize) -> AccountId {
@@ -162,4 +183,20 @@ impl Setting {
     pub fn is_killed(&self) -> bool {
         self.kills.iter().any(|kills| !kills.is_empty())
     }
+}
+
+/// Bad answers of a time server, mended within a minute, either way; and of a host that is alone, a
+/// clock that is slow for long.
+fn jumps(rng: &mut Rng, hosts: usize) -> Vec<Jump> {
+    let mut jumps = vec![];
+    for _ in 0..if rng.bool() { 0 } else { rng.u64(1..6) } {
+        let from = rng.u64(0..15_000);
+        let by = rng.i64(10..3 * 86_400) * if rng.bool() { 1 } else { -1 };
+        jumps.push(Jump { from, until: from + rng.u64(1..50), by });
+    }
+    if hosts == 1 && rng.u32(0..4) == 0 {
+        let from = rng.u64(0..15_000);
+        jumps.push(Jump { from, until: from + rng.u64(100..4000), by: -rng.i64(10..20_000) });
+    }
+    jumps
 }

@@ -171,7 +171,7 @@ pub(super) fn with_defaults(script: &Path, over: Map<String, Value>) -> Map<Stri
 pub(super) fn ready_made(file: &str, data: Map<String, Value>, lanes: Vec<String>) -> Rego {
     let path = policies().join(file);
     let data = with_defaults(&path, data);
-    let settings = Settings { file: file.to_owned(), script: read(&path), data };
+    let settings = Settings { file: file.to_owned(), script: read(&path), data, coverage: false };
     Rego::configure(settings, &Surroundings { lanes })
         .unwrap_or_else(|problems| panic!("{file}: {problems:?}"))
 }

@@ -24,6 +24,7 @@ fn the_documented_policy_passes_its_cases() {
         file: suite.plugin.clone(),
         script: script.clone(),
         data: suite.settings.clone(),
+        coverage: false,
     };
     let around = lanes(&["early", "late"]);
     let policy = Rego::configure(settings, &around).unwrap_or_else(|p| panic!("{p:?}"));

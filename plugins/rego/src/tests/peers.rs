@@ -129,8 +129,12 @@ fn the_language() {
         "zones": ["Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"],
     });
     let Value::Object(data) = data else { panic!("{data}") };
-    let settings =
-        Settings { file: "tour.rego".to_owned(), script: script.to_owned(), data: data.clone() };
+    let settings = Settings {
+        file: "tour.rego".to_owned(),
+        script: script.to_owned(),
+        data: data.clone(),
+        coverage: false,
+    };
     let policy = Rego::configure(settings, &lanes(&LANES)).unwrap_or_else(|p| panic!("{p:?}"));
     let rule = r#"data.tour["of-all"].things.decision"#;
     for seed in 0..4 {

@@ -251,6 +251,7 @@ fn a_ready_made_script_refuses(
         file: format!("{stem}.rego"),
         script: read(&path),
         data: with_defaults(&path, over),
+        coverage: false,
     };
     let told = told(Rego::configure(settings, &lanes(&["canary", "test", "prod"])).err());
     let [told] = &told[..] else { panic!("{told:?}") };
@@ -275,7 +276,8 @@ fn all_documented_keys_are_known_and_no_others(#[case] stem: &str) {
         .filter(|key| !key.is_empty())
         .collect();
     let data = [("no_such_key".to_owned(), json!(1))].into_iter().collect();
-    let settings = Settings { file: stem.to_owned(), script: script.clone(), data };
+    let settings =
+        Settings { file: stem.to_owned(), script: script.clone(), data, coverage: false };
     let told = told(Rego::configure(settings, &lanes(&["a"])).err());
     let [told] = &told[..] else { panic!("{told:?}") };
     let known = told.split_once("expected one of ").map_or("", |(_, known)| known);

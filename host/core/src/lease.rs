@@ -1,0 +1,29 @@
+//! What a host takes for a while: nobody else does it meanwhile, and another host takes over when it
+//! has died.
+
+use jiff::Timestamp;
+
+/// Whether what was taken at `since` until `until`, by the clock of the host that took it, is still
+/// taken `now`, by another's. One that lies further ahead than it lasts was taken by a clock that
+/// was wrong, and would stay taken for as long as that was off.
+pub fn is_taken(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+    let lasts = until.duration_since(since);
+    now < until && since.duration_since(now) <= lasts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::just_taken(100, true)]
+    #[case::near_its_end(159, true)]
+    #[case::over(160, false)]
+    #[case::by_a_clock_that_is_ahead(41, true)]
+    #[case::by_a_clock_that_was_wrong(39, false)]
+    fn a_lease_of_a_minute(#[case] now: i64, #[case] taken: bool) {
+        let at = |second| Timestamp::constant(1_790_000_000 + second, 0);
+        assert_eq!(is_taken(at(100), at(160), at(now)), taken);
+    }
+}

@@ -1,0 +1,153 @@
+//! The time of a host whose machine's clock may jump: a bad answer of a time server, an operator, a
+//! virtual machine that is resumed. Reads the machine's clock and tokio's, which never jumps.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use groundcrew_core::ports::Clock;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+/// The machine's clock is followed as long as it is no further off than this from what has passed:
+/// it is slewed, and leap seconds are smeared or are not.
+const SLACK: SignedDuration = SignedDuration::from_secs(5);
+
+/// A clock that has jumped and shows the same ever since is right after so long. A bad answer of a
+/// time server is mended sooner: NTP clients ask several servers, and again within a minute.
+pub const SETTLES: Duration = Duration::from_secs(60);
+
+/// A clock that goes on evenly when the machine's jumps, and is set by it only once it has shown
+/// the new time for [`SETTLES`].
+pub struct SteadyClock {
+    machine: Arc<dyn Clock>,
+    state: Mutex<State>,
+    times_set: AtomicU64,
+}
+
+struct State {
+    /// What the machine showed when it was followed last, and when that was.
+    base: (Timestamp, Instant),
+    jump: Option<Jump>,
+}
+
+/// A jump that is waited out.
+#[derive(Clone, Copy)]
+struct Jump {
+    seen: Instant,
+    by: SignedDuration,
+}
+
+impl SteadyClock {
+    /// A clock that shows what the machine shows now.
+    pub fn new(machine: Arc<dyn Clock>) -> Self {
+        let base = (machine.now(), Instant::now());
+        Self {
+            machine,
+            state: Mutex::new(State { base, jump: None }),
+            times_set: AtomicU64::new(0),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every statement leaves it whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        let mut state = self.state();
+        let (shown, instant) = (self.machine.now(), Instant::now());
+        let (base, at) = state.base;
+        let passed = SignedDuration::try_from(instant - at).unwrap_or(SignedDuration::MAX);
+        let passed = base.checked_add(passed).unwrap_or(Timestamp::MAX);
+        let by = shown.duration_since(passed);
+        if by.abs() <= SLACK {
+            if state.jump.take().is_some() {
+                tracing::info!(shows = %shown, "the machine's clock shows the right time again");
+            }
+            state.base = (shown, instant);
+            return shown;
+        }
+        match state.jump.filter(|jump| (jump.by - by).abs() <= SLACK) {
+            None => {
+                tracing::warn!(
+                    shows = %shown, goes_on_from = %passed,
+                    "the machine's clock has jumped by {} seconds; it is followed if it stays so \
+                     for {} seconds",
+                    by.as_secs(), SETTLES.as_secs()
+                );
+                state.jump = Some(Jump { seen: instant, by });
+                passed
+            }
+            Some(jump) if instant - jump.seen < SETTLES => passed,
+            Some(_) => {
+                tracing::warn!(
+                    from = %passed, to = %shown,
+                    "the host's time is set by {} seconds, after the machine's clock: it reads the \
+                     ledger and the organization anew", by.as_secs()
+                );
+                *state = State { base: (shown, instant), jump: None };
+                self.times_set.fetch_add(1, Ordering::Relaxed);
+                shown
+            }
+        }
+    }
+
+    fn times_set(&self) -> u64 {
+        self.times_set.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const BEGIN: Timestamp = Timestamp::constant(1_790_000_000, 0);
+    const DAY: i64 = 86_400;
+
+    /// A machine whose clock is off by so many seconds.
+    struct Machine {
+        began: Instant,
+        off: Mutex<i64>,
+    }
+
+    impl Clock for Machine {
+        fn now(&self) -> Timestamp {
+            BEGIN + self.began.elapsed() + SignedDuration::from_secs(*self.off.lock().unwrap())
+        }
+    }
+
+    /// What a clock shows after each step: so many seconds go by, and then the machine is off by
+    /// so many.
+    async fn shown(steps: &[(u64, i64)]) -> (Vec<i64>, u64) {
+        let machine = Arc::new(Machine { began: Instant::now(), off: Mutex::new(0) });
+        let clock = SteadyClock::new(machine.clone());
+        let mut shown = Vec::new();
+        for (passes, off) in steps {
+            tokio::time::advance(Duration::from_secs(*passes)).await;
+            *machine.off.lock().unwrap() = *off;
+            shown.push((clock.now() - BEGIN).get_seconds());
+        }
+        (shown, clock.times_set())
+    }
+
+    #[rstest]
+    #[case::right(&[(5, 0), (3600, 0)], &[5, 3605], 0)]
+    #[case::slewed(&[(10, 4), (10, 8), (10, 12)], &[14, 28, 42], 0)]
+    #[case::ten_seconds_of_two_days(&[(5, 2 * DAY), (10, 0), (5, 0)], &[5, 15, 20], 0)]
+    #[case::back(&[(5, -2 * DAY), (10, 0)], &[5, 15], 0)]
+    #[case::for_good(&[(5, DAY), (30, DAY), (30, DAY)], &[5, 35, 65 + DAY], 1)]
+    #[case::back_for_good(&[(100, -50), (60, -50), (1, -50)], &[100, 110, 111], 1)]
+    #[case::another_jump_begins_anew(&[(5, DAY), (50, -DAY), (50, -DAY), (10, -DAY)], &[5, 55, 105, 115 - DAY], 1)]
+    #[tokio::test(start_paused = true)]
+    async fn a_jump_counts_once_it_has_lasted(
+        #[case] steps: &[(u64, i64)],
+        #[case] expected: &[i64],
+        #[case] times_set: u64,
+    ) {
+        assert_eq!(shown(steps).await, (expected.to_vec(), times_set));
+    }
+}

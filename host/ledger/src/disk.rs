@@ -1,0 +1,108 @@
+//! A disk that a test fills: to try what a ledger file does when there is no space, and afterwards.
+
+use std::fs::File;
+use std::io;
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+/// A disk that can be full. Clones are the same disk.
+#[derive(Clone, Debug, Default)]
+pub struct Disk(Arc<AtomicBool>);
+
+impl Disk {
+    /// From now on nothing can be written.
+    pub fn fill(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on there is space.
+    pub fn free(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// A file on this disk, which is made where `create` says so.
+    pub(crate) fn open(&self, path: &Path, create: bool) -> Result<OnDisk, redb::Error> {
+        if create {
+            self.space()?;
+        }
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(create).truncate(false).open(path)?;
+        Ok(OnDisk { disk: self.clone(), file: FileBackend::new(file)? })
+    }
+
+    fn space(&self) -> io::Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// A file on such a disk.
+#[derive(Debug)]
+pub(crate) struct OnDisk {
+    disk: Disk,
+    file: FileBackend,
+}
+
+impl StorageBackend for OnDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.space()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.space()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.disk.space()?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_range(start, end)
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.lock_shared_range(start, end)
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
+}

@@ -1,0 +1,65 @@
+//! Which lines of policy scripts evaluations have reached. The interpreter tells it in its log;
+//! what it tells of it goes here instead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+
+/// How the interpreter begins what it tells of the lines that it has reached.
+const TELLS: &str = "coverage ";
+
+/// Which lines of which scripts were reached, by everything that a runtime has evaluated.
+#[derive(Debug, Default)]
+pub struct Coverage(Mutex<BTreeMap<String, Lines>>);
+
+/// The lines of a script that hold something to evaluate, counted from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// Evaluated at least once.
+    pub reached: BTreeSet<u32>,
+    /// Never evaluated.
+    pub missed: BTreeSet<u32>,
+}
+
+/// What the interpreter tells.
+#[derive(Deserialize)]
+struct Told {
+    file: String,
+    reached: BTreeSet<u32>,
+    missed: BTreeSet<u32>,
+}
+
+impl Coverage {
+    /// The scripts by their names, as they are called in messages.
+    pub fn scripts(&self) -> BTreeMap<String, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes a line of a log that tells of coverage. Any other is left to the log.
+    pub(crate) fn takes(&self, message: &str) -> bool {
+        let told = message.strip_prefix(TELLS).and_then(|told| serde_json::from_str(told).ok());
+        let Some(Told { file, reached, missed }) = told else { return false };
+        let mut scripts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = scripts.entry(file).or_default();
+        lines.reached.extend(reached);
+        lines.missed.extend(missed);
+        lines.missed = &lines.missed - &lines.reached;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_missed_when_no_evaluation_reaches_it() {
+        let coverage = Coverage::default();
+        assert!(coverage.takes(r#"coverage {"file":"a.rego","reached":[1,2],"missed":[4,5]}"#));
+        assert!(coverage.takes(r#"coverage {"file":"a.rego","reached":[1,4],"missed":[2,5]}"#));
+        assert!(!coverage.takes("coverage is what the user's script prints about"));
+        let lines = Lines { reached: [1, 2, 4].into(), missed: [5].into() };
+        assert_eq!(coverage.scripts(), [("a.rego".to_owned(), lines)].into());
+    }
+}

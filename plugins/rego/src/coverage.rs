@@ -1,0 +1,227 @@
+//! Which lines of the script evaluations have reached: told to the log, from where the host
+//! takes it.
+//!
+//! The interpreter notes the lines that it evaluates, of conditions above all. Which values are
+//! taken it doesn't tell, and that is what a case is about: so each value that a rule or an `else`
+//! has is wrapped in a call that notes it.
+
+use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use groundcrew_sdk::log;
+use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, Span};
+use regorus::{Engine, Value};
+use serde::Serialize;
+
+use crate::{names, outline};
+
+/// How the line of the log begins.
+const TELLS: &str = "coverage ";
+
+/// The function that notes that a value is taken: its number and the value, which it answers.
+const TAKEN: &str = "groundcrew.taken";
+
+/// The lines of one script that hold something to evaluate.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Lines<'r> {
+    file: &'r str,
+    reached: BTreeSet<u32>,
+    missed: BTreeSet<u32>,
+}
+
+/// What is noted of one script.
+pub(crate) struct Coverage {
+    /// The lines in which the values begin, by their numbers.
+    values: Vec<u32>,
+    taken: Arc<Mutex<BTreeSet<usize>>>,
+    /// The lines of the rules that are evaluated when the script is loaded: no candidate reaches
+    /// them.
+    of_loading: Vec<RangeInclusive<u32>>,
+}
+
+impl Coverage {
+    /// Prepares an engine for a script of these modules. Answers the script as it is to be given
+    /// to that engine: with the same lines, and with each value wrapped.
+    ///
+    /// # Errors
+    /// Why the engine can't be prepared.
+    pub(crate) fn prepare(
+        engine: &mut Engine,
+        script: &str,
+        modules: &[Ref<Module>],
+    ) -> Result<(String, Self), String> {
+        let rules = || modules.iter().flat_map(|module| &module.policy);
+        let of_loading =
+            |rule: &&Ref<Rule>| outline::RULES.contains(&names::root(names::head(rule)));
+        let unloaded = rules().filter(|rule| !of_loading(rule));
+        let mut values: Vec<Range<usize>> = unloaded
+            .flat_map(|rule| self::values(rule))
+            .map(|value| place(value, script))
+            .collect();
+        // From the end on, what was found stays where it is.
+        values.sort_by_key(|value| value.start);
+        let mut wrapped = script.to_owned();
+        for (number, value) in values.iter().enumerate().rev() {
+            if script.get(value.clone()).is_some() {
+                wrapped.insert(value.end, ')');
+                wrapped.insert_str(value.start, &format!("{TAKEN}({number}, "));
+            }
+        }
+        let taken: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
+        let notes = taken.clone();
+        let note = move |mut parameters: Vec<Value>| {
+            let value = parameters.pop().unwrap_or(Value::Undefined);
+            let number = parameters.pop().and_then(|number| number.as_u64().ok());
+            let number = number.and_then(|number| usize::try_from(number).ok());
+            notes.lock().unwrap_or_else(PoisonError::into_inner).extend(number);
+            Ok(value)
+        };
+        engine
+            .add_extension(TAKEN.to_owned(), 2, Box::new(note))
+            .map_err(|error| error.to_string())?;
+        engine.set_enable_coverage(true);
+        let coverage = Self {
+            values: values.iter().map(|value| line(script, value.start)).collect(),
+            taken,
+            of_loading: rules().filter(of_loading).map(|rule| lines(rule.span())).collect(),
+        };
+        Ok((wrapped, coverage))
+    }
+
+    /// Without the values: of a script in which they can't be wrapped.
+    pub(crate) fn without_values(self) -> Self {
+        Self { values: vec![], ..self }
+    }
+
+    /// Tells the log what has been reached since the script was loaded.
+    pub(crate) fn tell(&self, engine: &Engine) {
+        let files = match engine.get_coverage_report() {
+            Ok(report) => report.files,
+            Err(error) => return log::error(&format!("no coverage is known: {error}")),
+        };
+        for file in &files {
+            let lines = self.lines(&file.path, &file.covered, &file.not_covered);
+            match serde_json::to_string(&lines) {
+                Ok(lines) => log::debug(&format!("{TELLS}{lines}")),
+                Err(error) => log::error(&format!("no coverage is known: {error}")),
+            }
+        }
+    }
+
+    /// What has been reached, given the lines that the interpreter has noted.
+    pub(crate) fn lines<'r>(
+        &self,
+        file: &'r str,
+        evaluated: &BTreeSet<u32>,
+        not_evaluated: &BTreeSet<u32>,
+    ) -> Lines<'r> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reached = evaluated.clone();
+        // Several expressions can be in a line: it is reached with the first.
+        let mut missed = not_evaluated - evaluated;
+        // A value that is never taken is missed, whatever else its line holds.
+        for (number, line) in self.values.iter().enumerate() {
+            let (to, from) = match taken.contains(&number) {
+                true => (&mut reached, &mut missed),
+                false => (&mut missed, &mut reached),
+            };
+            from.remove(line);
+            to.insert(*line);
+        }
+        let counts = |line: &u32| !self.of_loading.iter().any(|lines| lines.contains(line));
+        reached.retain(counts);
+        missed.retain(counts);
+        Lines { file, reached, missed }
+    }
+}
+
+/// The values that a rule can take. A default is constant and can't be wrapped.
+fn values(rule: &Rule) -> Vec<&Expr> {
+    let Rule::Spec { head, bodies, .. } = rule else { return vec![] };
+    let of_head = match head {
+        RuleHead::Compr { assign, .. } | RuleHead::Func { assign, .. } => {
+            assign.as_ref().map(|assign| &assign.value)
+        }
+        RuleHead::Set { key, .. } => key.as_ref(),
+    };
+    let of_bodies = bodies.iter().filter_map(|body| body.assign.as_ref());
+    of_head.into_iter().chain(of_bodies.map(|assign| &assign.value)).map(|value| &**value).collect()
+}
+
+/// Where a value is in the script, in bytes.
+fn place(value: &Expr, script: &str) -> Range<usize> {
+    let Range { start, end } = value.span().start as usize..value.span().end as usize;
+    // The parser takes the last of several keys for the beginning of an object.
+    let start = match value {
+        Expr::Object { fields, .. } => {
+            let first = fields.first().map_or(start, |(_, key, _)| place(key, script).start);
+            let before = script.get(..first.min(start + 1)).unwrap_or_default();
+            before.rfind('{').unwrap_or(start)
+        }
+        _ => start,
+    };
+    // It leaves out the quotation marks of a text.
+    let is_mark = |at: Option<usize>| {
+        at.and_then(|at| script.as_bytes().get(at)).is_some_and(|byte| b"\"`".contains(byte))
+    };
+    let begins = start - usize::from(is_mark(start.checked_sub(1)));
+    begins..end + usize::from(is_mark(Some(end)))
+}
+
+/// The line of a place in the script, counted from 1.
+fn line(script: &str, at: usize) -> u32 {
+    let breaks = script.get(..at).unwrap_or_default().matches('\n').count();
+    u32::try_from(breaks).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The lines of a part of the script.
+fn lines(span: &Span) -> RangeInclusive<u32> {
+    let breaks = span.text().trim_end().matches('\n').count();
+    span.line..=span.line.saturating_add(u32::try_from(breaks).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(
+        "d := {\"skip\": \"a\"} if {\n\tinput.x\n} else := 3",
+        "d := T(0, {\"skip\": \"a\"}) if {\n\tinput.x\n} else := T(1, 3)"
+    )]
+    #[case::keys(
+        r#"d := {"a": {"b": 1, "c": 2}, "d": x["{"]}"#,
+        r#"d := T(0, {"a": {"b": 1, "c": 2}, "d": x["{"]})"#
+    )]
+    #[case::texts("g contains \"a\" if { 1 == 1 }", "g contains T(0, \"a\") if { 1 == 1 }")]
+    #[case::raw("g := `a`", "g := T(0, `a`)")]
+    #[case::comparison("g := \"a\" == \"b\"", "g := T(0, \"a\" == \"b\")")]
+    #[case::membership("g := \"a\" in input.x", "g := T(0, \"a\" in input.x)")]
+    #[case::parentheses("f(x) := (x + 1) if x > 2", "f(x) := (T(0, x + 1)) if x > 2")]
+    #[case::sets("g contains sprintf(\"%d\", [1])", "g contains T(0, sprintf(\"%d\", [1]))")]
+    #[case::comprehensions("g := [x | some x in [1]]", "g := T(0, [x | some x in [1]])")]
+    #[case::references("g := input.tags[\"a\"].b", "g := T(0, input.tags[\"a\"].b)")]
+    #[case::without_a_value("g if input.x", "g if input.x")]
+    #[case::defaults("default g := {}", "default g := {}")]
+    #[case::of_loading("problems contains \"x\" if input.x", "problems contains \"x\" if input.x")]
+    fn values_are_wrapped(#[case] rule: &str, #[case] expected: &str) {
+        let script = format!("package t\n{rule}\n");
+        let mut engine = Engine::new();
+        engine.add_policy("t.rego".into(), script.clone()).unwrap();
+        let modules = engine.get_modules().clone();
+        let mut engine = Engine::new();
+        let (wrapped, _) = Coverage::prepare(&mut engine, &script, &modules).unwrap();
+        assert_eq!(
+            wrapped,
+            format!("package t\n{}\n", expected.replace("T(", "groundcrew.taken("))
+        );
+        engine.add_policy("t.rego".into(), wrapped).unwrap();
+        let again = engine.get_modules().clone();
+        let of = |modules: &[Ref<Module>]| {
+            modules.iter().flat_map(|m| &m.policy).map(|r| values(r).len()).sum::<usize>()
+        };
+        assert_eq!(of(&again), of(&modules));
+    }
+}
