@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use common::json::strict as strict_json;
 use common::server::Server;
 use common::{Ran, command, event, eventually, groundcrew, ran};
 use rstest::rstest;
@@ -111,9 +112,8 @@ impl Service {
         let stderr = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            let json = |line: String| {
-                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
-            };
+            let json =
+                |line: String| strict_json(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             lines.map(json).collect()
         });
         let mut line = String::new();

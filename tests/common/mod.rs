@@ -4,6 +4,7 @@
 
 pub mod function;
 pub mod inbox;
+pub mod json;
 pub mod peers;
 pub mod server;
 

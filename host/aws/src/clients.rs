@@ -15,6 +15,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 
 use crate::calls::Calls;
+use crate::garbled::Garbled;
 
 /// How long one attempt may take. Longer than the longest long poll (20 s).
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,6 +113,7 @@ macro_rules! client {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(environment.calls.clone())
             .retry_config($retry)
+            .retry_classifier(Garbled)
             .retry_partition($partition)
             .timeout_config(
                 TimeoutConfig::builder()

@@ -15,6 +15,10 @@ use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use groundcrew_core::aws_error::{AwsError, Class, classify};
 use groundcrew_core::credentials::{self, causes, chain};
+use groundcrew_core::text::printable;
+
+/// So many bytes of an answer that AWS did not give are shown.
+const BEGINNING: usize = 200;
 
 /// The error of a call that changes nothing.
 pub(crate) fn of_read<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
@@ -82,6 +86,11 @@ where
         effect_possible,
     };
     match &error {
+        // AWS gives each of its errors a code. It may have had the request all the same.
+        SdkError::ServiceError(service) if service.err().code().is_none_or(str::is_empty) => {
+            let message = foreign(service.raw(), service.err().message());
+            way(message, Class::Transient, true)
+        }
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             let message = service.err().message().unwrap_or_default();
@@ -105,9 +114,34 @@ where
             way(credentials::unavailable(&why), Class::Transient, false)
         }
         SdkError::ConstructionFailure(_) => way(causes(&error), Class::Permanent, false),
+        SdkError::ResponseError(response) => {
+            let message = foreign(response.raw(), Some(&causes(&error)));
+            way(message, Class::Transient, true)
+        }
         // No answer, a broken one, or none in time: by then it may have happened.
         _ => way(causes(&error), Class::Transient, true),
     }
+}
+
+/// Says what came in the place of an answer of AWS: the status, what it claims to be, how it begins,
+/// and what the SDK makes of it.
+fn foreign(answer: &HttpResponse, made_of_it: Option<&str>) -> String {
+    let status = answer.status().as_u16();
+    let kind = answer.headers().get("content-type").unwrap_or("no content type");
+    let begins = match answer.body().bytes() {
+        None | Some([]) => "it is empty".to_owned(),
+        Some(body) => {
+            let text = String::from_utf8_lossy(&body[..body.len().min(BEGINNING)]);
+            format!("it begins with `{}`", printable(&text))
+        }
+    };
+    let made_of_it = made_of_it.filter(|text| !text.is_empty());
+    let made_of_it = made_of_it.map(|text| format!(" ({text})")).unwrap_or_default();
+    format!(
+        "the answer is not one of AWS: status {status}, {}, {begins}{made_of_it}; look for a proxy or \
+         load balancer in between",
+        printable(kind)
+    )
 }
 
 /// Whether nobody said as whom to call.

@@ -13,6 +13,7 @@ mod dead_letters;
 pub mod doctor;
 mod error;
 mod events_queue;
+mod garbled;
 mod http;
 mod identity;
 mod identity_store;

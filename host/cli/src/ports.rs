@@ -390,7 +390,7 @@ struct LoggedAlerts;
 #[async_trait]
 impl Alerts for LoggedAlerts {
     async fn publish(&self, alert: &Alert) -> Result<(), AwsError> {
-        tracing::error!(subject = alert.subject, message = alert.message, "alert without a topic");
+        tracing::error!(subject = alert.subject, text = alert.message, "alert without a topic");
         Ok(())
     }
 }

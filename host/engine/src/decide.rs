@@ -8,6 +8,7 @@ use groundcrew_core::decision::{Action, Candidate, Verdict};
 use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
 use groundcrew_core::ports::{Alert, Policy, PolicyFailure};
 
+use crate::changes::Changes;
 use crate::{Engine, Notice};
 
 /// A policy and what the operator said about it.
@@ -49,6 +50,8 @@ pub struct Panel {
     fallback: Fallback,
     /// Timeouts of each policy in a row.
     timeouts: Mutex<BTreeMap<String, u32>>,
+    /// What was logged last of each account.
+    pub(crate) logged: Changes,
 }
 
 /// What became of asking.
@@ -82,7 +85,7 @@ impl Panel {
     /// The panel of these policies. `lanes` are the names of the configured lanes, in their
     /// order.
     pub fn new(policies: Vec<AskedPolicy>, lanes: Vec<String>, fallback: Fallback) -> Self {
-        Self { policies, lanes, fallback, timeouts: Mutex::default() }
+        Self { policies, lanes, fallback, timeouts: Mutex::default(), logged: Changes::default() }
     }
 
     /// Whether nobody is to be asked.
@@ -114,8 +117,14 @@ impl Panel {
         let digest = decision.policy.as_ref().and_then(|name| {
             self.policies.iter().find(|asked| asked.name == *name).map(|asked| &asked.digest)
         });
+        // Every sweep decides about every account: what has not changed was logged before.
+        let account = &candidate.account.id;
+        let what = format!("{} {verdict} {detail} {:?}", candidate.action, decision.policy);
+        if !self.logged.changes(format!("{account} {}", candidate.action), &what) {
+            return heard;
+        }
         tracing::info!(
-            account = %candidate.account.id,
+            %account,
             action = %candidate.action,
             verdict,
             detail,
@@ -151,7 +160,7 @@ impl Panel {
             }
             let decided = if policy.monitored { None } else { heard(&mut counting) };
             let took = started.elapsed();
-            log(candidate, policy, &said);
+            self.log(candidate, policy, &said);
             answers.push(Answer { policy, said, took });
             if let Some(decision) = decided {
                 // A monitored policy may hold, while another's failure decides what counts.
@@ -246,21 +255,39 @@ impl AskedPolicy {
     }
 }
 
-/// Logs what deserves a line of its own: that a policy failed, and what a monitored one said.
-fn log(candidate: &Candidate, policy: &AskedPolicy, said: &Result<Verdict, PolicyFailure>) {
-    let (account, monitored) = (&candidate.account.id, policy.monitored);
-    match said {
-        Err(failure) => tracing::warn!(
-            %account,
-            policy = policy.name,
-            monitored,
-            code = failure.code,
-            "policy failed: {failure}"
-        ),
-        Ok(verdict) if monitored => {
-            tracing::info!(%account, policy = policy.name, ?verdict, "monitored policy");
+impl Panel {
+    /// Logs what deserves a line of its own: that a policy failed, and what a monitored one said.
+    /// Once for as long as it is the same.
+    fn log(
+        &self,
+        candidate: &Candidate,
+        policy: &AskedPolicy,
+        said: &Result<Verdict, PolicyFailure>,
+    ) {
+        let (account, monitored) = (&candidate.account.id, policy.monitored);
+        let key = format!("{account} {} {}", candidate.action, policy.name);
+        match said {
+            Err(failure) if self.logged.changes(key.clone(), &failure.to_string()) => {
+                tracing::warn!(
+                    %account,
+                    policy = policy.name,
+                    monitored,
+                    code = failure.code,
+                    "policy failed: {failure}"
+                );
+            }
+            Ok(verdict)
+                if monitored && self.logged.changes(key.clone(), &format!("{verdict:?}")) =>
+            {
+                tracing::info!(%account, policy = policy.name, ?verdict, "monitored policy");
+            }
+            Err(_) => {}
+            Ok(_) => {
+                if !monitored {
+                    self.logged.forget(&key);
+                }
+            }
         }
-        Ok(_) => {}
     }
 }
 

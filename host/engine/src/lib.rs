@@ -16,6 +16,7 @@
 #![deny(missing_docs)]
 
 mod alerts;
+mod changes;
 mod clock;
 mod decide;
 mod heartbeat;
@@ -265,14 +266,14 @@ impl Engine {
 
     /// Publishes an alert, trying until it is out.
     async fn alert(&self, alert: &Alert) {
-        tracing::warn!(subject = alert.subject, message = alert.message, "alert");
+        tracing::warn!(subject = alert.subject, text = alert.message, "alert");
         self.insist("publish an alert", || self.ports.alerts.publish(alert)).await;
         self.ports.witness.see(self.now(), Notice::Alerted(alert));
     }
 
     /// Publishes an alert, and answers whether it is out.
     async fn try_alert(&self, alert: &Alert) -> bool {
-        tracing::warn!(subject = alert.subject, message = alert.message, "alert");
+        tracing::warn!(subject = alert.subject, text = alert.message, "alert");
         match self.ports.alerts.publish(alert).await {
             Ok(()) => {
                 self.ports.witness.see(self.now(), Notice::Alerted(alert));
@@ -285,8 +286,32 @@ impl Engine {
         }
     }
 
-    /// Publishes an alert about a lasting trouble, unless one went out lately. One that
-    /// does not get out is tried again when the trouble shows next.
+    /// Publishes an alert unless this or another host has published one about the same. Where the
+    /// ledger can't say so, it is published: rather twice than not at all.
+    async fn alert_once_of_all(&self, what: &str, alert: &Alert) {
+        let (ledger, host) = (&self.ports.ledger, &self.settings.host);
+        loop {
+            match ledger.claim_telling(what, host, self.now()).await {
+                Ok(Telling::Done) => return,
+                // The other may die before it does.
+                Ok(Telling::Theirs) => tokio::time::sleep(self.settings.rules.wait).await,
+                Ok(Telling::Ours) => {
+                    self.alert(alert).await;
+                    if let Err(error) = ledger.note_told(what, host, self.now()).await {
+                        tracing::warn!(%error, what, "could not write down what was told");
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, what, "could not write down what is told");
+                    return self.alert(alert).await;
+                }
+            }
+        }
+    }
+
+    /// Publishes an alert about a lasting trouble, unless one went out lately, from this or another
+    /// host. One that does not get out is tried again when the trouble shows next.
     async fn alert_once(&self, trouble: &str, alert: &Alert) {
         let now = self.now();
         let due = {
@@ -297,8 +322,24 @@ impl Engine {
             }
             due
         };
-        if due && !self.try_alert(alert).await {
-            self.state().alerted.remove(trouble);
+        if !due {
+            return;
+        }
+        let (ledger, host) = (&self.ports.ledger, &self.settings.host);
+        let span = now.as_second().div_euclid(ALERT_REPEAT.as_secs().cast_signed());
+        let what = format!("lasting: {trouble}, {span}");
+        // Without a ledger it is told: rather twice than not at all.
+        let told = ledger.claim_telling(&what, host, now).await.unwrap_or(Telling::Ours);
+        match told {
+            Telling::Done => {}
+            Telling::Ours if self.try_alert(alert).await => {
+                if let Err(error) = ledger.note_told(&what, host, self.now()).await {
+                    tracing::warn!(%error, what, "could not write down what was told");
+                }
+            }
+            Telling::Ours | Telling::Theirs => {
+                self.state().alerted.remove(trouble);
+            }
         }
     }
 

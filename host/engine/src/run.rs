@@ -220,7 +220,7 @@ impl Engine {
                     | Action::PauseLane { .. }
                     | Action::TellPause { .. }
                     | Action::TellHeldBack { .. }
-                    | Action::Alert(_) => true,
+                    | Action::Alert { .. } => true,
                     Action::ReadLedger
                     | Action::Sweep
                     | Action::Enqueue(_)
@@ -321,8 +321,8 @@ impl Engine {
                 self.see_told(&format!("plan: {plan}"), &alert).await;
                 Observation::Told
             }
-            Action::Alert(alert) => {
-                self.alert(&alert).await;
+            Action::Alert { what, alert } => {
+                self.alert_once_of_all(&what, &alert).await;
                 return Done::Nothing;
             }
         };

@@ -17,7 +17,7 @@ use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
 use groundcrew_core::scheduler::{Standing, StartOutcome};
 use sha2::{Digest, Sha256};
 
-use crate::sweep::{is_busy, log_closed, ou, standing};
+use crate::sweep::{is_busy, ou, standing};
 use crate::{Engine, Notice};
 
 /// How often a start whose answer was lost is repeated at once. The token makes a repeat
@@ -65,7 +65,7 @@ impl Engine {
             Due::Current => return Ok(StartOutcome::Current),
             // Since the sweep.
             Due::Closed(state) => {
-                log_closed(&hint.account, state);
+                self.log_closed(&hint.account, state);
                 return Ok(StartOutcome::Decided(Standing::Closed));
             }
             Due::LeftAlone(_) => return Ok(StartOutcome::Decided(Standing::Skipped)),
@@ -76,12 +76,12 @@ impl Engine {
         let lane = match decision.outcome {
             Outcome::Proceed { lane } if self.panel.lane(lane) == hint.lane => lane,
             _ => {
-                let standing = standing(&decision, &product, &account, failed_attempts);
+                let standing = standing(&decision, &product, &account, &progress);
                 return Ok(StartOutcome::Decided(standing));
             }
         };
         if failed_attempts + 1 != hint.attempt {
-            let standing = standing(&decision, &product, &account, failed_attempts);
+            let standing = standing(&decision, &product, &account, &progress);
             return Ok(StartOutcome::Decided(standing));
         }
         let under_change = catalog.under_change().await.map_err(read)?;
@@ -121,15 +121,30 @@ impl Engine {
         match begun {
             Some(record) => {
                 let slot = self.note(slot, record).await;
-                self.ports.witness.see(self.now(), Notice::Started(&slot));
+                self.started(&slot, "update started");
                 Ok(StartOutcome::Started(slot))
             }
             None => {
-                tracing::warn!(account = %slot.account, "the answer to the start was lost");
-                self.ports.witness.see(self.now(), Notice::Started(&slot));
+                let lost =
+                    "update started, perhaps: its answer was lost, and its record is looked for";
+                self.started(&slot, lost);
                 Ok(StartOutcome::Unsure(slot))
             }
         }
+    }
+
+    /// Tells that an update runs.
+    fn started(&self, slot: &Slot, what: &str) {
+        tracing::info!(
+            account = %slot.account,
+            lane = slot.lane,
+            attempt = slot.attempt,
+            record = slot.record.as_ref().map_or("", RecordId::as_str),
+            token = slot.token,
+            artifact = %slot.target,
+            "{what}"
+        );
+        self.ports.witness.see(self.now(), Notice::Started(slot));
     }
 
     /// What a sweep remembers of an account is what was seen of it last: otherwise the next sweep
@@ -170,8 +185,7 @@ impl Engine {
         let slot = self.slot(hint, product, account, Some(record.id));
         match self.take(&slot, lane).await? {
             Taken::Yes => {
-                tracing::info!(account = %slot.account, "an update towards the target runs already");
-                self.ports.witness.see(self.now(), Notice::Started(&slot));
+                self.started(&slot, "an update towards the target runs already: it is followed");
                 Ok(StartOutcome::Started(slot))
             }
             Taken::Already(_) => Ok(StartOutcome::AccountBusy),

@@ -138,7 +138,7 @@ impl Engine {
                 };
                 let tags =
                     tags.get(&id).cloned().unwrap_or_else(|| Tags::Unreadable("not read".into()));
-                let failed_attempts = progress.get(&id).map_or(0, |p| p.failed_attempts);
+                let before = progress.get(&id).cloned().unwrap_or_default();
                 let decision = self
                     .decide_update(account.clone(), tags, &product, &factory.target, cause)
                     .await;
@@ -150,7 +150,7 @@ impl Engine {
                         lane: lane.map(|lane| self.panel.lane(lane).to_owned()),
                     });
                 }
-                accounts.insert(id, standing(&decision, &product, account, failed_attempts));
+                accounts.insert(id, standing(&decision, &product, account, &before));
             }
         }
         let plan = self
@@ -187,7 +187,7 @@ impl Engine {
                 (Due::Current, _) => Standing::Current,
                 // Also when it was given up: nothing waits for somebody to redrive it.
                 (Due::Closed(state), _) => {
-                    log_closed(&product.account, state);
+                    self.log_closed(&product.account, state);
                     Standing::Closed
                 }
                 (Due::LeftAlone(why), _) => {
@@ -230,9 +230,18 @@ impl Engine {
         self.settings.causes.due(target, known)
     }
 
+    /// Logs that an account is not updated because it is closed.
+    pub(crate) fn log_closed(&self, account: &AccountId, state: AccountState) {
+        if self.panel.logged.changes(format!("{account} updates"), &state.to_string()) {
+            tracing::info!(%account, %state, "the account is closed: it is not updated");
+        }
+    }
+
     /// Tells that a rule of the config, and no policy, leaves an account alone.
     fn leave_alone(&self, account: &AccountId, why: &str) {
-        tracing::info!(%account, verdict = "skip", detail = why, policy = "updates", "decision");
+        if self.panel.logged.changes(format!("{account} updates"), why) {
+            tracing::info!(%account, verdict = "skip", detail = why, policy = "updates", "decision");
+        }
         let decision = Decision { outcome: Outcome::Skip { reason: why.to_owned() }, policy: None };
         self.ports.witness.see(self.now(), Notice::Decided { account, decision: &decision });
     }
@@ -513,23 +522,19 @@ pub(crate) fn standing(
     decision: &Decision,
     product: &ProvisionedProduct,
     account: &Account,
-    failed_attempts: u32,
+    before: &Progress,
 ) -> Standing {
     match &decision.outcome {
         Outcome::Proceed { lane } => Standing::Outdated {
             provisioned_product: product.id.clone(),
             lane: *lane,
-            failed_attempts,
+            failed_attempts: before.failed_attempts,
+            retry_at: before.retry_at,
             ou: ou(account),
         },
         Outcome::Skip { .. } => Standing::Skipped,
         Outcome::Hold { until, lane, .. } => Standing::Held { until: *until, lane: *lane },
     }
-}
-
-/// Logs that an account is not updated because it is closed.
-pub(crate) fn log_closed(account: &AccountId, state: AccountState) {
-    tracing::info!(%account, %state, "the account is closed: it is not updated");
 }
 
 /// Id of the OU that an account is directly in; `None` under the root.

@@ -1,12 +1,13 @@
 //! Following a running update to its end.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{RecordId, RecordStatus};
 use groundcrew_core::due::Footing;
 use groundcrew_core::event::Event;
-use groundcrew_core::ports::{Alert, DeadLetter, Ended, LaneRecord, Slot};
+use groundcrew_core::ports::{Alert, DeadLetter, Ended, Freed, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
 
 use crate::onboarding::HandledOutcome;
@@ -93,7 +94,7 @@ impl Engine {
     /// it again. Answers what is remembered of the lane, or `None` when another host is about
     /// to do all this.
     pub(crate) async fn settle(&self, settlement: &Settlement) -> Option<LaneRecord> {
-        let Settlement { slot, ended, progress, burial } = settlement;
+        let Settlement { slot, ended, progress, burial, reason } = settlement;
         if let Some(burial) = burial
             && !self.bury(burial).await
         {
@@ -104,18 +105,33 @@ impl Engine {
         {
             self.note_footing(slot, record).await;
         }
-        let lane = self
+        let tries = AtomicU32::new(0);
+        let Freed { lane, written } = self
             .insist("settle an update", || {
+                tries.fetch_add(1, Ordering::Relaxed);
                 self.ports.ledger.free_slot(slot, progress.as_ref(), *ended)
             })
             .await;
+        let reason = reason.as_deref().unwrap_or_default();
         let ending = match (burial, ended) {
-            (Some((letter, _)), _) => Ending::GivenUp(&letter.reason),
+            (Some(_), _) => Ending::GivenUp(reason),
             (None, Some(Ended { succeeded: true, .. })) => Ending::Succeeded,
-            (None, _) => Ending::Retried,
+            (None, _) => Ending::Retried(reason),
         };
-        tracing::info!(account = %slot.account, lane = slot.lane, ?ending, "update ended");
-        self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
+        // What another host has written down it has told as well. A try whose answer was lost may
+        // have been this one's.
+        if written || tries.into_inner() > 1 {
+            tracing::info!(
+                account = %slot.account,
+                lane = slot.lane,
+                attempt = slot.attempt,
+                record = slot.record.as_ref().map_or("", |record| record.as_str()),
+                ending = ending.name(),
+                reason,
+                "update ended"
+            );
+            self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
+        }
         Some(lane)
     }
 

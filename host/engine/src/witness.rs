@@ -54,10 +54,21 @@ pub enum Notice<'a> {
 pub enum Ending<'a> {
     /// The account is on the target.
     Succeeded,
-    /// It failed and is tried again; it may have cost an attempt.
-    Retried,
+    /// It failed for this reason and is tried again; it may have cost an attempt.
+    Retried(&'a str),
     /// It failed and is in the dead-letter queue for this reason.
     GivenUp(&'a str),
+}
+
+impl Ending<'_> {
+    /// In one word, for logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Retried(_) => "retried",
+            Self::GivenUp(_) => "given_up",
+        }
+    }
 }
 
 /// Whoever wants to see.

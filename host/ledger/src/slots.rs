@@ -13,7 +13,7 @@ use groundcrew_core::due::Footing;
 use groundcrew_core::lease::is_taken;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Cap, Ended, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress, Slot,
+    Cap, Ended, Freed, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress, Slot,
     SweepRecord, TELLING_LEASE, Taken, Telling,
 };
 use jiff::Timestamp;
@@ -125,7 +125,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
         slot: &Slot,
         progress: Option<&Progress>,
         ended: Option<Ended>,
-    ) -> Result<LaneRecord, LedgerError> {
+    ) -> Result<Freed, LedgerError> {
         self.commit(|| async move {
             let mut writes = Vec::new();
             let held = self.hold::<Slots>(slots()).await?;
@@ -133,7 +133,9 @@ impl<S: Store> Ledger for StoreLedger<S> {
             let mut record = lane.value.clone().unwrap_or_default();
             let slots = held.value.clone().unwrap_or_default();
             let is_held = match slots.get(&slot.account) {
-                Some(other) if other.token != slot.token => return Ok((record, writes)),
+                Some(other) if other.token != slot.token => {
+                    return Ok((Freed { lane: record, written: false }, writes));
+                }
                 Some(_) => {
                     let others = slots.into_iter().filter(|(account, _)| *account != slot.account);
                     writes.push(held.replace(&others.collect())?);
@@ -158,7 +160,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
                 record.end(slot.taken_at, ended);
                 writes.push(lane.replace(&record)?);
             }
-            Ok((record, writes))
+            Ok((Freed { lane: record, written: !writes.is_empty() }, writes))
         })
         .await
     }

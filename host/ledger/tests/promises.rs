@@ -14,8 +14,8 @@ use groundcrew_core::due::Footing;
 use groundcrew_core::notification::{Claimed, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, Cap, Ended, Heartbeat, HeldRecord, HostKind, LaneRecord, LaneSeen, Orders, Pause,
-    PlanRecord, PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
+    Approval, Cap, Ended, Freed, Heartbeat, HeldRecord, HostKind, LaneRecord, LaneSeen, Orders,
+    Pause, PlanRecord, PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
 };
 use rstest::rstest;
 
@@ -91,16 +91,16 @@ async fn a_lane_counts_its_failures_once_each(
     // Each twice, as after a lost answer.
     for _ in 0..2 {
         let answer = one.free_slot(&slot(1), Some(&failed(1)), ended(false, 7)).await;
-        assert_eq!(answer, Ok(record(1, 7)));
+        assert_eq!(answer.map(|freed| freed.lane), Ok(record(1, 7)));
     }
     for _ in 0..2 {
         let answer = two.free_slot(&slot(2), Some(&failed(1)), ended(false, 6)).await;
-        assert_eq!(answer, Ok(record(2, 7)));
+        assert_eq!(answer.map(|freed| freed.lane), Ok(record(2, 7)));
     }
     // One whose start AWS refused: it never had a slot.
     for _ in 0..2 {
         let answer = two.free_slot(&slot(9), Some(&failed(1)), ended(false, 8)).await;
-        assert_eq!(answer, Ok(record(3, 8)));
+        assert_eq!(answer.map(|freed| freed.lane), Ok(record(3, 8)));
     }
     let pause = Pause { why: "3 failures in a row".into(), at: at(9), automatic: true };
     let paused = one.pause_lane("all", &pause).await.unwrap();
@@ -113,7 +113,15 @@ async fn a_lane_counts_its_failures_once_each(
     assert_eq!(resumed, Ok(paused.paused));
     assert_eq!(two.lanes().await, Ok([("all".to_owned(), record(0, 8))].into()));
     let done = LaneRecord { succeeded: 1, typical_seconds: 10, ..record(0, 10) };
-    assert_eq!(one.free_slot(&slot(3), None, ended(true, 10)).await, Ok(done));
+    assert_eq!(
+        one.free_slot(&slot(3), None, ended(true, 10)).await,
+        Ok(Freed { lane: done.clone(), written: true })
+    );
+    // Another host has done it.
+    assert_eq!(
+        two.free_slot(&slot(3), None, ended(true, 10)).await,
+        Ok(Freed { lane: done, written: false })
+    );
 }
 
 #[rstest]

@@ -36,6 +36,8 @@ struct Rates {
     not_connected: u32,
     reply_lost: u32,
     hung: u32,
+    #[serde(default)]
+    garbled: u32,
     /// Of events.
     event_lost: u32,
     event_repeated: u32,
@@ -62,6 +64,7 @@ impl FaultLevel {
                 not_connected: 0,
                 reply_lost: 0,
                 hung: 0,
+                garbled: 0,
                 event_lost: 0,
                 event_repeated: 0,
                 event_late: 0,
@@ -78,6 +81,7 @@ impl FaultLevel {
                 not_connected: 2,
                 reply_lost: 2,
                 hung: 1,
+                garbled: 1,
                 event_lost: 20,
                 event_repeated: 20,
                 event_late: 20,
@@ -94,6 +98,7 @@ impl FaultLevel {
                 not_connected: 20,
                 reply_lost: 20,
                 hung: 4,
+                garbled: 10,
                 event_lost: 200,
                 event_repeated: 100,
                 event_late: 100,
@@ -163,7 +168,19 @@ pub(crate) enum Mishap {
         /// Whether it happens.
         effect: bool,
     },
+    /// Something between here and the service answers in its place, in HTML: a proxy, a load
+    /// balancer, a captive portal.
+    Garbled {
+        /// The status that it gives.
+        status: u16,
+        /// Whether the effect happens all the same.
+        effect: bool,
+    },
 }
+
+/// What stands between here and a service answers so, and the effect happens or not.
+const GARBLED: [(u16, bool); 5] =
+    [(502, false), (504, true), (407, false), (200, false), (200, true)];
 
 /// What becomes of one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +259,9 @@ impl Faults {
             Some(Mishap::ReplyLost)
         } else if dice.falls(rates.hung) {
             Some(Mishap::Hung { effect: self.calls.bool() })
+        } else if dice.falls(rates.garbled) {
+            let (status, effect) = GARBLED[self.calls.usize(..GARBLED.len())];
+            Some(Mishap::Garbled { status, effect })
         } else {
             None
         };

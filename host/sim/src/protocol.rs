@@ -30,6 +30,21 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+impl Response {
+    /// What a proxy or a load balancer answers in the place of a service.
+    pub(crate) fn html(status: u16) -> Self {
+        let body = format!(
+            "<html>\r\n<head><title>{status}</title></head>\r\n<body>proxy.example.com</body>\r\n\
+             </html>\r\n"
+        );
+        Self {
+            status,
+            headers: vec![("content-type", "text/html; charset=utf-8".to_owned())],
+            body: body.into_bytes(),
+        }
+    }
+}
+
 /// A service and how it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {

@@ -70,7 +70,7 @@ pub struct ServeOptions {
 /// - `POST event`: delivers the body to the events queue;
 /// - `POST next-call`: lets the next call of an operation fail, for example
 ///   `{"operation": "CreateCase", "fares": "reply-lost"}`, or `not-connected`, `throttled`,
-///   `denied`, `hung`;
+///   `denied`, `hung`, `garbled`, `proxy-refuses`;
 /// - `POST deny`: takes a permission from the caller, for example
 ///   `{"operation": "GetResources"}`;
 /// - `POST state`: sets what an operator would, for example

@@ -58,6 +58,10 @@ pub enum NextCall {
     Denied,
     /// No reply comes in any time, and it takes no effect.
     Hung,
+    /// A proxy answers 200 in its place, in HTML, and it takes no effect.
+    Garbled,
+    /// A proxy answers 407 in its place, in HTML, and it takes no effect.
+    ProxyRefuses,
 }
 
 impl From<NextCall> for Mishap {
@@ -68,6 +72,8 @@ impl From<NextCall> for Mishap {
             NextCall::Throttled => Self::Refused(Refusal::Throttled),
             NextCall::Denied => Self::Refused(Refusal::Denied),
             NextCall::Hung => Self::Hung { effect: false },
+            NextCall::Garbled => Self::Garbled { status: 200, effect: false },
+            NextCall::ProxyRefuses => Self::Garbled { status: 407, effect: false },
         }
     }
 }

@@ -101,6 +101,12 @@ impl World {
                 sleep(FOREVER).await;
                 return Exchange::Broken;
             }
+            Some(Mishap::Garbled { status, effect }) => {
+                if effect {
+                    self.answer(request).await;
+                }
+                Response::html(status)
+            }
         };
         sleep(fate.back).await;
         Exchange::Answered(response)
@@ -119,6 +125,7 @@ impl World {
             }
             Some(Mishap::Refused(Refusal::ServerError)) => Some(refused(503, Vec::new())),
             Some(Mishap::Refused(Refusal::Denied)) => Some(refused(403, Vec::new())),
+            Some(Mishap::Garbled { .. }) => Some(refused(502, Vec::new())),
             Some(Mishap::NotConnected) => None,
             Some(Mishap::ReplyLost) => {
                 answer();

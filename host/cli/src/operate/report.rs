@@ -372,6 +372,7 @@ mod tests {
             dead_lettered: true,
             lane: Some(lane.into()),
             redriven: 0,
+            retry_at: None,
         }
     }
 

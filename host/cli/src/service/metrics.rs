@@ -7,7 +7,7 @@ use groundcrew_aws::Calls;
 use groundcrew_core::config::Config;
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::scheduler::{LaneView, View};
-use groundcrew_engine::{Ending, Notice, Witness};
+use groundcrew_engine::{Notice, Witness};
 use jiff::Timestamp;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -221,12 +221,7 @@ impl Witness for Metrics {
             }
             Notice::Started(slot) => self.started.with_label_values(&[&slot.lane]).inc(),
             Notice::Ended { slot, ending } => {
-                let outcome = match ending {
-                    Ending::Succeeded => "succeeded",
-                    Ending::Retried => "retried",
-                    Ending::GivenUp(_) => "given_up",
-                };
-                self.ended.with_label_values(&[slot.lane.as_str(), outcome]).inc();
+                self.ended.with_label_values(&[slot.lane.as_str(), ending.name()]).inc();
             }
             Notice::Told(told) => {
                 let outcome = told.outcome.to_string();

@@ -174,14 +174,14 @@ impl Witness for Recorder {
                 seen.courses.insert(slot.account.clone(), course);
             }
             Notice::Ended { slot, ending } => {
-                if ending != Ending::Retried {
+                if !matches!(ending, Ending::Retried(_)) {
                     seen.done += 1;
                 }
                 if let Some(course) = seen.courses.get_mut(&slot.account) {
                     course.end = Some(now);
                     course.last = match ending {
                         Ending::Succeeded => Last::Succeeded,
-                        Ending::Retried => Last::Retried,
+                        Ending::Retried(_) => Last::Retried,
                         Ending::GivenUp(reason) => Last::GivenUp(reason.to_owned()),
                     };
                 } else if let Ending::GivenUp(reason) = ending {

@@ -42,10 +42,13 @@ impl Heartbeat {
     /// A host whose last one is older is taken to have ended: two in a row may be lost.
     pub const FRESH: Duration = Duration::from_secs(3 * 60);
 
-    /// Whether the host is taken to run at this moment. One that lies further ahead was written by a
-    /// clock that was wrong.
+    /// One that lies further ahead was written by a clock that was wrong: it would show a host that
+    /// was killed as running until then.
+    pub const AHEAD: Duration = Duration::from_secs(60 * 60);
+
+    /// Whether the host is taken to run at this moment.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at).unsigned_abs() <= Self::FRESH
+        now <= self.at + Self::FRESH && self.at <= now + Self::AHEAD
     }
 }
 
@@ -165,6 +168,8 @@ mod tests {
         let mut hosts = Hosts::default();
         hosts.beat(&beat("one", 1000));
         assert_eq!(running(&hosts, 0), ["one"]);
+        // By a clock that was wrong.
+        assert_eq!(running(&hosts, -3000), Vec::<&str>::new());
     }
 
     #[test]

@@ -62,6 +62,15 @@ fn passed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
+/// What became of freeing a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freed {
+    /// The lane's record.
+    pub lane: LaneRecord,
+    /// Whether anything was written by that. Otherwise another host has done it.
+    pub written: bool,
+}
+
 /// What became of asking for a slot.
 // One exists at a time: its size does not matter.
 #[allow(clippy::large_enum_variant)]
@@ -111,6 +120,9 @@ pub struct Progress {
     /// How often an operator has redriven it.
     #[serde(default)]
     pub redriven: u32,
+    /// Not tried again before this moment, whichever host tries it.
+    #[serde(default)]
+    pub retry_at: Option<Timestamp>,
 }
 
 /// What is remembered of a lane, whichever host it learned it from.
@@ -322,15 +334,14 @@ pub trait Ledger: Heartbeats + OrderLedger {
     async fn note_record(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError>;
 
     /// Frees a slot, writes `progress` for its account and target, and takes into its lane's
-    /// record how the update `ended`, all in one step. `None` leaves either as it was. Answers
-    /// the lane's record. Again, or when the account's slot is another one by now, it changes
-    /// nothing.
+    /// record how the update `ended`, all in one step. `None` leaves either as it was. Again, or
+    /// when the account's slot is another one by now, it changes nothing.
     async fn free_slot(
         &self,
         slot: &Slot,
         progress: Option<&Progress>,
         ended: Option<Ended>,
-    ) -> Result<LaneRecord, LedgerError>;
+    ) -> Result<Freed, LedgerError>;
 
     /// What is remembered of the lanes, by their names. A lane of which nothing is known is
     /// not among them.

@@ -24,7 +24,7 @@ pub use aws::{
 pub use baselines::Baselines;
 pub use heartbeats::{Gone, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
-    Cap, Ended, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
+    Cap, Ended, Freed, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
     NotificationLedger, Overview, Pause, Progress, STARTING_LEASE, Slot, SweepRecord,
     TELLING_LEASE, Taken, Telling,
 };

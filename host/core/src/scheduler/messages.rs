@@ -126,6 +126,8 @@ pub enum Standing {
         lane: usize,
         /// Updates to this target that failed before.
         failed_attempts: u32,
+        /// Not to be tried again before this moment.
+        retry_at: Option<Timestamp>,
         /// Id of the OU that the account is directly in.
         ou: Option<String>,
     },
@@ -256,8 +258,14 @@ pub enum Action {
         /// What people are asked.
         alert: Alert,
     },
-    /// Tell a person.
-    Alert(Alert),
+    /// Tell a person, once: what was told is remembered in the ledger, so that a host that starts
+    /// again and again, and several hosts, tell it once.
+    Alert {
+        /// What it is about. The same is told once.
+        what: String,
+        /// What the person reads.
+        alert: Alert,
+    },
 }
 
 /// How an update ended.
@@ -272,4 +280,6 @@ pub struct Settlement {
     pub progress: Option<Progress>,
     /// Dead letter and alert, to be out before the slot is freed.
     pub burial: Option<(DeadLetter, Alert)>,
+    /// Why it did not succeed; nothing when it did.
+    pub reason: Option<String>,
 }

@@ -199,8 +199,11 @@ impl Scheduler {
             }
             Observation::Swept(sweep) => self.swept(sweep, now),
             Observation::SweepFailed { reason } => {
-                self.sweeps.fail(now);
-                actions.extend(self.trouble("The sweep of the organization fails", &reason, now));
+                // One may fail for what is over by the next.
+                if self.sweeps.fail(now) > 1 {
+                    let subject = "The sweep of the organization fails";
+                    actions.extend(self.trouble(subject, &reason, now));
+                }
             }
             Observation::SweepPostponed { until } => self.sweeps.postpone(until),
             Observation::Queued(accounts) => {
@@ -451,6 +454,8 @@ impl Scheduler {
             return None;
         }
         self.troubled.insert(subject, now);
-        Some(Action::Alert(Alert { subject: subject.to_owned(), message: reason.to_owned() }))
+        let span = now.as_second().div_euclid(TROUBLE_REPEAT.as_secs().cast_signed());
+        let alert = Alert { subject: subject.to_owned(), message: reason.to_owned() };
+        Some(Action::Alert { what: format!("trouble: {subject}, {span}"), alert })
     }
 }

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::Scheduler;
 use super::backlog::{Entry, Stage};
 use super::messages::{Standing, Sweep};
+use super::{RETRY_MAX, Scheduler};
 use crate::account::AccountId;
 
 impl Scheduler {
@@ -57,7 +57,7 @@ impl Scheduler {
     ) {
         self.holds.remove(account);
         match standing {
-            Standing::Outdated { provisioned_product, lane, failed_attempts, ou } => {
+            Standing::Outdated { provisioned_product, lane, failed_attempts, retry_at, ou } => {
                 let kept = self.backlog.get(account).is_some_and(|entry| {
                     entry.lane == lane
                         && !new_target
@@ -65,7 +65,9 @@ impl Scheduler {
                         && entry.ou == ou
                 });
                 if !kept {
-                    let stage = Stage::Waiting { ready: now };
+                    // No longer than it ever waits: the clock that wrote it may have been wrong.
+                    let ready = retry_at.map_or(now, |at| at.clamp(now, now + RETRY_MAX));
+                    let stage = Stage::Waiting { ready };
                     let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
                     let touched = now;
                     let entry = Entry {

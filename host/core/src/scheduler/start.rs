@@ -110,6 +110,8 @@ impl Scheduler {
             return None;
         }
         *told = true;
-        Some(Action::Alert(blocked(account, age)))
+        let day = now.as_second().div_euclid(86_400);
+        let what = format!("busy: {account}, {day}");
+        Some(Action::Alert { what, alert: blocked(account, age) })
     }
 }

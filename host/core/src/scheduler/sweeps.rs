@@ -97,10 +97,12 @@ impl Sweeps {
         self.due = until;
     }
 
-    pub fn fail(&mut self, now: Timestamp) {
+    /// The running sweep has failed. Answers how many have in a row.
+    pub fn fail(&mut self, now: Timestamp) -> u32 {
         self.running = None;
         let wait = RETRY.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
         self.failures += 1;
         self.due = now + wait;
+        self.failures
     }
 }

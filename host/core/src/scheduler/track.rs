@@ -67,7 +67,9 @@ impl Scheduler {
             let age = operation.slot.age(now);
             if age >= self.rules.operation_timeout && !operation.timeout_alerted {
                 operation.timeout_alerted = true;
-                actions.push(Action::Alert(overdue(&operation.slot, age)));
+                let what = format!("overdue: {}, {}", operation.slot.account, operation.slot.token);
+                let alert = overdue(&operation.slot, age);
+                actions.push(Action::Alert { what, alert });
             }
         }
     }
@@ -102,7 +104,7 @@ impl Scheduler {
                 // What failed before it is over: another cause may bring the account here again.
                 let progress = (slot.attempt > 1).then(Progress::default);
                 self.settle(
-                    Settlement { slot, progress, ended, burial: None },
+                    Settlement { slot, progress, ended, burial: None, reason: None },
                     Then::Close,
                     actions,
                 );
@@ -141,7 +143,13 @@ impl Scheduler {
             self.blocked_until = self.blocked_until.max(ready);
             let then = Then::Retry { failed_attempts: before, ready };
             self.settle(
-                Settlement { slot, progress: None, ended: None, burial: None },
+                Settlement {
+                    slot,
+                    progress: None,
+                    ended: None,
+                    burial: None,
+                    reason: Some(reason),
+                },
                 then,
                 actions,
             );
@@ -162,13 +170,18 @@ impl Scheduler {
         }
         let progress = Progress {
             failed_attempts,
-            last_error: Some(reason),
+            last_error: Some(reason.clone()),
             dead_lettered,
             lane: Some(slot.lane.clone()),
             redriven: 0,
+            retry_at: match then {
+                Then::Retry { ready, .. } => Some(ready),
+                Then::Close => None,
+            },
         };
         let ended = Some(Ended { succeeded: false, at: now });
-        self.settle(Settlement { slot, progress: Some(progress), ended, burial }, then, actions);
+        let (progress, reason) = (Some(progress), Some(reason));
+        self.settle(Settlement { slot, progress, ended, burial, reason }, then, actions);
     }
 
     fn settle(&mut self, settlement: Settlement, then: Then, actions: &mut Vec<Action>) {

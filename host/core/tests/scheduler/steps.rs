@@ -44,7 +44,7 @@ fn rules() -> Rules {
 
 fn outdated(lane: usize, failed_attempts: u32) -> Standing {
     let provisioned_product = ProvisionedProductId::new("pp");
-    Standing::Outdated { provisioned_product, lane, failed_attempts, ou: None }
+    Standing::Outdated { provisioned_product, lane, failed_attempts, retry_at: None, ou: None }
 }
 
 fn held(until: u64, lane: Option<usize>) -> Standing {
@@ -184,7 +184,7 @@ impl Stage {
 }
 
 fn is_alert(action: &Action) -> bool {
-    matches!(action, Action::Alert(_))
+    matches!(action, Action::Alert { .. })
 }
 
 fn is_look(action: &Action) -> bool {
@@ -250,11 +250,18 @@ fn a_start_that_the_account_is_to_blame_for_costs_an_attempt(
 }
 
 #[rstest]
-#[case::sweeps(Observation::SweepFailed { reason: "no".into() })]
-#[case::the_queue_takes_nothing(Observation::NotQueued { accounts: vec![], reason: "no".into() })]
-#[case::the_queue_gives_nothing(Observation::NotReceived { reason: "no".into() })]
-fn the_same_trouble_is_told_every_six_hours(#[case] trouble: Observation) {
+#[case::sweeps(Observation::SweepFailed { reason: "no".into() }, false)]
+#[case::the_queue_takes_nothing(
+    Observation::NotQueued { accounts: vec![], reason: "no".into() },
+    true
+)]
+#[case::the_queue_gives_nothing(Observation::NotReceived { reason: "no".into() }, true)]
+fn the_same_trouble_is_told_every_six_hours(#[case] trouble: Observation, #[case] at_once: bool) {
     let mut stage = Stage::swept(&[]);
+    // One sweep that fails is no alert, a second in a row is.
+    if !at_once {
+        assert!(!stage.see(4, trouble.clone()).iter().any(is_alert));
+    }
     for (second, told) in [(5, true), (6, false), (6 * HOUR, false), (6 * HOUR + 5, true)] {
         let actions = stage.see(second, trouble.clone());
         assert_eq!(actions.iter().any(is_alert), told, "{second}");
@@ -269,7 +276,7 @@ fn an_update_that_takes_long_is_told_once() {
         for action in stage.see(second, Observation::Tick) {
             match action {
                 Action::Look(_) => assert_eq!(stage.looked(second, Sight::Running), []),
-                Action::Alert(alert) => alerts.push((second, alert.subject)),
+                Action::Alert { alert, .. } => alerts.push((second, alert.subject)),
                 _ => {}
             }
         }
@@ -477,7 +484,16 @@ fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [
         .map(|number| {
             let provisioned_product = ProvisionedProductId::new("pp");
             let ou = Some(if number < 4 { "ou-a" } else { "ou-b" }.to_owned());
-            (number, Standing::Outdated { provisioned_product, lane: 0, failed_attempts: 0, ou })
+            (
+                number,
+                Standing::Outdated {
+                    provisioned_product,
+                    lane: 0,
+                    failed_attempts: 0,
+                    retry_at: None,
+                    ou,
+                },
+            )
         })
         .collect();
     stage.see(1, swept(0, "pa-2", &accounts));

@@ -302,6 +302,7 @@ impl World {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
                     lane,
                     failed_attempts: progress.failed_attempts,
+                    retry_at: progress.retry_at,
                     ou: Some(ou(index)),
                 },
             };
@@ -411,7 +412,7 @@ impl World {
                 let record = record.clone();
                 self.tell(delay, Observation::LanePaused { lane, record });
             }
-            Action::Alert(Alert { subject, .. }) => self.outcome.alerts.push(subject),
+            Action::Alert { alert: Alert { subject, .. }, .. } => self.outcome.alerts.push(subject),
         }
     }
 

@@ -354,7 +354,7 @@ impl Onboarding {
     /// again, and one alert is enough. What can't be looked up goes out. Answers whether it is
     /// out.
     async fn alert_once(&self, handled: &mut Handled, what: &str, alert: Alert) -> bool {
-        tracing::warn!(subject = alert.subject, message = alert.message, "alert");
+        tracing::warn!(subject = alert.subject, text = alert.message, "alert");
         match self.ports.ledger.noted(what).await {
             Ok(true) => return true,
             Ok(false) => {}

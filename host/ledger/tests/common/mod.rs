@@ -149,6 +149,7 @@ pub fn failed(attempts: u32) -> Progress {
         dead_lettered: false,
         lane: Some("all".into()),
         redriven: 0,
+        retry_at: None,
     }
 }
 
@@ -166,6 +167,7 @@ pub fn claim(number: usize, by: &str, second: i64) -> Claim {
         now: at(second),
         until: at(second + 60),
         redriven: 0,
+        retry_at: None,
     }
 }
 

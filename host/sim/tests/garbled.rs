@@ -1,0 +1,51 @@
+//! Answers that AWS did not give, such as the pages of proxies: called again like after an error of
+//! the service, and told as what they are.
+
+mod common;
+
+use common::{Setup, run};
+use groundcrew_core::aws_error::Class;
+use groundcrew_core::ports::{Alert, Alerts as _, Catalog as _, Directory as _};
+use groundcrew_sim::NextCall;
+use rstest::rstest;
+
+#[rstest]
+#[case::page_with_200(NextCall::Garbled)]
+#[case::proxy(NextCall::ProxyRefuses)]
+fn one_is_called_over(#[case] fares: NextCall) {
+    run(async {
+        let setup = Setup::of(25);
+        setup.sim.next_call("ListAccounts", fares);
+        setup.sim.next_call("DescribeProductAsAdmin", fares);
+        setup.sim.next_call("Publish", fares);
+        let mut accounts = 0;
+        let mut next = None;
+        loop {
+            let page = setup.directory.accounts(next.as_deref()).await.unwrap();
+            accounts += page.items.len();
+            next = page.next;
+            if next.is_none() {
+                break;
+            }
+        }
+        assert_eq!(accounts, 25);
+        setup.catalog.account_factory().await.unwrap();
+        let alert = Alert { subject: "a".into(), message: "b".into() };
+        setup.alerts.publish(&alert).await.unwrap();
+        assert_eq!(setup.sim.alerts().len(), 1);
+    });
+}
+
+#[rstest]
+#[case::page_with_200(NextCall::Garbled, "status 200, text/html; charset=utf-8, it begins with `<html>")]
+#[case::proxy(NextCall::ProxyRefuses, "status 407, text/html; charset=utf-8, it begins with `<html>")]
+fn many_are_told_as_what_they_are(#[case] fares: NextCall, #[case] expected: &str) {
+    run(async {
+        let setup = Setup::of(1);
+        (0..100).for_each(|_| setup.sim.next_call("DescribeProductAsAdmin", fares));
+        let error = setup.catalog.account_factory().await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (Class::Transient, ""));
+        assert!(error.message.contains(expected), "{error}");
+        assert!(error.message.contains("look for a proxy"), "{error}");
+    });
+}
