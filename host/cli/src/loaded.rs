@@ -24,6 +24,7 @@ use serde_json::json;
 use crate::Failure;
 use crate::plan_rules::{self, PolicyRules};
 use crate::script_data::ScriptData;
+use crate::wording::tell;
 
 /// A config as it was read; its plugins are not loaded yet.
 pub struct Read {
@@ -208,7 +209,7 @@ impl Read {
         if let Some(trouble) = runtime.cache_trouble()
             && !tracing::enabled!(target: "groundcrew_plugins", tracing::Level::WARN)
         {
-            eprintln!("{trouble}");
+            tell(&trouble.to_string());
         }
         match problems.is_empty() {
             true => Ok(Loaded { config, policies, notifiers, runtime, settings }),

@@ -81,7 +81,13 @@ fn main() -> ExitCode {
     let long_running = is_lambda || matches!(command, Some(Command::Run(_)));
     let unless_told = if long_running { "info,aws_config=warn" } else { "off" };
     let filter = EnvFilter::try_from_env("GROUNDCREW_LOG").unwrap_or_else(|_| unless_told.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).json().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // It would say so on stderr, and end the process when that is what can't be written to.
+        .log_internal_errors(false)
+        .json()
+        .init();
     let result = match command {
         None => lambda::run(),
         Some(Command::Init(options)) => init::run(&options),
@@ -110,7 +116,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", printable_lines(&failure.to_string()));
+            wording::tell(&printable_lines(&failure.to_string()));
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Other(_) => 1,

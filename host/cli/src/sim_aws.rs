@@ -15,7 +15,7 @@ use crate::commands::{Init, SimAws, Which};
 use crate::files::{can_write, write_whole};
 use crate::init;
 use crate::simulate::snapshot;
-use crate::wording::print;
+use crate::wording::{print, tell};
 
 /// Control Tower's quota unless AWS has raised it.
 const QUOTA: usize = 5;
@@ -108,7 +108,7 @@ fn keeper(path: PathBuf) -> Keep {
         let trouble = kept.as_ref().err().map(ToString::to_string);
         if told != trouble {
             if let Some(trouble) = &trouble {
-                eprintln!("{trouble}");
+                tell(&trouble.to_string());
             }
             told = trouble;
         }

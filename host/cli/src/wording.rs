@@ -28,6 +28,12 @@ pub fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Writes a line to stderr. Whoever read it may be gone: then nobody misses it, and what the command
+/// does is not to end by that.
+pub fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
 /// Writes a screen to stdout: what texts from elsewhere have in them can't steer a terminal.
 pub fn screen(text: &str) -> Result<(), Failure> {
     print(&printable_lines(text))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use groundcrew_core::limits::Limits;
 use groundcrew_core::ports::PolicyFailure;
+use rustix::io::Errno;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
@@ -106,6 +107,17 @@ pub enum CallError {
         /// The plugin.
         plugin: String,
     },
+    /// The machine gives no memory for an instance.
+    #[error(
+        "plugin `{plugin}` could not be run: this machine gives no memory for it ({reason}): give \
+         groundcrew more memory, or lift its limit on virtual memory; try again"
+    )]
+    NoMemory {
+        /// The plugin.
+        plugin: String,
+        /// What the system says.
+        reason: String,
+    },
     /// Its imports or exports have the right names and the wrong types.
     #[error(
         "plugin `{plugin}` doesn't fit the contract: {reason}; \
@@ -200,6 +212,9 @@ impl CallError {
         if error.is::<PoolConcurrencyLimitError>() {
             return Self::Busy { plugin: name() };
         }
+        if let Some(reason) = no_memory(error) {
+            return Self::NoMemory { plugin: name(), reason };
+        }
         // What is left is data that can't be read. wasmtime says why in a plain message
         // or an error of the standard library, except that it has a type of its own,
         // which is private, for having read more than `set_hostcall_fuel` allows.
@@ -226,6 +241,7 @@ impl CallError {
             Self::ResultTooLarge { .. } => "result-too-large",
             Self::InvalidResult { .. } => "invalid-result",
             Self::Busy { .. } => "busy",
+            Self::NoMemory { .. } => "no-memory",
             Self::Contract { .. } => "contract",
             Self::Settings { .. } => "settings",
             Self::Failure { code, .. } => code,
@@ -235,11 +251,23 @@ impl CallError {
     /// Whether trying again can help. A machine under load makes any plugin slow.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Busy { .. } => true,
+            Self::Timeout { .. } | Self::Busy { .. } | Self::NoMemory { .. } => true,
             Self::Failure { transient, .. } => *transient,
             _ => false,
         }
     }
+}
+
+/// What the system says, if it gave no memory for an instance: by itself, or through wasmtime.
+fn no_memory(error: &wasmtime::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let by_the_system = cause
+            .downcast_ref()
+            .is_some_and(|error: &std::io::Error| error.kind() == std::io::ErrorKind::OutOfMemory);
+        let by_a_call = cause.downcast_ref() == Some(&Errno::NOMEM);
+        (by_the_system || by_a_call || cause.is::<wasmtime::OutOfMemory>())
+            .then(|| cause.to_string())
+    })
 }
 
 impl From<CallError> for PolicyFailure {
@@ -249,5 +277,23 @@ impl From<CallError> for PolicyFailure {
             message: error.to_string(),
             transient: error.is_transient(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::of_a_call(wasmtime::Error::from(Errno::NOMEM))]
+    #[case::of_the_system(wasmtime::Error::from(std::io::Error::from(
+        std::io::ErrorKind::OutOfMemory
+    )))]
+    #[case::in_between(wasmtime::Error::from(Errno::NOMEM).context("failed to make memory accessible"))]
+    fn a_machine_without_memory_is_not_the_plugins_fault(#[case] error: wasmtime::Error) {
+        let error = CallError::classify("p", &Limits::default(), None, &error);
+        assert!(matches!(error, CallError::NoMemory { .. }), "{error:?}");
+        assert!(error.is_transient() && error.to_string().contains("gives no memory"), "{error}");
     }
 }

@@ -37,8 +37,14 @@ fn one_is_called_over(#[case] fares: NextCall) {
 }
 
 #[rstest]
-#[case::page_with_200(NextCall::Garbled, "status 200, text/html; charset=utf-8, it begins with `<html>")]
-#[case::proxy(NextCall::ProxyRefuses, "status 407, text/html; charset=utf-8, it begins with `<html>")]
+#[case::page_with_200(
+    NextCall::Garbled,
+    "status 200, text/html; charset=utf-8, it begins with `<html>"
+)]
+#[case::proxy(
+    NextCall::ProxyRefuses,
+    "status 407, text/html; charset=utf-8, it begins with `<html>"
+)]
 fn many_are_told_as_what_they_are(#[case] fares: NextCall, #[case] expected: &str) {
     run(async {
         let setup = Setup::of(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::Format;
-use crate::wording::{span, thousands};
+use crate::wording::{span, tell, thousands};
 
 /// Shows progress, or doesn't.
 pub struct Progress {
@@ -40,13 +40,13 @@ impl Progress {
         let tenths = (done * 10).checked_div(of).unwrap_or(0);
         if self.lines && tenths > self.tenths {
             self.tenths = tenths;
-            eprintln!(
+            tell(&format!(
                 "{:>4}%  {} of {} accounts done, simulated {}",
                 tenths * 10,
                 thousands(done),
                 thousands(of),
                 span(after)
-            );
+            ));
         }
     }
 

@@ -10,7 +10,7 @@ use groundcrew_plugins::files;
 use jiff::Timestamp;
 
 use crate::files::{with_ending, write_whole};
-use crate::wording::{count, span};
+use crate::wording::{count, span, tell};
 
 /// What is older is read anew: an organization changes.
 const GOOD_FOR: Duration = Duration::from_secs(6 * 3600);
@@ -39,24 +39,24 @@ impl Partial {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                eprintln!(
+                tell(&format!(
                     "{name}: what an earlier run has read can't be read: {error}: everything is \
                      read anew"
-                );
+                ));
                 return None;
             }
         };
         match usable(&text, source, now) {
             Ok(reading) => {
-                eprintln!(
+                tell(&format!(
                     "Going on with {name}: {} and the tags of {} are known",
                     count(reading.accounts.items.len(), "account"),
                     reading.index.items.len().max(reading.tags.len())
-                );
+                ));
                 Some(reading)
             }
             Err(why) => {
-                eprintln!("{name} {why}: everything is read anew");
+                tell(&format!("{name} {why}: everything is read anew"));
                 None
             }
         }
@@ -72,11 +72,11 @@ impl Partial {
         if let Err(error) = written
             && !self.told.replace(true)
         {
-            eprintln!(
+            tell(&format!(
                 "{}: can't be written: {error}: if this run stops, the next one reads everything \
                  anew",
                 self.path.display()
-            );
+            ));
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr};
 use groundcrew_engine::snapshot::ReadSoFar;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::wording::thousands;
+use crate::wording::{tell, thousands};
 
 /// Shows progress.
 pub struct Progress {
@@ -28,7 +28,7 @@ impl Progress {
         if so_far.listed && !self.listed {
             self.listed = true;
             if self.bar.is_none() {
-                eprintln!("{}", listed(so_far));
+                tell(&listed(so_far));
             }
         }
         match so_far.listed && so_far.one_by_one {
@@ -56,12 +56,12 @@ impl Progress {
             }
             None if tenths > self.tenths => {
                 self.tenths = tenths;
-                eprintln!(
+                tell(&format!(
                     "{:>4}%  tags of {} of {} accounts, one by one",
                     tenths * 10,
                     thousands(asked as u64),
                     thousands(of as u64)
-                );
+                ));
             }
             None => {}
         }

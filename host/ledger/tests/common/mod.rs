@@ -167,7 +167,6 @@ pub fn claim(number: usize, by: &str, second: i64) -> Claim {
         now: at(second),
         until: at(second + 60),
         redriven: 0,
-        retry_at: None,
     }
 }
 
