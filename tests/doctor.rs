@@ -295,10 +295,8 @@ fn what_notifiers_need_of_other_systems() {
         )
     };
     let nobody = format!("http://127.0.0.1:{}/", free_port());
-    let hooks = [
-        hook("chat", &format!("{}/hooks/", aws.url()), "token"),
-        hook("cmdb", &nobody, "nowhere"),
-    ];
+    let hooks =
+        [hook("chat", &format!("{}/hooks/", aws.url()), "token"), hook("cmdb", &nobody, "nowhere")];
     let dir = place(&aws, &[("[[policies]]", &(hooks.concat() + "[[policies]]"))]);
     std::fs::write(dir.path().join("token"), "hunter2\n").unwrap();
     let shown = |options: &[&str]| {
