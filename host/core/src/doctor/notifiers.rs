@@ -172,9 +172,7 @@ fn secret_fix(place: &SecretPlace) -> String {
                                  runs as"
         }
         SecretPlace::Stored { .. } => {
-            "make the secret in Secrets Manager, and allow \
-                                       secretsmanager:GetSecretValue on it to the role that \
-                                       groundcrew runs as"
+            "see to what AWS says; groundcrew's role needs secretsmanager:GetSecretValue on this secret"
         }
     };
     fix.to_owned()
@@ -604,7 +602,7 @@ mod tests {
     #[case::no_file(lacks(SecretPlace::File("k".into())), Status::Failed, "had", "let the user read")]
     #[case::not_stored(
         lacks(SecretPlace::Stored { id: "k".into(), field: None }), Status::Failed, "had",
-        "allow secretsmanager:GetSecretValue"
+        "needs secretsmanager:GetSecretValue"
     )]
     #[case::name(
         obstacle(ObstacleKind::Unresolved),
