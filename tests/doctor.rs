@@ -4,6 +4,7 @@ mod common;
 
 use std::path::Path;
 
+use common::inbox::Inbox;
 use common::server::{Server, free_port};
 use common::{Ran, command, groundcrew, ran};
 use rstest::rstest;
@@ -283,35 +284,141 @@ fn a_wrong_config_is_told_first() {
     assert!(found(&report, "config")[0].1.contains("nowhere.toml"), "{report}");
 }
 
+/// A webhook with a grant of its own, and more lines of that.
+fn hook(name: &str, url: &str, grant: &str) -> String {
+    format!(
+        "[[notifiers]]\nname = \"{name}\"\nplugin = \"webhook\"\n[notifiers.settings]\nurl = \
+         \"{url}\"\n[[notifiers.grants.http]]\nurl = \"{url}\"\n{grant}\n"
+    )
+}
+
+const SECRET: &str = "hunter2";
+
+/// What is found about notifiers, with these options; whatever it is, no secret is shown.
+fn other_systems(aws: &Server, notifiers: &str, options: &[&str]) -> (Ran, Value) {
+    let dir = place(aws, &[("[[policies]]", &format!("{notifiers}[[policies]]"))]);
+    std::fs::write(dir.path().join("token"), format!("{SECRET}\n")).unwrap();
+    let options = [&["doctor", "--config", "crew.toml"], options].concat();
+    let ran = aws.groundcrew(dir.path(), &options);
+    screen(&ran);
+    let json = aws.groundcrew(dir.path(), &[&options[..], &["--format", "json"]].concat());
+    for shown in [&ran.stdout, &ran.stderr, &json.stdout, &json.stderr] {
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
+    let report = serde_json::from_str(&json.stdout).unwrap();
+    (ran, report)
+}
+
 /// Where a notifier's requests go, with what secrets; only a probe sends one.
 #[test]
 fn what_notifiers_need_of_other_systems() {
     let aws = sim_aws();
-    let hook = |name: &str, url: &str, secret: &str| {
-        format!(
-            "[[notifiers]]\nname = \"{name}\"\nplugin = \"webhook\"\n[notifiers.settings]\nurl = \
-             \"{url}\"\n[[notifiers.grants.http]]\nurl = \"{url}\"\nmethods = [\"POST\"]\n\
-             allow_private = true\nheaders = {{ Authorization = {{ file = \"{secret}\" }} }}\n"
-        )
+    let (inbox, nobody) = (Inbox::open(), free_port());
+    let grant = "methods = [\"POST\"]\nallow_private = true\nheaders = { Authorization = { file = ";
+    let hooks = [
+        hook(
+            "chat",
+            &format!("http://{}/hooks/$(key)", inbox.address),
+            &format!("{grant}\"token\" }} }}\nsecrets = {{ key = {{ file = \"token\" }} }}"),
+        ),
+        hook("cmdb", &format!("http://127.0.0.1:{nobody}/"), &format!("{grant}\"nowhere\" }} }}")),
+        hook("refused", &format!("http://{}/", inbox.address), "methods = [\"POST\"]"),
+    ];
+    let (ran, report) = other_systems(&aws, &hooks.concat(), &[]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    let [chat, no_secret, not_there, refused] = found(&report, "notifiers")[..] else {
+        panic!("{report}")
     };
-    let nobody = format!("http://127.0.0.1:{}/", free_port());
-    let hooks =
-        [hook("chat", &format!("{}/hooks/", aws.url()), "token"), hook("cmdb", &nobody, "nowhere")];
-    let dir = place(&aws, &[("[[policies]]", &(hooks.concat() + "[[policies]]"))]);
-    std::fs::write(dir.path().join("token"), "hunter2\n").unwrap();
-    let shown = |options: &[&str]| {
-        let options = [&["doctor", "--config", "crew.toml", "--format", "json"], options].concat();
-        let ran = aws.groundcrew(dir.path(), &options);
-        assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-        assert!(!(ran.stdout.clone() + &ran.stderr).contains("hunter2"), "{}", ran.stdout);
-        serde_json::from_str::<Value>(&ran.stdout).unwrap()
-    };
-    let report = shown(&[]);
-    let [chat, no_secret, not_there] = found(&report, "notifiers")[..] else { panic!("{report}") };
+    let there = "/hooks/$(key): its 2 secrets are there (the file token and the file token), it can be \
+                 reached at 127.0.0.1";
     assert_eq!((chat.0, chat.2), ("ok", ""));
-    assert!(chat.1.contains("its secret is there, it can be reached"), "{chat:?}");
+    assert!(chat.1.starts_with("`chat`: http://127.0.0.1:") && chat.1.ends_with(there), "{chat:?}");
     assert!(no_secret.1.contains("can't be had: the file nowhere: No such file"), "{no_secret:?}");
+    assert!(no_secret.2.contains("put the secret there"), "{no_secret:?}");
     assert!(not_there.1.contains("can't be reached from here: no connection to"), "{not_there:?}");
-    let probed = shown(&["--probe"]);
-    assert!(found(&probed, "notifiers")[0].1.contains("HEAD"), "{probed}");
+    assert!(
+        refused.1.ends_with("127.0.0.1 may not be reached: 127.0.0.1 is this machine"),
+        "{refused:?}"
+    );
+    assert!(refused.2.starts_with("write `allow_private = true`"), "{refused:?}");
+    // It was connected to, and that is all.
+    assert!(inbox.received().iter().all(|one| one.line.is_empty()), "{:?}", inbox.received());
+
+    let (_, report) = other_systems(&aws, &hooks[0], &["--probe"]);
+    let [chat] = found(&report, "notifiers")[..] else { panic!("{report}") };
+    assert_eq!(chat.0, "ok");
+    assert!(
+        chat.1.ends_with(&format!(
+            "{there}; HEAD is answered 200: it is up, and takes such a request"
+        ))
+    );
+    let asked = inbox.received().into_iter().find(|one| !one.line.is_empty()).unwrap();
+    assert_eq!(asked.line, format!("HEAD /hooks/{SECRET}"));
+    assert_eq!((asked.header("authorization"), asked.body.as_str()), (Some(SECRET), ""));
+}
+
+/// What comes of a probe is judged, and whatever the other system repeats, no secret is shown.
+#[rstest]
+#[case::refused(
+    "401 Unauthorized",
+    1,
+    "failed",
+    "is answered 401: what proves who asks is refused"
+)]
+#[case::broken("503 Service Unavailable", 1, "failed", "is answered 503: the other system")]
+#[case::forbidden(
+    "403 Forbidden",
+    0,
+    "warning",
+    "is answered 403: what proves who asks is not enough"
+)]
+#[case::no_head("405 Method Not Allowed", 0, "ok", "is answered 405: it is up, and takes no HEAD")]
+#[case::redirect("302 Found\r\nLocation: /hunter2", 0, "ok", "no redirect is followed")]
+#[case::no_answer("hunter2", 1, "failed", "no answer to HEAD http://127.0.0.1:")]
+fn what_a_probe_is_answered(
+    #[case] answer: &str,
+    #[case] code: i32,
+    #[case] status: &str,
+    #[case] told: &str,
+) {
+    let (aws, inbox) = (sim_aws(), Inbox::open());
+    inbox.answers(answer);
+    let grant = "methods = [\"POST\"]\nallow_private = true\nheaders = { Authorization = { file = \
+                 \"token\" } }";
+    let hook = hook("chat", &format!("http://{}/", inbox.address), grant);
+    let (ran, report) = other_systems(&aws, &hook, &["--probe"]);
+    let [finding] = found(&report, "notifiers")[..] else { panic!("{report}") };
+    assert_eq!((ran.code, finding.0), (code, status), "{finding:?}");
+    assert!(finding.1.contains(told), "{finding:?}");
+}
+
+/// Told of grants that the component or the settings have no use for.
+#[test]
+fn grants_that_nothing_uses() {
+    let (aws, inbox) = (sim_aws(), Inbox::open());
+    let url = format!("http://{}/", inbox.address);
+    let open =
+        format!("[[notifiers.grants.http]]\nurl = \"{url}\"\nallow_private = true\nmethods = ");
+    let checks = format!(
+        "[[notifiers]]\nname = \"checks\"\nplugin = \"baseline-check\"\n[notifiers.settings]\n\
+         name = {{ pattern = \"^a\" }}\n{open}[\"GET\"]\n"
+    );
+    let chat = hook("chat", &url, "allow_private = true\nmethods = [\"GET\", \"POST\"]");
+    let chat = format!("{chat}[notifiers.grants]\nsupport_cases = [\"a\"]\n");
+    let (ran, report) = other_systems(&aws, &(checks + &chat), &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let findings = found(&report, "notifiers");
+    let warned: Vec<_> = findings.iter().filter(|finding| finding.0 == "warning").collect();
+    let expected = [
+        (
+            "`checks`: it is granted HTTP, and sends no request",
+            "remove its [[notifiers.grants.http]]",
+        ),
+        ("is granted GET, which no request of webhook with", "take GET out of its `methods`"),
+        ("`chat`: it is granted the support cases a, and opens none", "remove its `support_cases`"),
+    ];
+    assert_eq!(warned.len(), expected.len(), "{findings:#?}");
+    for (finding, (told, fix)) in warned.into_iter().zip(expected) {
+        assert!(finding.1.contains(told) && finding.2.contains(fix), "{finding:?}");
+    }
 }

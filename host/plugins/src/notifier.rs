@@ -9,6 +9,7 @@ use groundcrew_core::ports;
 use tokio::sync::Semaphore;
 
 use crate::bindings::exports::groundcrew::plugin::deliver;
+use crate::contract;
 use crate::convert::Parts;
 use crate::delivery::{self, Deeds};
 use crate::sandbox::{About, Blueprint, Sandbox};
@@ -29,6 +30,21 @@ impl LoadedNotifier {
     /// SHA-256 of its component, in hex.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Whether its component imports HTTP. Without that no HTTP grant is of any use.
+    pub fn imports_http(&self) -> bool {
+        self.imports(contract::HTTP)
+    }
+
+    /// Whether its component imports support cases. Without that no grant of them is of any use.
+    pub fn imports_support_cases(&self) -> bool {
+        self.imports(contract::SUPPORT_CASES)
+    }
+
+    fn imports(&self, import: &str) -> bool {
+        let component = self.blueprint.pre.instance.component();
+        contract::imports(component.engine(), component, import)
     }
 }
 

@@ -3,13 +3,17 @@
 
 mod support;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use groundcrew_core::config::Config;
-use groundcrew_core::doctor::{GrantFacts, Probe};
-use groundcrew_core::http::HttpGrant;
+use groundcrew_core::doctor::{GrantFacts, ObstacleKind, Probe, SecretFacts};
+use groundcrew_core::http::{HttpGrant, SecretPlace};
 use rstest::rstest;
-use support::web::{Does, KEY, SLACK, TOKEN, Web, Wired, authority, direct, file, says, toml};
+use support::web::{
+    Does, KEY, PUBLIC, SHORT, SLACK, STORED, TOKEN, Web, Wired, authority, authority_for, direct,
+    file, proxy, says, toml,
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -26,7 +30,7 @@ fn grant(lines: &str) -> HttpGrant {
 async fn examine(grant: &HttpGrant, network: std::sync::Arc<Wired>, probe: bool) -> GrantFacts {
     let facts = direct(network).examine(grant, probe, PATIENCE).await;
     let shown = format!("{facts:?}");
-    for secret in [TOKEN, KEY, SLACK] {
+    for secret in [TOKEN, KEY, SLACK, STORED] {
         assert!(!shown.contains(secret), "{shown}");
     }
     facts
@@ -42,9 +46,17 @@ async fn nothing_is_sent_unless_it_is_asked_for() {
          \"SIGNING_KEY\" }}"
     ));
     let facts = examine(&grant, Wired::public(&web), false).await;
-    let had = |what: &str| (what.to_owned(), Ok(()));
-    assert_eq!(facts.secrets, [had("the header field `authorization`"), had("the signature")]);
+    let had = |what: &str, name: &str| SecretFacts {
+        what: what.to_owned(),
+        place: SecretPlace::Variable(name.to_owned()),
+        had: Ok(()),
+    };
+    assert_eq!(
+        facts.secrets,
+        [had("the header field `authorization`", "TOKEN"), had("the signature", "SIGNING_KEY")]
+    );
     assert_eq!((facts.connection, facts.probe), (Ok(()), None));
+    assert_eq!(facts.addresses, [PUBLIC.parse::<IpAddr>().unwrap()]);
     assert!(web.seen().is_empty(), "{:?}", web.seen());
 }
 
@@ -65,60 +77,158 @@ async fn a_probe_is_a_head_with_the_secrets_of_the_grant() {
 #[case::unset(r#"{ env = "NOWHERE" }"#, "the environment variable NOWHERE is not set")]
 #[case::no_file(r#"{ file = "nowhere" }"#, "the file nowhere: No such file")]
 #[case::two_lines(r#"{ env = "BROKEN_TOKEN" }"#, "BROKEN_TOKEN: expected one line of visible")]
+#[case::denied(r#"{ secret = "theirs" }"#, "the Secrets Manager secret theirs: ")]
+#[case::no_field(
+    r#"{ secret = "cmdb", field = "key" }"#,
+    "\"key\" of the Secrets Manager secret cmdb: expected"
+)]
 #[tokio::test]
 async fn a_secret_that_cannot_be_had(#[case] place: &str, #[case] expected: &str) {
     let web = Web::new(&[says("200 OK", "", "")]).await;
     let grant = grant(&format!("{PLAIN}headers = {{ Authorization = {place} }}"));
     let facts = examine(&grant, Wired::public(&web), true).await;
-    let [(_, Err(reason))] = &facts.secrets[..] else { panic!("{facts:?}") };
+    let [SecretFacts { had: Err(reason), .. }] = &facts.secrets[..] else { panic!("{facts:?}") };
     assert!(reason.contains(expected), "{reason}");
     // Without it nothing is asked.
     assert_eq!((facts.probe, web.seen().len()), (None, 0));
 }
 
+/// A secret that is there may not be fit for the place that it has in the URL.
+#[tokio::test]
+async fn a_secret_that_does_not_fit_into_a_url() {
+    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let grant = grant(
+        "url = \"http://a.example/$(good)/$(bad)/x\"\nallow_private = true\n\
+         secrets.good = { env = \"TOKEN\" }\nsecrets.bad = { env = \"TEAMS\" }\n",
+    );
+    let facts = examine(&grant, Wired::public(&web), true).await;
+    let wrong: Vec<_> = facts.secrets.iter().filter(|secret| secret.had.is_err()).collect();
+    let [SecretFacts { what, had: Err(reason), .. }] = &wrong[..] else { panic!("{facts:?}") };
+    assert_eq!(what, "`$(bad)`");
+    assert!(reason.contains("TEAMS: it has a query"), "{reason}");
+    assert_eq!((facts.probe, web.seen().len()), (None, 0));
+}
+
 #[rstest]
-#[case::private(PLAIN, &["10.1.2.3"], Ok(()))]
-#[case::not_allowed("url = \"http://a.example/\"", &["10.1.2.3"], Err("has the address 10.1.2.3, which"))]
-#[case::never(PLAIN, &["169.254.169.254"], Err("it is never reached"))]
-#[case::without_address(PLAIN, &[], Err("it has no address"))]
+#[case::private(PLAIN, &["10.1.2.3"], None)]
+#[case::not_allowed(
+    "url = \"http://a.example/\"", &["10.1.2.3", "127.0.0.1"],
+    Some((ObstacleKind::Refused, "has the address 10.1.2.3, which"))
+)]
+#[case::one_of_two("url = \"http://a.example/\"", &["10.1.2.3", PUBLIC], None)]
+#[case::never(PLAIN, &["169.254.169.254"], Some((ObstacleKind::Refused, "it is never reached")))]
+#[case::without_address(PLAIN, &[], Some((ObstacleKind::Unresolved, "it has no address")))]
 #[tokio::test]
 async fn where_a_name_leads(
     #[case] lines: &str,
     #[case] addresses: &[&str],
-    #[case] expected: Result<(), &str>,
+    #[case] expected: Option<(ObstacleKind, &str)>,
 ) {
     let web = Web::new(&[says("200 OK", "", "")]).await;
     let facts = examine(&grant(lines), Wired::to(&web, &[addresses]), false).await;
+    // All of them are told, whether they may be reached or not.
+    let found: Vec<String> = facts.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(found, addresses);
+    assert_obstacle(&facts, expected);
+}
+
+/// What is in the way of a connection: what kind it is, and what its reason says.
+fn assert_obstacle(facts: &GrantFacts, expected: Option<(ObstacleKind, &str)>) {
     match (&facts.connection, expected) {
-        (Ok(()), Ok(())) => {}
-        (Err(reason), Err(expected)) => assert!(reason.contains(expected), "{reason}"),
+        (Ok(()), None) => {}
+        (Err(obstacle), Some((kind, reason))) => {
+            assert_eq!(obstacle.kind, kind, "{obstacle:?}");
+            assert!(obstacle.reason.contains(reason), "{obstacle:?}");
+        }
         (found, expected) => panic!("{found:?} instead of {expected:?}"),
     }
 }
 
+const YEARS: (i32, i32) = (2020, 4096);
+
 #[rstest]
-#[case::trusted("a.example", true, None)]
-#[case::unknown_issuer("a.example", false, Some("is not trusted: invalid peer certificate"))]
-#[case::another_name("b.example", true, Some("is not trusted: invalid peer certificate"))]
+#[case::trusted("a.example", YEARS, true, None)]
+#[case::unknown_issuer(
+    "a.example", YEARS, false,
+    Some((ObstacleKind::UnknownIssuer, "is not trusted: invalid peer certificate"))
+)]
+#[case::another_name(
+    "b.example", YEARS, true,
+    Some((ObstacleKind::OtherName, "for name \"a.example\"; certificate is only valid for DnsName(\"b"))
+)]
+#[case::expired(
+    "a.example", (2019, 2020), true,
+    Some((ObstacleKind::Expired, "it was valid until 2020-01-01T00:00:00Z"))
+)]
+#[case::not_yet_valid(
+    "a.example", (4000, 4096), true,
+    Some((ObstacleKind::NotYetValid, "it is valid from 4000-01-01T00:00:00Z"))
+)]
 #[tokio::test]
 async fn whom_a_certificate_is_trusted_from(
     #[case] server: &str,
+    #[case] years: (i32, i32),
     #[case] named: bool,
-    #[case] expected: Option<&str>,
+    #[case] expected: Option<(ObstacleKind, &str)>,
 ) {
-    let (pem, tls) = authority(server);
+    let (pem, tls) = authority_for(server, years);
     let (others, _) = authority("a.example");
     let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
     let ca = file(if named { &pem } else { &others });
     let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {}", toml(&ca)));
     let facts = examine(&grant, Wired::public(&web), false).await;
-    match expected {
-        None => assert_eq!(facts.connection, Ok(())),
-        Some(expected) => {
-            let reason = facts.connection.unwrap_err();
-            assert!(reason.contains(expected), "{reason}");
-        }
-    }
+    assert_obstacle(&facts, expected);
+    assert!(web.seen().is_empty(), "{:?}", web.seen());
+}
+
+#[tokio::test]
+async fn a_server_without_tls() {
+    // Which answers what it takes for a request.
+    let web = Web::new(&[says("400 Bad Request", "", "")]).await;
+    let (pem, _) = authority("a.example");
+    let ca = file(&pem);
+    let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {}", toml(&ca)));
+    let facts = examine(&grant, Wired::public(&web), false).await;
+    assert_obstacle(&facts, Some((ObstacleKind::NoTls, "no TLS with a.example")));
+}
+
+#[rstest]
+#[case::nowhere("nowhere.pem", "No such file")]
+#[case::empty("", "expected at least one certificate")]
+#[tokio::test]
+async fn a_ca_file_that_cannot_be_used(#[case] path: &str, #[case] expected: &str) {
+    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let empty = file("");
+    let path = if path.is_empty() { empty.display().to_string() } else { path.to_owned() };
+    let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {path:?}"));
+    let facts = examine(&grant, Wired::public(&web), false).await;
+    assert_obstacle(&facts, Some((ObstacleKind::CaFile, expected)));
+}
+
+/// The proxy resolves the name. It is told where to lead a tunnel, and nothing else.
+#[tokio::test]
+async fn by_a_proxy() {
+    let (pem, tls) = authority("a.example");
+    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let proxy = proxy(web.address).await;
+    let ca = file(&pem);
+    let grant = grant(&format!(
+        "url = \"https://a.example/\"\nproxy = \"http://proxy.example:3128\"\nca_file = {}",
+        toml(&ca)
+    ));
+    let facts = examine(&grant, Wired::public(&proxy), false).await;
+    assert_eq!((&facts.connection, facts.addresses.len()), (&Ok(()), 0), "{facts:?}");
+    assert_eq!(proxy.only().line, "CONNECT a.example:443 HTTP/1.1");
+    assert!(web.seen().is_empty(), "{:?}", web.seen());
+}
+
+/// Whoever says nothing is not waited for.
+#[tokio::test]
+async fn a_server_that_says_nothing() {
+    let web = Web::new(&[Does::Stalls("")]).await;
+    let facts = direct(Wired::public(&web)).examine(&grant(PLAIN), true, SHORT).await;
+    let Some(Probe::Unanswered(reason)) = &facts.probe else { panic!("{facts:?}") };
+    assert!(reason.starts_with("it took longer than"), "{reason}");
 }
 
 #[tokio::test]

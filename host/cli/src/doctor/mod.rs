@@ -22,7 +22,10 @@ use report::Report;
 pub fn run(options: &Doctor) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let name = options.config.display().to_string();
-    match runtime.block_on(examine(options)) {
+    let examined = runtime.block_on(examine(options));
+    // A name server that was not waited for is not waited for now.
+    runtime.shutdown_background();
+    match examined {
         Ok((region, findings)) => {
             let report = Report::new(name, Some(region), findings);
             show(&report, options.format)?;
@@ -53,7 +56,7 @@ async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
     let clients = environment(config).await.impatient().clients();
     let (facts, notifiers) = tokio::join!(
         doctor::examine(&clients, config, |path| ledger::look(&base.join(path))),
-        notifiers::look(&clients, config, base, options.probe),
+        notifiers::look(&clients, &config.notifiers, &loaded.notifiers, base, options.probe),
     );
     let facts = Facts { notifiers, ..facts };
     let mut findings = vec![Finding::ok(Check::Config, describe(&loaded))];

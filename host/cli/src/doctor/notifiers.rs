@@ -1,32 +1,40 @@
 //! What notifiers need of other systems, looked at from here with the secrets of this process.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_aws::Clients;
-use groundcrew_core::config::Config;
-use groundcrew_core::doctor::GrantFacts;
+use groundcrew_core::config::Notifier;
+use groundcrew_core::doctor::NotifierFacts;
+use groundcrew_plugins::LoadedNotifier;
 
 use crate::ports::direct_http;
 
 /// What a secret, a connection and an answer may take: as much as an answer of AWS.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What is in place of each grant of each notifier, all looked at beside each other. `base` is the
-/// folder of the config, and `probe` says whether requests are sent.
+/// What is in place of each notifier and its grants, all looked at beside each other. `base` is
+/// the folder of the config, and `probe` says whether requests are sent.
 pub async fn look(
     clients: &Clients,
-    config: &Config,
+    notifiers: &[Notifier],
+    loaded: &[Arc<LoadedNotifier>],
     base: &Path,
     probe: bool,
-) -> Vec<Vec<GrantFacts>> {
+) -> Vec<NotifierFacts> {
     let http = direct_http(clients);
     let http = &http;
-    let of_notifiers = config.notifiers.iter().map(|notifier| {
-        join_all(notifier.grants.http.iter().map(move |grant| async move {
+    let each = notifiers.iter().zip(loaded).map(|(notifier, loaded)| async move {
+        let grants = notifier.grants.http.iter().map(|grant| async move {
             http.examine(&grant.clone().within(base), probe, PATIENCE).await
-        }))
+        });
+        NotifierFacts {
+            imports_http: loaded.imports_http(),
+            imports_support_cases: loaded.imports_support_cases(),
+            grants: join_all(grants).await,
+        }
     });
-    join_all(of_notifiers).await
+    join_all(each).await
 }

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
+pub(crate) use plugins::AMS_CASE;
 pub use plugins::{Component, Grants, Instance, Mode, Notifier, OnFailure, Plugin, Policy};
 pub use problem::{OVERLAY, Problem, Problems, nearest, suggestion};
 pub use reader::Settings;

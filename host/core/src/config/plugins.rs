@@ -133,7 +133,7 @@ const REGO: &str = "rego";
 
 /// The bundled plugin that opens AMS cases, and the service code it may use without a
 /// grant: naming it says as much.
-const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
+pub(crate) const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
 
 pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Policy> {
     let mut policies: Vec<Policy> = Vec::new();

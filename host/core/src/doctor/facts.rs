@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Caller, DeadLetters, Fact, GrantFacts};
+use super::{Caller, DeadLetters, Fact, NotifierFacts};
 use crate::catalog::{ArtifactId, LaunchPathSummary, ProductId};
 
 /// Everything that was read.
@@ -14,8 +14,8 @@ pub struct Facts {
     pub aws: Option<AwsFacts>,
     /// The ledger.
     pub ledger: Ledger,
-    /// What notifiers are granted of HTTP, in the order of the config.
-    pub notifiers: Vec<Vec<GrantFacts>>,
+    /// What was found out about notifiers, in the order of the config.
+    pub notifiers: Vec<NotifierFacts>,
 }
 
 /// What AWS says.

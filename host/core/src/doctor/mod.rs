@@ -15,6 +15,7 @@ mod facts;
 mod ledger;
 mod notifiers;
 mod queues;
+mod requests;
 mod support;
 mod topic;
 mod unread;
@@ -26,7 +27,7 @@ pub use facts::{
     AwsFacts, Facts, IdentityCenter, LandingZone, LandingZoneDetail, Ledger, LedgerFile,
     Organization, Portfolio, Principal, Product, Queue, Table, Units,
 };
-pub use notifiers::{GrantFacts, Probe};
+pub use notifiers::{GrantFacts, NotifierFacts, Obstacle, ObstacleKind, Probe, SecretFacts};
 pub use queues::{DeadLetters, Redrive};
 pub use support::granted;
 pub use unread::{Reason, Unread};

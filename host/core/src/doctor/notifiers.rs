@@ -1,11 +1,25 @@
 //! What notifiers need of other systems: their secrets, an address that may be reached, a
-//! certificate that is trusted, and grants that they use.
+//! certificate that is trusted, an answer, and grants that they use.
 
-use serde_json::Value;
+use std::net::IpAddr;
 
-use super::{Check, Finding};
-use crate::config::{Config, Notifier, Plugin};
-use crate::http::Url;
+use super::requests::{Requests, requests};
+use super::{Check, Finding, list};
+use crate::config::{AMS_CASE, Config, Notifier, Plugin};
+use crate::http::{AddressKind, HttpGrant, SecretPlace, placeholder, placeholders};
+
+const CHECK: Check = Check::Notifiers;
+
+/// What was found out about a notifier. No secret is part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifierFacts {
+    /// Whether its component imports HTTP: it can send no request otherwise.
+    pub imports_http: bool,
+    /// Whether its component imports support cases: it can open none otherwise.
+    pub imports_support_cases: bool,
+    /// Of each of its `[[notifiers.grants.http]]`.
+    pub grants: Vec<GrantFacts>,
+}
 
 /// What was found out about one of a notifier's `[[notifiers.grants.http]]`. No secret is part of
 /// it.
@@ -13,13 +27,66 @@ use crate::http::Url;
 pub struct GrantFacts {
     /// The grant as it is written.
     pub grant: String,
-    /// Its secrets, each by what it is for: whether it can be had, or why not.
-    pub secrets: Vec<(String, Result<(), String>)>,
+    /// Its secrets.
+    pub secrets: Vec<SecretFacts>,
+    /// The addresses of its host. None where they were not found, or where a proxy looks for them.
+    pub addresses: Vec<IpAddr>,
     /// Whether the host has an address that may be reached, answers there, and has a certificate
     /// that is trusted; or what is in the way.
-    pub connection: Result<(), String>,
+    pub connection: Result<(), Obstacle>,
     /// What came of a request, where one was sent.
     pub probe: Option<Probe>,
+}
+
+/// What was found out about a secret of a grant: never the secret itself, or anything about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretFacts {
+    /// What it is for.
+    pub what: String,
+    /// Where it was looked for.
+    pub place: SecretPlace,
+    /// Whether it can be had and is fit for what it is for, or why not.
+    pub had: Result<(), String>,
+}
+
+/// Why no connection came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What kind of obstacle it is.
+    pub kind: ObstacleKind,
+    /// What it is.
+    pub reason: String,
+}
+
+/// Kinds of obstacles, each with another fix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObstacleKind {
+    /// The host's name has no address.
+    Unresolved,
+    /// None of the host's addresses may be reached.
+    Refused,
+    /// Nobody takes a connection there.
+    Unconnected,
+    /// The proxy opens no tunnel.
+    Proxy,
+    /// It took too long.
+    Late,
+    /// The certificate was issued by somebody who isn't trusted.
+    UnknownIssuer,
+    /// The certificate is for another name.
+    OtherName,
+    /// The certificate was valid once.
+    Expired,
+    /// The certificate will be valid.
+    NotYetValid,
+    /// The certificate isn't trusted for another reason.
+    Untrusted,
+    /// What is there speaks no TLS, or none that groundcrew speaks.
+    NoTls,
+    /// The grant's `ca_file` can't be used.
+    CaFile,
+    /// The system has no certificates that could be trusted.
+    NoRoots,
 }
 
 /// What came of a harmless request.
@@ -31,167 +98,410 @@ pub enum Probe {
     Unanswered(String),
 }
 
-/// Bundled plugins whose requests all go to URLs that their settings have.
-const BY_SETTINGS: [&str; 3] = ["webhook", "cmdb", "billing"];
-
-/// Judges the notifiers: `facts` are those of each one's grants, in the order of the config.
-pub(super) fn notifiers(config: &Config, facts: &[Vec<GrantFacts>]) -> Vec<Finding> {
-    const CHECK: Check = Check::Notifiers;
-    if config.notifiers.iter().all(|notifier| notifier.grants.http.is_empty()) {
-        return vec![Finding::not_configured(CHECK, "no notifier is granted HTTP")];
-    }
+/// Judges the notifiers: `facts` are those of each one, in the order of the config.
+pub(super) fn notifiers(config: &Config, facts: &[NotifierFacts]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (notifier, facts) in config.notifiers.iter().zip(facts) {
-        for facts in facts {
-            findings.extend(grant(&notifier.component.name, facts));
+        let name = &notifier.component.name;
+        for (granted, facts) in notifier.grants.http.iter().zip(&facts.grants) {
+            findings.extend(grant(name, granted, facts));
         }
-        findings.extend(unused(notifier));
+        findings.extend(unused_http(notifier, facts));
+        findings.extend(unused_cases(notifier, facts));
+    }
+    if config.notifiers.iter().all(|notifier| notifier.grants.http.is_empty()) {
+        findings.push(Finding::not_configured(CHECK, "no notifier is granted HTTP"));
     }
     findings
 }
 
 /// One grant of a notifier.
-fn grant(notifier: &str, facts: &GrantFacts) -> Vec<Finding> {
-    const CHECK: Check = Check::Notifiers;
-    let GrantFacts { grant, secrets, connection, probe } = facts;
+fn grant(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Vec<Finding> {
+    let GrantFacts { grant, secrets, addresses, connection, probe } = facts;
     let mut findings = Vec::new();
-    for (what, had) in secrets {
+    for SecretFacts { what, place, had } in secrets {
         if let Err(reason) = had {
             findings.push(Finding::failed(
                 CHECK,
                 format!("`{notifier}`: the secret for {what} of {grant} can't be had: {reason}"),
-                "put the secret there, and let the user or role of groundcrew read it; secrets of \
-                 this shell's environment are not those of the host's",
+                secret_fix(place),
             ));
         }
     }
-    if let Err(reason) = connection {
-        findings.push(Finding::failed(
-            CHECK,
-            format!("`{notifier}`: {grant} can't be reached from here: {reason}"),
-            "let this machine reach it, or mend `url`, `proxy`, `ca_file` or `allow_private` of the \
-             grant",
-        ));
+    match connection {
+        Err(obstacle) => findings.push(in_the_way(notifier, granted, facts, obstacle)),
+        Ok(()) => findings.extend(refused_ones(notifier, granted, facts)),
     }
-    match probe {
-        Some(Probe::Unanswered(reason)) if connection.is_ok() => {
-            findings.push(Finding::failed(
-                CHECK,
-                format!("`{notifier}`: no answer to HEAD {grant}: {reason}"),
-                "ask whoever runs the other system, or look at the secrets",
-            ));
+    let answers = match probe.as_ref().map(|probe| answer(notifier, granted, facts, probe)) {
+        None => String::new(),
+        Some(good) if good.fix.is_none() => format!("; {}", good.found),
+        Some(bad) => {
+            findings.push(bad);
+            return findings;
         }
-        Some(Probe::Answered(status @ (401 | 403))) => findings.push(Finding::failed(
-            CHECK,
-            format!(
-                "`{notifier}`: HEAD {grant} is answered {status}: what it sends to prove who \
-                 it is, is refused or missing"
-            ),
-            "renew the secret, or grant it what it may do in the other system",
-        )),
-        Some(Probe::Answered(status @ 500..)) => findings.push(Finding::warning(
-            CHECK,
-            format!(
-                "`{notifier}`: HEAD {grant} is answered {status}: the other system has an error"
-            ),
-            "ask whoever runs it; notifications are tried again",
-        )),
-        _ => {}
+    };
+    if connection.is_err() || secrets.iter().any(|secret| secret.had.is_err()) {
+        return findings;
     }
-    if findings.is_empty() {
-        let had = match secrets.len() {
-            0 => String::new(),
-            1 => "its secret is there, ".to_owned(),
-            number => format!("its {number} secrets are there, "),
-        };
-        let answers = match probe {
-            Some(Probe::Answered(status @ 400..)) => {
-                format!("; HEAD is answered {status}, which says nothing of secrets")
-            }
-            Some(Probe::Answered(status)) => format!("; HEAD is answered {status}"),
-            _ => String::new(),
-        };
-        let found = format!("`{notifier}`: {grant}: {had}it can be reached{answers}");
-        findings.push(Finding::ok(CHECK, found));
-    }
+    let places: Vec<String> = secrets.iter().map(|secret| secret.place.to_string()).collect();
+    let had = match secrets.len() {
+        0 => String::new(),
+        1 => format!("its secret is there ({}), ", list(&places)),
+        number => format!("its {number} secrets are there ({}), ", list(&places)),
+    };
+    let at = match (&granted.proxy, reached(granted, addresses)) {
+        (Some(proxy), _) => format!(" by the proxy {proxy}"),
+        (None, addresses) if addresses.is_empty() => String::new(),
+        (None, addresses) => format!(" at {}", list(&addresses)),
+    };
+    let found = format!("`{notifier}`: {grant}: {had}it can be reached{at}{answers}");
+    findings.push(Finding::ok(CHECK, found));
     findings
 }
 
-/// Where grants and the settings of a bundled plugin don't meet. Of any other plugin nobody knows
-/// what it asks for.
-fn unused(notifier: &Notifier) -> Vec<Finding> {
-    const CHECK: Check = Check::Notifiers;
-    let Plugin::Bundled(plugin) = &notifier.component.plugin else { return vec![] };
-    if !BY_SETTINGS.contains(&plugin.as_str()) {
+/// What to do where a secret can't be had.
+fn secret_fix(place: &SecretPlace) -> String {
+    let fix = match place {
+        SecretPlace::Variable(name) => {
+            return format!(
+                "set {name} in groundcrew's environment; the doctor looks in that of its own shell"
+            );
+        }
+        SecretPlace::File(_) => {
+            "put the secret there, and let the user read it that groundcrew \
+                                 runs as"
+        }
+        SecretPlace::Stored { .. } => {
+            "see to what AWS says; groundcrew's role needs secretsmanager:GetSecretValue on this secret"
+        }
+    };
+    fix.to_owned()
+}
+
+/// What is special about an address of a grant, unless the grant allows it.
+fn refused(granted: &HttpGrant, address: IpAddr) -> Option<AddressKind> {
+    AddressKind::of(address).filter(|kind| !(granted.allow_private && kind.can_be_allowed()))
+}
+
+/// The addresses that may be reached.
+fn reached(granted: &HttpGrant, addresses: &[IpAddr]) -> Vec<String> {
+    let allowed = addresses.iter().filter(|address| refused(granted, **address).is_none());
+    allowed.map(ToString::to_string).collect()
+}
+
+/// The addresses that may not, each with why, and what would open them.
+fn told_of_refused(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(String, &'static str)> {
+    let refused: Vec<(IpAddr, AddressKind)> = addresses
+        .iter()
+        .filter_map(|address| Some((*address, refused(granted, *address)?)))
+        .collect();
+    let told: Vec<String> =
+        refused.iter().map(|(address, kind)| format!("{address} is {kind}")).collect();
+    let fix = match refused.iter().any(|(_, kind)| kind.can_be_allowed()) {
+        true => {
+            "write `allow_private = true` in its [[notifiers.grants.http]], if that is where \
+             requests shall go"
+        }
+        false => "have the name lead elsewhere, or mend the host in `url`: no key opens that",
+    };
+    (!told.is_empty()).then(|| (list(&told), fix))
+}
+
+/// Some addresses of a host that can be reached may not be.
+fn refused_ones(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Option<Finding> {
+    let (told, fix) = told_of_refused(granted, &facts.addresses)?;
+    let found = format!(
+        "`{notifier}`: {}: not all addresses of {} may be reached: {told}; requests go to the others",
+        facts.grant,
+        granted.url.host()
+    );
+    Some(Finding::warning(CHECK, found, fix))
+}
+
+/// Why a grant's host can't be reached, and what to do.
+fn in_the_way(
+    notifier: &str,
+    granted: &HttpGrant,
+    facts: &GrantFacts,
+    obstacle: &Obstacle,
+) -> Finding {
+    use ObstacleKind as Kind;
+    let Obstacle { kind, reason } = obstacle;
+    let grant = &facts.grant;
+    if let (Kind::Refused, Some((told, fix))) = (kind, told_of_refused(granted, &facts.addresses)) {
+        let host = granted.url.host();
+        let found = format!("`{notifier}`: {grant}: {host} may not be reached: {told}");
+        return Finding::failed(CHECK, found, fix);
+    }
+    let what = match kind {
+        Kind::Unresolved
+        | Kind::Refused
+        | Kind::Unconnected
+        | Kind::Proxy
+        | Kind::Late
+        | Kind::CaFile
+        | Kind::NoRoots => "can't be reached from here",
+        Kind::UnknownIssuer => "has a certificate of an issuer that is not trusted here",
+        Kind::OtherName => "has a certificate of another name",
+        Kind::Expired => "has a certificate that has expired",
+        Kind::NotYetValid => "has a certificate that is not valid yet",
+        Kind::Untrusted => "has a certificate that is not trusted here",
+        Kind::NoTls => "speaks no TLS that groundcrew speaks",
+    };
+    let fix = match kind {
+        Kind::Unresolved => "mend the host in `url`, or have this machine's name server know it",
+        Kind::Refused => "mend the host in `url`, or what its name leads to",
+        Kind::Unconnected | Kind::Late => {
+            "look whether the other system is up, and let this machine reach it: firewall, security \
+             group, route; or name a `proxy` in its [[notifiers.grants.http]]"
+        }
+        Kind::Proxy => "have the proxy let requests through to this host, or mend `proxy`",
+        Kind::UnknownIssuer if granted.ca_file.is_some() => {
+            "put the issuer's certificate into the grant's `ca_file`, which is trusted instead of \
+             the system's, or take `ca_file` out if the system trusts it"
+        }
+        Kind::UnknownIssuer => {
+            "if the issuer is your own, or that of a proxy which opens TLS, name its certificate \
+             (PEM) by `ca_file` in the grant; if not, have the other system send its whole chain"
+        }
+        Kind::OtherName => {
+            "name the host in `url` as the certificate does, or have one issued for this name"
+        }
+        Kind::Expired => {
+            "have the other system's certificate renewed; if it is valid, mend this machine's clock"
+        }
+        Kind::NotYetValid => {
+            "mend this machine's clock; if it is right, have the other system use a valid one"
+        }
+        Kind::Untrusted => "have the other system's certificate mended",
+        Kind::NoTls => "look whether TLS 1.2 or 1.3 is spoken on this port, or mend `url`",
+        Kind::CaFile => "mend the file that `ca_file` names: certificates of authorities in PEM",
+        Kind::NoRoots => {
+            "install the system's certificates (ca-certificates), or name some by `ca_file`"
+        }
+    };
+    Finding::failed(CHECK, format!("`{notifier}`: {grant} {what}: {reason}"), fix)
+}
+
+/// What an answer to HEAD means. Where nothing is to be done, it is the end of a sentence.
+fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe) -> Finding {
+    let grant = &facts.grant;
+    let named = |what: String| format!("`{notifier}`: {what}");
+    let status = match probe {
+        Probe::Answered(status) => *status,
+        Probe::Unanswered(reason) => {
+            return Finding::failed(
+                CHECK,
+                named(format!("no answer to HEAD {grant}: {reason}")),
+                "ask whoever runs the other system, and whether a firewall or proxy cuts it off",
+            );
+        }
+    };
+    let told = |meaning: &str| format!("HEAD is answered {status}: {meaning}");
+    let warned = |meaning: &str| named(format!("HEAD {grant} is answered {status}: {meaning}"));
+    match status {
+        200..=299 => Finding::ok(CHECK, told("it is up, and takes such a request")),
+        300..=399 => Finding::ok(
+            CHECK,
+            told(
+                "it is up, and leads elsewhere; no redirect is followed, so it must not answer a \
+                  notification so",
+            ),
+        ),
+        401 => Finding::failed(
+            CHECK,
+            warned("what proves who asks is refused or missing"),
+            "renew the secret of the grant, or grant one by `headers`",
+        ),
+        403 => Finding::warning(
+            CHECK,
+            warned("what proves who asks is not enough; some gateways answer so to HEAD alone"),
+            "look at what the secret may do in the other system, unless notifications get through",
+        ),
+        404 | 410 if !granted.secrets.is_empty() => Finding::warning(
+            CHECK,
+            warned(
+                "nothing is at this URL, of which a secret is a part; some webhooks answer so to \
+                    HEAD alone",
+            ),
+            "look whether the webhook was removed or has another secret now, unless notifications get \
+             through",
+        ),
+        404 => Finding::ok(
+            CHECK,
+            told(
+                "it is up, and has nothing at this very URL, which is right where notifications go \
+                  below it; it says nothing of secrets",
+            ),
+        ),
+        405 | 501 => Finding::ok(
+            CHECK,
+            told(
+                "it is up, and takes no HEAD, which is right of a webhook; it says nothing of \
+                  secrets",
+            ),
+        ),
+        500.. => Finding::failed(
+            CHECK,
+            warned("the other system, or a proxy before it, has an error"),
+            "ask whoever runs it; notifications are tried again",
+        ),
+        _ => Finding::ok(CHECK, told("it is up; it says nothing of secrets")),
+    }
+}
+
+/// HTTP grants that no request uses. Told only where it is certain: the component sends none, an
+/// earlier grant takes them all, or the plugin is a bundled one, whose requests are known.
+fn unused_http(notifier: &Notifier, facts: &NotifierFacts) -> Vec<Finding> {
+    let (name, grants) = (&notifier.component.name, &notifier.grants.http);
+    if grants.is_empty() {
         return vec![];
     }
-    let (name, settings) = (&notifier.component.name, &notifier.component.settings.json);
-    let mut urls = Vec::new();
-    texts(settings, &mut urls);
+    if !facts.imports_http {
+        let found = format!(
+            "`{name}`: it is granted HTTP, and sends no request: its component does not import \
+             wasi:http/outgoing-handler"
+        );
+        return vec![Finding::warning(CHECK, found, "remove its [[notifiers.grants.http]]")];
+    }
+    let requests = requests(notifier);
     let mut findings = Vec::new();
-    for grant in &notifier.grants.http {
-        let written = grant.url.to_string();
-        if !urls.iter().any(|url| meet(url, &written)) {
+    for (index, grant) in grants.iter().enumerate() {
+        if let Some(requests) = &requests
+            && !requests.iter().any(|one| one.may_go_to(grant))
+        {
+            findings.push(goes_elsewhere(notifier, grant));
+        } else if let Some(first) = grants[..index].iter().find(|first| takes_all(first, grant)) {
             findings.push(Finding::warning(
                 CHECK,
-                format!("`{name}`: no request of {plugin} with these settings goes to {written}"),
-                "remove the grant, or mend the URL in the settings",
+                format!(
+                    "`{name}`: the grant of {grant} is never used: the one of {first} before it \
+                     covers the same requests, and the first counts"
+                ),
+                "write the narrower one first, or remove it",
             ));
+        } else if let Some(requests) = &requests {
+            findings.extend(unused_methods(notifier, grant, requests));
         }
     }
-    let others =
-        |url: &&&str| !notifier.grants.http.iter().any(|grant| meet(url, &grant.url.to_string()));
-    for url in urls.iter().filter(others) {
-        findings.push(Finding::failed(
-            CHECK,
-            format!("`{name}`: the settings have {url}, which no grant covers"),
-            "grant it in [[notifiers.grants.http]], or mend the URL",
-        ));
-    }
-    if plugin == "webhook" {
-        let method = settings.get("method").and_then(Value::as_str).unwrap_or("POST");
-        for grant in &notifier.grants.http {
-            let unused: Vec<&str> =
-                grant.methods.iter().map(String::as_str).filter(|one| *one != method).collect();
-            if !unused.is_empty() {
-                findings.push(Finding::warning(
-                    CHECK,
-                    format!(
-                        "`{name}`: {} is granted {}, and the webhook sends {method} alone",
-                        grant.url,
-                        unused.join(", ")
-                    ),
-                    format!("write `methods = [\"{method}\"]`"),
-                ));
-            }
-        }
-    }
+    findings.extend(requests.iter().flatten().filter_map(|one| uncovered(notifier, one)));
     findings
 }
 
-/// The URLs of settings: what of each is there before a template begins to insert.
-fn texts<'s>(settings: &'s Value, urls: &mut Vec<&'s str>) {
-    match settings {
-        Value::String(text) if text.starts_with("https://") || text.starts_with("http://") => {
-            urls.push(text.split("{{").next().unwrap_or_default());
-        }
-        Value::Array(list) => list.iter().for_each(|value| texts(value, urls)),
-        // What is sent may have URLs that nobody asks for.
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| !["body", "fields", "record", "headers"].contains(&name.as_str()))
-            .for_each(|(_, value)| texts(value, urls)),
-        _ => {}
-    }
+/// A grant that no setting of a bundled notifier points to.
+fn goes_elsewhere(notifier: &Notifier, grant: &HttpGrant) -> Finding {
+    let component = &notifier.component;
+    let named = |secret: &str| {
+        let texts = component.settings.texts();
+        texts.iter().any(|(_, text)| placeholders(text).any(|name| name == secret))
+    };
+    let unnamed = grant.secrets.iter().filter(|one| !named(&one.name));
+    let unnamed: Vec<String> = unnamed.map(|one| format!("`{}`", placeholder(&one.name))).collect();
+    let secrets = match unnamed.is_empty() {
+        true => String::new(),
+        false => format!(", and no setting has {}", list(&unnamed)),
+    };
+    Finding::warning(
+        CHECK,
+        format!(
+            "`{}`: no request of {} with these settings goes to {grant}{secrets}",
+            component.name,
+            component.plugin.name()
+        ),
+        "remove the grant, or mend the URL in the settings",
+    )
 }
 
-/// Whether a request to a URL that begins so may be one to a granted URL.
-fn meet(url: &str, granted: &str) -> bool {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
-    // In its usual form, where it has one: the host in lower case, a port only where it is needed.
-    let usual = Url::parse(url).map_or_else(|_| url.to_owned(), |url| url.to_string());
-    let of = |text: &str| text.trim_end_matches('/').to_owned();
-    of(&usual).starts_with(&of(granted)) || of(granted).starts_with(&of(&usual))
+/// Whether all requests that the second covers go by the first, which stands before it.
+fn takes_all(first: &HttpGrant, second: &HttpGrant) -> bool {
+    first.url.covers(&second.url)
+        && first.query.iter().all(|parameter| second.query.contains(parameter))
+        && second.methods.iter().all(|method| first.methods.contains(method))
+}
+
+/// Methods of a grant that a bundled notifier does not use there.
+fn unused_methods(
+    notifier: &Notifier,
+    grant: &HttpGrant,
+    requests: &[Requests<'_>],
+) -> Option<Finding> {
+    let used = |method: &&str| {
+        requests.iter().any(|one| one.methods.contains(method) && one.may_go_to(grant))
+    };
+    let methods = grant.methods.iter().map(String::as_str);
+    let unused: Vec<&str> = methods.filter(|method| !used(method)).collect();
+    let component = &notifier.component;
+    (!unused.is_empty()).then(|| {
+        let found = format!(
+            "`{}`: {grant} is granted {}, which no request of {} with these settings uses",
+            component.name,
+            list(&unused),
+            component.plugin.name(),
+        );
+        let fix = format!("take {} out of its `methods`", list(&unused));
+        Finding::warning(CHECK, found, fix)
+    })
+}
+
+/// Requests of a bundled notifier that no grant covers.
+fn uncovered(notifier: &Notifier, requests: &Requests<'_>) -> Option<Finding> {
+    let component = &notifier.component;
+    let there = || notifier.grants.http.iter().filter(|grant| requests.may_go_to(grant));
+    let granted =
+        |method: &&str| there().any(|grant| grant.methods.iter().any(|one| one == method));
+    let lacking: Vec<&str> =
+        requests.methods.iter().copied().filter(|method| !granted(method)).collect();
+    let host = requests.host()?;
+    (!lacking.is_empty()).then(|| {
+        let found = format!(
+            "`{}`: no grant covers {} to the URL that the setting `{}` makes, at {host}",
+            component.name,
+            list(&lacking),
+            requests.setting
+        );
+        let fix = match there().next() {
+            Some(grant) => format!("add {} to `methods` of {grant}", list(&lacking)),
+            None => "grant its URL in [[notifiers.grants.http]], or mend the setting".to_owned(),
+        };
+        Finding::failed(CHECK, found, fix)
+    })
+}
+
+/// Grants of support cases that no call uses.
+fn unused_cases(notifier: &Notifier, facts: &NotifierFacts) -> Option<Finding> {
+    let (component, codes) = (&notifier.component, &notifier.grants.support_cases);
+    if codes.is_empty() {
+        return None;
+    }
+    let name = &component.name;
+    if !facts.imports_support_cases {
+        let found = format!(
+            "`{name}`: it is granted the support cases {}, and opens none: its component does not \
+             import groundcrew:plugin/support-cases",
+            list(codes)
+        );
+        return Some(Finding::warning(CHECK, found, "remove its `support_cases`"));
+    }
+    let (ams_case, usual) = AMS_CASE;
+    if component.plugin != Plugin::Bundled(ams_case.to_owned()) {
+        return None;
+    }
+    let opens = component.settings.json.get("service_code").and_then(serde_json::Value::as_str);
+    let opens = opens.unwrap_or(usual);
+    let fix = format!("write `support_cases = [{opens:?}]` in [notifiers.grants]");
+    let unused: Vec<&String> = codes.iter().filter(|code| *code != opens).collect();
+    if unused.len() == codes.len() {
+        let found = format!(
+            "`{name}`: its setting `service_code` is {opens}, which it is not granted: no case \
+             will be opened"
+        );
+        return Some(Finding::failed(CHECK, found, fix));
+    }
+    (!unused.is_empty()).then(|| {
+        let found =
+            format!("`{name}`: it is granted {}, and opens cases of {opens} alone", list(&unused));
+        Finding::warning(CHECK, found, fix)
+    })
 }
 
 #[cfg(test)]
@@ -200,87 +510,372 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn facts(connection: Result<(), String>, probe: Option<Probe>) -> GrantFacts {
+    const URL: &str = "https://hooks.example.com/";
+
+    fn granted(lines: &str) -> HttpGrant {
+        let text = format!(
+            "[[notifiers]]\nname = \"chat\"\nplugin = \"./own.wasm\"\n[[notifiers.grants.http]]\n\
+             methods = [\"POST\"]\n{lines}"
+        );
+        Config::parse("crew.toml", &text).unwrap().notifiers.remove(0).grants.http.remove(0)
+    }
+
+    fn facts(connection: Result<(), (ObstacleKind, &str)>, probe: Option<Probe>) -> GrantFacts {
         GrantFacts {
-            grant: "https://hooks.example.com/".into(),
-            secrets: vec![("the header field `authorization`".into(), Ok(()))],
-            connection,
+            grant: URL.into(),
+            secrets: vec![SecretFacts {
+                what: "the header field `authorization`".into(),
+                place: SecretPlace::Variable("TOKEN".into()),
+                had: Ok(()),
+            }],
+            addresses: vec!["93.184.216.34".parse().unwrap()],
+            connection: connection
+                .map_err(|(kind, reason)| Obstacle { kind, reason: reason.to_owned() }),
             probe,
         }
     }
 
+    fn answered(status: u16) -> GrantFacts {
+        facts(Ok(()), Some(Probe::Answered(status)))
+    }
+
+    fn lacks(place: SecretPlace) -> GrantFacts {
+        let mut facts = facts(Ok(()), None);
+        facts.secrets[0].place = place;
+        facts.secrets[0].had = Err("it is not there".into());
+        facts
+    }
+
+    fn obstacle(kind: ObstacleKind) -> GrantFacts {
+        facts(Err((kind, "why")), None)
+    }
+
+    /// The only finding is this one, and its text and fix have these.
+    fn assert_only(findings: &[Finding], status: Status, found: &str, fix: &str) {
+        let [finding] = findings else { panic!("{findings:?}") };
+        assert_eq!(finding.status, status, "{finding:?}");
+        assert!(finding.found.starts_with("`chat`: "), "{finding:?}");
+        assert!(finding.found.contains(found), "{finding:?}");
+        let told = finding.fix.as_deref().unwrap_or_default();
+        assert!(told.contains(fix) && told.is_empty() == fix.is_empty(), "{finding:?}");
+    }
+
     #[rstest]
-    #[case::reached(facts(Ok(()), None), Status::Ok, "its secret is there, it can be reached")]
-    #[case::answers(
-        facts(Ok(()), Some(Probe::Answered(200))),
-        Status::Ok,
-        "it can be reached; HEAD is answered 200"
+    #[case::reached(
+        facts(Ok(()), None), Status::Ok,
+        "its secret is there (the environment variable TOKEN), it can be reached at 93.184.216.34", ""
     )]
-    #[case::answers_something(
-        facts(Ok(()), Some(Probe::Answered(405))),
-        Status::Ok,
-        "HEAD is answered 405, which says nothing of secrets"
+    #[case::taken(answered(204), Status::Ok, "34; HEAD is answered 204: it is up, and takes", "")]
+    #[case::redirect(answered(302), Status::Ok, "answered 302: it is up, and leads elsewhere", "")]
+    #[case::too_many(answered(429), Status::Ok, "answered 429: it is up; it says nothing of", "")]
+    #[case::unknown(answered(401), Status::Failed, "answered 401: what proves", "renew the secret")]
+    #[case::forbidden(
+        answered(403),
+        Status::Warning,
+        "answered 403: what proves",
+        "may do in the other"
     )]
-    #[case::refused(facts(Ok(()), Some(Probe::Answered(401))), Status::Failed, "is answered 401")]
-    #[case::down(facts(Ok(()), Some(Probe::Answered(503))), Status::Warning, "is answered 503")]
+    #[case::nothing_there(answered(404), Status::Ok, "answered 404: it is up, and has nothing", "")]
+    #[case::no_head(answered(405), Status::Ok, "answered 405: it is up, and takes no HEAD", "")]
+    #[case::not_implemented(answered(501), Status::Ok, "answered 501: it is up, and takes no", "")]
+    #[case::error(
+        answered(500),
+        Status::Failed,
+        "answered 500: the other system",
+        "whoever runs it"
+    )]
+    #[case::down(
+        answered(503),
+        Status::Failed,
+        "answered 503: the other system",
+        "whoever runs it"
+    )]
     #[case::silent(
-        facts(Ok(()), Some(Probe::Unanswered("it took too long".into()))),
-        Status::Failed,
-        "no answer to HEAD https://hooks.example.com/: it took too long"
+        facts(Ok(()), Some(Probe::Unanswered("it took too long".into()))), Status::Failed,
+        "no answer to HEAD https://hooks.example.com/: it took too long", "whoever runs"
     )]
-    #[case::unreachable(
-        facts(Err("the name can't be resolved".into()), None),
-        Status::Failed,
-        "can't be reached from here: the name can't be resolved"
+    #[case::no_variable(
+        lacks(SecretPlace::Variable("TOKEN".into())), Status::Failed,
+        "the secret for the header field `authorization` of https://hooks.example.com/ can't be had: it \
+         is not there", "set TOKEN in groundcrew's environment"
     )]
-    #[case::no_secret(
-        GrantFacts {
-            secrets: vec![("the signature".into(), Err("the file k: not found".into()))],
-            ..facts(Ok(()), None)
-        },
-        Status::Failed,
-        "the secret for the signature of https://hooks.example.com/ can't be had: the file k"
+    #[case::no_file(lacks(SecretPlace::File("k".into())), Status::Failed, "had", "let the user read")]
+    #[case::not_stored(
+        lacks(SecretPlace::Stored { id: "k".into(), field: None }), Status::Failed, "had",
+        "needs secretsmanager:GetSecretValue"
     )]
-    fn a_grant(#[case] facts: GrantFacts, #[case] status: Status, #[case] found: &str) {
-        let findings = grant("chat", &facts);
-        assert_eq!((findings.len(), findings[0].status), (1, status), "{findings:?}");
-        assert!(findings[0].found.contains(found), "{findings:?}");
+    #[case::name(
+        obstacle(ObstacleKind::Unresolved),
+        Status::Failed,
+        "reached from here: why",
+        "name server"
+    )]
+    #[case::nobody(
+        obstacle(ObstacleKind::Unconnected),
+        Status::Failed,
+        "reached from here: why",
+        "firewall"
+    )]
+    #[case::late(
+        obstacle(ObstacleKind::Late),
+        Status::Failed,
+        "reached from here: why",
+        "firewall"
+    )]
+    #[case::proxy(
+        obstacle(ObstacleKind::Proxy),
+        Status::Failed,
+        "reached from here: why",
+        "mend `proxy`"
+    )]
+    #[case::issuer(
+        obstacle(ObstacleKind::UnknownIssuer),
+        Status::Failed,
+        "has a certificate of an issuer that is not trusted here: why",
+        "(PEM) by `ca_file`"
+    )]
+    #[case::other_name(
+        obstacle(ObstacleKind::OtherName),
+        Status::Failed,
+        "of another name: why",
+        "host in `url`"
+    )]
+    #[case::expired(obstacle(ObstacleKind::Expired), Status::Failed, "has expired: why", "renewed")]
+    #[case::future(
+        obstacle(ObstacleKind::NotYetValid),
+        Status::Failed,
+        "not valid yet: why",
+        "clock"
+    )]
+    #[case::untrusted(
+        obstacle(ObstacleKind::Untrusted),
+        Status::Failed,
+        "not trusted here: why",
+        "mended"
+    )]
+    #[case::no_tls(
+        obstacle(ObstacleKind::NoTls),
+        Status::Failed,
+        "speaks no TLS",
+        "TLS 1.2 or 1.3"
+    )]
+    #[case::ca_file(
+        obstacle(ObstacleKind::CaFile),
+        Status::Failed,
+        "from here: why",
+        "`ca_file` names"
+    )]
+    #[case::no_roots(
+        obstacle(ObstacleKind::NoRoots),
+        Status::Failed,
+        "from here: why",
+        "ca-certificates"
+    )]
+    fn a_grant(
+        #[case] facts: GrantFacts,
+        #[case] status: Status,
+        #[case] found: &str,
+        #[case] fix: &str,
+    ) {
+        let granted = granted(&format!("url = \"{URL}\""));
+        assert_only(&grant("chat", &granted, &facts), status, found, fix);
     }
 
-    fn config(url: &str, method: &str, granted: &str, methods: &str) -> Config {
-        let text = format!(
-            "[[notifiers]]\nname = \"chat\"\nplugin = \"webhook\"\n[notifiers.settings]\nurl = \
-             \"{url}\"\nmethod = \"{method}\"\nbody = {{ link = \"https://elsewhere.example.com\" \
-             }}\n[[notifiers.grants.http]]\nurl = \"{granted}\"\nmethods = {methods}\n"
+    #[test]
+    fn an_issuer_beside_a_ca_file() {
+        let granted = granted(&format!("url = \"{URL}\"\nca_file = \"ours.pem\""));
+        let findings = grant("chat", &granted, &obstacle(ObstacleKind::UnknownIssuer));
+        assert_only(&findings, Status::Failed, "not trusted here", "into the grant's `ca_file`");
+    }
+
+    /// Where the URL has a secret, nothing there may mean that the secret is wrong.
+    #[rstest]
+    #[case(404)]
+    #[case(410)]
+    fn a_url_with_a_secret_that_leads_nowhere(#[case] status: u16) {
+        let granted = granted(
+            "url = \"https://hooks.example.com/$(s)\"\nsecrets = { s = { env = \"TOKEN\" } }",
         );
-        Config::parse("crew.toml", &text).unwrap()
+        let findings = grant("chat", &granted, &answered(status));
+        assert_only(
+            &findings,
+            Status::Warning,
+            "of which a secret is a part",
+            "another secret now",
+        );
+    }
+
+    /// With several things wrong, each is told, and that it can be reached is not.
+    #[test]
+    fn each_thing_that_is_wrong() {
+        let mut facts = facts(Err((ObstacleKind::Unconnected, "refused")), None);
+        facts.secrets[0].had = Err("no".into());
+        let findings = grant("chat", &granted(&format!("url = \"{URL}\"")), &facts);
+        let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
+        assert_eq!(statuses, [Status::Failed, Status::Failed], "{findings:?}");
     }
 
     #[rstest]
-    #[case::used("https://a.example.com/x", "POST", "https://a.example.com/", r#"["POST"]"#, &[])]
-    #[case::template("https://a.example.com/{{ account.id }}", "POST", "https://A.example.com/", r#"["POST"]"#, &[])]
-    #[case::longer_grant("https://a.example.com/{{ tag }}", "POST", "https://a.example.com/v1/", r#"["POST"]"#, &[])]
-    #[case::elsewhere(
-        "https://a.example.com/x", "POST", "https://b.example.com/", r#"["POST"]"#,
-        &["goes to https://b.example.com/", "the settings have https://a.example.com/x, which"]
-    )]
-    #[case::methods(
-        "https://a.example.com/x", "PUT", "https://a.example.com/", r#"["POST", "PUT", "GET"]"#,
-        &["is granted POST, GET, and the webhook sends PUT alone"]
-    )]
-    fn grants_meet_settings(
-        #[case] url: &str,
-        #[case] method: &str,
-        #[case] granted: &str,
-        #[case] methods: &str,
+    #[case::public(&["93.184.216.34", "2600:1f18::1"], "", &["ok: reached at 93.184.216.34 and 2600:1f18::1"])]
+    #[case::private_one(&["93.184.216.34", "10.1.2.3"], "", &[
+        "warning: not all addresses of hooks.example.com may be reached: 10.1.2.3 is in a private \
+         network; requests go to the others / write `allow_private = true`",
+        "ok: reached at 93.184.216.34",
+    ])]
+    #[case::private(&["10.1.2.3"], "allow_private = true", &["ok: reached at 10.1.2.3"])]
+    #[case::all_refused(&["10.1.2.3", "127.0.0.1"], "", &[
+        "failed: hooks.example.com may not be reached: 10.1.2.3 is in a private network and 127.0.0.1 is \
+         this machine / write `allow_private = true`"
+    ])]
+    #[case::metadata(&["169.254.169.254"], "allow_private = true", &[
+        "failed: hooks.example.com may not be reached: 169.254.169.254 is a metadata service, which hands \
+         out the host's credentials / have the name lead elsewhere"
+    ])]
+    fn which_addresses_may_be_reached(
+        #[case] addresses: &[&str],
+        #[case] lines: &str,
         #[case] expected: &[&str],
     ) {
-        let config = config(url, method, granted, methods);
-        let findings = unused(&config.notifiers[0]);
+        let granted = granted(&format!("url = \"{URL}\"\n{lines}"));
+        let addresses: Vec<IpAddr> = addresses.iter().map(|one| one.parse().unwrap()).collect();
+        let none = reached(&granted, &addresses).is_empty();
+        let connection = if none { Err((ObstacleKind::Refused, "one of them")) } else { Ok(()) };
+        let facts = GrantFacts { addresses, ..facts(connection, None) };
+        let findings = grant("chat", &granted, &facts);
         assert_eq!(findings.len(), expected.len(), "{findings:?}");
         for (finding, expected) in findings.iter().zip(expected) {
-            assert!(finding.found.contains(expected), "{finding:?}");
+            let (status, told) = expected.split_once(": ").unwrap();
+            let (found, fix) = told.split_once(" / ").unwrap_or((told, ""));
+            assert_eq!(format!("{:?}", finding.status).to_lowercase(), status, "{finding:?}");
+            assert!(finding.found.contains(found), "{finding:?}");
+            assert!(finding.fix.as_deref().unwrap_or_default().starts_with(fix), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn a_proxy_is_named_instead_of_addresses() {
+        let granted = granted(&format!("url = \"{URL}\"\nproxy = \"http://proxy.example:3128\""));
+        let facts = GrantFacts { addresses: vec![], ..facts(Ok(()), None) };
+        let findings = grant("chat", &granted, &facts);
+        assert_only(&findings, Status::Ok, "reached by the proxy http://proxy.example:3128/", "");
+    }
+
+    /// What is told of a notifier's grants beside the facts of each one.
+    fn unused(config: &str, imports_http: bool, imports_support_cases: bool) -> Vec<String> {
+        let config = Config::parse("crew.toml", config).unwrap_or_else(|error| panic!("{error}"));
+        let facts = NotifierFacts { imports_http, imports_support_cases, grants: vec![] };
+        let findings = notifiers(&config, &[facts]);
+        let told = findings.iter().filter(|finding| finding.status != Status::NotConfigured);
+        told.map(|finding| format!("{:?} {}", finding.status, finding.found)).collect()
+    }
+
+    fn notifier(plugin: &str, settings: &str, grants: &[(&str, &str)]) -> String {
+        let mut text = format!(
+            "[[notifiers]]\nname = \"chat\"\nplugin = \"{plugin}\"\n[notifiers.settings]\n{settings}\n"
+        );
+        for (url, methods) in grants {
+            text += &format!(
+                "[[notifiers.grants.http]]\nurl = \"{url}\"\nmethods = {methods}\n{}",
+                if url.contains("$(s)") { "secrets = { s = { env = \"S\" } }\n" } else { "" }
+            );
+        }
+        text
+    }
+
+    const A: &str = "url = \"https://a.example/x\"";
+    const POST: &str = r#"["POST"]"#;
+    const GET: &str = r#"["GET"]"#;
+
+    #[rstest]
+    #[case::used("webhook", A, &[("https://a.example/", POST)], &[])]
+    #[case::texts_are_no_urls(
+        "webhook", "url = \"https://a.example/x\"\nbody = { link = \"https://b.example\" }",
+        &[("https://a.example/", POST)], &[]
+    )]
+    #[case::elsewhere("webhook", A, &[("https://b.example/", POST)], &[
+        "Warning `chat`: no request of webhook with these settings goes to https://b.example/",
+        "Failed `chat`: no grant covers POST to the URL that the setting `url` makes, at a.example",
+    ])]
+    #[case::secret_that_no_setting_names("webhook", A, &[
+        ("https://a.example/", POST), ("https://a.example/$(s)", POST),
+    ], &[
+        "Warning `chat`: no request of webhook with these settings goes to https://a.example/$(s), and no \
+         setting has `$(s)`",
+    ])]
+    #[case::secret_that_another_path_names(
+        "webhook", "url = \"https://a.example/$(s)\"",
+        &[("https://a.example/$(s)", POST), ("https://b.example/$(s)", POST)],
+        &["Warning `chat`: no request of webhook with these settings goes to https://b.example/$(s)"]
+    )]
+    #[case::methods("webhook", A, &[("https://a.example/", r#"["GET", "POST", "PUT"]"#)], &[
+        "Warning `chat`: https://a.example/ is granted GET and PUT, which no request of webhook with these \
+         settings uses",
+    ])]
+    #[case::other_method("webhook", A, &[("https://a.example/", GET)], &[
+        "Warning `chat`: https://a.example/ is granted GET, which no request of webhook with these settings \
+         uses",
+        "Failed `chat`: no grant covers POST to the URL that the setting `url` makes, at a.example",
+    ])]
+    #[case::cmdb(
+        "cmdb", "servicenow = { instance = \"https://a.example\" }",
+        &[("https://a.example/api/now/table/", r#"["GET", "POST"]"#)],
+        &["Failed `chat`: no grant covers PATCH to the URL that the setting `servicenow.instance` makes, at \
+           a.example"]
+    )]
+    #[case::hidden("./own.wasm", "", &[("https://a.example/", POST), ("https://a.example/x", POST)], &[
+        "Warning `chat`: the grant of https://a.example/x is never used: the one of https://a.example/ \
+         before it covers the same requests, and the first counts",
+    ])]
+    #[case::not_hidden(
+        "./own.wasm", "", &[("https://a.example/x", POST), ("https://a.example/", POST)], &[]
+    )]
+    #[case::other_methods(
+        "./own.wasm", "", &[("https://a.example/", GET), ("https://a.example/x", POST)], &[]
+    )]
+    #[case::nobody_knows("./own.wasm", A, &[("https://b.example/", GET)], &[])]
+    fn grants_meet_settings(
+        #[case] plugin: &str,
+        #[case] settings: &str,
+        #[case] grants: &[(&str, &str)],
+        #[case] expected: &[&str],
+    ) {
+        assert_eq!(unused(&notifier(plugin, settings, grants), true, false), expected);
+    }
+
+    #[rstest]
+    #[case::imports_them("./own.wasm", "", r#"["a"]"#, true, &[])]
+    #[case::does_not("./own.wasm", "", r#"["a", "b"]"#, false, &[
+        "Warning `chat`: it is granted the support cases a and b, and opens none: its component does not \
+         import groundcrew:plugin/support-cases",
+    ])]
+    #[case::its_own("ams-case", "service_code = \"a\"", r#"["a"]"#, true, &[])]
+    #[case::one_more("ams-case", "service_code = \"a\"", r#"["a", "b"]"#, true, &[
+        "Warning `chat`: it is granted b, and opens cases of a alone",
+    ])]
+    #[case::another("ams-case", "service_code = \"a\"", r#"["b"]"#, true, &[
+        "Failed `chat`: its setting `service_code` is a, which it is not granted: no case will be opened",
+    ])]
+    fn support_cases(
+        #[case] plugin: &str,
+        #[case] settings: &str,
+        #[case] codes: &str,
+        #[case] imports: bool,
+        #[case] expected: &[&str],
+    ) {
+        let text = notifier(plugin, settings, &[]);
+        let text = format!("{text}[notifiers.grants]\nsupport_cases = {codes}\n");
+        assert_eq!(unused(&text, false, imports), expected);
+    }
+
+    #[test]
+    fn a_component_that_sends_nothing() {
+        let text = notifier("./own.wasm", "", &[("https://a.example/", POST)]);
+        let told = unused(&text, false, false);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("Warning `chat`: it is granted HTTP, and sends no"),
+            "{told:?}"
+        );
     }
 
     #[test]

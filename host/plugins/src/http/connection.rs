@@ -10,14 +10,16 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
+use jiff::Timestamp;
+use rustls::CertificateError;
+use rustls::pki_types::{ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi::runtime;
 
 use super::PRODUCT;
-use super::failure::HttpFailure;
+use super::failure::{Distrust, HttpFailure};
 use super::network::Network;
 use super::tls::Tls;
 
@@ -36,15 +38,28 @@ pub(super) async fn open(
     grant: &HttpGrant,
     url: &Url,
 ) -> Result<Box<dyn Stream>, HttpFailure> {
+    open_noting(network, tls, grant, url, &mut Vec::new()).await
+}
+
+/// The same. Notes the addresses of the host, those that are refused included.
+pub(super) async fn open_noting(
+    network: &dyn Network,
+    tls: &Tls,
+    grant: &HttpGrant,
+    url: &Url,
+    addresses: &mut Vec<SocketAddr>,
+) -> Result<Box<dyn Stream>, HttpFailure> {
     let stream: Box<dyn Stream> = match &grant.proxy {
         None => {
-            let addresses = addresses(network, url, grant.allow_private).await?;
-            Box::new(connect(network, url, &addresses).await?)
+            *addresses = resolve(network, url).await?;
+            let allowed = allowed(url, addresses, grant.allow_private)?;
+            Box::new(connect(network, url, &allowed).await?)
         }
         Some(proxy) => {
             // The proxy resolves names; but an address needs no resolving.
             if let Some(address) = url.address() {
-                allowed(url, &[SocketAddr::new(address, url.port())], grant.allow_private)?;
+                *addresses = vec![SocketAddr::new(address, url.port())];
+                allowed(url, addresses, grant.allow_private)?;
             }
             // The operator named the proxy: it may be anywhere, and usually is nearby.
             let stream = connect(network, proxy, &resolve(network, proxy).await?).await?;
@@ -58,15 +73,6 @@ pub(super) async fn open(
         Scheme::Http => Ok(stream),
         Scheme::Https => encrypt(tls, grant, url, stream).await,
     }
-}
-
-/// The addresses of a URL's host that may be reached.
-async fn addresses(
-    network: &dyn Network,
-    url: &Url,
-    allow_private: bool,
-) -> Result<Vec<SocketAddr>, HttpFailure> {
-    allowed(url, &resolve(network, url).await?, allow_private)
 }
 
 async fn resolve(network: &dyn Network, url: &Url) -> Result<Vec<SocketAddr>, HttpFailure> {
@@ -166,16 +172,43 @@ async fn encrypt(
 ) -> Result<Box<dyn Stream>, HttpFailure> {
     let host = || url.host().to_owned();
     let config = tls.config(grant.ca_file.as_deref())?;
+    let untrusted = |distrust, reason| HttpFailure::Certificate { host: host(), distrust, reason };
     let name = ServerName::try_from(host())
-        .map_err(|error| HttpFailure::Certificate { host: host(), reason: error.to_string() })?;
+        .map_err(|error| untrusted(Distrust::OtherName, error.to_string()))?;
     let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|source| {
         let rejected = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         match rejected {
-            Some(error @ rustls::Error::InvalidCertificate(_)) => {
-                HttpFailure::Certificate { host: host(), reason: error.to_string() }
+            Some(rustls::Error::InvalidCertificate(error)) => {
+                let (distrust, reason) = distrust(error);
+                untrusted(distrust, format!("invalid peer certificate: {reason}"))
             }
             _ => HttpFailure::Tls { host: host(), source },
         }
     })?;
     Ok(Box::new(stream))
+}
+
+/// Why a certificate is not trusted, with dates as people read them.
+fn distrust(error: &CertificateError) -> (Distrust, String) {
+    use CertificateError as Error;
+    let date = |time: &UnixTime| {
+        let time = i64::try_from(time.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok());
+        time.map_or_else(|| "a time out of range".to_owned(), |time| time.to_string())
+    };
+    match error {
+        // A signature that is not that of an issuer of the same name, who is trusted.
+        Error::UnknownIssuer | Error::BadSignature => (Distrust::UnknownIssuer, error.to_string()),
+        Error::NotValidForName | Error::NotValidForNameContext { .. } => {
+            (Distrust::OtherName, error.to_string())
+        }
+        Error::ExpiredContext { not_after, .. } => {
+            (Distrust::Expired, format!("it was valid until {}", date(not_after)))
+        }
+        Error::Expired => (Distrust::Expired, error.to_string()),
+        Error::NotValidYetContext { not_before, .. } => {
+            (Distrust::NotYetValid, format!("it is valid from {}", date(not_before)))
+        }
+        Error::NotValidYet => (Distrust::NotYetValid, error.to_string()),
+        _ => (Distrust::Other, error.to_string()),
+    }
 }

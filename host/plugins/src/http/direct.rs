@@ -104,7 +104,7 @@ impl DirectHttp {
     }
 
     /// Path and query, with the secrets of the grant in the place of their placeholders.
-    async fn filled(
+    pub(super) async fn filled(
         &self,
         grant: &HttpGrant,
         url: &Url,

@@ -1,15 +1,19 @@
 //! What of a grant is in place, found out without a notification: for whoever sets it up.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16};
 use std::time::Duration;
 
 use bytes::Bytes;
-use groundcrew_core::doctor::{GrantFacts, Probe};
-use groundcrew_core::http::{self as core, HttpGrant, HttpSecret};
+use futures_util::future::{join, join_all};
+use groundcrew_core::doctor::{GrantFacts, Obstacle, ObstacleKind, Probe, SecretFacts};
+use groundcrew_core::http::{self as core, HttpGrant, HttpSecret, Redactor};
 use hyper::{Method, Request};
 
 use super::connection;
 use super::direct::DirectHttp;
+use super::failure::{Distrust, HttpFailure};
+use super::secrets::SecretError;
 use super::{HttpCall, HttpTransport as _};
 
 /// Longest body of an answer that is read: HEAD has none.
@@ -18,41 +22,80 @@ const ANSWER: u64 = 64 << 10;
 impl DirectHttp {
     /// Finds out whether the secrets of a grant can be had and its host be reached. With `probe` a
     /// request is sent as well: HEAD, which changes nothing (RFC 9110, 9.2.1), with the secrets
-    /// that a notifier's requests would have. Each of the two takes `patience` at most.
+    /// that a notifier's requests would have. Each secret, the connection and the request take
+    /// `patience` at most.
     pub async fn examine(&self, grant: &HttpGrant, probe: bool, patience: Duration) -> GrantFacts {
-        let late = || format!("it took longer than {} seconds", patience.as_secs());
-        let mut secrets = Vec::new();
-        for (what, secret) in secrets_of(grant) {
-            let had = tokio::time::timeout(patience, self.can_be_had(secret)).await;
-            secrets.push((what, had.unwrap_or_else(|_| Err(late()))));
+        let (mut secrets, (addresses, connection)) =
+            join(self.secrets_of(grant, patience), self.reach(grant, patience)).await;
+        if secrets.iter().all(|secret| secret.had.is_ok()) {
+            self.fit(grant, patience, &mut secrets).await;
         }
-        let open = connection::open(self.network(), self.tls(), grant, &grant.url);
-        let connection = match tokio::time::timeout(patience, open).await {
-            Ok(opened) => opened.map(drop).map_err(|failure| failure.to_string()),
-            Err(_) => Err(late()),
-        };
-        let sendable = connection.is_ok() && secrets.iter().all(|(_, had)| had.is_ok());
+        let sendable = connection.is_ok() && secrets.iter().all(|secret| secret.had.is_ok());
         let probe = match probe && sendable {
             true => {
                 let answer = tokio::time::timeout(patience, self.probe(grant)).await;
-                Some(answer.unwrap_or_else(|_| Probe::Unanswered(late())))
+                Some(answer.unwrap_or_else(|_| Probe::Unanswered(late(patience))))
             }
             false => None,
         };
-        GrantFacts { grant: grant.to_string(), secrets, connection, probe }
+        GrantFacts { grant: grant.to_string(), secrets, addresses, connection, probe }
     }
 
-    async fn can_be_had(&self, secret: &HttpSecret) -> Result<(), String> {
-        self.secrets().read(secret).await.map(drop).map_err(|error| error.to_string())
+    /// The secrets of a grant, each looked for as a request would.
+    async fn secrets_of(&self, grant: &HttpGrant, patience: Duration) -> Vec<SecretFacts> {
+        let each = secrets_of(grant).map(|(what, secret)| async move {
+            let read = tokio::time::timeout(patience, self.secrets().read(secret)).await;
+            let had = match read {
+                Ok(read) => read.map(drop).map_err(|error| error.to_string()),
+                Err(_) => Err(format!("{}: {}", secret.place, late(patience))),
+            };
+            SecretFacts { what, place: secret.place.clone(), had }
+        });
+        join_all(each).await
+    }
+
+    /// Notes of the secrets that can't take the place of their placeholders.
+    async fn fit(&self, grant: &HttpGrant, patience: Duration, secrets: &mut [SecretFacts]) {
+        let Ok(request) = head(grant) else { return };
+        let (parts, _) = request.into_parts();
+        let mut redactor = Redactor::default();
+        let filled = self.filled(grant, &grant.url, &parts, &mut redactor);
+        let filled = tokio::time::timeout(patience, filled).await;
+        let Ok(Err(HttpFailure::Secret { source, .. })) = filled else { return };
+        // Where it is none alone, all of them are told.
+        let name = match &source {
+            SecretError::NoPartOfUrl { source, .. } => source.name.as_deref(),
+            _ => None,
+        };
+        for one in &grant.secrets {
+            if name.is_none_or(|name| name == one.name) {
+                let what = of_placeholder(&one.name);
+                let noted = secrets.iter_mut().filter(|secret| secret.what == what);
+                noted.for_each(|secret| secret.had = Err(source.to_string()));
+            }
+        }
+    }
+
+    /// The addresses of a grant's host, and whether it can be reached. Nothing is sent.
+    async fn reach(
+        &self,
+        grant: &HttpGrant,
+        patience: Duration,
+    ) -> (Vec<IpAddr>, Result<(), Obstacle>) {
+        let mut found = Vec::new();
+        let open =
+            connection::open_noting(self.network(), self.tls(), grant, &grant.url, &mut found);
+        let connection = match tokio::time::timeout(patience, open).await {
+            Ok(opened) => opened.map(drop).map_err(|failure| obstacle(&failure)),
+            Err(_) => Err(Obstacle { kind: ObstacleKind::Late, reason: late(patience) }),
+        };
+        let mut addresses: Vec<_> = found.iter().map(|address| address.ip()).collect();
+        addresses.dedup();
+        (addresses, connection)
     }
 
     async fn probe(&self, grant: &HttpGrant) -> Probe {
-        let uri = match grant.query.is_empty() {
-            true => grant.url.path().to_owned(),
-            false => format!("{}?{}", grant.url.path(), grant.query.join("&")),
-        };
-        let request = Request::builder().method(Method::HEAD).uri(uri).body(Bytes::new());
-        let request = match request {
+        let request = match head(grant) {
             Ok(request) => request,
             Err(error) => return Probe::Unanswered(error.to_string()),
         };
@@ -71,13 +114,52 @@ impl DirectHttp {
     }
 }
 
+fn late(patience: Duration) -> String {
+    format!("it took longer than {} seconds", patience.as_secs())
+}
+
+/// A request for what is granted, as a plugin would hand it over.
+fn head(grant: &HttpGrant) -> Result<Request<Bytes>, hyper::http::Error> {
+    let uri = match grant.query.is_empty() {
+        true => grant.url.path().to_owned(),
+        false => format!("{}?{}", grant.url.path(), grant.query.join("&")),
+    };
+    Request::builder().method(Method::HEAD).uri(uri).body(Bytes::new())
+}
+
+/// What kind of obstacle a failure is. Those that no connection has are for whoever is asked.
+fn obstacle(failure: &HttpFailure) -> Obstacle {
+    use ObstacleKind as Kind;
+    let kind = match failure {
+        HttpFailure::Unresolved { .. } => Kind::Unresolved,
+        HttpFailure::Address { .. } => Kind::Refused,
+        HttpFailure::Proxy { .. } => Kind::Proxy,
+        HttpFailure::Certificates { .. } => Kind::CaFile,
+        HttpFailure::NoCertificates(_) => Kind::NoRoots,
+        HttpFailure::Tls { .. } => Kind::NoTls,
+        HttpFailure::Certificate { distrust, .. } => match distrust {
+            Distrust::UnknownIssuer => Kind::UnknownIssuer,
+            Distrust::OtherName => Kind::OtherName,
+            Distrust::Expired => Kind::Expired,
+            Distrust::NotYetValid => Kind::NotYetValid,
+            Distrust::Other => Kind::Untrusted,
+        },
+        _ => Kind::Unconnected,
+    };
+    Obstacle { kind, reason: failure.to_string() }
+}
+
 /// The secrets of a grant, each with what it is for.
 fn secrets_of(grant: &HttpGrant) -> impl Iterator<Item = (String, &HttpSecret)> {
     let headers = grant.headers.iter();
     let headers = headers.map(|(name, secret)| (format!("the header field `{name}`"), secret));
     let placeholders = grant.secrets.iter();
-    let placeholders =
-        placeholders.map(|one| (format!("`{}`", core::placeholder(&one.name)), &one.secret));
+    let placeholders = placeholders.map(|one| (of_placeholder(&one.name), &one.secret));
     let signature = grant.sign.iter().map(|sign| ("the signature".to_owned(), &sign.key));
     headers.chain(placeholders).chain(signature)
+}
+
+/// What the secret of a placeholder is for.
+fn of_placeholder(name: &str) -> String {
+    format!("`{}`", core::placeholder(name))
 }

@@ -85,6 +85,8 @@ pub enum HttpFailure {
     Certificate {
         /// The name.
         host: String,
+        /// What kind of reason it is.
+        distrust: Distrust,
         /// Why.
         reason: String,
     },
@@ -138,6 +140,21 @@ pub enum HttpFailure {
         .0.as_millis()
     )]
     Timeout(Duration),
+}
+
+/// Why a certificate is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nobody who is trusted has issued it.
+    UnknownIssuer,
+    /// It is for another name.
+    OtherName,
+    /// It was valid once.
+    Expired,
+    /// It will be valid.
+    NotYetValid,
+    /// Anything else.
+    Other,
 }
 
 impl HttpFailure {

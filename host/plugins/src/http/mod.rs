@@ -26,7 +26,7 @@ use groundcrew_core::limits::HttpLimits;
 use hyper::{Request, Response};
 
 pub use direct::DirectHttp;
-pub use failure::HttpFailure;
+pub use failure::{Distrust, HttpFailure};
 pub use network::{Network, SystemNetwork};
 pub(crate) use outgoing::Outgoing;
 pub use secrets::{SecretError, Secrets};

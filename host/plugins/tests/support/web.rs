@@ -195,6 +195,12 @@ pub async fn proxy(to: SocketAddr) -> Web {
 
 /// An authority that nobody else trusts: its certificate in PEM, and a server's with TLS.
 pub fn authority(server: &str) -> (String, TlsAcceptor) {
+    authority_for(server, (2020, 4096))
+}
+
+/// The same, with a certificate of the server that is valid from the begin of one year to that of
+/// another.
+pub fn authority_for(server: &str, (from, until): (i32, i32)) -> (String, TlsAcceptor) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -202,7 +208,9 @@ pub fn authority(server: &str) -> (String, TlsAcceptor) {
     let issuer = Issuer::new(params, key);
 
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new([server.to_owned()]).unwrap();
+    let mut params = CertificateParams::new([server.to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(until, 1, 1);
     let certificate = params.signed_by(&key, &issuer).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::ring::default_provider());
