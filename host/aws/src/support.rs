@@ -4,7 +4,9 @@
 //! retry it, every attempt begins with a look for the case, and an attempt whose answer was
 //! lost ends with one.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use aws_sdk_support::Client;
@@ -24,6 +26,9 @@ use crate::error::{of_read, of_write, unexpected};
 /// How far back a case is looked for. A notification is tried again for at most 14 days,
 /// the longest that SQS keeps a message; and as long again for those redriven by hand.
 const LOOK_BACK: Duration = Duration::from_secs(28 * 24 * 3600);
+/// A case may be listed only some time after it was opened. AWS doesn't say how soon: this is what a
+/// look reads again of what an earlier one has read.
+const LISTED: Duration = Duration::from_secs(15 * 60);
 /// Most cases on a page, from the service model.
 const PAGE: i32 = 100;
 /// After an attempt whose answer was lost: how long to wait before each look for the case
@@ -38,6 +43,36 @@ pub struct AwsSupport {
     /// The same, but it never repeats a call.
     once: Client,
     time: SharedTimeSource,
+    seen: Mutex<Seen>,
+}
+
+/// The cases that were seen: their ids by the reference lines that close them, and when.
+#[derive(Debug, Default)]
+struct Seen {
+    cases: HashMap<String, (String, SystemTime)>,
+    /// When the last look began that read all cases up to then.
+    looked: Option<SystemTime>,
+}
+
+impl Seen {
+    /// The case with a reference line, if it was seen; and from when on others are to be read.
+    fn ask(&self, line: &str, now: SystemTime) -> (Option<String>, SystemTime) {
+        let oldest = now - LOOK_BACK;
+        // A clock that was set back has looked into what has not been yet.
+        let looked = self.looked.filter(|looked| *looked <= now);
+        let since = looked.map_or(oldest, |looked| oldest.max(looked - LISTED));
+        (self.cases.get(line).map(|(id, _)| id.clone()), since)
+    }
+
+    fn note(&mut self, line: String, id: &str, now: SystemTime) {
+        self.cases.insert(line, (id.to_owned(), now));
+    }
+
+    /// All cases up to this moment were read. What is too old to be asked for is forgotten.
+    fn looked(&mut self, began: SystemTime) {
+        self.looked = Some(began);
+        self.cases.retain(|_, (_, seen)| *seen > began - LOOK_BACK);
+    }
 }
 
 impl AwsSupport {
@@ -45,13 +80,21 @@ impl AwsSupport {
     pub fn new(client: Client) -> Self {
         let time = client.config().time_source().unwrap_or_default();
         let once = client.config().to_builder().retry_config(RetryConfig::disabled());
-        Self { once: Client::from_conf(once.build()), client, time }
+        let seen = Mutex::default();
+        Self { once: Client::from_conf(once.build()), client, time, seen }
     }
 
-    /// The case whose body is closed by the key's reference line, open or resolved.
+    /// The case whose body is closed by the key's reference line, open or resolved. What was seen
+    /// before is remembered, so that each look reads the cases since the last one alone.
     async fn find(&self, key: &NotificationKey) -> Result<Option<String>, AwsError> {
         const OPERATION: &str = "DescribeCases";
-        let after = DateTime::from(self.time.now() - LOOK_BACK)
+        let line = support_case::reference_line(key);
+        let began = self.time.now();
+        let (known, since) = self.seen().ask(&line, began);
+        if known.is_some() {
+            return Ok(known);
+        }
+        let after = DateTime::from(since)
             .fmt(Format::DateTime)
             .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
         let mut next = None;
@@ -68,9 +111,15 @@ impl AwsSupport {
                 .await
                 .map_err(|error| of_read(OPERATION, error))?;
             for case in answer.cases.unwrap_or_default() {
-                if self.is_of(key, &case).await? {
+                let lines = self.lines_of(&case).await?;
+                let ours = lines.contains(&line);
+                let id = case.case_id.filter(|id| !id.is_empty());
+                if let Some(id) = &id {
+                    lines.into_iter().for_each(|line| self.seen().note(line, id, began));
+                }
+                if ours {
                     // Without its id it is there all the same: no second one may be opened.
-                    return case.case_id.filter(|id| !id.is_empty()).map(Some).ok_or_else(|| {
+                    return id.map(Some).ok_or_else(|| {
                         let what =
                             format!("the case with the reference line of {key} has no caseId");
                         unexpected(OPERATION, Class::Transient, what)
@@ -79,24 +128,29 @@ impl AwsSupport {
             }
             next = answer.next_token;
             if next.is_none() {
+                self.seen().looked(began);
                 return Ok(None);
             }
         }
     }
 
-    /// Whether a case is the key's. The body that it was opened with is its oldest
-    /// communication; a listing shows the latest five.
-    async fn is_of(&self, key: &NotificationKey, case: &CaseDetails) -> Result<bool, AwsError> {
-        let Some(recent) = &case.recent_communications else { return Ok(false) };
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Every statement leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reference lines that close what is written on a case. The body that it was opened with is
+    /// its oldest communication; a listing shows the latest five.
+    async fn lines_of(&self, case: &CaseDetails) -> Result<Vec<String>, AwsError> {
+        let Some(recent) = &case.recent_communications else { return Ok(vec![]) };
         // What is written on another case makes this one nobody's.
-        let ours = |communication: &Communication| {
+        let line = |communication: &Communication| {
             let of = case.case_id().zip(communication.case_id());
             let here = of.is_none_or(|(case, written_on)| case == written_on);
-            here && communication.body().is_some_and(|body| support_case::is_of(key, body))
+            let line = communication.body().and_then(support_case::reference_of);
+            line.filter(|_| here).map(str::to_owned)
         };
-        if recent.communications().iter().any(ours) {
-            return Ok(true);
-        }
+        let mut lines: Vec<String> = recent.communications().iter().filter_map(line).collect();
         let mut next = recent.next_token.clone();
         while let (Some(token), Some(id)) = (next, &case.case_id) {
             let answer = self
@@ -107,12 +161,10 @@ impl AwsSupport {
                 .send()
                 .await
                 .map_err(|error| of_read("DescribeCommunications", error))?;
-            if answer.communications().iter().any(ours) {
-                return Ok(true);
-            }
+            lines.extend(answer.communications().iter().filter_map(line));
             next = answer.next_token;
         }
-        Ok(false)
+        Ok(lines)
     }
 
     async fn create(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError> {

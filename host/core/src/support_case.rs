@@ -104,12 +104,16 @@ impl SupportCase {
 
 /// The line by which a case is known as the one of this notification.
 pub fn reference_line(key: &NotificationKey) -> String {
-    format!("Ref: groundcrew/{key}")
+    format!("{REFERENCE}{key}")
 }
 
-/// Whether a case's body is closed by the notification's reference line.
-pub fn is_of(key: &NotificationKey, body: &str) -> bool {
-    body.trim_end().lines().next_back().is_some_and(|line| line.trim() == reference_line(key))
+/// How each reference line begins.
+const REFERENCE: &str = "Ref: groundcrew/";
+
+/// The reference line that closes a case's body, if one does.
+pub fn reference_of(body: &str) -> Option<&str> {
+    let last = body.trim_end().lines().next_back()?.trim();
+    last.starts_with(REFERENCE).then_some(last)
 }
 
 #[cfg(test)]
@@ -166,11 +170,13 @@ mod tests {
     #[case::not_the_last("Ref: groundcrew/onboard/111122223333/ams\nThanks", false)]
     #[case::empty("", false)]
     fn only_the_closing_line_counts(#[case] body: &str, #[case] ours: bool) {
-        assert_eq!(is_of(&key(), body), ours);
+        let line = reference_line(&key());
+        assert_eq!(reference_of(body) == Some(line.as_str()), ours);
     }
 
     #[test]
     fn a_case_is_known_by_its_own_text() {
-        assert!(is_of(&key(), &case().text(&key())));
+        let text = case().text(&key());
+        assert_eq!(reference_of(&text), Some(reference_line(&key()).as_str()));
     }
 }

@@ -101,7 +101,10 @@ async fn names_are_data(#[case] name: &str, #[case] shown: &str) {
     let default = default_case();
     assert_eq!(case.subject, default.subject.replace("payments-prod", shown));
     assert_eq!(case.body, default.body.replace("payments-prod", shown));
-    assert!(support_case::is_of(&notification.key, &case.text(&notification.key)));
+    assert_eq!(
+        support_case::reference_of(&case.text(&notification.key)),
+        Some(support_case::reference_line(&notification.key).as_str())
+    );
 }
 
 #[tokio::test]
