@@ -13,40 +13,37 @@ use crate::sqs::Queue;
 /// approximate, and may lag by a minute. Takes `sqs:GetQueueAttributes` on both, and
 /// `sqs:GetQueueUrl` on the latter.
 pub async fn queue_depth(client: &Client, url: &str) -> Result<QueueDepth, AwsError> {
-    use QueueAttributeName as Name;
     let queue = Queue { client: client.clone(), url: url.to_owned() };
     let dead = DeadLetters::of(queue.clone());
     let [visible, delayed, hidden] = counts(&queue).await?;
     let [letters, _, letters_hidden] = counts(dead.queue().await?).await?;
-    return Ok(QueueDepth {
-        waiting: visible + delayed,
-        hidden,
-        dead_letters: letters + letters_hidden,
-    });
+    Ok(QueueDepth { waiting: visible + delayed, hidden, dead_letters: letters + letters_hidden })
+}
 
-    async fn counts(queue: &Queue) -> Result<[usize; 3], AwsError> {
-        const OPERATION: &str = "GetQueueAttributes";
-        const NAMES: [Name; 3] = [
-            Name::ApproximateNumberOfMessages,
-            Name::ApproximateNumberOfMessagesDelayed,
-            Name::ApproximateNumberOfMessagesNotVisible,
-        ];
-        let answer = queue
-            .client
-            .get_queue_attributes()
-            .queue_url(&queue.url)
-            .set_attribute_names(Some(NAMES.to_vec()))
-            .send()
-            .await
-            .map_err(|error| of_read(OPERATION, error))?;
-        let mut counts = [0; 3];
-        for (count, name) in counts.iter_mut().zip(NAMES) {
-            let value = answer.attributes().and_then(|attributes| attributes.get(&name));
-            *count = value.and_then(|value| value.parse().ok()).ok_or_else(|| {
-                let message = format!("the answer for {} has no {}", queue.url, name.as_str());
-                unexpected(OPERATION, Class::Transient, message)
-            })?;
-        }
-        Ok(counts)
+/// Visible, delayed and hidden messages.
+pub(crate) async fn counts(queue: &Queue) -> Result<[usize; 3], AwsError> {
+    const OPERATION: &str = "GetQueueAttributes";
+    use QueueAttributeName as Name;
+    const NAMES: [Name; 3] = [
+        Name::ApproximateNumberOfMessages,
+        Name::ApproximateNumberOfMessagesDelayed,
+        Name::ApproximateNumberOfMessagesNotVisible,
+    ];
+    let answer = queue
+        .client
+        .get_queue_attributes()
+        .queue_url(&queue.url)
+        .set_attribute_names(Some(NAMES.to_vec()))
+        .send()
+        .await
+        .map_err(|error| of_read(OPERATION, error))?;
+    let mut counts = [0; 3];
+    for (count, name) in counts.iter_mut().zip(NAMES) {
+        let value = answer.attributes().and_then(|attributes| attributes.get(&name));
+        *count = value.and_then(|value| value.parse().ok()).ok_or_else(|| {
+            let message = format!("the answer for {} has no {}", queue.url, name.as_str());
+            unexpected(OPERATION, Class::Transient, message)
+        })?;
     }
+    Ok(counts)
 }

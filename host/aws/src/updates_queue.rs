@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::dead_letters::{DeadLetters, hash};
 use crate::error::{of_write, unexpected};
+use crate::queue_depth::counts;
 use crate::sqs::{BATCH, Message, Queue};
 
 /// The updates queue.
@@ -92,6 +93,10 @@ impl UpdateQueue for SqsUpdates {
 
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
         self.queue.hide(receipt, delay).await
+    }
+
+    async fn is_empty(&self) -> Result<bool, AwsError> {
+        Ok(counts(&self.queue).await? == [0; 3])
     }
 
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {

@@ -79,6 +79,16 @@ impl Engine {
                 }
             }
         }
+        if received.is_empty() {
+            match self.ports.updates.is_empty().await {
+                Ok(true) => return Observation::NothingQueued,
+                Ok(false) => {}
+                // It only takes longer then until messages that are lost are sent again.
+                Err(error) => {
+                    tracing::debug!(%error, "could not count the messages of the updates queue")
+                }
+            }
+        }
         Observation::Received(received)
     }
 

@@ -81,6 +81,10 @@ impl UpdateQueue for Misdirecting {
         self.queue.postpone(receipt, delay).await
     }
 
+    async fn is_empty(&self) -> Result<bool, AwsError> {
+        self.queue.is_empty().await
+    }
+
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {
         self.queue.dead_letter(letter).await
     }

@@ -117,6 +117,10 @@ pub trait UpdateQueue: Send + Sync {
     /// Hides a message for so long (at most 11 h); then it is received again.
     async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
 
+    /// Whether SQS counts no message in it, visible, delayed or hidden. Its counts may lag by a
+    /// minute.
+    async fn is_empty(&self) -> Result<bool, AwsError>;
+
     /// Puts a dead letter where an operator finds it.
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError>;
 

@@ -61,6 +61,8 @@ pub enum Observation {
         /// When to try again.
         until: Timestamp,
     },
+    /// Nothing came out of the queue, which counts no message at all.
+    NothingQueued,
     /// Hints came out of the queue; none when the wait was in vain.
     Received(Vec<Received<Hint>>),
     /// The queue could not be read.

@@ -57,6 +57,7 @@ use holds::Holds;
 use lanes::Lanes;
 use ledger::LedgerWatch;
 use letters::{approval, paused};
+use queue::{LOST_AFTER, LOST_IF_EMPTY};
 use sweeps::Sweeps;
 use track::{Operation, Watch};
 
@@ -120,6 +121,9 @@ pub struct Scheduler {
     /// Accounts on which something else runs: since when, and whether it was told.
     busy: BTreeMap<AccountId, (Timestamp, bool)>,
     receiving: bool,
+    /// Whether hints may be in the queue that nobody waits for any more: of a host that was stopped,
+    /// or of accounts that were decided anew. Looked for after each sweep, until none comes.
+    stale: bool,
     /// Nothing is started before this: no operation was free.
     blocked_until: Timestamp,
     /// Alerts about the host as a whole that are out, by cause.
@@ -158,6 +162,7 @@ impl Scheduler {
             changed: BTreeSet::new(),
             busy: BTreeMap::new(),
             receiving: false,
+            stale: false,
             blocked_until: now,
             troubled: BTreeMap::new(),
             typical_update: TYPICAL_UPDATE,
@@ -197,7 +202,10 @@ impl Scheduler {
                     Some(Watch::Settling(_) | Watch::Left { .. }) | None => {}
                 }
             }
-            Observation::Swept(sweep) => self.swept(sweep, now),
+            Observation::Swept(sweep) => {
+                self.swept(sweep, now);
+                self.stale = true;
+            }
             Observation::SweepFailed { reason } => {
                 // One may fail for what is over by the next.
                 if self.sweeps.fail(now) > 1 {
@@ -221,11 +229,17 @@ impl Scheduler {
             Observation::Received(messages) => {
                 self.receiving = false;
                 if messages.is_empty() {
-                    self.nothing_received(now);
+                    self.nothing_received(LOST_AFTER, now);
+                    self.stale = false;
                 }
                 for message in messages {
                     actions.push(self.received(message, now));
                 }
+            }
+            Observation::NothingQueued => {
+                self.receiving = false;
+                self.stale = false;
+                self.nothing_received(LOST_IF_EMPTY, now);
             }
             Observation::NotReceived { reason } => {
                 self.receiving = false;
@@ -393,6 +407,12 @@ impl Scheduler {
         actions.extend(self.ask_approval());
         self.tell_held_back(now, actions);
         let Some(lane) = self.runnable_lane() else {
+            // Where nothing is to be done, whatever is there is stale.
+            let idle = self.backlog.is_empty() && self.confirmed_before(self.rules.lanes.len());
+            if idle && self.stale && !self.receiving && self.blocked_until <= now {
+                self.receiving = true;
+                actions.push(Action::Receive { max: 10 });
+            }
             return;
         };
         self.feed(lane, now, actions);

@@ -12,7 +12,10 @@ use crate::ports::{Hint, Received};
 
 /// A message that was visible for so long and was not received is lost: it is sent again.
 /// Longer than SQS remembers a deduplication id (5 minutes), which would swallow it.
-const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
+pub(super) const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
+/// And so long when SQS counts no message at all: the queue was purged, or made anew. Its counts may
+/// be wrong for as long, and a hint that is there twice does no harm.
+pub(super) const LOST_IF_EMPTY: Duration = Duration::from_secs(40);
 
 impl Scheduler {
     /// Keeps a window of the lane's work in the queue, topped up when half is gone.
@@ -129,11 +132,11 @@ impl Scheduler {
 
     /// The wait was in vain although messages should be there. Those that were visible for
     /// long are lost (retention, a purge, another host's crash): they are sent again.
-    pub(super) fn nothing_received(&mut self, now: Timestamp) {
+    pub(super) fn nothing_received(&mut self, lost_after: Duration, now: Timestamp) {
         let Some(lane) = self.runnable_lane() else {
             return;
         };
-        for account in self.backlog.visible_since(lane, now - LOST_AFTER) {
+        for account in self.backlog.visible_since(lane, now - lost_after) {
             self.backlog.advance(&account, Stage::Waiting { ready: now }, now);
         }
         self.blocked_until = self.blocked_until.max(now + Duration::from_secs(1));

@@ -760,3 +760,80 @@ fn a_pause_is_told_before_all_is_done() {
     stage.see(39, Observation::Told);
     assert!(stage.scheduler.is_settled(at(HOUR)));
 }
+
+/// A queue that was purged, or made anew, counts no message: what should be in it is sent again at
+/// once, where messages that only don't come are waited for longer.
+#[rstest]
+#[case::counted_as_empty(Observation::NothingQueued, 41)]
+#[case::nothing_came(Observation::Received(vec![]), 601)]
+fn what_should_be_in_the_queue_is_sent_again(#[case] nothing: Observation, #[case] after: u64) {
+    let mut stage = Stage::swept(&[(0, outdated(0, 0))]);
+    let mut sent = None;
+    stage.see(2, nothing.clone());
+    for second in 3..700 {
+        let mut actions = stage.see(second, Observation::Tick);
+        if actions.iter().any(is_receive) {
+            actions.extend(stage.see(second, nothing.clone()));
+        }
+        if actions.iter().any(is_enqueue) {
+            sent = Some(second);
+            break;
+        }
+    }
+    let sent = sent.unwrap();
+    assert!((after..after + 4).contains(&sent), "{sent}");
+}
+
+/// Nobody waits for the hints of a host that was stopped: they are taken out once all is done.
+#[test]
+fn stale_hints_leave_the_queue() {
+    let mut stage = Stage::swept(&[(0, Standing::Current)]);
+    // It was asked for them with the sweep.
+    let asked = 3;
+    let stale = Received {
+        receipt: "stale".into(),
+        body: Hint {
+            account: id(7),
+            provisioned_product: ProvisionedProductId::new("pp"),
+            target: ArtifactId::new("pa-1"),
+            lane: "first".into(),
+            attempt: 1,
+            serial: 1,
+        },
+    };
+    let actions = stage.see(asked, Observation::Received(vec![stale]));
+    let expected = [Action::Drop { receipt: "stale".into() }, Action::Receive { max: 10 }];
+    assert_eq!(actions, expected);
+    assert_eq!(stage.see(asked + 1, Observation::NothingQueued), []);
+    // The next sweep is some time off.
+    assert!(
+        !(asked + 2..asked + 100)
+            .any(|second| { stage.see(second, Observation::Tick).iter().any(is_receive) })
+    );
+}
+
+/// The wait after a failure holds for the host that starts anew as well, and never longer than a
+/// host ever waits.
+#[rstest]
+#[case::soon(100, 100)]
+#[case::over(1, 1)]
+#[case::by_a_clock_that_was_wrong(100 * HOUR, 1801)]
+fn the_wait_after_a_failure_outlives_a_restart(#[case] retry_at: u64, #[case] expected: u64) {
+    let provisioned_product = ProvisionedProductId::new("pp");
+    let standing = Standing::Outdated {
+        provisioned_product,
+        lane: 0,
+        failed_attempts: 1,
+        retry_at: Some(at(retry_at)),
+        ou: None,
+    };
+    let mut stage = Stage::empty();
+    stage.see(0, Observation::Tick);
+    stage.see(0, ledger(0, &[]));
+    let actions = stage.see(1, swept(0, "pa-2", &[(0, standing)]));
+    let sent = match actions.iter().any(is_enqueue) {
+        true => Some(1),
+        false => stage.wait(2, is_enqueue),
+    };
+    assert_eq!(sent, Some(expected));
+}
