@@ -427,7 +427,7 @@ pub struct Approve {
 #[derive(Debug, Args)]
 pub struct Audit {
     /// The config file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Only orders since this moment, for example 2026-12-24T18:00:00Z, or since this date in UTC
     #[arg(long, value_name = "TIME")]

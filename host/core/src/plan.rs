@@ -160,6 +160,8 @@ pub struct LaneWork {
     /// Those of accounts that policies hold: when the hold ends, counted from the beginning of the
     /// first lane, and how long the update takes.
     pub held: Vec<(Duration, Duration)>,
+    /// It starts no sooner than this, counted alike: it soaks after what was updated before.
+    pub not_before: Duration,
 }
 
 /// How long the lanes take, one after the other, soaking included. A lane that waits for held
@@ -182,7 +184,7 @@ pub fn times(rules: &Rules, work: &[LaneWork]) -> Vec<LaneTime> {
                 true => Duration::ZERO,
                 false => lane.soak,
             };
-            let starts = before + soak;
+            let starts = (before + soak).max(work.not_before);
             done = starts + makespan(work.updates.iter().copied(), slots);
             all_done = all_done.max(done);
             if let Some(until) = work.held.iter().map(|(until, _)| *until).max() {
@@ -221,7 +223,7 @@ mod tests {
 
     fn work(updates: &[u64]) -> LaneWork {
         let updates = updates.iter().copied().map(Duration::from_secs).collect();
-        LaneWork { updates, held: vec![] }
+        LaneWork { updates, ..LaneWork::default() }
     }
 
     /// One account of the first lane is held for 100 s.

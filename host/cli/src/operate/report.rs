@@ -10,6 +10,7 @@ use groundcrew_core::ports::{
     HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, Overview, Progress, Slot,
     SweepRecord,
 };
+use groundcrew_core::scheduler::StartWhen;
 use groundcrew_core::suggested::{Suggested, word};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use super::hosts::Hosts;
 use super::notifications::Notifications;
 use crate::totals::Totals;
+use crate::wording::count;
 
 /// Taken for the duration of an update until one has ended: the middle of the 10 to 30 minutes
 /// that Control Tower takes.
@@ -38,6 +40,8 @@ pub struct Report {
     pub failed: Vec<Failed>,
     pub held: Vec<HeldRecord>,
     pub held_in_all: usize,
+    /// The lane whose turn it is, while it soaks after the lanes before it.
+    pub soaks: Option<Soaks>,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
     pub held_back: Vec<HeldBack>,
     /// Plans that need or needed approval, the newest first.
@@ -72,6 +76,15 @@ pub struct Lane {
     pub held: usize,
     pub failed: usize,
     pub paused: Option<Paused>,
+}
+
+/// A lane that soaks.
+#[derive(Debug, Serialize)]
+pub struct Soaks {
+    pub lane: String,
+    /// Accounts that wait for it.
+    pub accounts: usize,
+    pub until: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -155,6 +168,10 @@ impl Report {
                     let left = Duration::try_from(held.until - now).unwrap_or_default();
                     vec![(left, typical(&record)); held.accounts]
                 }),
+                not_before: soak_of(config, overview, lanes.len())
+                    .filter(|_| waiting > 0)
+                    .and_then(|until| Duration::try_from(until - now).ok())
+                    .unwrap_or_default(),
             });
             lanes.push(Lane {
                 name: rules.name.clone(),
@@ -167,7 +184,11 @@ impl Report {
                 paused: record.paused.map(|pause| Paused { since: pause.at, why: pause.why }),
             });
         }
-        let waits_for = waits_for(&lanes, sweep.as_ref(), overview, &config.suggested);
+        let waits_for = waits_for(config, &lanes, sweep.as_ref(), overview);
+        let soaks = next_lane(&lanes).filter(|_| waits_for.is_none()).and_then(|(at, lane)| {
+            let until = soak_of(config, overview, at).filter(|until| *until > now)?;
+            Some(Soaks { lane: lane.name.clone(), accounts: lane.waiting, until })
+        });
         let ends = times(&config.rules(), &left).iter().map(|lane| now + lane.ends).max();
         let mut plans: Vec<Plan> = overview
             .orders
@@ -200,6 +221,7 @@ impl Report {
             failed: given_up,
             held: sweep.as_ref().map(|sweep| sweep.held.clone()).unwrap_or_default(),
             held_in_all: sweep.as_ref().map_or(0, |sweep| sweep.held_in_all),
+            soaks,
             held_back: sweep.as_ref().map(|sweep| sweep.held_back.clone()).unwrap_or_default(),
             plans,
             notifications: None,
@@ -288,24 +310,72 @@ fn durations(
     running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
 }
 
+/// The lane whose turn it is: the first in which accounts wait, once nothing is in flight or waits in
+/// those before it.
+fn next_lane(lanes: &[Lane]) -> Option<(usize, &Lane)> {
+    let (at, lane) = lanes.iter().enumerate().find(|(_, lane)| lane.waiting > 0)?;
+    lanes[..at].iter().all(|lane| lane.in_flight == 0).then_some((at, lane))
+}
+
+/// Until when a lane soaks after what was updated in those before it.
+fn soak_of(config: &Config, overview: &Overview, lane: usize) -> Option<Timestamp> {
+    let soak = config.lanes.get(lane)?.soak;
+    let ended = config.lanes[..lane].iter().filter_map(|earlier| {
+        overview.lanes.get(&earlier.name).and_then(|record| record.last_ended)
+    });
+    ended.max().filter(|_| !soak.is_zero()).map(|ended| ended + soak)
+}
+
 /// What an operator has to do before everything can be done.
 fn waits_for(
+    config: &Config,
     lanes: &[Lane],
     sweep: Option<&SweepRecord>,
     overview: &Overview,
-    suggested: &Suggested,
 ) -> Option<String> {
+    let suggested = &config.suggested;
     let open = lanes.iter().any(|lane| lane.waiting > 0);
     let plan = sweep.and_then(|sweep| sweep.plan.as_ref());
     if let Some(plan) = plan.filter(|plan| open && !overview.orders.is_approved(plan)) {
         let approve = suggested.command(&format!("approve {plan}"));
         return Some(format!("approval: `{approve}`"));
     }
-    let (at, paused) = lanes.iter().enumerate().find(|(_, lane)| lane.paused.is_some())?;
-    let name = &paused.name;
-    let blocked = lanes[at..].iter().any(|lane| lane.waiting > 0);
-    let resume = suggested.command(&format!("resume {}", word(name)));
-    blocked.then(|| format!("lane `{name}`: `{resume}`"))
+    paused(lanes, suggested).or_else(|| unsuccessful(config, lanes))
+}
+
+/// The lanes that are paused, where accounts wait for that.
+fn paused(lanes: &[Lane], suggested: &Suggested) -> Option<String> {
+    let last = lanes.iter().rposition(|lane| lane.waiting > 0)?;
+    let paused = lanes[..=last].iter().filter(|lane| lane.paused.is_some());
+    let names: Vec<&String> = paused.map(|lane| &lane.name).collect();
+    match names.as_slice() {
+        [] => None,
+        [name] => {
+            let resume = suggested.command(&format!("resume {}", word(name)));
+            Some(format!("lane `{name}`: `{resume}`"))
+        }
+        names => {
+            let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            Some(format!("lanes {}: `{}`", listed.join(", "), suggested.command("resume")))
+        }
+    }
+}
+
+/// The lane whose turn it is, where it asks those before it for success in vain.
+fn unsuccessful(config: &Config, lanes: &[Lane]) -> Option<String> {
+    let (at, lane) = next_lane(lanes)?;
+    if config.lanes.get(at)?.start_when != StartWhen::Succeeded {
+        return None;
+    }
+    let earlier = lanes[..at].iter().find(|earlier| earlier.failed > 0)?;
+    let redrive = format!("redrive --lane {}", word(&earlier.name));
+    Some(format!(
+        "lane `{}`: it asks the lanes before it for success, and {} of `{}` failed: `{}`",
+        lane.name,
+        count(earlier.failed, "account"),
+        earlier.name,
+        config.suggested.command(&redrive)
+    ))
 }
 
 #[cfg(test)]
@@ -437,6 +507,63 @@ mod tests {
         assert_eq!(report.lanes[0].held, 2);
         // Two of 20 min, one after the other, then four at once.
         assert_eq!(report.ends_at, Some(until + Duration::from_secs(3 * 1200)));
+    }
+
+    /// Nobody sees why production does not start unless it is said.
+    #[test]
+    fn a_lane_that_soaks_says_until_when() {
+        let mut config = config();
+        config.lanes[1].soak = Duration::from_secs(3600);
+        let ended = NOW - Duration::from_secs(600);
+        let record = LaneRecord { last_ended: Some(ended), ..LaneRecord::default() };
+        let overview =
+            Overview { lanes: [("canary".to_owned(), record)].into(), ..Overview::default() };
+        let report = |canary, prod| {
+            let sweep = Some(sweep(canary, prod));
+            Report::put_together(&config, NOW, hosts(true), &overview, sweep, [].into())
+        };
+        let soaking = report(0, 4);
+        let soaks = soaking.soaks.unwrap();
+        assert_eq!((soaks.lane.as_str(), soaks.accounts), ("prod", 4));
+        assert_eq!(soaks.until, ended + Duration::from_secs(3600));
+        // Then four at once.
+        assert_eq!(soaking.ends_at, Some(soaks.until + Duration::from_secs(1200)));
+        // While canaries wait it is not its turn, and the soak begins anew after them.
+        let busy = report(1, 4);
+        assert!(busy.soaks.is_none());
+        assert_eq!(busy.ends_at, Some(NOW + Duration::from_secs(1200 + 3600 + 1200)));
+        assert!(report(0, 0).soaks.is_none());
+    }
+
+    #[test]
+    fn a_lane_that_asks_for_success_says_what_failed() {
+        let mut config = config();
+        let report = |config: &Config, canary| {
+            let failed =
+                ["000000000001".parse().unwrap()].map(|account| (account, failed("canary")));
+            let sweep = Some(sweep(canary, 4));
+            let overview = Overview::default();
+            let report =
+                Report::put_together(config, NOW, hosts(true), &overview, sweep, failed.into());
+            (report.ends_at.is_some(), report.waits_for)
+        };
+        assert_eq!(report(&config, 0), (true, None));
+        config.lanes[1].start_when = StartWhen::Succeeded;
+        let expected = "lane `prod`: it asks the lanes before it for success, and 1 account of \
+                        `canary` failed: `groundcrew redrive --lane canary --config crew.toml`";
+        assert_eq!(report(&config, 0), (false, Some(expected.to_owned())));
+        assert_eq!(report(&config, 1), (true, None));
+    }
+
+    #[test]
+    fn several_lanes_that_are_paused() {
+        let pause = || Pause { why: "by ada".into(), at: NOW, automatic: false };
+        let record = || LaneRecord { paused: Some(pause()), ..LaneRecord::default() };
+        let lanes = ["canary", "prod"].map(|lane| (lane.to_owned(), record()));
+        let overview = Overview { lanes: lanes.into(), ..Overview::default() };
+        let report = report(&overview, sweep(0, 4));
+        let expected = "lanes `canary`, `prod`: `groundcrew resume --config crew.toml`";
+        assert_eq!(report.waits_for.as_deref(), Some(expected));
     }
 
     #[test]

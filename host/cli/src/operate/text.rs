@@ -69,6 +69,15 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         }
         _ => paragraph(out, "done        nothing waits and nothing runs")?,
     }
+    if let Some(soaks) = &report.soaks {
+        let line = format!(
+            "waits       {} ({}): it soaks after the lanes before it, until {}",
+            soaks.lane,
+            thousands(soaks.accounts as u64),
+            minute(soaks.until)
+        );
+        paragraph(out, &line)?;
+    }
     for held in &report.held_back {
         let waiting: Vec<String> = held
             .waiting
@@ -252,6 +261,7 @@ mod tests {
                 lane: Some("canary".into()),
             }],
             held_in_all: 42,
+            soaks: None,
             held_back: vec![],
             plans: vec![Plan {
                 id: "plan-010203040506".into(),
