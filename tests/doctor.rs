@@ -373,7 +373,7 @@ fn what_notifiers_need_of_other_systems() {
     "is answered 403: what proves who asks is not enough"
 )]
 #[case::no_head("405 Method Not Allowed", 0, "ok", "is answered 405: it is up, and takes no HEAD")]
-#[case::redirect("302 Found\r\nLocation: /hunter2", 0, "ok", "no redirect is followed")]
+#[case::redirect("302 Found\r\nLocation: /hunter2", 0, "warning", "no redirect is followed")]
 #[case::no_answer("hunter2", 1, "failed", "no answer to HEAD http://127.0.0.1:")]
 fn what_a_probe_is_answered(
     #[case] answer: &str,

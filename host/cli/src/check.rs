@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use groundcrew_core::config::Notifier;
+use groundcrew_core::doctor;
 use groundcrew_core::http::plain_secret;
 use groundcrew_core::route::OncePer;
 use groundcrew_core::scheduler::{StartWhen, WhenHeld};
@@ -19,14 +20,37 @@ pub fn run(options: &Check) -> Result<(), Failure> {
     let loading = async { read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await };
     let loaded = match runtime.block_on(loading) {
         Ok(loaded) => loaded,
-        Err(Failure::Usage(problems)) => {
-            screen(&format!("{problems}\n"))?;
-            let found = problems.lines().count();
-            return Err(Failure::Usage(format!("{} found", count(found, "problem"))));
-        }
+        Err(Failure::Usage(problems)) => return found(&problems),
         Err(other) => return Err(other),
     };
-    screen(&describe(options, &loaded))
+    match ungranted(options, &loaded) {
+        problems if problems.is_empty() => screen(&describe(options, &loaded)),
+        problems => found(&problems.join("\n")),
+    }
+}
+
+/// Shows problems, one a line.
+fn found(problems: &str) -> Result<(), Failure> {
+    screen(&format!("{problems}\n"))?;
+    Err(Failure::Usage(format!("{} found", count(problems.lines().count(), "problem"))))
+}
+
+/// Requests that bundled notifiers would make and that no grant covers. A host says so when it makes
+/// one.
+fn ungranted(options: &Check, loaded: &Loaded) -> Vec<String> {
+    let file = options.config.display();
+    let of = |notifier: &Notifier| {
+        let line = notifier.component.line;
+        let findings = doctor::ungranted(notifier).into_iter();
+        let problems: Vec<String> = findings
+            .map(|finding| {
+                let fix = finding.fix.unwrap_or_default();
+                format!("{file}:{line}: notifier {}: {fix}", finding.found)
+            })
+            .collect();
+        problems
+    };
+    loaded.config.notifiers.iter().flat_map(of).collect()
 }
 
 fn describe(options: &Check, loaded: &Loaded) -> String {

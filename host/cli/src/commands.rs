@@ -340,8 +340,9 @@ pub struct Simulate {
     /// Of the made-up accounts, how many percent have the tag account-factory-managed = "true"
     #[arg(long, value_name = "P", default_value_t = 50, value_parser = clap::value_parser!(u8).range(..=100))]
     pub tagged_percent: u8,
-    /// Begin at this moment, for example 2026-12-24T18:00:00Z; by default on 2026-09-01T08:00:00Z
-    #[arg(long, value_name = "TIME")]
+    /// Begin at this moment, for example 2026-12-24T18:00:00Z; a date is the start of that day in
+    /// UTC; by default on 2026-09-01T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     pub at: Option<Timestamp>,
     /// The same seed gives the same run
     #[arg(long, value_name = "S", default_value_t = 1)]

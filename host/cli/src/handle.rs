@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::Failure;
 use crate::commands::Handle;
 use crate::loaded::{Need, read};
-use crate::ports::RealAws;
+use crate::ports::{RealAws, environment};
 use crate::wording::{json, print};
 
 /// What was done, as it is printed and as the Lambda answers.
@@ -53,7 +53,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
     let runtime = crate::current_thread()?;
     let (handled, has_topic) = runtime.block_on(async {
         let read = read(Some(&options.config))?;
-        let aws = RealAws::beside(&read).await?;
+        let aws = RealAws::beside(&read, environment(&read.config).await).await?;
         let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
         let has_topic = loaded.config.alerts_topic.is_some();
         Ok((aws.onboarding(&loaded).handle_all(&event, None).await, has_topic))

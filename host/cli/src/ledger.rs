@@ -73,10 +73,13 @@ impl OpenLedger {
     pub async fn look(read: &Read, clients: &Clients) -> Result<Self, Failure> {
         if let LedgerPlace::File(file) = &read.config.ledger.place {
             let path = read.path(file);
-            // A link that leads nowhere is opened, which says so.
             let is_empty =
                 std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() == 0);
-            if is_empty || !path.is_symlink() && matches!(path.try_exists(), Ok(false)) {
+            let is_absent = matches!(path.try_exists(), Ok(false));
+            if is_absent && let Ok(to) = std::fs::read_link(&path) {
+                return Err(failed(FileError::DanglingLink { path, to }));
+            }
+            if is_empty || is_absent {
                 return Ok(Self::over(MemoryLedger::new()));
             }
         }

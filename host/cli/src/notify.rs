@@ -14,7 +14,7 @@ use crate::Failure;
 use crate::commands::Notify;
 use crate::handle::{conclude, event, failure};
 use crate::loaded::{Need, Read, read};
-use crate::ports::{self, Readers, RealAws};
+use crate::ports::{self, Readers, RealAws, environment};
 use crate::simulated_web::{SeenRequest, SimulatedWeb};
 use crate::wording::print;
 
@@ -46,7 +46,7 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
 }
 
 async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
-    let aws = RealAws::beside(&read).await?;
+    let aws = RealAws::beside(&read, environment(&read.config).await).await?;
     let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
     let onboarding = aws.onboarding(&loaded);
     let mut handled = Vec::new();

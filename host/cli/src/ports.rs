@@ -173,8 +173,8 @@ impl RealAws {
     }
 
     /// Finds credentials and endpoints, and reaches the ledger, through the service if that runs.
-    pub async fn beside(read: &Read) -> Result<Self, Failure> {
-        let clients = environment(&read.config).await.clients();
+    pub async fn beside(read: &Read, environment: Environment) -> Result<Self, Failure> {
+        let clients = environment.clients();
         let ledger = OpenLedger::reach(read, &clients).await?;
         Ok(Self::with(clients, ledger))
     }

@@ -1,6 +1,7 @@
 //! `groundcrew sim-aws`: the simulated AWS as a server, in real time, for the AWS CLI, boto3
 //! and this host's own commands. Keeps its state in a file where one is named.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::commands::{Init, SimAws, Which};
-use crate::files::{can_write, write_whole};
+use crate::files::{can_write, with_ending, write_whole};
 use crate::init;
 use crate::simulate::snapshot;
 use crate::wording::{print, tell};
@@ -28,6 +29,8 @@ const CONFIG_BEGINS: &str = "# --- config ---";
 const CONFIG_ENDS: &str = "# --- end of config ---";
 
 pub fn run(options: &SimAws) -> Result<(), Failure> {
+    // Held until the end: two that keep one state would overwrite each other's.
+    let _lock = options.state.as_deref().map(lock).transpose()?;
     let kept = options.state.as_deref().map(read_state).transpose()?.flatten();
     let note = match (&options.state, &kept, &options.snapshot) {
         (Some(path), Some(_), None) => {
@@ -76,6 +79,23 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
             .await
             .map_err(|error| Failure::Other(error.to_string()))
     })
+}
+
+/// Locks a state for this process, by a file beside it: the state itself is replaced again and again.
+fn lock(path: &Path) -> Result<File, Failure> {
+    let beside = with_ending(path, ".lock");
+    let failed = |error: String| Failure::Other(format!("{}: {error}", beside.display()));
+    let file = File::create(&beside)
+        .map_err(|error| failed(format!("the state can't be locked: {error}")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::Other(format!(
+            "{}: another `groundcrew sim-aws` keeps its state there: stop it, or name another file \
+             with --state",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(failed(format!("it can't be locked: {error}"))),
+    }
 }
 
 /// The state in a file; none where there is no such file yet.

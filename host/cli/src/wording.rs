@@ -94,7 +94,7 @@ pub fn list(items: &[&str]) -> String {
 
 /// Writes a text within 80 columns; what does not fit in a line goes on below, indented.
 pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
-    let text = printable(text);
+    let text = whole_commands(&printable(text));
     let mut line = String::new();
     // Spaces at the beginning are indentation, spaces within it align.
     for (index, word) in text.split(' ').enumerate() {
@@ -104,7 +104,7 @@ pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
         } else if index > 0 {
             line.push(' ');
         }
-        line.push_str(word);
+        line.push_str(&word.replace(GLUE, " "));
     }
     writeln!(out, "{}", line.trim_end())
 }
@@ -113,7 +113,8 @@ pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
 /// such as an ARN, is left whole, so that it can be copied.
 pub fn wrap(text: &str, column: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in printable(text).split_whitespace() {
+    for word in whole_commands(&printable(text)).split_whitespace() {
+        let word = &word.replace(GLUE, " ");
         match lines.last_mut() {
             Some(line) if column + line.chars().count() + 1 + word.chars().count() <= WIDTH => {
                 line.push(' ');
@@ -123,6 +124,23 @@ pub fn wrap(text: &str, column: usize) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Stands for a space at which no line is broken. Printable texts have none.
+const GLUE: char = '\u{1}';
+
+/// The text with its commands in one piece: one that a line break has cut in two does something else
+/// when it is pasted.
+fn whole_commands(text: &str) -> String {
+    let mut rest = text;
+    let mut whole = String::with_capacity(text.len());
+    while let Some(at) = rest.find("`groundcrew ") {
+        let end = rest[at + 1..].find('`').map_or(rest.len(), |end| at + end + 2);
+        whole.push_str(&rest[..at]);
+        whole.extend(rest[at..end].chars().map(|c| if c == ' ' { GLUE } else { c }));
+        rest = &rest[end..];
+    }
+    whole + rest
 }
 
 /// A document for programs.

@@ -176,20 +176,21 @@ pub fn times(rules: &Rules, work: &[LaneWork]) -> Vec<LaneTime> {
         .map(|(lane, work)| {
             let slots = lane.concurrency.min(rules.max_concurrent_operations);
             let before = match lane.held {
-                WhenHeld::Wait if !work.updates.is_empty() => all_done,
-                WhenHeld::Wait | WhenHeld::Pass => done,
+                WhenHeld::Wait => all_done,
+                WhenHeld::Pass => done,
             };
-            // Nothing is waited for where nothing was updated before, or is after.
-            let soak = match before.is_zero() || work.updates.is_empty() {
-                true => Duration::ZERO,
-                false => lane.soak,
-            };
-            let starts = (before + soak).max(work.not_before);
-            done = starts + makespan(work.updates.iter().copied(), slots);
-            all_done = all_done.max(done);
+            // Nothing is waited for where nothing was updated before.
+            let soak = if before.is_zero() { Duration::ZERO } else { lane.soak };
+            let mut free = (before + soak).max(work.not_before);
+            let starts = if work.updates.is_empty() { done } else { free };
+            if !work.updates.is_empty() {
+                done = free + makespan(work.updates.iter().copied(), slots);
+                free = done;
+                all_done = all_done.max(done);
+            }
             if let Some(until) = work.held.iter().map(|(until, _)| *until).max() {
                 let updates = work.held.iter().map(|(_, takes)| *takes);
-                all_done = all_done.max(done.max(until) + makespan(updates, slots));
+                all_done = all_done.max(free.max(until) + makespan(updates, slots));
             }
             LaneTime { starts, ends: done }
         })
@@ -244,6 +245,24 @@ mod tests {
         first.held.push((Duration::from_secs(100), Duration::from_secs(20)));
         let time = times(&rules, &[first, work(&after)])[1];
         assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
+    }
+
+    /// A lane in between has only held accounts: it waits and soaks all the same, and the lane after
+    /// it for that.
+    #[test]
+    fn a_lane_of_held_accounts_soaks_as_well() {
+        let mut rules = rules(4);
+        rules.lanes.push(LaneRules::new("c", 1));
+        for lane in &mut rules.lanes[1..] {
+            lane.soak = Duration::from_secs(1000);
+        }
+        let held = |until: u64| LaneWork {
+            held: vec![(Duration::from_secs(until), Duration::from_secs(20))],
+            ..LaneWork::default()
+        };
+        let time = times(&rules, &[held(100), held(100), work(&[10])])[2];
+        // 120, a soak, 20, a soak, 10.
+        assert_eq!((time.starts.as_secs(), time.ends.as_secs()), (2140, 2150));
     }
 
     fn found(change: impl FnOnce(&mut SnapshotAccount)) -> Found {

@@ -184,8 +184,8 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
     ) -> Result<PlanStanding, LedgerError> {
         let approval = &Approval { by: signature.by.to_string(), at: signature.at };
         self.commit(|| async move {
-            let held = self.hold::<Orders>(orders()).await?;
-            let mut orders = held.value.clone().unwrap_or_default();
+            let known = self.hold::<Orders>(orders()).await?;
+            let mut orders = known.value.clone().unwrap_or_default();
             let sweep = self.hold(last_sweep()).await?.value;
             let standing = orders.standing(plan, sweep.as_ref());
             let record = orders.plans.get_mut(plan);
@@ -196,8 +196,12 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
             let approved =
                 sweep.as_ref().map(|sweep| ApprovedPlan::of(plan, sweep, approval.clone()));
             let lanes = approved.as_ref().map(|approved| approved.lanes.clone());
-            let order = Order::Approve { plan: plan.clone(), lanes: lanes.unwrap_or_default() };
-            let mut writes = self.enter(&held, orders, signature, order).await?;
+            let lanes = lanes.unwrap_or_default();
+            let held = sweep.iter().flat_map(|sweep| &sweep.lanes);
+            let held = held.filter(|(_, seen)| seen.held > 0);
+            let held = held.map(|(lane, seen)| (lane.clone(), seen.held)).collect();
+            let order = Order::Approve { plan: plan.clone(), lanes, held };
+            let mut writes = self.enter(&known, orders, signature, order).await?;
             if let Some(approved) = approved {
                 let last = self.hold::<ApprovedPlan>(last_approved()).await?;
                 writes.push(last.replace(&approved)?);

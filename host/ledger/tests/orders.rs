@@ -79,7 +79,14 @@ async fn each_order_is_in_the_trail_with_its_effect(
             (3, Order::Sweep),
             (4, Order::RedriveNotifications { notifier: "ams".into() }),
             (5, Order::Redrive { target: target(), accounts: [account(1)].into() }),
-            (6, Order::Approve { plan: plan(1), lanes: [("canary".into(), 3)].into() }),
+            (
+                6,
+                Order::Approve {
+                    plan: plan(1),
+                    lanes: [("canary".into(), 3)].into(),
+                    held: [].into()
+                }
+            ),
         ]
     );
     let signed = trail.iter().map(|given| (given.by.to_string(), given.at));

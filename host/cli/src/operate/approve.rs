@@ -258,12 +258,12 @@ mod tests {
     fn known() -> Known {
         let sweep = serde_json::json!({
             "began": AT, "completed": AT, "target": "pa-aaaaaaaaaaaac", "plan": plan(1),
-            "accounts": 1234, "current": 1000, "skipped": 12, "closed": 3,
+            "accounts": 2521, "current": 1000, "skipped": 12, "closed": 3,
             "lanes": {
                 "canary": { "to_update": 3, "given_up": 1, "held": 2, "succeeded": 0 },
                 "production": { "to_update": 1500, "given_up": 0, "succeeded": 0 },
             },
-            "held": [], "held_in_all": 42,
+            "held": [], "held_in_all": 2,
         });
         let sweep: SweepRecord = serde_json::from_value(sweep).unwrap();
         let waits = PlanRecord { since: AT, approved: None };
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_first_plan() {
-        insta::assert_snapshot!(shown(&known()), @r"
+        insta::assert_snapshot!(shown(&known()), @"
         plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
                     2026-09-21 14:13 UTC
 
@@ -315,15 +315,15 @@ mod tests {
         canary             3     2
         production     1,500     0
 
-        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1 failed, 1,000
-                    current, 3 closed
+        accounts    2,521: 1,503 to update, 12 skipped, 2 held, 1 failed, 1,000 current,
+                    3 closed
         before      no plan that was approved is known
         ");
     }
 
     #[test]
     fn what_is_new_since_the_last_approved_plan() {
-        insta::assert_snapshot!(shown(&Known { before: Some(before()), ..known() }), @r"
+        insta::assert_snapshot!(shown(&Known { before: Some(before()), ..known() }), @"
         plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
                     2026-09-21 14:13 UTC
 
@@ -332,8 +332,8 @@ mod tests {
         production     1,500     0       0
         others             0     0       7
 
-        accounts    1,234: 1,503 to update, 12 skipped, 42 held, 1 failed, 1,000
-                    current, 3 closed
+        accounts    2,521: 1,503 to update, 12 skipped, 2 held, 1 failed, 1,000 current,
+                    3 closed
         before      plan-090909090909, approved by
                     arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
                     2026-09-21 14:13 UTC

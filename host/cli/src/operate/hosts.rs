@@ -179,15 +179,15 @@ mod tests {
     fn no_host_runs() {
         let by = Presence::ByHeartbeats;
         insta::assert_snapshot!(screen(known(&[]), by, false), @"
-        host        none is known to run on this ledger; start one with `groundcrew run
-                    --config crew.toml`
+        host        none is known to run on this ledger; start one with
+                    `groundcrew run --config crew.toml`
         ");
         let killed = known(&[beat("12-ab", HostKind::Service, 600)]);
         insta::assert_snapshot!(screen(killed.clone(), by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
                     (groundcrew 0.1.0 as a service) was last heard of: what was in
-                    flight may have ended; start one with `groundcrew run --config
-                    crew.toml`
+                    flight may have ended; start one with
+                    `groundcrew run --config crew.toml`
         ");
         insta::assert_snapshot!(screen(killed.clone(), by, false), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
@@ -216,8 +216,8 @@ mod tests {
         insta::assert_snapshot!(screen(killed, Presence::None, true), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last heard of: what was in
-                    flight may have ended; start one with `groundcrew run --config
-                    crew.toml`
+                    flight may have ended; start one with
+                    `groundcrew run --config crew.toml`
         ");
     }
 

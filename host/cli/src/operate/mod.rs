@@ -49,7 +49,8 @@ impl Desk {
     /// For whoever gives an order: a ledger file is made where there is none.
     async fn open(file: &Path) -> Result<Self, Failure> {
         let read = read(Some(file))?;
-        let aws = RealAws::beside(&read).await?;
+        let environment = environment(&read.config).await.impatient();
+        let aws = RealAws::beside(&read, environment).await?;
         Ok(Self { config: read.without_plugins()?, aws })
     }
 

@@ -212,8 +212,8 @@ mod tests {
                     UTC: the CMDB answered 503
         not told    ams of 000000000002, held until 2026-09-21 14:13 UTC: no owner yet
         not told    ams of 000000000003 after 3 attempts, the last at 2026-09-21 14:13
-                    UTC: the CMDB answered 503; after a look there: `groundcrew redrive
-                    --notifier ams --config crew.toml`
+                    UTC: the CMDB answered 503; after a look there:
+                    `groundcrew redrive --notifier ams --config crew.toml`
         ");
     }
 

@@ -342,8 +342,8 @@ mod tests {
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last heard of: what was in
-                    flight may have ended; start one with `groundcrew run --config
-                    crew.toml`
+                    flight may have ended; start one with
+                    `groundcrew run --config crew.toml`
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -364,8 +364,8 @@ mod tests {
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last heard of: what was in
-                    flight may have ended; start one with `groundcrew run --config
-                    crew.toml`
+                    flight may have ended; start one with
+                    `groundcrew run --config crew.toml`
         sweep       none is complete yet
         ");
     }

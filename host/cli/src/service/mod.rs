@@ -34,6 +34,14 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     let stop = stopped()?;
     let read = read(Some(&options.config))?;
     let aws = RealAws::of(&read).await?.steady();
+    // Before the plugins, which may take their time: whoever looks meanwhile is answered.
+    let sharing = aws.ledger().file.clone().and_then(|(path, ledger)| match Share::of(&path) {
+        Ok(share) => Some(tokio::spawn(async move { share.serve(ledger).await })),
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    });
     let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
     let metrics = Metrics::new(&loaded.config, aws.calls().clone())
         .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;
@@ -47,13 +55,6 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     })?;
     let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
     let http = tokio::spawn(http::serve(listener, metrics));
-    let sharing = aws.ledger().file.clone().and_then(|(path, ledger)| match Share::of(&path) {
-        Ok(share) => Some(tokio::spawn(async move { share.serve(ledger).await })),
-        Err(error) => {
-            tracing::warn!("{error}");
-            None
-        }
-    });
     print(&format!(
         "groundcrew runs on {}; http://{address}/healthz, /readyz and /metrics\n",
         options.config.display()

@@ -32,7 +32,7 @@ pub use queues::{DeadLetters, Redrive};
 pub use support::granted;
 pub use unread::{Reason, Unread};
 
-use crate::config::Config;
+use crate::config::{Config, Notifier};
 use queues::Role;
 
 /// Something that was read, or why it could not be.
@@ -184,6 +184,12 @@ impl Finding {
             _ => self,
         }
     }
+}
+
+/// Requests that a bundled notifier would make and that no grant of its covers, as far as its settings
+/// tell, each with the fix.
+pub fn ungranted(notifier: &Notifier) -> Vec<Finding> {
+    notifiers::ungranted(notifier)
 }
 
 /// Judges everything that was read, in the order in which it is shown.

@@ -301,12 +301,10 @@ fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe
     let warned = |meaning: &str| named(format!("HEAD {grant} is answered {status}: {meaning}"));
     match status {
         200..=299 => Finding::ok(CHECK, told("it is up, and takes such a request")),
-        300..=399 => Finding::ok(
+        300..=399 => Finding::warning(
             CHECK,
-            told(
-                "it is up, and leads elsewhere; no redirect is followed, so it must not answer a \
-                  notification so",
-            ),
+            warned("it leads elsewhere, and no redirect is followed"),
+            "grant and set the URL that it leads to, unless it answers so to HEAD alone",
         ),
         401 => Finding::failed(
             CHECK,
@@ -443,6 +441,12 @@ fn unused_methods(
     })
 }
 
+/// All of these of a notifier.
+pub(super) fn ungranted(notifier: &Notifier) -> Vec<Finding> {
+    let requests = requests(notifier).into_iter().flatten();
+    requests.filter_map(|one| uncovered(notifier, &one)).collect()
+}
+
 /// Requests of a bundled notifier that no grant covers.
 fn uncovered(notifier: &Notifier, requests: &Requests<'_>) -> Option<Finding> {
     let component = &notifier.component;
@@ -566,7 +570,12 @@ mod tests {
         "its secret is there (the environment variable TOKEN), it can be reached at 93.184.216.34", ""
     )]
     #[case::taken(answered(204), Status::Ok, "34; HEAD is answered 204: it is up, and takes", "")]
-    #[case::redirect(answered(302), Status::Ok, "answered 302: it is up, and leads elsewhere", "")]
+    #[case::redirect(
+        answered(302),
+        Status::Warning,
+        "answered 302: it leads elsewhere",
+        "grant and set"
+    )]
     #[case::too_many(answered(429), Status::Ok, "answered 429: it is up; it says nothing of", "")]
     #[case::unknown(answered(401), Status::Failed, "answered 401: what proves", "renew the secret")]
     #[case::forbidden(

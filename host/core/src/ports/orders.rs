@@ -198,6 +198,9 @@ pub enum Order {
         /// Accounts to be updated then, by lane.
         #[serde(default)]
         lanes: BTreeMap<String, usize>,
+        /// Accounts that policies held then, by lane: they are updated as well, later.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        held: BTreeMap<String, usize>,
     },
     /// A lane starts nothing more.
     Pause {
@@ -239,10 +242,13 @@ impl Order {
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Approve { plan, lanes } => {
+            Self::Approve { plan, lanes, held } => {
                 write!(f, "approve {plan}")?;
-                let lanes: Vec<String> =
-                    lanes.iter().map(|(lane, accounts)| format!("{lane} {accounts}")).collect();
+                let lane = |(lane, accounts): (&String, &usize)| match held.get(lane) {
+                    None | Some(0) => format!("{lane} {accounts}"),
+                    Some(held) => format!("{lane} {accounts} and {held} held"),
+                };
+                let lanes: Vec<String> = lanes.iter().map(lane).collect();
                 if lanes.is_empty() { Ok(()) } else { write!(f, ": {}", lanes.join(", ")) }
             }
             Self::Pause { lane } => write!(f, "pause {lane}"),
@@ -381,9 +387,22 @@ mod tests {
 
     #[rstest]
     #[case(
-        Order::Approve { plan: PlanId::of(&[7; 6]), lanes: [("canary".into(), 3)].into() },
+        Order::Approve {
+            plan: PlanId::of(&[7; 6]),
+            lanes: [("canary".into(), 3)].into(),
+            held: [].into(),
+        },
         r#"{"order":"approve","plan":"plan-070707070707","lanes":{"canary":3}}"#,
         "approve plan-070707070707: canary 3"
+    )]
+    #[case(
+        Order::Approve {
+            plan: PlanId::of(&[7; 6]),
+            lanes: [("canary".into(), 0), ("prod".into(), 33)].into(),
+            held: [("canary".into(), 3)].into(),
+        },
+        r#"{"order":"approve","plan":"plan-070707070707","lanes":{"canary":0,"prod":33},"held":{"canary":3}}"#,
+        "approve plan-070707070707: canary 0 and 3 held, prod 33"
     )]
     #[case(
         Order::Pause { lane: "canary".into() },

@@ -114,12 +114,15 @@ pub(super) fn held_back(held_back: &HeldBack) -> Alert {
 pub(super) fn approval(
     plan: &PlanId,
     target: &str,
-    lanes: &[(String, usize)],
+    lanes: &[(String, usize, usize)],
     suggested: &Suggested,
 ) -> Alert {
-    let accounts: usize = lanes.iter().map(|(_, accounts)| accounts).sum();
-    let lanes: Vec<String> =
-        lanes.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
+    let accounts: usize = lanes.iter().map(|(_, accounts, _)| accounts).sum();
+    let line = |(lane, accounts, held): &(String, usize, usize)| match held {
+        0 => format!("\n- {lane}: {accounts}"),
+        _ => format!("\n- {lane}: {accounts}, and {held} that policies hold until later"),
+    };
+    let lanes: Vec<String> = lanes.iter().map(line).collect();
     Alert {
         subject: format!("{plan} waits for approval: {accounts} accounts"),
         message: format!(

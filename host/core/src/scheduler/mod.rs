@@ -433,8 +433,11 @@ impl Scheduler {
             return None;
         }
         let lanes = self.rules.lanes.iter().enumerate();
-        let lanes: Vec<(String, usize)> =
-            lanes.map(|(lane, rules)| (rules.name.clone(), self.backlog.open(lane))).collect();
+        let lanes: Vec<(String, usize, usize)> = lanes
+            .map(|(lane, rules)| {
+                (rules.name.clone(), self.backlog.open(lane), self.holds.in_lane(lane))
+            })
+            .collect();
         let alert = approval(&plan, target.target.as_str(), &lanes, &self.rules.suggested);
         self.asked = Some(plan.clone());
         self.telling += 1;
