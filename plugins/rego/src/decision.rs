@@ -65,8 +65,8 @@ pub(crate) fn moment(until: &Value) -> Result<Timestamp, String> {
     };
     let Some(moment) = parsed else {
         return Err(format!(
-            "to hold until {}: expected a text such as \"2026-01-31T08:00:00Z\", or nanoseconds \
-             since 1970 as Rego's `time` functions give them",
+            "to hold until {}: expected a text such as \"2026-01-31T08:00:00Z\", before the year \
+             9999, or nanoseconds since 1970 as Rego's `time` functions give them",
             shown(&until.to_string())
         ));
     };

@@ -26,7 +26,12 @@ pub(crate) fn what(error: &str) -> String {
         // Rules that depend on each other are drawn one below the other.
         what.split_once("\n-->").map_or(what, |(what, _)| what).trim_end_matches(':')
     });
-    shown(what)
+    let what = shown(what);
+    // Of a variable of `some` that has the name of a rule, which it hides by OPA's rules.
+    match what.ends_with("used before definition below") {
+        true => format!("{what}; if a rule has this name as well, name the variable otherwise"),
+        false => what,
+    }
 }
 
 /// The position, and what follows it.
@@ -42,4 +47,18 @@ pub(crate) fn shown(text: &str) -> String {
         words.push('…');
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_that_hides_a_rule() {
+        let error = "\n--> a.rego:6:10\n  |\n6 |  some unit in xs\n  |       ^\nerror: var `unit` used \
+                     before definition below";
+        let expected = "a.rego:6:10: var `unit` used before definition below; if a rule has this name \
+                        as well, name the variable otherwise";
+        assert_eq!(one_line("a.rego", error), expected);
+    }
 }
