@@ -208,6 +208,7 @@ fn banner(resources: &Resources, note: &str, written: Option<&Path>) -> String {
         "The simulated AWS answers at {endpoint} until it is interrupted. {note}\n\
          In another terminal:\n\n  \
          export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region}\n  \
+         export AWS_DEFAULT_REGION={region}\n  \
          export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n  \
          aws organizations list-accounts\n\n\
          It has\n  \

@@ -112,10 +112,10 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     for failed in report.failed.iter().take(LISTED) {
         let line = format!(
-            "failed      {} in {} after {} attempts: {}",
+            "failed      {} in {} after {}: {}",
             failed.account,
             failed.lane.as_deref().unwrap_or("-"),
-            failed.attempts,
+            count(failed.attempts as usize, "attempt"),
             failed.reason
         );
         paragraph(out, &line)?;
