@@ -47,8 +47,8 @@ impl Engine {
                 if let Err(error) = &beaten {
                     tracing::warn!(%error, "could not write a heartbeat; the next is in a minute");
                 }
-                let beaten = beaten.as_ref().map(|()| ());
-                engine.ports.witness.see(engine.now(), Notice::Beaten(beaten));
+                let failed = beaten.as_ref().err();
+                engine.ports.witness.see(engine.now(), Notice::Beaten(failed));
             }
             Done::Nothing
         });

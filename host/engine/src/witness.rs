@@ -43,8 +43,8 @@ pub enum Notice<'a> {
     Handled(&'a Handled),
     /// An alert is out.
     Alerted(&'a Alert),
-    /// A heartbeat was to be written into the ledger, or could not be for this reason.
-    Beaten(Result<(), &'a LedgerError>),
+    /// A heartbeat was to be written into the ledger: why it could not be, if so.
+    Beaten(Option<&'a LedgerError>),
     /// How the work as a whole stands, whenever the loop comes round.
     Stands(&'a View),
 }

@@ -228,8 +228,8 @@ impl Witness for Metrics {
                 self.notifications.with_label_values(&[told.notifier.as_str(), &outcome]).inc();
             }
             Notice::Alerted(_) => self.alerts.inc(),
-            Notice::Beaten(beaten) => {
-                self.seen().unwritten = beaten.err().map(ToString::to_string);
+            Notice::Beaten(failed) => {
+                self.seen().unwritten = failed.map(ToString::to_string);
             }
             // Its notifications are counted.
             Notice::Handled(_) => {}
@@ -301,11 +301,11 @@ mod tests {
         let metrics = metrics();
         round(&metrics, 1, Some(AT));
         let error = LedgerError("no space left on device".into());
-        metrics.see(AT, Notice::Beaten(Err(&error)));
+        metrics.see(AT, Notice::Beaten(Some(&error)));
         let expected = "it can't be written down what is done: ledger: no space left on device";
         assert_eq!(metrics.unready().as_deref(), Some(expected));
         assert_eq!(metrics.stuck(), None);
-        metrics.see(AT, Notice::Beaten(Ok(())));
+        metrics.see(AT, Notice::Beaten(None));
         assert_eq!(metrics.unready(), None);
     }
 }
