@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -46,7 +48,7 @@ fn what_the_banner_shows_is_enough_to_work_with() {
         .flat_map(|line| line.split(' '))
         .map(|variable| variable.split_once('=').unwrap())
         .collect();
-    assert_eq!(variables.len(), 4, "{variables:?}");
+    assert_eq!(variables.len(), 5, "{variables:?}");
     let run = |args: &[&str]| -> Ran {
         ran(command(dir.path()).envs(variables.iter().copied()).args(args))
     };
@@ -169,7 +171,10 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
         });
     }
     assert_eq!(aws.end(signal), (signal == "TERM").then_some(0));
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left beside it");
+    let left: BTreeSet<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "nothing but the lock is left beside it: {left:?}");
+    assert!(left.contains(OsStr::new("state.json.lock")), "{left:?}");
 
     let aws = Server::sim_aws_of(&with_state);
     let told = format!("{} was not read", snapshot);
@@ -183,6 +188,24 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
     let messages = aws.call("AmazonSQS.ReceiveMessage", &receive)["Messages"].clone();
     let bodies: Vec<_> = messages.as_array().unwrap().iter().map(|m| m["Body"].clone()).collect();
     assert_eq!(bodies, ["second"]);
+}
+
+/// Two that keep one state would overwrite each other's.
+#[test]
+fn a_state_is_kept_by_one_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state.json");
+    let options = ["--accounts", "1", "--state", state.to_str().unwrap()];
+    let aws = Server::sim_aws_of(&options);
+    let second = ran(command(dir.path())
+        .args(["sim-aws", "--listen", "127.0.0.1:0"])
+        .args(options)
+        .stdin(Stdio::null()));
+    assert_eq!(second.code, 1);
+    assert!(second.stderr.contains("another `groundcrew sim-aws` keeps"), "{}", second.stderr);
+    assert_eq!(aws.end("KILL"), None);
+    // Whoever is killed leaves no lock behind.
+    Server::sim_aws_of(&options);
 }
 
 /// A file that is no state, or is damaged, is named and never written to.

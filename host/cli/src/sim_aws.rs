@@ -84,9 +84,8 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
 /// Locks a state for this process, by a file beside it: the state itself is replaced again and again.
 fn lock(path: &Path) -> Result<File, Failure> {
     let beside = with_ending(path, ".lock");
-    let failed = |error: String| Failure::Other(format!("{}: {error}", beside.display()));
-    let file = File::create(&beside)
-        .map_err(|error| failed(format!("the state can't be locked: {error}")))?;
+    let failed = |error| Failure::Usage(format!("{}: can't be written: {error}", path.display()));
+    let file = File::create(&beside).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::Other(format!(
@@ -94,7 +93,7 @@ fn lock(path: &Path) -> Result<File, Failure> {
              with --state",
             path.display()
         ))),
-        Err(TryLockError::Error(error)) => Err(failed(format!("it can't be locked: {error}"))),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
