@@ -73,6 +73,11 @@ SEEDS ?= 1000
 soak: setup ## run SEEDS seeds of fleet updates in which everything goes wrong
 	@GROUNDCREW_SEEDS=$(SEEDS) $(CARGO) test --package groundcrew-engine --test soak
 
+.PHONY: chaos
+chaos: setup peers ## ten minutes of two hosts that are killed behind proxies that break: SECONDS, ACCOUNTS, SEED
+	@GROUNDCREW_CHAOS_SECONDS=$(or $(SECONDS),600) GROUNDCREW_CHAOS_ACCOUNTS=$(or $(ACCOUNTS),200) \
+		GROUNDCREW_CHAOS_SEED=$(or $(SEED),1) $(CARGO) test --package groundcrew --test chaos -- --nocapture
+
 .PHONY: planted
 planted: setup ## plant bugs one at a time, each of which a test must catch
 	@python3 tests/planted/run.py $(if $(ONLY),--only '$(ONLY)')

@@ -82,6 +82,11 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,0 +1,154 @@
+//! A proxy between groundcrew and AWS that breaks what goes through it: connections that end before
+//! the request is handed on, or after its effect; answers that come late; pages in HTML in the place
+//! of answers.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// Of a hundred requests so many are broken.
+const BROKEN: u32 = 12;
+
+const PAGE: &str = "<html><head><title>Bad Gateway</title></head></html>";
+
+/// What becomes of a request.
+#[derive(Clone, Copy)]
+enum Fate {
+    Passes,
+    /// It is never handed on.
+    CutBefore,
+    /// It is, and the answer never comes.
+    CutAfter,
+    Slow(Duration),
+    /// A page comes instead, with this status; the request is handed on or not.
+    Page(u16, bool),
+}
+
+/// A proxy to one server, until it is dropped.
+pub struct Proxy {
+    pub url: String,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    upstream: String,
+    breaks: AtomicBool,
+    broken: AtomicUsize,
+    requests: AtomicU64,
+    rng: Mutex<Rng>,
+}
+
+impl Proxy {
+    /// A proxy to the server at `upstream`, an address.
+    pub fn to(upstream: &str, seed: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Arc::new(Shared {
+            upstream: upstream.to_owned(),
+            breaks: AtomicBool::new(true),
+            broken: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
+            rng: Mutex::new(Rng::with_seed(seed)),
+        });
+        let serving = shared.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let shared = serving.clone();
+                // Whoever hangs up, of the two, ends the exchange.
+                std::thread::spawn(move || shared.exchange(client));
+            }
+        });
+        Self { url, shared }
+    }
+
+    /// From now on everything passes.
+    pub fn mend(&self) {
+        self.shared.breaks.store(false, Ordering::Relaxed);
+    }
+
+    /// Requests so far, and those of them that were broken.
+    pub fn counts(&self) -> (u64, usize) {
+        let Shared { requests, broken, .. } = &*self.shared;
+        (requests.load(Ordering::Relaxed), broken.load(Ordering::Relaxed))
+    }
+}
+
+impl Shared {
+    fn fate(&self) -> Fate {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut rng = self.rng.lock().unwrap();
+        if !self.breaks.load(Ordering::Relaxed) || rng.u32(..100) >= BROKEN {
+            return Fate::Passes;
+        }
+        self.broken.fetch_add(1, Ordering::Relaxed);
+        match rng.u32(..6) {
+            0 => Fate::CutBefore,
+            1 => Fate::CutAfter,
+            2 => Fate::Slow(Duration::from_millis(rng.u64(200..2500))),
+            3 => Fate::Page(502, false),
+            4 => Fate::Page(200, rng.bool()),
+            _ => Fate::Page(504, true),
+        }
+    }
+
+    /// One request and its answer.
+    fn exchange(&self, mut client: TcpStream) -> io::Result<()> {
+        let request = read_request(&client)?;
+        let fate = self.fate();
+        let answer = match fate {
+            Fate::CutBefore | Fate::Page(_, false) => Vec::new(),
+            Fate::Passes | Fate::CutAfter | Fate::Slow(_) | Fate::Page(_, true) => {
+                let mut server = TcpStream::connect(&self.upstream)?;
+                server.write_all(&request)?;
+                let mut answer = Vec::new();
+                server.read_to_end(&mut answer)?;
+                answer
+            }
+        };
+        match fate {
+            Fate::CutBefore | Fate::CutAfter => return Ok(()),
+            Fate::Page(status, _) => {
+                let page = format!(
+                    "HTTP/1.1 {status} Page\r\nContent-Type: text/html\r\nContent-Length: \
+                     {}\r\nConnection: close\r\n\r\n{PAGE}",
+                    PAGE.len()
+                );
+                return client.write_all(page.as_bytes());
+            }
+            Fate::Slow(wait) => std::thread::sleep(wait),
+            Fate::Passes => {}
+        }
+        client.write_all(&answer)
+    }
+}
+
+/// A request, with the wish that the connection ends with its answer.
+fn read_request(client: &TcpStream) -> io::Result<Vec<u8>> {
+    let mut reader = BufReader::new(client);
+    let (mut request, mut length) = (Vec::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        if name == "content-length" {
+            length = line.split(':').nth(1).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+        }
+        if line.trim().is_empty() {
+            request.extend_from_slice(b"Connection: close\r\n\r\n");
+            break;
+        }
+        if name != "connection" {
+            request.extend_from_slice(line.as_bytes());
+        }
+    }
+    let head = request.len();
+    request.resize(head + length, 0);
+    reader.read_exact(&mut request[head..])?;
+    Ok(request)
+}
