@@ -311,7 +311,7 @@ fn what_was_given_up_is_shown_and_redriven() {
     assert_eq!(alerts.as_array().unwrap().len(), 1, "{alerts}");
     assert!(alerts[0]["message"].as_str().unwrap().contains(ERROR), "{alerts}");
     let screen = place.run(&["status"]).stdout;
-    assert!(screen.contains("failed      000000000002 in all after 1 attempts"), "{screen}");
+    assert!(screen.contains("failed      000000000002 in all after 1 attempt:"), "{screen}");
 
     let other = place.run(&["redrive", "--account", "000000000001"]);
     assert_eq!(other.code, 1);
