@@ -25,6 +25,7 @@ mod ports;
 mod schema;
 mod script_data;
 mod service;
+mod signals;
 mod sim_aws;
 mod simulate;
 mod simulated_web;

@@ -9,12 +9,12 @@ use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested, word};
 use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, Keep, Resources, ServeOptions, State, serve_kept};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::commands::{Init, SimAws, Which};
 use crate::files::{can_write, with_ending, write_whole};
 use crate::init;
+use crate::signals::stopped;
 use crate::simulate::snapshot;
 use crate::wording::{print, tell};
 
@@ -132,19 +132,6 @@ fn keeper(path: PathBuf) -> Keep {
             told = trouble;
         }
         kept
-    })
-}
-
-/// Ends with the first signal to end.
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
-    let of = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
-    let (mut terminate, mut interrupt) =
-        (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
     })
 }
 

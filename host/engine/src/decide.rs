@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use groundcrew_core::account::AccountId;
 use groundcrew_core::decision::{Action, Candidate, Verdict};
 use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
 use groundcrew_core::ports::{Alert, Policy, PolicyFailure};
@@ -51,7 +52,7 @@ pub struct Panel {
     /// Timeouts of each policy in a row.
     timeouts: Mutex<BTreeMap<String, u32>>,
     /// What was logged last of each account.
-    pub(crate) logged: Changes,
+    logged: Changes,
 }
 
 /// What became of asking.
@@ -103,6 +104,11 @@ impl Panel {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Whether this is not what was logged last of an account: a decision, or why nobody is asked.
+    pub(crate) fn is_news(&self, account: &AccountId, action: Action, what: &str) -> bool {
+        self.logged.changes(format!("{account} {action}"), what)
+    }
+
     /// Asks the policies in their order and composes their answers, and logs the decision.
     /// A policy that fails never stops the others.
     pub async fn hear(&self, candidate: &Candidate) -> Heard<'_> {
@@ -120,7 +126,7 @@ impl Panel {
         // Every sweep decides about every account: what has not changed was logged before.
         let account = &candidate.account.id;
         let what = format!("{} {verdict} {detail} {:?}", candidate.action, decision.policy);
-        if !self.logged.changes(format!("{account} {}", candidate.action), &what) {
+        if !self.is_news(account, candidate.action, &what) {
             return heard;
         }
         tracing::info!(

@@ -289,24 +289,32 @@ impl Engine {
     /// Publishes an alert unless this or another host has published one about the same. Where the
     /// ledger can't say so, it is published: rather twice than not at all.
     async fn alert_once_of_all(&self, what: &str, alert: &Alert) {
-        let (ledger, host) = (&self.ports.ledger, &self.settings.host);
         loop {
-            match ledger.claim_telling(what, host, self.now()).await {
-                Ok(Telling::Done) => return,
+            match self.claim_telling(what).await {
+                Telling::Done => return,
                 // The other may die before it does.
-                Ok(Telling::Theirs) => tokio::time::sleep(self.settings.rules.wait).await,
-                Ok(Telling::Ours) => {
+                Telling::Theirs => tokio::time::sleep(self.settings.rules.wait).await,
+                Telling::Ours => {
                     self.alert(alert).await;
-                    if let Err(error) = ledger.note_told(what, host, self.now()).await {
-                        tracing::warn!(%error, what, "could not write down what was told");
-                    }
-                    return;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, what, "could not write down what is told");
-                    return self.alert(alert).await;
+                    return self.note_told(what).await;
                 }
             }
+        }
+    }
+
+    /// Whose it is to publish an alert: this host's where the ledger can't say.
+    async fn claim_telling(&self, what: &str) -> Telling {
+        let claim = self.ports.ledger.claim_telling(what, &self.settings.host, self.now());
+        claim.await.unwrap_or_else(|error| {
+            tracing::warn!(%error, what, "the ledger can't say whether it was told");
+            Telling::Ours
+        })
+    }
+
+    async fn note_told(&self, what: &str) {
+        let note = self.ports.ledger.note_told(what, &self.settings.host, self.now());
+        if let Err(error) = note.await {
+            tracing::warn!(%error, what, "could not write down what was told");
         }
     }
 
@@ -325,18 +333,11 @@ impl Engine {
         if !due {
             return;
         }
-        let (ledger, host) = (&self.ports.ledger, &self.settings.host);
         let span = now.as_second().div_euclid(ALERT_REPEAT.as_secs().cast_signed());
         let what = format!("lasting: {trouble}, {span}");
-        // Without a ledger it is told: rather twice than not at all.
-        let told = ledger.claim_telling(&what, host, now).await.unwrap_or(Telling::Ours);
-        match told {
+        match self.claim_telling(&what).await {
             Telling::Done => {}
-            Telling::Ours if self.try_alert(alert).await => {
-                if let Err(error) = ledger.note_told(&what, host, self.now()).await {
-                    tracing::warn!(%error, what, "could not write down what was told");
-                }
-            }
+            Telling::Ours if self.try_alert(alert).await => self.note_told(&what).await,
             Telling::Ours | Telling::Theirs => {
                 self.state().alerted.remove(trouble);
             }

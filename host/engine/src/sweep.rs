@@ -232,14 +232,14 @@ impl Engine {
 
     /// Logs that an account is not updated because it is closed.
     pub(crate) fn log_closed(&self, account: &AccountId, state: AccountState) {
-        if self.panel.logged.changes(format!("{account} updates"), &state.to_string()) {
+        if self.panel.is_news(account, Action::Update, &state.to_string()) {
             tracing::info!(%account, %state, "the account is closed: it is not updated");
         }
     }
 
     /// Tells that a rule of the config, and no policy, leaves an account alone.
     fn leave_alone(&self, account: &AccountId, why: &str) {
-        if self.panel.logged.changes(format!("{account} updates"), why) {
+        if self.panel.is_news(account, Action::Update, why) {
             tracing::info!(%account, verdict = "skip", detail = why, policy = "updates", "decision");
         }
         let decision = Decision { outcome: Outcome::Skip { reason: why.to_owned() }, policy: None };

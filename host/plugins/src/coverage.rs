@@ -31,9 +31,9 @@ struct Told {
 }
 
 impl Coverage {
-    /// The scripts by their names, as they are called in messages.
-    pub fn scripts(&self) -> BTreeMap<String, Lines> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The scripts by their names, as they are called in messages. From here on it begins anew.
+    pub fn take(&self) -> BTreeMap<String, Lines> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes a line of a log that tells of coverage. Any other is left to the log.
@@ -60,6 +60,7 @@ mod tests {
         assert!(coverage.takes(r#"coverage {"file":"a.rego","reached":[1,4],"missed":[2,5]}"#));
         assert!(!coverage.takes("coverage is what the user's script prints about"));
         let lines = Lines { reached: [1, 2, 4].into(), missed: [5].into() };
-        assert_eq!(coverage.scripts(), [("a.rego".to_owned(), lines)].into());
+        assert_eq!(coverage.take(), [("a.rego".to_owned(), lines)].into());
+        assert_eq!(coverage.take(), [].into());
     }
 }

@@ -14,7 +14,7 @@ pub struct Scripts(BTreeMap<PathBuf, Lines>);
 impl Scripts {
     /// Adds what the cases of one file have reached. Its scripts are named relative to `base`.
     pub fn add(&mut self, base: &Path, coverage: &Coverage) {
-        for (name, lines) in coverage.scripts() {
+        for (name, lines) in coverage.take() {
             let known = self.0.entry(base.join(name)).or_default();
             known.reached.extend(lines.reached);
             known.missed.extend(lines.missed);

@@ -39,12 +39,13 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
     }
     let runtime = crate::current_thread()?;
     let (mut passed, mut failed, mut broken) = (0, 0, Vec::new());
+    let coverage = options.coverage.then(|| Arc::new(Coverage::default()));
+    let plugins = plugins(coverage.clone())?;
     let mut scripts = Scripts::default();
     for file in &files {
-        let coverage = options.coverage.then(|| Arc::new(Coverage::default()));
-        let tested = runtime.block_on(test(&plugins(coverage.clone())?, file, coverage.as_ref()));
-        if let Some(coverage) = coverage {
-            scripts.add(base(file), &coverage);
+        let tested = runtime.block_on(test(&plugins, file, coverage.as_ref()));
+        if let Some(coverage) = &coverage {
+            scripts.add(base(file), coverage);
         }
         match tested {
             Ok(results) => {

@@ -6,18 +6,17 @@
 mod http;
 mod metrics;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use groundcrew_engine::Engine;
 use groundcrew_ledger::Share;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Failure;
 use crate::commands::Run;
 use crate::loaded::{Need, read};
 use crate::ports::RealAws;
+use crate::signals::stopped;
 use crate::wording::print;
 use metrics::Metrics;
 
@@ -70,17 +69,4 @@ async fn serve(options: &Run) -> Result<(), Failure> {
         drop(sharing.await);
     }
     Ok(())
-}
-
-/// Ends with the first signal to end.
-fn stopped() -> Result<impl Future<Output = ()>, Failure> {
-    let of = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
-    let (mut terminate, mut interrupt) =
-        (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }
