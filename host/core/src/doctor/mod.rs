@@ -12,6 +12,7 @@ mod account_factory;
 mod caller;
 mod control_tower;
 mod facts;
+mod grants;
 mod ledger;
 mod notifiers;
 mod queues;
@@ -189,7 +190,7 @@ impl Finding {
 /// Requests that a bundled notifier would make and that no grant of its covers, as far as its settings
 /// tell, each with the fix.
 pub fn ungranted(notifier: &Notifier) -> Vec<Finding> {
-    notifiers::ungranted(notifier)
+    grants::ungranted(notifier)
 }
 
 /// Judges everything that was read, in the order in which it is shown.
