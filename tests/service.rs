@@ -148,6 +148,32 @@ impl Service {
     }
 }
 
+/// What a host that is gone has begun is not in flight any more once AWS has ended it.
+#[test]
+fn status_knows_what_has_ended() {
+    let place = Place::of(vec![account(1, 3)], "");
+    let service = place.start();
+    eventually("its record runs", || place.status()["in_flight"][0]["state"] == "running");
+    service.kill();
+    for (fares, expected) in
+        [("denied", "DescribeRecord: AccessDenied"), ("hung", "Service Catalog has not answered")]
+    {
+        let call = json!({ "operation": "DescribeRecord", "fares": fares });
+        place.aws.ask("next-call", &call.to_string());
+        let status = place.status();
+        assert_eq!(status["in_flight"][0]["state"], "unknown", "{status}");
+        let error = status["in_flight"][0]["error"].as_str().unwrap();
+        assert!(error.starts_with(expected), "{error}");
+    }
+    eventually("it has ended", || place.ended() == 1);
+    let status = place.status();
+    assert_eq!(status["in_flight"][0]["state"], "succeeded", "{status}");
+    assert_eq!(status["lanes"][0]["in_flight"], 0, "{status}");
+    let text = place.run(&["status"]).stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("has succeeded, no host has noticed it yet"), "{text}");
+}
+
 #[test]
 fn a_fleet_is_updated_and_can_be_watched() {
     let place = Place::of(accounts(6), "");

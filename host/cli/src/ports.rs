@@ -213,6 +213,11 @@ impl RealAws {
         &self.clients.calls
     }
 
+    /// Service Catalog, with the product that the config names.
+    pub fn catalog(&self, config: &Config) -> ServiceCatalog {
+        catalog(&self.clients, config)
+    }
+
     /// The updates queue, where the config names one.
     pub fn updates(&self, config: &Config) -> Option<SqsUpdates> {
         let url = config.queues.updates_url.as_ref()?;
@@ -277,7 +282,7 @@ impl RealAws {
         };
         let onboarding = (!loaded.notifiers.is_empty()).then(|| Arc::new(self.onboarding(loaded)));
         Ok(Ports {
-            catalog: Arc::new(catalog(clients, config)),
+            catalog: Arc::new(self.catalog(config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
             landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
             identities: Arc::new(IdentityCenterUsers::new(clients)),

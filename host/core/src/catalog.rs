@@ -162,6 +162,20 @@ pub struct Record {
     pub errors: Vec<RecordError>,
 }
 
+impl Record {
+    /// Why it failed, in AWS's words.
+    pub fn failure(&self) -> String {
+        let text = |error: &RecordError| match error.code.as_str() {
+            "" => error.description.clone(),
+            code => format!("{code}: {}", error.description),
+        };
+        match self.errors.is_empty() {
+            true => format!("record {} failed and AWS gave no reason", self.id),
+            false => self.errors.iter().map(text).collect::<Vec<_>>().join("; "),
+        }
+    }
+}
+
 /// A launch path that the caller has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchPathSummary {

@@ -8,7 +8,7 @@
 //! One file for each thing it does: [`sweep`](mod@sweep) looks at the whole organization,
 //! `decide` asks the policies, `start` begins an update with the `parameters` of its account,
 //! `track` follows it to its end. `run` is the loop around them and `tick` one round of it;
-//! `heartbeat` shows that it runs, `queues` has what goes in and comes out, `orders` logs what operators
+//! `heartbeat` shows that it runs, `health` says whether it does its work, `queues` has what goes in and comes out, `orders` logs what operators
 //! ask for, `alerts` has what people are told of messages, `witness` what is shown. [`onboarding`]
 //! tells notifiers of accounts that landed; [`snapshot`] reads a
 //! whole organization.
@@ -19,6 +19,7 @@ mod alerts;
 mod changes;
 mod clock;
 mod decide;
+mod health;
 mod heartbeat;
 pub mod onboarding;
 mod orders;
@@ -55,6 +56,7 @@ use tokio::sync::{Semaphore, watch};
 pub use alerts::unreadable;
 pub use clock::{SETTLES, SteadyClock};
 pub use decide::{Answer, AskedPolicy, Heard, OnFailure, Panel};
+pub use health::Health;
 use onboarding::{Handled, Onboarding};
 pub use run::{GRACE, Until, Waiting};
 pub use sweep::plan_id;

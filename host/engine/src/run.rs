@@ -262,7 +262,10 @@ impl Engine {
                 Some(Ok(Swept::NotNow)) => {
                     Observation::SweepPostponed { until: self.now() + LANDING_ZONE }
                 }
-                Some(Ok(Swept::Complete(sweep))) => return Done::Swept(sweep),
+                Some(Ok(Swept::Complete { sweep, outdated })) => {
+                    self.show_sweep(&sweep, outdated);
+                    return Done::Swept(sweep);
+                }
                 Some(Err(incomplete)) => {
                     tracing::warn!(reason = %incomplete, "the sweep could not be completed");
                     Observation::SweepFailed { reason: incomplete.to_string() }

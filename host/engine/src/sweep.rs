@@ -54,8 +54,8 @@ impl From<LedgerError> for Incomplete {
 
 /// A sweep that came to an end.
 pub(crate) enum Swept {
-    /// What there is to do.
-    Complete(Sweep),
+    /// What there is to do, and how many accounts were decided about.
+    Complete { sweep: Sweep, outdated: usize },
     /// Nothing was looked at: the landing zone is being changed, and accounts are to be updated
     /// afterwards.
     NotNow,
@@ -84,7 +84,7 @@ impl Engine {
     /// Why it could not be completed.
     pub async fn survey(&self) -> Result<Option<Sweep>, String> {
         match self.look_around(Purpose::Show).await {
-            Ok(Swept::Complete(sweep)) => Ok(Some(sweep)),
+            Ok(Swept::Complete { sweep, .. }) => Ok(Some(sweep)),
             Ok(Swept::NotNow) => Ok(None),
             Err(incomplete) => Err(incomplete.to_string()),
         }
@@ -110,7 +110,6 @@ impl Engine {
         self.state().product = Some(factory.product.clone());
         let products = self.products(&factory).await?;
         let progress = self.ports.ledger.all_progress(&factory.target).await?;
-        let total = products.len();
 
         let directory = self.directory(&products).await?;
         if self.settings.causes.need_footing() {
@@ -118,9 +117,6 @@ impl Engine {
         }
         let Sorted { standings: mut accounts, due } =
             self.sort(products, &directory, &factory, &progress);
-        let current = accounts.values().filter(|s| **s == Standing::Current).count();
-        let notice = Notice::Swept { accounts: total, current, outdated: due.len() };
-        self.ports.witness.see(self.now(), notice);
         let outdated = due.len();
 
         let mut held = Vec::new();
@@ -163,9 +159,16 @@ impl Engine {
         if purpose == Purpose::Update {
             self.note_sweep(&sweep, held).await?;
         }
+        Ok(Swept::Complete { sweep, outdated })
+    }
+
+    /// Shows a sweep that is complete and counts.
+    pub(crate) fn show_sweep(&self, sweep: &Sweep, outdated: usize) {
+        let accounts = sweep.accounts.len();
+        let current = sweep.accounts.values().filter(|s| **s == Standing::Current).count();
         // An alarm of the deployment goes by these words.
-        tracing::info!(accounts = total, current, outdated, "sweep completed");
-        Ok(Swept::Complete(sweep))
+        tracing::info!(accounts, current, outdated, "sweep completed");
+        self.ports.witness.see(self.now(), Notice::Swept { accounts, current, outdated });
     }
 
     /// What is to be done about each account, before any policy is asked.

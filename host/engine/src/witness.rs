@@ -1,6 +1,8 @@
 //! What the engine shows of its work, for progress, reports and simulations. Seeing
 //! changes nothing.
 
+use std::sync::Arc;
+
 use groundcrew_core::account::AccountId;
 use groundcrew_core::pipeline::Decision;
 use groundcrew_core::ports::{Alert, LedgerError, Slot};
@@ -10,7 +12,7 @@ use jiff::Timestamp;
 use crate::onboarding::{Handled, Told};
 
 /// Something that happened.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Notice<'a> {
     /// A sweep is complete.
     Swept {
@@ -75,6 +77,13 @@ impl Ending<'_> {
 pub trait Witness: Send + Sync {
     /// Something happened.
     fn see(&self, now: Timestamp, notice: Notice<'_>);
+}
+
+/// All of them see it, in their order.
+impl Witness for Vec<Arc<dyn Witness>> {
+    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+        self.iter().for_each(|witness| witness.see(now, notice));
+    }
 }
 
 /// Sees nothing.

@@ -4,6 +4,7 @@
 mod approve;
 mod audit;
 mod hosts;
+mod in_flight;
 mod notifications;
 mod operator;
 mod report;
@@ -101,7 +102,8 @@ impl Desk {
         let hosts = ledger.updates.hosts().await?;
         let hosts = Hosts::of(hosts, presence, now, &self.config.suggested);
         let notifications = Notifications::of(&self.config, &self.aws).await?;
-        let report = Report::of(&self.config, &*ledger.updates, now, hosts).await?;
+        let mut report = Report::of(&self.config, &*ledger.updates, now, hosts).await?;
+        report.ask(&self.aws.catalog(&self.config)).await;
         Ok(Report { notifications, ..report })
     }
 

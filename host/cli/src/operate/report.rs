@@ -1,4 +1,5 @@
-//! What `groundcrew status` tells, put together from the ledger alone.
+//! What `groundcrew status` tells, put together from the ledger; Service Catalog is asked only
+//! about what is in flight.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
 use groundcrew_core::plan::{LaneWork, times};
 use groundcrew_core::ports::{
-    HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, Overview, Progress, Slot,
-    SweepRecord,
+    Catalog, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, Overview, Progress,
+    Slot, SweepRecord,
 };
 use groundcrew_core::scheduler::StartWhen;
 use groundcrew_core::suggested::{Suggested, word};
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::hosts::Hosts;
+use super::in_flight::{InFlight, ask};
 use super::notifications::Notifications;
 use crate::totals::Totals;
 use crate::wording::count;
@@ -35,7 +37,7 @@ pub struct Report {
     /// The accounts by how they stand now; `None` before the first sweep is complete.
     pub accounts: Option<Totals>,
     pub lanes: Vec<Lane>,
-    /// When no host runs: what was in flight when the last one was heard of.
+    /// The updates that the ledger has as begun, and how Service Catalog says that they stand.
     pub in_flight: Vec<InFlight>,
     pub failed: Vec<Failed>,
     pub held: Vec<HeldRecord>,
@@ -94,15 +96,6 @@ pub struct Paused {
 }
 
 #[derive(Debug, Serialize)]
-pub struct InFlight {
-    pub account: AccountId,
-    pub lane: String,
-    pub record: Option<String>,
-    pub attempt: u32,
-    pub age_seconds: u64,
-}
-
-#[derive(Debug, Serialize)]
 pub struct Failed {
     pub account: AccountId,
     pub lane: Option<String>,
@@ -133,6 +126,17 @@ impl Report {
             None => BTreeMap::new(),
         };
         Ok(Self::put_together(config, now, hosts, &overview, sweep, progress))
+    }
+
+    /// Asks Service Catalog how what the ledger has in flight stands. What has ended is in flight
+    /// no more, although no host has noticed yet.
+    pub async fn ask(&mut self, catalog: &dyn Catalog) {
+        ask(&mut self.in_flight, catalog).await;
+        for ended in self.in_flight.iter().filter(|one| one.has_ended()) {
+            if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.name == ended.lane) {
+                lane.in_flight = lane.in_flight.saturating_sub(1);
+            }
+        }
     }
 
     fn put_together(
@@ -207,17 +211,7 @@ impl Report {
             at: now,
             accounts,
             lanes,
-            in_flight: overview
-                .slots
-                .iter()
-                .map(|slot| InFlight {
-                    account: slot.account.clone(),
-                    lane: slot.lane.clone(),
-                    record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
-                    attempt: slot.attempt,
-                    age_seconds: slot.age(now).as_secs(),
-                })
-                .collect(),
+            in_flight: overview.slots.iter().map(|slot| InFlight::of(slot, now)).collect(),
             failed: given_up,
             held: sweep.as_ref().map(|sweep| sweep.held.clone()).unwrap_or_default(),
             held_in_all: sweep.as_ref().map_or(0, |sweep| sweep.held_in_all),

@@ -95,20 +95,8 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         paragraph(out, &line)?;
     }
     for slot in &report.in_flight {
-        let age = span(Duration::from_secs(slot.age_seconds));
-        let (what, age) = match report.hosts.any() {
-            true => ("in flight", format!("for {age}")),
-            // Nobody follows it: it may have ended.
-            false => ("begun", format!("{age} ago")),
-        };
-        let line = format!(
-            "{what:12}{} in {} {age}, attempt {}: {}",
-            slot.account,
-            slot.lane,
-            slot.attempt,
-            slot.record.as_deref().unwrap_or("no record yet")
-        );
-        paragraph(out, &line)?;
+        let (what, rest) = slot.words();
+        paragraph(out, &format!("{what:12}{rest}"))?;
     }
     for failed in report.failed.iter().take(LISTED) {
         let line = format!(
@@ -172,11 +160,13 @@ fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::super::hosts::{Hosts, Presence};
-    use super::super::report::{Failed, InFlight, Lane, Paused, Plan, Sweep};
+    use super::super::in_flight::{InFlight, State};
+    use super::super::report::{Failed, Lane, Paused, Plan, Sweep};
     use super::*;
     use crate::totals::Totals;
     use groundcrew_core::ports::{Heartbeat, HeldBack, HeldRecord, HostKind};
     use jiff::Timestamp;
+    use rstest::rstest;
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
@@ -245,6 +235,8 @@ mod tests {
                 record: Some("rec-aaaaaaaaaaaaa".into()),
                 attempt: 2,
                 age_seconds: 754,
+                state: State::Running,
+                error: None,
             }],
             failed: vec![Failed {
                 account: account(2),
@@ -305,6 +297,41 @@ mod tests {
         ");
     }
 
+    #[rstest]
+    #[case::running(
+        State::Running,
+        None,
+        "in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa"
+    )]
+    #[case::succeeded(
+        State::Succeeded,
+        None,
+        "ended       000000000001 in canary, attempt 2: rec-aaaaaaaaaaaaa has succeeded, no host has noticed it yet"
+    )]
+    #[case::failed(
+        State::Failed,
+        Some("the stack set failed"),
+        "ended       000000000001 in canary, attempt 2: rec-aaaaaaaaaaaaa has failed, no host has noticed it yet; the stack set failed"
+    )]
+    #[case::not_asked(
+        State::Unknown,
+        Some("DescribeRecord: AccessDenied"),
+        "begun       000000000001 in canary 00:12:34 ago, attempt 2: rec-aaaaaaaaaaaaa; DescribeRecord: AccessDenied"
+    )]
+    fn what_is_in_flight(
+        #[case] state: State,
+        #[case] error: Option<&str>,
+        #[case] expected: &str,
+    ) {
+        let mut report = report();
+        report.in_flight[0].state = state;
+        report.in_flight[0].error = error.map(str::to_owned);
+        let screen = screen(&report);
+        let lines = screen.lines().skip_while(|line| !line.contains("000000000001"));
+        let lines = lines.take_while(|line| !line.starts_with("failed"));
+        assert_eq!(lines.map(str::trim).collect::<Vec<_>>().join(" "), expected);
+    }
+
     #[test]
     fn waiting_for_an_operator() {
         let mut report = report();
@@ -338,7 +365,8 @@ mod tests {
     /// The sweep knew of two lanes; then everything was killed.
     #[test]
     fn no_host_runs() {
-        let report = Report { hosts: hosts(Presence::None), ends_at: None, ..report() };
+        let mut report = Report { hosts: hosts(Presence::None), ends_at: None, ..report() };
+        report.in_flight[0].state = State::Unknown;
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last heard of: what was in

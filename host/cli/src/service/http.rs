@@ -8,30 +8,38 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use groundcrew_engine::Health;
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
 
+/// What is served.
+#[derive(Clone)]
+pub struct Served {
+    pub health: Arc<Health>,
+    pub metrics: Arc<Metrics>,
+}
+
 /// Serves until it is aborted.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+pub async fn serve(listener: TcpListener, served: Served) {
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(metrics);
+        .with_state(served);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "HTTP is not served any more");
     }
 }
 
 /// Whether the host observes anything: if not, the service should be started anew.
-async fn healthz(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    answer(metrics.stuck())
+async fn healthz(State(served): State<Served>) -> impl IntoResponse {
+    answer(served.health.stuck())
 }
 
 /// Whether the ledger and the organization could be read.
-async fn readyz(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    answer(metrics.unready())
+async fn readyz(State(served): State<Served>) -> impl IntoResponse {
+    answer(served.health.unready())
 }
 
 fn answer(problem: Option<String>) -> impl IntoResponse {
@@ -41,8 +49,8 @@ fn answer(problem: Option<String>) -> impl IntoResponse {
     }
 }
 
-async fn render(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    match metrics.render() {
+async fn render(State(served): State<Served>) -> impl IntoResponse {
+    match served.metrics.render() {
         Ok(text) => (
             StatusCode::OK,
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

@@ -8,7 +8,7 @@ mod metrics;
 
 use std::sync::Arc;
 
-use groundcrew_engine::Engine;
+use groundcrew_engine::{Engine, Health, Witness};
 use groundcrew_ledger::Share;
 use tokio::net::TcpListener;
 
@@ -18,6 +18,7 @@ use crate::loaded::{Need, read};
 use crate::ports::RealAws;
 use crate::signals::stopped;
 use crate::wording::print;
+use http::Served;
 use metrics::Metrics;
 
 pub fn run(options: &Run) -> Result<(), Failure> {
@@ -45,7 +46,10 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     let metrics = Metrics::new(&loaded.config, aws.calls().clone())
         .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
-    let ports = aws.ports(&loaded, metrics.clone())?;
+    let updates = &loaded.config.updates;
+    let health = Arc::new(Health::new(updates.wait, updates.sweep_interval));
+    let witness: Vec<Arc<dyn Witness>> = vec![metrics.clone(), health.clone()];
+    let ports = aws.ports(&loaded, Arc::new(witness))?;
     let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
 
     let listen = options.listen;
@@ -53,7 +57,7 @@ async fn serve(options: &Run) -> Result<(), Failure> {
         Failure::Other(format!("{listen}: can't listen there: {error}; try another --listen"))
     })?;
     let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
-    let http = tokio::spawn(http::serve(listener, metrics));
+    let http = tokio::spawn(http::serve(listener, Served { health, metrics }));
     print(&format!(
         "groundcrew runs on {}; http://{address}/healthz, /readyz and /metrics\n",
         options.config.display()

@@ -18,19 +18,7 @@ pub(super) fn diagnose(record: &Record) -> (Class, String) {
         .map(|error| classify(&error.code, &error.description))
         .find(|class| *class != Class::Unknown)
         .unwrap_or(Class::Unknown);
-    let texts: Vec<String> = record
-        .errors
-        .iter()
-        .map(|error| match error.code.as_str() {
-            "" => error.description.clone(),
-            code => format!("{code}: {}", error.description),
-        })
-        .collect();
-    let reason = match texts.is_empty() {
-        true => format!("record {} failed and AWS gave no reason", record.id),
-        false => texts.join("; "),
-    };
-    (class, reason)
+    (class, record.failure())
 }
 
 pub(super) fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, Alert) {

@@ -15,17 +15,14 @@ use groundcrew_aws::{
     ServiceCatalog, SnsAlerts, SqsNotifications,
 };
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::notification::{
     Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict as Says,
 };
-use groundcrew_core::ports::{
-    Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure, SupportCases,
-};
+use groundcrew_core::ports::{Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure};
 use groundcrew_core::route::{OncePer, Route, When};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::onboarding::{
     ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, Onboarding, OnboardingPorts,
     OnboardingSettings, ToldOutcome,
@@ -34,6 +31,8 @@ use groundcrew_engine::{AskedPolicy, OnFailure};
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
+
+use crate::cases;
 
 pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 pub const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
@@ -52,34 +51,13 @@ impl Notifier for CaseNotifier {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
         let account = notification.account.as_ref();
         let annotations = notification.annotations.join(", ");
-        let case = SupportCase {
-            subject: match (account, &notification.event) {
-                (Some(account), _) => format!("Onboard {}", account.name),
-                (None, Some(event)) => event.name.clone(),
-                (None, None) => panic!("about nothing"),
-            },
-            body: format!("Account {:?} {annotations}", account.map(|account| &account.id)),
-            service_code: "service-ams-operations-service-request".into(),
-            category_code: "onboarding-or-offboarding".into(),
-            severity_code: "low".into(),
-            cc_email_addresses: vec![],
-            language: "en".into(),
-            issue_type: "technical".into(),
+        let subject = match (account, &notification.event) {
+            (Some(account), _) => format!("Onboard {}", account.name),
+            (None, Some(event)) => event.name.clone(),
+            (None, None) => panic!("about nothing"),
         };
-        match self.0.open(&notification.key, &case).await {
-            Ok(reference) => Ok(Receipt { reference, verdict: Says::Go }),
-            Err(error) => Err(NotifyFailure {
-                kind: match error.class {
-                    Class::Denied => NotifyFailureKind::Denied,
-                    Class::NotFound | Class::Permanent => NotifyFailureKind::Permanent,
-                    _ => NotifyFailureKind::Transient,
-                },
-                code: error.code.clone(),
-                message: error.to_string(),
-                effect_possible: error.effect_possible,
-                retry_after: None,
-            }),
-        }
+        let body = format!("Account {:?} {annotations}", account.map(|account| &account.id));
+        cases::open(&self.0, &notification.key, subject, body).await
     }
 }
 

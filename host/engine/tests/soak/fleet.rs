@@ -14,18 +14,23 @@ use groundcrew_aws::{
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Signature};
+use groundcrew_core::ports::{
+    Clock, Ledger, NotificationLedger, Operator, Policy, PolicyFailure, Signature,
+};
 use groundcrew_core::scheduler::Blocked;
 use groundcrew_engine::{
-    AskedPolicy, Engine, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, Waiting,
+    AskedPolicy, Engine, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, Waiting, Witness,
 };
 use groundcrew_ledger::{Disk, DynamoLedger, FileLedger};
-use groundcrew_sim::{FaultLevel, LandingZone, LandingZoneStatus, SimAws, SimOptions};
+use groundcrew_sim::{LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use jiff::Timestamp;
 
+use super::backlog::{Asked, Backlog};
 use super::clock::MachineClock;
+use super::log::Log;
 use super::pulse::Pulse;
-use super::setting::{CAUSES, LedgerKind, QUOTA, Setting, Wish};
+use super::readiness::Readiness;
+use super::setting::{CAUSES, End, LedgerKind, QUOTA, Setting, Wish, first_end};
 use super::truth::Truth;
 
 pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
@@ -38,8 +43,13 @@ pub struct Done {
     pub updated: usize,
     pub given_up: usize,
     pub kills: usize,
+    pub stops: usize,
+    pub told: usize,
     pub moved: usize,
     pub resumed: usize,
+    /// How often the notifier was asked to tell before the first host ended its first life, and how
+    /// long after that it was asked again.
+    pub asked: (usize, Option<Duration>),
 }
 
 impl Done {
@@ -47,6 +57,8 @@ impl Done {
         self.updated += other.updated;
         self.given_up += other.given_up;
         self.kills += other.kills;
+        self.stops += other.stops;
+        self.told += other.told;
         self.moved += other.moved;
         self.resumed += other.resumed;
     }
@@ -77,20 +89,24 @@ struct World {
     setting: Arc<Setting>,
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
+    notifications: Arc<dyn NotificationLedger>,
     /// What a ledger file is on.
     disk: Disk,
     truth: Arc<Truth>,
     pulse: Pulse,
+    asked: Arc<Asked>,
     _directory: tempfile::TempDir,
 }
 
-pub fn run(setting: &Setting) -> Done {
+pub fn run(setting: Setting) -> Done {
+    let log = Log::default();
+    let _kept = log.keep();
     // Waits of the host and of the SDK are random as well.
     fastrand::seed(setting.seed);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let setting = Arc::new(Setting::draw(setting.seed));
-    runtime.unwrap().block_on(async move { World::new(setting).live().await })
+    let setting = Arc::new(setting);
+    runtime.unwrap().block_on(async move { World::new(setting, log).live().await })
 }
 
 fn clients(sim: &SimAws) -> Clients {
@@ -101,32 +117,46 @@ fn clients(sim: &SimAws) -> Clients {
 }
 
 impl World {
-    fn new(setting: Arc<Setting>) -> Self {
+    fn new(setting: Arc<Setting>, log: Log) -> Self {
         let sim = SimAws::new(SimOptions {
             seed: setting.seed,
             start: BEGIN,
             snapshot: setting.snapshot.clone(),
-            faults: FaultLevel::Heavy,
+            faults: setting.faults,
             account_quota: QUOTA,
         });
         sim.announce_artifact();
         let directory = tempfile::tempdir().unwrap();
         let disk = Disk::default();
-        let ledger: Arc<dyn Ledger> = match setting.ledger {
+        let ledgers: (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) = match setting.ledger {
             LedgerKind::File => {
                 let path = directory.path().join("crew.db");
-                Arc::new(FileLedger::open_on(disk.clone(), path).unwrap())
+                let ledger = Arc::new(FileLedger::open_on(disk.clone(), path).unwrap());
+                (ledger.clone(), ledger)
             }
             LedgerKind::Table => {
-                Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()))
+                let ledger = Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()));
+                (ledger.clone(), ledger)
             }
         };
-        let truth = Arc::new(Truth::new(setting.clone(), sim.clone()));
+        let (ledger, notifications) = ledgers;
+        let truth = Arc::new(Truth::new(setting.clone(), sim.clone(), log));
         let pulse = Pulse::new(sim.clone(), setting.clone());
-        Self { setting, sim, ledger, disk, truth, pulse, _directory: directory }
+        let asked = Arc::default();
+        Self {
+            setting,
+            sim,
+            ledger,
+            notifications,
+            disk,
+            truth,
+            pulse,
+            asked,
+            _directory: directory,
+        }
     }
 
-    fn engine(&self, name: String) -> Arc<Engine> {
+    fn engine(&self, name: &str, readiness: Arc<Readiness>) -> Arc<Engine> {
         let (sim, setting) = (&self.sim, &self.setting);
         let clients = clients(sim);
         let policy = AskedPolicy {
@@ -136,6 +166,12 @@ impl World {
             monitored: false,
             policy: Arc::new(Wishes(setting.clone())),
         };
+        let (ledger, notifications) = self.ledgers();
+        let clock = self.clock();
+        let onboarding = setting.backlog.as_ref().map(|backlog| {
+            let asked = self.asked.clone();
+            Arc::new(backlog.onboarding(name, sim, &clients, notifications, clock.clone(), asked))
+        });
         let ports = Ports {
             catalog: Arc::new(ServiceCatalog::new(
                 clients.service_catalog.clone(),
@@ -148,10 +184,10 @@ impl World {
             updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
             events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
             alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
-            ledger: self.ledger.clone(),
-            clock: self.clock(),
-            witness: self.truth.clone(),
-            onboarding: None,
+            ledger,
+            witness: Arc::new(vec![self.truth.clone() as Arc<dyn Witness>, readiness]),
+            onboarding,
+            clock,
         };
         let settings = Settings {
             rules: setting.rules.clone(),
@@ -159,13 +195,23 @@ impl World {
             reserve: setting.reserve,
             causes: CAUSES,
             approval: None,
-            host: name,
+            host: name.to_owned(),
             version: Some("0.1.0".into()),
             parameters: ParameterSource::Rebuild,
             fallback: Fallback::Proceed,
             policies: vec![policy],
         };
         Engine::new(ports, settings)
+    }
+
+    /// The ledger as a host opens it: the file is open for as long as the world stands.
+    fn ledgers(&self) -> (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) {
+        if self.setting.ledger == LedgerKind::File {
+            return (self.ledger.clone(), self.notifications.clone());
+        }
+        let dynamodb = clients(&self.sim).dynamodb;
+        let ledger = Arc::new(DynamoLedger::new(dynamodb, self.sim.table_name()));
+        (ledger.clone(), ledger)
     }
 
     /// The clock of a host as it would be: steady in a service, the machine's in a Lambda.
@@ -180,11 +226,17 @@ impl World {
 
     /// One host: killed as often as the setting says, and then left alone.
     async fn host(&self, number: usize) -> usize {
-        for (life, seconds) in self.setting.kills[number].iter().enumerate() {
+        for (life, end) in self.setting.ends[number].iter().enumerate() {
             let name = format!("host-{number}-{life}");
-            let life = self.life(&name);
-            // Cut off wherever it then is.
-            let _ = tokio::time::timeout(Duration::from_secs(*seconds), life).await;
+            match *end {
+                End::Killed(seconds) => {
+                    let life = self.life(&name);
+                    let _ = tokio::time::timeout(Duration::from_secs(seconds), life).await;
+                }
+                End::Stopped(seconds) => {
+                    self.serve(&name, tokio::time::sleep(Duration::from_secs(seconds))).await;
+                }
+            }
         }
         self.to_the_end(format!("host-{number}")).await
     }
@@ -207,10 +259,30 @@ impl World {
         }
     }
 
+    /// One life of a service that is asked to stop.
+    async fn serve(&self, name: &str, stop: impl Future<Output = ()>) {
+        let readiness = Arc::new(Readiness::new(&self.setting));
+        let engine = self.engine(name, readiness.clone());
+        let running = self.pulse.runs(name, readiness);
+        engine.serve(stop).await;
+        running.stopped();
+    }
+
+    /// Tells whatever is left to tell.
+    async fn tell_the_rest(&self) {
+        let told = async {
+            while !Backlog::is_told(&self.sim) && self.sim.clock().now() < BEGIN + END {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+            }
+        };
+        self.serve("host-last", told).await;
+    }
+
     /// One life of a host, as a service or by ticks once a minute.
     async fn life(&self, name: &str) -> Option<Waiting> {
-        let engine = self.engine(name.to_owned());
-        let running = self.pulse.runs(name);
+        let readiness = Arc::new(Readiness::new(&self.setting));
+        let engine = self.engine(name, readiness.clone());
+        let running = self.pulse.runs(name, readiness);
         if !self.setting.ticks {
             let waiting = engine.run(Until::SettledOr(BEGIN + END)).await;
             running.stopped();
@@ -275,7 +347,13 @@ impl World {
                 self.disk.free();
             }
         };
-        tokio::join!(moves, closings, landing_zone, full_disk);
+        let backlog = async {
+            if let Some(backlog) = &self.setting.backlog {
+                clock(backlog.at).await;
+                backlog.arrive(&self.setting, &self.sim);
+            }
+        };
+        tokio::join!(moves, closings, landing_zone, full_disk, backlog);
     }
 
     /// Does something while the heartbeats are looked at.
@@ -297,11 +375,22 @@ impl World {
             let again = self.to_the_end("host-again".to_owned());
             resumed.push(self.watched(again).await);
         }
+        let mut told = 0;
+        if let Some(backlog) = &self.setting.backlog {
+            self.watched(self.tell_the_rest()).await;
+            told = backlog.judge(&self.setting, &self.sim);
+        }
         let (updated, given_up) = self.truth.judge(&*self.ledger).await;
+        let first_end = first_end(&self.setting.ends).unwrap_or_default();
+        let ends =
+            |of: fn(&End) -> bool| self.setting.ends.iter().flatten().copied().filter(of).count();
         Done {
             updated,
             given_up,
-            kills: self.setting.kills.iter().map(Vec::len).sum(),
+            kills: ends(|end| matches!(end, End::Killed(_))),
+            stops: ends(|end| matches!(end, End::Stopped(_))),
+            told,
+            asked: self.asked.around(BEGIN + Duration::from_secs(first_end)),
             moved: self.setting.moves.len(),
             resumed: resumed.into_iter().sum(),
         }

@@ -1,21 +1,31 @@
 //! Whole fleet updates through the real SDKs with everything going wrong at once, by seed:
 //! throttling, errors, lost answers, lost and late events, failing updates, other people's
-//! operations, hosts killed at any await point, two hosts at once, accounts that move, a landing
-//! zone that changes. What must hold is checked at every start and at the end.
+//! operations, hosts killed at any await point or stopped with all hands full, two hosts at once,
+//! clocks that jump, full disks, accounts that move, a landing zone that changes. What must hold is checked at every start and at the end.
 //!
 //! `GROUNDCREW_SEEDS` says how many seeds are run, and `GROUNDCREW_FIRST_SEED` which is the
 //! first. A seed that fails prints how to run it alone.
 
+mod backlog;
+#[path = "../common/cases.rs"]
+mod cases;
 mod clock;
 mod fleet;
+mod log;
 mod pulse;
+mod readiness;
 #[path = "../../../../tests/common/seeds.rs"]
 mod seeds;
 mod setting;
 mod truth;
 
+use std::time::Duration;
+
+use backlog::Backlog;
+use groundcrew_sim::FaultLevel;
 use rstest::rstest;
 use seeds::{Replay, seeds};
+use setting::{End, LedgerKind, Setting};
 
 /// Seeds of a run of the test suite.
 const SEEDS: u64 = 160;
@@ -28,20 +38,51 @@ fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u
     let mut done = fleet::Done::default();
     for seed in seeds.clone().filter(|seed| seed % PARTS == part) {
         let _replay = Replay(seed);
-        done.add(fleet::run(&setting::Setting::draw(seed)));
+        done.add(fleet::run(Setting::draw(seed)));
     }
     // The checks would hold of a fleet in which nothing happens.
     if seeds.end - seeds.start >= SEEDS {
         assert!(done.updated > 150 && done.given_up > 5 && done.kills > 20, "{done:?}");
         assert!(done.moved > 0 && done.resumed > 0, "{done:?}");
+        assert!(done.stops > 5 && done.told > 100, "{done:?}");
     }
+}
+
+/// A host is stopped or killed with a full backlog, and one that is started goes on telling.
+#[rstest]
+fn telling_goes_on_within_two_minutes(
+    #[values(End::Stopped(60), End::Killed(60))] end: End,
+    #[values(true, false)] queue: bool,
+    #[values(LedgerKind::File, LedgerKind::Table)] ledger: LedgerKind,
+) {
+    // Ten at once are told out of the notifications queue, a hundred out of that of events.
+    let backlog = Backlog { at: 20, events: 150, queue, takes: if queue { 15 } else { 45 } };
+    let setting = Setting {
+        ledger,
+        hosts: 1,
+        ends: vec![vec![end]],
+        backlog: Some(backlog),
+        faults: FaultLevel::None,
+        ticks: false,
+        jumps: vec![],
+        full_disk: None,
+        ..Setting::draw(1)
+    };
+    let done = fleet::run(setting);
+    assert_eq!(done.told, 150);
+    let (before, after) = done.asked;
+    assert!(
+        before > 20 && before < 150,
+        "{before} of 150 were told before: nothing is left to test"
+    );
+    assert!(after.is_some_and(|after| after < Duration::from_secs(120)), "{after:?}");
 }
 
 /// The same seed gives the same run: otherwise a failing one could not be replayed.
 #[test]
 fn a_seed_can_be_replayed() {
     for seed in [3, 4, 5] {
-        let run = || fleet::run(&setting::Setting::draw(seed));
+        let run = || fleet::run(Setting::draw(seed));
         assert_eq!(run(), run());
     }
 }

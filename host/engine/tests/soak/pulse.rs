@@ -1,7 +1,7 @@
 //! Who runs, held against the heartbeats in the ledger.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::ports::{Clock, Heartbeat, Ledger};
@@ -9,6 +9,7 @@ use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
 use super::fleet::BEGIN;
+use super::readiness::Readiness;
 use super::setting::{LedgerKind, Setting};
 
 /// Between two looks.
@@ -17,10 +18,10 @@ const LOOK: Duration = Duration::from_secs(60);
 /// A ledger that refuses calls is told in so many looks in a row at the latest.
 const REFUSED: u32 = 10;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 enum Life {
-    /// It runs since then.
-    Runs(Timestamp),
+    /// It runs since then, and says how it is.
+    Runs(Timestamp, Arc<Readiness>),
     /// It was cut off then.
     CutOff(Timestamp),
     /// It has ended in good order then.
@@ -55,7 +56,7 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let now = self.pulse.sim.clock().now();
         let mut lives = self.pulse.lives();
-        if let Some(Life::Runs(_)) = lives.get(&self.host) {
+        if let Some(Life::Runs(..)) = lives.get(&self.host) {
             lives.insert(self.host.clone(), Life::CutOff(now));
         }
     }
@@ -68,12 +69,13 @@ impl Pulse {
     }
 
     fn lives(&self) -> MutexGuard<'_, BTreeMap<String, Life>> {
-        self.lives.lock().unwrap()
+        // What a check found wrong is told by its own panic.
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn runs(&self, host: &str) -> Running<'_> {
+    pub fn runs(&self, host: &str, readiness: Arc<Readiness>) -> Running<'_> {
         let now = self.sim.clock().now();
-        self.lives().insert(host.to_owned(), Life::Runs(now));
+        self.lives().insert(host.to_owned(), Life::Runs(now, readiness));
         Running { pulse: self, host: host.to_owned() }
     }
 
@@ -91,16 +93,22 @@ impl Pulse {
             }
             for (host, life) in self.lives().iter() {
                 let seen = hosts.running(now).any(|heartbeat| heartbeat.host == *host);
-                self.check(host, *life, seen, read_from, now);
+                // Nobody asks a Lambda how it is.
+                if let Life::Runs(_, readiness) = life
+                    && !self.setting.ticks
+                {
+                    readiness.check(host, &self.setting, second);
+                }
+                self.check(host, life, seen, read_from, now);
             }
         }
     }
 
-    fn check(&self, host: &str, life: Life, seen: bool, read_from: Timestamp, now: Timestamp) {
+    fn check(&self, host: &str, life: &Life, seen: bool, read_from: Timestamp, now: Timestamp) {
         // What was written while the ledger was read is seen by the next look.
         let long_ago = |since: Timestamp, long: Duration| since + long < read_from;
         match life {
-            Life::Runs(since) if long_ago(since, Heartbeat::EVERY) => {
+            Life::Runs(since, _) if long_ago(*since, Heartbeat::EVERY) => {
                 let mut unseen = self.unseen.lock().unwrap();
                 let unseen = unseen.entry(host.to_owned()).or_default();
                 *unseen = if seen { 0 } else { *unseen + 1 };
@@ -108,7 +116,7 @@ impl Pulse {
                 assert!(*unseen <= most, "{host} runs at {now}, and its heartbeat is not fresh");
             }
             Life::CutOff(at) => {
-                let stale = long_ago(at, Heartbeat::FRESH + LOOK);
+                let stale = long_ago(*at, Heartbeat::FRESH + LOOK);
                 assert!(
                     !(seen && stale),
                     "{host} was cut off at {at}, and is seen to run at {now}"
@@ -117,10 +125,10 @@ impl Pulse {
             Life::Stopped(at) => {
                 // It may have been refused to remove it: then it becomes stale.
                 let gone = if self.refuses { Heartbeat::FRESH + LOOK } else { Duration::ZERO };
-                let gone = long_ago(at, gone);
+                let gone = long_ago(*at, gone);
                 assert!(!(seen && gone), "{host} stopped at {at}, and is seen to run at {now}");
             }
-            Life::Runs(_) => {}
+            Life::Runs(..) => {}
         }
     }
 }

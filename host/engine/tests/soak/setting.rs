@@ -7,8 +7,9 @@ use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::due::Causes;
 use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_sim::Snapshot;
+use groundcrew_sim::{FaultLevel, Snapshot};
 
+use super::backlog::Backlog;
 use super::clock::Jump;
 
 /// Where the ledger is.
@@ -29,6 +30,15 @@ pub enum Wish {
     Hold(usize, u64),
 }
 
+/// How a life of a host ends, after so many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is cut off wherever it then is.
+    Killed(u64),
+    /// It is asked to stop.
+    Stopped(u64),
+}
+
 #[derive(Debug)]
 pub struct Setting {
     pub seed: u64,
@@ -38,8 +48,11 @@ pub struct Setting {
     pub reserve: usize,
     pub ledger: LedgerKind,
     pub hosts: usize,
-    /// After so many seconds each host is killed, again and again, before it may run on.
-    pub kills: Vec<Vec<u64>>,
+    /// Each host is killed or stopped, again and again, before it may run on.
+    pub ends: Vec<Vec<End>>,
+    pub faults: FaultLevel,
+    /// What notifiers are told of meanwhile.
+    pub backlog: Option<Backlog>,
     /// An account and when it moves to another OU.
     pub moves: Vec<(usize, u64)>,
     /// An account, when it is closed, and when it is opened again if it is.
@@ -97,7 +110,7 @@ impl Setting {
             .collect();
         let ledger = if rng.bool() { LedgerKind::File } else { LedgerKind::Table };
         let hosts = if ledger == LedgerKind::Table && rng.bool() { 2 } else { 1 };
-        let kills = (0..hosts)
+        let kills: Vec<Vec<u64>> = (0..hosts)
             .map(|_| {
                 let times = if rng.bool() { 0 } else { rng.usize(1..7) };
                 (0..times).map(|_| rng.u64(1..3000)).collect()
@@ -119,6 +132,20 @@ impl Setting {
         };
         let landing_zone = (rng.u32(0..6) == 0).then(|| (rng.u64(0..9000), rng.u64(60..9000)));
         let jumps = jumps(&mut Rng::with_seed(!seed), hosts);
+        let ticks = rng.u32(0..3) == 0;
+        let mut more = Rng::with_seed(seed.rotate_left(32));
+        let ends: Vec<_> = kills.into_iter().map(|kills| ends(&mut more, &kills, ticks)).collect();
+        // In a Lambda another function tells.
+        // Often just before a host goes, so that it has its hands full.
+        let first_end = more.bool().then(|| first_end(&ends)).flatten();
+        let at = first_end.map(|seconds| seconds.saturating_sub(more.u64(0..60)));
+        let at = at.unwrap_or_else(|| more.u64(0..6000));
+        let backlog = (!ticks && more.u32(0..3) == 0).then(|| Backlog {
+            at,
+            events: more.usize(1..60),
+            queue: more.u32(0..4) > 0,
+            takes: more.u64(0..20),
+        });
         let is_file = ledger == LedgerKind::File;
         let full_disk =
             (is_file && rng.u32(0..3) == 0).then(|| (rng.u64(0..20_000), rng.u64(5..500)));
@@ -141,13 +168,15 @@ impl Setting {
             reserve,
             ledger,
             hosts,
-            kills,
+            ends,
+            faults: FaultLevel::Heavy,
+            backlog,
             moves,
             closings,
             jumps,
             full_disk,
             landing_zone,
-            ticks: rng.u32(0..3) == 0,
+            ticks,
         }
     }
 
@@ -180,9 +209,26 @@ impl Setting {
         }
     }
 
+    /// Whether hosts are cut off: also those that are stopped, if their calls take too long.
     pub fn is_killed(&self) -> bool {
-        self.kills.iter().any(|kills| !kills.is_empty())
+        self.ends.iter().any(|ends| !ends.is_empty())
     }
+}
+
+/// When the first host ends its first life, if it does.
+pub fn first_end(ends: &[Vec<End>]) -> Option<u64> {
+    ends.first()?.first().map(|end| match end {
+        End::Killed(seconds) | End::Stopped(seconds) => *seconds,
+    })
+}
+
+/// Some of these kills are stops instead, of which a Lambda never hears.
+fn ends(rng: &mut Rng, kills: &[u64], ticks: bool) -> Vec<End> {
+    let end = |seconds: &u64| match !ticks && rng.u32(0..3) == 0 {
+        true => End::Stopped(*seconds),
+        false => End::Killed(*seconds),
+    };
+    kills.iter().map(end).collect()
 }
 
 /// Bad answers of a time server, mended within a minute, either way; and of a host that is alone, a

@@ -12,6 +12,7 @@ use groundcrew_engine::{Ending, Notice, Witness};
 use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
 use jiff::Timestamp;
 
+use super::log::Log;
 use super::setting::{Setting, Wish};
 
 /// A call that was under way when something changed ends within this time.
@@ -20,6 +21,7 @@ const UNDER_WAY: Duration = Duration::from_secs(300);
 pub struct Truth {
     setting: Arc<Setting>,
     sim: SimAws,
+    log: Log,
     seen: Mutex<Seen>,
 }
 
@@ -95,7 +97,7 @@ impl Witness for Truth {
 }
 
 impl Truth {
-    pub fn new(setting: Arc<Setting>, sim: SimAws) -> Self {
+    pub fn new(setting: Arc<Setting>, sim: SimAws, log: Log) -> Self {
         let accounts = setting.snapshot.accounts.iter();
         let closed: Vec<AccountId> = accounts
             .filter(|account| account.state.is_some_and(AccountState::is_closed))
@@ -106,7 +108,7 @@ impl Truth {
             ever_closed: closed.into_iter().collect(),
             ..Seen::default()
         };
-        Self { setting, sim, seen: Mutex::new(seen) }
+        Self { setting, sim, log, seen: Mutex::new(seen) }
     }
 
     pub fn moved(&self, account: &AccountId) {
@@ -244,6 +246,7 @@ impl Truth {
             };
         }
         self.check_attempts(&progress);
+        self.check_reasons(&progress);
         let given_up: BTreeSet<AccountId> = progress
             .into_iter()
             .filter(|(_, progress)| progress.dead_lettered)
@@ -292,6 +295,34 @@ impl Truth {
             });
             let (spent, failed) = (progress.failed_attempts as usize, failures.count());
             assert!(spent <= failed, "{account} has spent {spent} attempts for {failed} failures");
+        }
+    }
+
+    /// Why an update has failed is in the log, and `status` has it of those that have not succeeded
+    /// since.
+    fn check_reasons(&self, progress: &BTreeMap<AccountId, Progress>) {
+        let tracked = self.seen.lock().unwrap().tracked.clone();
+        let operations = self.sim.operations();
+        let failed = operations.iter().filter(|operation| tracked.contains(&operation.record));
+        for operation in failed {
+            let Some(OperationOutcome::Failed { description, .. }) = &operation.outcome else {
+                continue;
+            };
+            // The log escapes quotation marks.
+            let reason = description.split('"').next().unwrap_or_default();
+            assert!(
+                self.log.has(&[operation.account.as_str(), reason]),
+                "{} failed with `{reason}`, and the log does not say it",
+                operation.account
+            );
+        }
+        for (account, progress) in progress {
+            let error = progress.last_error.as_deref().unwrap_or_default();
+            let failed = progress.failed_attempts > 0 || progress.dead_lettered;
+            assert!(
+                !failed || !error.is_empty(),
+                "{account} has failed, and `status` has no reason"
+            );
         }
     }
 

@@ -1,0 +1,115 @@
+//! What is in flight: as the ledger has it, and as Service Catalog says that it stands.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use groundcrew_core::account::AccountId;
+use groundcrew_core::catalog::{RecordId, RecordStatus};
+use groundcrew_core::ports::{Catalog, Slot};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::wording::span;
+
+/// What Service Catalog gets to answer: the rest of the status doesn't need it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// An update that the ledger has as begun.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct InFlight {
+    pub account: AccountId,
+    pub lane: String,
+    pub record: Option<String>,
+    pub attempt: u32,
+    pub age_seconds: u64,
+    pub state: State,
+    /// Why it failed, or why Service Catalog does not say how it stands.
+    pub error: Option<String>,
+}
+
+/// How the record of an update stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Running,
+    /// It has ended, which a host notices when it polls the record next.
+    Succeeded,
+    Failed,
+    /// It has no record yet, or Service Catalog did not answer.
+    Unknown,
+}
+
+impl InFlight {
+    /// As the ledger has it.
+    pub fn of(slot: &Slot, now: Timestamp) -> Self {
+        Self {
+            account: slot.account.clone(),
+            lane: slot.lane.clone(),
+            record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
+            attempt: slot.attempt,
+            age_seconds: slot.age(now).as_secs(),
+            state: State::Unknown,
+            error: None,
+        }
+    }
+
+    /// Whether Service Catalog says that it has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Succeeded | State::Failed)
+    }
+
+    /// How it stands, for a line of the status: a word, and the rest.
+    pub fn words(&self) -> (&'static str, String) {
+        let Self { account, lane, attempt, record, error, .. } = self;
+        let age = span(Duration::from_secs(self.age_seconds));
+        let error = error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
+        let record = record.as_deref().unwrap_or("no record yet");
+        let unnoticed = "no host has noticed it yet";
+        match self.state {
+            State::Running => {
+                ("in flight", format!("{account} in {lane} for {age}, attempt {attempt}: {record}"))
+            }
+            State::Succeeded | State::Failed => {
+                let how = if self.state == State::Failed { "failed" } else { "succeeded" };
+                let what = format!("{account} in {lane}, attempt {attempt}: {record}");
+                ("ended", format!("{what} has {how}, {unnoticed}{error}"))
+            }
+            // It may have ended.
+            State::Unknown => (
+                "begun",
+                format!("{account} in {lane} {age} ago, attempt {attempt}: {record}{error}"),
+            ),
+        }
+    }
+
+    async fn ask(&mut self, catalog: &dyn Catalog) {
+        let Some(record) = &self.record else { return };
+        match catalog.record(&RecordId::new(record.as_str())).await {
+            Ok(record) => {
+                self.state = match record.status {
+                    RecordStatus::Created
+                    | RecordStatus::InProgress
+                    | RecordStatus::InProgressInError => State::Running,
+                    RecordStatus::Succeeded => State::Succeeded,
+                    RecordStatus::Failed => State::Failed,
+                };
+                if self.state == State::Failed {
+                    self.error = Some(record.failure());
+                }
+            }
+            Err(error) => self.error = Some(error.to_string()),
+        }
+    }
+}
+
+/// Asks Service Catalog how they stand, all at once.
+pub async fn ask(all: &mut [InFlight], catalog: &dyn Catalog) {
+    let asked = join_all(all.iter_mut().map(|one| one.ask(catalog)));
+    if tokio::time::timeout(PATIENCE, asked).await.is_err() {
+        for one in all.iter_mut().filter(|one| one.record.is_some() && one.state == State::Unknown)
+        {
+            let silent = format!("Service Catalog has not answered in {} s", PATIENCE.as_secs());
+            one.error.get_or_insert(silent);
+        }
+    }
+}

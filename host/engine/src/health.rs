@@ -1,0 +1,176 @@
+//! Whether a host does its work, by what it shows: for its health checks.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use groundcrew_core::scheduler::View;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{Notice, Witness};
+
+/// The ledger is read every `wait_seconds`, and the answer observed; when nothing is for so many
+/// times as long, and at least [`SILENCE`], the host is stuck.
+const ROUNDS: u32 = 4;
+const SILENCE: Duration = Duration::from_secs(120);
+
+/// A sweep that is late by so many intervals makes the host unready.
+const LATE: u32 = 2;
+
+/// The health of one host. Its ages are by a clock that nobody sets.
+#[derive(Debug)]
+pub struct Health {
+    wait: Duration,
+    sweep_interval: Duration,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// How much the host has observed, and when it last observed something.
+    observed: Option<(u64, Instant)>,
+    /// When the last completed sweep began, and when that was first seen here.
+    swept: Option<(Timestamp, Instant)>,
+    /// Why the ledger can't be written, when that was tried last.
+    unwritten: Option<String>,
+}
+
+impl Health {
+    /// Of a host that has not begun, which reads the ledger every `wait` and sweeps the organization
+    /// every `sweep_interval`.
+    pub fn new(wait: Duration, sweep_interval: Duration) -> Self {
+        Self { wait, sweep_interval, seen: Mutex::default() }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Every statement leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is wrong if the host observes nothing any more: its loop does not come round, or
+    /// comes round and nothing comes of it.
+    pub fn stuck(&self) -> Option<String> {
+        let (_, last) = self.seen().observed?;
+        let silent = last.elapsed();
+        (silent > SILENCE.max(self.wait * ROUNDS)).then(|| {
+            format!("the host has observed nothing for {} seconds; restart it", silent.as_secs())
+        })
+    }
+
+    /// What is wrong if the host is stuck, can't write the ledger, or has not swept the organization
+    /// lately.
+    pub fn unready(&self) -> Option<String> {
+        if let Some(stuck) = self.stuck() {
+            return Some(stuck);
+        }
+        if let Some(error) = &self.seen().unwritten {
+            return Some(format!("it can't be written down what is done: {error}"));
+        }
+        match self.seen().swept {
+            None => Some("no sweep is complete yet; see the log".to_owned()),
+            Some((_, completed)) => {
+                let age = completed.elapsed();
+                (age > self.sweep_interval * LATE).then(|| {
+                    format!(
+                        "the last completed sweep is {} seconds old; see the log",
+                        age.as_secs()
+                    )
+                })
+            }
+        }
+    }
+
+    fn stands(&self, view: &View) {
+        let mut seen = self.seen();
+        let now = Instant::now();
+        if seen.observed.is_none_or(|(observed, _)| observed != view.observed) {
+            seen.observed = Some((view.observed, now));
+        }
+        if seen.swept.map(|(swept, _)| swept) != view.swept {
+            // A host that begins anew, after its time was set, has swept before.
+            seen.swept = view.swept.map(|swept| (swept, now)).or(seen.swept);
+        }
+    }
+}
+
+impl Witness for Health {
+    fn see(&self, _: Timestamp, notice: Notice<'_>) {
+        match notice {
+            Notice::Stands(view) => self.stands(view),
+            Notice::Beaten(failed) => self.seen().unwritten = failed.map(ToString::to_string),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::ports::LedgerError;
+
+    const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
+
+    fn health() -> Health {
+        Health::new(Duration::from_secs(30), Duration::from_secs(3600))
+    }
+
+    /// The loop comes round, having observed so much; the last sweep began at `swept`.
+    fn round(health: &Health, observed: u64, swept: Option<Timestamp>) {
+        let view = View { lanes: vec![], blocked: None, swept, observed };
+        health.see(AT, Notice::Stands(&view));
+    }
+
+    async fn pass(seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    }
+
+    /// Whatever the machine's clock shows meanwhile.
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_only_turns_is_stuck() {
+        let health = health();
+        assert_eq!(health.stuck(), None);
+        round(&health, 1, None);
+        for _ in 0..4 {
+            pass(30).await;
+            round(&health, 1, None);
+        }
+        assert_eq!(health.stuck(), None);
+        pass(1).await;
+        round(&health, 1, None);
+        let expected = "the host has observed nothing for 121 seconds; restart it";
+        assert_eq!(health.stuck().as_deref(), Some(expected));
+        assert_eq!(health.unready().as_deref(), Some(expected));
+        round(&health, 2, None);
+        assert_eq!(health.stuck(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sweep_ages_with_what_has_passed() {
+        let health = health();
+        round(&health, 1, None);
+        assert_eq!(health.unready().as_deref(), Some("no sweep is complete yet; see the log"));
+        // By a clock that was two days ahead.
+        round(&health, 2, Some(AT + Duration::from_secs(2 * 86_400)));
+        assert_eq!(health.unready(), None);
+        pass(7201).await;
+        // The host began anew and has not swept since.
+        round(&health, 3, None);
+        let expected = "the last completed sweep is 7201 seconds old; see the log";
+        assert_eq!(health.unready().as_deref(), Some(expected));
+        round(&health, 4, Some(AT));
+        assert_eq!(health.unready(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_cannot_be_written_makes_unready() {
+        let health = health();
+        round(&health, 1, Some(AT));
+        let error = LedgerError("no space left on device".into());
+        health.see(AT, Notice::Beaten(Some(&error)));
+        let expected = "it can't be written down what is done: ledger: no space left on device";
+        assert_eq!(health.unready().as_deref(), Some(expected));
+        assert_eq!(health.stuck(), None);
+        health.see(AT, Notice::Beaten(None));
+        assert_eq!(health.unready(), None);
+    }
+}

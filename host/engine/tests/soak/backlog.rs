@@ -1,0 +1,180 @@
+//! Many events at once, each of which a notifier is told of, and what must hold of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use groundcrew_aws::{
+    AwsSupport, Clients, ControlTower, LaunchPath, OrganizationsDirectory, ServiceCatalog,
+    SnsAlerts, SqsNotifications,
+};
+use groundcrew_core::event::Event;
+use groundcrew_core::notification::{Notification, NotificationKey, NotifyFailure, Receipt};
+use groundcrew_core::ports::{Clock, NotificationLedger, Notifier};
+use groundcrew_core::route::{OncePer, Route, When};
+use groundcrew_core::suggested::Suggested;
+use groundcrew_engine::onboarding::{
+    ConfiguredNotifier, ConfiguredRoute, Onboarding, OnboardingPorts, OnboardingSettings,
+};
+use groundcrew_sim::SimAws;
+use jiff::Timestamp;
+
+use super::cases;
+use super::setting::Setting;
+
+const CREATED: &str =
+    include_str!("../../../../tests/events/create-managed-account-succeeded.json");
+/// What makes it another event: the id of its delivery, and its message.
+const ID: &str = "999cccaa-eaaa-0000-1111-123456789012";
+const MESSAGE: &str = "AWS Control Tower successfully created a managed account.";
+
+/// What a seed has to tell.
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    /// When all events are there, in seconds after the beginning.
+    pub at: u64,
+    /// How many.
+    pub events: usize,
+    /// Whether notifications go through their queue.
+    pub queue: bool,
+    /// How long the notifier takes, in seconds.
+    pub takes: u64,
+}
+
+/// When notifiers were asked to tell, whichever host did.
+#[derive(Default)]
+pub struct Asked(Mutex<Vec<Timestamp>>);
+
+impl Asked {
+    /// How often before this moment, and how long after it for the first time.
+    pub fn around(&self, moment: Timestamp) -> (usize, Option<Duration>) {
+        let asked = self.0.lock().unwrap();
+        let first = asked.iter().find(|at| **at >= moment);
+        let after = first.map(|first| Duration::try_from(*first - moment).unwrap());
+        (asked.iter().filter(|at| **at < moment).count(), after)
+    }
+}
+
+/// Takes its time, and opens a case.
+struct Slow {
+    takes: Duration,
+    support: AwsSupport,
+    sim: SimAws,
+    asked: Arc<Asked>,
+}
+
+#[async_trait]
+impl Notifier for Slow {
+    async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
+        self.asked.0.lock().unwrap().push(self.sim.clock().now());
+        tokio::time::sleep(self.takes).await;
+        let subject = notification.key.to_string();
+        cases::open(&self.support, &notification.key, subject, "It has landed.".into()).await
+    }
+}
+
+impl Backlog {
+    fn id(event: usize) -> String {
+        format!("999cccaa-eaaa-0000-1111-{event:012}")
+    }
+
+    fn text(event: usize, setting: &Setting) -> String {
+        let account = setting.account(event % setting.snapshot.accounts.len());
+        CREATED
+            .replace("111122223333", account.as_str())
+            .replace(ID, &Self::id(event))
+            .replace(MESSAGE, &format!("Event {event}."))
+    }
+
+    /// Lets all events arrive.
+    pub fn arrive(&self, setting: &Setting, sim: &SimAws) {
+        (0..self.events).for_each(|event| sim.inject_event(&Self::text(event, setting)));
+    }
+
+    /// What tells of them in a host of this name.
+    pub fn onboarding(
+        &self,
+        host: &str,
+        sim: &SimAws,
+        clients: &Clients,
+        ledger: Arc<dyn NotificationLedger>,
+        clock: Arc<dyn Clock>,
+        asked: Arc<Asked>,
+    ) -> Onboarding {
+        let queue = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
+        let ports = OnboardingPorts {
+            catalog: Arc::new(ServiceCatalog::new(
+                clients.service_catalog.clone(),
+                sim.product_name(),
+                LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+            )),
+            baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
+            directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+            alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), sim.topic_arn())),
+            ledger,
+            queue: self.queue.then(|| Arc::new(queue) as _),
+            clock,
+        };
+        let route = Route {
+            when: When::Named {
+                events: vec!["CreateManagedAccount".to_owned()],
+                states: vec!["SUCCEEDED".to_owned()],
+            },
+            policies: None,
+            notifiers: vec!["ams".to_owned()],
+            once_per: OncePer::Event,
+        };
+        let takes = Duration::from_secs(self.takes);
+        let support = AwsSupport::new(clients.support.clone());
+        let settings = OnboardingSettings {
+            routes: vec![ConfiguredRoute { route, policies: vec![] }],
+            notifiers: vec![ConfiguredNotifier {
+                name: "ams".to_owned(),
+                digest: "none".to_owned(),
+                gate: false,
+                timeout: Duration::from_secs(60),
+                notifier: Arc::new(Slow { takes, support, sim: sim.clone(), asked }),
+            }],
+            lookback: Duration::from_secs(3600),
+            host: host.to_owned(),
+            suggested: Suggested::default(),
+        };
+        Onboarding::new(ports, settings)
+    }
+
+    /// Whether nothing is left in the queues.
+    pub fn is_told(sim: &SimAws) -> bool {
+        [sim.events_url(), sim.notifications_url()].iter().all(|url| sim.messages(url).is_empty())
+    }
+
+    /// Each event was told of once, or is a dead letter of which people know. Answers how many were
+    /// told of.
+    pub fn judge(&self, setting: &Setting, sim: &SimAws) -> usize {
+        let mut cases: BTreeMap<String, usize> = BTreeMap::new();
+        for case in sim.cases() {
+            *cases.entry(case.subject).or_default() += 1;
+        }
+        let dead = [sim.events_dead_url(), sim.notifications_dead_url()];
+        let letters: Vec<String> = dead.iter().flat_map(|url| sim.messages(url)).collect();
+        let alerts = sim.alerts();
+        let mut told = BTreeSet::new();
+        for event in 0..self.events {
+            let parsed = Event::parse(&Self::text(event, setting)).unwrap();
+            let key = NotificationKey::event(&parsed, "ams").to_string();
+            match cases.get(&key) {
+                Some(1) => {
+                    told.insert(key);
+                }
+                Some(more) => panic!("{key} was told {more} times"),
+                None => {
+                    let id = Self::id(event);
+                    let letter = letters.iter().any(|letter| letter.contains(&id));
+                    let alert = alerts.iter().any(|alert| alert.message.contains(&id));
+                    assert!(letter && alert, "{key} is lost: letter {letter}, alert {alert}");
+                }
+            }
+        }
+        told.len()
+    }
+}

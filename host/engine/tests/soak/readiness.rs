@@ -1,0 +1,63 @@
+//! What a host says of its own health, held against what is true.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use groundcrew_engine::{Health, Notice, Witness};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::setting::Setting;
+
+/// Two heartbeats, and what a call may take.
+const NOTICED: u64 = 180;
+
+/// What one life of a host shows.
+pub struct Readiness {
+    health: Health,
+    sweep_interval: Duration,
+    swept: Mutex<Option<Instant>>,
+}
+
+impl Witness for Readiness {
+    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+        if let Notice::Swept { .. } = notice {
+            *self.swept.lock().unwrap() = Some(Instant::now());
+        }
+        self.health.see(now, notice);
+    }
+}
+
+impl Readiness {
+    pub fn new(setting: &Setting) -> Self {
+        let (wait, sweep_interval) = (setting.rules.wait, setting.rules.sweep_interval);
+        let health = Health::new(wait, sweep_interval);
+        Self { health, sweep_interval, swept: Mutex::default() }
+    }
+
+    /// Checks a host that runs, so many seconds after the beginning.
+    pub fn check(&self, host: &str, setting: &Setting, second: u64) {
+        assert_eq!(self.health.stuck(), None, "{host} runs at {second}");
+        let unready = self.health.unready();
+        let says_unwritten =
+            unready.as_ref().is_some_and(|why| why.starts_with("it can't be written down"));
+        if let Some((begins, lasts)) = setting.full_disk {
+            let long_full = (begins + NOTICED..begins + lasts).contains(&second);
+            let long_free = second < begins || second > begins + lasts + NOTICED;
+            assert!(says_unwritten || !long_full, "{host} is ready at {second} with a full disk");
+            assert!(!says_unwritten || !long_free, "{host} at {second}: {unready:?}");
+        }
+        let swept = *self.swept.lock().unwrap();
+        let lately = |intervals: u32| {
+            swept.is_some_and(|at| at.elapsed() <= self.sweep_interval * intervals)
+        };
+        match unready {
+            None => assert!(lately(3), "{host} is ready at {second}, without a sweep"),
+            // The sweep itself takes its time, of which the witness hears at the end.
+            Some(why) if !says_unwritten => {
+                assert!(!lately(1), "{host} has swept, and says at {second}: {why}");
+            }
+            Some(_) => {}
+        }
+    }
+}
