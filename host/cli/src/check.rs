@@ -32,7 +32,10 @@ pub fn run(options: &Check) -> Result<(), Failure> {
 /// Shows problems, one a line.
 fn found(problems: &str) -> Result<(), Failure> {
     screen(&format!("{problems}\n"))?;
-    Err(Failure::Usage(format!("{} found", count(problems.lines().count(), "problem"))))
+    Err(Failure::Usage(format!(
+        "{} found: mend the config, and run this again",
+        count(problems.lines().count(), "problem")
+    )))
 }
 
 /// Requests that bundled notifiers would make and that no grant covers. A host says so when it makes

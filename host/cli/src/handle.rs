@@ -128,7 +128,5 @@ pub fn event(path: &Path) -> Result<String, Failure> {
         true => files::all(std::io::stdin(), files::TEXT),
         false => files::read_named(path, files::TEXT),
     };
-    read.and_then(files::text).map_err(|error| {
-        Failure::Usage(format!("{}: the event can't be read: {error}", path.display()))
-    })
+    read.and_then(files::text).map_err(|error| Failure::unreadable(path, "the event", error))
 }

@@ -36,7 +36,7 @@ pub fn run(options: &Init) -> Result<(), Failure> {
     }
     can_write(out)
         .and_then(|()| write_whole(out, text.as_bytes()))
-        .map_err(|error| Failure::Usage(format!("{name}: can't be written: {error}")))?;
+        .map_err(|error| Failure::unwritable(out, error, "--out"))?;
     print(&format!("{name}: written\n{}", next_steps(&suggested, "  ")))
 }
 

@@ -98,9 +98,8 @@ fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
         None => ("(no config)".to_owned(), String::new()),
         Some(path) if is_nowhere(path) => return Err(Failure::Usage(NO_CONFIG.to_owned())),
         Some(path) => {
-            let text = files::read_named_text(path, files::TEXT).map_err(|error| {
-                Failure::Usage(format!("{}: the config can't be read: {error}", path.display()))
-            })?;
+            let text = files::read_named_text(path, files::TEXT)
+                .map_err(|error| Failure::unreadable(path, "the config", error))?;
             (path.display().to_string(), text)
         }
     };

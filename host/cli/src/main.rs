@@ -34,6 +34,7 @@ mod totals;
 mod wording;
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -52,9 +53,31 @@ enum Failure {
     /// Something else went wrong.
     #[error("{0}")]
     Other(String),
+    /// AWS, or the ledger, does not do what is asked of it.
+    #[error("{0}\n`groundcrew doctor`, with the same --config, shows what is in the way")]
+    Aws(String),
     /// Nothing is wrong: a plan has changes, and its exit code is to tell.
     #[error("{} to be updated, now or later", wording::count(*.0, "account"))]
     Changes(usize),
+}
+
+impl Failure {
+    /// What AWS or the ledger answers instead.
+    fn of_aws(error: impl std::fmt::Display) -> Self {
+        Self::Aws(error.to_string())
+    }
+
+    /// A file that can't be read.
+    fn unreadable(path: &Path, what: &str, error: impl std::fmt::Display) -> Self {
+        let path = path.display();
+        Self::Usage(format!("{path}: {what} can't be read: {error}; check its path and its rights"))
+    }
+
+    /// A file that can't be written, and the option that names another.
+    fn unwritable(path: &Path, error: impl std::fmt::Display, option: &str) -> Self {
+        let path = path.display();
+        Self::Usage(format!("{path}: can't be written: {error}; name another file with {option}"))
+    }
 }
 
 /// That policies fail: what they decide is not what they are written for. `None` where none does.
@@ -63,8 +86,13 @@ fn failing<'a>(policies: impl Iterator<Item = &'a str>) -> Option<Failure> {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
         [] => None,
-        [name] => Some(Failure::Other(format!("the policy {name} fails"))),
-        names => Some(Failure::Other(format!("the policies {} fail", names.join(", ")))),
+        [name] => {
+            Some(Failure::Other(format!("the policy {name} fails: mend what is shown of it")))
+        }
+        names => Some(Failure::Other(format!(
+            "the policies {} fail: mend what is shown of them",
+            names.join(", ")
+        ))),
     }
 }
 
@@ -120,7 +148,7 @@ fn main() -> ExitCode {
             wording::tell(&printable_lines(&failure.to_string()));
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
-                Failure::Other(_) => 1,
+                Failure::Other(_) | Failure::Aws(_) => 1,
                 Failure::Changes(_) => 3,
             })
         }

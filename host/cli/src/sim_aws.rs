@@ -84,7 +84,7 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
 /// Locks a state for this process, by a file beside it: the state itself is replaced again and again.
 fn lock(path: &Path) -> Result<File, Failure> {
     let beside = with_ending(path, ".lock");
-    let failed = |error| Failure::Usage(format!("{}: can't be written: {error}", path.display()));
+    let failed = |error| Failure::unwritable(path, error, "--state");
     let file = File::create(&beside).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -105,7 +105,7 @@ fn read_state(path: &Path) -> Result<Option<State>, Failure> {
     {
         return match can_write(path) {
             Ok(()) => Ok(None),
-            Err(error) => Err(Failure::Usage(format!("{name}: can't be written: {error}"))),
+            Err(error) => Err(Failure::unwritable(path, error, "--state")),
         };
     }
     let advice = "it was left as it is: name another file with --state, or move it away to begin \
@@ -172,7 +172,7 @@ fn write_config(path: &Path, resources: &Resources) -> Result<(), Failure> {
         };
     }
     write_whole(path, text.as_bytes())
-        .map_err(|error| Failure::Usage(format!("{name}: can't be written: {error}")))
+        .map_err(|error| Failure::unwritable(path, error, "--write-config"))
 }
 
 /// What whoever started it has to know.

@@ -31,7 +31,10 @@ pub fn run(options: &Doctor) -> Result<(), Failure> {
             show(&report, options.format)?;
             match report.failed() {
                 0 => Ok(()),
-                failed => Err(Failure::Other(format!("{} failed", count(failed, "check")))),
+                failed => Err(Failure::Other(format!(
+                    "{} failed: do what is said there, and run this again",
+                    count(failed, "check")
+                ))),
             }
         }
         // What is wrong with the config is what has to be mended first.
@@ -40,7 +43,10 @@ pub fn run(options: &Doctor) -> Result<(), Failure> {
             let finding =
                 Finding::failed(Check::Config, problems, "mend the config, and run this again");
             show(&Report::new(name, None, vec![finding]), options.format)?;
-            Err(Failure::Usage(format!("{} found", count(number, "problem"))))
+            Err(Failure::Usage(format!(
+                "{} found: mend the config, and run this again",
+                count(number, "problem")
+            )))
         }
         Err(other) => Err(other),
     }

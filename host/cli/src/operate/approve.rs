@@ -56,7 +56,7 @@ impl Known {
             _ => {
                 let waiting = match self.orders.waiting(self.sweep.as_ref()) {
                     Some(waiting) => format!("{waiting} does"),
-                    None => "no plan waits for approval".to_owned(),
+                    None => "no plan waits for approval: `groundcrew status` shows them".to_owned(),
                 };
                 format!("this plan does not wait for approval; {waiting}")
             }

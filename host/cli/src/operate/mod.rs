@@ -122,16 +122,16 @@ async fn report(config: &Path) -> Result<Report, Failure> {
 /// What whoever looks gets within [`PATIENCE`].
 async fn in_time<T>(looking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
-        Err(Failure::Other(format!(
+        Err(Failure::of_aws(format!(
             "the ledger has not answered within {}: the table, the network or the credentials are \
-             in its way; `groundcrew doctor` says which",
+             in its way",
             count(PATIENCE.as_secs() as usize, "second")
         )))
     })
 }
 
 fn unread(error: LedgerError) -> Failure {
-    Failure::Other(error.to_string())
+    Failure::of_aws(error)
 }
 
 pub fn status(options: &Status) -> Result<(), Failure> {
@@ -220,20 +220,21 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
         let hint = suggestion(notifier, known.clone());
         let known = known.by_ref().collect::<Vec<_>>().join(", ");
         return Err(Failure::Usage(match known.is_empty() {
-            true => format!("`{notifier}` is no notifier: the config has no [[notifiers]]"),
+            true => format!(
+                "`{notifier}` is no notifier: the config has no [[notifiers]]; name one there"
+            ),
             false => format!("`{notifier}` is not one of the notifiers: {known}{hint}"),
         }));
     }
     let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
-        Failure::Usage("[queues] names no `notifications_url`: nothing was queued".to_owned())
+        let why = "[queues] names no `notifications_url`, so that nothing was queued: what failed is \
+                   told by `groundcrew notify`, with the event of its alert";
+        Failure::Usage(why.to_owned())
     })?;
     let signature = operator::signature(&desk.aws).await;
     let ledger = &desk.aws.ledger().updates;
     ledger.order_redrive_notifications(notifier, &signature).await.map_err(unread)?;
-    let cleared = queue
-        .redrive(notifier, Timestamp::now())
-        .await
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    let cleared = queue.redrive(notifier, Timestamp::now()).await.map_err(Failure::of_aws)?;
     print(&format!("{} handed over again\n", count(cleared.taken, "notification")))?;
     came_since(cleared)
 }
@@ -261,7 +262,11 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         // Before the ledger is changed: what fails again after that is left.
         let began = Timestamp::now();
         let Some(sweep) = desk.last_sweep().await? else {
-            return Err(Failure::Other("no sweep is complete yet: nothing was given up".into()));
+            return Err(Failure::Other(
+                "no sweep is complete yet, so that nothing was given up: look at `groundcrew status` \
+                 once a host has swept"
+                    .into(),
+            ));
         };
         let ledger = &desk.aws.ledger().updates;
         let progress = ledger.all_progress(&sweep.target).await.map_err(unread)?;
@@ -291,8 +296,9 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
             let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {
-                Failure::Other(format!(
-                    "they are redriven, and their dead letters are still in the queue: {error}"
+                Failure::of_aws(format!(
+                    "they are redriven, and their dead letters are still in the queue, where they do \
+                     no harm: {error}"
                 ))
             })?;
             print(&format!("{} removed\n", count(removed.taken, "dead letter")))?;
@@ -301,7 +307,7 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         match others.is_empty() {
             true => Ok(()),
             false => Err(Failure::Other(format!(
-                "not given up towards {}: {}",
+                "not given up towards {}: {}; `groundcrew status` lists what was",
                 sweep.target,
                 others.join(", ")
             ))),

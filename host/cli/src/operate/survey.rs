@@ -44,7 +44,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;
         let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
-        let Some(sweep) = engine.survey().await.map_err(Failure::Other)? else {
+        let Some(sweep) = engine.survey().await.map_err(Failure::of_aws)? else {
             return screen(
                 "The landing zone is being changed (GetLandingZone says PROCESSING): no sweep is made.\n",
             );

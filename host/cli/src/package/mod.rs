@@ -142,9 +142,7 @@ pub fn run(options: &Package) -> Result<(), Failure> {
             Some(zip) => write_whole(&place, zip),
             None => replace(&place, &tree),
         })
-        .map_err(|error| {
-            Failure::Other(format!("{}: the package can't be written: {error}", place.display()))
-        })?;
+        .map_err(|error| Failure::unwritable(&place, error, "--out"))?;
     let report = Report {
         place: &place,
         size: bytes.as_ref().map_or(tree.size(), |zip| zip.len() as u64),

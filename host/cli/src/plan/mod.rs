@@ -57,5 +57,6 @@ pub fn from_file(file: &Path) -> Result<Snapshot, Failure> {
         true => files::all(std::io::stdin(), files::SNAPSHOT).and_then(files::text),
         false => files::read_named_text(file, files::SNAPSHOT),
     };
-    Snapshot::parse(&text.map_err(|error| named(&error))?).map_err(|error| named(&error))
+    let text = text.map_err(|error| Failure::unreadable(file, "the snapshot", error))?;
+    Snapshot::parse(&text).map_err(|error| named(&error))
 }

@@ -68,8 +68,14 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
     }
     match (broken.len(), failed) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::Other(format!("{} failed", count(failed, "case")))),
-        (files, _) => Err(Failure::Usage(format!("{} can't be tested", count(files, "file")))),
+        (0, _) => Err(Failure::Other(format!(
+            "{} failed: mend the policy, or what is expected",
+            count(failed, "case")
+        ))),
+        (files, _) => Err(Failure::Usage(format!(
+            "{} can't be tested: mend what is shown",
+            count(files, "file")
+        ))),
     }
 }
 
@@ -90,7 +96,12 @@ fn base(file: &Path) -> &Path {
 
 /// The files of cases at a path or below it, in order.
 fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let failed = |error: std::io::Error| {
+        format!(
+            "{}: {error}; name a file of cases, such as rings{SUFFIX}, or a folder with some",
+            path.display()
+        )
+    };
     if !std::fs::metadata(path).map_err(failed)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());

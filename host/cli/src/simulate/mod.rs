@@ -147,7 +147,6 @@ pub fn snapshot(
 }
 
 fn file(path: &Path, what: &str, limit: u64) -> Result<String, Failure> {
-    files::read_named_text(path, limit).map_err(|error| {
-        Failure::Usage(format!("{}: the {what} can't be read: {error}", path.display()))
-    })
+    files::read_named_text(path, limit)
+        .map_err(|error| Failure::unreadable(path, &format!("the {what}"), error))
 }

@@ -89,12 +89,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let partial = (out != Path::new("-")).then(|| Partial::of(out));
     if partial.is_some() {
         // Found out before the long work.
-        can_write(out).map_err(|error| {
-            let place = out.display();
-            Failure::Usage(format!(
-                "{place}: can't be written: {error}; set --out to a place that can"
-            ))
-        })?;
+        can_write(out).map_err(|error| Failure::unwritable(out, error, "--out"))?;
     }
     let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
@@ -193,11 +188,12 @@ fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -
 
 /// An error of AWS with what to do about it.
 fn told(error: AwsError) -> Failure {
-    let advice = match error.lacks_permission() {
-        true => "\nwhat the caller must be allowed is in docs/snapshot.md",
-        false => "",
-    };
-    Failure::Other(format!("{error}{advice}"))
+    match error.lacks_permission() {
+        true => Failure::Other(format!(
+            "{error}\nwhat the caller must be allowed is in docs/snapshot.md"
+        )),
+        false => Failure::of_aws(error),
+    }
 }
 
 /// Waits until the process is asked to end; answers by which signal.

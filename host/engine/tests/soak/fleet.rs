@@ -250,7 +250,10 @@ impl World {
                     tokio::time::sleep(Duration::from_secs(600)).await;
                     let signature =
                         Signature { by: Operator::default(), at: self.sim.clock().now() };
-                    while self.ledger.order_resume(&lane, &signature).await.is_err() {}
+                    // Refused by a table, or while the disk is full.
+                    while self.ledger.order_resume(&lane, &signature).await.is_err() {
+                        tokio::time::sleep(Duration::from_secs(10)).await;
+                    }
                     resumed += 1;
                     self.truth.resumed(&lane);
                 }

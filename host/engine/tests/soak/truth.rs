@@ -243,6 +243,7 @@ impl Truth {
                 if let Ok(progress) = ledger.all_progress(&target).await {
                     break progress;
                 }
+                tokio::time::sleep(Duration::from_secs(1)).await;
             };
         }
         self.check_attempts(&progress);
