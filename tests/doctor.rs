@@ -145,7 +145,11 @@ fn what_an_operator_may_have_wrong() {
     let ran = doctor(&aws, dir.path());
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     insta::assert_snapshot!(screen(&ran));
-    assert!(ran.stderr.ends_with(" checks failed\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with(" checks failed: do what is said there, and run this again\n"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -276,7 +280,10 @@ fn a_wrong_config_is_told_first() {
     )
     .unwrap();
     let ran = groundcrew(dir.path(), &["doctor", "--config", "crew.toml"]);
-    assert_eq!((ran.code, ran.stderr.as_str()), (2, "2 problems found\n"));
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (2, "2 problems found: mend the config, and run this again\n")
+    );
     insta::assert_snapshot!(screen(&ran));
     let ran = groundcrew(dir.path(), &["doctor", "--config", "nowhere.toml", "--format", "json"]);
     assert_eq!(ran.code, 2);

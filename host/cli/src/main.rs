@@ -38,6 +38,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use groundcrew_core::credentials::{GET_NEW_ONES, GIVE_SOME};
 use groundcrew_core::text::printable_lines;
 use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
@@ -64,7 +65,12 @@ enum Failure {
 impl Failure {
     /// What AWS or the ledger answers instead.
     fn of_aws(error: impl std::fmt::Display) -> Self {
-        Self::Aws(error.to_string())
+        let error = error.to_string();
+        // It says what to do already.
+        match error.contains(GIVE_SOME) || error.contains(GET_NEW_ONES) {
+            true => Self::Other(error),
+            false => Self::Aws(error),
+        }
     }
 
     /// A file that can't be read.

@@ -374,7 +374,7 @@ mod tests {
     #[case::unknown_and_none_waits(
         7,
         Some(9),
-        "this plan does not wait for approval; no plan waits for approval"
+        "this plan does not wait for approval; no plan waits for approval: `groundcrew status` shows them"
     )]
     #[case::superseded(
         1,
