@@ -11,19 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use fastrand::Rng;
 use futures_util::future::join_all;
-use groundcrew_aws::{
-    AwsSupport, Clients, ControlTower, Environment, LaunchPath, OrganizationsDirectory,
-    ServiceCatalog, SnsAlerts, SqsNotifications,
-};
+use groundcrew_aws::AwsSupport;
 use groundcrew_core::config::{Config, Plugin};
 use groundcrew_core::ports::Clock as _;
-use groundcrew_engine::onboarding::{
-    ConfiguredNotifier, ConfiguredRoute, HandledOutcome, Onboarding, OnboardingPorts,
-    OnboardingSettings,
+use groundcrew_engine::notifications::{
+    ConfiguredNotifier, ConfiguredRoute, HandledOutcome, NotificationSettings, Notifications,
 };
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_plugins::http::HttpAccess;
@@ -31,12 +25,11 @@ use groundcrew_plugins::{
     LoadedNotifier, NotifierSpec, Runtime, RuntimeOptions, Source, SupportGrant,
 };
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_testkit::seeds::seeds;
+use groundcrew_testkit::{hosts, replay};
 use jiff::Timestamp;
-use seeds::{Replay, seeds};
 use simulated_web::SimulatedWeb;
 
-#[path = "common/seeds.rs"]
-mod seeds;
 #[allow(dead_code)] // a command shows what is not looked at here
 #[path = "../host/cli/src/simulated_web.rs"]
 mod simulated_web;
@@ -96,7 +89,7 @@ impl World {
         });
         let config = Config::parse("telling.toml", CONFIG).unwrap();
         let web = Arc::new(SimulatedWeb::new(sim.clone()));
-        let support = Arc::new(AwsSupport::new(clients(&sim).support));
+        let support = Arc::new(AwsSupport::new(hosts::clients(&sim).support));
         let mut notifiers = Vec::new();
         for notifier in &config.notifiers {
             let component = &notifier.component;
@@ -122,26 +115,14 @@ impl World {
         Self { sim, config, notifiers, queued: rng.bool() }
     }
 
-    fn host(&self, name: String) -> Onboarding {
-        let (sim, clients) = (&self.sim, clients(&self.sim));
-        let queue = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
-        let path = LaunchPath::OfPortfolio(sim.portfolio_name().to_owned());
+    fn host(&self, name: String) -> Notifications {
+        let sim = &self.sim;
+        let table = DynamoLedger::new(hosts::clients(sim).dynamodb, sim.table_name());
+        let ledger = Arc::new(table);
         let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
-        Onboarding::new(
-            OnboardingPorts {
-                catalog: Arc::new(ServiceCatalog::new(
-                    clients.service_catalog.clone(),
-                    sim.product_name(),
-                    path,
-                )),
-                baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
-                directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
-                alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), sim.topic_arn())),
-                ledger: Arc::new(DynamoLedger::new(clients.dynamodb.clone(), sim.table_name())),
-                queue: self.queued.then(|| Arc::new(queue) as _),
-                clock: Arc::new(sim.clock()),
-            },
-            OnboardingSettings {
+        Notifications::new(
+            hosts::notifications(sim, ledger, self.queued),
+            NotificationSettings {
                 routes: self
                     .config
                     .routes
@@ -196,13 +177,6 @@ impl World {
             }
         }
     }
-}
-
-fn clients(sim: &SimAws) -> Clients {
-    let (key, secret) = sim.credentials();
-    let credentials = Credentials::new(key, secret, None, None, "simulation");
-    let credentials = SharedCredentialsProvider::new(credentials);
-    Environment::new(sim.region(), credentials, sim.http_client(), sim.time_source()).clients()
 }
 
 /// Goes on with something for so long at most, and is then cut off wherever it is.
@@ -284,7 +258,7 @@ fn every_system_is_told_once_of_every_account() {
     let seeds = seeds(SEEDS);
     let (mut killed, mut told) = (0, 0);
     for seed in seeds.clone() {
-        let _replay = Replay(seed);
+        let _replay = replay!(seed);
         fastrand::seed(seed);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use groundcrew_core::rule::Rule;
-use groundcrew_engine::onboarding::{Handled, HandledOutcome};
+use groundcrew_engine::notifications::{Handled, HandledOutcome};
 use groundcrew_plugins::files;
 use serde::Serialize;
 
@@ -54,9 +54,9 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
     let (handled, has_topic) = runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let aws = RealAws::beside(&read, environment(&read.config).await).await?;
-        let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
+        let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
         let has_topic = loaded.config.alerts_topic.is_some();
-        Ok((aws.onboarding(&loaded).handle_all(&event, None).await, has_topic))
+        Ok((aws.notifying(&loaded).handle_all(&event, None).await, has_topic))
     })?;
     conclude(handled, has_topic)
 }
@@ -86,7 +86,7 @@ pub fn failure(handled: &Handled) -> Option<String> {
     }
     let failed = handled.notifications.iter().filter_map(|told| {
         let detail = told.detail.as_deref()?;
-        let failed = told.outcome == groundcrew_engine::onboarding::ToldOutcome::Failed;
+        let failed = told.outcome == groundcrew_engine::notifications::ToldOutcome::Failed;
         failed.then(|| {
             format!("notifier `{}` was not told of {}: {detail}", told.notifier, told.about)
         })

@@ -10,7 +10,7 @@ use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested};
-use groundcrew_engine::onboarding::{ConfiguredNotifier, ConfiguredRoute, OnboardingSettings};
+use groundcrew_engine::notifications::{ConfiguredNotifier, ConfiguredRoute, NotificationSettings};
 use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
 use groundcrew_plugins::files;
 use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
@@ -45,7 +45,7 @@ pub struct Read {
 pub enum Need {
     All,
     /// Those that have a part in onboarding. A cold start pays for every plugin it loads.
-    Onboarding,
+    Notifications,
 }
 
 /// A config and its plugins, ready for use.
@@ -165,7 +165,7 @@ impl Read {
         if let Some(coverage) = coverage {
             runtime = runtime.with_coverage(coverage);
         }
-        if need == Need::Onboarding {
+        if need == Need::Notifications {
             config.policies.retain(|policy| policy.actions.contains(&Action::Onboard));
         }
         let mut policies = Vec::new();
@@ -219,7 +219,7 @@ impl Read {
 
 impl Loaded {
     /// What the update engine goes by. `host` is the name of this host in the ledger.
-    pub fn engine_settings(&self, host: String) -> Settings {
+    pub fn update_settings(&self, host: String) -> Settings {
         let updates = &self.config.updates;
         Settings {
             rules: self.config.rules(),
@@ -288,7 +288,7 @@ impl Loaded {
     }
 
     /// What onboarding goes by. `host` is the name of this host in the ledger.
-    pub fn onboarding_settings(&self, host: String) -> OnboardingSettings {
+    pub fn notification_settings(&self, host: String) -> NotificationSettings {
         let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
         let policies = self.asked(Action::Onboard, OnFailure::Retry);
         let routes = self.config.routes.iter().map(|route| {
@@ -298,7 +298,7 @@ impl Loaded {
             let policies = policies.iter().filter(asked).cloned().collect();
             ConfiguredRoute { route: route.clone(), policies }
         });
-        OnboardingSettings {
+        NotificationSettings {
             routes: routes.collect(),
             notifiers: notifiers
                 .map(|(config, notifier)| ConfiguredNotifier {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use groundcrew_aws::AwsSupport;
 use groundcrew_core::envelope;
-use groundcrew_engine::onboarding::{Handled, ToldOutcome};
+use groundcrew_engine::notifications::{Handled, ToldOutcome};
 use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -47,8 +47,8 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
 
 async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
     let aws = RealAws::beside(&read, environment(&read.config).await).await?;
-    let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
-    let onboarding = aws.onboarding(&loaded);
+    let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
+    let onboarding = aws.notifying(&loaded);
     let mut handled = Vec::new();
     for event in envelope::open(event) {
         handled.push(onboarding.tell_only(&event, &options.notifier).await);
@@ -71,8 +71,8 @@ async fn rehearse(options: &Notify, read: Read, event: &str) -> Result<(), Failu
     let clients = ports::simulated_clients(&sim);
     let support = Arc::new(AwsSupport::new(clients.support.clone()));
     let web = Arc::new(SimulatedWeb::new(sim.clone()));
-    let loaded = read.with_http(web.clone()).load(Need::Onboarding, support).await?;
-    let onboarding = ports::simulated_onboarding(&sim, &clients, &loaded, directory);
+    let loaded = read.with_http(web.clone()).load(Need::Notifications, support).await?;
+    let onboarding = ports::simulated_notifications(&sim, clients, &loaded, directory);
     let (mut requests, mut cases) = (0, 0);
     let mut failures = Vec::new();
     for event in envelope::open(event) {

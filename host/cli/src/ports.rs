@@ -15,12 +15,12 @@ use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, EventQueue, NotificationQueue, QueueDepth, Received,
-    SupportCases, TagIndex,
+    Alert, Alerts, Catalog, Clock, Directory, EventQueue, Ledger, NotificationLedger,
+    NotificationQueue, QueueDepth, Received, SupportCases, TagIndex, UpdateQueue,
 };
 use groundcrew_core::support_case::SupportCase;
-use groundcrew_engine::onboarding::{Onboarding, OnboardingPorts};
-use groundcrew_engine::{Ports, SteadyClock, Witness};
+use groundcrew_engine::notifications::{NotificationPorts, Notifications};
+use groundcrew_engine::{Ports, SteadyClock, UpdatePorts, Witness};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
@@ -46,75 +46,110 @@ pub fn simulated_clients(sim: &SimAws) -> Clients {
     environment.clients()
 }
 
+/// What the ports of a host are put together from, on the simulated AWS and on the real one alike.
+struct Parts {
+    clients: Clients,
+    catalog: Arc<dyn Catalog>,
+    directory: Arc<dyn Directory>,
+    alerts: Arc<dyn Alerts>,
+    ledger: Arc<dyn Ledger>,
+    notification_ledger: Arc<dyn NotificationLedger>,
+    notification_queue: Option<Arc<dyn NotificationQueue>>,
+    clock: Arc<dyn Clock>,
+    /// Its name in the claims of notifications: no two processes have the same.
+    host: String,
+}
+
+impl Parts {
+    /// What tells notifiers of events, with these plugins.
+    fn notifications(&self, loaded: &Loaded) -> Notifications {
+        let ports = NotificationPorts {
+            catalog: self.catalog.clone(),
+            baselines: Arc::new(ControlTower::new(self.clients.control_tower.clone())),
+            directory: self.directory.clone(),
+            alerts: self.alerts.clone(),
+            ledger: self.notification_ledger.clone(),
+            queue: self.notification_queue.clone(),
+            clock: self.clock.clone(),
+        };
+        Notifications::new(ports, loaded.notification_settings(self.host.clone()))
+    }
+
+    /// A whole host on these queues.
+    fn ports(
+        &self,
+        loaded: &Loaded,
+        queue: Arc<dyn UpdateQueue>,
+        events: Arc<dyn EventQueue>,
+        witness: Arc<dyn Witness>,
+    ) -> Ports {
+        let tells = !loaded.notifiers.is_empty();
+        Ports {
+            updates: UpdatePorts {
+                catalog: self.catalog.clone(),
+                directory: self.directory.clone(),
+                landing_zones: Arc::new(ControlTower::new(self.clients.control_tower.clone())),
+                identities: Arc::new(IdentityCenterUsers::new(&self.clients)),
+                queue,
+                alerts: self.alerts.clone(),
+                ledger: self.ledger.clone(),
+                clock: self.clock.clone(),
+                witness,
+            },
+            events,
+            notifications: tells.then(|| Arc::new(self.notifications(loaded))),
+        }
+    }
+}
+
 /// The simulated AWS under the real SDKs. What a config says of queues, topic, product,
 /// launch path and ledger is the simulation's own instead: nothing real is named, let alone
 /// reached.
+fn simulated_parts(sim: &SimAws, clients: Clients) -> Parts {
+    let ledger = Arc::new(MemoryLedger::new());
+    Parts {
+        catalog: Arc::new(ServiceCatalog::new(
+            clients.service_catalog.clone(),
+            sim.product_name(),
+            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+        )),
+        directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+        alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), sim.topic_arn())),
+        ledger: ledger.clone(),
+        notification_ledger: ledger,
+        notification_queue: None,
+        clock: Arc::new(sim.clock()),
+        host: SIMULATED_HOST.to_owned(),
+        clients,
+    }
+}
+
+/// A host on a simulated AWS.
 pub fn simulated(
     sim: &SimAws,
     clients: Clients,
     loaded: &Loaded,
     witness: Arc<dyn Witness>,
 ) -> Ports {
-    let ledger = Arc::new(MemoryLedger::new());
-    let catalog = Arc::new(ServiceCatalog::new(
-        clients.service_catalog.clone(),
-        sim.product_name(),
-        LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-    ));
-    let identities = Arc::new(IdentityCenterUsers::new(&clients));
-    let landing_zones = Arc::new(ControlTower::new(clients.control_tower.clone()));
-    let directory = Arc::new(OrganizationsDirectory::new(clients.organizations));
-    let alerts = Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn()));
-    let clock = Arc::new(sim.clock());
-    let onboarding = (!loaded.notifiers.is_empty()).then(|| {
-        let queue = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
-        let ports = OnboardingPorts {
-            catalog: catalog.clone(),
-            baselines: landing_zones.clone(),
-            directory: directory.clone(),
-            alerts: alerts.clone(),
-            ledger: ledger.clone(),
-            queue: loaded.config.queues.notifications_url.is_some().then(|| Arc::new(queue) as _),
-            clock: clock.clone(),
-        };
-        Arc::new(Onboarding::new(ports, loaded.onboarding_settings(SIMULATED_HOST.to_owned())))
-    });
-    Ports {
-        catalog,
-        directory,
-        landing_zones,
-        identities,
-        updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
-        events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
-        alerts,
-        ledger,
-        clock,
-        witness,
-        onboarding,
-    }
+    let sqs = clients.sqs.clone();
+    let queued = loaded.config.queues.notifications_url.is_some();
+    let queue = queued.then(|| SqsNotifications::new(sqs.clone(), sim.notifications_url()));
+    let notification_queue = queue.map(|queue| Arc::new(queue) as _);
+    let parts = Parts { notification_queue, ..simulated_parts(sim, clients) };
+    let updates = Arc::new(SqsUpdates::new(sqs.clone(), sim.updates_url()));
+    let events = Arc::new(SqsEvents::new(sqs, sim.events_url()));
+    parts.ports(loaded, updates, events, witness)
 }
 
-/// Onboarding on a simulated AWS, for one event by hand.
-pub fn simulated_onboarding(
+/// What tells notifiers on a simulated AWS, for one event by hand.
+pub fn simulated_notifications(
     sim: &SimAws,
-    clients: &Clients,
+    clients: Clients,
     loaded: &Loaded,
     directory: Arc<dyn Directory>,
-) -> Onboarding {
-    let ports = OnboardingPorts {
-        catalog: Arc::new(ServiceCatalog::new(
-            clients.service_catalog.clone(),
-            sim.product_name(),
-            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-        )),
-        baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
-        directory,
-        alerts: Arc::new(LoggedAlerts),
-        ledger: Arc::new(MemoryLedger::new()),
-        queue: None,
-        clock: Arc::new(sim.clock()),
-    };
-    Onboarding::new(ports, loaded.onboarding_settings(SIMULATED_HOST.to_owned()))
+) -> Notifications {
+    let alerts = Arc::new(LoggedAlerts);
+    Parts { directory, alerts, ..simulated_parts(sim, clients) }.notifications(loaded)
 }
 
 /// What commands need that only read: no ledger, no queue, no topic.
@@ -263,7 +298,6 @@ impl RealAws {
         takes_events: bool,
     ) -> Result<Ports, Failure> {
         let config = &loaded.config;
-        let clients = &self.clients;
         let (Some(updates), Some(events)) = (self.updates(config), events) else {
             return Err(Failure::Usage(
                 match takes_events {
@@ -280,20 +314,22 @@ impl RealAws {
                 .to_owned(),
             ));
         };
-        let onboarding = (!loaded.notifiers.is_empty()).then(|| Arc::new(self.onboarding(loaded)));
-        Ok(Ports {
+        Ok(self.parts(config).ports(loaded, Arc::new(updates), events, witness))
+    }
+
+    fn parts(&self, config: &Config) -> Parts {
+        let clients = self.clients.clone();
+        Parts {
             catalog: Arc::new(self.catalog(config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
-            landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
-            identities: Arc::new(IdentityCenterUsers::new(clients)),
-            updates: Arc::new(updates),
-            events,
             alerts: self.alerts(config),
             ledger: self.ledger.updates.clone(),
+            notification_ledger: self.ledger.notifications.clone(),
+            notification_queue: self.notifications(config),
             clock: self.clock.clone(),
-            witness,
-            onboarding,
-        })
+            host: self.host.clone(),
+            clients,
+        }
     }
 
     /// The name of this process in the ledger. One file has one host at a time, which has the
@@ -312,8 +348,9 @@ impl RealAws {
         loaded: &Loaded,
         witness: Arc<dyn Witness>,
     ) -> Result<Ports, Failure> {
-        let ports = self.ports_without_events(loaded, witness)?;
-        Ok(Ports { alerts: Arc::new(LoggedAlerts), onboarding: None, ..ports })
+        let mut ports = self.ports_without_events(loaded, witness)?;
+        ports.updates.alerts = Arc::new(LoggedAlerts);
+        Ok(Ports { notifications: None, ..ports })
     }
 
     /// Where people are told.
@@ -334,21 +371,9 @@ impl RealAws {
         Arc::new(http(&self.clients, self.clock.clone()))
     }
 
-    /// Onboarding with these plugins.
-    pub fn onboarding(&self, loaded: &Loaded) -> Onboarding {
-        let config: &Config = &loaded.config;
-        let clients = &self.clients;
-        let queue = self.notifications(config);
-        let ports = OnboardingPorts {
-            catalog: Arc::new(catalog(clients, config)),
-            baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
-            directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
-            alerts: self.alerts(config),
-            ledger: self.ledger.notifications.clone(),
-            queue,
-            clock: self.clock.clone(),
-        };
-        Onboarding::new(ports, loaded.onboarding_settings(self.host.clone()))
+    /// What tells notifiers of events, with these plugins.
+    pub fn notifying(&self, loaded: &Loaded) -> Notifications {
+        self.parts(&loaded.config).notifications(loaded)
     }
 }
 

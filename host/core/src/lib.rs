@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod aws_error;
+pub mod backoff;
 pub mod baseline;
 pub mod catalog;
 pub mod config;

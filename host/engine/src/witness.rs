@@ -9,7 +9,7 @@ use groundcrew_core::ports::{Alert, LedgerError, Slot};
 use groundcrew_core::scheduler::View;
 use jiff::Timestamp;
 
-use crate::onboarding::{Handled, Told};
+use crate::notifications::{Handled, Told};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]

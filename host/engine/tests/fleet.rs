@@ -6,12 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use groundcrew_aws::{
-    ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
-    ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
-};
+use groundcrew_aws::SqsEvents;
 use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductId};
 use groundcrew_core::decision::{Candidate, Verdict};
@@ -22,9 +17,10 @@ use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Pro
 use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld};
 use groundcrew_core::snapshot::SnapshotTarget;
 use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::{AskedPolicy, Engine, OnFailure, Ports, Settings, Silent, Ticker, Until};
+use groundcrew_engine::{AskedPolicy, Host, OnFailure, Ports, Settings, Ticker, Until};
 use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
+use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -141,39 +137,16 @@ impl Place {
         }
     }
 
-    fn host(&self) -> Arc<Engine> {
+    fn host(&self) -> Host {
         self.host_named("host")
     }
 
-    fn host_named(&self, name: &str) -> Arc<Engine> {
-        let sim = &self.sim;
-        let (key, secret) = sim.credentials();
-        let credentials = Credentials::new(key, secret, None, None, "simulation");
-        let clients = Environment::new(
-            sim.region(),
-            SharedCredentialsProvider::new(credentials),
-            sim.http_client(),
-            sim.time_source(),
-        )
-        .clients();
-        Engine::new(
-            Ports {
-                landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
-                identities: Arc::new(IdentityCenterUsers::new(&clients)),
-                catalog: Arc::new(ServiceCatalog::new(
-                    clients.service_catalog,
-                    sim.product_name(),
-                    LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-                )),
-                directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
-                updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
-                events: Arc::new(SqsEvents::new(clients.sqs, self.events_url.clone())),
-                alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
-                ledger: self.ledger.clone(),
-                clock: Arc::new(sim.clock()),
-                witness: Arc::new(Silent),
-                onboarding: None,
-            },
+    fn host_named(&self, name: &str) -> Host {
+        let clients = hosts::clients(&self.sim);
+        let events = Arc::new(SqsEvents::new(clients.sqs, self.events_url.clone()));
+        let updates = hosts::updates(&self.sim, self.ledger.clone());
+        Host::new(
+            Ports { updates, events, notifications: None },
             Settings {
                 rules: Rules {
                     lanes: vec![
@@ -539,7 +512,7 @@ async fn an_account_that_is_closed_before_its_turn_is_dropped(
         place.sim.close_account(&last);
     };
     let until = Until::SettledOr(BEGIN + Duration::from_secs(86_400));
-    tokio::join!(host.clone().run(until), closing);
+    tokio::join!(host.run(until), closing);
     place.assert_each_once(4);
     assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
 
@@ -672,7 +645,7 @@ async fn starts_at_once_take_what_the_quota_leaves(#[case] hosts: &[&str]) {
         assert!(place.sim.foreign_operation(&account, Duration::from_secs(4000)));
     }
     let until = Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400));
-    let runs = hosts.iter().map(|host| place.host_named(host).run(until));
+    let runs = hosts.iter().map(async |host| place.host_named(host).run(until).await);
     futures_util::future::join_all(runs).await;
     place.assert_each_once(9);
     assert_eq!(place.sim.calls()["UpdateProvisionedProduct"], 9, "AWS refused some");

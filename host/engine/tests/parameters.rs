@@ -6,12 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use groundcrew_aws::{
-    ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
-    ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
-};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{ProductId, ProvisionedProductId};
@@ -19,13 +13,14 @@ use groundcrew_core::due::Causes;
 use groundcrew_core::parameters::{KEYS, ParameterSource};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Catalog as _, Cleared, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
+    Cleared, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
 };
 use groundcrew_core::scheduler::{LaneRules, Rules};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::{Engine, Ports, Settings, Silent, Until};
+use groundcrew_engine::{Host, Ports, Settings, Until};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
+use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -46,7 +41,7 @@ struct Place {
 
 /// An updates queue in which hints for an account name another's provisioned product.
 struct Misdirecting {
-    queue: SqsUpdates,
+    queue: Arc<dyn UpdateQueue>,
     account: AccountId,
     product: ProvisionedProductId,
 }
@@ -122,45 +117,16 @@ impl Place {
 
     async fn run(&self) {
         let sim = &self.sim;
-        let (key, secret) = sim.credentials();
-        let credentials = Credentials::new(key, secret, None, None, "simulation");
-        let clients = Environment::new(
-            sim.region(),
-            SharedCredentialsProvider::new(credentials),
-            sim.http_client(),
-            sim.time_source(),
-        )
-        .clients();
-        let catalog = ServiceCatalog::new(
-            clients.service_catalog.clone(),
-            sim.product_name(),
-            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-        );
-        let queue = SqsUpdates::new(clients.sqs.clone(), sim.updates_url());
-        let updates: Arc<dyn UpdateQueue> = match self.misdirected {
-            false => Arc::new(queue),
-            true => {
-                let id = ProductId::new(sim.product_id());
-                let products = catalog.provisioned_products(&id, None).await.unwrap().items;
-                let second = products.into_iter().find(|one| one.account == self.accounts[1]);
-                let (account, product) = (self.accounts[0].clone(), second.unwrap().id);
-                Arc::new(Misdirecting { queue, account, product })
-            }
-        };
-        let engine = Engine::new(
-            Ports {
-                landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
-                identities: Arc::new(IdentityCenterUsers::new(&clients)),
-                catalog: Arc::new(catalog),
-                directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
-                updates,
-                events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
-                alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
-                ledger: self.ledger.clone(),
-                clock: Arc::new(sim.clock()),
-                witness: Arc::new(Silent),
-                onboarding: None,
-            },
+        let mut updates = hosts::updates(sim, self.ledger.clone());
+        if self.misdirected {
+            let id = ProductId::new(sim.product_id());
+            let products = updates.catalog.provisioned_products(&id, None).await.unwrap().items;
+            let second = products.into_iter().find(|one| one.account == self.accounts[1]);
+            let (account, product) = (self.accounts[0].clone(), second.unwrap().id);
+            updates.queue = Arc::new(Misdirecting { queue: updates.queue, account, product });
+        }
+        let host = Host::new(
+            Ports { updates, events: hosts::events(sim), notifications: None },
             Settings {
                 rules: Rules {
                     lanes: vec![LaneRules::new("all", 2)],
@@ -185,7 +151,7 @@ impl Place {
                 policies: Vec::new(),
             },
         );
-        engine.run(Until::SettledOr(BEGIN + DAY)).await;
+        host.run(Until::SettledOr(BEGIN + DAY)).await;
     }
 
     fn updates_of(&self, account: &AccountId) -> Vec<OperationLog> {

@@ -7,11 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use groundcrew_aws::{
-    Clients, Environment, LaunchPath, OrganizationsDirectory, ResourceTags, ServiceCatalog,
-};
+use groundcrew_aws::{Clients, OrganizationsDirectory, ResourceTags};
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{
@@ -23,6 +19,7 @@ use groundcrew_core::reading::{Reading, Source, TagsRoute};
 use groundcrew_core::snapshot::Snapshot;
 use groundcrew_engine::snapshot::{Reader, ReaderPorts};
 use groundcrew_sim::{FaultLevel, NextCall, SimAws, SimOptions, TagIndexState};
+use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use rstest::rstest;
 use tokio::sync::Notify;
@@ -56,15 +53,7 @@ impl Place {
             account_quota: 5,
         });
         sim.announce_artifact();
-        let (key, secret) = sim.credentials();
-        let credentials = Credentials::new(key, secret, None, None, "simulation");
-        let clients = Environment::new(
-            sim.region(),
-            SharedCredentialsProvider::new(credentials),
-            sim.http_client(),
-            sim.time_source(),
-        )
-        .clients();
+        let clients = hosts::clients(&sim);
         Self { sim, clients, truth }
     }
 
@@ -80,11 +69,7 @@ impl Place {
 
     fn ports(&self) -> ReaderPorts {
         ReaderPorts {
-            catalog: Arc::new(ServiceCatalog::new(
-                self.clients.service_catalog.clone(),
-                self.sim.product_name(),
-                LaunchPath::OfPortfolio(self.sim.portfolio_name().to_owned()),
-            )),
+            catalog: Arc::new(hosts::catalog(&self.sim, &self.clients)),
             directory: Arc::new(OrganizationsDirectory::new(self.clients.organizations.clone())),
             tag_index: Arc::new(ResourceTags::new(self.clients.tagging.clone())),
         }

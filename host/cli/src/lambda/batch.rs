@@ -15,7 +15,7 @@ use groundcrew_core::envelope;
 use groundcrew_core::event::Event;
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::{Alerts, Delivery, NotificationQueue, Unreadable};
-use groundcrew_engine::onboarding::Onboarding;
+use groundcrew_engine::notifications::Notifications;
 use groundcrew_engine::unreadable;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub fn read(payload: &str) -> Option<Batch> {
 }
 
 /// The notifications queue: itself, and its name.
-pub type Notifications<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
+pub type Queue<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
 
 /// Sees to what is in a batch, and answers what is to stay in the queue.
 ///
@@ -68,8 +68,8 @@ pub type Notifications<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
 /// report item failures.
 pub async fn take(
     batch: Batch,
-    onboarding: &Onboarding,
-    queue: Notifications<'_>,
+    onboarding: &Notifications,
+    queue: Queue<'_>,
     alerts: &dyn Alerts,
     until: Option<Timestamp>,
 ) -> Result<Value, String> {
@@ -105,8 +105,8 @@ pub async fn take(
 /// error, unless it is one of the notifications queue, where staying is nothing wrong.
 async fn stays(
     record: &Record,
-    onboarding: &Onboarding,
-    queue: Notifications<'_>,
+    onboarding: &Notifications,
+    queue: Queue<'_>,
     alerts: &dyn Alerts,
     until: Option<Timestamp>,
 ) -> Option<Option<String>> {

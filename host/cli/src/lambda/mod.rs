@@ -2,7 +2,7 @@
 //!
 //! `GROUNDCREW_FUNCTION` says which of the functions it is: `events` takes what EventBridge
 //! delivers, `notifications` batches of the notifications queue ([`batch`]), `updates` drives the
-//! update engine. Without it, it takes events and batches.
+//! updates. Without it, it takes events and batches.
 //!
 //! An event that can't be handled is answered with an error, so that Lambda delivers it
 //! again and hands it to the failure destination at last.
@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 use groundcrew_core::config::LedgerPlace;
 use groundcrew_core::ports::{Alerts, NotificationQueue};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::onboarding::Onboarding;
-use groundcrew_engine::{Engine, GRACE, Silent, Ticker};
+use groundcrew_engine::notifications::Notifications;
+use groundcrew_engine::{GRACE, Host, Silent, Ticker};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
@@ -41,15 +41,15 @@ const FUNCTION: &str = "GROUNDCREW_FUNCTION";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     /// Takes events, and batches of notifications.
-    Onboarding,
-    /// Drives the update engine.
+    Notifications,
+    /// Keeps accounts current.
     Updates,
 }
 
 impl Function {
     fn of_environment() -> Result<Self, Failure> {
         match std::env::var(FUNCTION).ok().as_deref() {
-            None | Some("events" | "notifications") => Ok(Self::Onboarding),
+            None | Some("events" | "notifications") => Ok(Self::Notifications),
             Some("updates") => Ok(Self::Updates),
             Some(other) => Err(Failure::Usage(format!(
                 "{FUNCTION} is {other:?}: expected `events`, `notifications` or `updates`"
@@ -80,7 +80,7 @@ pub fn run() -> Result<(), Failure> {
             )));
         }
         match function {
-            Function::Onboarding => onboard(read).await,
+            Function::Notifications => onboard(read).await,
             Function::Updates => update(read).await,
         }
     })
@@ -88,9 +88,9 @@ pub fn run() -> Result<(), Failure> {
 
 async fn onboard(read: Read) -> Result<(), Failure> {
     let aws = RealAws::of(&read).await?;
-    let loaded = read.with_http(aws.http()).load(Need::Onboarding, aws.support()).await?;
+    let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
     let place = Place {
-        onboarding: aws.onboarding(&loaded),
+        onboarding: aws.notifying(&loaded),
         queue: aws.notifications(&loaded.config),
         queue_name: loaded
             .config
@@ -109,7 +109,7 @@ async fn onboard(read: Read) -> Result<(), Failure> {
 
 /// What onboarding needs.
 struct Place {
-    onboarding: Onboarding,
+    onboarding: Notifications,
     queue: Option<Arc<dyn NotificationQueue>>,
     /// Name of that queue; empty without one.
     queue_name: String,
@@ -153,9 +153,9 @@ async fn update(read: Read) -> Result<(), Failure> {
     let aws = RealAws::of(&read).await?;
     let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
     let ports = aws.ports_without_events(&loaded, Arc::new(Silent))?;
-    let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
+    let host = Host::new(ports, loaded.update_settings(aws.host()));
     // Lambda invokes a process again only when it has answered.
-    let ticker = Mutex::new(Ticker::new(engine));
+    let ticker = Mutex::new(Ticker::new(host));
     let service = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let ticker = &ticker;
         async move {

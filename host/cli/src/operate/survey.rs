@@ -10,7 +10,7 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::pipeline::Decision;
 use groundcrew_core::scheduler::{Standing, Sweep};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::{Engine, Notice, Witness};
+use groundcrew_engine::{Host, Notice, Witness};
 use jiff::Timestamp;
 
 use crate::Failure;
@@ -43,8 +43,8 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;
-        let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
-        let Some(sweep) = engine.survey().await.map_err(Failure::of_aws)? else {
+        let host = Host::new(ports, loaded.update_settings(aws.host()));
+        let Some(sweep) = host.survey().await.map_err(Failure::of_aws)? else {
             return screen(
                 "The landing zone is being changed (GetLandingZone says PROCESSING): no sweep is made.\n",
             );

@@ -8,7 +8,7 @@ mod metrics;
 
 use std::sync::Arc;
 
-use groundcrew_engine::{Engine, Health, Witness};
+use groundcrew_engine::{Health, Host, Witness};
 use groundcrew_ledger::Share;
 use tokio::net::TcpListener;
 
@@ -50,7 +50,7 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     let health = Arc::new(Health::new(updates.wait, updates.sweep_interval));
     let witness: Vec<Arc<dyn Witness>> = vec![metrics.clone(), health.clone()];
     let ports = aws.ports(&loaded, Arc::new(witness))?;
-    let engine = Engine::new(ports, loaded.engine_settings(aws.host()));
+    let host = Host::new(ports, loaded.update_settings(aws.host()));
 
     let listen = options.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
@@ -64,7 +64,7 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     ))?;
     tracing::info!(%address, config = %options.config.display(), "running");
 
-    engine.serve(stop).await;
+    host.serve(stop).await;
     tracing::info!("stopped");
     http.abort();
     if let Some(sharing) = sharing {

@@ -8,7 +8,7 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::rule::Rule;
-use groundcrew_engine::onboarding::{HandledOutcome, Told, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, Told, ToldOutcome};
 use groundcrew_engine::{Ending, Notice, Witness};
 use jiff::Timestamp;
 

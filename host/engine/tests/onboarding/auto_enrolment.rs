@@ -6,7 +6,7 @@ use std::time::Duration;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::ports::NotificationLedger as _;
 use groundcrew_core::rule::Rule;
-use groundcrew_engine::onboarding::{Handled, HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{Handled, HandledOutcome, ToldOutcome};
 use groundcrew_sim::{LandingZone, NextCall, Snapshot, SnapshotAccount};
 use rstest::rstest;
 

@@ -8,7 +8,7 @@ use groundcrew_core::pattern::Pattern;
 use groundcrew_core::ports::{NotificationLedger as _, PolicyFailure};
 use groundcrew_core::route::{OncePer, Route, When};
 use groundcrew_core::rule::Rule;
-use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 use rstest::rstest;
 use serde_json::json;
 
@@ -53,7 +53,7 @@ async fn each_update_is_told_once(#[case] queue: bool) {
     assert_eq!(place.sim.alerts(), []);
 }
 
-/// Onboarding and the telling of each event don't know of each other.
+/// Notifications and the telling of each event don't know of each other.
 #[tokio::test(start_paused = true)]
 async fn onboarding_stays_once_beside_each_event() {
     let mut routes = updates();

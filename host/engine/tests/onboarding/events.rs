@@ -7,7 +7,7 @@ use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Clock, DeadLetter, PolicyFailure};
-use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 use groundcrew_sim::{NextCall, Snapshot};
 use rstest::rstest;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_core::rule::Rule;
-use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 
 use crate::place::{
     BEGIN, CREATED, Place, SCHEDULED, UPDATED, about, letters, redrive, route, work,

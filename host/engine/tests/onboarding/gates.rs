@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Verdict as Says};
 use groundcrew_core::ports::{Clock, NotificationLedger};
-use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 use groundcrew_sim::NextCall;
 use jiff::Timestamp;
 use rstest::rstest;

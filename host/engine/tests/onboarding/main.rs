@@ -2,8 +2,6 @@
 //! whatever is killed, lost or done twice. In virtual time.
 
 mod auto_enrolment;
-#[path = "../common/cases.rs"]
-mod cases;
 mod each_event;
 mod events;
 mod for_good;

@@ -8,12 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use groundcrew_aws::{
-    AwsSupport, Clients, ControlTower, Environment, LaunchPath, OrganizationsDirectory,
-    ServiceCatalog, SnsAlerts, SqsNotifications,
-};
+use groundcrew_aws::{AwsSupport, Clients};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::decision::{Candidate, Verdict};
@@ -23,26 +18,19 @@ use groundcrew_core::notification::{
 use groundcrew_core::ports::{Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure};
 use groundcrew_core::route::{OncePer, Route, When};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::onboarding::{
-    ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, Onboarding, OnboardingPorts,
-    OnboardingSettings, ToldOutcome,
+use groundcrew_engine::notifications::{
+    ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, NotificationSettings,
+    Notifications, ToldOutcome,
 };
 use groundcrew_engine::{AskedPolicy, OnFailure};
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+pub use groundcrew_testkit::events::{CREATED, FAILED, SCHEDULED, UPDATED};
+use groundcrew_testkit::{cases, hosts};
 use jiff::Timestamp;
-
-use crate::cases;
 
 pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 pub const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
-pub const CREATED: &str =
-    include_str!("../../../../tests/events/create-managed-account-succeeded.json");
-pub const UPDATED: &str =
-    include_str!("../../../../tests/events/update-managed-account-succeeded.json");
-pub const FAILED: &str =
-    include_str!("../../../../tests/events/create-managed-account-failed.json");
-
 /// Opens a case, without a plugin.
 pub struct CaseNotifier(AwsSupport);
 
@@ -169,22 +157,14 @@ impl Place {
     }
 
     pub fn clients(&self) -> Clients {
-        let (key, secret) = self.sim.credentials();
-        let credentials = Credentials::new(key, secret, None, None, "simulation");
-        Environment::new(
-            self.sim.region(),
-            SharedCredentialsProvider::new(credentials),
-            self.sim.http_client(),
-            self.sim.time_source(),
-        )
-        .clients()
+        hosts::clients(&self.sim)
     }
 
     pub fn ledger(&self) -> DynamoLedger {
         DynamoLedger::new(self.clients().dynamodb, self.sim.table_name())
     }
 
-    pub fn host(&self, name: &str) -> Onboarding {
+    pub fn host(&self, name: &str) -> Notifications {
         let clients = self.clients();
         let support = AwsSupport::new(clients.support.clone());
         let notifier = |name: &str, notifier: Arc<dyn Notifier>| ConfiguredNotifier {
@@ -206,23 +186,9 @@ impl Place {
             monitored: false,
             policy: Arc::new(Asked(policy)),
         });
-        let path = LaunchPath::OfPortfolio(self.sim.portfolio_name().to_owned());
-        let queue = SqsNotifications::new(clients.sqs.clone(), self.sim.notifications_url());
-        Onboarding::new(
-            OnboardingPorts {
-                catalog: Arc::new(ServiceCatalog::new(
-                    clients.service_catalog.clone(),
-                    self.sim.product_name(),
-                    path,
-                )),
-                baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
-                directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
-                alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), self.sim.topic_arn())),
-                ledger: Arc::new(self.ledger()),
-                queue: self.queue.then(|| Arc::new(queue) as _),
-                clock: Arc::new(self.sim.clock()),
-            },
-            OnboardingSettings {
+        Notifications::new(
+            hosts::notifications(&self.sim, Arc::new(self.ledger()), self.queue),
+            NotificationSettings {
                 routes: self
                     .routes
                     .iter()
@@ -259,9 +225,6 @@ pub fn about(place: &Place, event: &str) -> (AccountId, String) {
 pub fn outcome(handled: &Handled) -> (HandledOutcome, Vec<ToldOutcome>) {
     (handled.outcome, handled.notifications.iter().map(|told| told.outcome).collect())
 }
-
-pub const SCHEDULED: &str =
-    r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#;
 
 /// Takes what is in the notifications queue until nothing is left in it.
 pub async fn work(place: &Place) -> Vec<Handled> {

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::Clock;
-use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 use groundcrew_sim::{NextCall, Snapshot};
 use rstest::rstest;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use groundcrew_core::notification::{NotificationKey, NotificationState};
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_core::rule::Rule;
-use groundcrew_engine::onboarding::{HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 use rstest::rstest;
 
 use crate::place::{

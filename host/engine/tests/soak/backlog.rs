@@ -5,26 +5,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use groundcrew_aws::{
-    AwsSupport, Clients, ControlTower, LaunchPath, OrganizationsDirectory, ServiceCatalog,
-    SnsAlerts, SqsNotifications,
-};
+use groundcrew_aws::AwsSupport;
 use groundcrew_core::event::Event;
 use groundcrew_core::notification::{Notification, NotificationKey, NotifyFailure, Receipt};
 use groundcrew_core::ports::{Clock, NotificationLedger, Notifier};
 use groundcrew_core::route::{OncePer, Route, When};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::onboarding::{
-    ConfiguredNotifier, ConfiguredRoute, Onboarding, OnboardingPorts, OnboardingSettings,
+use groundcrew_engine::notifications::{
+    ConfiguredNotifier, ConfiguredRoute, NotificationPorts, NotificationSettings, Notifications,
 };
 use groundcrew_sim::SimAws;
+use groundcrew_testkit::events::CREATED;
+use groundcrew_testkit::{cases, hosts};
 use jiff::Timestamp;
 
-use super::cases;
 use super::setting::Setting;
 
-const CREATED: &str =
-    include_str!("../../../../tests/events/create-managed-account-succeeded.json");
 /// What makes it another event: the id of its delivery, and its message.
 const ID: &str = "999cccaa-eaaa-0000-1111-123456789012";
 const MESSAGE: &str = "AWS Control Tower successfully created a managed account.";
@@ -97,25 +93,11 @@ impl Backlog {
         &self,
         host: &str,
         sim: &SimAws,
-        clients: &Clients,
         ledger: Arc<dyn NotificationLedger>,
         clock: Arc<dyn Clock>,
         asked: Arc<Asked>,
-    ) -> Onboarding {
-        let queue = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
-        let ports = OnboardingPorts {
-            catalog: Arc::new(ServiceCatalog::new(
-                clients.service_catalog.clone(),
-                sim.product_name(),
-                LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-            )),
-            baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
-            directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
-            alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), sim.topic_arn())),
-            ledger,
-            queue: self.queue.then(|| Arc::new(queue) as _),
-            clock,
-        };
+    ) -> Notifications {
+        let ports = NotificationPorts { clock, ..hosts::notifications(sim, ledger, self.queue) };
         let route = Route {
             when: When::Named {
                 events: vec!["CreateManagedAccount".to_owned()],
@@ -126,8 +108,8 @@ impl Backlog {
             once_per: OncePer::Event,
         };
         let takes = Duration::from_secs(self.takes);
-        let support = AwsSupport::new(clients.support.clone());
-        let settings = OnboardingSettings {
+        let support = AwsSupport::new(hosts::clients(sim).support);
+        let settings = NotificationSettings {
             routes: vec![ConfiguredRoute { route, policies: vec![] }],
             notifiers: vec![ConfiguredNotifier {
                 name: "ams".to_owned(),
@@ -140,7 +122,7 @@ impl Backlog {
             host: host.to_owned(),
             suggested: Suggested::default(),
         };
-        Onboarding::new(ports, settings)
+        Notifications::new(ports, settings)
     }
 
     /// Whether nothing is left in the queues.

@@ -4,13 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use futures_util::future::join_all;
-use groundcrew_aws::{
-    Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
-    ServiceCatalog, SnsAlerts, SqsEvents, SqsUpdates,
-};
 use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
@@ -19,10 +13,12 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::scheduler::Blocked;
 use groundcrew_engine::{
-    AskedPolicy, Engine, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, Waiting, Witness,
+    AskedPolicy, Host, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, UpdatePorts,
+    Waiting, Witness,
 };
 use groundcrew_ledger::{Disk, DynamoLedger, FileLedger};
 use groundcrew_sim::{LandingZone, LandingZoneStatus, SimAws, SimOptions};
+use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 
 use super::backlog::{Asked, Backlog};
@@ -109,13 +105,6 @@ pub fn run(setting: Setting) -> Done {
     runtime.unwrap().block_on(async move { World::new(setting, log).live().await })
 }
 
-fn clients(sim: &SimAws) -> Clients {
-    let (key, secret) = sim.credentials();
-    let credentials = Credentials::new(key, secret, None, None, "simulation");
-    let credentials = SharedCredentialsProvider::new(credentials);
-    Environment::new(sim.region(), credentials, sim.http_client(), sim.time_source()).clients()
-}
-
 impl World {
     fn new(setting: Arc<Setting>, log: Log) -> Self {
         let sim = SimAws::new(SimOptions {
@@ -135,7 +124,8 @@ impl World {
                 (ledger.clone(), ledger)
             }
             LedgerKind::Table => {
-                let ledger = Arc::new(DynamoLedger::new(clients(&sim).dynamodb, sim.table_name()));
+                let ledger =
+                    Arc::new(DynamoLedger::new(hosts::clients(&sim).dynamodb, sim.table_name()));
                 (ledger.clone(), ledger)
             }
         };
@@ -156,9 +146,8 @@ impl World {
         }
     }
 
-    fn engine(&self, name: &str, readiness: Arc<Readiness>) -> Arc<Engine> {
+    fn engine(&self, name: &str, readiness: Arc<Readiness>) -> Host {
         let (sim, setting) = (&self.sim, &self.setting);
-        let clients = clients(sim);
         let policy = AskedPolicy {
             name: "wishes".into(),
             digest: "none".into(),
@@ -170,25 +159,11 @@ impl World {
         let clock = self.clock();
         let onboarding = setting.backlog.as_ref().map(|backlog| {
             let asked = self.asked.clone();
-            Arc::new(backlog.onboarding(name, sim, &clients, notifications, clock.clone(), asked))
+            Arc::new(backlog.onboarding(name, sim, notifications, clock.clone(), asked))
         });
-        let ports = Ports {
-            catalog: Arc::new(ServiceCatalog::new(
-                clients.service_catalog.clone(),
-                sim.product_name(),
-                LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
-            )),
-            landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
-            identities: Arc::new(IdentityCenterUsers::new(&clients)),
-            directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
-            updates: Arc::new(SqsUpdates::new(clients.sqs.clone(), sim.updates_url())),
-            events: Arc::new(SqsEvents::new(clients.sqs, sim.events_url())),
-            alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
-            ledger,
-            witness: Arc::new(vec![self.truth.clone() as Arc<dyn Witness>, readiness]),
-            onboarding,
-            clock,
-        };
+        let witness = Arc::new(vec![self.truth.clone() as Arc<dyn Witness>, readiness]);
+        let updates = UpdatePorts { clock, witness, ..hosts::updates(sim, ledger) };
+        let ports = Ports { updates, events: hosts::events(sim), notifications: onboarding };
         let settings = Settings {
             rules: setting.rules.clone(),
             account_quota: QUOTA,
@@ -201,7 +176,7 @@ impl World {
             fallback: Fallback::Proceed,
             policies: vec![policy],
         };
-        Engine::new(ports, settings)
+        Host::new(ports, settings)
     }
 
     /// The ledger as a host opens it: the file is open for as long as the world stands.
@@ -209,7 +184,7 @@ impl World {
         if self.setting.ledger == LedgerKind::File {
             return (self.ledger.clone(), self.notifications.clone());
         }
-        let dynamodb = clients(&self.sim).dynamodb;
+        let dynamodb = hosts::clients(&self.sim).dynamodb;
         let ledger = Arc::new(DynamoLedger::new(dynamodb, self.sim.table_name()));
         (ledger.clone(), ledger)
     }

@@ -7,15 +7,11 @@
 //! first. A seed that fails prints how to run it alone.
 
 mod backlog;
-#[path = "../common/cases.rs"]
-mod cases;
 mod clock;
 mod fleet;
 mod log;
 mod pulse;
 mod readiness;
-#[path = "../../../../tests/common/seeds.rs"]
-mod seeds;
 mod setting;
 mod truth;
 
@@ -23,8 +19,9 @@ use std::time::Duration;
 
 use backlog::Backlog;
 use groundcrew_sim::FaultLevel;
+use groundcrew_testkit::replay;
+use groundcrew_testkit::seeds::seeds;
 use rstest::rstest;
-use seeds::{Replay, seeds};
 use setting::{End, LedgerKind, Setting};
 
 /// Seeds of a run of the test suite.
@@ -37,7 +34,7 @@ fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u
     let seeds = seeds(SEEDS);
     let mut done = fleet::Done::default();
     for seed in seeds.clone().filter(|seed| seed % PARTS == part) {
-        let _replay = Replay(seed);
+        let _replay = replay!(seed);
         done.add(fleet::run(Setting::draw(seed)));
     }
     // The checks would hold of a fleet in which nothing happens.

@@ -1,6 +1,6 @@
-//! Onboarding: an account has landed, and the notifiers are told, once each.
+//! Notifications: an account has landed, and the notifiers are told, once each.
 //!
-//! [`Onboarding::handle`] takes one event, wherever it comes from; routes say who is told of it.
+//! [`Notifications::handle`] takes one event, wherever it comes from; routes say who is told of it.
 //! `subject` is what is told and looks up what is known of it, `due` finds out who is to be told,
 //! `tell` tells one notifier under the ledger's claim, `queue` takes notifications out of their
 //! queue, `sweep` looks for accounts whose event was lost, `report` is what is said of it all.
@@ -11,6 +11,7 @@ mod report;
 mod subject;
 mod sweep;
 mod tell;
+mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,11 +40,13 @@ use due::{Listener, parts};
 use subject::Matter;
 
 pub use queue::Taken;
+pub(crate) use worker::{NotificationLoop, Worker};
+
 pub use report::{Handled, HandledOutcome, Told, ToldOutcome};
 
 /// The world as onboarding reaches it.
 #[derive(Clone)]
-pub struct OnboardingPorts {
+pub struct NotificationPorts {
     /// Service Catalog, which knows the enrolled accounts.
     pub catalog: Arc<dyn Catalog>,
     /// Control Tower, which knows those that have no provisioned product.
@@ -62,7 +65,7 @@ pub struct OnboardingPorts {
 
 /// What onboarding goes by.
 #[derive(Clone)]
-pub struct OnboardingSettings {
+pub struct NotificationSettings {
     /// Which events are told to which notifiers, in their order.
     pub routes: Vec<ConfiguredRoute>,
     /// The notifiers, in the order of the config.
@@ -104,9 +107,9 @@ pub struct ConfiguredNotifier {
 const AT_ONCE: usize = 10;
 
 /// Tells notifiers of accounts that landed, and of whatever else is routed to them.
-pub struct Onboarding {
-    ports: OnboardingPorts,
-    settings: OnboardingSettings,
+pub struct Notifications {
+    ports: NotificationPorts,
+    settings: NotificationSettings,
     /// Of each route its policies.
     panels: Vec<Panel>,
     /// The right to tell something to a notifier now, by its name.
@@ -115,9 +118,9 @@ pub struct Onboarding {
     began: OnceCell<Timestamp>,
 }
 
-impl Onboarding {
+impl Notifications {
     /// Ready to take events.
-    pub fn new(ports: OnboardingPorts, settings: OnboardingSettings) -> Self {
+    pub fn new(ports: NotificationPorts, settings: NotificationSettings) -> Self {
         let panel = |route: &ConfiguredRoute| {
             Panel::new(route.policies.clone(), vec![String::new()], Fallback::Proceed)
         };

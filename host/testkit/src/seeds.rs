@@ -3,6 +3,9 @@
 use std::ops::Range;
 
 /// `GROUNDCREW_SEEDS` seeds, or as many as `usual`, from `GROUNDCREW_FIRST_SEED` on.
+///
+/// # Panics
+/// When one of these is no number.
 pub fn seeds(usual: u64) -> Range<u64> {
     let first = number("GROUNDCREW_FIRST_SEED", 1);
     first..first + number("GROUNDCREW_SEEDS", usual)
@@ -15,8 +18,27 @@ fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// Says how a failing seed is run alone.
-pub struct Replay(pub u64);
+/// Says how a failing seed of a test is run alone. Made by [`replay`](crate::replay).
+pub struct Replay {
+    /// The seed.
+    pub seed: u64,
+    /// The package of the test.
+    pub package: &'static str,
+    /// The test binary.
+    pub test: &'static str,
+}
+
+/// A [`Replay`] of a seed of the test that calls it.
+#[macro_export]
+macro_rules! replay {
+    ($seed:expr) => {
+        $crate::seeds::Replay {
+            seed: $seed,
+            package: env!("CARGO_PKG_NAME"),
+            test: env!("CARGO_CRATE_NAME"),
+        }
+    };
+}
 
 impl Drop for Replay {
     fn drop(&mut self) {
@@ -24,9 +46,7 @@ impl Drop for Replay {
             eprintln!(
                 "seed {0} fails; to replay it:\n\n  GROUNDCREW_FIRST_SEED={0} GROUNDCREW_SEEDS=1 \
                  cargo test --package {1} --test {2}\n",
-                self.0,
-                env!("CARGO_PKG_NAME"),
-                env!("CARGO_CRATE_NAME"),
+                self.seed, self.package, self.test,
             );
         }
     }

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::decision::{Action, Candidate, Verdict};
 use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
-use groundcrew_core::ports::{Alert, Policy, PolicyFailure};
+use groundcrew_core::ports::{Policy, PolicyFailure};
 
 use crate::changes::Changes;
-use crate::{Engine, Notice};
 
 /// A policy and what the operator said about it.
 #[derive(Clone)]
@@ -294,26 +293,5 @@ impl Panel {
                 }
             }
         }
-    }
-}
-
-impl Engine {
-    /// Asks the policies about an update, and tells of those that fail.
-    pub(crate) async fn decide(&self, candidate: &Candidate) -> Decision {
-        let heard = self.panel.hear(candidate).await;
-        for (asked, failure) in heard.failures() {
-            let alert = Alert {
-                subject: format!("Policy {} fails", asked.name),
-                message: format!(
-                    "First seen with account {}: {failure}\nOther accounts may be affected; each \
-                     is listed with its reason in the log.",
-                    candidate.account.id
-                ),
-            };
-            self.alert_once(&format!("policy {}", asked.name), &alert).await;
-        }
-        let notice = Notice::Decided { account: &candidate.account.id, decision: &heard.decision };
-        self.ports.witness.see(self.now(), notice);
-        heard.decision
     }
 }

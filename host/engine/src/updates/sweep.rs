@@ -24,7 +24,8 @@ use groundcrew_core::scheduler::{Standing, Sweep, WhenHeld};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use crate::{Engine, Listing, Notice};
+use super::{Listing, Updates};
+use crate::Notice;
 
 /// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
 /// it is throttled.
@@ -32,7 +33,7 @@ const READS_AT_ONCE: usize = 8;
 
 /// A sweep that could not be completed. Nothing was changed.
 #[derive(Debug)]
-pub(crate) struct Incomplete(String);
+pub(super) struct Incomplete(String);
 
 impl std::fmt::Display for Incomplete {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -53,7 +54,7 @@ impl From<LedgerError> for Incomplete {
 }
 
 /// A sweep that came to an end.
-pub(crate) enum Swept {
+pub(super) enum Swept {
     /// What there is to do, and how many accounts were decided about.
     Complete { sweep: Sweep, outdated: usize },
     /// Nothing was looked at: the landing zone is being changed, and accounts are to be updated
@@ -76,7 +77,7 @@ struct Sorted {
     due: Vec<(ProvisionedProduct, Cause)>,
 }
 
-impl Engine {
+impl Updates {
     /// What a sweep would find now, with every account's standing; `None` while the landing zone
     /// is being changed. Policies are asked; nothing is written down.
     ///
@@ -91,7 +92,7 @@ impl Engine {
     }
 
     /// What there is to do.
-    pub(crate) async fn sweep(&self) -> Result<Swept, Incomplete> {
+    pub(super) async fn sweep(&self) -> Result<Swept, Incomplete> {
         self.look_around(Purpose::Update).await
     }
 
@@ -163,7 +164,7 @@ impl Engine {
     }
 
     /// Shows a sweep that is complete and counts.
-    pub(crate) fn show_sweep(&self, sweep: &Sweep, outdated: usize) {
+    pub(super) fn show_sweep(&self, sweep: &Sweep, outdated: usize) {
         let accounts = sweep.accounts.len();
         let current = sweep.accounts.values().filter(|s| **s == Standing::Current).count();
         // An alarm of the deployment goes by these words.
@@ -213,7 +214,7 @@ impl Engine {
 
     /// Whether an account is to be updated, and why. `account` is what Organizations says of it,
     /// where that is known; `ours` says that updates of this host have failed.
-    pub(crate) fn due(
+    pub(super) fn due(
         &self,
         product: &ProvisionedProduct,
         target: &ArtifactId,
@@ -234,7 +235,7 @@ impl Engine {
     }
 
     /// Logs that an account is not updated because it is closed.
-    pub(crate) fn log_closed(&self, account: &AccountId, state: AccountState) {
+    pub(super) fn log_closed(&self, account: &AccountId, state: AccountState) {
         if self.panel.is_news(account, Action::Update, &state.to_string()) {
             tracing::info!(%account, %state, "the account is closed: it is not updated");
         }
@@ -394,7 +395,7 @@ impl Engine {
     }
 
     /// Asks the policies whether to update an account.
-    pub(crate) async fn decide_update(
+    pub(super) async fn decide_update(
         &self,
         account: Arc<Account>,
         tags: Tags,
@@ -503,7 +504,7 @@ impl Engine {
 
     /// Reads the tags of one account and remembers them for the next sweeps. What could not
     /// be read is not remembered.
-    pub(crate) async fn tags(&self, id: &AccountId) -> Tags {
+    pub(super) async fn tags(&self, id: &AccountId) -> Tags {
         match self.ports.directory.tags(id).await {
             Ok(tags) => {
                 let tags = Tags::Known(tags);
@@ -521,7 +522,7 @@ impl Engine {
 }
 
 /// How a decision makes an account stand.
-pub(crate) fn standing(
+pub(super) fn standing(
     decision: &Decision,
     product: &ProvisionedProduct,
     account: &Account,
@@ -541,7 +542,7 @@ pub(crate) fn standing(
 }
 
 /// Id of the OU that an account is directly in; `None` under the root.
-pub(crate) fn ou(account: &Account) -> Option<String> {
+pub(super) fn ou(account: &Account) -> Option<String> {
     account.organizational_units.last().map(|unit| unit.id.clone())
 }
 
@@ -556,6 +557,6 @@ pub fn plan_id(rules: &PlanRules, product: &ProductId, target: &ArtifactId) -> P
 }
 
 /// Whether an operation runs on the product.
-pub(crate) fn is_busy(product: &ProvisionedProduct) -> bool {
+pub(super) fn is_busy(product: &ProvisionedProduct) -> bool {
     matches!(product.status, ProductStatus::UnderChange | ProductStatus::PlanInProgress)
 }

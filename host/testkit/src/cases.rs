@@ -9,6 +9,9 @@ use groundcrew_core::ports::SupportCases as _;
 use groundcrew_core::support_case::SupportCase;
 
 /// Opens a case, unless one of this key is open already.
+///
+/// # Errors
+/// As a plugin would say it.
 pub async fn open(
     support: &AwsSupport,
     key: &NotificationKey,

@@ -10,6 +10,9 @@ use groundcrew_core::notification::{
 };
 use groundcrew_core::ports::Alert;
 use groundcrew_core::rule::Rule;
+use jiff::Timestamp;
+
+use crate::{Notice, Witness};
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +124,12 @@ impl fmt::Display for ToldOutcome {
 }
 
 impl Handled {
+    /// Shows what became of the notifications, and the alerts that are out.
+    pub(crate) fn show(&self, witness: &dyn Witness, now: Timestamp) {
+        self.notifications.iter().for_each(|told| witness.see(now, Notice::Told(told)));
+        self.alerts.iter().for_each(|alert| witness.see(now, Notice::Alerted(alert)));
+    }
+
     pub(super) fn of(event: Option<&Event>) -> Self {
         Self {
             event: event.map(|event| event.name.clone()),

@@ -17,15 +17,17 @@ use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
 use groundcrew_core::scheduler::{Standing, StartOutcome};
 use sha2::{Digest, Sha256};
 
-use crate::sweep::{is_busy, ou, standing};
-use crate::{Engine, Notice};
+use super::Updates;
+use super::sweep::{is_busy, ou, standing};
+use crate::Notice;
+use crate::retry::insist;
 
 /// How often a start whose answer was lost is repeated at once. The token makes a repeat
 /// harmless.
 const REPEATS: u32 = 3;
 
-impl Engine {
-    pub(crate) async fn start(&self, hint: &Hint) -> StartOutcome {
+impl Updates {
+    pub(super) async fn start(&self, hint: &Hint) -> StartOutcome {
         match self.try_start(hint).await {
             Ok(outcome) => outcome,
             Err(error) => StartOutcome::Refused(error),
@@ -196,7 +198,7 @@ impl Engine {
     }
 
     /// A record of this provisioned product.
-    pub(crate) async fn record_of(
+    pub(super) async fn record_of(
         &self,
         product: &ProvisionedProductId,
         id: &RecordId,
@@ -266,19 +268,19 @@ impl Engine {
     }
 
     async fn free(&self, slot: &Slot) {
-        self.insist("free a slot", || self.ports.ledger.free_slot(slot, None, None)).await;
+        insist("free a slot", || self.ports.ledger.free_slot(slot, None, None)).await;
     }
 
     /// Writes down the record of a start.
-    pub(crate) async fn note(&self, mut slot: Slot, record: RecordId) -> Slot {
-        self.insist("note a record", || self.ports.ledger.note_record(&slot, &record)).await;
+    pub(super) async fn note(&self, mut slot: Slot, record: RecordId) -> Slot {
+        insist("note a record", || self.ports.ledger.note_record(&slot, &record)).await;
         slot.record = Some(record);
         slot
     }
 
     /// The update that a slot is for. Everything that it takes is read here, so that nothing
     /// can fail between the slot and the start.
-    pub(crate) async fn request(
+    pub(super) async fn request(
         &self,
         slot: &Slot,
         account: &Account,
@@ -301,7 +303,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it has certainly not started.
-    pub(crate) async fn begin(
+    pub(super) async fn begin(
         &self,
         slot: &Slot,
         request: &UpdateRequest,
@@ -345,7 +347,7 @@ fn is_gone<T>(answer: &Result<T, AwsError>) -> bool {
 
 /// Whatever a read before the start is answered, nothing has run, and the account is not to
 /// blame: it does not fail for good.
-pub(crate) fn read(error: AwsError) -> AwsError {
+pub(super) fn read(error: AwsError) -> AwsError {
     match error.class {
         Class::Permanent | Class::Unknown => AwsError { class: Class::Transient, ..error },
         _ => error,
@@ -355,7 +357,7 @@ pub(crate) fn read(error: AwsError) -> AwsError {
 /// The idempotency token of a start. It names the state that the start was decided in, by
 /// the product's last record: the same start again gives the same token, a later try of
 /// the same account another one.
-pub(crate) fn token(
+pub(super) fn token(
     product: &ProvisionedProductId,
     target: &ArtifactId,
     last_record: Option<&RecordId>,

@@ -10,14 +10,15 @@ use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Alert, DeadLetter, Ended, Freed, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
 
-use crate::onboarding::HandledOutcome;
-use crate::start::{read, token};
-use crate::sweep::is_busy;
+use super::Updates;
+use super::start::{read, token};
+use super::sweep::is_busy;
+use crate::Notice;
+use crate::retry::insist;
 use crate::witness::Ending;
-use crate::{Engine, Notice, RETRY_MAX};
 
-impl Engine {
-    pub(crate) async fn look(&self, slot: &Slot) -> Sight {
+impl Updates {
+    pub(super) async fn look(&self, slot: &Slot) -> Sight {
         match self.try_look(slot).await {
             Ok(sight) => sight,
             // The provisioned product is gone, and its update with it.
@@ -93,7 +94,7 @@ impl Engine {
     /// freed: killed in between, the next run finds the slot, sees the end again and does
     /// it again. Answers what is remembered of the lane, or `None` when another host is about
     /// to do all this.
-    pub(crate) async fn settle(&self, settlement: &Settlement) -> Option<LaneRecord> {
+    pub(super) async fn settle(&self, settlement: &Settlement) -> Option<LaneRecord> {
         let Settlement { slot, ended, progress, burial, reason } = settlement;
         if let Some(burial) = burial
             && !self.bury(burial).await
@@ -106,12 +107,11 @@ impl Engine {
             self.note_footing(slot, record).await;
         }
         let tries = AtomicU32::new(0);
-        let Freed { lane, written } = self
-            .insist("settle an update", || {
-                tries.fetch_add(1, Ordering::Relaxed);
-                self.ports.ledger.free_slot(slot, progress.as_ref(), *ended)
-            })
-            .await;
+        let free = || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            self.ports.ledger.free_slot(slot, progress.as_ref(), *ended)
+        };
+        let Freed { lane, written } = insist("settle an update", free).await;
         let reason = reason.as_deref().unwrap_or_default();
         let ending = match (burial, ended) {
             (Some(_), _) => Ending::GivenUp(reason),
@@ -140,31 +140,25 @@ impl Engine {
     async fn bury(&self, (letter, alert): &(DeadLetter, Alert)) -> bool {
         let DeadLetter { account, target, .. } = letter;
         let ledger = &self.ports.ledger;
-        let progress = self.insist("read the ledger", || ledger.progress(account, target)).await;
+        let progress = insist("read the ledger", || ledger.progress(account, target)).await;
         let what = format!("given up: {account}, {target}, {}", progress.redriven);
         let letter = &DeadLetter { redriven: progress.redriven, ..letter.clone() };
-        self.tell_once(&what, async || {
-            // At once, so that a queue that refuses the letter keeps nobody from knowing.
-            tokio::join!(
-                self.insist("dead-letter an update", || self.ports.updates.dead_letter(letter)),
-                self.alert(alert),
-                self.announce(Event::of_given_up(letter, self.now())),
-            );
-        })
-        .await
+        self.alerter
+            .tell_once(&what, async || {
+                // At once, so that a queue that refuses the letter keeps nobody from knowing.
+                tokio::join!(
+                    insist("dead-letter an update", || self.ports.queue.dead_letter(letter)),
+                    self.alerter.alert(alert),
+                    self.announce(Event::of_given_up(letter, self.now())),
+                );
+            })
+            .await
     }
 
-    /// Tells notifiers of what this host did. With a queue it is in there when this returns;
-    /// without one they were told, or an alert is out.
+    /// Tells whoever wants to know of what this host did.
     async fn announce(&self, event: Event) {
-        let Some(onboarding) = &self.ports.onboarding else { return };
-        loop {
-            let handled = onboarding.handle(&event.json, None).await;
-            self.witness_onboarding(&handled);
-            if handled.outcome != HandledOutcome::Failed || onboarding.queue().is_none() {
-                return;
-            }
-            tokio::time::sleep(RETRY_MAX).await;
+        if let Some(announcements) = &self.announcements {
+            announcements.announce(event).await;
         }
     }
 
@@ -177,7 +171,7 @@ impl Engine {
         };
         let footings = BTreeMap::from([(slot.account.clone(), footing)]);
         let note = || self.ports.ledger.note_footings(&footings);
-        self.insist("note what an account was updated to", note).await;
+        insist("note what an account was updated to", note).await;
         self.state().footings.extend(footings);
     }
 }

@@ -17,12 +17,12 @@ use jiff::Timestamp;
 
 use super::due::{Listener, is_settled};
 use super::subject::landed;
-use super::{Handled, Onboarding, Told};
+use super::{Handled, Notifications, Told};
 
 /// Nobody has asked a gate again for so long after it held: the messages behind it are gone.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
 
-impl Onboarding {
+impl Notifications {
     /// Makes up for lost events. One account after the other: there are few, and whatever
     /// they are told to is not in a hurry.
     pub(super) async fn sweep(&self, handled: Handled, until: Option<Timestamp>) -> Handled {

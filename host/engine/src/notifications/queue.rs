@@ -13,7 +13,8 @@ use super::due::Listener;
 use super::subject::landed;
 use super::tell::{LONGEST_WAIT, TRIES};
 use super::{
-    ConfiguredNotifier, Handled, HandledOutcome, Onboarding, Told, ToldOutcome, digest, log, matter,
+    ConfiguredNotifier, Handled, HandledOutcome, Notifications, Told, ToldOutcome, digest, log,
+    matter,
 };
 use crate::alerts::shown;
 
@@ -58,7 +59,7 @@ pub struct Taken {
     pub stays: bool,
 }
 
-impl Onboarding {
+impl Notifications {
     /// The queue that notifications are handed over to, if there is one.
     pub fn queue(&self) -> Option<&Arc<dyn NotificationQueue>> {
         self.ports.queue.as_ref()

@@ -12,7 +12,7 @@ use groundcrew_core::onboarding::{Found, Landed};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
-use super::{Onboarding, Told};
+use super::{Notifications, Told};
 
 /// How long looking an account up may take. Calls to Organizations wait for minutes when
 /// they are throttled; what an event says is enough to tell of an account.
@@ -104,7 +104,7 @@ impl Subject {
     }
 }
 
-impl Onboarding {
+impl Notifications {
     /// Looks up what is to be told. Never fails: the event is believed then.
     pub(super) async fn subject(&self, matter: Matter, event: Option<Arc<Event>>) -> Subject {
         let Some(id) = matter.account().cloned() else {

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use super::due::Listener;
 use super::report::for_good_reason;
 use super::subject::Subject;
-use super::{ConfiguredNotifier, Onboarding, Told, ToldOutcome};
+use super::{ConfiguredNotifier, Notifications, Told, ToldOutcome};
 
 /// Tries of a transient failure before the event counts as failed. More follow when it is
 /// delivered again.
@@ -39,7 +39,7 @@ const SHORTEST_HOLD: Duration = Duration::from_secs(60);
 /// Tries of writing down what became of a notification.
 const SETTLES: u32 = 5;
 
-impl Onboarding {
+impl Notifications {
     /// Tells one notifier, unless it was told or another host tells it.
     pub(super) async fn tell(
         &self,

@@ -5,16 +5,16 @@ use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::ProvisionedProduct;
 use groundcrew_core::parameters::{Outputs, ParameterSource, Parameters, rebuild};
 
-use crate::Engine;
-use crate::start::read;
+use super::Updates;
+use super::start::read;
 
-impl Engine {
+impl Updates {
     /// The parameters for an update of this account. A failed read tells what to do about it,
     /// as every other read before a start.
     ///
     /// # Errors
     /// Permanent when one of them can't be told: the update must not be started.
-    pub(crate) async fn parameters(
+    pub(super) async fn parameters(
         &self,
         account: &Account,
         product: &ProvisionedProduct,

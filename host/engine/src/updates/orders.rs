@@ -2,13 +2,13 @@
 
 use groundcrew_core::ports::{LedgerError, Orders};
 
-use crate::Engine;
+use super::Updates;
 
-impl Engine {
+impl Updates {
     /// Logs the orders that no host has taken in yet: who gave them, when, and what they are. Two
     /// hosts that read them at the same time both do, and one that dies in between leaves it to the
     /// next. Without it they are carried out all the same.
-    pub(crate) async fn log_orders(&self, orders: &Orders) {
+    pub(super) async fn log_orders(&self, orders: &Orders) {
         if orders.given > orders.taken_in
             && let Err(error) = self.log_orders_after(orders.taken_in).await
         {

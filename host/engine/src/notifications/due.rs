@@ -16,7 +16,7 @@ use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 
 use super::subject::{Matter, Subject};
-use super::{ConfiguredNotifier, ConfiguredRoute, Onboarding, Told, ToldOutcome};
+use super::{ConfiguredNotifier, ConfiguredRoute, Notifications, Told, ToldOutcome};
 use crate::{OnFailure, Panel};
 
 /// A notifier that is to be told, and the route by which.
@@ -55,7 +55,7 @@ enum Gates {
     },
 }
 
-impl Onboarding {
+impl Notifications {
     /// Who is to be told of an event, in the order of the config.
     pub(super) fn listeners(&self, event: &Event) -> Vec<Listener<'_>> {
         let routes = || self.settings.routes.iter().zip(&self.panels);

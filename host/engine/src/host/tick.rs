@@ -1,0 +1,113 @@
+//! A host that is driven by ticks: each does what there is to do now, and ends. So it runs in a
+//! Lambda, invoked once a minute and by events. Notifiers are told by other functions.
+//!
+//! Between ticks nothing is under way in this process, whatever runs in AWS: what it knows by
+//! heart only saves the next tick a sweep. What matters is in the ledger, so that ticks of other
+//! processes, at the same time too, do no harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use groundcrew_core::ports::{Clock, Heartbeat, HostKind};
+use groundcrew_core::scheduler::Observation;
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
+
+use super::events::wakes;
+use super::heartbeat::Heartbeats;
+use super::{GRACE, Host, Waiting};
+use crate::updates::UpdateLoop;
+
+/// What is due so soon is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A host that is driven by ticks.
+pub struct Ticker {
+    host: Host,
+    clock: Arc<dyn Clock>,
+    updates: UpdateLoop,
+    heartbeats: Heartbeats,
+    /// When the last tick ended.
+    ended: Timestamp,
+}
+
+impl Ticker {
+    /// Nothing is known yet: the first tick sweeps the organization.
+    pub fn new(host: Host) -> Self {
+        let host = Host::of(host.ports, host.settings, HostKind::Lambda);
+        let clock = host.ports.updates.clock.clone();
+        let (updates, heartbeats) = (host.update_loop(), host.heartbeats());
+        let ended = clock.now();
+        Self { host, clock, updates, heartbeats, ended }
+    }
+
+    /// Does what there is to do, until nothing is or until `deadline`; then calls under way are
+    /// given [`GRACE`] to end. `event` is what led to the tick, as EventBridge delivers it; one
+    /// that means nothing to the updates is a tick like any other.
+    pub async fn tick(&mut self, event: Option<&str>, deadline: Timestamp) {
+        // The machine's clock may be set meanwhile.
+        let left = Duration::try_from(deadline - self.clock.now()).unwrap_or_default();
+        let deadline = Instant::now() + left;
+        if self.clock.now() < self.ended {
+            tracing::warn!(
+                ended = %self.ended,
+                "the machine's clock shows a time before the end of the last tick: the ledger and \
+                 the organization are read anew"
+            );
+            self.updates.begin_anew();
+        }
+        self.tick_until(deadline, event).await;
+        self.ended = self.clock.now();
+    }
+
+    async fn tick_until(&mut self, deadline: Instant, event: Option<&str>) {
+        self.heartbeats.beat();
+        self.updates.observe(event.map(wakes).into_iter().flatten().chain([Observation::Tick]));
+        loop {
+            self.host.show(&self.updates);
+            self.heartbeats.beat_if_due();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let now = self.clock.now();
+            let next = self.updates.next_wake();
+            let wait = next.map(|next| Duration::try_from(next - now).unwrap_or_default());
+            let idle = self.updates.is_idle() && self.heartbeats.is_idle();
+            if idle && wait.is_none_or(|wait| wait > PATIENCE) {
+                return;
+            }
+            tokio::select! {
+                biased;
+                Some(observations) = self.updates.next() => self.updates.observe(observations),
+                Some(()) = self.heartbeats.written() => {}
+                // Often enough for the next heartbeat.
+                () = sleep(wait.unwrap_or(left).min(left).min(Heartbeat::EVERY)) => {
+                    self.updates.observe([Observation::Tick]);
+                }
+            }
+        }
+        if !(self.updates.is_idle() && self.heartbeats.is_idle()) {
+            tracing::info!("the tick's time is over");
+            self.host.stop.set(true);
+            // Whatever takes longer is cut off, as it would be by a crash.
+            let finish = async { tokio::join!(self.updates.finish(), self.heartbeats.finish()) };
+            let _ = tokio::time::timeout(GRACE, finish).await;
+            self.updates.cut_off().await;
+            self.heartbeats.cut_off().await;
+            self.host.stop.set(false);
+            // It may wait for answers that never come.
+            self.updates.forget();
+        }
+    }
+
+    /// Whether nothing is left to do before `end`.
+    pub fn is_settled(&self, end: Timestamp) -> bool {
+        self.updates.is_settled(end)
+    }
+
+    /// The lane whose turn it is, if that is held back.
+    pub fn waiting(&self) -> Option<Waiting> {
+        self.updates.blocked().map(|(lane, blocked)| Waiting { lane, blocked })
+    }
+}

@@ -1,0 +1,87 @@
+//! The updates queue: hints are put into it, and received again when there is room for a start.
+
+use std::time::Duration;
+
+use groundcrew_core::ports::{Hint, HostKind};
+use groundcrew_core::scheduler::Observation;
+
+use super::Updates;
+use crate::alerts::unreadable;
+use crate::queues::{LONG_POLL, SHORT_POLL};
+
+impl Updates {
+    /// Hands over hints.
+    pub(super) async fn enqueue(&self, hints: Vec<Hint>) -> Vec<Observation> {
+        let accounts = hints.iter().map(|hint| hint.account.clone());
+        match self.ports.queue.send(&hints).await {
+            Err(error) => {
+                let (accounts, reason) = (accounts.collect(), error.to_string());
+                vec![Observation::NotQueued { accounts, reason }]
+            }
+            Ok(refused) => {
+                let queued = accounts
+                    .filter(|id| !refused.iter().any(|(account, _)| account == id))
+                    .collect();
+                let mut observations = vec![Observation::Queued(queued)];
+                observations.extend(refused.iter().map(|(account, reason)| {
+                    let accounts = vec![account.clone()];
+                    Observation::NotQueued { accounts, reason: reason.clone() }
+                }));
+                observations
+            }
+        }
+    }
+
+    /// Receives hints.
+    pub(super) async fn receive(&self, max: usize) -> Observation {
+        let poll = match self.kind {
+            HostKind::Service => LONG_POLL,
+            HostKind::Lambda => SHORT_POLL,
+        };
+        let messages = match self.ports.queue.receive(max, poll).await {
+            Ok(messages) => messages,
+            Err(error) => {
+                return Observation::NotReceived { reason: error.to_string() };
+            }
+        };
+        let mut received = Vec::new();
+        for message in messages {
+            match message {
+                Ok(message) => received.push(message),
+                Err(message) => {
+                    if self.alerter.try_alert(&unreadable("updates", &message)).await
+                        && let Err(error) = self.ports.queue.reject(&message).await
+                    {
+                        self.alerter.unmoved("updates", &error).await;
+                    }
+                }
+            }
+        }
+        if received.is_empty() {
+            match self.ports.queue.is_empty().await {
+                Ok(true) => return Observation::NothingQueued,
+                Ok(false) => {}
+                // It only takes longer then until messages that are lost are sent again.
+                Err(error) => {
+                    tracing::debug!(%error, "could not count the messages of the updates queue")
+                }
+            }
+        }
+        Observation::Received(received)
+    }
+
+    /// Takes a hint that means nothing any more out of the queue. Left there it comes again, and is
+    /// dropped then.
+    pub(super) async fn drop_hint(&self, receipt: &str) {
+        if let Err(error) = self.ports.queue.delete(receipt).await {
+            tracing::warn!(%error, "could not delete a message");
+        }
+    }
+
+    /// Hides a hint for so long.
+    pub(super) async fn postpone_hint(&self, receipt: &str, delay: Duration) {
+        if let Err(error) = self.ports.queue.postpone(receipt, delay).await {
+            tracing::warn!(%error, "could not postpone a message");
+        }
+    }
+}

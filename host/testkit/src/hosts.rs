@@ -1,0 +1,68 @@
+//! What hosts on a simulated AWS are made of.
+
+use std::sync::Arc;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use groundcrew_aws::{
+    Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
+    ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
+};
+use groundcrew_core::ports::{EventQueue, Ledger, NotificationLedger};
+use groundcrew_engine::notifications::NotificationPorts;
+use groundcrew_engine::{Silent, UpdatePorts};
+use groundcrew_sim::SimAws;
+
+/// SDK clients on a simulated AWS.
+pub fn clients(sim: &SimAws) -> Clients {
+    let (key, secret) = sim.credentials();
+    let credentials = Credentials::new(key, secret, None, None, "simulation");
+    let credentials = SharedCredentialsProvider::new(credentials);
+    Environment::new(sim.region(), credentials, sim.http_client(), sim.time_source()).clients()
+}
+
+/// Its Service Catalog.
+pub fn catalog(sim: &SimAws, clients: &Clients) -> ServiceCatalog {
+    let launch_path = LaunchPath::OfPortfolio(sim.portfolio_name().to_owned());
+    ServiceCatalog::new(clients.service_catalog.clone(), sim.product_name(), launch_path)
+}
+
+/// Its queue of events.
+pub fn events(sim: &SimAws) -> Arc<dyn EventQueue> {
+    Arc::new(SqsEvents::new(clients(sim).sqs, sim.events_url()))
+}
+
+/// What a host needs for its updates: nobody sees what happens.
+pub fn updates(sim: &SimAws, ledger: Arc<dyn Ledger>) -> UpdatePorts {
+    let clients = clients(sim);
+    UpdatePorts {
+        catalog: Arc::new(catalog(sim, &clients)),
+        directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
+        landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
+        identities: Arc::new(IdentityCenterUsers::new(&clients)),
+        queue: Arc::new(SqsUpdates::new(clients.sqs, sim.updates_url())),
+        alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
+        ledger,
+        clock: Arc::new(sim.clock()),
+        witness: Arc::new(Silent),
+    }
+}
+
+/// What a host needs to tell notifiers, by way of their queue or at once.
+pub fn notifications(
+    sim: &SimAws,
+    ledger: Arc<dyn NotificationLedger>,
+    queue: bool,
+) -> NotificationPorts {
+    let clients = clients(sim);
+    let sqs = SqsNotifications::new(clients.sqs, sim.notifications_url());
+    NotificationPorts {
+        catalog: Arc::new(catalog(sim, &clients)),
+        baselines: Arc::new(ControlTower::new(clients.control_tower)),
+        directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
+        alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
+        ledger,
+        queue: queue.then(|| Arc::new(sqs) as _),
+        clock: Arc::new(sim.clock()),
+    }
+}
