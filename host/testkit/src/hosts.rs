@@ -55,10 +55,10 @@ pub fn notifications(
     queue: bool,
 ) -> NotificationPorts {
     let clients = clients(sim);
-    let sqs = SqsNotifications::new(clients.sqs, sim.notifications_url());
+    let sqs = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
     NotificationPorts {
         catalog: Arc::new(catalog(sim, &clients)),
-        baselines: Arc::new(ControlTower::new(clients.control_tower)),
+        baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),
         directory: Arc::new(OrganizationsDirectory::new(clients.organizations)),
         alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
         ledger,
