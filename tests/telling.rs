@@ -15,6 +15,7 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use groundcrew_aws::AwsSupport;
 use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::event::Event;
 use groundcrew_core::ports::Clock as _;
 use groundcrew_engine::notifications::{
     ConfiguredNotifier, ConfiguredRoute, HandledOutcome, NotificationSettings, Notifications,
@@ -147,9 +148,10 @@ impl World {
 
     /// Handles an event until it is done, as whoever delivers it again would have it done.
     async fn deliver(&self, name: &str, event: &str) {
+        let event = Arc::new(Event::parse(event).unwrap());
         for again in 0.. {
             let host = self.host(format!("{name}-{again}"));
-            if host.handle(event, None).await.outcome != HandledOutcome::Failed {
+            if host.handle(&event, None).await.outcome != HandledOutcome::Failed {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(60)).await;

@@ -50,8 +50,8 @@ async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> 
     let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
     let onboarding = aws.notifying(&loaded);
     let mut handled = Vec::new();
-    for event in envelope::open(event) {
-        handled.push(onboarding.tell_only(&event, &options.notifier).await);
+    for event in envelope::events(event) {
+        handled.push(onboarding.tell_only(event, &options.notifier).await);
     }
     // By hand nobody is alerted.
     conclude(handled, false)
@@ -75,8 +75,8 @@ async fn rehearse(options: &Notify, read: Read, event: &str) -> Result<(), Failu
     let onboarding = ports::simulated_notifications(&sim, clients, &loaded, directory);
     let (mut requests, mut cases) = (0, 0);
     let mut failures = Vec::new();
-    for event in envelope::open(event) {
-        let handled = onboarding.tell_only(&event, &options.notifier).await;
+    for event in envelope::events(event) {
+        let handled = onboarding.tell_only(event, &options.notifier).await;
         let (seen, opened) = (web.seen(), sim.cases());
         let (new, opened_now) =
             (&seen[requests.min(seen.len())..], &opened[cases.min(opened.len())..]);

@@ -4,38 +4,63 @@
 
 use serde_json::Value;
 
+use crate::event::{Event, EventError, NotAnEvent};
+
 /// The deepest that envelopes lie in each other: an event in an SNS message in an SQS message, in
 /// an array, is four.
 const DEEPEST: usize = 8;
 
 /// The events in a text, in their order. A text that is no envelope is an event itself, or is
-/// taken for one: [`Event::parse`](crate::event::Event::parse) says what is wrong with it. Never
-/// empty, so that nothing is lost unseen.
-pub fn open(text: &str) -> Vec<String> {
+/// taken for one: the error says what is wrong with it. Never empty, so that nothing is lost unseen.
+pub fn events(text: &str) -> Vec<Result<Event, NotAnEvent>> {
     let mut events = Vec::new();
-    open_into(text, 0, &mut events);
+    open_text(text, 0, &mut events);
     events
 }
 
-fn open_into(text: &str, depth: usize, events: &mut Vec<String>) {
+/// What an envelope has in it.
+enum Inside {
+    Several(Vec<Value>),
+    Text(String),
+}
+
+fn open_text(text: &str, depth: usize, events: &mut Vec<Result<Event, NotAnEvent>>) {
     // Of a file that was written on Windows and sent as it was.
-    let text = text.trim_start_matches('\u{feff}');
-    let within: Option<Vec<String>> = match serde_json::from_str::<Value>(text) {
-        Ok(value) if depth < DEEPEST => inside(&value),
-        _ => None,
-    };
-    match within {
-        Some(texts) if !texts.is_empty() => {
-            texts.iter().for_each(|text| open_into(text, depth + 1, events));
+    let text = text.trim_start_matches('\u{feff}').to_owned();
+    match serde_json::from_str::<Value>(&text) {
+        Ok(value) => open_value(value, Some(text), depth, events),
+        Err(error) => {
+            let error = EventError::NotJson(error.to_string());
+            events.push(Err(NotAnEvent { text, error }));
         }
-        _ => events.push(text.to_owned()),
     }
 }
 
-/// The texts in an envelope; `None` if it is none.
-fn inside(value: &Value) -> Option<Vec<String>> {
+/// Opens what is in a value, or takes it for an event; `text` is how it was written, where it stood
+/// by itself.
+fn open_value(
+    value: Value,
+    text: Option<String>,
+    depth: usize,
+    events: &mut Vec<Result<Event, NotAnEvent>>,
+) {
+    match if depth < DEEPEST { inside(&value) } else { None } {
+        Some(Inside::Several(several)) if !several.is_empty() => {
+            several.into_iter().for_each(|one| open_value(one, None, depth + 1, events));
+        }
+        Some(Inside::Text(text)) => open_text(&text, depth + 1, events),
+        _ => {
+            let text = text.unwrap_or_else(|| value.to_string());
+            let event = Event::of(text.clone(), value);
+            events.push(event.map_err(|error| NotAnEvent { text, error }));
+        }
+    }
+}
+
+/// What is in an envelope; `None` if it is none.
+fn inside(value: &Value) -> Option<Inside> {
     if let Value::Array(several) = value {
-        return Some(several.iter().map(Value::to_string).collect());
+        return Some(Inside::Several(several.clone()));
     }
     let fields = value.as_object()?;
     // An event, whatever its other fields are called.
@@ -45,7 +70,7 @@ fn inside(value: &Value) -> Option<Vec<String>> {
     // Lambda hands over records; `aws sqs receive-message` prints messages.
     for list in ["Records", "Messages"] {
         if let Some(Value::Array(several)) = fields.get(list) {
-            return Some(several.iter().map(Value::to_string).collect());
+            return Some(Inside::Several(several.clone()));
         }
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -58,7 +83,7 @@ fn inside(value: &Value) -> Option<Vec<String>> {
         () if fields.contains_key("ReceiptHandle") => text("/Body"),
         () => None,
     };
-    message.map(|message| vec![message])
+    message.map(Inside::Text)
 }
 
 const AROUND: &str = "groundcrew expects the EventBridge event around it: the object with `source`, \

@@ -50,8 +50,20 @@ pub struct Event {
     pub account: Option<AccountId>,
     /// ARN of the role whose call caused the event, for calls recorded by CloudTrail.
     pub caller_role: Option<String>,
-    /// The event as it came.
+    /// The event as it came, for plugins and queues.
     pub json: String,
+    /// The same, read.
+    root: Value,
+}
+
+/// A text that is no event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct NotAnEvent {
+    /// The text.
+    pub text: String,
+    /// Why it is none.
+    pub error: EventError,
 }
 
 /// An event that can't be read.
@@ -123,6 +135,11 @@ impl Event {
     pub fn parse(text: &str) -> Result<Self, EventError> {
         let root: Value =
             serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
+        Self::of(text.to_owned(), root)
+    }
+
+    /// The event of a text that was read already.
+    pub(crate) fn of(json: String, root: Value) -> Result<Self, EventError> {
         let source = string(&root, "/source").ok_or_else(|| {
             let other = envelope::looks_like(&root);
             other.map_or(EventError::Missing { field: "source" }, |(what, advice)| {
@@ -143,7 +160,8 @@ impl Event {
             caller_role: string(&root, "/detail/userIdentity/sessionContext/sessionIssuer/arn"),
             source,
             name,
-            json: text.to_owned(),
+            json,
+            root,
         })
     }
 
@@ -160,13 +178,9 @@ impl Event {
         if self.source != "aws.controltower" || self.is_api_call() {
             return Ok(None);
         }
-        let root: Value = serde_json::from_str(&self.json)
-            .map_err(|error| EventError::NotJson(error.to_string()))?;
         match self.name.as_str() {
-            "CreateManagedAccount" | "UpdateManagedAccount" => {
-                self.factory_account(&root).map(Some)
-            }
-            "EnableBaseline" => self.baseline_account(&root),
+            "CreateManagedAccount" | "UpdateManagedAccount" => self.factory_account().map(Some),
+            "EnableBaseline" => self.baseline_account(),
             _ => Ok(None),
         }
     }
@@ -176,11 +190,12 @@ impl Event {
     }
 
     /// The account that Account Factory has created, enrolled or updated.
-    fn factory_account(&self, root: &Value) -> Result<ManagedAccount, EventError> {
+    fn factory_account(&self) -> Result<ManagedAccount, EventError> {
         let wrong = |problem: String| self.wrong(problem);
         let path =
             format!("detail.serviceEventDetails.{}", status_key(&self.name).unwrap_or_default());
-        let status = status(root, &self.name).ok_or_else(|| wrong(format!("has no `{path}`")))?;
+        let status =
+            status(&self.root, &self.name).ok_or_else(|| wrong(format!("has no `{path}`")))?;
         let text = |pointer: &str| string(status, pointer);
         let state = text("/state").ok_or_else(|| {
             wrong(format!("has no `{path}.state`: expected `SUCCEEDED` or `FAILED`"))
@@ -211,13 +226,13 @@ impl Event {
     }
 
     /// The account that a baseline was enabled on, if it was one.
-    fn baseline_account(&self, root: &Value) -> Result<Option<ManagedAccount>, EventError> {
+    fn baseline_account(&self) -> Result<Option<ManagedAccount>, EventError> {
         let path = format!(
             "detail.serviceEventDetails.{}.enabledBaselineDetails",
             status_key(&self.name).unwrap_or_default()
         );
-        let details =
-            baseline(root, &self.name).ok_or_else(|| self.wrong(format!("has no `{path}`")))?;
+        let details = baseline(&self.root, &self.name)
+            .ok_or_else(|| self.wrong(format!("has no `{path}`")))?;
         let arn = string(details, "/targetIdentifier").ok_or_else(|| {
             let expected = "expected the ARN of an account or of an OU";
             self.wrong(format!("has no `{path}.targetIdentifier`: {expected}"))
@@ -248,20 +263,18 @@ impl Event {
 
     /// How it ended, where the event says so: `SUCCEEDED`, `FAILED` or a status of a baseline.
     pub fn state(&self) -> Option<String> {
-        let root: Value = serde_json::from_str(&self.json).ok()?;
-        let state = status(&root, &self.name).and_then(|status| string(status, "/state"));
-        state.or_else(|| string(baseline(&root, &self.name)?, "/statusSummary/status"))
+        let state = status(&self.root, &self.name).and_then(|status| string(status, "/state"));
+        state.or_else(|| string(baseline(&self.root, &self.name)?, "/statusSummary/status"))
     }
 
     /// The OU that the event is about, or that holds the account that it is about, where it names
     /// one alone. Of a baseline's only the id is known.
     pub fn organizational_unit(&self) -> Option<OrganizationalUnit> {
-        let root: Value = serde_json::from_str(&self.json).ok()?;
-        let status = status(&root, &self.name);
+        let status = status(&self.root, &self.name);
         if let Some(unit) = status.and_then(unit) {
             return Some(unit);
         }
-        let arn = string(baseline(&root, &self.name)?, "/targetIdentifier")?;
+        let arn = string(baseline(&self.root, &self.name)?, "/targetIdentifier")?;
         match Target::of_arn(&arn) {
             Target::OrganizationalUnit(id) => Some(OrganizationalUnit { id, name: String::new() }),
             _ => None,
@@ -271,7 +284,7 @@ impl Event {
     /// Whether CloudTrail has recorded it as a call of Control Tower's API. Such a call has the name
     /// of the lifecycle event that it leads to, and tells nothing of how it ends.
     pub fn is_api_call(&self) -> bool {
-        let root: Value = serde_json::from_str(&self.json).unwrap_or_default();
+        let root = &self.root;
         let is = |pointer: &str, expected: &str| {
             root.pointer(pointer).and_then(Value::as_str) == Some(expected)
         };
@@ -286,8 +299,8 @@ impl Event {
     /// and the operation; those of other services may be the same each time, so that CloudTrail's id
     /// belongs to it.
     pub fn substance(&self) -> String {
-        let root: Value = serde_json::from_str(&self.json).unwrap_or_default();
-        let part = |pointer: &str| root.pointer(pointer).filter(|part| !part.is_null()).cloned();
+        let part =
+            |pointer: &str| self.root.pointer(pointer).filter(|part| !part.is_null()).cloned();
         let details = part("/detail/serviceEventDetails");
         let details = match (details, part("/detail/eventID")) {
             (Some(details), _)
@@ -361,7 +374,13 @@ impl Event {
             account,
             caller_role: None,
             json: root.to_string(),
+            root,
         }
+    }
+
+    /// The event, read.
+    pub(crate) fn root(&self) -> &Value {
+        &self.root
     }
 
     /// Whether it tells of what this host did itself: then AWS delivers it to nobody.

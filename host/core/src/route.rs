@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::event::Event;
 use crate::pattern::Pattern;
 
@@ -73,8 +71,7 @@ impl Route {
                 (named(&event.name) || landed())
                     && event.state().is_some_and(|state| states.contains(&state))
             }
-            When::Matches(pattern) => serde_json::from_str::<Value>(&event.json)
-                .is_ok_and(|event| pattern.matches(&event)),
+            When::Matches(pattern) => pattern.matches(event.root()),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What events come in, and what is no event. Each is a line of a table.
 
-use groundcrew_core::envelope::open;
-use groundcrew_core::event::Event;
+use groundcrew_core::envelope::events;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -74,8 +73,7 @@ fn records(records: &[Value]) -> String {
     &["Order"]
 )]
 fn events_in_envelopes(#[case] text: String, #[case] expected: &[&str]) {
-    let names: Vec<String> =
-        open(&text).iter().map(|event| Event::parse(event).unwrap().name).collect();
+    let names: Vec<String> = events(&text).into_iter().map(|event| event.unwrap().name).collect();
     assert_eq!(names, expected);
 }
 
@@ -125,8 +123,8 @@ const AROUND: &str = "groundcrew expects the EventBridge event around it";
 #[case::no_text_in_sns(json!({ "Type": "Notification" }), &["the event has no `source`"])]
 #[case::body_of_nothing(json!({ "Records": [sqs_record("")] }), &["the event is not JSON"])]
 fn what_is_no_event_is_named(#[case] value: Value, #[case] said: &[&str]) {
-    let [event] = open(&value.to_string()).try_into().unwrap();
-    let error = Event::parse(&event).unwrap_err().to_string();
+    let [event] = events(&value.to_string()).try_into().unwrap();
+    let error = event.unwrap_err().to_string();
     assert!(error.starts_with(said[0]), "{error}");
     said.iter().for_each(|said| assert!(error.contains(said), "{error}"));
 }
@@ -135,8 +133,9 @@ fn what_is_no_event_is_named(#[case] value: Value, #[case] said: &[&str]) {
 #[test]
 fn envelopes_without_end() {
     let deep = (0..10).fold(CREATED.to_owned(), |text, _| sns(&text));
-    let [event] = open(&deep).try_into().unwrap();
-    assert!(Event::parse(&event).is_err());
+    let [event] = events(&deep).try_into().unwrap();
+    assert!(event.is_err());
     let text = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(open(&text), [text]);
+    let [event] = events(&text).try_into().unwrap();
+    assert_eq!(event.unwrap_err().text, text);
 }

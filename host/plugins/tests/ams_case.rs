@@ -12,7 +12,7 @@ use groundcrew_core::support_case::{self, SupportCase};
 use groundcrew_plugins::{LoadError, NotifierSpec};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::notifier::{GRANTED, Recorder, ams_case, named, notification, sparse};
+use support::notifier::{EVENT, GRANTED, Recorder, ams_case, named, notification, sparse};
 use support::runtime;
 
 /// Tells by `ams-case` with these settings, and answers the one case that it opened.
@@ -66,10 +66,11 @@ async fn with_settings() {
     });
     let expected = SupportCase {
         subject: "New: Payments-Prod at 2026-01-02T03:04:05Z".to_owned(),
-        body: "Workloads/Prod Workloads+Prod\ncost-center=4711;owner=payments;\n\
-               CreateManagedAccount of aws.controltower: {\"detail\":{}}\n\
-               onboard/111122223333/ams lifecycle"
-            .to_owned(),
+        body: format!(
+            "Workloads/Prod Workloads+Prod\ncost-center=4711;owner=payments;\n\
+             CreateManagedAccount of aws.controltower: {EVENT}\n\
+             onboard/111122223333/ams lifecycle"
+        ),
         category_code: "other".to_owned(),
         severity_code: "high".to_owned(),
         cc_email_addresses: vec!["platform@example.com".to_owned()],

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
-use groundcrew_core::event::Event;
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::{Alerts, Delivery, NotificationQueue, Unreadable};
 use groundcrew_engine::notifications::Notifications;
@@ -151,8 +150,7 @@ async fn stays(
 /// by the queue's name, where the record has one.
 fn is_unreadable(record: &Record, name: &str) -> bool {
     let queue = record.event_source_arn.rsplit(':').next().unwrap_or_default();
-    let is_event = |event: &String| Event::parse(event).is_ok();
-    (queue.is_empty() || queue == name) && !envelope::open(&record.body).iter().any(is_event)
+    (queue.is_empty() || queue == name) && !envelope::events(&record.body).iter().any(Result::is_ok)
 }
 
 #[cfg(test)]

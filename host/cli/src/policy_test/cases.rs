@@ -10,7 +10,6 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::envelope;
-use groundcrew_core::event::Event;
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 use regex::Regex;
@@ -235,10 +234,10 @@ impl CaseCandidate {
             let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
             let text = files::read_text(&base.join(path), files::TEXT);
             let text = text.map_err(|error| named(&error))?;
-            let [text] = <[String; 1]>::try_from(envelope::open(&text)).map_err(|several| {
+            let [event] = <[_; 1]>::try_from(envelope::events(&text)).map_err(|several| {
                 named(&format!("it has {} events: expected one", several.len()))
             })?;
-            Event::parse(&text).map(Arc::new).map_err(|error| named(&error))
+            event.map(Arc::new).map_err(|error| named(&error))
         });
         let account = self.account.account()?;
         let product = match (&self.product, action) {

@@ -25,8 +25,9 @@ impl Announcements for Announcer {
     /// With a queue the event is in there when this returns; without one notifiers were told, or an
     /// alert is out.
     async fn announce(&self, event: Event) {
+        let event = Arc::new(event);
         loop {
-            let handled = self.notifications.handle(&event.json, None).await;
+            let handled = self.notifications.handle(&event, None).await;
             handled.show(&*self.witness, self.clock.now());
             if handled.outcome != HandledOutcome::Failed || self.notifications.queue().is_none() {
                 return;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use groundcrew_core::envelope;
-use groundcrew_core::event::{Event, Wake};
+use groundcrew_core::event::{Event, NotAnEvent, Wake};
 use groundcrew_core::ports::{Alert, Clock, EventQueue, Received};
 use groundcrew_core::scheduler::Observation;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,7 +32,20 @@ pub(super) struct Events {
 
 /// Events that came out of their queue, each with the right to be handled now; `None` when the queue
 /// could not be read.
-type Batch = Option<Vec<(Received<String>, OwnedSemaphorePermit)>>;
+type Batch = Option<Vec<(Message, OwnedSemaphorePermit)>>;
+
+/// A message of the events queue, and the events in it.
+struct Message {
+    received: Received<String>,
+    events: Vec<Result<Arc<Event>, NotAnEvent>>,
+}
+
+impl Message {
+    fn of(received: Received<String>) -> Self {
+        let events = envelope::events(&received.body).into_iter();
+        Self { events: events.map(|event| event.map(Arc::new)).collect(), received }
+    }
+}
 
 /// The events of a host on their way.
 pub(super) struct EventLoop {
@@ -79,7 +92,8 @@ impl EventLoop {
                 events.stop.unless_stopped(tokio::time::sleep(QUEUE_RETRY)).await;
                 return Some(None);
             };
-            Some(Some(received.into_iter().filter_map(|one| Some((one, room.split(1)?))).collect()))
+            let with_room = |one| Some((Message::of(one), room.split(1)?));
+            Some(Some(received.into_iter().filter_map(with_room).collect()))
         });
     }
 
@@ -106,11 +120,12 @@ impl EventLoop {
         self.quiet = !untold || batch.as_ref().is_some_and(Vec::is_empty);
         let batch = batch.unwrap_or_default();
         // What it means to the updates doesn't wait for anybody to be told.
-        let wakes = batch.iter().flat_map(|(event, _)| wakes(&event.body)).collect();
-        for (event, permit) in batch {
+        let understood = batch.iter().flat_map(|(message, _)| &message.events);
+        let wakes = understood.flatten().filter_map(|event| wake(event)).collect();
+        for (message, permit) in batch {
             let events = Arc::clone(&self.events);
             self.handled.spawn(async move {
-                events.handle(&event).await;
+                events.handle(&message).await;
                 drop(permit);
             });
         }
@@ -134,10 +149,14 @@ impl Events {
     /// Sees to a message of the events queue: an event, or what carries events. It is deleted once
     /// each is understood and whoever has to be told of an account was told; to the updates
     /// it is only a wake-up, and lost ones are made good by sweeps.
-    async fn handle(&self, message: &Received<String>) {
+    async fn handle(&self, Message { received, events }: &Message) {
         let (mut again, mut wrong) = (false, Vec::new());
-        for event in envelope::open(&message.body) {
-            match self.one_event(&event).await {
+        for event in events {
+            let seen = match event {
+                Ok(event) => self.tell(event).await,
+                Err(wrong) => self.refuse(wrong).await,
+            };
+            match seen {
                 Seen::Done => {}
                 Seen::Again => again = true,
                 Seen::Malformed(reason) => wrong.push(reason),
@@ -148,32 +167,35 @@ impl Events {
             return;
         }
         if !wrong.is_empty() {
-            if let Err(error) = self.queue.reject(message, &wrong.join("; ")).await {
+            if let Err(error) = self.queue.reject(received, &wrong.join("; ")).await {
                 self.alerter.unmoved("events", &error).await;
             }
-        } else if let Err(error) = self.queue.delete(&message.receipt).await {
+        } else if let Err(error) = self.queue.delete(&received.receipt).await {
             tracing::warn!(%error, "could not delete an event; it comes again");
         }
     }
 
-    async fn one_event(&self, text: &str) -> Seen {
-        if let Err(error) = Event::parse(text) {
-            let reason = error.to_string();
-            let alert = Alert {
-                subject: "An event can't be read".into(),
-                message: format!(
-                    "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
-                    shown(text)
-                ),
-            };
-            // What fails here is done when the event comes again: nothing else waits.
-            return match self.alerter.try_alert(&alert).await {
-                true => Seen::Malformed(reason),
-                false => Seen::Again,
-            };
+    /// Tells people of what is no event.
+    async fn refuse(&self, wrong: &NotAnEvent) -> Seen {
+        let reason = wrong.to_string();
+        let alert = Alert {
+            subject: "An event can't be read".into(),
+            message: format!(
+                "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
+                shown(&wrong.text)
+            ),
+        };
+        // What fails here is done when the event comes again: nothing else waits.
+        match self.alerter.try_alert(&alert).await {
+            true => Seen::Malformed(reason),
+            false => Seen::Again,
         }
+    }
+
+    /// Tells notifiers of an event.
+    async fn tell(&self, event: &Arc<Event>) -> Seen {
         let Some(notifications) = &self.notifications else { return Seen::Done };
-        let handled = notifications.handle(text, None).await;
+        let handled = notifications.handle(event, None).await;
         let now = self.clock.now();
         self.witness.see(now, Notice::Handled(&handled));
         handled.show(&*self.witness, now);
@@ -196,13 +218,16 @@ enum Seen {
     Malformed(String),
 }
 
-/// What an event, or each of those that something carries, means to the updates.
+/// What each event in a text means to the updates.
 pub(super) fn wakes(text: &str) -> Vec<Observation> {
-    let events = envelope::open(text);
-    let wake = |event: &String| match Event::parse(event).ok()?.wake() {
+    envelope::events(text).iter().flatten().filter_map(wake).collect()
+}
+
+/// What an event means to the updates.
+fn wake(event: &Event) -> Option<Observation> {
+    match event.wake() {
         Wake::Sweep => Some(Observation::Woken),
         Wake::Account(account) => Some(Observation::AccountWoken(account)),
         Wake::None => None,
-    };
-    events.iter().filter_map(wake).collect()
+    }
 }

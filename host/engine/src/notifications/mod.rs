@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
-use groundcrew_core::event::{Event, EventError};
+use groundcrew_core::event::{Event, EventError, NotAnEvent};
 use groundcrew_core::notification::NotificationState;
 use groundcrew_core::onboarding::{Found, Plan, QueuedNotification, plan};
 use groundcrew_core::pipeline::Fallback;
@@ -130,15 +130,21 @@ impl Notifications {
         Self { ports, settings, panels, turns, began: OnceCell::new() }
     }
 
-    /// Takes one event: EventBridge's JSON. Never panics, whatever the event says. Waits no
+    /// Takes one event. Never panics, whatever the event says. Waits no
     /// longer than `until` for another host that is telling the same; `None` waits as long
     /// as that host's claim lasts.
     ///
     /// Safe to be called again with the same event, at the same time too, and to be killed
     /// at any moment.
-    pub async fn handle(&self, text: &str, until: Option<Timestamp>) -> Handled {
-        let handled = self.plan(text, until).await;
-        self.conclude(handled, text).await
+    pub async fn handle(&self, event: &Arc<Event>, until: Option<Timestamp>) -> Handled {
+        let handled = self.plan(event, until).await;
+        self.conclude(handled, Some(event)).await
+    }
+
+    /// Tells people of a text that is no event.
+    pub async fn refuse(&self, wrong: &NotAnEvent) -> Handled {
+        let handled = Handled::of(None).broken(wrong.error.to_string());
+        self.malformed(handled, &wrong.text, &wrong.error).await
     }
 
     /// Takes every event in a text, one after the other: an event, or what carries events, such as
@@ -146,18 +152,21 @@ impl Notifications {
     /// handled. Never empty.
     pub async fn handle_all(&self, text: &str, until: Option<Timestamp>) -> Vec<Handled> {
         let mut handled = Vec::new();
-        for event in envelope::open(text) {
-            handled.push(self.handle(&event, until).await);
+        for event in envelope::events(text) {
+            handled.push(match event {
+                Ok(event) => self.handle(&Arc::new(event), until).await,
+                Err(wrong) => self.refuse(&wrong).await,
+            });
         }
         handled
     }
 
     /// Tells one notifier of an event, by hand: whatever routes, policies and gates say. Told
     /// before, it is not told again. Nobody is alerted of what fails.
-    pub async fn tell_only(&self, text: &str, notifier: &str) -> Handled {
-        let event = match Event::parse(text) {
+    pub async fn tell_only(&self, event: Result<Event, NotAnEvent>, notifier: &str) -> Handled {
+        let event = match event {
             Ok(event) => Arc::new(event),
-            Err(error) => return Handled::of(None).broken(error.to_string()),
+            Err(wrong) => return Handled::of(None).broken(wrong.to_string()),
         };
         let handled = Handled::of(Some(&event));
         let matter = match matter(&event) {
@@ -195,16 +204,16 @@ impl Notifications {
     /// schedule has [`Self::handle`] do.
     pub async fn make_up(&self) -> Handled {
         let handled = self.sweep(Handled::of(None), None).await;
-        self.conclude(handled, "none: a sweep found the account").await
+        self.conclude(handled, None).await
     }
 
     /// Logs what was done, and sees to it that people hear of what was not.
-    async fn conclude(&self, mut handled: Handled, text: &str) -> Handled {
+    async fn conclude(&self, mut handled: Handled, event: Option<&Event>) -> Handled {
         handled.notifications.iter().for_each(log);
         let failed: Vec<&Told> =
             handled.notifications.iter().filter(|t| t.outcome == ToldOutcome::Failed).collect();
         let alerts: Vec<(String, Alert)> =
-            failed.into_iter().map(|told| self.failed(told, text)).collect();
+            failed.into_iter().map(|told| self.failed(told, event)).collect();
         let mut known = BTreeSet::new();
         for (what, alert) in alerts {
             if self.alert_once(&mut handled, &what, alert).await {
@@ -228,23 +237,19 @@ impl Notifications {
         handled
     }
 
-    async fn plan(&self, text: &str, until: Option<Timestamp>) -> Handled {
-        let event = match Event::parse(text) {
-            Ok(event) => Arc::new(event),
-            Err(error) => return self.malformed(Handled::of(None), text, &error).await,
-        };
-        let handled = Handled::of(Some(&event));
-        let matter = match matter(&event) {
-            Err(error) => return self.malformed(handled, text, &error).await,
+    async fn plan(&self, event: &Arc<Event>, until: Option<Timestamp>) -> Handled {
+        let handled = Handled::of(Some(event));
+        let matter = match matter(event) {
+            Err(error) => return self.malformed(handled, &event.json, &error).await,
             Ok(None) => return self.sweep(handled, until).await,
             Ok(Some(matter)) => matter,
         };
-        let listeners = self.listeners(&event);
+        let listeners = self.listeners(event);
         if listeners.is_empty() {
             let rule = if event.is_api_call() { Rule::ApiCall } else { Rule::NoRoute };
             return handled.ignored(
                 rule,
-                match plan(&event) {
+                match plan(event) {
                     Ok(Plan::Other { reason, .. }) if rule == Rule::ApiCall => reason,
                     Ok(Plan::Other { reason, .. }) => format!("{reason}; no route takes it"),
                     _ => format!("no notifier listens to {}", event.name),
@@ -257,12 +262,12 @@ impl Notifications {
                 let (each, once): (Vec<_>, Vec<_>) =
                     listeners.into_iter().partition(|one| one.once_per == OncePer::Event);
                 let queue = queue.as_ref();
-                told.extend(self.hand_over(queue, &matter, Some(&event), &once).await);
-                let matter = matter.of_event(&event);
-                told.extend(self.hand_over(queue, &matter, Some(&event), &each).await);
+                told.extend(self.hand_over(queue, &matter, Some(event), &once).await);
+                let matter = matter.of_event(event);
+                told.extend(self.hand_over(queue, &matter, Some(event), &each).await);
             }
             None => {
-                for (matter, listeners) in parts(matter, &event, listeners) {
+                for (matter, listeners) in parts(matter, event, listeners) {
                     told.extend(
                         self.tell_all(matter, Some(event.clone()), &listeners, until).await,
                     );
@@ -320,23 +325,24 @@ impl Notifications {
     }
 
     /// The alert about a notification that could not be delivered, and what it is noted as.
-    fn failed(&self, told: &Told, text: &str) -> (String, Alert) {
+    fn failed(&self, told: &Told, event: Option<&Event>) -> (String, Alert) {
+        let text = event.map_or("none: a sweep found the account", |event| &event.json);
         let error = told.detail.as_deref().unwrap_or("unknown");
         let key = &told.key;
         let notifier = &told.notifier;
         let by_hand = format!("notify --notifier {} --event EVENT.json", word(notifier));
         let by_hand = self.settings.suggested.command(&by_hand);
-        let again = match Event::parse(text) {
+        let again = match event {
             _ if told.for_good.is_some() => format!(
                 "It is not sent again by itself, since the other system may have it. Look there. If it \
                  does not, put the event below into the file EVENT.json:\n\n  {by_hand}"
             ),
-            Ok(event) if event.is_own() && self.ports.queue.is_none() => format!(
+            Some(event) if event.is_own() && self.ports.queue.is_none() => format!(
                 "Nothing tries it again. Once the cause is mended, put the event below into the \
                  file EVENT.json:\n\n  {by_hand}\n\nWith queues.notifications_url it would be \
                  tried again."
             ),
-            Ok(event) if !told.key.is_of_landed() => {
+            Some(event) if !told.key.is_of_landed() => {
                 format!("It is tried again when {} is delivered again.", event.name)
             }
             _ => "It is tried again when the event is delivered again, and by the next sweep."

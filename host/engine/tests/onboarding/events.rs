@@ -12,7 +12,7 @@ use groundcrew_sim::{NextCall, Snapshot};
 use rstest::rstest;
 
 use crate::place::{
-    Answer, BEGIN, CREATED, FAILED, Place, UPDATED, about, kill_after, outcome, route, work,
+    Answer, BEGIN, CREATED, FAILED, Place, UPDATED, about, kill_after, outcome, parsed, route, work,
 };
 
 #[tokio::test(start_paused = true)]
@@ -80,13 +80,13 @@ async fn a_crash_anywhere_loses_nothing_and_opens_no_second_case() {
         let place = Place::new();
         let (_, created) = about(&place, CREATED);
         let host = place.host("first");
-        let killed = kill_after(points, host.handle(&created, None)).await.is_none();
+        let killed = kill_after(points, host.handle(&parsed(&created), None)).await.is_none();
         drop(host);
         if !killed {
             assert_eq!(place.cases(), 1);
             break;
         }
-        let told = place.host("second").handle(&created, None).await;
+        let told = place.host("second").handle(&parsed(&created), None).await;
         assert_ne!(told.outcome, HandledOutcome::Failed, "killed at {points}: {told:?}");
         assert_eq!(place.cases(), 1, "killed at {points}");
         points += 1;
@@ -123,9 +123,9 @@ async fn a_lost_reply_opens_no_second_case(
 #[tokio::test(start_paused = true)]
 async fn two_hosts_at_once_open_one_case() {
     let place = Place::new();
-    let (_, created) = about(&place, CREATED);
+    let event = parsed(&about(&place, CREATED).1);
     let (first, second) = (place.host("first"), place.host("second"));
-    let (a, b) = tokio::join!(first.handle(&created, None), second.handle(&created, None));
+    let (a, b) = tokio::join!(first.handle(&event, None), second.handle(&event, None));
     assert_eq!(place.cases(), 1);
     let outcomes = [a.outcome, b.outcome];
     assert!(outcomes.contains(&HandledOutcome::Notified), "{outcomes:?}");
@@ -138,14 +138,15 @@ async fn two_hosts_at_once_open_one_case() {
 async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
     let place = Place::new();
     let (account, created) = about(&place, CREATED);
+    let event = parsed(&created);
     place.sim.next_call("DescribeCases", NextCall::Hung);
     let (first, second) = (place.host("first"), place.host("second"));
     let soon = place.sim.clock().now() + Duration::from_secs(5);
     let late = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        second.handle(&created, Some(soon)).await
+        second.handle(&event, Some(soon)).await
     };
-    let (a, b) = tokio::join!(first.handle(&created, None), late);
+    let (a, b) = tokio::join!(first.handle(&event, None), late);
     assert_eq!(a.outcome, HandledOutcome::Notified, "{a:?}");
     assert_eq!(b.outcome, HandledOutcome::Failed);
     let detail = b.notifications[0].detail.as_deref().unwrap();

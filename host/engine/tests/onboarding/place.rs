@@ -12,6 +12,7 @@ use groundcrew_aws::{AwsSupport, Clients};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::event::Event;
 use groundcrew_core::notification::{
     Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict as Says,
 };
@@ -206,7 +207,8 @@ impl Place {
     }
 
     pub async fn handle(&self, event: &str) -> Handled {
-        self.host("host").handle(event, None).await
+        let handled = self.host("host").handle_all(event, None).await;
+        handled.into_iter().next().unwrap()
     }
 
     pub fn cases(&self) -> usize {
@@ -224,6 +226,11 @@ pub fn about(place: &Place, event: &str) -> (AccountId, String) {
 
 pub fn outcome(handled: &Handled) -> (HandledOutcome, Vec<ToldOutcome>) {
     (handled.outcome, handled.notifications.iter().map(|told| told.outcome).collect())
+}
+
+/// An event, read.
+pub fn parsed(event: &str) -> Arc<Event> {
+    Arc::new(Event::parse(event).unwrap())
 }
 
 /// Takes what is in the notifications queue until nothing is left in it.

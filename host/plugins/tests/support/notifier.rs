@@ -110,6 +110,9 @@ pub async fn load_bytes(
     runtime.load_notifier(spec("hostile", Source::File(file.path().to_owned()), cases)).await
 }
 
+/// An event that says no more than it has to.
+pub const EVENT: &str = r#"{"id":"7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10","source":"aws.controltower","detail":{"eventName":"CreateManagedAccount"}}"#;
+
 pub fn notification() -> Notification {
     let account: groundcrew_core::account::AccountId = "111122223333".parse().unwrap();
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
@@ -130,15 +133,7 @@ pub fn notification() -> Notification {
             state: None,
         })),
         tags: Tags::Known(tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
-        event: Some(Arc::new(Event {
-            id: "7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10".to_owned(),
-            source: "aws.controltower".to_owned(),
-            name: "CreateManagedAccount".to_owned(),
-            time: None,
-            account: Some(account),
-            caller_role: None,
-            json: r#"{"detail":{}}"#.to_owned(),
-        })),
+        event: Some(Arc::new(Event::parse(EVENT).unwrap())),
         annotations: vec![],
         now: "2026-01-02T03:04:05Z".parse().unwrap(),
         attempt: 1,
