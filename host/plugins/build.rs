@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// Packages of the workspace that are built as plugins. `src/bundled.rs` names them too.
@@ -75,14 +76,10 @@ fn build() -> Result<(), String> {
         let digest = Sha256::digest(&component);
         identity.update(digest);
         write(&output.join(format!("{plugin}.wasm")), &component)?;
-        write(&output.join(format!("{plugin}.sha256")), hex(&digest).as_bytes())?;
+        write(&output.join(format!("{plugin}.sha256")), HEXLOWER.encode(&digest).as_bytes())?;
     }
-    println!("cargo::rustc-env=GROUNDCREW_BUILD={}", hex(&identity.finalize()));
+    println!("cargo::rustc-env=GROUNDCREW_BUILD={}", HEXLOWER.encode(&identity.finalize()));
     Ok(())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use data_encoding::HEXLOWER;
 use groundcrew_core::config::{Config, Mode, OnFailure, Policy};
 use groundcrew_core::due::Causes;
 use groundcrew_core::pipeline::Fallback;
@@ -90,15 +91,11 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         let says = format!(
             "sha256 {}, settings {}{mode}{on_failure}",
             first_digits(policy.digest),
-            first_digits(&hex(&Sha256::digest(policy.settings)))
+            first_digits(&HEXLOWER.encode(&Sha256::digest(policy.settings)))
         );
         rules.insert(format!("policy {}", policy.config.component.name), says);
     }
     rules
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn first_digits(digest: &str) -> &str {

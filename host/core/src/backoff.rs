@@ -20,6 +20,13 @@ impl Backoff {
         let doubled = 1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
         self.next.saturating_mul(doubled).min(self.longest)
     }
+
+    /// The next wait.
+    pub fn wait(&mut self) -> Duration {
+        let wait = self.next.min(self.longest);
+        self.next = self.next.saturating_mul(2).min(self.longest);
+        wait
+    }
 }
 
 /// It never ends.
@@ -27,9 +34,7 @@ impl Iterator for Backoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = self.next.min(self.longest);
-        self.next = self.next.saturating_mul(2).min(self.longest);
-        Some(wait)
+        Some(self.wait())
     }
 }
 

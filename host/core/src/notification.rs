@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,7 +32,7 @@ impl NotificationKey {
     /// whichever id the event comes.
     pub fn event(event: &Event, notifier: &str) -> Self {
         let digest = Sha256::digest(event.substance());
-        let digest: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        let digest = HEXLOWER.encode(&digest[..12]);
         Self(format!("event/{}-{digest}/{notifier}", event.name))
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 /// Names one plan: a target version, and the rules by which accounts are brought to it. Another
@@ -76,10 +77,10 @@ const DIGITS: usize = 12;
 pub struct InvalidPlanId(String);
 
 impl PlanId {
-    /// The plan with this digest, of at least six bytes.
+    /// The plan with this digest, of which the first six bytes count.
     pub fn of(digest: &[u8]) -> Self {
-        let digits = digest.iter().take(DIGITS / 2).map(|byte| format!("{byte:02x}"));
-        Self(PREFIX.to_owned() + &digits.collect::<String>())
+        let counted = &digest[..digest.len().min(DIGITS / 2)];
+        Self(PREFIX.to_owned() + &HEXLOWER.encode(counted))
     }
 
     /// As it is written.

@@ -37,5 +37,5 @@ pub use clock::{SETTLES, SteadyClock};
 pub use health::Health;
 pub use host::{GRACE, Host, Ports, Ticker, Until, Waiting};
 pub use policies::{Answer, AskedPolicy, Heard, OnFailure, Panel};
-pub use updates::{Settings, UpdatePorts, plan_id};
+pub use updates::{Settings, SweepError, UpdatePorts, plan_id};
 pub use witness::{Ending, Notice, Silent, Witness};

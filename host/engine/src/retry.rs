@@ -22,7 +22,7 @@ where
             Ok(value) => return value,
             Err(error) => tracing::error!(%error, "could not {what}; trying again"),
         }
-        tokio::time::sleep(waits.next().unwrap_or_default()).await;
+        tokio::time::sleep(waits.wait()).await;
     }
 }
 

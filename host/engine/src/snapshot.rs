@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::backoff::Backoff;
 use groundcrew_core::ports::{Catalog, Directory, Page, TagIndex};
 use groundcrew_core::reading::{Cursor, Listing, Reading, TagsRoute};
 use groundcrew_core::snapshot::SnapshotAccount;
@@ -27,10 +28,10 @@ const READS_PER_SECOND: u64 = 10;
 /// Most of them at once.
 const READS_AT_ONCE: usize = 8;
 
-/// How often a call is made that fails for the moment, and what lies between, at first;
-/// doubled each time. The adapter has tried several times before.
-const TRIES: u32 = 6;
-const RETRY: Duration = Duration::from_secs(2);
+/// How often a call is made that fails for the moment, and what lies between. The adapter has tried
+/// several times before.
+const TRIES: usize = 6;
+const WAITS: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 
 /// A listing whose token AWS does not take any more begins anew, but not for ever.
 const BEGINNINGS: u32 = 3;
@@ -252,8 +253,7 @@ impl Reader {
 
 /// Makes a call again that fails for the moment, until it has failed often.
 async fn patiently<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
-    let mut wait = RETRY;
-    for _ in 1..TRIES {
+    for wait in WAITS.take(TRIES - 1) {
         match call().await {
             Err(error)
                 if matches!(
@@ -266,7 +266,6 @@ async fn patiently<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, 
             answer => return answer,
         }
         sleep(wait).await;
-        wait *= 2;
     }
     call().await
 }

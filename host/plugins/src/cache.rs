@@ -13,6 +13,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -257,7 +258,7 @@ pub(crate) fn file_name(engine: &Engine, digest: &str) -> String {
     let mut key = Key(Sha256::new());
     (BUILD, digest).hash(&mut key);
     engine.precompile_compatibility_hash().hash(&mut key);
-    hex(&key.0.finalize()) + ".cwasm"
+    HEXLOWER.encode(&key.0.finalize()) + ".cwasm"
 }
 
 /// SHA-256 as a hasher: the standard library's own may change and is 64 bits short.
@@ -272,13 +273,4 @@ impl Hasher for Key {
         let digest = self.0.clone().finalize();
         digest.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use data_encoding::HEXLOWER;
+use groundcrew_core::config::nearest;
 use groundcrew_core::decision::SettingProblem;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use wasmtime::component::Component;
 
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
 use crate::bundled::{self, Bundled};
-use crate::cache::{self, Cache, hex};
+use crate::cache::{self, Cache};
 use crate::call_error::CallError;
 use crate::coverage::Coverage;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
@@ -308,7 +310,7 @@ pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Cod
                 world,
                 name: name.clone(),
                 known: bundled::names(world).collect(),
-                nearest: schema::nearest(name, bundled::names(world)),
+                nearest: nearest(name, bundled::names(world)),
             })?;
             Ok(Code::bundled(bundled, bundled.digest.to_owned(), settings))
         }
@@ -319,7 +321,7 @@ pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Cod
                 path: path.clone(),
                 source,
             })?;
-            let digest = hex(&Sha256::digest(&component));
+            let digest = HEXLOWER.encode(&Sha256::digest(&component));
             Ok(Code {
                 component: component.into(),
                 component_digest: digest.clone().into(),
@@ -329,7 +331,7 @@ pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Cod
         }
         Source::Script { path, name } => {
             let (script, settings) = script::read(spec, path, name, coverage)?;
-            let digest = hex(&Sha256::digest(&script));
+            let digest = HEXLOWER.encode(&Sha256::digest(&script));
             Ok(Code::bundled(&bundled::INTERPRETER, digest, Cow::Owned(settings)))
         }
     }

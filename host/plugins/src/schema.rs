@@ -1,12 +1,10 @@
 //! Settings against their JSON Schema: every deviation at once, each at its place.
 
+use groundcrew_core::config::nearest;
 use groundcrew_core::decision::SettingProblem;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{PatternOptions, ValidationError};
 use serde_json::Value;
-
-/// How alike two keys must be for one to be suggested instead of the other.
-const ALIKE: f64 = 0.7;
 
 /// Everything that is wrong with the settings.
 ///
@@ -62,15 +60,6 @@ fn unknown(key: &str, known: &[&str]) -> String {
         None if known.is_empty() => format!("unknown key `{key}`: no keys are expected here"),
         None => format!("unknown key `{key}`: expected one of {}", known.join(", ")),
     }
-}
-
-/// The name that was probably meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, known)| known)
 }
 
 fn expected(kind: &TypeKind) -> String {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -100,7 +101,7 @@ pub(crate) fn write(model: &Model) -> Result<String, serde_json::Error> {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(text))
 }
 
 /// What there is on a simulated AWS that is served, by the names that a config takes.

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// 1980-01-01, the earliest that a ZIP archive can say: the time of all files.
@@ -69,7 +70,7 @@ impl Tree {
             let line = format!("{:o} {} {path}\n", file.mode(), sha256(&file.bytes));
             digest.update(line);
         }
-        hex(&digest.finalize())
+        HEXLOWER.encode(&digest.finalize())
     }
 
     /// Writes the files into a folder, which must not be there yet.
@@ -107,11 +108,7 @@ fn times() -> FileTimes {
 
 /// SHA-256 in hex.
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

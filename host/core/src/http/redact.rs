@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::Secret;
+use data_encoding::HEXLOWER;
 
 /// So many bytes of a secret in a row are taken out, wherever they stand. Shorter parts of it may
 /// be words of any text.
@@ -38,7 +39,10 @@ impl Redactor {
         }
         let index = self.shown.len();
         self.shown.push(shown.to_owned());
-        for form in std::iter::once(secret.to_vec()).chain(base64(secret)).chain([hex(secret)]) {
+        for form in std::iter::once(secret.to_vec())
+            .chain(base64(secret))
+            .chain([HEXLOWER.encode(secret).into_bytes()])
+        {
             let plain: Vec<u8> = plain(&form).into_iter().map(|place| place.byte).collect();
             let length = plain.len().min(PART);
             let parts = self.parts.entry(length).or_default();
@@ -199,11 +203,6 @@ fn base64(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
             (begin..bytes.len() * 8 / 6).map(|index| alphabet[sextet(index)]).collect()
         })
     })
-}
-
-/// The secret in hexadecimal digits.
-fn hex(secret: &[u8]) -> Vec<u8> {
-    secret.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
 }
 
 #[cfg(test)]

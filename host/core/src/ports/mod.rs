@@ -1,7 +1,7 @@
 //! What the engine needs of the world, as traits that other crates implement.
 //!
-//! The methods are asynchronous because their implementations wait for a network;
-//! nothing in this crate awaits anything. Every implementation is safe to call again
+//! The methods are asynchronous because their implementations wait for a network; in this crate only
+//! [`Ledger::overview`] awaits, which puts three readings together. Every implementation is safe to call again
 //! after a failure or a crash: see each method for what a repeat does.
 //!
 //! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, the `orders` and

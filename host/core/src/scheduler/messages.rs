@@ -171,6 +171,8 @@ pub enum StartOutcome {
     OuBusy,
     /// AWS refused. No slot is taken.
     Refused(AwsError),
+    /// The ledger could not be read or written. No slot is taken.
+    LedgerUnread,
 }
 
 /// What a look at a running update saw.

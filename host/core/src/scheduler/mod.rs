@@ -48,6 +48,7 @@ pub use lanes::{Blocked, LaneRules, StartWhen, WhenHeld};
 pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
 
 use crate::account::AccountId;
+use crate::backoff::Backoff;
 use crate::catalog::AccountFactory;
 use crate::plan_id::PlanId;
 use crate::ports::{Alert, HeldBack, Hint, Orders, Pause, Received};
@@ -92,7 +93,7 @@ pub struct Rules {
 /// 30 minutes that Control Tower takes.
 const TYPICAL_UPDATE: Duration = Duration::from_secs(20 * 60);
 /// After a failed update, before the next try; doubled with each.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Backoff = Backoff::new(Duration::from_secs(60), RETRY_MAX);
 /// The longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// Held accounts that have kept other lanes back for longer than this are worth an alert.
@@ -220,7 +221,7 @@ impl Scheduler {
                 }
             }
             Observation::NotQueued { accounts, reason } => {
-                let ready = now + RETRY;
+                let ready = now + RETRY.after(1);
                 for account in &accounts {
                     self.sent(account, Stage::Waiting { ready }, now);
                 }

@@ -22,7 +22,7 @@ impl Scheduler {
         let Some(message) = self.starting.remove(account) else {
             return;
         };
-        if matches!(outcome, StartOutcome::Refused(_)) {
+        if matches!(outcome, StartOutcome::Refused(_) | StartOutcome::LedgerUnread) {
             // Its slot was freed, if it had one.
             self.ledger.freed.insert(account.clone(), now);
         }
@@ -52,7 +52,7 @@ impl Scheduler {
                 self.blocked_until = self.blocked_until.max(now + self.rules.wait);
                 actions.push(self.postpone(message, now + self.rules.wait, now));
             }
-            StartOutcome::OuBusy => {
+            StartOutcome::OuBusy | StartOutcome::LedgerUnread => {
                 actions.push(self.postpone(message, now + self.rules.wait, now));
             }
             StartOutcome::Refused(error) => self.refused(message, error, now, actions),

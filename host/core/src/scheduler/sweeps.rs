@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// How long to wait after a sweep failed: this, doubled with each further failure.
-const RETRY: Duration = Duration::from_secs(15);
-/// The longest such wait.
-const RETRY_MAX: Duration = Duration::from_secs(15 * 60);
+use crate::backoff::Backoff;
+
+/// How long to wait after a sweep failed.
+const RETRY: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(15 * 60));
 
 /// The sweeps of one host: at most one at a time.
 #[derive(Debug)]
@@ -100,9 +100,8 @@ impl Sweeps {
     /// The running sweep has failed. Answers how many have in a row.
     pub fn fail(&mut self, now: Timestamp) -> u32 {
         self.running = None;
-        let wait = RETRY.saturating_mul(1 << self.failures.min(10)).min(RETRY_MAX);
         self.failures += 1;
-        self.due = now + wait;
+        self.due = now + RETRY.after(self.failures);
         self.failures
     }
 }

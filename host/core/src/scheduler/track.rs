@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::backlog::{Entry, Stage};
 use super::letters::{burial, diagnose, overdue};
 use super::messages::{Action, Settlement, Sight};
-use super::{RETRY, RETRY_MAX, Scheduler};
+use super::{RETRY, Scheduler};
 use crate::account::AccountId;
 use crate::aws_error::Class;
 use crate::ports::{Ended, Progress, Slot};
@@ -160,8 +160,7 @@ impl Scheduler {
         let then = if dead_lettered {
             Then::Close
         } else {
-            let wait = RETRY.saturating_mul(1 << before.min(10)).min(RETRY_MAX);
-            Then::Retry { failed_attempts, ready: now + wait }
+            Then::Retry { failed_attempts, ready: now + RETRY.after(failed_attempts) }
         };
         let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
         let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane);

@@ -211,6 +211,7 @@ fn is_settle(action: &Action) -> bool {
 #[case::denied(StartOutcome::Refused(error(Class::Denied)), 1800, 1)]
 #[case::not_found(StartOutcome::Refused(error(Class::NotFound)), 1800, 1)]
 #[case::transient(StartOutcome::Refused(error(Class::Transient)), 0, 0)]
+#[case::the_ledger(StartOutcome::LedgerUnread, 0, 0)]
 #[case::its_ou_is_full(StartOutcome::OuBusy, 0, 0)]
 #[case::the_account_is_busy(StartOutcome::AccountBusy, 0, 0)]
 fn a_refused_start_holds_up_others(

@@ -17,7 +17,7 @@ use crate::Notice;
 use crate::alerter::Alerter;
 use crate::notifications::{NotificationLoop, Notifications, Worker};
 use crate::stop::Stop;
-use crate::updates::{Announcements, Settings, UpdateLoop, UpdatePorts, Updates};
+use crate::updates::{Announcements, Settings, SweepError, UpdateLoop, UpdatePorts, Updates};
 use announcer::Announcer;
 use events::{EventLoop, Events};
 use heartbeat::{Heartbeats, Sign};
@@ -110,7 +110,7 @@ impl Host {
     ///
     /// # Errors
     /// Why it could not be completed.
-    pub async fn survey(&self) -> Result<Option<Sweep>, String> {
+    pub async fn survey(&self) -> Result<Option<Sweep>, SweepError> {
         self.updates.survey().await
     }
 

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError, NotAnEvent};
@@ -410,6 +411,5 @@ fn matter(event: &Arc<Event>) -> Result<Option<Matter>, EventError> {
 }
 
 fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&Sha256::digest(text)[..16])
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use groundcrew_core::backoff::Backoff;
 use groundcrew_core::event::Event;
 use groundcrew_core::onboarding::{Found, QueuedNotification};
 use groundcrew_core::ports::{Alert, Delivery, NotificationQueue};
@@ -32,7 +33,7 @@ const HELD: u32 = 13 * 24;
 /// So many come as soon as the gate says.
 const HELD_AT_FIRST: u32 = 24;
 /// After the first delivery that failed; doubled with each.
-const WAIT: Duration = Duration::from_secs(30);
+const WAITS: Backoff = Backoff::new(Duration::from_secs(30), WAIT_MAX);
 /// The longest such wait.
 const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// A message stays hidden for as long as telling may take, and so much longer.
@@ -319,7 +320,7 @@ fn next_try(told: &Told, times: u32, redriven: u32, gated: bool) -> Option<Durat
 
 /// The wait after so many deliveries.
 fn doubled(deliveries: u32) -> Duration {
-    WAIT.saturating_mul(1 << deliveries.saturating_sub(1).min(16)).min(WAIT_MAX)
+    WAITS.after(deliveries)
 }
 
 /// The alert that a notification can't even be given up.

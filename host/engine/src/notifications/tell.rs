@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use groundcrew_core::backoff::Backoff;
 use groundcrew_core::decision::Cause;
 use groundcrew_core::notification::{
     Claim, Claimed, Notification, NotificationEntry, NotificationKey, NotificationState,
@@ -24,8 +25,8 @@ use super::{ConfiguredNotifier, Notifications, Told, ToldOutcome};
 /// Tries of a transient failure before the event counts as failed. More follow when it is
 /// delivered again.
 pub(super) const TRIES: u32 = 3;
-/// Before the second try; doubled for the third.
-const WAIT: Duration = Duration::from_secs(1);
+/// Before the second try, and between tries of writing down what became of it.
+const WAITS: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// The longest wait that another system may ask for here. A longer one is left to the next
 /// delivery.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -51,8 +52,7 @@ impl Notifications {
         let Listener { notifier, redriven, .. } = listener;
         let told = subject.matter.told(&notifier.name);
         let key = told.key.clone();
-        let mut wait = WAIT;
-        let mut tries = 0;
+        let (mut tries, mut waits) = (0, WAITS);
         loop {
             let entry = match self.claim(&key, subject, listener, until).await {
                 Ok(Claimed::Ours(entry)) => entry,
@@ -73,7 +73,7 @@ impl Notifications {
                 Ok(told) => return told,
                 Err(failure) => failure,
             };
-            let asked = failure.retry_after.unwrap_or(wait);
+            let asked = failure.retry_after.unwrap_or_else(|| waits.wait());
             let again = failure.kind == NotifyFailureKind::Transient
                 && tries < TRIES
                 && asked <= LONGEST_WAIT
@@ -88,7 +88,6 @@ impl Notifications {
             }
             tracing::warn!(%key, code = failure.code, "telling failed, trying again: {failure}");
             sleep(asked).await;
-            wait *= 2;
         }
     }
 
@@ -211,8 +210,7 @@ impl Notifications {
         state: &NotificationState,
     ) -> Result<(), LedgerError> {
         let ledger = &self.ports.ledger;
-        let mut wait = WAIT;
-        for tries in 1.. {
+        for (tries, wait) in (1..).zip(WAITS) {
             let now = self.ports.clock.now();
             match ledger.settle(key, &self.settings.host, state, now).await {
                 Ok(true) => break,
@@ -224,7 +222,6 @@ impl Notifications {
                 Err(error) => tracing::warn!(%key, %error, "could not write to the ledger"),
             }
             sleep(wait).await;
-            wait *= 2;
         }
         Ok(())
     }

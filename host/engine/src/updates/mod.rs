@@ -38,7 +38,7 @@ use crate::stop::Stop;
 use crate::witness::Witness;
 
 pub(crate) use steps::UpdateLoop;
-pub use sweep::plan_id;
+pub use sweep::{SweepError, plan_id};
 
 /// The world as updates reach it.
 #[derive(Clone)]

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{
@@ -26,15 +27,28 @@ use crate::retry::insist;
 /// harmless.
 const REPEATS: u32 = 3;
 
+/// Why an update was not started.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
 impl Updates {
     pub(super) async fn start(&self, hint: &Hint) -> StartOutcome {
         match self.try_start(hint).await {
             Ok(outcome) => outcome,
-            Err(error) => StartOutcome::Refused(error),
+            Err(StartError::Aws(error)) => StartOutcome::Refused(error),
+            Err(StartError::Ledger(error)) => {
+                tracing::warn!(account = %hint.account, %error, "nothing is started: the ledger fails");
+                StartOutcome::LedgerUnread
+            }
         }
     }
 
-    async fn try_start(&self, hint: &Hint) -> Result<StartOutcome, AwsError> {
+    async fn try_start(&self, hint: &Hint) -> Result<StartOutcome, StartError> {
         let catalog = &self.ports.catalog;
         // Everything is read anew, at once: what the sweep saw may be a day old.
         let (product, account, tags, progress) = tokio::join!(
@@ -56,7 +70,7 @@ impl Updates {
             return Ok(StartOutcome::Decided(Standing::Skipped));
         }
         // Another host may have tried it meanwhile.
-        let progress = progress.map_err(unavailable)?;
+        let progress = progress?;
         let account = account.map_err(read)?;
         if is_busy(&product) {
             return self.adopt(hint, &product, &account).await;
@@ -103,21 +117,18 @@ impl Updates {
                 }
                 Err(error) => {
                     self.free(&slot).await;
-                    return Err(error);
+                    return Err(error.into());
                 }
             },
             // Taken by an earlier run of this host for this very start.
             Taken::Already(taken) if taken.token == slot.token => {}
-            Taken::Already(_) => return Ok(StartOutcome::AccountBusy),
-            Taken::Full => return Ok(StartOutcome::NothingFree),
-            Taken::OuFull => return Ok(StartOutcome::OuBusy),
-            Taken::GivenUp => return Ok(StartOutcome::Decided(Standing::GivenUp { lane })),
+            refused => return Ok(without_slot(&refused, lane)),
         }
         let begun = match self.begin(&slot, &request).await {
             Ok(begun) => begun,
             Err(error) => {
                 self.free(&slot).await;
-                return Err(error);
+                return Err(error.into());
             }
         };
         match begun {
@@ -172,7 +183,7 @@ impl Updates {
         hint: &Hint,
         product: &ProvisionedProduct,
         account: &Account,
-    ) -> Result<StartOutcome, AwsError> {
+    ) -> Result<StartOutcome, StartError> {
         let Some(last) = &product.last_record else {
             return Ok(StartOutcome::AccountBusy);
         };
@@ -190,10 +201,7 @@ impl Updates {
                 self.started(&slot, "an update towards the target runs already: it is followed");
                 Ok(StartOutcome::Started(slot))
             }
-            Taken::Already(_) => Ok(StartOutcome::AccountBusy),
-            Taken::Full => Ok(StartOutcome::NothingFree),
-            Taken::OuFull => Ok(StartOutcome::OuBusy),
-            Taken::GivenUp => Ok(StartOutcome::Decided(Standing::GivenUp { lane })),
+            refused => Ok(without_slot(&refused, lane)),
         }
     }
 
@@ -241,13 +249,13 @@ impl Updates {
         }
     }
 
-    async fn take(&self, slot: &Slot, lane: usize) -> Result<Taken, AwsError> {
+    async fn take(&self, slot: &Slot, lane: usize) -> Result<Taken, LedgerError> {
         let rules = &self.settings.rules;
         let cap = Cap {
             total: rules.lanes[lane].concurrency.min(rules.max_concurrent_operations),
             per_ou: rules.per_ou_limit,
         };
-        self.ports.ledger.take_slot(slot, cap).await.map_err(unavailable)
+        self.ports.ledger.take_slot(slot, cap).await
     }
 
     /// Whether one of the `free` operations of the quota is for this slot. Other starts, of this host
@@ -258,8 +266,8 @@ impl Updates {
         slot: &Slot,
         under_change: &BTreeSet<ProvisionedProductId>,
         free: usize,
-    ) -> Result<bool, AwsError> {
-        let slots = self.ports.ledger.slots().await.map_err(unavailable)?;
+    ) -> Result<bool, LedgerError> {
+        let slots = self.ports.ledger.slots().await?;
         let place = |slot: &Slot| (slot.record.is_none(), slot.taken_at, slot.account.clone());
         let before = slots.iter().filter(|other| {
             !under_change.contains(&other.provisioned_product) && place(other) < place(slot)
@@ -341,6 +349,16 @@ impl Updates {
     }
 }
 
+/// What becomes of a start for which no slot was to be had.
+fn without_slot(taken: &Taken, lane: usize) -> StartOutcome {
+    match taken {
+        Taken::Yes | Taken::Already(_) => StartOutcome::AccountBusy,
+        Taken::Full => StartOutcome::NothingFree,
+        Taken::OuFull => StartOutcome::OuBusy,
+        Taken::GivenUp => StartOutcome::Decided(Standing::GivenUp { lane }),
+    }
+}
+
 fn is_gone<T>(answer: &Result<T, AwsError>) -> bool {
     answer.as_ref().is_err_and(|error| error.class == Class::NotFound)
 }
@@ -367,16 +385,5 @@ pub(super) fn token(
         hash.update(part);
         hash.update([0]);
     }
-    let digest = hash.finalize();
-    digest.iter().fold(String::from("groundcrew-"), |token, byte| token + &format!("{byte:02x}"))
-}
-
-fn unavailable(error: LedgerError) -> AwsError {
-    AwsError {
-        operation: "ledger",
-        code: String::new(),
-        message: error.to_string(),
-        class: Class::Transient,
-        effect_possible: false,
-    }
+    format!("groundcrew-{}", HEXLOWER.encode(&hash.finalize()))
 }

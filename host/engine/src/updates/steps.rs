@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::Updates;
-use super::sweep::{Incomplete, Swept};
+use super::sweep::{SweepError, Swept};
 use crate::retry::{insist, joined};
 
 /// Between two looks at a landing zone that is being changed, which takes up to hours.
@@ -159,9 +159,9 @@ impl Updates {
                     self.show_sweep(&sweep, outdated);
                     Observation::Swept(sweep)
                 }
-                Some(Err(incomplete)) => {
-                    tracing::warn!(reason = %incomplete, "the sweep could not be completed");
-                    Observation::SweepFailed { reason: incomplete.to_string() }
+                Some(Err(error)) => {
+                    tracing::warn!(reason = %error, "the sweep could not be completed");
+                    Observation::SweepFailed { reason: error.to_string() }
                 }
             },
             Action::Enqueue(hints) => return self.enqueue(hints).await,
@@ -222,7 +222,7 @@ impl Updates {
 
     /// Sweeps the organization. A sweep during which the time is set counts for nothing: it can't be
     /// told what is newer.
-    async fn sweep_by_one_time(&self) -> Result<Swept, Incomplete> {
+    async fn sweep_by_one_time(&self) -> Result<Swept, SweepError> {
         let times_set = self.times_set();
         let swept = self.sweep().await;
         match self.times_set() == times_set {

@@ -31,26 +31,15 @@ use crate::Notice;
 /// it is throttled.
 const READS_AT_ONCE: usize = 8;
 
-/// A sweep that could not be completed. Nothing was changed.
-#[derive(Debug)]
-pub(super) struct Incomplete(String);
-
-impl std::fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<AwsError> for Incomplete {
-    fn from(error: AwsError) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<LedgerError> for Incomplete {
-    fn from(error: LedgerError) -> Self {
-        Self(error.to_string())
-    }
+/// Why a sweep could not be completed. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// AWS did not say what it was asked for.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The ledger could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
 }
 
 /// A sweep that came to an end.
@@ -83,20 +72,19 @@ impl Updates {
     ///
     /// # Errors
     /// Why it could not be completed.
-    pub async fn survey(&self) -> Result<Option<Sweep>, String> {
-        match self.look_around(Purpose::Show).await {
-            Ok(Swept::Complete { sweep, .. }) => Ok(Some(sweep)),
-            Ok(Swept::NotNow) => Ok(None),
-            Err(incomplete) => Err(incomplete.to_string()),
-        }
+    pub(crate) async fn survey(&self) -> Result<Option<Sweep>, SweepError> {
+        Ok(match self.look_around(Purpose::Show).await? {
+            Swept::Complete { sweep, .. } => Some(sweep),
+            Swept::NotNow => None,
+        })
     }
 
     /// What there is to do.
-    pub(super) async fn sweep(&self) -> Result<Swept, Incomplete> {
+    pub(super) async fn sweep(&self) -> Result<Swept, SweepError> {
         self.look_around(Purpose::Update).await
     }
 
-    async fn look_around(&self, purpose: Purpose) -> Result<Swept, Incomplete> {
+    async fn look_around(&self, purpose: Purpose) -> Result<Swept, SweepError> {
         let started_at = self.now();
         let zone = self.ports.landing_zones.landing_zone().await?;
         if let Some(zone) = zone.as_ref().filter(|zone| zone.changing) {
@@ -257,7 +245,7 @@ impl Updates {
         products: &[ProvisionedProduct],
         directory: &Listing,
         purpose: Purpose,
-    ) -> Result<(), Incomplete> {
+    ) -> Result<(), SweepError> {
         let mut footings = self.ports.ledger.footings().await?;
         let landing_zone = self.state().landing_zone.clone();
         let mut new = BTreeMap::new();
@@ -282,7 +270,7 @@ impl Updates {
     }
 
     /// Writes down what the sweep saw, for operators.
-    async fn note_sweep(&self, sweep: &Sweep, mut held: Vec<HeldRecord>) -> Result<(), Incomplete> {
+    async fn note_sweep(&self, sweep: &Sweep, mut held: Vec<HeldRecord>) -> Result<(), SweepError> {
         let ledger = &self.ports.ledger;
         let records = ledger.lanes().await?;
         let mut lanes: BTreeMap<String, LaneSeen> = BTreeMap::new();
@@ -345,7 +333,7 @@ impl Updates {
         &self,
         accounts: &BTreeMap<AccountId, Standing>,
         now: Timestamp,
-    ) -> Result<Vec<HeldBack>, Incomplete> {
+    ) -> Result<Vec<HeldBack>, SweepError> {
         let rules = &self.settings.rules.lanes;
         let mut held: BTreeMap<usize, (usize, Timestamp)> = BTreeMap::new();
         let mut to_update = vec![0; rules.len()];

@@ -4,11 +4,10 @@
 //! hex, HMAC-SHA256 over `<time>.<body>`. A receiver computes it over the body as it came,
 //! compares it in constant time, and refuses times that are minutes away from its own.
 
+use data_encoding::HEXLOWER;
 use groundcrew_core::http::Secret;
 use jiff::Timestamp;
 use ring::hmac;
-
-use crate::cache::hex;
 
 /// The value of the header field.
 pub(super) fn sign(key: &Secret, now: Timestamp, body: &[u8]) -> String {
@@ -17,7 +16,7 @@ pub(super) fn sign(key: &Secret, now: Timestamp, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(&key);
     context.update(format!("{time}.").as_bytes());
     context.update(body);
-    format!("t={time},v1={}", hex(context.sign().as_ref()))
+    format!("t={time},v1={}", HEXLOWER.encode(context.sign().as_ref()))
 }
 
 #[cfg(test)]
