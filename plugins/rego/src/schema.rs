@@ -14,7 +14,7 @@ use crate::builtins;
 use crate::message::shown;
 
 /// How alike two keys must be for one to be suggested instead of the other.
-const ALIKE: f64 = 0.5;
+const ALIKE: f64 = 0.7;
 
 /// What a value has to be. What isn't here is refused, and so never taken for checked.
 #[derive(Debug, Default, Deserialize)]
@@ -198,8 +198,8 @@ impl Schema {
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let nearest = known
         .clone()
-        .map(|known| (strsim::normalized_damerau_levenshtein(name, known), known))
-        .filter(|(alike, _)| *alike > ALIKE)
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     match nearest {
         Some((_, near)) => format!(", did you mean `{near}`?"),
