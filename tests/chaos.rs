@@ -213,8 +213,9 @@ fn nothing_is_lost_or_doubled() {
     to_tell.iter().for_each(tell);
     proxies.iter().chain([&other]).for_each(Proxy::mend);
 
-    // What was hidden or left by those that were killed comes again by itself.
-    let patience = Instant::now() + Duration::from_secs(90);
+    // What was hidden or left by those that were killed comes again by itself within this time, and
+    // then there is something new each time until all is done.
+    let patience = Duration::from_secs(90);
     // By its key the other system knows that a request is repeated.
     let told = || -> BTreeMap<String, usize> {
         let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -227,8 +228,13 @@ fn nothing_is_lost_or_doubled() {
         keys.into_iter().map(|(account, keys)| (account, keys.len())).collect()
     };
     let is_done = || operations(&aws).1.len() == ids.len() && told().len() == ids.len();
-    while !is_done() && Instant::now() < patience {
+    let so_far = || (operations(&aws).1.len(), told().len());
+    let (mut last, mut since) = (so_far(), Instant::now());
+    while !is_done() && since.elapsed() < patience {
         std::thread::sleep(Duration::from_secs(1));
+        if so_far() != last {
+            (last, since) = (so_far(), Instant::now());
+        }
     }
     let (kills, stops) = (hosts.kills, hosts.stops);
     let mut status = hosts.command();
