@@ -164,7 +164,7 @@ fn nothing_is_lost_or_doubled() {
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     let inbox = Inbox::open();
     // Its requests go through a proxy as well.
-    let other = Proxy::to(&inbox.address, rng.u64(..));
+    let other = Proxy::to_webhook(&inbox.address, rng.u64(..));
     let hook = format!("{}/hooks", other.url);
     let config = format!(
         "[updates]\nmax_concurrent_operations = 4\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\

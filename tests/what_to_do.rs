@@ -62,7 +62,7 @@ fn folder() -> tempfile::TempDir {
 )]
 #[case::no_such_plan(
     "approve plan-010203040506 --config file.toml",
-    "`groundcrew status` shows them"
+    "`groundcrew status` shows those there were"
 )]
 #[case::no_config("status --config none.toml", "check its path and its rights")]
 #[case::a_folder_as_config("run --config folder", "check its path and its rights")]

@@ -40,11 +40,23 @@ struct Shared {
     broken: AtomicUsize,
     requests: AtomicU64,
     rng: Mutex<Rng>,
+    /// Whether its pages may say 200 of a request that is never handed on.
+    lies: bool,
 }
 
 impl Proxy {
     /// A proxy to the server at `upstream`, an address.
     pub fn to(upstream: &str, seed: u64) -> Self {
+        Self::of(upstream, seed, true)
+    }
+
+    /// The same to a webhook, to which 2xx means that it was taken: one that says so of a request that
+    /// is never handed on can't be told from the webhook itself.
+    pub fn to_webhook(upstream: &str, seed: u64) -> Self {
+        Self::of(upstream, seed, false)
+    }
+
+    fn of(upstream: &str, seed: u64, lies: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
@@ -53,6 +65,7 @@ impl Proxy {
             broken: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             rng: Mutex::new(Rng::with_seed(seed)),
+            lies,
         });
         let serving = shared.clone();
         std::thread::spawn(move || {
@@ -90,7 +103,7 @@ impl Shared {
             1 => Fate::CutAfter,
             2 => Fate::Slow(Duration::from_millis(rng.u64(200..2500))),
             3 => Fate::Page(502, false),
-            4 => Fate::Page(200, rng.bool()),
+            4 => Fate::Page(200, rng.bool() || !self.lies),
             _ => Fate::Page(504, true),
         }
     }

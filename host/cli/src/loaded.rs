@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use groundcrew_core::config::{self, Component, Config, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
+use groundcrew_core::lane::Lanes;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
@@ -321,11 +322,12 @@ impl Loaded {
             // As `Onboarding` has it: without lanes, and told unless a policy says no.
             Action::Onboard => {
                 let policies = self.asked(action, OnFailure::Retry);
-                Panel::new(policies, vec![String::new()], Fallback::Proceed)
+                Panel::new(policies, Lanes::default(), Fallback::Proceed)
             }
             Action::Update | Action::Vend => {
                 let policies = self.asked(action, OnFailure::Skip);
-                Panel::new(policies, self.config.lane_names(), self.config.updates.default)
+                let lanes = self.config.lane_names().into_iter().collect();
+                Panel::new(policies, lanes, self.config.updates.default)
             }
         }
     }

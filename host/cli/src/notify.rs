@@ -32,7 +32,7 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
                 options.config.display(),
                 options.notifier,
                 match names.as_slice() {
-                    [] => "is none".to_owned(),
+                    [] => "is none; name one in [[notifiers]]".to_owned(),
                     [name] => format!("is {name}"),
                     names => format!("are {}", names.join(", ")),
                 }

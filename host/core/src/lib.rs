@@ -20,6 +20,7 @@ pub mod due;
 pub mod envelope;
 pub mod event;
 pub mod http;
+pub mod lane;
 pub mod lease;
 pub mod limits;
 pub mod list_schedule;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::decision::Verdict;
+use crate::lane::{LaneId, Lanes};
 
 /// What is done with a candidate, and whose word it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +17,10 @@ pub struct Decision {
 /// What is done with a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done, in this lane: an index into the configured lanes.
+    /// It is done.
     Proceed {
-        /// Index of the lane.
-        lane: usize,
+        /// In this lane.
+        lane: LaneId,
     },
     /// It is not done.
     Skip {
@@ -32,9 +33,9 @@ pub enum Outcome {
         until: Timestamp,
         /// Why.
         reason: String,
-        /// The lane in which it waits: an index into the configured lanes. `None` when the
-        /// policies after the one that holds would skip it, so that no lane will ever have it.
-        lane: Option<usize>,
+        /// The lane in which it waits. `None` when the policies after the one that holds would skip
+        /// it, so that no lane will ever have it.
+        lane: Option<LaneId>,
     },
 }
 
@@ -67,7 +68,7 @@ pub struct UnknownLane {
 /// the account waits in the lane that it would have without the hold.
 #[derive(Debug)]
 pub struct Hearing<'a> {
-    lanes: &'a [String],
+    lanes: &'a Lanes,
     fallback: Fallback,
     now: Timestamp,
     /// Whether it matters in which lane a held account waits.
@@ -77,12 +78,12 @@ pub struct Hearing<'a> {
     /// The first policy that said to proceed.
     proceed: Option<String>,
     /// The first that named a lane.
-    named: Option<(usize, String)>,
+    named: Option<(LaneId, String)>,
 }
 
 impl<'a> Hearing<'a> {
-    /// Begins. `lanes` are the names of the configured lanes, in their order.
-    pub fn new(lanes: &'a [String], fallback: Fallback, now: Timestamp) -> Self {
+    /// Begins.
+    pub fn new(lanes: &'a Lanes, fallback: Fallback, now: Timestamp) -> Self {
         Self { lanes, fallback, now, lane_matters: true, held: None, proceed: None, named: None }
     }
 
@@ -119,8 +120,8 @@ impl<'a> Hearing<'a> {
             Verdict::Hold { until, .. } if until <= self.now => Ok(None),
             Verdict::Proceed(lane) => {
                 if let Some(lane) = lane {
-                    let index = self.lane(&lane)?;
-                    self.named.get_or_insert_with(|| (index, policy.to_owned()));
+                    let lane = self.lane(&lane)?;
+                    self.named.get_or_insert_with(|| (lane, policy.to_owned()));
                 }
                 self.proceed.get_or_insert_with(|| policy.to_owned());
                 Ok(self.held_in_named_lane())
@@ -139,7 +140,7 @@ impl<'a> Hearing<'a> {
                 match lane {
                     _ if !self.lane_matters => Ok(Some(hold(held, None))),
                     // Nothing to find out.
-                    _ if self.lanes.len() == 1 => Ok(Some(hold(held, Some(0)))),
+                    _ if self.lanes.is_one() => Ok(Some(hold(held, Some(LaneId::FIRST)))),
                     // The lane that the policy which holds names is its own to say.
                     Some(lane) if first || self.named.is_none() => Ok(Some(hold(held, Some(lane)))),
                     _ => Ok(self.held_in_named_lane()),
@@ -171,17 +172,17 @@ impl<'a> Hearing<'a> {
         if let Some(held) = self.held {
             // Nobody named a lane, or it would have ended the hearing.
             let first = self.proceed.is_some() || self.fallback == Fallback::Proceed;
-            return hold(held, first.then_some(0));
+            return hold(held, first.then_some(LaneId::FIRST));
         }
         match (self.named, self.proceed, self.fallback) {
             (Some((lane, policy)), _, _) => {
                 Decision { outcome: Outcome::Proceed { lane }, policy: Some(policy) }
             }
             (None, Some(policy), _) => {
-                Decision { outcome: Outcome::Proceed { lane: 0 }, policy: Some(policy) }
+                Decision { outcome: Outcome::Proceed { lane: LaneId::FIRST }, policy: Some(policy) }
             }
             (None, None, Fallback::Proceed) => {
-                Decision { outcome: Outcome::Proceed { lane: 0 }, policy: None }
+                Decision { outcome: Outcome::Proceed { lane: LaneId::FIRST }, policy: None }
             }
             (None, None, Fallback::Skip) => Decision {
                 outcome: Outcome::Skip { reason: "every-policy-abstained".into() },
@@ -190,16 +191,14 @@ impl<'a> Hearing<'a> {
         }
     }
 
-    fn lane(&self, name: &str) -> Result<usize, UnknownLane> {
-        self.lanes
-            .iter()
-            .position(|lane| *lane == name)
-            .ok_or_else(|| UnknownLane { lane: name.to_owned(), known: self.lanes.to_vec() })
+    fn lane(&self, name: &str) -> Result<LaneId, UnknownLane> {
+        let known = || self.lanes.names().to_vec();
+        self.lanes.id(name).ok_or_else(|| UnknownLane { lane: name.to_owned(), known: known() })
     }
 }
 
 /// The decision to hold, in a lane where there will be one.
-fn hold((until, reason, policy): (Timestamp, String, String), lane: Option<usize>) -> Decision {
+fn hold((until, reason, policy): (Timestamp, String, String), lane: Option<LaneId>) -> Decision {
     Decision { outcome: Outcome::Hold { until, reason, lane }, policy: Some(policy) }
 }
 
@@ -250,7 +249,7 @@ mod tests {
         #[case] fallback: Fallback,
         #[case] expected: &str,
     ) {
-        let lanes = ["a".to_owned(), "b".to_owned()];
+        let lanes: Lanes = ["a", "b"].map(str::to_owned).into_iter().collect();
         let mut hearing = Hearing::new(&lanes, fallback, NOW);
         let mut decision = None;
         for (index, verdict) in verdicts.into_iter().enumerate() {
@@ -261,10 +260,10 @@ mod tests {
         }
         let Decision { outcome, policy } = decision.unwrap_or_else(|| hearing.conclude());
         let what = match outcome {
-            Outcome::Proceed { lane } => format!("proceed {lane}"),
+            Outcome::Proceed { lane } => format!("proceed {}", lane.place()),
             Outcome::Skip { reason } => format!("skip {reason}"),
             Outcome::Hold { reason, lane, .. } => {
-                let lane = lane.map_or("-".to_owned(), |lane| lane.to_string());
+                let lane = lane.map_or("-".to_owned(), |lane| lane.place().to_string());
                 format!("hold {reason} in {lane}")
             }
         };
@@ -273,12 +272,15 @@ mod tests {
 
     #[test]
     fn a_failure_after_a_hold_leaves_it_in_the_lane_that_others_name() {
-        let lanes = ["a".to_owned(), "b".to_owned()];
+        let lanes: Lanes = ["a", "b"].map(str::to_owned).into_iter().collect();
         let mut hearing = Hearing::new(&lanes, Fallback::Skip, NOW);
         assert_eq!(hearing.hear("holds", hold(60)).unwrap(), None);
         assert_eq!(hearing.hear_failure("fails", "policy-failed: trap".into()), None);
         let decision = hearing.hear("names", lane("b")).unwrap().unwrap();
-        assert!(matches!(decision.outcome, Outcome::Hold { lane: Some(1), .. }), "{decision:?}");
+        assert!(
+            matches!(decision.outcome, Outcome::Hold { lane: Some(lane), .. } if lane == LaneId::at(1)),
+            "{decision:?}"
+        );
         let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
         let decision = hearing.hear_failure("fails", "policy-failed: trap".into()).unwrap();
         assert!(matches!(decision.outcome, Outcome::Skip { .. }), "{decision:?}");
@@ -286,14 +288,15 @@ mod tests {
 
     #[test]
     fn without_lanes_a_hold_ends_the_hearing() {
-        let mut hearing = Hearing::new(&[], Fallback::Proceed, NOW).without_lanes();
+        let lanes = Lanes::default();
+        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW).without_lanes();
         let decision = hearing.hear("p", hold(60)).unwrap().unwrap();
         assert!(matches!(decision.outcome, Outcome::Hold { lane: None, .. }), "{decision:?}");
     }
 
     #[test]
     fn a_hold_in_a_lane_that_is_not_configured_is_an_error() {
-        let lanes = ["a".to_owned()];
+        let lanes: Lanes = ["a".to_owned()].into_iter().collect();
         let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
         assert!(hearing.check(&hold_in("c")).is_err());
         assert_eq!(hearing.hear("p", hold_in("c")).unwrap_err().lane, "c");
@@ -302,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_is_not_configured_is_an_error_that_lists_those_that_are() {
-        let lanes = ["a".to_owned(), "b".to_owned()];
+        let lanes: Lanes = ["a", "b"].map(str::to_owned).into_iter().collect();
         let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
         let error = hearing.hear("p", lane("c")).unwrap_err();
         assert_eq!(error.to_string(), "named the lane `c`, which is not one of [[lanes]]: a, b");

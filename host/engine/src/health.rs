@@ -17,6 +17,10 @@ const SILENCE: Duration = Duration::from_secs(120);
 /// A sweep that is late by so many intervals makes the host unready.
 const LATE: u32 = 2;
 
+/// A heartbeat is written once a minute. When none could be for so long, the ledger does not answer,
+/// or refuses: a call that hangs fails only after minutes.
+const UNWRITTEN: Duration = Duration::from_secs(90);
+
 /// The health of one host. Its ages are by a clock that nobody sets.
 #[derive(Debug)]
 pub struct Health {
@@ -33,13 +37,16 @@ struct Seen {
     swept: Option<(Timestamp, Instant)>,
     /// Why the ledger can't be written, when that was tried last.
     unwritten: Option<String>,
+    /// When the ledger was written last, or the host began.
+    written: Option<Instant>,
 }
 
 impl Health {
     /// Of a host that has not begun, which reads the ledger every `wait` and sweeps the organization
     /// every `sweep_interval`.
     pub fn new(wait: Duration, sweep_interval: Duration) -> Self {
-        Self { wait, sweep_interval, seen: Mutex::default() }
+        let seen = Seen { written: Some(Instant::now()), ..Seen::default() };
+        Self { wait, sweep_interval, seen: Mutex::new(seen) }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -60,11 +67,11 @@ impl Health {
     /// What is wrong if the host is stuck, can't write the ledger, or has not swept the organization
     /// lately.
     pub fn unready(&self) -> Option<String> {
+        if let Some(error) = self.unwritten() {
+            return Some(format!("it can't be written down what is done: {error}"));
+        }
         if let Some(stuck) = self.stuck() {
             return Some(stuck);
-        }
-        if let Some(error) = &self.seen().unwritten {
-            return Some(format!("it can't be written down what is done: {error}"));
         }
         match self.seen().swept {
             None => Some("no sweep is complete yet; see the log".to_owned()),
@@ -78,6 +85,14 @@ impl Health {
                 })
             }
         }
+    }
+
+    /// Why the ledger is not written, if so.
+    fn unwritten(&self) -> Option<String> {
+        let seen = self.seen();
+        let silent = seen.written.map(|written| written.elapsed()).unwrap_or_default();
+        let error = || format!("the ledger has not answered for {} seconds", silent.as_secs());
+        seen.unwritten.clone().or_else(|| (silent > UNWRITTEN).then(error))
     }
 
     fn stands(&self, view: &View) {
@@ -97,7 +112,13 @@ impl Witness for Health {
     fn see(&self, _: Timestamp, notice: Notice<'_>) {
         match notice {
             Notice::Stands(view) => self.stands(view),
-            Notice::Beaten(failed) => self.seen().unwritten = failed.map(ToString::to_string),
+            Notice::Beaten(failed) => {
+                let mut seen = self.seen();
+                seen.unwritten = failed.map(ToString::to_string);
+                if failed.is_none() {
+                    seen.written = Some(Instant::now());
+                }
+            }
             _ => {}
         }
     }
@@ -120,6 +141,11 @@ mod tests {
         health.see(AT, Notice::Stands(&view));
     }
 
+    /// A heartbeat was written.
+    fn beat(health: &Health) {
+        health.see(AT, Notice::Beaten(None));
+    }
+
     async fn pass(seconds: u64) {
         tokio::time::advance(Duration::from_secs(seconds)).await;
     }
@@ -132,6 +158,7 @@ mod tests {
         round(&health, 1, None);
         for _ in 0..4 {
             pass(30).await;
+            beat(&health);
             round(&health, 1, None);
         }
         assert_eq!(health.stuck(), None);
@@ -153,6 +180,7 @@ mod tests {
         round(&health, 2, Some(AT + Duration::from_secs(2 * 86_400)));
         assert_eq!(health.unready(), None);
         pass(7201).await;
+        beat(&health);
         // The host began anew and has not swept since.
         round(&health, 3, None);
         let expected = "the last completed sweep is 7201 seconds old; see the log";
@@ -170,7 +198,23 @@ mod tests {
         let expected = "it can't be written down what is done: ledger: no space left on device";
         assert_eq!(health.unready().as_deref(), Some(expected));
         assert_eq!(health.stuck(), None);
-        health.see(AT, Notice::Beaten(None));
+        beat(&health);
+        assert_eq!(health.unready(), None);
+    }
+
+    /// A call that hangs has failed only after minutes.
+    #[tokio::test(start_paused = true)]
+    async fn a_ledger_that_does_not_answer_makes_unready() {
+        let health = health();
+        for observed in 0..4 {
+            round(&health, observed, Some(AT));
+            assert_eq!(health.unready(), None);
+            pass(30).await;
+        }
+        let expected =
+            "it can't be written down what is done: the ledger has not answered for 120 seconds";
+        assert_eq!(health.unready().as_deref(), Some(expected));
+        beat(&health);
         assert_eq!(health.unready(), None);
     }
 }

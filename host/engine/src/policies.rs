@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::decision::{Action, Candidate, Verdict};
+use groundcrew_core::lane::{LaneId, Lanes};
 use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 
@@ -46,7 +47,7 @@ const TIMEOUTS: u32 = 3;
 /// The policies that are asked, and how their answers become one.
 pub struct Panel {
     policies: Vec<AskedPolicy>,
-    lanes: Vec<String>,
+    lanes: Lanes,
     fallback: Fallback,
     /// Timeouts of each policy in a row.
     timeouts: Mutex<BTreeMap<String, u32>>,
@@ -82,9 +83,8 @@ impl<'a> Heard<'a> {
 }
 
 impl Panel {
-    /// The panel of these policies. `lanes` are the names of the configured lanes, in their
-    /// order.
-    pub fn new(policies: Vec<AskedPolicy>, lanes: Vec<String>, fallback: Fallback) -> Self {
+    /// The panel of these policies, which may name these lanes.
+    pub fn new(policies: Vec<AskedPolicy>, lanes: Lanes, fallback: Fallback) -> Self {
         Self { policies, lanes, fallback, timeouts: Mutex::default(), logged: Changes::default() }
     }
 
@@ -94,8 +94,8 @@ impl Panel {
     }
 
     /// The name of a lane that a decision names.
-    pub fn lane(&self, index: usize) -> &str {
-        self.lanes.get(index).map_or("", String::as_str)
+    pub fn lane(&self, lane: LaneId) -> &str {
+        self.lanes.name(lane)
     }
 
     /// Asks policies that have been timing out again from now on.

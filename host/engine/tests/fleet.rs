@@ -18,7 +18,9 @@ use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld
 use groundcrew_core::snapshot::SnapshotTarget;
 use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{AskedPolicy, Host, OnFailure, Ports, Settings, Ticker, Until};
-use groundcrew_ledger::{Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write};
+use groundcrew_ledger::{
+    DynamoLedger, Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write,
+};
 use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
@@ -142,42 +144,47 @@ impl Place {
     }
 
     fn host_named(&self, name: &str) -> Host {
+        Host::new(self.ports(), self.settings(name))
+    }
+
+    fn ports(&self) -> Ports {
         let clients = hosts::clients(&self.sim);
         let events = Arc::new(SqsEvents::new(clients.sqs, self.events_url.clone()));
         let updates = hosts::updates(&self.sim, self.ledger.clone());
-        Host::new(
-            Ports { updates, events, notifications: None },
-            Settings {
-                rules: Rules {
-                    lanes: vec![
-                        LaneRules::new("first", CAP),
-                        LaneRules {
-                            start_when: self.start_when,
-                            held: self.held,
-                            ..LaneRules::new("second", 1)
-                        },
-                    ],
-                    max_concurrent_operations: CAP,
-                    max_attempts: 3,
-                    wait: Duration::from_secs(30),
-                    operation_timeout: Duration::from_secs(3600),
-                    per_ou_limit: None,
-                    window: Duration::from_secs(86_400),
-                    sweep_interval: Duration::from_secs(6 * 3600),
-                    min_sweep_interval: Duration::from_secs(60),
-                    suggested: Suggested::default(),
-                },
-                account_quota: 5,
-                reserve: self.reserve,
-                causes: self.causes,
-                approval: None,
-                host: name.into(),
-                version: None,
-                parameters: self.parameters,
-                fallback: Fallback::Proceed,
-                policies: self.policies.clone(),
+        Ports { updates, events, notifications: None }
+    }
+
+    fn settings(&self, name: &str) -> Settings {
+        Settings {
+            rules: Rules {
+                lanes: vec![
+                    LaneRules::new("first", CAP),
+                    LaneRules {
+                        start_when: self.start_when,
+                        held: self.held,
+                        ..LaneRules::new("second", 1)
+                    },
+                ],
+                max_concurrent_operations: CAP,
+                max_attempts: 3,
+                wait: Duration::from_secs(30),
+                operation_timeout: Duration::from_secs(3600),
+                per_ou_limit: None,
+                window: Duration::from_secs(86_400),
+                sweep_interval: Duration::from_secs(6 * 3600),
+                min_sweep_interval: Duration::from_secs(60),
+                suggested: Suggested::default(),
             },
-        )
+            account_quota: 5,
+            reserve: self.reserve,
+            causes: self.causes,
+            approval: None,
+            host: name.into(),
+            version: None,
+            parameters: self.parameters,
+            fallback: Fallback::Proceed,
+            policies: self.policies.clone(),
+        }
     }
 
     async fn run(&self) {
@@ -847,4 +854,59 @@ async fn a_ledger_that_ticks_can_not_read_is_told_once() {
     }
     let subjects: Vec<_> = place.sim.alerts().into_iter().map(|alert| alert.subject).collect();
     assert_eq!(subjects, ["The ledger can't be read"]);
+}
+
+/// A host is killed while updates run, and they end before another one comes: what is left to do is
+/// counted as it is, from the first sweep on.
+#[tokio::test(start_paused = true)]
+async fn what_ended_without_a_host_is_counted_once() {
+    let place = Place::new(20);
+    let table = || DynamoLedger::new(hosts::clients(&place.sim).dynamodb, place.sim.table_name());
+    let host = |name: &str| {
+        let mut ports = place.ports();
+        ports.updates.ledger = Arc::new(table());
+        Host::new(ports, place.settings(name))
+    };
+    let until = Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400));
+    for life in 0..4 {
+        let host = host(&format!("host-{life}"));
+        // Killed with its hands full.
+        let _ = tokio::time::timeout(Duration::from_secs(600), host.run(until)).await;
+        tokio::time::sleep(Duration::from_secs(7200)).await;
+    }
+    let ledger = table();
+    let last = host("last");
+    let mut checked = 0;
+    let watch = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            let (before, records) =
+                (ledger.lanes().await.unwrap(), ledger.last_sweep().await.unwrap());
+            let outdated = 20 - place.sim.current_accounts().len();
+            let slots = ledger.slots().await.unwrap();
+            if ledger.lanes().await.unwrap() != before {
+                continue;
+            }
+            // Those that have ended and are not settled count as left.
+            let current = place.sim.current_accounts();
+            let unsettled = slots.iter().filter(|slot| current.contains(&slot.account)).count();
+            let Some(sweep) = records else { continue };
+            let left: usize = sweep
+                .lanes
+                .iter()
+                .map(|(lane, seen)| {
+                    let done = before.get(lane).map_or(0, |record| record.succeeded);
+                    seen.to_update - usize::try_from(done - seen.succeeded).unwrap()
+                })
+                .sum();
+            assert_eq!(left, outdated + unsettled, "{sweep:?} {before:?}");
+            checked += 1;
+        }
+    };
+    tokio::select! {
+        _ = last.run(until) => {}
+        () = watch => {}
+    }
+    assert!(checked > 20, "{checked}");
+    place.assert_each_once(20);
 }

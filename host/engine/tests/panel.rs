@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, Tags};
 use groundcrew_core::decision::{Action, Candidate, Cause, Verdict};
+use groundcrew_core::lane::Lanes;
 use groundcrew_core::pipeline::{Decision, Fallback, Outcome};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 use groundcrew_engine::{AskedPolicy, OnFailure, Panel};
@@ -22,6 +23,10 @@ impl Policy for Says {
         self.1.fetch_add(1, Ordering::Relaxed);
         self.0.clone()
     }
+}
+
+fn lanes(names: &[&str]) -> Lanes {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// `name says` or, for a monitored one, `name? says`.
@@ -75,10 +80,10 @@ fn candidate() -> Candidate {
 
 fn describe(decision: &Decision) -> String {
     let what = match &decision.outcome {
-        Outcome::Proceed { lane } => format!("proceed {lane}"),
+        Outcome::Proceed { lane } => format!("proceed {}", lane.place()),
         Outcome::Skip { reason } => format!("skip {reason}"),
         Outcome::Hold { reason, lane: None, .. } => format!("hold {reason}"),
-        Outcome::Hold { lane: Some(lane), .. } => format!("hold {lane}"),
+        Outcome::Hold { lane: Some(lane), .. } => format!("hold {}", lane.place()),
     };
     format!("{what} by {}", decision.policy.as_deref().unwrap_or("-"))
 }
@@ -104,7 +109,7 @@ async fn a_monitored_policy_has_no_say(
     #[case] instead: Option<&str>,
 ) {
     let policies = policies.iter().map(|text| policy(text).0).collect();
-    let panel = Panel::new(policies, vec!["fast".into(), "slow".into()], Fallback::Proceed);
+    let panel = Panel::new(policies, lanes(&["fast", "slow"]), Fallback::Proceed);
     let heard = panel.hear(&candidate()).await;
     assert_eq!(describe(&heard.decision), expected);
     assert_eq!(heard.instead.as_ref().map(describe).as_deref(), instead);
@@ -114,7 +119,7 @@ async fn a_monitored_policy_has_no_say(
 async fn every_policy_is_asked_until_one_that_counts_ends_it() {
     let texts = ["a? skip trial", "b proceed", "c skip no", "d abstain"];
     let (asked, counts): (Vec<_>, Vec<_>) = texts.iter().map(|text| policy(text)).unzip();
-    let panel = Panel::new(asked, vec!["fast".into()], Fallback::Proceed);
+    let panel = Panel::new(asked, lanes(&["fast"]), Fallback::Proceed);
     let heard = panel.hear(&candidate()).await;
     let names: Vec<_> = heard.answers.iter().map(|answer| answer.policy.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
@@ -125,7 +130,7 @@ async fn every_policy_is_asked_until_one_that_counts_ends_it() {
 #[tokio::test]
 async fn onboarding_has_no_lanes_whatever_a_policy_names() {
     let (asked, _) = policy("a proceed slow");
-    let panel = Panel::new(vec![asked], vec![String::new()], Fallback::Proceed);
+    let panel = Panel::new(vec![asked], lanes(&[""]), Fallback::Proceed);
     let heard = panel.hear(&Candidate { action: Action::Onboard, ..candidate() }).await;
     assert_eq!(describe(&heard.decision), "proceed 0 by a");
 }
@@ -133,7 +138,7 @@ async fn onboarding_has_no_lanes_whatever_a_policy_names() {
 #[tokio::test]
 async fn a_lane_that_is_not_there_is_a_failure_of_the_policy_that_names_it() {
     let (asked, _) = policy("a proceed nowhere");
-    let panel = Panel::new(vec![asked], vec!["fast".into()], Fallback::Proceed);
+    let panel = Panel::new(vec![asked], lanes(&["fast"]), Fallback::Proceed);
     let heard = panel.hear(&candidate()).await;
     assert_eq!(describe(&heard.decision), "skip policy-failed: unknown-lane by a");
     let failure = heard.answers[0].said.as_ref().unwrap_err();

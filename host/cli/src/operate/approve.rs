@@ -56,7 +56,10 @@ impl Known {
             _ => {
                 let waiting = match self.orders.waiting(self.sweep.as_ref()) {
                     Some(waiting) => format!("{waiting} does"),
-                    None => "no plan waits for approval: `groundcrew status` shows them".to_owned(),
+                    None => {
+                        "no plan waits for approval: `groundcrew status` shows those there were"
+                            .to_owned()
+                    }
                 };
                 format!("this plan does not wait for approval; {waiting}")
             }
@@ -374,7 +377,7 @@ mod tests {
     #[case::unknown_and_none_waits(
         7,
         Some(9),
-        "this plan does not wait for approval; no plan waits for approval: `groundcrew status` shows them"
+        "this plan does not wait for approval; no plan waits for approval: `groundcrew status` shows those there were"
     )]
     #[case::superseded(
         1,

@@ -180,15 +180,18 @@ pub fn resume(options: &Lane) -> Result<(), Failure> {
         let lanes = desk.lanes(options.lane.as_deref())?;
         let signature = operator::signature(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
+        let mut any = false;
         for lane in lanes {
             match ledger.order_resume(&lane, &signature).await.map_err(unread)? {
                 None => print(&format!("{lane}: is not paused\n"))?,
                 Some(pause) => {
+                    any = true;
                     screen(&format!("{lane}: goes on; it was paused: {}\n", pause.why))?;
                 }
             }
         }
-        print(&format!("{}\n", desk.who()))
+        // Otherwise there is nothing to take in.
+        if any { print(&format!("{}\n", desk.who())) } else { Ok(()) }
     })
 }
 
@@ -292,7 +295,11 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
             .filter(|account| !redriven.contains(*account))
             .map(AccountId::as_str)
             .collect();
-        print(&format!("{} redriven; {}\n", count(redriven.len(), "account"), desk.who()))?;
+        let what = count(redriven.len(), "account");
+        match redriven.is_empty() {
+            true => print(&format!("{what} redriven: none of these was given up\n"))?,
+            false => print(&format!("{what} redriven; {}\n", desk.who()))?,
+        }
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
             let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use groundcrew_core::account::AccountId;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::pipeline::Decision;
 use groundcrew_core::scheduler::{Standing, Sweep};
 use groundcrew_core::suggested::Suggested;
@@ -99,7 +100,7 @@ fn write(
     let decided: Vec<Decided> = decisions
         .into_iter()
         .map(|(account, decision)| {
-            let lane = |index: usize| lanes.get(index).cloned().unwrap_or_default();
+            let lane = |lane: LaneId| lanes.get(lane.place()).cloned().unwrap_or_default();
             Decided::new(account.as_str(), "", decision, lane)
         })
         .collect();

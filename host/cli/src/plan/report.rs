@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan::{Finder, Found, LaneWork, times};
 use groundcrew_core::plan_id::PlanId;
@@ -174,14 +175,14 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         match &heard.decision.outcome {
             Outcome::Proceed { lane } => {
                 accounts.to_update += 1;
-                if let Some(work) = work.get_mut(*lane) {
+                if let Some(work) = work.get_mut(lane.place()) {
                     work.updates.push(takes);
                 }
             }
             Outcome::Skip { .. } => accounts.skipped += 1,
             Outcome::Hold { until, lane, .. } => {
                 accounts.held += 1;
-                if let Some(work) = lane.and_then(|lane| work.get_mut(lane)) {
+                if let Some(work) = lane.and_then(|lane| work.get_mut(lane.place())) {
                     let left = Duration::try_from(*until - at).unwrap_or_default();
                     work.held.push((left, takes));
                 }
@@ -263,7 +264,7 @@ impl Decided {
         account: &str,
         name: &str,
         decision: Decision,
-        lane: impl FnOnce(usize) -> String,
+        lane: impl FnOnce(LaneId) -> String,
     ) -> Self {
         let (word, named, reason, until) = match decision.outcome {
             Outcome::Proceed { lane: index } => ("proceed", Some(lane(index)), None, None),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::config::Config;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::list_schedule::{Job, LaneLimits, earliest_end};
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::rule::Rule;
@@ -247,7 +248,7 @@ impl Report {
         let first_decisions = recorder.first_decisions().into_iter().map(|(account, decision)| {
             let name = names.get(account.as_str()).copied().unwrap_or_default();
             let lane = |index: usize| config.lanes.get(index).map(|lane| lane.name.clone());
-            let lane = |index: usize| lane(index).unwrap_or_default();
+            let lane = |id: LaneId| lane(id.place()).unwrap_or_default();
             plan::Decided::new(account.as_str(), name, decision, lane)
         });
         Self {
@@ -399,11 +400,11 @@ fn decisions(config: &Config, recorder: &Recorder) -> Vec<Decided> {
     let decided = recorder.decisions().into_iter().map(|(account, decision)| {
         let (word, lane, reason) = match decision.outcome {
             Outcome::Proceed { lane } => {
-                ("proceed", config.lanes.get(lane).map(|lane| lane.name.clone()), None)
+                ("proceed", config.lanes.get(lane.place()).map(|lane| lane.name.clone()), None)
             }
             Outcome::Skip { reason } => ("skip", None, Some(reason)),
             Outcome::Hold { until, reason, lane } => {
-                let lane = lane.and_then(|lane| config.lanes.get(lane));
+                let lane = lane.and_then(|lane| config.lanes.get(lane.place()));
                 let lane = lane.map(|lane| lane.name.clone());
                 ("hold", lane, Some(format!("{reason} (until {until})")))
             }

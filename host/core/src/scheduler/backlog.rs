@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::account::AccountId;
 use crate::catalog::ProvisionedProductId;
+use crate::lane::LaneId;
 
 /// How far an account is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(super) enum Stage {
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub provisioned_product: ProvisionedProductId,
-    pub lane: usize,
+    pub lane: LaneId,
     /// Id of the OU that the account is directly in.
     pub ou: Option<String>,
     pub failed_attempts: u32,
@@ -81,7 +82,7 @@ impl Backlog {
     pub fn put(&mut self, account: &AccountId, entry: Entry) {
         let now = entry.touched;
         self.remove(account, now);
-        let lane = &mut self.lanes[entry.lane];
+        let lane = &mut self.lanes[entry.lane.place()];
         match entry.stage {
             Stage::Waiting { ready } => {
                 lane.waiting.insert((ready, account.clone()));
@@ -105,7 +106,7 @@ impl Backlog {
 
     pub fn remove(&mut self, account: &AccountId, now: Timestamp) -> Option<Entry> {
         let entry = self.entries.remove(account)?;
-        let lane = &mut self.lanes[entry.lane];
+        let lane = &mut self.lanes[entry.lane.place()];
         match entry.stage {
             Stage::Waiting { ready } => {
                 lane.waiting.remove(&(ready, account.clone()));
@@ -116,7 +117,7 @@ impl Backlog {
             }
             Stage::Active => lane.active -= 1,
         }
-        self.changed[entry.lane] = now;
+        self.changed[entry.lane.place()] = now;
         Some(entry)
     }
 
@@ -126,30 +127,30 @@ impl Backlog {
     }
 
     /// The first lane with an open account.
-    pub fn first_open_lane(&self) -> Option<usize> {
-        self.lanes.iter().position(|lane| lane.open() > 0)
+    pub fn first_open_lane(&self) -> Option<LaneId> {
+        self.lanes.iter().position(|lane| lane.open() > 0).map(LaneId::at)
     }
 
     /// When anything in this lane last changed.
-    pub fn last_change(&self, lane: usize) -> Timestamp {
-        self.changed[lane]
+    pub fn last_change(&self, lane: LaneId) -> Timestamp {
+        self.changed[lane.place()]
     }
 
     /// Accounts of the lane that are in the queue or on their way there.
-    pub fn handed_over(&self, lane: usize) -> usize {
-        self.lanes[lane].queued.len() + self.lanes[lane].sending
+    pub fn handed_over(&self, lane: LaneId) -> usize {
+        self.lanes[lane.place()].queued.len() + self.lanes[lane.place()].sending
     }
 
     /// Up to `limit` accounts of the lane that are ready to be handed over. With `by_turns` each
     /// OU has its turn, so that a limit of each does not hold up what could start.
     pub fn ready(
         &self,
-        lane: usize,
+        lane: LaneId,
         limit: usize,
         now: Timestamp,
         by_turns: bool,
     ) -> Vec<AccountId> {
-        let ready = self.lanes[lane].waiting.iter().take_while(|(ready, _)| *ready <= now);
+        let ready = self.lanes[lane.place()].waiting.iter().take_while(|(ready, _)| *ready <= now);
         let ready = ready.map(|(_, account)| account);
         if !by_turns {
             return ready.take(limit).cloned().collect();
@@ -169,28 +170,28 @@ impl Backlog {
     }
 
     /// Accounts of the lane that are being started, run or are being settled.
-    pub fn active(&self, lane: usize) -> usize {
-        self.lanes[lane].active
+    pub fn active(&self, lane: LaneId) -> usize {
+        self.lanes[lane.place()].active
     }
 
     /// Accounts of the lane that are still to be done.
-    pub fn open(&self, lane: usize) -> usize {
-        self.lanes[lane].open()
+    pub fn open(&self, lane: LaneId) -> usize {
+        self.lanes[lane.place()].open()
     }
 
     /// When the next account of the lane becomes ready to be handed over.
-    pub fn next_ready(&self, lane: usize) -> Option<Timestamp> {
-        self.lanes[lane].waiting.first().map(|(ready, _)| *ready)
+    pub fn next_ready(&self, lane: LaneId) -> Option<Timestamp> {
+        self.lanes[lane.place()].waiting.first().map(|(ready, _)| *ready)
     }
 
     /// When the first queued message of the lane is or becomes visible.
-    pub fn next_visible(&self, lane: usize) -> Option<Timestamp> {
-        self.lanes[lane].queued.first().map(|(visible, _)| *visible)
+    pub fn next_visible(&self, lane: LaneId) -> Option<Timestamp> {
+        self.lanes[lane.place()].queued.first().map(|(visible, _)| *visible)
     }
 
     /// Accounts of the lane whose message has been visible since before `since`.
-    pub fn visible_since(&self, lane: usize, since: Timestamp) -> Vec<AccountId> {
-        self.lanes[lane]
+    pub fn visible_since(&self, lane: LaneId, since: Timestamp) -> Vec<AccountId> {
+        self.lanes[lane.place()]
             .queued
             .iter()
             .take_while(|(visible, _)| *visible <= since)

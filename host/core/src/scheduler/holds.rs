@@ -6,12 +6,13 @@ use jiff::Timestamp;
 
 use super::lanes::{Blocked, LaneRules, WhenHeld};
 use crate::account::AccountId;
+use crate::lane::LaneId;
 
 /// An account that a policy holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
     /// The lane in which it waits, if any.
-    lane: Option<usize>,
+    lane: Option<LaneId>,
     until: Timestamp,
 }
 
@@ -23,7 +24,7 @@ pub(super) struct Holds {
 }
 
 impl Holds {
-    pub fn put(&mut self, account: &AccountId, lane: Option<usize>, until: Timestamp) {
+    pub fn put(&mut self, account: &AccountId, lane: Option<LaneId>, until: Timestamp) {
         self.accounts.insert(account.clone(), Held { lane, until });
     }
 
@@ -42,13 +43,13 @@ impl Holds {
     }
 
     /// Accounts that are held in a lane.
-    pub fn in_lane(&self, lane: usize) -> usize {
+    pub fn in_lane(&self, lane: LaneId) -> usize {
         self.accounts.values().filter(|held| held.lane == Some(lane)).count()
     }
 
     /// Why a lane starts nothing: the first lane before it in which accounts are held.
-    pub fn blocks(&self, lane: usize, rules: &[LaneRules]) -> Option<Blocked> {
-        if rules.get(lane)?.held == WhenHeld::Pass {
+    pub fn blocks(&self, lane: LaneId, rules: &[LaneRules]) -> Option<Blocked> {
+        if rules.get(lane.place())?.held == WhenHeld::Pass {
             return None;
         }
         let lanes = self.accounts.values().filter_map(|held| held.lane);
@@ -56,7 +57,7 @@ impl Holds {
         let there = self.accounts.values().filter(|held| held.lane == Some(earliest));
         let until = there.map(|held| held.until).max()?;
         Some(Blocked::Held {
-            lane: rules.get(earliest)?.name.clone(),
+            lane: rules.get(earliest.place())?.name.clone(),
             accounts: self.in_lane(earliest),
             until,
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::lane::LaneId;
 use crate::plan_id::PlanId;
 use crate::ports::{LaneRecord, Pause};
 
@@ -120,25 +121,25 @@ impl Lanes {
 
     /// What the ledger said to a reading that began at `read_at`.
     pub fn learn(&mut self, records: &BTreeMap<String, LaneRecord>, read_at: Timestamp) {
-        for index in 0..self.rules.len() {
-            if self.answered[index].is_none_or(|answered| answered < read_at) {
-                let record = records.get(&self.rules[index].name).cloned();
-                self.put(index, record.unwrap_or_default());
+        for place in 0..self.rules.len() {
+            if self.answered[place].is_none_or(|answered| answered < read_at) {
+                let record = records.get(&self.rules[place].name).cloned();
+                self.put(LaneId::at(place), record.unwrap_or_default());
             }
         }
     }
 
     /// What the ledger answered to a write to a lane's record.
     pub fn learn_one(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
-        if let Some(index) = self.rules.iter().position(|rules| rules.name == lane) {
-            self.answered[index] = Some(now);
-            self.put(index, record);
+        if let Some(lane) = lane_named(&self.rules, lane) {
+            self.answered[lane.place()] = Some(now);
+            self.put(lane, record);
         }
     }
 
-    fn put(&mut self, index: usize, record: LaneRecord) {
-        let pausing = self.pausing.get(&self.rules[index].name).cloned();
-        self.records[index] = LaneRecord { paused: record.paused.or(pausing), ..record };
+    fn put(&mut self, lane: LaneId, record: LaneRecord) {
+        let pausing = self.pausing.get(&self.rules[lane.place()].name).cloned();
+        self.records[lane.place()] = LaneRecord { paused: record.paused.or(pausing), ..record };
     }
 
     /// The pause of a lane is written down.
@@ -158,8 +159,8 @@ impl Lanes {
     }
 
     /// What is remembered of a lane.
-    pub fn record(&self, lane: usize) -> &LaneRecord {
-        &self.records[lane]
+    pub fn record(&self, lane: LaneId) -> &LaneRecord {
+        &self.records[lane.place()]
     }
 
     /// Whether a pause is being written down.
@@ -168,14 +169,14 @@ impl Lanes {
     }
 
     /// What a sweep says: the accounts that were given up, by lane.
-    pub fn sweep(&mut self, given_up: impl Iterator<Item = usize>) {
+    pub fn sweep(&mut self, given_up: impl Iterator<Item = LaneId>) {
         self.given_up.fill(0);
         given_up.for_each(|lane| self.give_up(lane));
     }
 
     /// One more account was given up.
-    pub fn give_up(&mut self, lane: usize) {
-        if let Some(accounts) = self.given_up.get_mut(lane) {
+    pub fn give_up(&mut self, lane: LaneId) {
+        if let Some(accounts) = self.given_up.get_mut(lane.place()) {
             *accounts += 1;
         }
     }
@@ -198,24 +199,30 @@ impl Lanes {
     }
 
     /// Why a lane may start nothing now, when the lanes before it have nothing open.
-    pub fn blocked(&self, lane: usize, now: Timestamp) -> Option<Blocked> {
-        let until_here = self.rules.iter().zip(&self.records).take(lane + 1);
+    pub fn blocked(&self, lane: LaneId, now: Timestamp) -> Option<Blocked> {
+        let until_here = self.rules.iter().zip(&self.records).take(lane.place() + 1);
         for (rules, record) in until_here {
             if let Some(pause) = &record.paused {
                 return Some(Blocked::Paused { lane: rules.name.clone(), why: pause.why.clone() });
             }
         }
-        let rules = self.rules.get(lane)?;
+        let rules = self.rules.get(lane.place())?;
         if rules.start_when == StartWhen::Succeeded {
-            let given_up = self.rules.iter().zip(&self.given_up).take(lane);
+            let given_up = self.rules.iter().zip(&self.given_up).take(lane.place());
             if let Some((earlier, accounts)) = given_up.into_iter().find(|(_, n)| **n > 0) {
                 return Some(Blocked::Failed { lane: earlier.name.clone(), accounts: *accounts });
             }
         }
-        let ended = self.records[..lane].iter().filter_map(|record| record.last_ended).max();
+        let ended =
+            self.records[..lane.place()].iter().filter_map(|record| record.last_ended).max();
         let until = ended.map(|ended| ended + rules.soak).filter(|until| *until > now);
         until.map(|until| Blocked::Soaking { until })
     }
+}
+
+/// The lane of this name, as the ledger and the queues have it; `None` where it is no longer configured.
+pub fn lane_named(rules: &[LaneRules], name: &str) -> Option<LaneId> {
+    rules.iter().position(|rules| rules.name == name).map(LaneId::at)
 }
 
 #[cfg(test)]
@@ -276,8 +283,8 @@ mod tests {
         let mut lanes = lanes();
         let records = records.into_iter().map(|(name, record)| (name.to_owned(), record));
         lanes.learn(&records.collect(), at(now));
-        lanes.sweep(std::iter::repeat_n(0, given_up));
-        assert_eq!([0, 1].map(|lane| word(lanes.blocked(lane, at(now)))), expected);
+        lanes.sweep(std::iter::repeat_n(LaneId::FIRST, given_up));
+        assert_eq!([0, 1].map(|lane| word(lanes.blocked(LaneId::at(lane), at(now)))), expected);
     }
 
     /// After the last of all the lanes before it, whichever that was in.
@@ -291,8 +298,8 @@ mod tests {
             Lanes::new(vec![LaneRules::new("first", 1), LaneRules::new("second", 1), last]);
         lanes.learn_one("first", record(0, first, false), at(first));
         lanes.learn_one("second", record(0, second, false), at(second));
-        assert_eq!(word(lanes.blocked(2, at(249))), "until 250");
-        assert_eq!(word(lanes.blocked(2, at(250))), "free");
+        assert_eq!(word(lanes.blocked(LaneId::at(2), at(249))), "until 250");
+        assert_eq!(word(lanes.blocked(LaneId::at(2), at(250))), "free");
     }
 
     #[test]
@@ -308,11 +315,11 @@ mod tests {
         // What the ledger said before it knew changes nothing.
         lanes.learn_one("canary", record(4, 0, false), at(7));
         assert_eq!(lanes.overdone(at(8)), None);
-        assert_eq!(word(lanes.blocked(1, at(8))), "canary paused");
+        assert_eq!(word(lanes.blocked(LaneId::at(1), at(8))), "canary paused");
         // Resumed by an operator, later.
         lanes.paused("canary", record(4, 0, true), at(7));
         lanes.learn_one("canary", record(0, 0, false), at(7));
-        assert_eq!(word(lanes.blocked(1, at(200))), "free");
+        assert_eq!(word(lanes.blocked(LaneId::at(1), at(200))), "free");
     }
 
     /// What was read before a write was answered doesn't take it back.
@@ -324,10 +331,10 @@ mod tests {
         lanes.paused(&lane, record(3, 0, true), at(7));
         let before = BTreeMap::from([("canary".to_owned(), record(3, 0, false))]);
         lanes.learn(&before, at(6));
-        assert_eq!(word(lanes.blocked(0, at(8))), "canary paused");
+        assert_eq!(word(lanes.blocked(LaneId::at(0), at(8))), "canary paused");
         assert_eq!(lanes.overdone(at(8)), None);
         // Resumed by an operator.
         lanes.learn(&BTreeMap::from([("canary".to_owned(), record(0, 0, false))]), at(8));
-        assert_eq!(word(lanes.blocked(0, at(9))), "free");
+        assert_eq!(word(lanes.blocked(LaneId::at(0), at(9))), "free");
     }
 }

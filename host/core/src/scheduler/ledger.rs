@@ -9,6 +9,7 @@ use super::backlog::{Entry, Stage};
 use super::messages::Action;
 use super::track::Watch;
 use crate::account::AccountId;
+use crate::lane::LaneId;
 use crate::lease::is_taken;
 use crate::ports::{Overview, STARTING_LEASE, Slot};
 
@@ -90,7 +91,7 @@ impl Scheduler {
             }
             // A lane that is no longer configured: the first one, so that no later lane
             // starts before this has ended.
-            let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane).unwrap_or(0);
+            let lane = self.rules.lane_named(&slot.lane).unwrap_or(LaneId::FIRST);
             let entry = Entry {
                 provisioned_product: slot.provisioned_product.clone(),
                 lane,

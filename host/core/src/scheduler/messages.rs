@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::account::AccountId;
 use crate::aws_error::AwsError;
 use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
+use crate::lane::LaneId;
 use crate::plan_id::PlanId;
 use crate::ports::{
     Alert, DeadLetter, Ended, HeldBack, Hint, LaneRecord, Overview, Pause, Progress, Received, Slot,
@@ -124,8 +125,8 @@ pub enum Standing {
     Outdated {
         /// Its provisioned product.
         provisioned_product: ProvisionedProductId,
-        /// Index of the lane that policy decided.
-        lane: usize,
+        /// The lane that policy decided.
+        lane: LaneId,
         /// Updates to this target that failed before.
         failed_attempts: u32,
         /// Not to be tried again before this moment.
@@ -140,15 +141,15 @@ pub enum Standing {
     /// Not to be updated: its updates to this target have failed, and it is in the
     /// dead-letter queue.
     GivenUp {
-        /// Index of the lane that it was in; the first if that is no longer configured.
-        lane: usize,
+        /// The lane that it was in; the first if that is no longer configured.
+        lane: LaneId,
     },
     /// Not to be updated before a moment.
     Held {
         /// The moment.
         until: Timestamp,
-        /// Index of the lane in which it waits; `None` when no lane would have it.
-        lane: Option<usize>,
+        /// The lane in which it waits; `None` when no lane would have it.
+        lane: Option<LaneId>,
     },
 }
 

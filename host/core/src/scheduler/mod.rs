@@ -50,6 +50,7 @@ pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcom
 use crate::account::AccountId;
 use crate::backoff::Backoff;
 use crate::catalog::AccountFactory;
+use crate::lane::LaneId;
 use crate::plan_id::PlanId;
 use crate::ports::{Alert, HeldBack, Hint, Orders, Pause, Received};
 use crate::suggested::Suggested;
@@ -87,6 +88,24 @@ pub struct Rules {
     pub min_sweep_interval: Duration,
     /// How alerts suggest commands.
     pub suggested: Suggested,
+}
+
+impl Rules {
+    /// The lane of this name, as the ledger and the queues have it; `None` where it is no longer
+    /// configured.
+    pub fn lane_named(&self, name: &str) -> Option<LaneId> {
+        lanes::lane_named(&self.lanes, name)
+    }
+
+    /// The rules of a lane, which is one of these.
+    pub fn lane(&self, lane: LaneId) -> &LaneRules {
+        &self.lanes[lane.place()]
+    }
+
+    /// The lanes, in their order.
+    pub fn lane_ids(&self) -> impl Iterator<Item = LaneId> + use<> {
+        (0..self.lanes.len()).map(LaneId::at)
+    }
 }
 
 /// Taken for the duration of an update until one has been seen: the middle of the 10 to
@@ -305,13 +324,13 @@ impl Scheduler {
     }
 
     /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
-    pub fn blocked(&self) -> Option<(usize, Blocked)> {
+    pub fn blocked(&self) -> Option<(LaneId, Blocked)> {
         let lane = self.next_lane()?;
         Some((lane, self.held_back(lane)?))
     }
 
     /// Why a lane may start nothing now, when the lanes before it have nothing open.
-    fn held_back(&self, lane: usize) -> Option<Blocked> {
+    fn held_back(&self, lane: LaneId) -> Option<Blocked> {
         let unapproved = self.plan.as_ref().filter(|plan| !self.orders.is_approved(plan));
         let unapproved = unapproved.map(|plan| Blocked::Unapproved { plan: plan.clone() });
         let blocked = unapproved.or_else(|| self.lanes.blocked(lane, self.now));
@@ -340,28 +359,29 @@ impl Scheduler {
         self.ledger.known
             && self.backlog.is_empty()
             && self.operations.is_empty()
-            && self.confirmed_before(self.rules.lanes.len())
+            && self.confirmed_before(None)
     }
 
     // ---- lanes and slots ----
 
     /// Whether a sweep that began after the lanes before `lane` were last changed has found
-    /// nothing for them. Queue counts lag and are never asked.
-    fn confirmed_before(&self, lane: usize) -> bool {
+    /// nothing for them; without one, after all of them were. Queue counts lag and are never asked.
+    fn confirmed_before(&self, lane: Option<LaneId>) -> bool {
         let Some(completed) = self.sweeps.completed() else {
             return false;
         };
-        (0..lane).all(|earlier| self.backlog.last_change(earlier) <= completed)
+        let before = self.rules.lane_ids().take_while(|earlier| Some(*earlier) != lane);
+        before.into_iter().all(|earlier| self.backlog.last_change(earlier) <= completed)
     }
 
     /// The lane whose turn it is, if any: the first with an open account, once the lanes
     /// before it are confirmed done.
-    fn next_lane(&self) -> Option<usize> {
-        self.backlog.first_open_lane().filter(|lane| self.confirmed_before(*lane))
+    fn next_lane(&self) -> Option<LaneId> {
+        self.backlog.first_open_lane().filter(|lane| self.confirmed_before(Some(*lane)))
     }
 
     /// The lane that may run now, if any: the next, when nothing holds it back.
-    fn runnable_lane(&self) -> Option<usize> {
+    fn runnable_lane(&self) -> Option<LaneId> {
         self.next_lane().filter(|lane| self.held_back(*lane).is_none())
     }
 
@@ -372,8 +392,8 @@ impl Scheduler {
         self.blocked().is_some_and(|(_, blocked)| waits(&blocked))
     }
 
-    fn free(&self, lane: usize) -> usize {
-        let cap = self.rules.lanes[lane].concurrency.min(self.rules.max_concurrent_operations);
+    fn free(&self, lane: LaneId) -> usize {
+        let cap = self.rules.lane(lane).concurrency.min(self.rules.max_concurrent_operations);
         cap.saturating_sub(self.in_flight())
     }
 
@@ -409,7 +429,7 @@ impl Scheduler {
         self.tell_held_back(now, actions);
         let Some(lane) = self.runnable_lane() else {
             // Where nothing is to be done, whatever is there is stale.
-            let idle = self.backlog.is_empty() && self.confirmed_before(self.rules.lanes.len());
+            let idle = self.backlog.is_empty() && self.confirmed_before(None);
             if idle && self.stale && !self.receiving && self.blocked_until <= now {
                 self.receiving = true;
                 actions.push(Action::Receive { max: 10 });
@@ -433,10 +453,12 @@ impl Scheduler {
         if self.asked.as_ref() == Some(&plan) {
             return None;
         }
-        let lanes = self.rules.lanes.iter().enumerate();
-        let lanes: Vec<(String, usize, usize)> = lanes
-            .map(|(lane, rules)| {
-                (rules.name.clone(), self.backlog.open(lane), self.holds.in_lane(lane))
+        let lanes: Vec<(String, usize, usize)> = self
+            .rules
+            .lane_ids()
+            .map(|lane| {
+                let name = self.rules.lane(lane).name.clone();
+                (name, self.backlog.open(lane), self.holds.in_lane(lane))
             })
             .collect();
         let alert = approval(&plan, target.target.as_str(), &lanes, &self.rules.suggested);
@@ -447,8 +469,7 @@ impl Scheduler {
 
     /// Whether only a sweep is missing: lanes are done and none has confirmed it yet.
     fn wants_confirmation(&self) -> bool {
-        let done = self.backlog.first_open_lane().unwrap_or(self.rules.lanes.len());
-        !self.sweeps.is_running() && !self.confirmed_before(done)
+        !self.sweeps.is_running() && !self.confirmed_before(self.backlog.first_open_lane())
     }
 
     // ---- telling people ----

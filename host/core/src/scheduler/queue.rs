@@ -8,6 +8,7 @@ use super::Scheduler;
 use super::backlog::{Entry, Stage};
 use super::messages::Action;
 use crate::account::AccountId;
+use crate::lane::LaneId;
 use crate::ports::{Hint, Received};
 
 /// A message that was visible for so long and was not received is lost: it is sent again.
@@ -19,7 +20,7 @@ pub(super) const LOST_IF_EMPTY: Duration = Duration::from_secs(40);
 
 impl Scheduler {
     /// Keeps a window of the lane's work in the queue, topped up when half is gone.
-    pub(super) fn feed(&mut self, lane: usize, now: Timestamp, actions: &mut Vec<Action>) {
+    pub(super) fn feed(&mut self, lane: LaneId, now: Timestamp, actions: &mut Vec<Action>) {
         let Some(target) = &self.target else { return };
         if !self.wants_feeding(lane) {
             return;
@@ -38,7 +39,7 @@ impl Scheduler {
                 account: account.clone(),
                 provisioned_product: entry.provisioned_product.clone(),
                 target: target.target.clone(),
-                lane: self.rules.lanes[lane].name.clone(),
+                lane: self.rules.lane(lane).name.clone(),
                 attempt: entry.failed_attempts + 1,
                 serial,
             });
@@ -50,13 +51,13 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn wants_feeding(&self, lane: usize) -> bool {
+    pub(super) fn wants_feeding(&self, lane: LaneId) -> bool {
         self.backlog.handed_over(lane) <= self.window(lane) / 2
     }
 
     /// How many messages the queue holds at most: what is done within the window.
-    fn window(&self, lane: usize) -> usize {
-        let cap = self.rules.lanes[lane].concurrency.min(self.rules.max_concurrent_operations);
+    fn window(&self, lane: LaneId) -> usize {
+        let cap = self.rules.lane(lane).concurrency.min(self.rules.max_concurrent_operations);
         let rounds = self.rules.window.as_secs() / self.typical_update.as_secs().max(1);
         (usize::try_from(rounds).unwrap_or(usize::MAX)).saturating_mul(cap).max(2 * cap)
     }
@@ -82,7 +83,7 @@ impl Scheduler {
             };
             expected
                 && Some(entry.lane) == lane
-                && self.rules.lanes[entry.lane].name == hint.lane
+                && self.rules.lane(entry.lane).name == hint.lane
                 && entry.failed_attempts + 1 == hint.attempt
                 && self.target.as_ref().is_some_and(|target| target.target == hint.target)
         });

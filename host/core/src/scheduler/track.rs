@@ -163,7 +163,7 @@ impl Scheduler {
             Then::Retry { failed_attempts, ready: now + RETRY.after(failed_attempts) }
         };
         let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
-        let lane = self.rules.lanes.iter().position(|lane| lane.name == slot.lane);
+        let lane = self.rules.lane_named(&slot.lane);
         if let (true, Some(lane)) = (dead_lettered, lane) {
             self.lanes.give_up(lane);
         }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::{Blocked, Scheduler};
+use crate::lane::LaneId;
 
 /// The work as a whole, as this host sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +11,7 @@ pub struct View {
     /// The lanes, in their order.
     pub lanes: Vec<LaneView>,
     /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
-    pub blocked: Option<(usize, Blocked)>,
+    pub blocked: Option<(LaneId, Blocked)>,
     /// When the last completed sweep began.
     pub swept: Option<Timestamp>,
     /// How much has been observed but the passing of time. A host that lives observes something
@@ -34,7 +35,7 @@ pub struct LaneView {
 impl Scheduler {
     /// The work as a whole.
     pub fn view(&self) -> View {
-        let lanes = (0..self.rules.lanes.len()).map(|lane| {
+        let lanes = self.rules.lane_ids().map(|lane| {
             let in_flight = self.backlog.active(lane);
             LaneView {
                 waiting: self.backlog.open(lane) - in_flight,

@@ -8,6 +8,7 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProvisionedProductId, Record, RecordError, RecordId,
     RecordStatus,
 };
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::ports::{
     HeldBack, Hint, LaneRecord, Orders, Overview, Pause, Received, STARTING_LEASE, Slot,
 };
@@ -43,12 +44,13 @@ fn rules() -> Rules {
 }
 
 fn outdated(lane: usize, failed_attempts: u32) -> Standing {
+    let lane = LaneId::at(lane);
     let provisioned_product = ProvisionedProductId::new("pp");
     Standing::Outdated { provisioned_product, lane, failed_attempts, retry_at: None, ou: None }
 }
 
 fn held(until: u64, lane: Option<usize>) -> Standing {
-    Standing::Held { until: at(until), lane }
+    Standing::Held { until: at(until), lane: lane.map(LaneId::at) }
 }
 
 fn swept(began: u64, target: &str, accounts: &[(usize, Standing)]) -> Observation {
@@ -489,7 +491,7 @@ fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [
                 number,
                 Standing::Outdated {
                     provisioned_product,
-                    lane: 0,
+                    lane: LaneId::FIRST,
                     failed_attempts: 0,
                     retry_at: None,
                     ou,
@@ -642,7 +644,7 @@ fn held_accounts_keep_later_lanes_back(
     let sent = actions.iter().any(|action| matches!(action, Action::Enqueue(_)));
     assert_eq!(sent, !waits, "{actions:?}");
     let blocked = Blocked::Held { lane: "first".into(), accounts: 1, until: at(500) };
-    assert_eq!(stage.scheduler.blocked(), waits.then_some((1, blocked)));
+    assert_eq!(stage.scheduler.blocked(), waits.then_some((LaneId::at(1), blocked)));
     // Nothing can be done before the hold ends.
     assert_eq!(stage.scheduler.is_settled(at(499)), waits);
     assert!(!stage.scheduler.is_settled(at(500)));
@@ -682,7 +684,10 @@ fn an_account_that_is_held_at_its_start_keeps_later_lanes_back() {
     assert_eq!(stage.hints.len(), 1);
     stage.see(90, swept(80, "pa-2", &[(0, held(500, Some(0))), second]));
     assert_eq!(stage.hints.len(), 1);
-    assert!(matches!(stage.scheduler.blocked(), Some((1, Blocked::Held { .. }))));
+    assert!(matches!(
+        stage.scheduler.blocked(),
+        Some((lane, Blocked::Held { .. })) if lane == LaneId::at(1)
+    ));
 }
 
 /// Once a day has passed, and once only for as long as it lasts.
@@ -752,7 +757,7 @@ fn a_pause_is_told_before_all_is_done() {
         panic!("{actions:?}");
     };
     let pause = pause.clone();
-    stage.see(37, swept(36, "pa-2", &[(0, Standing::GivenUp { lane: 0 })]));
+    stage.see(37, swept(36, "pa-2", &[(0, Standing::GivenUp { lane: LaneId::FIRST })]));
     assert!(!stage.scheduler.is_settled(at(HOUR)), "the pause is being written down");
     record.paused = Some(pause);
     let written = Observation::LanePaused { lane: lane.clone(), record };
@@ -823,7 +828,7 @@ fn the_wait_after_a_failure_outlives_a_restart(#[case] retry_at: u64, #[case] ex
     let provisioned_product = ProvisionedProductId::new("pp");
     let standing = Standing::Outdated {
         provisioned_product,
-        lane: 0,
+        lane: LaneId::FIRST,
         failed_attempts: 1,
         retry_at: Some(at(retry_at)),
         ou: None,

@@ -9,6 +9,7 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProvisionedProductId, Record, RecordError, RecordId,
     RecordStatus,
 };
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
     Alert, Approval, Hint, LaneRecord, Orders, Overview, PlanRecord, Progress, Received, Slot,
@@ -294,13 +295,15 @@ impl World {
                 _ if self.done.contains(&index) => Standing::Current,
                 _ if progress.dead_lettered => {
                     let lane = account.lane.expect("only accounts with a lane are given up");
-                    Standing::GivenUp { lane }
+                    Standing::GivenUp { lane: LaneId::at(lane) }
                 }
                 None => Standing::Skipped,
-                Some(lane) if until > self.now => Standing::Held { until, lane: Some(lane) },
+                Some(lane) if until > self.now => {
+                    Standing::Held { until, lane: Some(LaneId::at(lane)) }
+                }
                 Some(lane) => Standing::Outdated {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
-                    lane,
+                    lane: LaneId::at(lane),
                     failed_attempts: progress.failed_attempts,
                     retry_at: progress.retry_at,
                     ou: Some(ou(index)),

@@ -27,8 +27,9 @@ pub use tick::Ticker;
 /// Between two rounds of the loop when nothing at all is awaited.
 const IDLE: Duration = Duration::from_secs(60);
 /// What calls under way get to end when the host is stopped: services are killed after 10
-/// seconds by Docker, and after 30 by ECS and Kubernetes.
-pub const GRACE: Duration = Duration::from_secs(8);
+/// seconds by Docker, and after 30 by ECS and Kubernetes. With the heartbeat that is removed then,
+/// and that may take a second, a host ends within 8.
+pub const GRACE: Duration = Duration::from_secs(7);
 
 /// The world as a host reaches it.
 #[derive(Clone)]

@@ -21,6 +21,7 @@ use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError, NotAnEvent};
+use groundcrew_core::lane::Lanes;
 use groundcrew_core::notification::NotificationState;
 use groundcrew_core::onboarding::{Found, Plan, QueuedNotification, plan};
 use groundcrew_core::pipeline::Fallback;
@@ -123,7 +124,7 @@ impl Notifications {
     /// Ready to take events.
     pub fn new(ports: NotificationPorts, settings: NotificationSettings) -> Self {
         let panel = |route: &ConfiguredRoute| {
-            Panel::new(route.policies.clone(), vec![String::new()], Fallback::Proceed)
+            Panel::new(route.policies.clone(), Lanes::default(), Fallback::Proceed)
         };
         let turn = |notifier: &ConfiguredNotifier| (notifier.name.clone(), Semaphore::new(AT_ONCE));
         let panels = settings.routes.iter().map(panel).collect();
@@ -144,8 +145,7 @@ impl Notifications {
 
     /// Tells people of a text that is no event.
     pub async fn refuse(&self, wrong: &NotAnEvent) -> Handled {
-        let handled = Handled::of(None).broken(wrong.error.to_string());
-        self.malformed(handled, &wrong.text, &wrong.error).await
+        self.malformed(Handled::of(None), &wrong.text, &wrong.error).await
     }
 
     /// Takes every event in a text, one after the other: an event, or what carries events, such as
@@ -188,7 +188,7 @@ impl Notifications {
             OncePer::Account => matter,
             OncePer::Event => matter.of_event(&event),
         };
-        let panel = Panel::new(Vec::new(), vec![String::new()], Fallback::Proceed);
+        let panel = Panel::new(Vec::new(), Lanes::default(), Fallback::Proceed);
         // Somebody wants it told, although it failed for good.
         let known = self.ports.ledger.notification(&matter.key(&notifier.name)).await;
         let redriven = match known.ok().flatten().map(|entry| entry.state) {

@@ -23,6 +23,7 @@ use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::due::{Causes, Footing};
 use groundcrew_core::event::Event;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
@@ -143,7 +144,7 @@ impl Updates {
     }
 
     /// The name of a lane.
-    pub(crate) fn lane(&self, lane: usize) -> &str {
+    pub(crate) fn lane(&self, lane: LaneId) -> &str {
         self.panel.lane(lane)
     }
 

@@ -13,6 +13,7 @@ use groundcrew_core::catalog::{
     RecordId, UpdateRequest,
 };
 use groundcrew_core::due::Due;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
 use groundcrew_core::scheduler::{Standing, StartOutcome};
@@ -191,8 +192,7 @@ impl Updates {
         if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
             return Ok(StartOutcome::AccountBusy);
         }
-        let Some(lane) = self.settings.rules.lanes.iter().position(|lane| lane.name == hint.lane)
-        else {
+        let Some(lane) = self.settings.rules.lane_named(&hint.lane) else {
             return Ok(StartOutcome::AccountBusy);
         };
         let slot = self.slot(hint, product, account, Some(record.id));
@@ -249,10 +249,10 @@ impl Updates {
         }
     }
 
-    async fn take(&self, slot: &Slot, lane: usize) -> Result<Taken, LedgerError> {
+    async fn take(&self, slot: &Slot, lane: LaneId) -> Result<Taken, LedgerError> {
         let rules = &self.settings.rules;
         let cap = Cap {
-            total: rules.lanes[lane].concurrency.min(rules.max_concurrent_operations),
+            total: rules.lane(lane).concurrency.min(rules.max_concurrent_operations),
             per_ou: rules.per_ou_limit,
         };
         self.ports.ledger.take_slot(slot, cap).await
@@ -350,7 +350,7 @@ impl Updates {
 }
 
 /// What becomes of a start for which no slot was to be had.
-fn without_slot(taken: &Taken, lane: usize) -> StartOutcome {
+fn without_slot(taken: &Taken, lane: LaneId) -> StartOutcome {
     match taken {
         Taken::Yes | Taken::Already(_) => StartOutcome::AccountBusy,
         Taken::Full => StartOutcome::NothingFree,

@@ -15,10 +15,11 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::due::{Due, Footing, Known};
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::pipeline::{Decision, Outcome};
 use groundcrew_core::plan_id::{PlanId, PlanRules};
 use groundcrew_core::ports::{
-    HeldBack, HeldRecord, LaneSeen, LedgerError, Page, Progress, SweepRecord,
+    HeldBack, HeldRecord, LaneRecord, LaneSeen, LedgerError, Page, Progress, Slot, SweepRecord,
 };
 use groundcrew_core::scheduler::{Standing, Sweep, WhenHeld};
 use jiff::Timestamp;
@@ -30,6 +31,9 @@ use crate::Notice;
 /// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
 /// it is throttled.
 const READS_AT_ONCE: usize = 8;
+
+/// So often it is tried to read what runs and what was done as they were at one moment.
+const COUNTS: usize = 5;
 
 /// Why a sweep could not be completed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +53,14 @@ pub(super) enum Swept {
     /// Nothing was looked at: the landing zone is being changed, and accounts are to be updated
     /// afterwards.
     NotNow,
+}
+
+/// How far the lanes were when a sweep began.
+#[derive(Default)]
+struct Counted {
+    lanes: BTreeMap<String, LaneRecord>,
+    /// The accounts whose updates were not settled yet, and their lanes.
+    slots: BTreeMap<AccountId, String>,
 }
 
 /// What a sweep is made for.
@@ -86,6 +98,10 @@ impl Updates {
 
     async fn look_around(&self, purpose: Purpose) -> Result<Swept, SweepError> {
         let started_at = self.now();
+        let counted = match purpose {
+            Purpose::Update => self.count().await?,
+            Purpose::Show => Counted::default(),
+        };
         let zone = self.ports.landing_zones.landing_zone().await?;
         if let Some(zone) = zone.as_ref().filter(|zone| zone.changing) {
             tracing::info!(version = zone.version, "the landing zone is being changed: no sweep");
@@ -146,7 +162,7 @@ impl Updates {
         let held_back = self.held_back(&accounts, started_at).await?;
         let sweep = Sweep { started_at, account_factory: factory, accounts, plan, held_back };
         if purpose == Purpose::Update {
-            self.note_sweep(&sweep, held).await?;
+            self.note_sweep(&sweep, held, &counted).await?;
         }
         Ok(Swept::Complete { sweep, outdated })
     }
@@ -269,10 +285,33 @@ impl Updates {
         Ok(())
     }
 
-    /// Writes down what the sweep saw, for operators.
-    async fn note_sweep(&self, sweep: &Sweep, mut held: Vec<HeldRecord>) -> Result<(), SweepError> {
+    /// Reads what the lanes have done and what runs, as they were at one moment: a slot is freed and
+    /// its end counted in one write.
+    async fn count(&self) -> Result<Counted, SweepError> {
         let ledger = &self.ports.ledger;
-        let records = ledger.lanes().await?;
+        let mut lanes = ledger.lanes().await?;
+        for _ in 0..COUNTS {
+            let slots = ledger.slots().await?;
+            let again = ledger.lanes().await?;
+            if again == lanes {
+                let lane_of = |slot: Slot| (slot.account, slot.lane);
+                let slots: BTreeMap<_, _> = slots.into_iter().map(lane_of).collect();
+                return Ok(Counted { lanes, slots });
+            }
+            lanes = again;
+        }
+        // So busy a fleet is counted a little wrong until the next sweep.
+        Ok(Counted { lanes, slots: BTreeMap::new() })
+    }
+
+    /// Writes down what the sweep saw, for operators.
+    async fn note_sweep(
+        &self,
+        sweep: &Sweep,
+        mut held: Vec<HeldRecord>,
+        Counted { lanes: records, slots }: &Counted,
+    ) -> Result<(), SweepError> {
+        let ledger = &self.ports.ledger;
         let mut lanes: BTreeMap<String, LaneSeen> = BTreeMap::new();
         let before = ledger.last_sweep().await?;
         let before = before.filter(|before| before.target == sweep.account_factory.target);
@@ -284,8 +323,15 @@ impl Updates {
             lanes.insert(rules.name.clone(), seen);
         }
         let (mut current, mut skipped, mut closed) = (0, 0, 0);
-        for standing in sweep.accounts.values() {
+        for (account, standing) in &sweep.accounts {
             match standing {
+                // Its update had not been settled when the sweep began: that it succeeded counts as
+                // done since then, or will.
+                Standing::Current if slots.contains_key(account) => {
+                    if let Some(seen) = lanes.get_mut(&slots[account]) {
+                        seen.to_update += 1;
+                    }
+                }
                 Standing::Current => current += 1,
                 Standing::Skipped => skipped += 1,
                 Standing::Closed => closed += 1,
@@ -335,7 +381,7 @@ impl Updates {
         now: Timestamp,
     ) -> Result<Vec<HeldBack>, SweepError> {
         let rules = &self.settings.rules.lanes;
-        let mut held: BTreeMap<usize, (usize, Timestamp)> = BTreeMap::new();
+        let mut held: BTreeMap<LaneId, (usize, Timestamp)> = BTreeMap::new();
         let mut to_update = vec![0; rules.len()];
         for standing in accounts.values() {
             match standing {
@@ -344,12 +390,12 @@ impl Updates {
                     *accounts += 1;
                     *last = (*last).max(*until);
                 }
-                Standing::Outdated { lane, .. } => to_update[*lane] += 1,
+                Standing::Outdated { lane, .. } => to_update[lane.place()] += 1,
                 _ => {}
             }
         }
-        let waiting_for = |lane: usize| {
-            let later = rules.iter().zip(&to_update).skip(lane + 1);
+        let waiting_for = |lane: LaneId| {
+            let later = rules.iter().zip(&to_update).skip(lane.place() + 1);
             later
                 .filter(|(rules, accounts)| rules.held == WhenHeld::Wait && **accounts > 0)
                 .map(|(rules, accounts)| (rules.name.clone(), *accounts))
@@ -376,10 +422,9 @@ impl Updates {
     }
 
     /// The lane in which an account failed; the first where it is no longer configured.
-    fn lane_of(&self, progress: &Progress) -> usize {
-        let lanes = &self.settings.rules.lanes;
-        let named = |lane: &&str| lanes.iter().position(|rules| rules.name == **lane);
-        progress.lane.as_deref().as_ref().and_then(named).unwrap_or(0)
+    fn lane_of(&self, progress: &Progress) -> LaneId {
+        let named = |lane: &str| self.settings.rules.lane_named(lane);
+        progress.lane.as_deref().and_then(named).unwrap_or(LaneId::FIRST)
     }
 
     /// Asks the policies whether to update an account.
