@@ -319,7 +319,7 @@ impl Loaded {
     /// The policies as they are asked about an action, one after the other.
     pub fn panel(&self, action: Action) -> Panel {
         match action {
-            // As `Onboarding` has it: without lanes, and told unless a policy says no.
+            // As `Notifications` has it: without lanes, and told unless a policy says no.
             Action::Onboard => {
                 let policies = self.asked(action, OnFailure::Retry);
                 Panel::new(policies, Lanes::default(), Fallback::Proceed)
