@@ -81,6 +81,10 @@ fn folder() -> tempfile::TempDir {
     "simulate --snapshot broken.json",
     r#"expected {"accounts":[{"id":"111122223333","name":"Prod"}]}"#
 )]
+#[case::no_event_to_tell(
+    "notify --config file.toml --notifier ams --event broken.json",
+    "name a file with an EventBridge event"
+)]
 #[case::no_event("handle --config file.toml none.json", "check its path and its rights")]
 #[case::no_cases("policy test folder", "they are in files named like `rings.cases.toml`")]
 #[case::no_file_of_cases("policy test none", "such as rings.cases.toml, or a folder with some")]

@@ -1,10 +1,12 @@
 //! `groundcrew notify`: tells one notifier of one event, or shows what it would be told.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use groundcrew_aws::AwsSupport;
 use groundcrew_core::envelope;
+use groundcrew_core::event::Event;
 use groundcrew_engine::notifications::{Handled, ToldOutcome};
 use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
@@ -19,7 +21,7 @@ use crate::simulated_web::{SeenRequest, SimulatedWeb};
 use crate::wording::print;
 
 pub fn run(options: &Notify) -> Result<(), Failure> {
-    let event = event(&options.event)?;
+    let events = events(&options.event)?;
     let runtime = crate::current_thread()?;
     runtime.block_on(async {
         let read = read(Some(&options.config))?;
@@ -39,18 +41,27 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
             )));
         }
         match options.dry_run {
-            true => rehearse(options, read, &event).await,
-            false => tell(options, read, &event).await,
+            true => rehearse(options, read, &events).await,
+            false => tell(options, read, &events).await,
         }
     })
 }
 
-async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
+/// The events in a file, each of which is one.
+fn events(path: &Path) -> Result<Vec<Arc<Event>>, Failure> {
+    let events = envelope::events(&event(path)?).into_iter();
+    events.map(|event| event.map(Arc::new)).collect::<Result<_, _>>().map_err(|wrong| {
+        let path = path.display();
+        Failure::Usage(format!("{path}: {wrong}; name a file with an EventBridge event"))
+    })
+}
+
+async fn tell(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result<(), Failure> {
     let aws = RealAws::beside(&read, environment(&read.config).await).await?;
     let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
     let onboarding = aws.notifying(&loaded);
     let mut handled = Vec::new();
-    for event in envelope::events(event) {
+    for event in events {
         handled.push(onboarding.tell_only(event, &options.notifier).await);
     }
     // By hand nobody is alerted.
@@ -59,7 +70,7 @@ async fn tell(options: &Notify, read: Read, event: &str) -> Result<(), Failure> 
 
 /// Has it told to systems in which nothing is yet. What is known of the account comes from AWS
 /// Organizations all the same, where that can be reached.
-async fn rehearse(options: &Notify, read: Read, event: &str) -> Result<(), Failure> {
+async fn rehearse(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result<(), Failure> {
     let sim = SimAws::new(SimOptions {
         seed: 1,
         start: Timestamp::now(),
@@ -75,7 +86,7 @@ async fn rehearse(options: &Notify, read: Read, event: &str) -> Result<(), Failu
     let onboarding = ports::simulated_notifications(&sim, clients, &loaded, directory);
     let (mut requests, mut cases) = (0, 0);
     let mut failures = Vec::new();
-    for event in envelope::events(event) {
+    for event in events {
         let handled = onboarding.tell_only(event, &options.notifier).await;
         let (seen, opened) = (web.seen(), sim.cases());
         let (new, opened_now) =

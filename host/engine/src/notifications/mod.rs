@@ -164,11 +164,8 @@ impl Notifications {
 
     /// Tells one notifier of an event, by hand: whatever routes, policies and gates say. Told
     /// before, it is not told again. Nobody is alerted of what fails.
-    pub async fn tell_only(&self, event: Result<Event, NotAnEvent>, notifier: &str) -> Handled {
-        let event = match event {
-            Ok(event) => Arc::new(event),
-            Err(wrong) => return Handled::of(None).broken(wrong.to_string()),
-        };
+    pub async fn tell_only(&self, event: &Arc<Event>, notifier: &str) -> Handled {
+        let event = Arc::clone(event);
         let handled = Handled::of(Some(&event));
         let matter = match matter(&event) {
             // Somebody says that it is new.

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use groundcrew_core::event::Event;
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_core::rule::Rule;
 use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
 
 use crate::place::{
-    BEGIN, CREATED, Place, SCHEDULED, UPDATED, about, letters, redrive, route, work,
+    BEGIN, CREATED, Place, SCHEDULED, UPDATED, about, letters, parsed, redrive, route, work,
 };
 
 const LANDED: [&str; 2] = ["CreateManagedAccount", "UpdateManagedAccount"];
@@ -50,7 +49,7 @@ async fn is_not_sent_again_by_events_and_sweeps() {
     assert_eq!((place.hook.messages(), place.sim.alerts().len()), (1, 1));
 
     // A person has it sent again, once.
-    let told = place.host("operator").tell_only(Ok(Event::parse(&created).unwrap()), "hook").await;
+    let told = place.host("operator").tell_only(&parsed(&created), "hook").await;
     assert_eq!((told.outcome, place.hook.messages()), (HandledOutcome::Failed, 2));
     place.handle(&created).await;
     assert_eq!(place.hook.messages(), 2);
