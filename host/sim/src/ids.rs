@@ -1,6 +1,14 @@
 //! Ids in the form that AWS gives them, made from numbers so that they can be read back
 //! without a table.
 
+/// Prefixes of the ids of Service Catalog.
+pub(crate) const PRODUCT: &str = "prod-";
+pub(crate) const ARTIFACT: &str = "pa-";
+pub(crate) const LAUNCH_PATH: &str = "lpv2-";
+pub(crate) const PORTFOLIO: &str = "port-";
+pub(crate) const PROVISIONED_PRODUCT: &str = "pp-";
+pub(crate) const RECORD: &str = "rec-";
+
 /// Letters after the prefix of a Service Catalog id, as in `prod-abcdefghijklm`.
 const LETTERS: usize = 13;
 

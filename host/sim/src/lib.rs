@@ -8,6 +8,19 @@
 //! retries and error parsing are those of the shipped code. [`serve()`] serves it over HTTP
 //! in real time, for the AWS CLI and other SDKs.
 //!
+//! # Where things are
+//!
+//! - `protocol`: the wire formats, and what of each service only they need to know;
+//! - `fleet`: the accounts that all services are about;
+//! - `faults`: what goes wrong, by the seed or because a test says so;
+//! - `services`: one module for each service of AWS;
+//! - `web`: systems other than AWS;
+//! - `model`: all of them together, and what happens by itself;
+//! - `world`: a model with its clock, shared by those who call it: by SDKs in the same process
+//!   (`in_process`), or over HTTP (`serve`, with `state` to go on from).
+//!
+//! None uses one that comes after it.
+//!
 //! # Repeatable runs
 //!
 //! The same seed gives the same run, call by call, if
@@ -22,56 +35,32 @@
 #![deny(missing_docs)]
 
 mod agenda;
-mod busy;
-mod cbor;
-mod connector;
-mod control;
-mod control_tower;
 mod cursor;
-mod dynamodb;
-mod events;
 mod faults;
 mod fleet;
-mod identity_center;
-mod identity_store;
 mod ids;
+mod in_process;
 mod kept;
-mod message_attributes;
 pub mod model;
-mod operations;
-mod organizations;
+mod names;
 pub mod protocol;
-mod queue;
-mod queue_settings;
-mod queues;
 mod serve;
-mod service_catalog;
-mod sim;
-mod sns;
-mod sqs;
-mod starter;
+mod services;
 mod state;
-mod sts;
-mod support;
-mod tagging;
-mod throttle;
 mod time;
-mod updates;
-mod versions;
 mod web;
 mod world;
-mod xml;
 
-pub use control_tower::{LandingZone, LandingZoneStatus};
-pub use faults::FaultLevel;
+pub use faults::{FaultLevel, NextCall};
 pub use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotError};
-pub use queue::QueueOptions;
-pub use serve::{Keep, ServeOptions, serve, serve_kept};
-pub use sim::{NextCall, SimAws, SimOptions};
-pub use sns::PublishedAlert;
-pub use state::{Resources, State, StateError};
-pub use support::OpenedCase;
-pub use tagging::TagIndexState;
+pub use in_process::{SimAws, SimOptions};
+pub use serve::{Keep, Resources, serve, serve_kept};
+pub use services::control_tower::{LandingZone, LandingZoneStatus};
+pub use services::service_catalog::updates::{MaxConcurrent, OperationLog, OperationOutcome};
+pub use services::sns::PublishedAlert;
+pub use services::sqs::QueueOptions;
+pub use services::support::OpenedCase;
+pub use services::tagging::TagIndexState;
+pub use state::{ServeOptions, State, StateError};
 pub use time::SimClock;
-pub use updates::{MaxConcurrent, OperationLog, OperationOutcome};
 pub use web::{ServiceNow, WebRecord, WebRequest, WebResponse};

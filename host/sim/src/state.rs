@@ -1,20 +1,14 @@
 //! The state of a simulated AWS as text, from which it goes on: a line that tells its version and
 //! its digest, and the model as JSON.
 
-use std::net::SocketAddr;
-
 use data_encoding::HEXLOWER;
+use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::dynamodb::TABLE;
-use crate::model::{
-    EVENTS_DEAD, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, Model, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE,
-    REGION, TOPIC, UPDATES_DEAD, UPDATES_QUEUE,
-};
-use crate::serve::{ServeOptions, endpoint};
-use crate::sqs::url_at;
+use crate::faults::FaultLevel;
+use crate::model::Model;
 
 /// Changes with every change of the model that old states can't be read with.
 const VERSION: u32 = 1;
@@ -24,6 +18,19 @@ const VERSION: u32 = 1;
 struct Head {
     groundcrew_sim_aws: u32,
     sha256: String,
+}
+
+/// What a server starts from.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// What is random is by this seed. Real time repeats no run exactly.
+    pub seed: u64,
+    /// The organization.
+    pub snapshot: Snapshot,
+    /// How much goes wrong. A reply that is lost closes its connection.
+    pub faults: FaultLevel,
+    /// Control Tower's quota of concurrent account operations: 5 unless AWS has raised it.
+    pub quota: usize,
 }
 
 /// A simulated AWS that is not running.
@@ -104,42 +111,6 @@ fn digest(text: &str) -> String {
     HEXLOWER.encode(&Sha256::digest(text))
 }
 
-/// What there is on a simulated AWS that is served, by the names that a config takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resources {
-    /// Where it answers, as a URL.
-    pub endpoint: String,
-    /// Its Region.
-    pub region: &'static str,
-    /// URL of the queue of accounts to update (FIFO), and of its dead-letter queue.
-    pub updates: (String, String),
-    /// URL of the queue of events, and of its dead-letter queue.
-    pub events: (String, String),
-    /// URL of the queue of notifications (FIFO), and of its dead-letter queue.
-    pub notifications: (String, String),
-    /// ARN of the topic of alerts.
-    pub topic_arn: String,
-    /// Name of the DynamoDB table, which has the keys of a ledger.
-    pub table: &'static str,
-}
-
-impl Resources {
-    /// Of one that listens there.
-    pub fn at(listening: SocketAddr) -> Self {
-        let endpoint = endpoint(listening);
-        let pair = |queue, dead| (url_at(&endpoint, queue), url_at(&endpoint, dead));
-        Self {
-            region: REGION,
-            updates: pair(UPDATES_QUEUE, UPDATES_DEAD),
-            events: pair(EVENTS_QUEUE, EVENTS_DEAD),
-            notifications: pair(NOTIFICATIONS_QUEUE, NOTIFICATIONS_DEAD),
-            topic_arn: format!("arn:aws:sns:{REGION}:{MANAGEMENT_ACCOUNT}:{TOPIC}"),
-            table: TABLE,
-            endpoint,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,9 +122,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::faults::FaultLevel;
+    use crate::faults::NextCall;
     use crate::model::Answer;
     use crate::protocol::Request;
-    use crate::sim::NextCall;
     use crate::time::later;
     use crate::web::WebRequest;
 

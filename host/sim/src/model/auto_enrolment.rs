@@ -6,10 +6,10 @@ use groundcrew_core::account::AccountId;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::events;
 use super::{EVENT_DELAY, Model};
-use crate::control_tower::ControlTower;
-use crate::events;
 use crate::ids;
+use crate::services::control_tower::ControlTower;
 use crate::time::later;
 
 impl Model {

@@ -8,19 +8,21 @@ use std::time::Duration;
 use groundcrew_core::account::{AccountId, AccountState};
 use jiff::Timestamp;
 
+use super::events;
 use super::{EVENT_DELAY, Model};
 use crate::agenda::Happening;
-use crate::control_tower::LandingZone;
-use crate::events;
 use crate::faults::Mishap;
 use crate::ids;
-use crate::queue::QueueOptions;
-use crate::service_catalog::{Path, RECORD};
-use crate::sns::PublishedAlert;
-use crate::support::OpenedCase;
-use crate::tagging::TagIndexState;
+use crate::services::control_tower::LandingZone;
+use crate::services::service_catalog::Path;
+use crate::services::service_catalog::updates::{
+    Ended, MaxConcurrent, OperationLog, OperationOutcome,
+};
+use crate::services::sns::PublishedAlert;
+use crate::services::sqs::QueueOptions;
+use crate::services::support::OpenedCase;
+use crate::services::tagging::TagIndexState;
 use crate::time::later;
-use crate::updates::{Ended, MaxConcurrent, OperationLog, OperationOutcome};
 
 /// How long closing an account takes. AWS states no time; minutes were seen.
 const SUSPENDED_AFTER: Duration = Duration::from_secs(5 * 60);
@@ -264,7 +266,7 @@ impl Model {
                 Some(OperationLog {
                     account: fleet.get(record.product)?.id.clone(),
                     provisioned_product: fleet.get(record.product)?.product.clone(),
-                    record: ids::write(RECORD, number),
+                    record: ids::write(ids::RECORD, number),
                     foreign: record.foreign,
                     parameters: self.catalog.given.get(&number).cloned().unwrap_or_default(),
                     start: record.created,

@@ -3,6 +3,7 @@
 
 mod auto_enrolment;
 mod controls;
+mod events;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,46 +18,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agenda::{Agenda, Happening};
-use crate::control_tower::{self, ControlTower};
-use crate::dynamodb::{self, DynamoDb};
-use crate::events::UpdateEnded;
 use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
 use crate::fleet::Fleet;
-use crate::identity_center::{self, IdentityCenter};
-use crate::identity_store::{self, IdentityStore};
+use crate::fleet::versions::Versions;
 use crate::ids;
-use crate::operations;
-use crate::organizations::{self, Organizations};
+use crate::names::{
+    EVENTS_DEAD, EVENTS_QUEUE, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD, UPDATES_QUEUE,
+};
+use crate::protocol::operations;
 use crate::protocol::{ApiError, Call, Encoding, Request, Response, Service};
-use crate::queue::QueueOptions;
-use crate::service_catalog::{self, ServiceCatalog};
-use crate::sns::{self, Sns};
-use crate::sqs::{self, Outcome, Receive, Sqs};
-use crate::starter::Starter;
-use crate::sts::{self, Sts};
-use crate::support::{self, Support};
-use crate::tagging::{self, Tagging};
+use crate::services::control_tower::{self, ControlTower};
+use crate::services::dynamodb::{self, DynamoDb};
+use crate::services::identity_center::{self, IdentityCenter};
+use crate::services::identity_store::{self, IdentityStore};
+use crate::services::organizations::{self, Organizations};
+use crate::services::service_catalog::starter::Starter;
+use crate::services::service_catalog::updates::Ended;
+use crate::services::service_catalog::{self, ServiceCatalog};
+use crate::services::sns::{self, Sns};
+use crate::services::sqs::QueueOptions;
+use crate::services::sqs::{self, Outcome, Receive, Sqs};
+use crate::services::sts::{self, Sts};
+use crate::services::support::{self, Support};
+use crate::services::tagging::{self, Tagging};
 use crate::time::later;
-use crate::updates::Ended;
-use crate::versions::Versions;
 use crate::web::Web;
-
-/// Region of everything but Organizations.
-pub(crate) const REGION: &str = "us-east-1";
-/// The account that all calls are made in.
-pub(crate) const MANAGEMENT_ACCOUNT: &str = "123456789012";
-/// Name of the Account Factory product.
-pub(crate) const PRODUCT_NAME: &str = "AWS Control Tower Account Factory";
-/// Name of the alerts topic.
-pub(crate) const TOPIC: &str = "groundcrew-alerts";
-
-/// Names of the queues that a simulation begins with.
-pub(crate) const UPDATES_QUEUE: &str = "groundcrew-updates.fifo";
-pub(crate) const UPDATES_DEAD: &str = "groundcrew-updates-dead.fifo";
-pub(crate) const NOTIFICATIONS_QUEUE: &str = "groundcrew-notifications.fifo";
-pub(crate) const NOTIFICATIONS_DEAD: &str = "groundcrew-notifications-dead.fifo";
-pub(crate) const EVENTS_QUEUE: &str = "groundcrew-events";
-pub(crate) const EVENTS_DEAD: &str = "groundcrew-events-dead";
+use events::UpdateEnded;
 
 /// After so many receives a message is moved to the dead-letter queue: a backstop for
 /// poison messages, far above what waiting for a slot or for a gate costs.

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{WebResponse, answer};
+use super::exchange::{WebResponse, answer};
 
 /// Largest message of Teams, in bytes.
 const TEAMS_MESSAGE: usize = 28 * 1024;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{WebRecord, WebResponse, answer, fields};
+use super::exchange::{WebRecord, WebResponse, answer, fields};
 
 /// Where a table begins in a URL.
 const TABLE: &str = "/api/now/table/";

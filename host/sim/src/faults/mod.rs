@@ -1,0 +1,421 @@
+//! What goes wrong, how often, by the seed.
+//!
+//! Each kind of fault has its own random numbers, so that one more API call does not
+//! change which updates fail.
+
+pub(crate) mod busy;
+mod failure;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{ApiError, Service};
+use busy::OverQuota;
+pub(crate) use failure::Failure;
+
+/// How much goes wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultLevel {
+    /// Nothing, and nothing but the latency of calls is random.
+    #[default]
+    None,
+    /// What a large organization sees in a normal week.
+    Light,
+    /// What it sees on its worst day.
+    Heavy,
+}
+
+/// Probabilities, of a thousand.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Rates {
+    /// Of calls.
+    throttled: u32,
+    server_error: u32,
+    not_connected: u32,
+    reply_lost: u32,
+    hung: u32,
+    #[serde(default)]
+    garbled: u32,
+    /// Of events.
+    event_lost: u32,
+    event_repeated: u32,
+    event_late: u32,
+    /// Of updates that the quota has no room for: those whose call is taken, and whose record
+    /// fails.
+    refused_by_record: u32,
+    /// Of updates.
+    contention: u32,
+    transient: u32,
+    generic: u32,
+    /// Of accounts.
+    never_updates: u32,
+    /// Mean time between the operations of someone else; none when zero.
+    foreign_every: Duration,
+}
+
+impl FaultLevel {
+    fn rates(self) -> Rates {
+        match self {
+            Self::None => Rates {
+                throttled: 0,
+                server_error: 0,
+                not_connected: 0,
+                reply_lost: 0,
+                hung: 0,
+                garbled: 0,
+                event_lost: 0,
+                event_repeated: 0,
+                event_late: 0,
+                refused_by_record: 0,
+                contention: 0,
+                transient: 0,
+                generic: 0,
+                never_updates: 0,
+                foreign_every: Duration::ZERO,
+            },
+            Self::Light => Rates {
+                throttled: 5,
+                server_error: 3,
+                not_connected: 2,
+                reply_lost: 2,
+                hung: 1,
+                garbled: 1,
+                event_lost: 20,
+                event_repeated: 20,
+                event_late: 20,
+                refused_by_record: 500,
+                contention: 10,
+                transient: 5,
+                generic: 5,
+                never_updates: 5,
+                foreign_every: Duration::from_secs(6 * 3600),
+            },
+            Self::Heavy => Rates {
+                throttled: 50,
+                server_error: 30,
+                not_connected: 20,
+                reply_lost: 20,
+                hung: 4,
+                garbled: 10,
+                event_lost: 200,
+                event_repeated: 100,
+                event_late: 100,
+                refused_by_record: 500,
+                contention: 50,
+                transient: 30,
+                generic: 30,
+                never_updates: 10,
+                foreign_every: Duration::from_secs(3600),
+            },
+        }
+    }
+}
+
+/// What becomes of one HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// Time until the service sees the request.
+    pub(crate) there: Duration,
+    /// Time until the caller sees the answer.
+    pub(crate) back: Duration,
+    pub(crate) mishap: Option<Mishap>,
+}
+
+/// Why a service refuses what it would take at another time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    Throttled,
+    ServerError,
+    Denied,
+}
+
+impl Refusal {
+    /// The answer of this service, of which an operation was called.
+    pub(crate) fn error(self, service: Service, operation: &str) -> ApiError {
+        match (self, service) {
+            (Self::Throttled, _) => ApiError::throttled(service),
+            (Self::Denied, _) => ApiError::denied(service, operation),
+            (Self::ServerError, Service::Organizations) => ApiError::new(
+                "ServiceException",
+                "AWS Organizations can't complete your request because of an internal service error. Try again later.",
+            )
+            .with_status(500),
+            (Self::ServerError, Service::Tagging) => ApiError::new(
+                "InternalServiceException",
+                "The request processing failed because of an unknown error.",
+            )
+            .with_status(500),
+            (Self::ServerError, _) => {
+                ApiError::new("ServiceUnavailable", "Service Unavailable").with_status(503)
+            }
+        }
+    }
+}
+
+/// What goes wrong with one HTTP request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Mishap {
+    /// The service refuses it, without effect.
+    Refused(Refusal),
+    /// No connection, without effect.
+    NotConnected,
+    /// The connection breaks after the effect.
+    ReplyLost,
+    /// No answer comes in any time a caller waits; the effect happens or not.
+    Hung {
+        /// Whether it happens.
+        effect: bool,
+    },
+    /// Something between here and the service answers in its place, in HTML: a proxy, a load
+    /// balancer, a captive portal.
+    Garbled {
+        /// The status that it gives.
+        status: u16,
+        /// Whether the effect happens all the same.
+        effect: bool,
+    },
+}
+
+/// How the next call of an operation fares, for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextCall {
+    /// It takes effect, but no reply comes.
+    ReplyLost,
+    /// No connection is made.
+    NotConnected,
+    /// The service throttles it.
+    Throttled,
+    /// The caller lacks the permission.
+    Denied,
+    /// No reply comes in any time, and it takes no effect.
+    Hung,
+    /// A proxy answers 200 in its place, in HTML, and it takes no effect.
+    Garbled,
+    /// A proxy answers 407 in its place, in HTML, and it takes no effect.
+    ProxyRefuses,
+}
+
+impl From<NextCall> for Mishap {
+    fn from(fares: NextCall) -> Self {
+        match fares {
+            NextCall::ReplyLost => Self::ReplyLost,
+            NextCall::NotConnected => Self::NotConnected,
+            NextCall::Throttled => Self::Refused(Refusal::Throttled),
+            NextCall::Denied => Self::Refused(Refusal::Denied),
+            NextCall::Hung => Self::Hung { effect: false },
+            NextCall::Garbled => Self::Garbled { status: 200, effect: false },
+            NextCall::ProxyRefuses => Self::Garbled { status: 407, effect: false },
+        }
+    }
+}
+
+/// What stands between here and a service answers so, and the effect happens or not.
+const GARBLED: [(u16, bool); 5] =
+    [(502, false), (504, true), (407, false), (200, false), (200, true)];
+
+/// What becomes of one event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EventFate {
+    Delivered,
+    Lost,
+    /// Delivered, and again after this time.
+    Repeated(Duration),
+    /// Delivered so much later.
+    Late(Duration),
+}
+
+/// The random numbers of a simulation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Faults {
+    rates: Rates,
+    #[serde(with = "crate::kept::rng")]
+    calls: Rng,
+    #[serde(with = "crate::kept::rng")]
+    events: Rng,
+    #[serde(with = "crate::kept::rng")]
+    updates: Rng,
+    #[serde(with = "crate::kept::rng")]
+    foreign: Rng,
+    accounts_seed: u64,
+    /// How many of the failures that the snapshot plans have come, by account.
+    planned: BTreeMap<u32, usize>,
+}
+
+impl Faults {
+    pub(crate) fn new(level: FaultLevel, seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        Self {
+            rates: level.rates(),
+            calls: rng.fork(),
+            events: rng.fork(),
+            updates: rng.fork(),
+            foreign: rng.fork(),
+            accounts_seed: rng.u64(..),
+            planned: BTreeMap::new(),
+        }
+    }
+
+    /// Decides on one request.
+    pub(crate) fn call(&mut self) -> Fate {
+        let there = Duration::from_millis(self.calls.u64(20..=60));
+        let back = Duration::from_millis(self.calls.u64(20..=60));
+        let rates = self.rates;
+        let mut dice = Dice::roll(&mut self.calls);
+        let mishap = if dice.falls(rates.throttled) {
+            Some(Mishap::Refused(Refusal::Throttled))
+        } else if dice.falls(rates.server_error) {
+            Some(Mishap::Refused(Refusal::ServerError))
+        } else if dice.falls(rates.not_connected) {
+            Some(Mishap::NotConnected)
+        } else if dice.falls(rates.reply_lost) {
+            Some(Mishap::ReplyLost)
+        } else if dice.falls(rates.hung) {
+            Some(Mishap::Hung { effect: self.calls.bool() })
+        } else if dice.falls(rates.garbled) {
+            let (status, effect) = GARBLED[self.calls.usize(..GARBLED.len())];
+            Some(Mishap::Garbled { status, effect })
+        } else {
+            None
+        };
+        Fate { there, back, mishap }
+    }
+
+    /// Decides on one event.
+    pub(crate) fn event(&mut self) -> EventFate {
+        let rates = self.rates;
+        let mut dice = Dice::roll(&mut self.events);
+        if dice.falls(rates.event_lost) {
+            EventFate::Lost
+        } else if dice.falls(rates.event_repeated) {
+            EventFate::Repeated(Duration::from_secs(self.events.u64(1..=600)))
+        } else if dice.falls(rates.event_late) {
+            EventFate::Late(Duration::from_secs(self.events.u64(60..=1800)))
+        } else {
+            EventFate::Delivered
+        }
+    }
+
+    /// The next of the failures that the snapshot plans for an account.
+    pub(crate) fn planned(&mut self, account: u32, failures: &[String]) -> Option<Failure> {
+        let come = self.planned.entry(account).or_default();
+        let description = failures.get(*come)?.clone();
+        *come += 1;
+        Some(Failure { code: "ResourceUpdateFailed".into(), description, after: 0.8 })
+    }
+
+    /// Decides on one update of an account that sits in the named OU.
+    pub(crate) fn update(&mut self, account: u32, ou: &str) -> Option<Failure> {
+        let rates = self.rates;
+        let mut own = Rng::with_seed(
+            self.accounts_seed ^ u64::from(account).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        );
+        if Dice::roll(&mut own).falls(rates.never_updates) {
+            return Some(Failure {
+                code: "InvalidParametersException".into(),
+                description: format!(
+                    "The parent organizational unit '{ou}' is not enrolled in AWS Control Tower."
+                ),
+                after: 0.02,
+            });
+        }
+        let mut dice = Dice::roll(&mut self.updates);
+        let (code, description, after) = if dice.falls(rates.contention) {
+            let (code, description) = busy::another(&mut self.updates);
+            (code, description, 0.01)
+        } else if dice.falls(rates.transient) {
+            ("InternalServerError", "An internal error occurred. Try again later.", 0.4)
+        } else if dice.falls(rates.generic) {
+            (
+                "ResourceUpdateFailed",
+                "AWS Control Tower failed to deploy one or more stack set instances: StackSet operation failed.",
+                0.8,
+            )
+        } else {
+            return None;
+        };
+        Some(Failure { code: code.into(), description: description.to_owned(), after })
+    }
+
+    /// How Control Tower says of an update that its quota has no room for it.
+    pub(crate) fn over_quota(&mut self, quota: usize) -> OverQuota {
+        let mut dice = Dice::roll(&mut self.updates);
+        match dice.falls(self.rates.refused_by_record) {
+            true => OverQuota::record(&mut self.updates, quota),
+            false => OverQuota::call(&mut self.updates, quota),
+        }
+    }
+
+    /// When someone else starts their next operation, and on which of so many accounts.
+    pub(crate) fn foreign(&mut self, accounts: u32) -> Option<(Duration, u32)> {
+        let mean = self.rates.foreign_every;
+        if mean.is_zero() || accounts == 0 {
+            return None;
+        }
+        // Exponentially distributed, as independent people act.
+        let wait = mean.mul_f64(-(1.0 - self.foreign.f64()).ln());
+        Some((wait, self.foreign.u32(..accounts)))
+    }
+}
+
+/// One roll of a thousand-sided die against several probabilities in turn.
+struct Dice(u32);
+
+impl Dice {
+    fn roll(rng: &mut Rng) -> Self {
+        Self(rng.u32(..1000))
+    }
+
+    fn falls(&mut self, of_thousand: u32) -> bool {
+        if self.0 < of_thousand {
+            self.0 = u32::MAX;
+            return true;
+        }
+        self.0 -= of_thousand;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_faults_nothing_goes_wrong() {
+        let mut faults = Faults::new(FaultLevel::None, 1);
+        for account in 0..10_000 {
+            assert_eq!(faults.call().mishap, None);
+            assert_eq!(faults.event(), EventFate::Delivered);
+            assert_eq!(faults.update(account, "Prod"), None);
+        }
+        assert_eq!(faults.foreign(10), None);
+    }
+
+    #[test]
+    fn heavy_faults_come_as_often_as_told() {
+        let mut faults = Faults::new(FaultLevel::Heavy, 1);
+        let mishaps = (0..100_000).filter(|_| faults.call().mishap.is_some()).count();
+        assert!((12_900..13_900).contains(&mishaps), "{mishaps}");
+        let lost = (0..10_000).filter(|_| faults.event() == EventFate::Lost).count();
+        assert!((1_850..2_150).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn some_accounts_never_update() {
+        let mut faults = Faults::new(FaultLevel::Heavy, 1);
+        let never: Vec<u32> = (0..1000)
+            .filter(|account| {
+                (0..5).all(|_| {
+                    faults
+                        .update(*account, "Prod")
+                        .is_some_and(|failure| failure.description.contains("'Prod'"))
+                })
+            })
+            .collect();
+        assert!((1..30).contains(&never.len()), "{never:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! What tests ask of the server besides AWS's own calls.
+
+use groundcrew_core::account::AccountId;
+use groundcrew_core::ports::Clock;
+use hyper::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::faults::NextCall;
+use crate::model::{self, Model};
+use crate::protocol::Response;
+use crate::services::control_tower::LandingZone;
+use crate::world::World;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlannedCall {
+    operation: String,
+    fares: NextCall,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Denied {
+    operation: String,
+}
+
+/// An account, and the names of the OUs that it is moved into.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moved {
+    account: AccountId,
+    ou: Vec<String>,
+}
+
+/// What is set; the rest stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct State {
+    landing_zone: Option<LandingZone>,
+    unregistered_ous: Option<Vec<String>>,
+    /// Ids, and names of their portfolios.
+    launch_paths: Option<Vec<(String, String)>>,
+    support_plan: Option<bool>,
+    identity_center: Option<bool>,
+}
+
+impl State {
+    fn set(self, model: &mut Model) {
+        if let Some(zone) = self.landing_zone {
+            model.set_landing_zone(Some(zone));
+        }
+        if let Some(units) = self.unregistered_ous {
+            model.set_unregistered(units);
+        }
+        if let Some(paths) = self.launch_paths {
+            let paths: Vec<_> =
+                paths.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+            model.set_launch_paths(&paths);
+        }
+        if let Some(plan) = self.support_plan {
+            model.set_support_plan(plan);
+        }
+        if let Some(enabled) = self.identity_center {
+            model.set_identity_center(enabled);
+        }
+    }
+}
+
+/// Answers a request by the name of what it is for.
+pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) -> Response {
+    let now = world.clock.now();
+    let result = match (method.as_str(), name) {
+        ("GET", "offered") => Ok(json!(model::offered())),
+        ("GET", "calls") => Ok(world.with(|model| json!(model.calls()))),
+        ("GET", "queues-asked") => Ok(world.with(|model| json!(model.queues_asked()))),
+        ("GET", "operations") => Ok(world.with(|model| json!(model.operations(now)))),
+        ("GET", "alerts") => Ok(world.with(|model| json!(model.alerts()))),
+        ("GET", "cases") => Ok(world.with(|model| json!(model.cases()))),
+        ("POST", "release-artifact") => {
+            let artifact = world.with(|model| model.release_artifact(now));
+            Ok(json!({ "artifact": artifact }))
+        }
+        ("POST", "event") => match std::str::from_utf8(body) {
+            Ok(event) => {
+                world.with(|model| model.inject_event(now, event.to_owned()));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, format!("the event must be UTF-8: {error}"))),
+        },
+        ("POST", "next-call") => match serde_json::from_slice::<PlannedCall>(body) {
+            Ok(call) => {
+                world.with(|model| model.plan_mishap(&call.operation, call.fares.into()));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        ("POST", "deny") => match serde_json::from_slice::<Denied>(body) {
+            Ok(denied) => {
+                world.with(|model| model.deny(&denied.operation));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        ("POST", "auto-enroll") => match serde_json::from_slice::<Moved>(body) {
+            Ok(Moved { account, ou }) => {
+                let path: Vec<_> = ou.iter().map(String::as_str).collect();
+                let done = world.with(|model| model.auto_enroll(now, &account, &path));
+                Ok(json!({ "enrolled": done }))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        ("POST", "state") => match serde_json::from_slice::<State>(body) {
+            Ok(state) => {
+                world.with(|model| state.set(model));
+                Ok(json!({}))
+            }
+            Err(error) => Err((400, error.to_string())),
+        },
+        _ => Err((404, format!("the simulated AWS has no {method} /_groundcrew/{name}"))),
+    };
+    let (status, body): (u16, Value) = match result {
+        Ok(answer) => (200, answer),
+        Err((status, message)) => (status, json!({ "error": message })),
+    };
+    Response {
+        status,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.to_string().into_bytes(),
+    }
+}

@@ -1,0 +1,53 @@
+//! What there is on a simulated AWS that is served, and where.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::names::{
+    EVENTS_DEAD, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, REGION,
+    TABLE, TOPIC, UPDATES_DEAD, UPDATES_QUEUE,
+};
+use crate::services::sqs::address::url_at;
+
+/// What there is on a simulated AWS that is served, by the names that a config takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Where it answers, as a URL.
+    pub endpoint: String,
+    /// Its Region.
+    pub region: &'static str,
+    /// URL of the queue of accounts to update (FIFO), and of its dead-letter queue.
+    pub updates: (String, String),
+    /// URL of the queue of events, and of its dead-letter queue.
+    pub events: (String, String),
+    /// URL of the queue of notifications (FIFO), and of its dead-letter queue.
+    pub notifications: (String, String),
+    /// ARN of the topic of alerts.
+    pub topic_arn: String,
+    /// Name of the DynamoDB table, which has the keys of a ledger.
+    pub table: &'static str,
+}
+
+impl Resources {
+    /// Of one that listens there.
+    pub fn at(listening: SocketAddr) -> Self {
+        let endpoint = endpoint(listening);
+        let pair = |queue, dead| (url_at(&endpoint, queue), url_at(&endpoint, dead));
+        Self {
+            region: REGION,
+            updates: pair(UPDATES_QUEUE, UPDATES_DEAD),
+            events: pair(EVENTS_QUEUE, EVENTS_DEAD),
+            notifications: pair(NOTIFICATIONS_QUEUE, NOTIFICATIONS_DEAD),
+            topic_arn: format!("arn:aws:sns:{REGION}:{MANAGEMENT_ACCOUNT}:{TOPIC}"),
+            table: TABLE,
+            endpoint,
+        }
+    }
+}
+
+/// What clients on this machine reach a server by that listens there.
+pub(crate) fn endpoint(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    format!("http://{address}")
+}

@@ -1,0 +1,14 @@
+//! The services, each as AWS has it. What one does by itself over time, the model lets happen.
+
+pub(crate) mod control_tower;
+pub(crate) mod dynamodb;
+pub(crate) mod identity_center;
+pub(crate) mod identity_store;
+pub(crate) mod organizations;
+pub(crate) mod service_catalog;
+pub(crate) mod sns;
+pub(crate) mod sqs;
+pub(crate) mod sts;
+pub(crate) mod support;
+pub(crate) mod tagging;
+mod throttle;

@@ -1,0 +1,584 @@
+//! AWS Organizations: accounts, organizational units and tags.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use groundcrew_core::account::{AccountId, AccountState};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::cursor::Cursor;
+use crate::fleet::{Fleet, FleetAccount};
+use crate::names::MANAGEMENT_ACCOUNT;
+use crate::protocol::operations::{self, Operation};
+use crate::protocol::{ApiError, Call, Service};
+use crate::services::throttle::Throttle;
+use crate::time;
+
+const ORGANIZATION_ID: &str = "o-groundcrew";
+const ROOT_ID: &str = "r-sim1";
+
+/// Most items on a page, and how many when the caller does not say.
+const PAGE: usize = 20;
+
+/// Rate of ListOrganizationalUnitsForParent: 5 a second, bursts of 8, as AWS was seen to
+/// throttle it.
+const OUS_RATE: (f64, f64) = (5.0, 8.0);
+
+/// Rate of ListTagsForResource: chosen, since AWS publishes none.
+const TAGS_RATE: (f64, f64) = (20.0, 40.0);
+
+/// Most tags of a resource.
+const TAGS: usize = 50;
+
+/// The organization.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Organizations {
+    #[serde(skip)]
+    pub(crate) fleet: Arc<Fleet>,
+    units: Vec<Unit>,
+    units_by_id: BTreeMap<String, u32>,
+    /// Unit that holds each account; `None` directly under the root.
+    unit_of: Vec<Option<u32>>,
+    /// The same when accounts were enrolled.
+    unit_at_first: Vec<Option<u32>>,
+    /// The tags that were changed, by account, unit or root: all of it.
+    tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// The states that have changed.
+    states: BTreeMap<u32, AccountState>,
+    joined: Timestamp,
+    ous_throttle: Throttle,
+    tags_throttle: Throttle,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Unit {
+    id: String,
+    name: String,
+    parent: Option<u32>,
+    children: Vec<u32>,
+    /// From the organization down to this unit, with a closing slash.
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Listing {
+    next_token: Option<String>,
+    max_results: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AccountRequest {
+    account_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UnitRequest {
+    organizational_unit_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ChildrenRequest {
+    parent_id: String,
+    next_token: Option<String>,
+    max_results: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ParentsRequest {
+    child_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ChildrenOfTypeRequest {
+    child_type: String,
+    #[serde(flatten)]
+    children: ChildrenRequest,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagsRequest {
+    resource_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagRequest {
+    resource_id: String,
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    key: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UntagRequest {
+    resource_id: String,
+    tag_keys: Vec<String>,
+}
+
+/// What the service offers.
+pub(crate) const OPERATIONS: &[(&str, Operation<Organizations>)] = &[
+    ("DescribeAccount", |organization, _, call| organization.describe_account(&call.json()?)),
+    ("DescribeOrganization", |_, _, _| Ok(organization())),
+    ("DescribeOrganizationalUnit", |organization, _, call| {
+        organization.describe_unit(&call.json()?)
+    }),
+    ("ListAccounts", |organization, _, call| organization.list_accounts(&call.json()?)),
+    ("ListAccountsForParent", |organization, _, call| organization.list_accounts_of(&call.json()?)),
+    ("ListChildren", |organization, _, call| organization.list_children(&call.json()?)),
+    ("ListOrganizationalUnitsForParent", |organization, now, call| {
+        admit(&mut organization.ous_throttle, now)?;
+        organization.list_units(&call.json()?)
+    }),
+    ("ListParents", |organization, _, call| organization.list_parents(&call.json()?)),
+    ("ListRoots", |_, _, _| Ok(roots())),
+    ("ListTagsForResource", |organization, now, call| {
+        admit(&mut organization.tags_throttle, now)?;
+        organization.list_tags(&call.json()?)
+    }),
+    ("TagResource", |organization, _, call| organization.tag(call.json()?)),
+    ("UntagResource", |organization, _, call| organization.untag(&call.json()?)),
+];
+
+impl Organizations {
+    pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
+        let mut units: Vec<Unit> = Vec::new();
+        let mut by_path: BTreeMap<&[String], u32> = BTreeMap::new();
+        let mut unit_of = Vec::new();
+        for (_, account) in fleet.iter() {
+            let mut parent = None;
+            for depth in 1..=account.ou.len() {
+                let path = &account.ou[..depth];
+                let unit = *by_path.entry(path).or_insert_with(|| {
+                    let index = units.len() as u32;
+                    let made_up = || format!("ou-{}-{index:08}", &ROOT_ID[2..]);
+                    let id = account.ou_ids.get(depth - 1).cloned().unwrap_or_else(made_up);
+                    let above =
+                        parent.and_then(|parent: u32| units.get(parent as usize)).map_or_else(
+                            || format!("{ORGANIZATION_ID}/{ROOT_ID}/"),
+                            |unit| unit.path.clone(),
+                        );
+                    units.push(Unit {
+                        path: format!("{above}{id}/"),
+                        id,
+                        name: account.ou[depth - 1].clone(),
+                        parent,
+                        children: Vec::new(),
+                    });
+                    index
+                });
+                parent = Some(unit);
+            }
+            unit_of.push(parent);
+        }
+        for index in 0..units.len() as u32 {
+            if let Some(parent) = units[index as usize].parent {
+                units[parent as usize].children.push(index);
+            }
+        }
+        drop(by_path);
+        Self {
+            units_by_id: (0_u32..).zip(&units).map(|(i, unit)| (unit.id.clone(), i)).collect(),
+            units,
+            unit_at_first: unit_of.clone(),
+            unit_of,
+            tags: BTreeMap::new(),
+            states: BTreeMap::new(),
+            fleet,
+            // Long before any lookback for lost creation events.
+            joined: start
+                .checked_sub(jiff::SignedDuration::from_hours(400 * 24))
+                .unwrap_or(Timestamp::UNIX_EPOCH),
+            ous_throttle: Throttle::new(OUS_RATE.0, OUS_RATE.1, start),
+            tags_throttle: Throttle::new(TAGS_RATE.0, TAGS_RATE.1, start),
+        }
+    }
+
+    /// Id of the OU that holds an account, or of the root.
+    pub(crate) fn unit_id(&self, account: u32) -> &str {
+        self.unit(account).map_or(ROOT_ID, |unit| &unit.id)
+    }
+
+    /// The OU that an account was enrolled in, as a parameter of Account Factory.
+    pub(crate) fn unit_parameter(&self, account: u32) -> String {
+        let unit = self.unit_at_first.get(account as usize).copied().flatten();
+        match unit.and_then(|unit| self.units.get(unit as usize)) {
+            None => "Root".to_owned(),
+            Some(Unit { name, parent: None, .. }) => name.clone(),
+            Some(Unit { name, id, .. }) => format!("{name} ({id})"),
+        }
+    }
+
+    /// Whether there is an OU that a parameter of Account Factory names: `Name` directly under
+    /// the root, or `Name (ou-id)` anywhere.
+    pub(crate) fn knows(&self, parameter: &str) -> bool {
+        let nested = parameter.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
+        match nested.and_then(|(name, id)| Some((name, self.find_unit(id)?))) {
+            Some((name, unit)) => unit.name == name,
+            None => self.units.iter().any(|u| u.parent.is_none() && u.name == parameter),
+        }
+    }
+
+    /// The state of an account.
+    pub(crate) fn state(&self, account: u32) -> AccountState {
+        let known = self.states.get(&account).copied();
+        known.or_else(|| Some(self.fleet.get(account)?.state)).unwrap_or(AccountState::Closed)
+    }
+
+    /// Closes an account, or opens one again.
+    pub(crate) fn set_state(&mut self, account: u32, state: AccountState) {
+        self.states.insert(account, state);
+    }
+
+    /// Moves an account into the OU of this path; answers whether there is one.
+    pub(crate) fn move_account(&mut self, account: u32, path: &[&str]) -> bool {
+        let mut unit = None;
+        for name in path {
+            let below =
+                (0_u32..).zip(&self.units).find(|(_, u)| u.parent == unit && u.name == *name);
+            let Some((found, _)) = below else { return false };
+            unit = Some(found);
+        }
+        match self.unit_of.get_mut(account as usize) {
+            Some(place) => *place = unit,
+            None => return false,
+        }
+        true
+    }
+
+    /// Ids of the OUs.
+    pub(crate) fn unit_ids(&self) -> impl Iterator<Item = &str> {
+        self.units.iter().map(|unit| unit.id.as_str())
+    }
+
+    /// ARN of an OU.
+    pub(crate) fn unit_arn(&self, id: &str) -> String {
+        format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/{ORGANIZATION_ID}/{id}")
+    }
+
+    /// The accounts directly in an OU.
+    pub(crate) fn accounts_in(&self, unit: &str) -> impl Iterator<Item = &FleetAccount> {
+        let within = self.fleet.iter().filter(move |(index, _)| self.unit_id(*index) == unit);
+        within.map(|(_, account)| account)
+    }
+
+    fn unit(&self, account: u32) -> Option<&Unit> {
+        self.units.get((*self.unit_of.get(account as usize)?)? as usize)
+    }
+
+    /// The accounts that have a tag or once had one: their ARNs, and the tags.
+    pub(crate) fn tagged(&self) -> impl Iterator<Item = (String, &BTreeMap<String, String>)> {
+        self.fleet.iter().filter_map(|(_, account)| {
+            let at_first = account.tags.as_ref()?;
+            let tags = match self.tags.get(account.id.as_str()) {
+                Some(changed) => changed,
+                None if at_first.is_empty() => return None,
+                None => at_first,
+            };
+            Some((account_arn(&account.id), tags))
+        })
+    }
+
+    fn find_unit(&self, id: &str) -> Option<&Unit> {
+        self.units.get(*self.units_by_id.get(id)? as usize)
+    }
+
+    pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Value, ApiError> {
+        operations::find(OPERATIONS, call)?(self, now, call)
+    }
+
+    fn list_accounts(&self, request: &Listing) -> Result<Value, ApiError> {
+        let (range, next) =
+            page(request.next_token.as_deref(), request.max_results, self.fleet.len() as usize)?;
+        let accounts: Vec<Value> = range
+            .filter_map(|index| Some(self.account(index as u32, self.fleet.get(index as u32)?)))
+            .collect();
+        Ok(with_token(json!({ "Accounts": accounts }), next))
+    }
+
+    fn describe_account(&self, request: &AccountRequest) -> Result<Value, ApiError> {
+        self.fleet
+            .find(&request.account_id)
+            .and_then(|index| {
+                Some(json!({ "Account": self.account(index, self.fleet.get(index)?) }))
+            })
+            .ok_or_else(|| {
+                ApiError::new(
+                    "AccountNotFoundException",
+                    "You specified an account that doesn't exist.",
+                )
+            })
+    }
+
+    fn account(&self, index: u32, account: &FleetAccount) -> Value {
+        let root = format!("{ORGANIZATION_ID}/{ROOT_ID}/");
+        let above = self.unit(index).map_or(root.as_str(), |unit| &unit.path);
+        let made_up = time::later(self.joined, Duration::from_secs(u64::from(index)));
+        // `Status` is retired; `State` has taken its place.
+        json!({
+            "Id": account.id.as_str(),
+            "Arn": account_arn(&account.id),
+            "Email": account.email,
+            "Name": account.name,
+            "State": self.state(index),
+            "Paths": [format!("{above}{}/", account.id)],
+            "JoinedMethod": "CREATED",
+            "JoinedTimestamp": time::json(account.joined.unwrap_or(made_up)),
+        })
+    }
+
+    fn list_units(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
+        let units = self.units_of(&request.parent_id)?;
+        let (page, next) = request.page(&units)?;
+        let units: Vec<Value> =
+            page.iter().filter_map(|index| self.units.get(*index as usize).map(describe)).collect();
+        Ok(with_token(json!({ "OrganizationalUnits": units }), next))
+    }
+
+    fn list_accounts_of(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
+        let accounts = self.accounts_of(&request.parent_id)?;
+        let (page, next) = request.page(&accounts)?;
+        let accounts: Vec<Value> = page
+            .iter()
+            .filter_map(|index| Some(self.account(*index, self.fleet.get(*index)?)))
+            .collect();
+        Ok(with_token(json!({ "Accounts": accounts }), next))
+    }
+
+    fn list_children(&self, request: &ChildrenOfTypeRequest) -> Result<Value, ApiError> {
+        let parent = &request.children.parent_id;
+        let kind = request.child_type.as_str();
+        let ids: Vec<&str> = match kind {
+            "ACCOUNT" => self
+                .accounts_of(parent)?
+                .into_iter()
+                .filter_map(|index| Some(self.fleet.get(index)?.id.as_str()))
+                .collect(),
+            "ORGANIZATIONAL_UNIT" => self
+                .units_of(parent)?
+                .into_iter()
+                .filter_map(|index| Some(self.units.get(index as usize)?.id.as_str()))
+                .collect(),
+            _ => return Err(invalid("INVALID_ENUM", "You specified an invalid ChildType.")),
+        };
+        let (page, next) = request.children.page(&ids)?;
+        let children: Vec<Value> =
+            page.iter().map(|id| json!({ "Id": id, "Type": kind })).collect();
+        Ok(with_token(json!({ "Children": children }), next))
+    }
+
+    /// The units directly under a unit or the root.
+    fn units_of(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
+        if parent == ROOT_ID {
+            return Ok((0..self.units.len() as u32)
+                .filter(|index| self.units[*index as usize].parent.is_none())
+                .collect());
+        }
+        self.find_unit(parent).map(|unit| unit.children.clone()).ok_or_else(parent_not_found)
+    }
+
+    /// The accounts directly under a unit or the root.
+    fn accounts_of(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
+        if parent != ROOT_ID && self.find_unit(parent).is_none() {
+            return Err(parent_not_found());
+        }
+        Ok((0..self.fleet.len()).filter(|index| self.unit_id(*index) == parent).collect())
+    }
+
+    fn describe_unit(&self, request: &UnitRequest) -> Result<Value, ApiError> {
+        self.find_unit(&request.organizational_unit_id)
+            .map(|unit| json!({ "OrganizationalUnit": describe(unit) }))
+            .ok_or_else(|| {
+                ApiError::new(
+                    "OrganizationalUnitNotFoundException",
+                    "You specified an organizational unit that doesn't exist.",
+                )
+            })
+    }
+
+    fn list_parents(&self, request: &ParentsRequest) -> Result<Value, ApiError> {
+        let parent = if let Some(account) = self.fleet.find(&request.child_id) {
+            self.unit(account)
+        } else if let Some(unit) = self.find_unit(&request.child_id) {
+            unit.parent.and_then(|parent| self.units.get(parent as usize))
+        } else {
+            return Err(ApiError::new(
+                "ChildNotFoundException",
+                "You specified a child that doesn't exist.",
+            ));
+        };
+        let parent = match parent {
+            Some(unit) => json!({ "Id": unit.id, "Type": "ORGANIZATIONAL_UNIT" }),
+            None => json!({ "Id": ROOT_ID, "Type": "ROOT" }),
+        };
+        Ok(json!({ "Parents": [parent] }))
+    }
+
+    fn list_tags(&self, request: &TagsRequest) -> Result<Value, ApiError> {
+        let tags: Vec<Value> = self
+            .tags_of(&request.resource_id)?
+            .iter()
+            .map(|(key, value)| json!({ "Key": key, "Value": value }))
+            .collect();
+        Ok(json!({ "Tags": tags }))
+    }
+
+    fn tag(&mut self, request: TagRequest) -> Result<Value, ApiError> {
+        let mut tags = self.tags_of(&request.resource_id)?.into_owned();
+        for Tag { key, value } in request.tags {
+            check_tag(&key, &value)?;
+            tags.insert(key, value);
+        }
+        if tags.len() > TAGS {
+            return Err(ApiError::new(
+                "ConstraintViolationException",
+                "You have exceeded the number of tags allowed on this resource.",
+            )
+            .with("Reason", "MAX_TAG_LIMIT_EXCEEDED".into()));
+        }
+        self.tags.insert(request.resource_id, tags);
+        Ok(json!({}))
+    }
+
+    fn untag(&mut self, request: &UntagRequest) -> Result<Value, ApiError> {
+        let mut tags = self.tags_of(&request.resource_id)?.into_owned();
+        tags.retain(|key, _| !request.tag_keys.contains(key));
+        self.tags.insert(request.resource_id.clone(), tags);
+        Ok(json!({}))
+    }
+
+    /// The tags of an account, a unit or the root.
+    fn tags_of(&self, id: &str) -> Result<Cow<'_, BTreeMap<String, String>>, ApiError> {
+        let account = self.fleet.find(id).and_then(|index| self.fleet.get(index));
+        match (account, self.tags.get(id)) {
+            (Some(account), _) if account.tags.is_none() => Err(ApiError::new(
+                "AccessDeniedException",
+                "You don't have permissions to access this resource.",
+            )),
+            (_, Some(tags)) => Ok(Cow::Borrowed(tags)),
+            (Some(account), None) => {
+                Ok(account.tags.as_ref().map_or_else(Cow::default, Cow::Borrowed))
+            }
+            // Units and the root carry no tags at first.
+            (None, None) if id == ROOT_ID || self.find_unit(id).is_some() => Ok(Cow::default()),
+            (None, None) => Err(ApiError::new(
+                "TargetNotFoundException",
+                "You specified a target that doesn't exist.",
+            )),
+        }
+    }
+}
+
+impl ChildrenRequest {
+    /// The page of these items that is asked for.
+    fn page<'a, T>(&self, items: &'a [T]) -> Result<(&'a [T], Option<String>), ApiError> {
+        let (range, next) = page(self.next_token.as_deref(), self.max_results, items.len())?;
+        Ok((&items[range], next))
+    }
+}
+
+fn check_tag(key: &str, value: &str) -> Result<(), ApiError> {
+    let allowed = |text: &str| text.chars().all(|c| c.is_alphanumeric() || " _.:/=+-@".contains(c));
+    if !(1..=128).contains(&key.chars().count()) || value.chars().count() > 256 {
+        return Err(invalid(
+            "MAX_LENGTH_EXCEEDED",
+            "A tag's key has 1 to 128 characters, and its value at most 256.",
+        ));
+    }
+    if !allowed(key) || !allowed(value) {
+        return Err(invalid("INVALID_PATTERN", "A tag has a character that is not allowed."));
+    }
+    if key.to_ascii_lowercase().starts_with("aws:") {
+        return Err(invalid(
+            "INVALID_SYSTEM_TAGS_PARAMETER",
+            "You specified a tag key that is a system tag. You can't add, edit, or delete system tag keys.",
+        ));
+    }
+    Ok(())
+}
+
+fn invalid(reason: &str, message: &str) -> ApiError {
+    ApiError::new("InvalidInputException", message).with("Reason", reason.into())
+}
+
+fn parent_not_found() -> ApiError {
+    ApiError::new("ParentNotFoundException", "You specified parent that doesn't exist.")
+}
+
+/// ARN of an account.
+pub(crate) fn account_arn(id: &AccountId) -> String {
+    format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:account/{ORGANIZATION_ID}/{id}")
+}
+
+fn organization() -> Value {
+    let arn = format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}");
+    json!({ "Organization": {
+        "Id": ORGANIZATION_ID,
+        "Arn": format!("{arn}:organization/{ORGANIZATION_ID}"),
+        "FeatureSet": "ALL",
+        "MasterAccountArn": format!("{arn}:account/{ORGANIZATION_ID}/{MANAGEMENT_ACCOUNT}"),
+        "MasterAccountId": MANAGEMENT_ACCOUNT,
+        "MasterAccountEmail": "management@example.com",
+        "AvailablePolicyTypes": [],
+    }})
+}
+
+fn roots() -> Value {
+    json!({ "Roots": [{
+        "Id": ROOT_ID,
+        "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:root/{ORGANIZATION_ID}/{ROOT_ID}"),
+        "Name": "Root",
+        "PolicyTypes": [],
+    }]})
+}
+
+fn describe(unit: &Unit) -> Value {
+    json!({
+        "Id": unit.id,
+        "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/{ORGANIZATION_ID}/{}", unit.id),
+        "Name": unit.name,
+        "Path": unit.path,
+    })
+}
+
+fn admit(throttle: &mut Throttle, now: Timestamp) -> Result<(), ApiError> {
+    if throttle.admit(now) { Ok(()) } else { Err(ApiError::throttled(Service::Organizations)) }
+}
+
+fn page(
+    token: Option<&str>,
+    size: Option<usize>,
+    total: usize,
+) -> Result<(std::ops::Range<usize>, Option<String>), ApiError> {
+    let size = size.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&size) {
+        return Err(invalid("MAX_VALUE_EXCEEDED", &format!("MaxResults must be 1 to {PAGE}.")));
+    }
+    let cursor = Cursor::read(token).ok_or_else(|| {
+        invalid("INVALID_NEXT_TOKEN", "You specified an invalid value for NextToken.")
+    })?;
+    Ok(cursor.page(size, total))
+}
+
+fn with_token(mut answer: Value, next: Option<String>) -> Value {
+    if let Some(next) = next {
+        answer["NextToken"] = next.into();
+    }
+    answer
+}

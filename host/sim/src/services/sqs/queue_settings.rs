@@ -1,0 +1,233 @@
+//! What of a queue can be set: `SetQueueAttributes`, and `CreateQueue` before it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::address::arn;
+use crate::protocol::ApiError;
+
+/// What a queue is made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Its name; ends with `.fifo` when it is one.
+    pub name: String,
+    /// Whether it is a FIFO queue.
+    pub fifo: bool,
+    /// How long a received message is hidden when the receiver does not say.
+    pub visibility: Duration,
+    /// How long a message is kept.
+    pub retention: Duration,
+    /// Name of the dead-letter queue, and after how many receives a message goes there.
+    pub redrive: Option<(String, u32)>,
+}
+
+/// The attributes that are kept as they are given and change nothing here.
+const KEPT: [&str; 5] = [
+    "KmsDataKeyReusePeriodSeconds",
+    "KmsMasterKeyId",
+    "Policy",
+    "RedriveAllowPolicy",
+    "SqsManagedSseEnabled",
+];
+
+/// The same of FIFO queues alone.
+const KEPT_OF_FIFO: [&str; 3] = ["DeduplicationScope", "FifoQueue", "FifoThroughputLimit"];
+
+/// The attributes that are understood.
+const UNDERSTOOD: [&str; 7] = [
+    "VisibilityTimeout",
+    "MessageRetentionPeriod",
+    "DelaySeconds",
+    "ReceiveMessageWaitTimeSeconds",
+    "MaximumMessageSize",
+    "ContentBasedDeduplication",
+    "RedrivePolicy",
+];
+
+/// Whether some queue has an attribute with this name that can be set.
+pub(crate) fn is_settable(name: &str) -> bool {
+    [&UNDERSTOOD[..], &KEPT, &KEPT_OF_FIFO].iter().any(|names| names.contains(&name))
+}
+
+/// The attributes of a queue that its owner sets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// How long a received message is hidden when the receiver does not say.
+    pub(crate) visibility: Duration,
+    /// How long a message is kept.
+    pub(crate) retention: Duration,
+    /// How long a new message is hidden when the sender does not say.
+    pub(crate) delay: Duration,
+    /// How long a receive waits when the receiver does not say.
+    pub(crate) wait: Duration,
+    /// Most bytes of a message.
+    pub(crate) largest: usize,
+    /// Whether a message without a deduplication id gets one from its body.
+    pub(crate) content_based: bool,
+    /// Name of the dead-letter queue, and after how many receives a message goes there.
+    pub(crate) redrive: Option<(String, u32)>,
+    kept: BTreeMap<String, String>,
+}
+
+impl From<&QueueOptions> for Settings {
+    fn from(options: &QueueOptions) -> Self {
+        let kept = if options.fifo {
+            vec![
+                ("FifoQueue", "true"),
+                ("DeduplicationScope", "queue"),
+                ("FifoThroughputLimit", "perQueue"),
+            ]
+        } else {
+            Vec::new()
+        };
+        Self {
+            visibility: options.visibility,
+            retention: options.retention,
+            delay: Duration::ZERO,
+            wait: Duration::ZERO,
+            largest: 1 << 20,
+            content_based: false,
+            redrive: options.redrive.clone(),
+            kept: kept
+                .into_iter()
+                .chain([("SqsManagedSseEnabled", "true")])
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+}
+
+impl Settings {
+    /// Sets attributes of a queue. `kind_of` answers whether a queue is FIFO, if there is one
+    /// of that name.
+    pub(crate) fn set(
+        &mut self,
+        fifo: bool,
+        attributes: &BTreeMap<String, String>,
+        kind_of: impl Fn(&str) -> Option<bool>,
+    ) -> Result<(), ApiError> {
+        for (name, value) in attributes {
+            let number = |range| read_number(name, value, range);
+            let seconds = |range| number(range).map(Duration::from_secs);
+            let kept =
+                KEPT.contains(&name.as_str()) || fifo && KEPT_OF_FIFO.contains(&name.as_str());
+            match name.as_str() {
+                "VisibilityTimeout" => self.visibility = seconds(0..=43_200)?,
+                "MessageRetentionPeriod" => self.retention = seconds(60..=1_209_600)?,
+                "DelaySeconds" => self.delay = seconds(0..=900)?,
+                "ReceiveMessageWaitTimeSeconds" => self.wait = seconds(0..=20)?,
+                "MaximumMessageSize" => self.largest = number(1024..=1 << 20)? as usize,
+                "ContentBasedDeduplication" if fifo => {
+                    self.content_based = value.parse().map_err(|_| wrong_value(name, value))?;
+                }
+                "FifoQueue" if fifo && value != "true" => {
+                    return Err(wrong_value(name, value));
+                }
+                "RedrivePolicy" if value.is_empty() => self.redrive = None,
+                "RedrivePolicy" => self.redrive = Some(read_redrive(fifo, value, &kind_of)?),
+                _ if kept && value.is_empty() => {
+                    self.kept.remove(name);
+                }
+                _ if kept => {
+                    self.kept.insert(name.clone(), value.clone());
+                }
+                _ => return Err(unknown_name(name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets EventBridge send into the queue of this ARN.
+    pub(crate) fn let_events_in(&mut self, arn: &str) {
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": { "Service": "events.amazonaws.com" },
+                "Action": "sqs:SendMessage",
+                "Resource": arn,
+            }],
+        });
+        self.kept.insert("Policy".to_owned(), policy.to_string());
+    }
+
+    /// The attributes as they are answered.
+    pub(crate) fn attributes(&self, fifo: bool) -> BTreeMap<String, String> {
+        let mut attributes = self.kept.clone();
+        let mut add = |name: &str, value: String| {
+            attributes.insert(name.to_owned(), value);
+        };
+        add("VisibilityTimeout", self.visibility.as_secs().to_string());
+        add("MessageRetentionPeriod", self.retention.as_secs().to_string());
+        add("DelaySeconds", self.delay.as_secs().to_string());
+        add("ReceiveMessageWaitTimeSeconds", self.wait.as_secs().to_string());
+        add("MaximumMessageSize", self.largest.to_string());
+        if fifo {
+            add("ContentBasedDeduplication", self.content_based.to_string());
+        }
+        if let Some((name, limit)) = &self.redrive {
+            let policy = json!({ "deadLetterTargetArn": arn(name), "maxReceiveCount": limit });
+            add("RedrivePolicy", policy.to_string());
+        }
+        attributes
+    }
+}
+
+/// An attribute that SQS does not have.
+pub(crate) fn unknown_name(name: &str) -> ApiError {
+    ApiError::new("InvalidAttributeName", format!("Unknown Attribute {name}."))
+}
+
+fn wrong_value(name: &str, value: &str) -> ApiError {
+    ApiError::new(
+        "InvalidAttributeValue",
+        format!("Invalid value for the parameter {name}: {value}."),
+    )
+}
+
+fn read_number(
+    name: &str,
+    value: &str,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<u64, ApiError> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| wrong_value(name, value))
+}
+
+fn read_redrive(
+    fifo: bool,
+    text: &str,
+    kind_of: impl Fn(&str) -> Option<bool>,
+) -> Result<(String, u32), ApiError> {
+    let wrong = |reason: &str| {
+        ApiError::new(
+            "InvalidParameterValue",
+            format!("Value {text} for parameter RedrivePolicy is invalid. Reason: {reason}"),
+        )
+    };
+    let policy: Value = serde_json::from_str(text).map_err(|_| wrong("It is not JSON."))?;
+    let name = policy["deadLetterTargetArn"]
+        .as_str()
+        .and_then(|arn| arn.rsplit(':').next())
+        .ok_or_else(|| wrong("deadLetterTargetArn is missing."))?;
+    // The limit may be a number or a text.
+    let limit = match &policy["maxReceiveCount"] {
+        Value::String(text) => text.parse().ok(),
+        limit => limit.as_u64(),
+    };
+    let limit = limit
+        .and_then(|limit| u32::try_from(limit).ok())
+        .filter(|limit| (1..=1000).contains(limit))
+        .ok_or_else(|| wrong("maxReceiveCount must be 1 to 1000."))?;
+    match kind_of(name) {
+        Some(kind) if kind == fifo => Ok((name.to_owned(), limit)),
+        Some(_) => Err(wrong("Dead-letter queue must be same type of queue as the source.")),
+        None => Err(wrong("Dead letter target does not exist.")),
+    }
+}

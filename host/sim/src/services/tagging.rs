@@ -1,0 +1,187 @@
+//! The Resource Groups Tagging API: the tags of accounts in batch. Of what can be tagged, it
+//! knows accounts only.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::cursor::Cursor;
+use crate::protocol::operations;
+use crate::protocol::{ApiError, Call, Service};
+use crate::services::organizations::Organizations;
+use crate::services::throttle::Throttle;
+
+/// Most resources on a page, and how many when the caller does not say.
+const PAGE: usize = 100;
+const USUAL_PAGE: usize = 50;
+
+/// Rate of GetResources: chosen, since AWS publishes none.
+const RATE: (f64, f64) = (20.0, 40.0);
+
+/// The type of the resources that it knows.
+const TYPE: &str = "organizations:account";
+
+/// How well the index knows accounts. AWS says nowhere that it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TagIndexState {
+    /// As well as Organizations does.
+    #[default]
+    Whole,
+    /// It knows none.
+    Empty,
+    /// It leaves out every second of those that have tags.
+    Incomplete,
+    /// It has old values.
+    Stale,
+}
+
+/// The service.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Tagging {
+    pub(crate) state: TagIndexState,
+    throttle: Throttle,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Resources {
+    pagination_token: Option<String>,
+    #[serde(default)]
+    tag_filters: Vec<TagFilter>,
+    resources_per_page: Option<usize>,
+    #[serde(default)]
+    resource_type_filters: Vec<String>,
+    #[serde(default, rename = "ResourceARNList")]
+    resource_arns: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagFilter {
+    key: Option<String>,
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+type TaggingOperation =
+    fn(&mut Tagging, Timestamp, &Call<'_>, &Organizations) -> Result<Value, ApiError>;
+
+/// What the service offers.
+pub(crate) const OPERATIONS: &[(&str, TaggingOperation)] =
+    &[("GetResources", |tagging, now, call, organizations| {
+        if !tagging.throttle.admit(now) {
+            return Err(ApiError::throttled(Service::Tagging));
+        }
+        tagging.resources(&call.json()?, organizations)
+    })];
+
+impl Tagging {
+    pub(crate) fn new(start: Timestamp) -> Self {
+        Self { state: TagIndexState::Whole, throttle: Throttle::new(RATE.0, RATE.1, start) }
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        now: Timestamp,
+        call: &Call<'_>,
+        organizations: &Organizations,
+    ) -> Result<Value, ApiError> {
+        operations::find(OPERATIONS, call)?(self, now, call, organizations)
+    }
+
+    fn resources(
+        &self,
+        request: &Resources,
+        organizations: &Organizations,
+    ) -> Result<Value, ApiError> {
+        let by_arn = !request.resource_arns.is_empty();
+        if by_arn && !(request.resource_type_filters.is_empty() && request.tag_filters.is_empty()) {
+            return Err(invalid("ResourceARNList can't be used together with filters."));
+        }
+        if by_arn && (request.resources_per_page.is_some() || request.pagination_token.is_some()) {
+            return Err(invalid("ResourceARNList can't be used together with pagination."));
+        }
+        let size = request.resources_per_page.unwrap_or(USUAL_PAGE);
+        if !(1..=PAGE).contains(&size) {
+            return Err(invalid("ResourcesPerPage must be 1 to 100."));
+        }
+        // The token of the last page is empty, and means the first one.
+        let token = request.pagination_token.as_deref().filter(|token| !token.is_empty());
+        let cursor =
+            Cursor::read(token).ok_or_else(|| invalid("The PaginationToken is not valid."))?;
+        let types = &request.resource_type_filters;
+        let wanted = types.is_empty() || types.iter().any(|t| t == TYPE || t == "organizations");
+        let found: Vec<_> = self
+            .known(organizations)
+            .filter(|(arn, tags)| {
+                wanted
+                    && (!by_arn || request.resource_arns.contains(arn))
+                    && request.tag_filters.iter().all(|filter| filter.admits(tags))
+            })
+            .collect();
+        let (range, next) = cursor.page(if by_arn { PAGE } else { size }, found.len());
+        let page: Vec<Value> = found[range]
+            .iter()
+            .map(|(arn, tags)| {
+                let tags: Vec<Value> =
+                    tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+                json!({ "ResourceARN": arn, "Tags": tags })
+            })
+            .collect();
+        Ok(json!({ "PaginationToken": next.unwrap_or_default(), "ResourceTagMappingList": page }))
+    }
+
+    /// What it knows, which need not be what is true.
+    fn known<'o>(
+        &self,
+        organizations: &'o Organizations,
+    ) -> impl Iterator<Item = (String, Cow<'o, BTreeMap<String, String>>)> {
+        let state = self.state;
+        let tagged = organizations.tagged().enumerate();
+        tagged.filter_map(move |(number, (arn, tags))| match state {
+            TagIndexState::Whole => Some((arn, Cow::Borrowed(tags))),
+            TagIndexState::Empty => None,
+            TagIndexState::Incomplete => (number % 2 == 0).then_some((arn, Cow::Borrowed(tags))),
+            TagIndexState::Stale => {
+                let old = tags.keys().map(|key| (key.clone(), "old".to_owned())).collect();
+                Some((arn, Cow::Owned(old)))
+            }
+        })
+    }
+}
+
+impl TagFilter {
+    /// Without values any will do; without a key nothing is asked for.
+    fn admits(&self, tags: &BTreeMap<String, String>) -> bool {
+        let Some(key) = &self.key else { return true };
+        tags.get(key).is_some_and(|value| self.values.is_empty() || self.values.contains(value))
+    }
+}
+
+fn invalid(message: &str) -> ApiError {
+    ApiError::new("InvalidParameterException", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(None, &[], true)]
+    #[case(Some("team"), &[], true)]
+    #[case(Some("team"), &["x", "y"], true)]
+    #[case(Some("team"), &["x"], false)]
+    #[case(Some("owner"), &[], false)]
+    fn filters(#[case] key: Option<&str>, #[case] values: &[&str], #[case] admits: bool) {
+        let filter = TagFilter {
+            key: key.map(str::to_owned),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        };
+        let tags = [("team".to_owned(), "y".to_owned())].into();
+        assert_eq!(filter.admits(&tags), admits);
+    }
+}

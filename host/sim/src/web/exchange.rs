@@ -1,0 +1,56 @@
+//! What all these systems have in common: requests, answers and records.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A request as such a system sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebRequest {
+    /// For example `POST`.
+    pub method: String,
+    /// The whole URL.
+    pub url: String,
+    /// The field of that name.
+    pub idempotency_key: Option<String>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// What such a system answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its body.
+    pub body: String,
+}
+
+/// A record that such a system keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebRecord {
+    /// Where it is.
+    pub url: String,
+    /// What was written last.
+    pub body: Value,
+    /// How often it was written.
+    pub writes: usize,
+}
+
+/// An answer in JSON.
+pub(super) fn answer(status: u16, body: Value) -> WebResponse {
+    WebResponse {
+        status,
+        headers: vec![("content-type", "application/json".to_owned())],
+        body: body.to_string(),
+    }
+}
+
+/// The fields of a JSON object; none of anything else.
+pub(super) fn fields(body: Value) -> Map<String, Value> {
+    match body {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
