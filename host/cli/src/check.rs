@@ -8,15 +8,16 @@ use groundcrew_core::http::plain_secret;
 use groundcrew_core::route::OncePer;
 use groundcrew_core::scheduler::{StartWhen, WhenHeld};
 
-use crate::Failure;
 use crate::commands::Check;
+use crate::failure::Failure;
 use crate::loaded::{Loaded, Need, read};
+use crate::output::screen;
 use crate::ports::NoSupport;
-use crate::wording::{count, screen, span};
+use crate::wording::{count, span};
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
 pub fn run(options: &Check) -> Result<(), Failure> {
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let loading = async { read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await };
     let loaded = match runtime.block_on(loading) {
         Ok(loaded) => loaded,

@@ -9,8 +9,7 @@ use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::suggested::DEFAULT_CONFIG;
 use jiff::Timestamp;
 
-use crate::moment::moment;
-use crate::operate::Since;
+use crate::moment::{Since, moment};
 
 /// The environment variable that names the config where `--config` doesn't.
 pub const CONFIG_VARIABLE: &str = "GROUNDCREW_CONFIG";

@@ -12,13 +12,14 @@ use groundcrew_engine::{Answer, Heard, Panel};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::Failure;
 use crate::commands::{About, Explain, Format};
+use crate::failure::Failure;
 use crate::loaded::{Need, read};
+use crate::output::{json, print, screen};
 use crate::plan::{Decided, from_file};
 use crate::ports::NoSupport;
 use crate::snapshot::live_account;
-use crate::wording::{json, minute, paragraph, print, screen};
+use crate::wording::{minute, paragraph};
 
 /// What policies are asked and say about an account.
 #[derive(Debug, Serialize)]
@@ -79,14 +80,14 @@ struct Said {
 }
 
 pub fn run(options: &Explain) -> Result<(), Failure> {
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let report = runtime.block_on(report(options))?;
     match options.format {
         Format::Text => screen(&render(&report))?,
         Format::Json => print(&json(&report)?)?,
     }
     let failed = report.answers.iter().filter(|said| said.says == "failure");
-    crate::failing(failed.map(|said| said.policy.as_str())).map_or(Ok(()), Err)
+    crate::failure::failing(failed.map(|said| said.policy.as_str())).map_or(Ok(()), Err)
 }
 
 async fn report(options: &Explain) -> Result<Report, Failure> {

@@ -8,11 +8,11 @@ use groundcrew_engine::notifications::{Handled, HandledOutcome};
 use groundcrew_plugins::files;
 use serde::Serialize;
 
-use crate::Failure;
 use crate::commands::Handle;
+use crate::failure::Failure;
 use crate::loaded::{Need, read};
+use crate::output::{json, print};
 use crate::ports::{RealAws, environment};
-use crate::wording::{json, print};
 
 /// What was done, as it is printed and as the Lambda answers.
 #[derive(Debug, Serialize)]
@@ -50,7 +50,7 @@ pub struct Alert {
 
 pub fn run(options: &Handle) -> Result<(), Failure> {
     let event = event(&options.event)?;
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let (handled, has_topic) = runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let aws = RealAws::beside(&read, environment(&read.config).await).await?;

@@ -10,9 +10,9 @@ use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::Failure;
 use crate::commands::Health;
-use crate::wording::print;
+use crate::failure::Failure;
+use crate::output::print;
 
 /// Less than what container runtimes wait for a health check.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -39,7 +39,7 @@ pub fn run(options: &Health) -> Result<(), Failure> {
             .await
             .unwrap_or(Err(Unwell::Late(address, PATIENCE)))
     };
-    let answer = crate::current_thread()?.block_on(asking);
+    let answer = crate::runtime::current_thread()?.block_on(asking);
     print(&answer.map_err(|unwell| Failure::Other(unwell.to_string()))?)
 }
 

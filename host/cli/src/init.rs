@@ -7,10 +7,10 @@ use std::path::Path;
 use groundcrew_core::config::Config;
 use groundcrew_core::suggested::Suggested;
 
-use crate::Failure;
 use crate::commands::{Init, Which};
+use crate::failure::Failure;
 use crate::files::{can_write, write_whole};
-use crate::wording::print;
+use crate::output::print;
 
 /// Control Tower's quota of concurrent account operations, unless AWS raised it.
 const USUAL_QUOTA: u8 = 5;

@@ -10,7 +10,7 @@ use groundcrew_ledger::{
     DynamoLedger, FileError, FileLedger, MemoryLedger, SharedLedger, Store, StoreLedger,
 };
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::loaded::Read;
 
 /// A ledger.

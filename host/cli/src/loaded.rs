@@ -22,10 +22,10 @@ use groundcrew_plugins::{
 
 use serde_json::json;
 
-use crate::Failure;
+use crate::failure::Failure;
+use crate::output::tell;
 use crate::plan_rules::{self, PolicyRules};
 use crate::script_data::ScriptData;
-use crate::wording::tell;
 
 /// A config as it was read; its plugins are not loaded yet.
 pub struct Read {
@@ -482,7 +482,7 @@ pub fn cache_dir() -> Option<PathBuf> {
     }
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let lambda = crate::lambda::is_lambda().then(|| PathBuf::from("/tmp"));
+    let lambda = crate::runtime::is_lambda().then(|| PathBuf::from("/tmp"));
     let dir = lambda.or(cache).or(home).filter(|dir| dir.is_absolute());
     dir.map(|dir| dir.join("groundcrew"))
 }

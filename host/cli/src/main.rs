@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod doctor;
 mod explain;
+mod failure;
 mod files;
 mod handle;
 mod health;
@@ -17,11 +18,13 @@ mod loaded;
 mod moment;
 mod notify;
 mod operate;
+mod output;
 mod package;
 mod plan;
 mod plan_rules;
 mod policy_test;
 mod ports;
+mod runtime;
 mod schema;
 mod script_data;
 mod service;
@@ -33,83 +36,17 @@ mod snapshot;
 mod totals;
 mod wording;
 
-use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use groundcrew_core::credentials::{GET_NEW_ONES, GIVE_SOME};
 use groundcrew_core::text::printable_lines;
-use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use commands::{Cli, Command, PolicyCommand};
-
-/// How a command ended, when it didn't work.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// The user has to change a config, a file or an option.
-    #[error("{0}")]
-    Usage(String),
-    /// Something else went wrong.
-    #[error("{0}")]
-    Other(String),
-    /// AWS, or the ledger, does not do what is asked of it.
-    #[error("{0}\n`groundcrew doctor`, with the same --config, shows what is in the way")]
-    Aws(String),
-    /// Nothing is wrong: a plan has changes, and its exit code is to tell.
-    #[error("{} to be updated, now or later", wording::count(*.0, "account"))]
-    Changes(usize),
-}
-
-impl Failure {
-    /// What AWS or the ledger answers instead.
-    fn of_aws(error: impl std::fmt::Display) -> Self {
-        let error = error.to_string();
-        // It says what to do already.
-        match error.contains(GIVE_SOME) || error.contains(GET_NEW_ONES) {
-            true => Self::Other(error),
-            false => Self::Aws(error),
-        }
-    }
-
-    /// A file that can't be read.
-    fn unreadable(path: &Path, what: &str, error: impl std::fmt::Display) -> Self {
-        let path = path.display();
-        Self::Usage(format!("{path}: {what} can't be read: {error}; check its path and its rights"))
-    }
-
-    /// A file that can't be written, and the option that names another.
-    fn unwritable(path: &Path, error: impl std::fmt::Display, option: &str) -> Self {
-        let path = path.display();
-        Self::Usage(format!("{path}: can't be written: {error}; name another file with {option}"))
-    }
-}
-
-/// That policies fail: what they decide is not what they are written for. `None` where none does.
-fn failing<'a>(policies: impl Iterator<Item = &'a str>) -> Option<Failure> {
-    let names: BTreeSet<&str> = policies.collect();
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
-    match names.as_slice() {
-        [] => None,
-        [name] => {
-            Some(Failure::Other(format!("the policy {name} fails: mend what is shown of it")))
-        }
-        names => Some(Failure::Other(format!(
-            "the policies {} fail: mend what is shown of them",
-            names.join(", ")
-        ))),
-    }
-}
-
-/// The runtime of commands: plugins and AWS calls take turns on one thread.
-fn current_thread() -> Result<Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Other(error.to_string()))
-}
+use failure::Failure;
 
 fn main() -> ExitCode {
-    let is_lambda = lambda::is_lambda();
+    let is_lambda = runtime::is_lambda();
     let command = if is_lambda { None } else { Some(Cli::parse().command) };
     // Logs go to stderr, which is why stdout can be piped. Silent unless asked for, but in a
     // Lambda and in the service, whose log is all that is seen of them.
@@ -151,7 +88,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            wording::tell(&printable_lines(&failure.to_string()));
+            output::tell(&printable_lines(&failure.to_string()));
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Other(_) | Failure::Aws(_) => 1,

@@ -1,5 +1,7 @@
 //! Moments as people write them.
 
+use std::str::FromStr;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -23,6 +25,25 @@ pub fn moment(text: &str) -> Result<Timestamp, String> {
     begin.map(|begin| begin.timestamp()).ok_or_else(|| EXPECTED.to_owned())
 }
 
+/// A moment; a date is its beginning, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since(pub Timestamp);
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // A date reads from a date and time as well, which without its offset is no moment.
+        let date = || (text.len() == "2026-12-24".len()).then(|| text.parse::<Date>().ok())?;
+        let begin = || Some(date()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
+        text.parse()
+            .ok()
+            .or_else(begin)
+            .map(Self)
+            .ok_or_else(|| "expected a moment such as 2026-12-24T18:00:00Z, or a date".to_owned())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +60,17 @@ mod tests {
     #[case::nothing("", None)]
     fn moments_and_dates(#[case] text: &str, #[case] expected: Option<&str>) {
         assert_eq!(moment(text).ok().map(|moment| moment.to_string()).as_deref(), expected);
+    }
+
+    #[rstest]
+    #[case("2026-09-21T14:13:20Z", Some("2026-09-21T14:13:20Z"))]
+    #[case("2026-09-21T16:13:20+02:00", Some("2026-09-21T14:13:20Z"))]
+    #[case("2026-09-21", Some("2026-09-21T00:00:00Z"))]
+    #[case("2026-09-21T14:13:20", None)]
+    #[case("yesterday", None)]
+    #[case("", None)]
+    fn what_orders_are_shown_since(#[case] text: &str, #[case] moment: Option<&str>) {
+        let since = text.parse().ok().map(|Since(moment)| moment.to_string());
+        assert_eq!(since.as_deref(), moment);
     }
 }

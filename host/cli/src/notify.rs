@@ -12,17 +12,17 @@ use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::Failure;
 use crate::commands::Notify;
+use crate::failure::Failure;
 use crate::handle::{conclude, event, failure};
 use crate::loaded::{Need, Read, read};
+use crate::output::print;
 use crate::ports::{self, Readers, RealAws, environment};
 use crate::simulated_web::{SeenRequest, SimulatedWeb};
-use crate::wording::print;
 
 pub fn run(options: &Notify) -> Result<(), Failure> {
     let events = events(&options.event)?;
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let known = &read.config.notifiers;
@@ -74,7 +74,7 @@ async fn rehearse(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result
     let sim = SimAws::new(SimOptions {
         seed: 1,
         start: Timestamp::now(),
-        snapshot: Snapshot::generate(0, 0, 1),
+        snapshot: Snapshot::default(),
         faults: FaultLevel::None,
         account_quota: 1,
     });

@@ -26,7 +26,7 @@ use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::ledger::OpenLedger;
 use crate::loaded::{Loaded, Read};
 

@@ -2,8 +2,8 @@
 
 use groundcrew_core::config;
 
-use crate::Failure;
-use crate::wording::{json, print};
+use crate::failure::Failure;
+use crate::output::{json, print};
 
 pub fn run() -> Result<(), Failure> {
     print(&json(&config::schema())?)

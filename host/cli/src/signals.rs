@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Ends with the first signal to end.
 pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {

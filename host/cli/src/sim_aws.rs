@@ -10,13 +10,13 @@ use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, Keep, Resources, ServeOptions, State, serve_kept};
 use tokio::net::TcpListener;
 
-use crate::Failure;
 use crate::commands::{Init, SimAws, Which};
+use crate::failure::Failure;
 use crate::files::{can_write, with_ending, write_whole};
 use crate::init;
+use crate::output::{print, tell};
 use crate::signals::stopped;
 use crate::simulate::snapshot;
-use crate::wording::{print, tell};
 
 /// Control Tower's quota unless AWS has raised it.
 const QUOTA: usize = 5;

@@ -2,42 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{ErrorKind, Write as _};
 use std::time::Duration;
 
-use groundcrew_core::text::{printable, printable_lines};
+use groundcrew_core::text::printable;
 use jiff::Timestamp;
-use serde::Serialize;
-
-use crate::Failure;
 
 /// Columns of the screen.
 const WIDTH: usize = 80;
 /// Where values begin, and lines that go on.
 const INDENT: usize = 12;
-
-/// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error. A
-/// full disk is one.
-pub fn print(text: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::Other(format!("stdout can't be written to: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes a line to stderr. Whoever read it may be gone: then nobody misses it, and what the command
-/// does is not to end by that.
-pub fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// Writes a screen to stdout: what texts from elsewhere have in them can't steer a terminal.
-pub fn screen(text: &str) -> Result<(), Failure> {
-    print(&printable_lines(text))
-}
 
 /// `1 problem`, `2 problems`.
 pub fn count(number: usize, thing: &str) -> String {
@@ -141,12 +114,6 @@ fn whole_commands(text: &str) -> String {
         rest = &rest[end..];
     }
     whole + rest
-}
-
-/// A document for programs.
-pub fn json(report: &impl Serialize) -> Result<String, Failure> {
-    let json = serde_json::to_string_pretty(report);
-    json.map(|json| json + "\n").map_err(|error| Failure::Other(error.to_string()))
 }
 
 /// Writes how often each operation of AWS was called.

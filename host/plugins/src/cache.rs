@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::build::BUILD;
 use crate::files;
-use crate::package::BUILD;
 
 /// A folder of compiled plugins that can't be used, the cache's or a package's.
 #[derive(Debug, thiserror::Error)]

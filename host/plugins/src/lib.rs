@@ -14,9 +14,11 @@
 #![deny(missing_docs)]
 
 mod bindings;
+mod build;
 pub mod bundled;
 mod cache;
 mod call_error;
+mod code;
 mod contract;
 mod convert;
 mod coverage;
@@ -31,6 +33,7 @@ mod notifier;
 pub mod package;
 mod policy;
 mod runtime;
+mod runtime_error;
 mod sandbox;
 mod schema;
 mod script;
@@ -46,7 +49,8 @@ pub use coverage::{Coverage, Lines};
 pub use load_error::LoadError;
 pub use notifier::LoadedNotifier;
 pub use policy::LoadedPolicy;
-pub use runtime::{Runtime, RuntimeError, RuntimeOptions};
+pub use runtime::{Runtime, RuntimeOptions};
+pub use runtime_error::RuntimeError;
 pub use spec::{Instance, NotifierSpec, PolicySpec, Source};
 pub use support::SupportGrant;
 pub use world::World;

@@ -14,18 +14,15 @@ use serde_json::Value;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+pub use crate::build::BUILD;
 use crate::cache::{self, CacheError};
+use crate::code;
 use crate::engine;
 use crate::files;
 use crate::load_error::LoadError;
-use crate::runtime::{self, RuntimeError};
+use crate::runtime_error::RuntimeError;
 use crate::spec::{Common, Source};
 use crate::world::World;
-
-/// This build of groundcrew: what it compiled it may load, and nothing else. The text is in the
-/// program as it is, so that a program can be asked for its build without being run.
-pub const BUILD: &str =
-    concat!("groundcrew-build:", env!("CARGO_PKG_VERSION"), "+", env!("GROUNDCREW_BUILD"));
 
 /// The file that says which build made the folder.
 pub const BUILD_FILE: &str = "build";
@@ -164,7 +161,7 @@ impl Compiler {
             lanes: &[],
             limits: Limits::default(),
         };
-        let code = runtime::read(spec, World::Policy, false)?;
+        let code = code::read(spec, World::Policy, false)?;
         let mut bytes = self.engine.precompile_component(&code.component).map_err(|error| {
             LoadError::Invalid { plugin: plugin.to_owned(), reason: format!("{error:#}") }
         })?;

@@ -1,24 +1,19 @@
 //! The runtime: loads plugins.
 
-use std::borrow::Cow;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use data_encoding::HEXLOWER;
-use groundcrew_core::config::nearest;
 use groundcrew_core::decision::SettingProblem;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::bindings::exports::groundcrew::plugin::settings::Outline;
-use crate::bundled::{self, Bundled};
 use crate::cache::{self, Cache};
 use crate::call_error::CallError;
+use crate::code::{self, Code, check_digest};
 use crate::coverage::Coverage;
 use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
 use crate::exports::{Pre, Task};
@@ -26,11 +21,12 @@ use crate::load_error::LoadError;
 use crate::notifier::LoadedNotifier;
 use crate::package::Packaged;
 use crate::policy::LoadedPolicy;
+use crate::runtime_error::RuntimeError;
 use crate::sandbox::{About, Blueprint, Linkers, Powers, Sandbox};
 use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
 use crate::support;
 use crate::world::World;
-use crate::{contract, convert, files, schema, script};
+use crate::{contract, convert, schema, script};
 
 /// How the runtime works.
 #[derive(Clone, Debug, Default)]
@@ -38,21 +34,6 @@ pub struct RuntimeOptions {
     /// Where compiled plugins are kept. Without it, or where it can't be used or trusted, each
     /// start compiles them.
     pub cache_dir: Option<PathBuf>,
-}
-
-/// A runtime that can't be made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RuntimeError {
-    /// wasmtime doesn't work on this machine.
-    #[error("the WebAssembly runtime can't be started: {reason}")]
-    Engine {
-        /// What wasmtime says.
-        reason: String,
-    },
-    /// The thread that keeps time limits can't be started.
-    #[error("the thread that keeps plugins' time limits can't be started: {0}")]
-    Ticker(io::Error),
 }
 
 /// Loads plugins. One is enough for a process.
@@ -169,7 +150,7 @@ impl Runtime {
         powers: Powers,
     ) -> Result<(Blueprint<T>, String, Outline), LoadError> {
         let plugin = spec.name;
-        let code = read(spec, T::WORLD, self.coverage.is_some())?;
+        let code = code::read(spec, T::WORLD, self.coverage.is_some())?;
         check_digest(spec, &code.digest)?;
         contract::check_preamble(plugin, &code.component)?;
         let component = self.compile(&code).map_err(|error| LoadError::Invalid {
@@ -274,78 +255,6 @@ impl Runtime {
 
 fn unusable(error: wasmtime::Error) -> RuntimeError {
     RuntimeError::Engine { reason: format!("{error:#}") }
-}
-
-/// What a plugin is made of.
-pub(crate) struct Code<'a> {
-    /// The component.
-    pub(crate) component: Cow<'static, [u8]>,
-    /// SHA-256 of the component, in hex.
-    pub(crate) component_digest: Cow<'static, str>,
-    /// SHA-256 of what the user chose, in hex: the component, or the script that it runs.
-    digest: String,
-    /// What the component is configured with.
-    settings: Cow<'a, Value>,
-}
-
-impl<'a> Code<'a> {
-    fn bundled(bundled: &'static Bundled, digest: String, settings: Cow<'a, Value>) -> Self {
-        Self {
-            component: bundled.component.into(),
-            component_digest: bundled.digest.into(),
-            digest,
-            settings,
-        }
-    }
-}
-
-/// Reads a plugin. Where coverage is measured, a script's interpreter is told to.
-pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Code<'_>, LoadError> {
-    let plugin = || spec.name.to_owned();
-    let settings = Cow::Borrowed(spec.settings);
-    match spec.source {
-        Source::Bundled(name) => {
-            let bundled = bundled::find(name).ok_or_else(|| LoadError::UnknownBundled {
-                plugin: plugin(),
-                world,
-                name: name.clone(),
-                known: bundled::names(world).collect(),
-                nearest: nearest(name, bundled::names(world)),
-            })?;
-            Ok(Code::bundled(bundled, bundled.digest.to_owned(), settings))
-        }
-        Source::File(path) => {
-            let read = files::read(path, files::COMPONENT);
-            let component = read.map_err(|source| LoadError::Read {
-                plugin: plugin(),
-                path: path.clone(),
-                source,
-            })?;
-            let digest = HEXLOWER.encode(&Sha256::digest(&component));
-            Ok(Code {
-                component: component.into(),
-                component_digest: digest.clone().into(),
-                digest,
-                settings,
-            })
-        }
-        Source::Script { path, name } => {
-            let (script, settings) = script::read(spec, path, name, coverage)?;
-            let digest = HEXLOWER.encode(&Sha256::digest(&script));
-            Ok(Code::bundled(&bundled::INTERPRETER, digest, Cow::Owned(settings)))
-        }
-    }
-}
-
-fn check_digest(spec: Common<'_>, found: &str) -> Result<(), LoadError> {
-    match spec.sha256 {
-        Some(expected) if !expected.eq_ignore_ascii_case(found) => Err(LoadError::Digest {
-            plugin: spec.name.to_owned(),
-            expected: expected.to_owned(),
-            found: found.to_owned(),
-        }),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use groundcrew_aws::doctor;
 use groundcrew_core::doctor::{Check, Facts, Finding, judge};
 
-use crate::Failure;
 use crate::commands::{Doctor, Format};
+use crate::failure::Failure;
 use crate::loaded::{Loaded, Need, read};
+use crate::output::{json, print};
 use crate::ports::{NoSupport, environment};
-use crate::wording::{count, json, print};
+use crate::wording::count;
 use report::Report;
 
 /// Reads, judges and prints. Nothing is changed.
 pub fn run(options: &Doctor) -> Result<(), Failure> {
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let name = options.config.display().to_string();
     let examined = runtime.block_on(examine(options));
     // A name server that was not waited for is not waited for now.

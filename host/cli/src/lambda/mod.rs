@@ -24,7 +24,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::handle::{Report, failure};
 use crate::loaded::{Need, Read, read};
 use crate::ports::RealAws;
@@ -58,14 +58,9 @@ impl Function {
     }
 }
 
-/// Whether this process is a Lambda. With arguments it is a command all the same.
-pub fn is_lambda() -> bool {
-    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() && std::env::args_os().len() <= 1
-}
-
 /// Takes events until the process is ended.
 pub fn run() -> Result<(), Failure> {
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     runtime.block_on(async {
         let function = Function::of_environment()?;
         let file = config_file()?;

@@ -9,11 +9,13 @@ use groundcrew_core::ports::{
     Approval, ApprovedPlan, LaneSeen, LedgerError, Orders, PlanStanding, SweepRecord,
 };
 
-use super::{Desk, operator, unread};
-use crate::Failure;
+use super::desk::{Desk, unread};
+use super::operator;
 use crate::commands::Approve;
+use crate::failure::Failure;
+use crate::output::{print, screen};
 use crate::totals::Totals;
-use crate::wording::{minute, paragraph, print, screen, thousands};
+use crate::wording::{minute, paragraph, thousands};
 
 /// What the ledger knows of a plan.
 struct Known {
@@ -69,7 +71,7 @@ impl Known {
 }
 
 pub fn run(options: &Approve) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let plan = &options.plan;
         // Opened again when it is to be written: a file must not be kept from a service that starts
         // while somebody reads.

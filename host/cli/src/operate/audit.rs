@@ -1,37 +1,17 @@
 //! `groundcrew audit`: the trail of orders, from the ledger alone.
 
 use std::fmt::Write as _;
-use std::str::FromStr;
 
 use groundcrew_core::ports::{Given, Operator, Order};
 use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Desk, in_time, unread};
-use crate::Failure;
+use super::desk::{Desk, in_time, unread};
 use crate::commands::{Audit, Format};
-use crate::wording::{json, paragraph, print, screen, thousands};
-
-/// A moment; a date is its beginning, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Since(pub Timestamp);
-
-impl FromStr for Since {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A date reads from a date and time as well, which without its offset is no moment.
-        let date = || (text.len() == "2026-12-24".len()).then(|| text.parse::<Date>().ok())?;
-        let begin = || Some(date()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
-        text.parse()
-            .ok()
-            .or_else(begin)
-            .map(Self)
-            .ok_or_else(|| "expected a moment such as 2026-12-24T18:00:00Z, or a date".to_owned())
-    }
-}
+use crate::failure::Failure;
+use crate::moment::Since;
+use crate::output::{json, print, screen};
+use crate::wording::{paragraph, thousands};
 
 /// The trail.
 #[derive(Debug, Serialize)]
@@ -56,7 +36,7 @@ struct Entry {
 }
 
 pub fn run(options: &Audit) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let (trail, taken_in) = in_time(async {
             let desk = Desk::look(&options.config).await?;
             let ledger = &desk.aws.ledger().updates;
@@ -199,16 +179,5 @@ mod tests {
             (&report["kept"], report["orders"].as_array().unwrap().len()),
             (&1000.into(), 2)
         );
-    }
-
-    #[rstest]
-    #[case("2026-09-21T14:13:20Z", Some(AT))]
-    #[case("2026-09-21T16:13:20+02:00", Some(AT))]
-    #[case("2026-09-21", Some(Timestamp::constant(1_789_948_800, 0)))]
-    #[case("2026-09-21T14:13:20", None)]
-    #[case("yesterday", None)]
-    #[case("", None)]
-    fn moments(#[case] text: &str, #[case] moment: Option<Timestamp>) {
-        assert_eq!(text.parse().ok().map(|Since(moment)| moment), moment);
     }
 }

@@ -3,6 +3,7 @@
 
 mod approve;
 mod audit;
+mod desk;
 mod hosts;
 mod in_flight;
 mod notifications;
@@ -22,120 +23,21 @@ use groundcrew_core::ports::{Cleared, LedgerError, Progress, SweepRecord, Update
 
 use jiff::Timestamp;
 
-use crate::Failure;
 use crate::commands::{Format, Lane, Redrive, Status, Sweep};
+use crate::failure::Failure;
 use crate::loaded::read;
+use crate::output::{json, print, screen};
 use crate::ports::{RealAws, environment};
-use crate::wording::{count, json, print, screen, span};
+use crate::wording::{count, span};
 pub use approve::run as approve;
-pub use audit::{Since, run as audit};
-use hosts::{Hosts, Presence};
-use notifications::Notifications;
-use report::Report;
+pub use audit::run as audit;
+use desk::{Desk, in_time, report, unread};
 
 /// Between two looks of `status --watch`.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What `status` and `audit` wait for the ledger: whoever looks at night learns soon that it does not
-/// answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A config and the ledger that it names.
-struct Desk {
-    config: Config,
-    aws: RealAws,
-}
-
-impl Desk {
-    /// For whoever gives an order: a ledger file is made where there is none.
-    async fn open(file: &Path) -> Result<Self, Failure> {
-        let read = read(Some(file))?;
-        let environment = environment(&read.config).await.impatient();
-        let aws = RealAws::beside(&read, environment).await?;
-        Ok(Self { config: read.without_plugins()?, aws })
-    }
-
-    /// For whoever only looks.
-    async fn look(file: &Path) -> Result<Self, Failure> {
-        let read = read(Some(file))?;
-        let environment = environment(&read.config).await.impatient();
-        let aws = RealAws::looking(&read, environment).await?;
-        Ok(Self { config: read.without_plugins()?, aws })
-    }
-
-    /// What becomes of what was asked for.
-    fn who(&self) -> String {
-        let wait = count(self.config.updates.wait.as_secs() as usize, "second");
-        match (self.aws.ledger().shared, &self.aws.ledger().file) {
-            (true, _) => format!("the running groundcrew takes it in within {wait}"),
-            (false, _) if self.is_table() => {
-                format!("whichever groundcrew runs on the table takes it in within {wait}")
-            }
-            _ => "no groundcrew runs on this ledger now: the next takes it in when it starts"
-                .to_owned(),
-        }
-    }
-
-    fn is_table(&self) -> bool {
-        matches!(self.config.ledger.place, groundcrew_core::config::LedgerPlace::Table(_))
-    }
-
-    fn lanes(&self, named: Option<&str>) -> Result<Vec<String>, Failure> {
-        let known = self.config.lane_names();
-        let Some(name) = named else { return Ok(known) };
-        if known.iter().any(|lane| lane == name) {
-            return Ok(vec![name.to_owned()]);
-        }
-        let hint = suggestion(name, known.iter().map(String::as_str));
-        Err(Failure::Usage(format!("`{name}` is not one of the lanes: {}{hint}", known.join(", "))))
-    }
-
-    /// How the work stands.
-    async fn report(&self) -> Result<Report, LedgerError> {
-        let ledger = self.aws.ledger();
-        let presence = match (self.is_table(), ledger.shared) {
-            (true, _) => Presence::ByHeartbeats,
-            (false, true) => Presence::Answers,
-            (false, false) => Presence::None,
-        };
-        let now = Timestamp::now();
-        let hosts = ledger.updates.hosts().await?;
-        let hosts = Hosts::of(hosts, presence, now, &self.config.suggested);
-        let notifications = Notifications::of(&self.config, &self.aws).await?;
-        let mut report = Report::of(&self.config, &*ledger.updates, now, hosts).await?;
-        report.ask(&self.aws.catalog(&self.config)).await;
-        Ok(Report { notifications, ..report })
-    }
-
-    async fn last_sweep(&self) -> Result<Option<SweepRecord>, Failure> {
-        self.aws.ledger().updates.last_sweep().await.map_err(unread)
-    }
-}
-
-/// How the work stands by the ledger of a config.
-async fn report(config: &Path) -> Result<Report, Failure> {
-    // Opened anew each time: a file must not be kept from a service that starts.
-    let desk = Desk::look(config).await?;
-    desk.report().await.map_err(unread)
-}
-
-/// What whoever looks gets within [`PATIENCE`].
-async fn in_time<T>(looking: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
-        Err(Failure::of_aws(format!(
-            "the ledger has not answered within {}: the table, the network or the credentials are \
-             in its way",
-            count(PATIENCE.as_secs() as usize, "second")
-        )))
-    })
-}
-
-fn unread(error: LedgerError) -> Failure {
-    Failure::of_aws(error)
-}
-
 pub fn status(options: &Status) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let on_terminal = std::io::stdout().is_terminal();
         loop {
             let report = in_time(report(&options.config)).await?;
@@ -156,7 +58,7 @@ pub fn status(options: &Status) -> Result<(), Failure> {
 }
 
 pub fn pause(options: &Lane) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         let lanes = desk.lanes(options.lane.as_deref())?;
         let signature = operator::signature(&desk.aws).await;
@@ -175,7 +77,7 @@ pub fn pause(options: &Lane) -> Result<(), Failure> {
 }
 
 pub fn resume(options: &Lane) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         let lanes = desk.lanes(options.lane.as_deref())?;
         let signature = operator::signature(&desk.aws).await;
@@ -199,7 +101,7 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     if options.dry_run {
         return survey::run(&options.config);
     }
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         let signature = operator::signature(&desk.aws).await;
         desk.aws.ledger().updates.order_sweep(&signature).await.map_err(unread)?;
@@ -254,7 +156,7 @@ fn came_since(cleared: Cleared) -> Result<(), Failure> {
 }
 
 pub fn redrive(options: &Redrive) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         if let Some(notifier) = &options.notifier {
             return tell_again(&desk, notifier).await;

@@ -14,12 +14,13 @@ use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{Host, Notice, Witness};
 use jiff::Timestamp;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::loaded::{Need, read};
+use crate::output::screen;
 use crate::plan::{Decided, groups};
 use crate::ports::{NoSupport, RealAws, environment};
 use crate::totals::Totals;
-use crate::wording::{paragraph, screen};
+use crate::wording::paragraph;
 
 /// Kinds of decisions that are listed before the rest is only counted.
 const LISTED: usize = 8;
@@ -38,7 +39,7 @@ impl Witness for Decisions {
 }
 
 pub fn run(config: &Path) -> Result<(), Failure> {
-    crate::current_thread()?.block_on(async {
+    crate::runtime::current_thread()?.block_on(async {
         let read = read(Some(config))?;
         let aws = RealAws::looking(&read, environment(&read.config).await).await?;
         let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;

@@ -1,6 +1,7 @@
 //! `groundcrew package`: everything that a Lambda or a container needs, in one piece.
 
 mod archive;
+mod compiled;
 mod contents;
 mod elf;
 mod libraries;
@@ -15,12 +16,14 @@ use groundcrew_core::config::{Config, LedgerPlace, Plugin};
 use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
 use groundcrew_plugins::{Source, files};
 
-use crate::Failure;
 use crate::commands::{Package, Target};
+use crate::failure::Failure;
 use crate::files::{with_ending, write_whole};
 use crate::loaded::{Need, read_alone, source};
+use crate::output::screen;
 use crate::ports::NoSupport;
-use crate::wording::{screen, thousands};
+use crate::wording::thousands;
+use compiled::{Compiled, compile};
 use contents::{BOOTSTRAP, CACHE, CONFIG, Contents, Files};
 use elf::{Architecture, Elf, ElfError, GlibcVersion};
 use report::Report;
@@ -42,9 +45,6 @@ const LAMBDA_LIBRARIES: [&str; 6] =
     ["libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1"];
 /// AWS's quota for a function's code, unpacked.
 const LAMBDA_SIZE: u64 = 250 << 20;
-
-/// The policy that the stack's parameters put in the place of the config's own.
-const ALWAYS: &str = "managed-tag";
 
 /// A binary that can't be packaged.
 #[derive(Debug, thiserror::Error)]
@@ -100,7 +100,7 @@ pub fn run(options: &Package) -> Result<(), Failure> {
         let text = read.text().to_owned();
         let Contents { files, problems, notices } = Contents::gather(&read.config, base, target);
         let loading = read.with_problems(problems).load(Need::All, Arc::new(NoSupport));
-        let loaded = crate::current_thread()?.block_on(loading)?;
+        let loaded = crate::runtime::current_thread()?.block_on(loading)?;
         Ok((loaded.config, text, files, notices))
     });
     let (config, text, files, mut notices) = match checked {
@@ -256,45 +256,6 @@ fn notice_of_ledger(config: &Config, target: Target) -> Option<String> {
             Path::new("/").join(CONFIG_FOLDER).join(file).display()
         ),
     })
-}
-
-/// A compiled plugin: a file of the package's `cache/`.
-struct Compiled {
-    /// Of which plugin.
-    plugin: String,
-    name: String,
-    bytes: Vec<u8>,
-}
-
-/// Compiles every plugin that the config names, and the one that the stack may put in their
-/// place: each once.
-fn compile(config: &Config, base: &Path) -> Result<Vec<Compiled>, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
-    let compiler = Compiler::new().map_err(|error| failed(&error))?;
-    let policies = config.policies.iter().map(|policy| &policy.component.plugin);
-    let notifiers = config.notifiers.iter().map(|notifier| &notifier.component.plugin);
-    let mut plugins: Vec<(String, Source)> = policies
-        .chain(notifiers)
-        .chain([&Plugin::Bundled(ALWAYS.to_owned())])
-        .map(|plugin| {
-            let name = match plugin {
-                Plugin::Bundled(name) => name.clone(),
-                Plugin::File(path) => path.display().to_string(),
-                Plugin::Script(_) => "policy scripts".to_owned(),
-            };
-            (name, source(plugin, base))
-        })
-        .collect();
-    plugins.sort_by(|one, other| one.0.cmp(&other.0));
-    plugins.dedup_by(|one, other| one.0 == other.0);
-    let mut compiled: Vec<Compiled> = Vec::new();
-    for (plugin, source) in plugins {
-        let file = compiler.compile(&plugin, &source).map_err(|error| failed(&error))?;
-        if compiled.iter().all(|other| other.name != file.name) {
-            compiled.push(Compiled { plugin, name: file.name, bytes: file.bytes });
-        }
-    }
-    Ok(compiled)
 }
 
 /// What is packed.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::Compiled;
+use super::compiled::Compiled;
 use super::elf::Elf;
 use super::tree::Tree;
 use crate::wording::{thousands, wrap};

@@ -14,15 +14,15 @@ use groundcrew_core::snapshot::Snapshot;
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 
-use crate::Failure;
 use crate::commands::{Plan, PlanFormat};
+use crate::failure::Failure;
 use crate::loaded::{Need, read};
+use crate::output::{json, print, screen};
 use crate::ports::NoSupport;
 use crate::snapshot;
-use crate::wording::{json, print, screen};
 
 pub fn run(options: &Plan) -> Result<(), Failure> {
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let report = runtime.block_on(async {
         // What is wrong with the config is told before the organization is read, which may
         // take minutes.
@@ -42,7 +42,7 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
         }
     }
     let due = report.accounts.to_update + report.accounts.held;
-    match crate::failing(report.failures.iter().map(|failing| failing.policy.as_str())) {
+    match crate::failure::failing(report.failures.iter().map(|failing| failing.policy.as_str())) {
         Some(failure) => Err(failure),
         None if options.detailed_exitcode && due > 0 => Err(Failure::Changes(due)),
         None => Ok(()),

@@ -18,12 +18,13 @@ use groundcrew_plugins::{
     Coverage, Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions,
 };
 
-use crate::Failure;
 use crate::commands::PolicyTest;
+use crate::failure::Failure;
 use crate::loaded::{Loaded, Need, cache_dir, read, source};
+use crate::output::screen;
 use crate::ports::NoSupport;
 use crate::script_data::ScriptData;
-use crate::wording::{count, screen};
+use crate::wording::count;
 use cases::{Case, CasesFile, SUFFIX};
 use coverage::Scripts;
 use finding::{Answer, describe, differs};
@@ -37,7 +38,7 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
             options.path.display()
         )));
     }
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let (mut passed, mut failed, mut broken) = (0, 0, Vec::new());
     let coverage = options.coverage.then(|| Arc::new(Coverage::default()));
     let plugins = plugins(coverage.clone())?;

@@ -12,17 +12,17 @@ use groundcrew_engine::{Health, Host, Witness};
 use groundcrew_ledger::Share;
 use tokio::net::TcpListener;
 
-use crate::Failure;
 use crate::commands::Run;
+use crate::failure::Failure;
 use crate::loaded::{Need, read};
+use crate::output::print;
 use crate::ports::RealAws;
 use crate::signals::stopped;
-use crate::wording::print;
 use http::Served;
 use metrics::Metrics;
 
 pub fn run(options: &Run) -> Result<(), Failure> {
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     let served = runtime.block_on(serve(options));
     // Names are looked up on threads that can't be stopped, and that nobody waits for any more.
     runtime.shutdown_background();

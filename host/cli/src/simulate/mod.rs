@@ -17,12 +17,13 @@ use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 
-use crate::Failure;
 use crate::commands::{Faults, Format, Simulate};
+use crate::failure::Failure;
 use crate::loaded::{Need, Read, default_config, read};
+use crate::output::{json, print, screen};
 use crate::ports;
 use crate::simulated_web::SimulatedWeb;
-use crate::wording::{json, minute, print, screen};
+use crate::wording::minute;
 use progress::Progress;
 use recorder::Recorder;
 use report::Report;

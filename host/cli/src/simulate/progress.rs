@@ -6,7 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::Format;
-use crate::wording::{span, tell, thousands};
+use crate::output::tell;
+use crate::wording::{span, thousands};
 
 /// Shows progress, or doesn't.
 pub struct Progress {

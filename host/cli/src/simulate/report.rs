@@ -313,7 +313,7 @@ impl Report {
         let notifications = self.notifications.iter().filter(|told| failed(&told.outcome)).count();
         let events = self.events.iter().filter(|event| failed(&event.outcome)).count();
         let waiting = self.waiting.as_ref();
-        let failing = crate::failing(self.failing.iter().map(String::as_str));
+        let failing = crate::failure::failing(self.failing.iter().map(String::as_str));
         [
             of(self.accounts.failed.unwrap_or(0), "account", "failed"),
             failing.map(|failing| failing.to_string()),

@@ -20,12 +20,12 @@ use groundcrew_engine::snapshot::{Reader, ReaderPorts};
 use jiff::Timestamp;
 use tokio::time::interval;
 
-use crate::Failure;
 use crate::commands::Snapshot;
+use crate::failure::Failure;
 use crate::files::{can_write, write_whole};
 use crate::loaded::read;
+use crate::output::print;
 use crate::ports::Readers;
-use crate::wording::print;
 use partial::Partial;
 use progress::Progress;
 use summary::Summary;
@@ -43,7 +43,7 @@ pub fn run(options: &Snapshot) -> Result<(), Failure> {
             options.out.display()
         )));
     }
-    let runtime = crate::current_thread()?;
+    let runtime = crate::runtime::current_thread()?;
     runtime.block_on(take(&config, &options.out))
 }
 

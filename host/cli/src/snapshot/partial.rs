@@ -10,7 +10,8 @@ use groundcrew_plugins::files;
 use jiff::Timestamp;
 
 use crate::files::{with_ending, write_whole};
-use crate::wording::{count, span, tell};
+use crate::output::tell;
+use crate::wording::{count, span};
 
 /// What is older is read anew: an organization changes.
 const GOOD_FOR: Duration = Duration::from_secs(6 * 3600);

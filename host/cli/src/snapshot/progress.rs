@@ -5,7 +5,8 @@ use std::io::{IsTerminal, stderr};
 use groundcrew_engine::snapshot::ReadSoFar;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::wording::{tell, thousands};
+use crate::output::tell;
+use crate::wording::thousands;
 
 /// Shows progress.
 pub struct Progress {

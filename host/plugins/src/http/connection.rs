@@ -18,10 +18,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi::runtime;
 
-use super::PRODUCT;
 use super::failure::{Distrust, HttpFailure};
 use super::network::Network;
 use super::tls::Tls;
+use super::transport::PRODUCT;
 
 /// Addresses of a name that are tried. One that is down must not use up the time of all.
 const TRIES: usize = 3;

@@ -22,8 +22,9 @@ use super::connection::{self, Stream};
 use super::failure::HttpFailure;
 use super::network::{Network, SystemNetwork};
 use super::secrets::{SecretError, Secrets};
+use super::signature;
 use super::tls::Tls;
-use super::{HttpCall, HttpTransport, PRODUCT, signature};
+use super::transport::{HttpCall, HttpTransport, PRODUCT};
 
 /// Longest head of an answer, in bytes. What plugins get is bounded as well.
 const MAX_HEAD: usize = 64 << 10;

@@ -14,7 +14,7 @@ use super::connection;
 use super::direct::DirectHttp;
 use super::failure::{Distrust, HttpFailure};
 use super::secrets::SecretError;
-use super::{HttpCall, HttpTransport as _};
+use super::transport::{HttpCall, HttpTransport as _};
 
 /// Longest body of an answer that is read: HEAD has none.
 const ANSWER: u64 = 64 << 10;

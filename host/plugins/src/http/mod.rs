@@ -14,83 +14,11 @@ mod outgoing;
 mod secrets;
 mod signature;
 mod tls;
-
-use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16};
-
-use async_trait::async_trait;
-use bytes::Bytes;
-use groundcrew_core::http::{HttpGrant, Url};
-use groundcrew_core::limits::HttpLimits;
-use hyper::{Request, Response};
+mod transport;
 
 pub use direct::DirectHttp;
 pub use failure::{Distrust, HttpFailure};
 pub use network::{Network, SystemNetwork};
 pub(crate) use outgoing::Outgoing;
 pub use secrets::{SecretError, Secrets};
-
-/// The `User-Agent` of requests that have none otherwise. GitHub refuses those without one.
-pub(crate) const PRODUCT: &str = concat!("groundcrew/", env!("CARGO_PKG_VERSION"));
-
-/// What a notifier is granted of HTTP.
-#[derive(Clone)]
-pub struct HttpAccess {
-    /// Which requests are sent, and what is added to them.
-    pub grants: Vec<HttpGrant>,
-    /// What one notification may use.
-    pub limits: HttpLimits,
-    /// Sends them.
-    pub transport: Arc<dyn HttpTransport>,
-}
-
-impl fmt::Debug for HttpAccess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpAccess")
-            .field("grants", &self.grants)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Sends requests that a grant covers. A simulation brings its own.
-#[async_trait]
-pub trait HttpTransport: Send + Sync {
-    /// Sends one request and reads the whole answer. May be dropped at any moment, which
-    /// ends the exchange.
-    ///
-    /// # Errors
-    /// Why there is no answer.
-    async fn send(&self, call: HttpCall<'_>) -> Result<Response<Bytes>, HttpFailure>;
-}
-
-/// A request that a grant covers.
-#[derive(Debug)]
-pub struct HttpCall<'a> {
-    /// The grant.
-    pub grant: &'a HttpGrant,
-    /// Where it goes.
-    pub url: &'a Url,
-    /// As the plugin made it, with its path and query as URI; without the header fields that
-    /// are the host's own.
-    pub request: Request<Bytes>,
-    /// Longest body of an answer, in bytes.
-    pub max_response: u64,
-    /// To be set before the first byte of the request is sent: from then on the other system
-    /// may have it.
-    pub sent: &'a AtomicBool,
-    /// To be set once the head of an answer has come, to its status: 0 before.
-    pub answered: &'a AtomicU16,
-}
-
-/// For commands that load notifiers and tell nobody.
-#[derive(Clone, Copy, Debug)]
-pub struct NoHttp;
-
-#[async_trait]
-impl HttpTransport for NoHttp {
-    async fn send(&self, _: HttpCall<'_>) -> Result<Response<Bytes>, HttpFailure> {
-        Err(HttpFailure::Offline)
-    }
-}
+pub use transport::{HttpAccess, HttpCall, HttpTransport, NoHttp};

@@ -12,7 +12,7 @@ use hyper::{Request, Response};
 use wasmtime_wasi_http::{Error as Code, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
 
 use super::failure::HttpFailure;
-use super::{HttpAccess, HttpCall};
+use super::transport::{HttpAccess, HttpCall};
 use crate::convert::shorten;
 use crate::log::PluginLog;
 

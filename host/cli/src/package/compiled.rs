@@ -1,0 +1,52 @@
+//! The plugins of a package, compiled.
+
+use std::path::Path;
+
+use groundcrew_core::config::{Config, Plugin};
+use groundcrew_plugins::Source;
+use groundcrew_plugins::package::Compiler;
+
+use crate::failure::Failure;
+use crate::loaded::source;
+
+/// The policy that the stack's parameters put in the place of the config's own.
+const ALWAYS: &str = "managed-tag";
+
+/// A compiled plugin: a file of the package's `cache/`.
+pub struct Compiled {
+    /// Of which plugin.
+    pub plugin: String,
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Compiles every plugin that the config names, and the one that the stack may put in their
+/// place: each once.
+pub fn compile(config: &Config, base: &Path) -> Result<Vec<Compiled>, Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
+    let compiler = Compiler::new().map_err(|error| failed(&error))?;
+    let policies = config.policies.iter().map(|policy| &policy.component.plugin);
+    let notifiers = config.notifiers.iter().map(|notifier| &notifier.component.plugin);
+    let mut plugins: Vec<(String, Source)> = policies
+        .chain(notifiers)
+        .chain([&Plugin::Bundled(ALWAYS.to_owned())])
+        .map(|plugin| {
+            let name = match plugin {
+                Plugin::Bundled(name) => name.clone(),
+                Plugin::File(path) => path.display().to_string(),
+                Plugin::Script(_) => "policy scripts".to_owned(),
+            };
+            (name, source(plugin, base))
+        })
+        .collect();
+    plugins.sort_by(|one, other| one.0.cmp(&other.0));
+    plugins.dedup_by(|one, other| one.0 == other.0);
+    let mut compiled: Vec<Compiled> = Vec::new();
+    for (plugin, source) in plugins {
+        let file = compiler.compile(&plugin, &source).map_err(|error| failed(&error))?;
+        if compiled.iter().all(|other| other.name != file.name) {
+            compiled.push(Compiled { plugin, name: file.name, bytes: file.bytes });
+        }
+    }
+    Ok(compiled)
+}

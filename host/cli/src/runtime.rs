@@ -1,0 +1,16 @@
+//! What this process runs on.
+
+use tokio::runtime::Runtime;
+
+use crate::failure::Failure;
+
+/// Whether this process is a Lambda. With arguments it is a command all the same.
+pub fn is_lambda() -> bool {
+    std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() && std::env::args_os().len() <= 1
+}
+
+/// The runtime of commands: plugins and AWS calls take turns on one thread.
+pub fn current_thread() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::Other(error.to_string()))
+}
