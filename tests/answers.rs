@@ -18,7 +18,7 @@ use groundcrew_plugins::http::HttpAccess;
 use groundcrew_plugins::{
     LoadError, LoadedNotifier, NotifierSpec, Runtime, RuntimeOptions, Source,
 };
-use groundcrew_sim::{FaultLevel, ServiceNow, SimAws, SimOptions, Snapshot, WebRequest};
+use groundcrew_sim::{FaultLevel, ServiceNow, SimAws, SimOptions, WebRequest, random_fleet};
 use rstest::rstest;
 use serde_json::{Value, json};
 use simulated_web::SimulatedWeb;
@@ -48,7 +48,7 @@ impl Place {
         let sim = SimAws::new(SimOptions {
             seed: 1,
             start: "2026-01-02T03:04:05Z".parse().unwrap(),
-            snapshot: Snapshot::generate(1, 0, 1),
+            snapshot: random_fleet(1, 0, 1),
             faults: FaultLevel::None,
             account_quota: 5,
         });

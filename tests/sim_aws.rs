@@ -140,11 +140,13 @@ fn work(aws: &Server) {
 /// What of it can be seen without changing anything.
 fn seen(aws: &Server) -> Vec<Value> {
     let product = json!({ "ResourceId": "000000000002" });
+    let items = json!({ "TableName": "groundcrew", "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": { ":pk": { "S": "a" } } });
     vec![
         aws.look("operations"),
         aws.look("cases"),
         aws.call("AWS242ServiceCatalogService.SearchProvisionedProducts", &json!({})),
-        aws.call("DynamoDB_20120810.Scan", &json!({ "TableName": "groundcrew" })),
+        aws.call("DynamoDB_20120810.Query", &items),
         aws.call("AWSSupport_20130415.DescribeCases", &json!({})),
         aws.call("AWSOrganizationsV20161128.ListTagsForResource", &product),
         aws.call("AWSOrganizationsV20161128.ListAccounts", &json!({})),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use common::server::Server;
 use common::{Ran, command, groundcrew};
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
+use groundcrew_sim::random_fleet;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ fn place() -> tempfile::TempDir {
 
 /// An organization that has a bit of everything.
 fn organization(accounts: usize) -> Snapshot {
-    let mut snapshot = Snapshot::generate(accounts, 50, 1);
+    let mut snapshot = random_fleet(accounts, 50, 1);
     for (number, account) in snapshot.accounts.iter_mut().enumerate() {
         account.outdated = number % 3 != 0;
         account.enrolled = number % 10 != 4;

@@ -25,7 +25,7 @@ use groundcrew_plugins::http::HttpAccess;
 use groundcrew_plugins::{
     LoadedNotifier, NotifierSpec, Runtime, RuntimeOptions, Source, SupportGrant,
 };
-use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, random_fleet};
 use groundcrew_testkit::seeds::seeds;
 use groundcrew_testkit::{hosts, replay};
 use jiff::Timestamp;
@@ -79,7 +79,7 @@ struct World {
 impl World {
     async fn new(seed: u64, plugins: &Runtime, rng: &mut Rng) -> Self {
         // Whose accounts wait for no update.
-        let mut snapshot = Snapshot::generate(rng.usize(1..5), 0, seed);
+        let mut snapshot = random_fleet(rng.usize(1..5), 0, seed);
         snapshot.accounts.iter_mut().for_each(|account| account.outdated = false);
         let sim = SimAws::new(SimOptions {
             seed,

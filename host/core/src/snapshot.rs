@@ -14,9 +14,6 @@ use serde_json::Value as Json;
 use crate::account::{AccountId, AccountState};
 use crate::catalog::{ArtifactId, ProductId, ProductStatus, ProvisionedProductId};
 
-/// Tag that [`Snapshot::generate`] puts on its tagged accounts.
-const TAG_KEY: &str = "account-factory-managed";
-
 /// How long an update takes where nothing is said: Control Tower's are 10 to 30 minutes.
 const UPDATE_SECONDS: u64 = 1200;
 
@@ -25,16 +22,6 @@ const MAX_UPDATE_SECONDS: u64 = 7 * 24 * 3600;
 
 /// When accounts joined of which a file doesn't tell: long before any lookback.
 const JOINED: Timestamp = Timestamp::constant(1_577_836_800, 0);
-
-/// The OUs of a generated organization.
-const GENERATED_OUS: [&[&str]; 6] = [
-    &["Workloads", "Prod"],
-    &["Workloads", "Test"],
-    &["Workloads", "Dev"],
-    &["Infrastructure", "Network"],
-    &["Infrastructure"],
-    &["Sandbox"],
-];
 
 /// Accounts as a simulation finds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,43 +293,8 @@ impl Snapshot {
         Ok(text)
     }
 
-    /// Makes an organization of so many accounts in a handful of nested OUs. Exactly
-    /// `tagged_percent` of them carry the tag `account-factory-managed = "true"`.
-    /// Updates take 10 to 30 minutes.
-    pub fn generate(accounts: usize, tagged_percent: u8, seed: u64) -> Self {
-        let mut rng = fastrand::Rng::with_seed(!seed);
-        let mut order: Vec<usize> = (0..accounts).collect();
-        rng.shuffle(&mut order);
-        let tagged = accounts * usize::from(tagged_percent.min(100)) / 100;
-        let tagged: BTreeSet<usize> = order.into_iter().take(tagged).collect();
-        let mut snapshot = Self {
-            taken_at: None,
-            target: None,
-            accounts: (0..accounts)
-                .map(|index| {
-                    let mut tags = BTreeMap::new();
-                    if tagged.contains(&index) {
-                        tags.insert(TAG_KEY.to_owned(), "true".to_owned());
-                    }
-                    let ou = GENERATED_OUS[rng.usize(..GENERATED_OUS.len())];
-                    SnapshotAccount {
-                        ou: ou.iter().map(|name| (*name).to_owned()).collect(),
-                        tags: Some(tags),
-                        update_seconds: rng.u64(600..=1800),
-                        ..SnapshotAccount::new(
-                            format!("{:012}", 200_000_000_000_u64 + index as u64),
-                            format!("account-{:05}", index + 1),
-                        )
-                    }
-                })
-                .collect(),
-        };
-        snapshot.complete();
-        snapshot
-    }
-
     /// Fills in what is not given, so that it means the same to whatever works on the snapshot.
-    fn complete(&mut self) {
+    pub fn complete(&mut self) {
         let made_up = self.unit_ids();
         for account in &mut self.accounts {
             if account.email.is_empty() {
@@ -521,7 +473,15 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_the_same() {
-        let mut snapshot = Snapshot::generate(3, 50, 1);
+        let mut snapshot = Snapshot::parse(
+            r#"{"accounts":[
+                {"id":"200000000000","name":"account-00001","ou":["Workloads","Prod"],
+                    "tags":{"account-factory-managed":"true"},"update_seconds":620},
+                {"id":"200000000001","name":"account-00002","ou":["Sandbox"]},
+                {"id":"200000000002","name":"account-00003","ou":["Infrastructure","Network"],
+                    "update_seconds":1733}]}"#,
+        )
+        .unwrap();
         snapshot.taken_at = Some("2026-09-01T08:00:00Z".parse().unwrap());
         snapshot.target = Some(SnapshotTarget {
             product: ProductId::new("prod-a"),
@@ -597,15 +557,5 @@ mod tests {
         assert_eq!((line, column), (2, 29));
         assert!(message.starts_with("unknown field `nam`"), "{message}");
         assert!(!message.contains("at line"), "{message}");
-    }
-
-    #[test]
-    fn exactly_the_percentage_is_tagged_and_a_seed_repeats() {
-        let snapshot = Snapshot::generate(1000, 30, 7);
-        let tagged = snapshot.accounts.iter().filter(|account| account.tags != no_tags()).count();
-        assert_eq!(tagged, 300);
-        assert_eq!(snapshot, Snapshot::generate(1000, 30, 7));
-        assert_ne!(snapshot, Snapshot::generate(1000, 30, 8));
-        assert!(snapshot.problems().is_empty());
     }
 }

@@ -21,7 +21,9 @@ use groundcrew_engine::{AskedPolicy, Host, OnFailure, Ports, Settings, Ticker, U
 use groundcrew_ledger::{
     DynamoLedger, Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write,
 };
-use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{
+    Fault, FaultLevel, OperationLog, Refusal, SimAws, SimOptions, Snapshot, random_fleet,
+};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -94,7 +96,7 @@ impl Store for Refusing {
 
 impl Place {
     fn new(accounts: usize) -> Self {
-        Self::of(Snapshot::generate(accounts, 50, 1))
+        Self::of(random_fleet(accounts, 50, 1))
     }
 
     fn of(snapshot: Snapshot) -> Self {
@@ -122,7 +124,7 @@ impl Place {
 
     /// One account, whose first updates fail.
     fn failing(times: usize) -> Self {
-        let mut snapshot = Snapshot::generate(1, 50, 1);
+        let mut snapshot = random_fleet(1, 50, 1);
         snapshot.accounts[0].update_failures = vec!["a stack set instance failed".into(); times];
         Self::of(snapshot)
     }
@@ -227,7 +229,7 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let account = (any::<bool>(), prop::bool::weighted(0.9), artifact());
     let target = prop::option::of(Just("pa-new"));
     (prop::collection::vec(account, 1..12), target).prop_map(|(accounts, target)| {
-        let mut snapshot = Snapshot::generate(accounts.len(), 50, 1);
+        let mut snapshot = random_fleet(accounts.len(), 50, 1);
         for (account, (outdated, enrolled, artifact)) in snapshot.accounts.iter_mut().zip(accounts)
         {
             account.artifact = artifact.map(ArtifactId::new);
@@ -285,7 +287,7 @@ proptest! {
 async fn a_lost_answer_starts_nothing_twice(#[case] times: usize) {
     let place = Place::new(4);
     for _ in 0..times {
-        place.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+        place.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
     }
     place.run().await;
     place.assert_each_once(4);
@@ -299,9 +301,9 @@ async fn what_runs_holds_a_slot_however_the_repeats_are_answered() {
     let place = Place::new(1);
     // As many as the SDK makes attempts of one call: the first call is all lost answers, the
     // next all throttling.
-    for fares in [NextCall::ReplyLost, NextCall::Throttled] {
+    for fault in [Fault::ReplyDropped, Fault::Refused(Refusal::Throttled)] {
         for _ in 0..6 {
-            place.sim.next_call("UpdateProvisionedProduct", fares);
+            place.sim.inject_fault("UpdateProvisionedProduct", fault);
         }
     }
     let watch = async {
@@ -345,7 +347,7 @@ async fn killed_again_and_again_it_loses_and_repeats_nothing(#[case] seconds: u6
 async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
     let place = Place::new(8);
     let accounts: Vec<AccountId> =
-        (0..4).map(|n| Snapshot::generate(8, 50, 1).accounts[n].id.parse().unwrap()).collect();
+        (0..4).map(|n| random_fleet(8, 50, 1).accounts[n].id.parse().unwrap()).collect();
     for account in &accounts {
         assert!(place.sim.foreign_operation(account, Duration::from_secs(3000)));
     }
@@ -378,7 +380,7 @@ async fn a_version_released_meanwhile_becomes_the_target(#[case] seconds: u64) {
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_busy_for_long_is_told_once() {
     let place = Place::new(1);
-    let account: AccountId = Snapshot::generate(1, 50, 1).accounts[0].id.parse().unwrap();
+    let account: AccountId = random_fleet(1, 50, 1).accounts[0].id.parse().unwrap();
     assert!(place.sim.foreign_operation(&account, Duration::from_secs(20_000)));
     place.run().await;
     place.assert_each_once(1);
@@ -482,7 +484,7 @@ async fn closed_accounts_are_left_alone(
     state: AccountState,
     #[values(Causes::default(), NO_CAUSES)] causes: Causes,
 ) {
-    let mut snapshot = Snapshot::generate(4, 50, 1);
+    let mut snapshot = random_fleet(4, 50, 1);
     snapshot.accounts[1].state = Some(state);
     let closed: AccountId = snapshot.accounts[1].id.parse().unwrap();
     let mut place = Place::of(snapshot);
@@ -539,7 +541,7 @@ async fn an_account_that_is_closed_before_its_turn_is_dropped(
 async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
     #[values(Causes::default(), NO_CAUSES)] causes: Causes,
 ) {
-    let mut snapshot = Snapshot::generate(3, 50, 1);
+    let mut snapshot = random_fleet(3, 50, 1);
     snapshot.accounts[0].update_failures = vec!["A stack named X already exists".into()];
     let mut place = Place::of(snapshot);
     (place.causes, place.start_when) = (causes, StartWhen::Succeeded);
@@ -560,7 +562,7 @@ async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
 /// lane does not stop because of it.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_closed_while_it_is_updated_stops_nobody() {
-    let mut snapshot = Snapshot::generate(3, 50, 1);
+    let mut snapshot = random_fleet(3, 50, 1);
     snapshot.accounts[0].update_failures = vec!["The account was closed.".into(); 9];
     let mut place = Place::of(snapshot);
     place.start_when = StartWhen::Succeeded;
@@ -610,7 +612,7 @@ async fn a_policy_that_fails_never_stops_the_run(
 /// Reading the tags is denied: the policy sees why, and whatever it says holds.
 #[tokio::test(start_paused = true)]
 async fn unreadable_tags_reach_the_policy_as_such() {
-    let mut snapshot = Snapshot::generate(2, 100, 1);
+    let mut snapshot = random_fleet(2, 100, 1);
     snapshot.accounts[0].tags = None;
     let denied = snapshot.accounts[0].id.clone();
     let mut place = Place::of(snapshot);
@@ -648,7 +650,7 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
 async fn starts_at_once_take_what_the_quota_leaves(#[case] hosts: &[&str]) {
     let place = Place::new(9);
     for number in 0..3 {
-        let account = Snapshot::generate(9, 50, 1).accounts[number].id.parse().unwrap();
+        let account = random_fleet(9, 50, 1).accounts[number].id.parse().unwrap();
         assert!(place.sim.foreign_operation(&account, Duration::from_secs(4000)));
     }
     let until = Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400));
@@ -671,7 +673,7 @@ async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case]
     let mut place = Place::new(6);
     place.reserve = 3;
     let long = Duration::from_secs(2000);
-    for account in &Snapshot::generate(6, 50, 1).accounts[..others] {
+    for account in &random_fleet(6, 50, 1).accounts[..others] {
         assert!(place.sim.foreign_operation(&account.id.parse().unwrap(), long));
     }
     place.run().await;
@@ -691,7 +693,7 @@ async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case]
 async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str) {
     let place = Place::failing(9);
     for _ in 0..40 {
-        place.sim.next_call(refused, NextCall::Throttled);
+        place.sim.inject_fault(refused, Fault::Refused(Refusal::Throttled));
     }
     let watch = async {
         let mut untold = 0;
@@ -717,7 +719,7 @@ async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str)
 #[tokio::test(start_paused = true)]
 async fn a_refused_start_holds_no_slot() {
     let place = Place::new(1);
-    place.sim.next_call("UpdateProvisionedProduct", NextCall::Denied);
+    place.sim.inject_fault("UpdateProvisionedProduct", Fault::Refused(Refusal::Denied));
     let look = async {
         tokio::time::sleep(Duration::from_secs(600)).await;
         (place.sim.alerts().len(), place.own().len(), place.ledger.slots().await.unwrap())
@@ -736,7 +738,7 @@ async fn an_update_that_never_began_is_begun_by_the_next_host() {
         while place.own().first().is_none_or(|first| first.end.is_none()) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        place.sim.next_call("UpdateProvisionedProduct", NextCall::Hung);
+        place.sim.inject_fault("UpdateProvisionedProduct", Fault::Hung { effect: false });
         while place.ledger.slots().await.unwrap().iter().all(|slot| slot.attempt == 1) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -757,7 +759,7 @@ async fn an_update_that_never_began_is_begun_by_the_next_host() {
 async fn what_is_redriven_is_tried_again_and_told_again() {
     let mut place = Place::failing(6);
     place.causes = Causes { tainted: false, ..Causes::default() };
-    let account: AccountId = Snapshot::generate(1, 50, 1).accounts[0].id.parse().unwrap();
+    let account: AccountId = random_fleet(1, 50, 1).accounts[0].id.parse().unwrap();
     for times in [1, 2] {
         place.run().await;
         assert_eq!(place.own().len(), 3 * times);

@@ -19,7 +19,7 @@ use groundcrew_core::scheduler::{LaneRules, Rules};
 use groundcrew_core::suggested::Suggested;
 use groundcrew_engine::{Host, Ports, Settings, Until};
 use groundcrew_ledger::MemoryLedger;
-use groundcrew_sim::{FaultLevel, NextCall, OperationLog, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{Fault, FaultLevel, OperationLog, Refusal, SimAws, SimOptions, random_fleet};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use rstest::rstest;
@@ -96,7 +96,7 @@ impl UpdateQueue for Misdirecting {
 impl Place {
     /// Accounts in these OUs, one after the other.
     fn new(accounts: usize) -> Self {
-        let mut snapshot = Snapshot::generate(accounts, 50, 1);
+        let mut snapshot = random_fleet(accounts, 50, 1);
         for (account, unit) in snapshot.accounts.iter_mut().zip(UNITS.iter().cycle()) {
             account.ou = unit.iter().map(|name| (*name).to_owned()).collect();
             // Those of the OU that it had.
@@ -308,7 +308,7 @@ async fn what_cannot_be_told_starts_nothing(
 async fn throttled_reads_are_tried_again(#[case] operation: &str) {
     let place = Place::new(2);
     for _ in 0..20 {
-        place.sim.next_call(operation, NextCall::Throttled);
+        place.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled));
     }
     place.run().await;
     for account in &place.accounts {
@@ -345,7 +345,7 @@ async fn a_start_is_not_made_up_for_without_its_parameters() {
     let place = Place::new(1);
     // Every repeat of the start, and all attempts of each.
     for _ in 0..18 {
-        place.sim.next_call("UpdateProvisionedProduct", NextCall::NotConnected);
+        place.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
     }
     let email = place.sim.parameters(&place.accounts[0])["SSOUserEmail"].clone();
     let lose = async {

@@ -18,7 +18,7 @@ use groundcrew_core::ports::{Catalog, Clock, Directory, Page, TagIndex};
 use groundcrew_core::reading::{Reading, Source, TagsRoute};
 use groundcrew_core::snapshot::Snapshot;
 use groundcrew_engine::snapshot::{Reader, ReaderPorts};
-use groundcrew_sim::{FaultLevel, NextCall, SimAws, SimOptions, TagIndexState};
+use groundcrew_sim::{Fault, FaultLevel, Refusal, SimAws, SimOptions, TagIndexState, random_fleet};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use rstest::rstest;
@@ -59,7 +59,7 @@ impl Place {
 
     /// Half of the accounts have tags; some are not enrolled, some are current.
     fn of(accounts: usize) -> Self {
-        let mut truth = Snapshot::generate(accounts, 50, 1);
+        let mut truth = random_fleet(accounts, 50, 1);
         for (number, account) in truth.accounts.iter_mut().enumerate() {
             account.outdated = number % 3 != 0;
             account.enrolled = number % 10 != 4;
@@ -186,7 +186,7 @@ async fn without_a_single_answer_nothing_is_believed() {
 
 #[tokio::test(start_paused = true)]
 async fn tags_of_some_are_denied() {
-    let mut truth = Snapshot::generate(40, 50, 1);
+    let mut truth = random_fleet(40, 50, 1);
     for account in truth.accounts.iter_mut().step_by(7) {
         account.tags = None;
     }
@@ -202,7 +202,7 @@ async fn tags_of_some_are_denied() {
 #[case::more_than_are_asked_at_once(15)]
 #[tokio::test(start_paused = true)]
 async fn accounts_that_deny_their_tags_are_asked_alone(#[case] denied: usize) {
-    let mut truth = Snapshot::generate(400, 100, 1);
+    let mut truth = random_fleet(400, 100, 1);
     for account in truth.accounts.iter_mut().skip(7).take(denied) {
         account.tags = None;
     }
@@ -222,9 +222,9 @@ async fn accounts_that_deny_their_tags_are_asked_alone(#[case] denied: usize) {
 #[case(FaultLevel::Heavy)]
 #[tokio::test(start_paused = true)]
 async fn what_fails_for_the_moment_is_tried_again(#[case] faults: FaultLevel) {
-    let place = Place::new(Snapshot::generate(700, 50, 1), faults);
+    let place = Place::new(random_fleet(700, 50, 1), faults);
     place.assert_true(&place.read().await).await;
-    let place = Place::new(Snapshot::generate(100, 50, 1), faults);
+    let place = Place::new(random_fleet(100, 50, 1), faults);
     place.sim.deny("GetResources");
     place.assert_true(&place.read().await).await;
 }
@@ -234,7 +234,7 @@ async fn throttled_for_minutes() {
     let place = Place::of(30);
     let reader = Reader::new(place.ports(), place.begin().await);
     for operation in READS {
-        (0..12).for_each(|_| place.sim.next_call(operation, NextCall::Throttled));
+        (0..12).for_each(|_| place.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled)));
     }
     reader.read().await.unwrap();
     let reading = reader.reading().clone();

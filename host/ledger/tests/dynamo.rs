@@ -8,7 +8,7 @@ use common::{account, at, claim, client, entry, failed, key, sim, slot, target, 
 use groundcrew_core::notification::{Claimed, NotificationState};
 use groundcrew_core::ports::{Cap, Ledger, LedgerError, NotificationLedger, Taken};
 use groundcrew_ledger::DynamoLedger;
-use groundcrew_sim::{NextCall, SimAws};
+use groundcrew_sim::{Fault, Refusal, SimAws};
 use rstest::rstest;
 
 const COMMIT: &str = "TransactWriteItems";
@@ -22,18 +22,18 @@ fn ledger(sim: &SimAws) -> DynamoLedger {
 
 /// Ways in which the first attempt can fare badly, and the second as well.
 #[rstest]
-#[case::reply_lost(&[NextCall::ReplyLost])]
-#[case::replies_lost(&[NextCall::ReplyLost, NextCall::ReplyLost])]
-#[case::not_connected(&[NextCall::NotConnected])]
-#[case::throttled(&[NextCall::Throttled])]
-#[case::hung(&[NextCall::Hung])]
-#[case::lost_then_throttled(&[NextCall::ReplyLost, NextCall::Throttled])]
-#[case::hung_then_lost(&[NextCall::Hung, NextCall::ReplyLost])]
+#[case::reply_lost(&[Fault::ReplyDropped])]
+#[case::replies_lost(&[Fault::ReplyDropped, Fault::ReplyDropped])]
+#[case::not_connected(&[Fault::Partitioned])]
+#[case::throttled(&[Fault::Refused(Refusal::Throttled)])]
+#[case::hung(&[Fault::Hung { effect: false }])]
+#[case::lost_then_throttled(&[Fault::ReplyDropped, Fault::Refused(Refusal::Throttled)])]
+#[case::hung_then_lost(&[Fault::Hung { effect: false }, Fault::ReplyDropped])]
 #[tokio::test(start_paused = true)]
-async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] fares: &[NextCall]) {
+async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] faults: &[Fault]) {
     let sim = sim();
     let ledger = ledger(&sim);
-    let next = || fares.iter().for_each(|fare| sim.next_call(COMMIT, *fare));
+    let next = || faults.iter().for_each(|fault| sim.inject_fault(COMMIT, *fault));
     next();
     assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
     next();
@@ -49,7 +49,7 @@ async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] fa
     next();
     let recorded = entry(2, NotificationState::Recorded, 0);
     assert_eq!(ledger.record(&key(2), &recorded).await, Ok(true));
-    let commits = u64::try_from(6 * (1 + fares.len())).unwrap();
+    let commits = u64::try_from(6 * (1 + faults.len())).unwrap();
     assert_eq!(sim.calls()[COMMIT], commits);
 }
 
@@ -58,12 +58,12 @@ async fn when_every_answer_is_lost_the_same_call_again_finds_its_effect() {
     let sim = sim();
     let ledger = ledger(&sim);
     for _ in 0..ATTEMPTS {
-        sim.next_call(COMMIT, NextCall::ReplyLost);
+        sim.inject_fault(COMMIT, Fault::ReplyDropped);
     }
     ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap_err();
     assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Already(slot(1))));
     for _ in 0..ATTEMPTS {
-        sim.next_call(COMMIT, NextCall::ReplyLost);
+        sim.inject_fault(COMMIT, Fault::ReplyDropped);
     }
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap_err();
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_table_that_throttles_on_and_on_is_named() {
     let sim = sim();
     let ledger = ledger(&sim);
     for _ in 0..ATTEMPTS {
-        sim.next_call("GetItem", NextCall::Throttled);
+        sim.inject_fault("GetItem", Fault::Refused(Refusal::Throttled));
     }
     let LedgerError(text) = ledger.slots().await.unwrap_err();
     assert!(text.contains("`groundcrew`") && text.contains("on-demand capacity"), "{text}");

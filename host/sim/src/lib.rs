@@ -51,7 +51,8 @@ mod time;
 mod web;
 mod world;
 
-pub use faults::{FaultLevel, NextCall};
+pub use faults::{Fault, FaultLevel, Refusal};
+pub use fleet::random_fleet;
 pub use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotError};
 pub use in_process::{SimAws, SimOptions};
 pub use serve::{Keep, Resources, serve, serve_kept};

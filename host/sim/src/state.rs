@@ -114,6 +114,7 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::random_fleet;
     use std::time::Duration;
 
     use groundcrew_core::snapshot::Snapshot;
@@ -122,7 +123,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::faults::FaultLevel;
-    use crate::faults::NextCall;
+    use crate::faults::{Fault, Refusal};
     use crate::model::Answer;
     use crate::protocol::Request;
     use crate::time::later;
@@ -150,12 +151,12 @@ mod tests {
     fn ask(model: &mut Model, now: Timestamp, target: &str, body: &Value) -> String {
         let body = body.to_string();
         let request = Request { path: "/", target: Some(target), body: body.as_bytes() };
-        let fate = model.fate(&request);
+        let trip = model.round_trip(&request);
         match model.handle(now, &request) {
             Answer::Ready(response) => {
-                format!("{fate:?} {} {}", response.status, String::from_utf8_lossy(&response.body))
+                format!("{trip:?} {} {}", response.status, String::from_utf8_lossy(&response.body))
             }
-            Answer::Wait(poll) => format!("{fate:?} {poll:?}"),
+            Answer::Wait(poll) => format!("{trip:?} {poll:?}"),
         }
     }
 
@@ -275,8 +276,12 @@ mod tests {
                 format!("{}", model.foreign_operation(now, &account, long))
             }
             29 => {
-                let fares = [NextCall::Throttled, NextCall::Hung, NextCall::ReplyLost];
-                model.plan_mishap("Scan", fares[which as usize % 3].into());
+                let fares = [
+                    Fault::Refused(Refusal::Throttled),
+                    Fault::Hung { effect: false },
+                    Fault::ReplyDropped,
+                ];
+                model.inject_fault("Scan", fares[which as usize % 3].into());
                 model.deny("PurgeQueue");
                 model.set_unregistered(["ou-sim1-00000001".to_owned()]);
                 String::new()
@@ -303,13 +308,13 @@ mod tests {
                     idempotency_key: Some(which.to_string()),
                     body: b"{\"a\": 1}".to_vec(),
                 };
-                format!("{:?} {:?}", model.web_fate(), model.web().handle(&request))
+                format!("{:?} {:?}", model.web_round_trip(), model.web().handle(&request))
             }
         }
     }
 
     fn new(faults: FaultLevel) -> Model {
-        let mut snapshot = Snapshot::generate(ACCOUNTS as usize, 50, 1);
+        let mut snapshot = random_fleet(ACCOUNTS as usize, 50, 1);
         snapshot.accounts[1].outdated = false;
         snapshot.accounts[2].enrolled = false;
         snapshot.accounts[3].update_failures = vec!["a stack set failed".to_owned(); 2];

@@ -8,7 +8,7 @@ use groundcrew_core::ports::Clock;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout_at};
 
-use crate::faults::{Fate, Mishap, Refusal};
+use crate::faults::{Fault, Refusal, RoundTrip};
 use crate::model::{Answer, Model};
 use crate::protocol::{Request, Response};
 use crate::state;
@@ -83,55 +83,55 @@ impl World {
     }
 
     /// Lets a request fare as decided.
-    pub(crate) async fn exchange(&self, request: &Request<'_>, fate: Fate) -> Exchange {
-        sleep(fate.there).await;
-        let response = match fate.mishap {
+    pub(crate) async fn exchange(&self, request: &Request<'_>, trip: RoundTrip) -> Exchange {
+        sleep(trip.there).await;
+        let response = match trip.fault {
             None => self.answer(request).await,
-            Some(Mishap::Refused(refusal)) => self.with(|model| model.refusal(request, refusal)),
-            Some(Mishap::NotConnected) => return Exchange::NotConnected,
-            Some(Mishap::ReplyLost) => {
+            Some(Fault::Refused(refusal)) => self.with(|model| model.refusal(request, refusal)),
+            Some(Fault::Partitioned) => return Exchange::NotConnected,
+            Some(Fault::ReplyDropped) => {
                 self.answer(request).await;
-                sleep(fate.back).await;
+                sleep(trip.back).await;
                 return Exchange::Broken;
             }
-            Some(Mishap::Hung { effect }) => {
+            Some(Fault::Hung { effect }) => {
                 if effect {
                     self.answer(request).await;
                 }
                 sleep(FOREVER).await;
                 return Exchange::Broken;
             }
-            Some(Mishap::Garbled { status, effect }) => {
+            Some(Fault::Garbled { status, effect }) => {
                 if effect {
                     self.answer(request).await;
                 }
                 Response::html(status)
             }
         };
-        sleep(fate.back).await;
+        sleep(trip.back).await;
         Exchange::Answered(response)
     }
 
     /// Lets a request of another system than AWS fare as decided. `None`: no answer comes back.
     pub(crate) async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
-        let fate = self.with(|model| model.web_fate());
-        sleep(fate.there).await;
+        let trip = self.with(|model| model.web_round_trip());
+        sleep(trip.there).await;
         let answer = || self.with(|model| model.web().handle(request));
         let refused = |status, headers| WebResponse { status, headers, body: String::new() };
-        let response = match fate.mishap {
+        let response = match trip.fault {
             None => Some(answer()),
-            Some(Mishap::Refused(Refusal::Throttled)) => {
+            Some(Fault::Refused(Refusal::Throttled)) => {
                 Some(refused(429, vec![("retry-after", "2".to_owned())]))
             }
-            Some(Mishap::Refused(Refusal::ServerError)) => Some(refused(503, Vec::new())),
-            Some(Mishap::Refused(Refusal::Denied)) => Some(refused(403, Vec::new())),
-            Some(Mishap::Garbled { .. }) => Some(refused(502, Vec::new())),
-            Some(Mishap::NotConnected) => None,
-            Some(Mishap::ReplyLost) => {
+            Some(Fault::Refused(Refusal::ServerError)) => Some(refused(503, Vec::new())),
+            Some(Fault::Refused(Refusal::Denied)) => Some(refused(403, Vec::new())),
+            Some(Fault::Garbled { .. }) => Some(refused(502, Vec::new())),
+            Some(Fault::Partitioned) => None,
+            Some(Fault::ReplyDropped) => {
                 answer();
                 None
             }
-            Some(Mishap::Hung { effect }) => {
+            Some(Fault::Hung { effect }) => {
                 if effect {
                     answer();
                 }
@@ -139,7 +139,7 @@ impl World {
                 None
             }
         };
-        sleep(fate.back).await;
+        sleep(trip.back).await;
         response
     }
 

@@ -13,7 +13,7 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::parameters::{AccountParameters, Parameters};
 use groundcrew_core::ports::{Catalog, EventQueue};
-use groundcrew_sim::{NextCall, OperationOutcome, Snapshot};
+use groundcrew_sim::{Fault, OperationOutcome, Snapshot, random_fleet};
 use tokio::time::sleep;
 
 async fn all_products(setup: &Setup, factory: &AccountFactory) -> (Vec<ProvisionedProduct>, usize) {
@@ -60,7 +60,7 @@ fn a_listing_has_every_product_once_and_empty_pages_on_the_way() {
 #[test]
 fn accounts_are_on_the_versions_of_the_snapshot_and_a_release_makes_all_outdated() {
     run(async {
-        let mut snapshot = Snapshot::generate(4, 0, 1);
+        let mut snapshot = random_fleet(4, 0, 1);
         snapshot.accounts[2].outdated = false;
         let setup = Setup::new(snapshot, groundcrew_sim::FaultLevel::None, 1);
         let current = async || {
@@ -226,7 +226,7 @@ fn a_lost_reply_is_repaired_by_the_token() {
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
         // One lost reply: the SDK itself asks again.
-        setup.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+        setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
         let record = setup.catalog.start_update(&request).await.unwrap();
         assert_eq!(setup.sim.calls()["UpdateProvisionedProduct"], 2);
         assert_eq!(setup.sim.operations().len(), 1);
@@ -243,7 +243,7 @@ fn replies_lost_for_good_may_have_had_an_effect() {
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
         for _ in 0..6 {
-            setup.sim.next_call("UpdateProvisionedProduct", NextCall::ReplyLost);
+            setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
         }
         let error = setup.catalog.start_update(&request).await.unwrap_err();
         assert_eq!(error.class, Class::Transient, "{error}");
@@ -255,7 +255,7 @@ fn replies_lost_for_good_may_have_had_an_effect() {
 
         // An attempt whose reply was lost, then refusals: what the first did is unknown.
         let other = UpdateRequest { token: "other".into(), ..request };
-        setup.sim.next_call("UpdateProvisionedProduct", NextCall::NotConnected);
+        setup.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
         let error = setup.catalog.start_update(&other).await.unwrap_err();
         assert_eq!(error.class, Class::Contention, "{error}");
         assert!(error.effect_possible);
@@ -267,7 +267,7 @@ fn a_hung_call_is_given_up_and_made_again() {
     run(async {
         let setup = Setup::of(3);
         let before = tokio::time::Instant::now();
-        setup.sim.next_call("DescribeProductAsAdmin", NextCall::Hung);
+        setup.sim.inject_fault("DescribeProductAsAdmin", Fault::Hung { effect: false });
         setup.catalog.account_factory().await.unwrap();
         let took = before.elapsed();
         assert!((30..40).contains(&took.as_secs()), "{took:?}");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use groundcrew_sim::{FaultLevel, ServeOptions, Snapshot, serve};
+use groundcrew_sim::{FaultLevel, ServeOptions, random_fleet, serve};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::oneshot;
@@ -23,7 +23,7 @@ async fn every_answer_is_as_botocore_has_it() {
     let script = workspace.join("tests/botocore/conformance.py");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let mut snapshot = Snapshot::generate(30, 50, 1);
+    let mut snapshot = random_fleet(30, 50, 1);
     for account in &mut snapshot.accounts {
         account.update_seconds = 1;
     }

@@ -6,18 +6,18 @@ mod common;
 use common::{Setup, run};
 use groundcrew_core::aws_error::Class;
 use groundcrew_core::ports::{Alert, Alerts as _, Catalog as _, Directory as _};
-use groundcrew_sim::NextCall;
+use groundcrew_sim::Fault;
 use rstest::rstest;
 
 #[rstest]
-#[case::page_with_200(NextCall::Garbled)]
-#[case::proxy(NextCall::ProxyRefuses)]
-fn one_is_called_over(#[case] fares: NextCall) {
+#[case::page_with_200(Fault::Garbled { status: 200, effect: false })]
+#[case::proxy(Fault::Garbled { status: 407, effect: false })]
+fn one_is_called_over(#[case] fault: Fault) {
     run(async {
         let setup = Setup::of(25);
-        setup.sim.next_call("ListAccounts", fares);
-        setup.sim.next_call("DescribeProductAsAdmin", fares);
-        setup.sim.next_call("Publish", fares);
+        setup.sim.inject_fault("ListAccounts", fault);
+        setup.sim.inject_fault("DescribeProductAsAdmin", fault);
+        setup.sim.inject_fault("Publish", fault);
         let mut accounts = 0;
         let mut next = None;
         loop {
@@ -38,17 +38,17 @@ fn one_is_called_over(#[case] fares: NextCall) {
 
 #[rstest]
 #[case::page_with_200(
-    NextCall::Garbled,
+    Fault::Garbled { status: 200, effect: false },
     "status 200, text/html; charset=utf-8, it begins with `<html>"
 )]
 #[case::proxy(
-    NextCall::ProxyRefuses,
+    Fault::Garbled { status: 407, effect: false },
     "status 407, text/html; charset=utf-8, it begins with `<html>"
 )]
-fn many_are_told_as_what_they_are(#[case] fares: NextCall, #[case] expected: &str) {
+fn many_are_told_as_what_they_are(#[case] fault: Fault, #[case] expected: &str) {
     run(async {
         let setup = Setup::of(1);
-        (0..100).for_each(|_| setup.sim.next_call("DescribeProductAsAdmin", fares));
+        (0..100).for_each(|_| setup.sim.inject_fault("DescribeProductAsAdmin", fault));
         let error = setup.catalog.account_factory().await.unwrap_err();
         assert_eq!((error.class, error.code.as_str()), (Class::Transient, ""));
         assert!(error.message.contains(expected), "{error}");

@@ -33,7 +33,7 @@ use groundcrew_core::ports::{
     Catalog as _, Directory as _, IdentityStore as _, LandingZones as _, SupportCases as _,
 };
 use groundcrew_core::support_case::SupportCase;
-use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, random_fleet};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -118,7 +118,7 @@ impl Place {
         let sim = SimAws::new(SimOptions {
             seed: 1,
             start: "2026-09-01T06:00:00Z".parse().unwrap(),
-            snapshot: Snapshot::generate(3, 0, 1),
+            snapshot: random_fleet(3, 0, 1),
             faults: FaultLevel::None,
             account_quota: 5,
         });

@@ -10,7 +10,7 @@ use groundcrew_aws::ResourceTags;
 use groundcrew_core::account::{Account, AccountState};
 use groundcrew_core::aws_error::Class;
 use groundcrew_core::ports::{Directory, TagIndex};
-use groundcrew_sim::{FaultLevel, Snapshot};
+use groundcrew_sim::{FaultLevel, Snapshot, random_fleet};
 
 async fn all_accounts(setup: &Setup) -> (Vec<Arc<Account>>, usize) {
     let (mut accounts, mut next, mut empty) = (Vec::new(), None, 0);
@@ -38,7 +38,7 @@ fn ten_thousand_accounts_are_listed_with_their_units() {
         assert_eq!(calls["ListAccounts"], 500 + empty as u64);
         let names: Vec<_> =
             accounts[0].organizational_units.iter().map(|unit| unit.name.as_str()).collect();
-        let snapshot = Snapshot::generate(10_000, 50, 1);
+        let snapshot = random_fleet(10_000, 50, 1);
         assert_eq!(names, snapshot.accounts[0].ou);
         assert_eq!(accounts[0].email, "aws+200000000000@example.com");
         assert!(accounts[0].joined.is_some());
@@ -139,7 +139,7 @@ fn what_the_snapshot_says_of_an_account_is_shown() {
 #[test]
 fn the_tag_index_lists_accounts_with_tags() {
     run(async {
-        let setup = Setup::new(Snapshot::generate(1_000, 50, 1), FaultLevel::None, 1);
+        let setup = Setup::new(random_fleet(1_000, 50, 1), FaultLevel::None, 1);
         let index = ResourceTags::new(setup.clients.tagging.clone());
         let (mut tagged, mut next, mut empty) = (Vec::new(), None, 0);
         loop {

@@ -10,7 +10,7 @@ use common::{Setup, run};
 use groundcrew_aws::SqsEvents;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::ports::{DeadLetter, EventQueue, Hint, UpdateQueue};
-use groundcrew_sim::{NextCall, QueueOptions};
+use groundcrew_sim::{Fault, QueueOptions};
 use tokio::time::sleep;
 
 fn hint(account: u64, attempt: u32) -> Hint {
@@ -274,7 +274,7 @@ fn hints_come_back_as_they_were_sent_and_repeats_are_swallowed() {
 fn a_lost_reply_to_a_send_does_not_double_a_hint() {
     run(async {
         let setup = Setup::of(1);
-        setup.sim.next_call("SendMessageBatch", NextCall::ReplyLost);
+        setup.sim.inject_fault("SendMessageBatch", Fault::ReplyDropped);
         setup.updates.send(&[hint(1, 1)]).await.unwrap();
         assert_eq!(setup.sim.calls()["SendMessageBatch"], 2);
         assert_eq!(setup.sim.messages(&setup.sim.updates_url()).len(), 1);

@@ -10,7 +10,7 @@ use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{RecordStatus, UpdateRequest};
 use groundcrew_core::parameters::Parameters;
 use groundcrew_core::ports::{Alert, Alerts, Catalog, Clock, Directory, EventQueue};
-use groundcrew_sim::{FaultLevel, OperationLog, Snapshot};
+use groundcrew_sim::{FaultLevel, OperationLog, random_fleet};
 use tokio::time::sleep;
 
 #[test]
@@ -66,7 +66,7 @@ struct Trace {
 /// A naive host: updates each product once, four at a time, asking again when it must.
 fn naive(level: FaultLevel, seed: u64) -> Trace {
     run(async {
-        let setup = Setup::new(Snapshot::generate(60, 50, 3), level, seed);
+        let setup = Setup::new(random_fleet(60, 50, 3), level, seed);
         setup.sim.announce_artifact();
         let mut errors = Vec::new();
         let factory = insist(&mut errors, async || setup.catalog.account_factory().await).await;

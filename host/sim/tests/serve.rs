@@ -4,7 +4,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use groundcrew_sim::{FaultLevel, ServeOptions, Snapshot, serve};
+use groundcrew_sim::{FaultLevel, ServeOptions, random_fleet, serve};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,7 +25,7 @@ impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let snapshot = Snapshot::generate(3, 0, 1);
+        let snapshot = random_fleet(3, 0, 1);
         let options = ServeOptions { seed: 1, snapshot, faults: FaultLevel::None, quota: 5 };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(serve(listener, options, async {
@@ -182,12 +182,13 @@ async fn a_lost_reply_closes_the_connection(#[case] fares: &str, #[case] cases: 
 #[tokio::test]
 async fn a_throttled_call_is_told_so() {
     let server = Server::start().await;
-    let planned = json!({ "operation": "ListTables", "fares": "throttled" }).to_string();
+    let table = json!({ "TableName": "groundcrew" });
+    let planned = json!({ "operation": "DescribeTable", "fares": "throttled" }).to_string();
     server.control("POST", "next-call", &planned).await;
-    let (status, body) = server.call("DynamoDB_20120810.ListTables", &json!({})).await;
+    let (status, body) = server.call("DynamoDB_20120810.DescribeTable", &table).await;
     assert_eq!(status, 400);
     assert_eq!(body["__type"], "com.amazonaws.dynamodb.v20120810#ThrottlingException");
-    assert_eq!(server.call("DynamoDB_20120810.ListTables", &json!({})).await.0, 200);
+    assert_eq!(server.call("DynamoDB_20120810.DescribeTable", &table).await.0, 200);
 }
 
 #[rstest]
@@ -211,7 +212,7 @@ async fn a_throttled_call_is_told_so() {
 #[case::odd_method("PATCH", "/123456789012/x", "", b"", 400)]
 #[case::control("GET", "/_groundcrew/nothing", "", b"", 404)]
 #[case::event("POST", "/_groundcrew/event", "", b"\xff", 400)]
-#[case::mishap("POST", "/_groundcrew/next-call", "", b"{}", 400)]
+#[case::fault("POST", "/_groundcrew/next-call", "", b"{}", 400)]
 #[tokio::test]
 async fn whatever_comes_is_answered(
     #[case] method: &str,

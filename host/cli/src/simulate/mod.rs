@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use groundcrew_aws::AwsSupport;
 use groundcrew_engine::{Host, Settings, Until};
 use groundcrew_plugins::files;
-use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 use jiff::Timestamp;
 
 use crate::commands::{Faults, Format, Simulate};
@@ -140,7 +140,7 @@ pub fn snapshot(
     match file_name {
         None => {
             let accounts = usize::try_from(accounts).unwrap_or(usize::MAX);
-            Ok(Snapshot::generate(accounts, tagged_percent, seed))
+            Ok(random_fleet(accounts, tagged_percent, seed))
         }
         Some(path) => Snapshot::parse(&file(path, "snapshot", files::SNAPSHOT)?)
             .map_err(|error| Failure::Usage(format!("{}: {error}", path.display()))),

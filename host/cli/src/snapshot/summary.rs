@@ -139,9 +139,10 @@ mod tests {
     use super::*;
     use groundcrew_core::catalog::{ArtifactId, ProductId};
     use groundcrew_core::snapshot::SnapshotTarget;
+    use groundcrew_sim::random_fleet;
 
     fn snapshot() -> Snapshot {
-        let mut snapshot = Snapshot::generate(1234, 30, 1);
+        let mut snapshot = random_fleet(1234, 30, 1);
         snapshot.target = Some(SnapshotTarget {
             product: ProductId::new("prod-aaaaaaaaaaaab"),
             artifact: ArtifactId::new("pa-aaaaaaaaaaaac"),

@@ -7,7 +7,7 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::ports::NotificationLedger as _;
 use groundcrew_core::rule::Rule;
 use groundcrew_engine::notifications::{Handled, HandledOutcome, ToldOutcome};
-use groundcrew_sim::{LandingZone, NextCall, Snapshot, SnapshotAccount};
+use groundcrew_sim::{Fault, LandingZone, Refusal, Snapshot, SnapshotAccount};
 use rstest::rstest;
 
 use crate::place::{BEGIN, CREATED, Place, SCHEDULED, outcome, work};
@@ -44,7 +44,7 @@ fn place() -> Place {
         account(MANAGEMENT, &[], 1, false),
         account(UNENROLLED, &["Workloads"], 1, false),
     ];
-    let place = Place::of(Snapshot { accounts, ..Snapshot::generate(0, 0, 1) });
+    let place = Place::of(Snapshot { accounts, ..Snapshot::default() });
     place.sim.set_landing_zone(Some(LandingZone {
         audit_account: Some(AUDIT.to_owned()),
         log_archive_account: Some(LOGS.to_owned()),
@@ -151,7 +151,7 @@ async fn a_sweep_that_can_not_read_baselines_is_incomplete() {
     let place = place();
     begun(&place).await;
     place.sim.auto_enroll(&id(NEW), &["Workloads"]);
-    place.sim.next_call("ListEnabledBaselines", NextCall::Denied);
+    place.sim.inject_fault("ListEnabledBaselines", Fault::Refused(Refusal::Denied));
     let swept = place.handle(SCHEDULED).await;
     assert_eq!((swept.outcome, swept.rule), (HandledOutcome::Failed, None));
     let reason = swept.reason.unwrap();

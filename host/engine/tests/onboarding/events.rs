@@ -8,7 +8,7 @@ use groundcrew_core::decision::{Candidate, Verdict};
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Clock, DeadLetter, PolicyFailure};
 use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
-use groundcrew_sim::{NextCall, Snapshot};
+use groundcrew_sim::{Fault, Refusal, random_fleet};
 use rstest::rstest;
 
 use crate::place::{
@@ -106,7 +106,7 @@ async fn a_lost_reply_opens_no_second_case(
     let place = Place::new();
     place.sim.set_case_delay(Duration::from_secs(delay));
     let (_, created) = about(&place, CREATED);
-    (0..times).for_each(|_| place.sim.next_call(operation, NextCall::ReplyLost));
+    (0..times).for_each(|_| place.sim.inject_fault(operation, Fault::ReplyDropped));
     // Until it is told: Lambda and people try again, a minute later.
     for _ in 0..4 {
         place.handle(&created).await;
@@ -139,7 +139,7 @@ async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
     let place = Place::new();
     let (account, created) = about(&place, CREATED);
     let event = parsed(&created);
-    place.sim.next_call("DescribeCases", NextCall::Hung);
+    place.sim.inject_fault("DescribeCases", Fault::Hung { effect: false });
     let (first, second) = (place.host("first"), place.host("second"));
     let soon = place.sim.clock().now() + Duration::from_secs(5);
     let late = async {
@@ -173,7 +173,7 @@ async fn without_a_support_plan_it_fails_once_and_says_why() {
 async fn a_throttled_case_is_tried_again_at_once() {
     let place = Place::new();
     let (_, created) = about(&place, CREATED);
-    (0..2).for_each(|_| place.sim.next_call("CreateCase", NextCall::Throttled));
+    (0..2).for_each(|_| place.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled)));
     assert_eq!(place.handle(&created).await.outcome, HandledOutcome::Notified);
     assert_eq!((place.cases(), place.sim.alerts().len()), (1, 0));
 }
@@ -256,7 +256,7 @@ async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
     }
     let cases = place.sim.cases();
     let subjects: Vec<&str> = cases.iter().map(|case| case.subject.as_str()).collect();
-    let name = format!("Onboard {}", Snapshot::generate(3, 0, 1).accounts[0].name);
+    let name = format!("Onboard {}", random_fleet(3, 0, 1).accounts[0].name);
     assert_eq!(subjects, ["UpdateLandingZone", "CreateManagedAccount", &name]);
     assert!(cases[0].body.contains("Ref: groundcrew/event/UpdateLandingZone-"), "{cases:?}");
     // Redriven and given up once more, it is another event.

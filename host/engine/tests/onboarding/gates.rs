@@ -5,7 +5,7 @@ use std::time::Duration;
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Verdict as Says};
 use groundcrew_core::ports::{Clock, NotificationLedger};
 use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
-use groundcrew_sim::NextCall;
+use groundcrew_sim::{Fault, Refusal};
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -101,7 +101,7 @@ async fn what_was_held_for_days_is_given_up_no_sooner() {
     let place = Place { gate: Some(holds_for_days), queue: true, ..Place::new() };
     place.handle(&about(&place, CREATED).1).await;
     for _ in 0..10 {
-        place.sim.next_call("CreateCase", NextCall::Throttled);
+        place.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled));
     }
     work(&place).await;
     assert_eq!((place.cases(), letters(&place)), (1, vec![]));

@@ -25,7 +25,7 @@ use groundcrew_engine::notifications::{
 };
 use groundcrew_engine::{AskedPolicy, OnFailure};
 use groundcrew_ledger::DynamoLedger;
-use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 pub use groundcrew_testkit::events::{CREATED, FAILED, SCHEDULED, UPDATED};
 use groundcrew_testkit::{cases, hosts};
 use jiff::Timestamp;
@@ -138,7 +138,7 @@ pub fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
 
 impl Place {
     pub fn new() -> Self {
-        Self::of(Snapshot::generate(3, 0, 1))
+        Self::of(random_fleet(3, 0, 1))
     }
 
     /// Where no account waits for an update.
@@ -218,7 +218,7 @@ impl Place {
 
 /// An event about an account that the simulated organization has.
 pub fn about(place: &Place, event: &str) -> (AccountId, String) {
-    let snapshot = Snapshot::generate(3, 0, 1);
+    let snapshot = random_fleet(3, 0, 1);
     let account: AccountId = snapshot.accounts[0].id.parse().unwrap();
     assert!(place.sim.current_accounts().contains(&account));
     (account.clone(), event.replace("111122223333", account.as_str()))

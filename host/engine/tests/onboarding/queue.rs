@@ -8,7 +8,7 @@ use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::Clock;
 use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
-use groundcrew_sim::{NextCall, Snapshot};
+use groundcrew_sim::{Fault, Refusal, random_fleet};
 use rstest::rstest;
 
 use crate::place::{
@@ -51,7 +51,7 @@ async fn what_fails_for_a_while_is_told_later(#[case] deliveries: usize, #[case]
     let place = Place { queue: true, ..Place::new() };
     place.handle(&about(&place, CREATED).1).await;
     for _ in 0..3 * deliveries {
-        place.sim.next_call("CreateCase", NextCall::Throttled);
+        place.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled));
     }
     let before = place.sim.clock().now();
     let handled = work(&place).await;
@@ -68,7 +68,7 @@ async fn after_the_last_delivery_it_is_a_dead_letter_and_an_alert() {
     let (account, created) = about(&place, CREATED);
     place.handle(&created).await;
     for _ in 0..3 * 10 {
-        place.sim.next_call("CreateCase", NextCall::Throttled);
+        place.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled));
     }
     assert_eq!(work(&place).await.len(), 10);
     assert_eq!((place.cases(), letters(&place).len()), (0, 1));
@@ -107,7 +107,7 @@ async fn what_is_redriven_is_told() {
 #[case::it_is_killed(false, 95)]
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_its_turn_is_taken_over(#[case] stops: bool, #[case] seconds: u64) {
-    let snapshot = Snapshot::generate(30, 0, 1);
+    let snapshot = random_fleet(30, 0, 1);
     let mut place = Place { queue: true, ..Place::of(snapshot.clone()) };
     // Ten at a time: after 150 s ten are done, ten are being told, and ten have waited all the time.
     place.hook = Arc::new(Hook::slow(Duration::from_secs(100)));
@@ -144,7 +144,7 @@ async fn what_waits_for_its_turn_is_taken_over(#[case] stops: bool, #[case] seco
 #[case::more_than_a_batch(23)]
 #[tokio::test(start_paused = true)]
 async fn a_redrive_beside_a_service_ends(#[case] accounts: usize) {
-    let snapshot = Snapshot::generate(accounts, 0, 1);
+    let snapshot = random_fleet(accounts, 0, 1);
     let place = Place { queue: true, ..Place::of(snapshot.clone()) };
     place.sim.set_support_plan(false);
     for account in &snapshot.accounts {
@@ -195,7 +195,7 @@ async fn what_fails_again_at_once_is_told_once_an_hour() {
     assert!((2..=hours + 1).contains(&alerts), "{alerts} alerts in {hours} hours");
     // Another error is another matter.
     place.sim.set_support_plan(true);
-    place.sim.next_call("CreateCase", NextCall::Denied);
+    place.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Denied));
     assert_eq!(redrive(&place, host.queue().unwrap(), "ams").await, Ok(1));
     work(&place).await;
     assert_eq!(place.sim.alerts().len() as u64, alerts + 1);
@@ -214,7 +214,7 @@ async fn a_redrive_that_failed_is_repeated_at_once(#[case] operation: &str) {
     place.sim.set_support_plan(true);
     let host = place.host("operator");
     let queue = host.queue().unwrap();
-    place.sim.next_call(operation, NextCall::Denied);
+    place.sim.inject_fault(operation, Fault::Refused(Refusal::Denied));
     let error = redrive(&place, queue, "ams").await.unwrap_err();
     assert_eq!(error.operation, operation);
     assert_eq!(redrive(&place, queue, "ams").await, Ok(1));
@@ -261,7 +261,7 @@ async fn a_dead_letter_queue_that_refuses_is_told_to_people() {
     let host = place.host("worker");
     let queue = host.queue().unwrap().clone();
     let delivery = queue.receive(Duration::ZERO).await.unwrap().remove(0).unwrap();
-    place.sim.next_call("SendMessage", NextCall::Denied);
+    place.sim.inject_fault("SendMessage", Fault::Refused(Refusal::Denied));
     let taken = host.take(queue.as_ref(), &delivery).await;
     assert!(taken.stays);
     assert!(place.sim.alerts()[0].subject.contains("can't be moved"), "{:?}", place.sim.alerts());

@@ -7,7 +7,7 @@ use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::due::Causes;
 use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
 use groundcrew_core::suggested::Suggested;
-use groundcrew_sim::{FaultLevel, Snapshot};
+use groundcrew_sim::{FaultLevel, Snapshot, random_fleet};
 
 use super::backlog::Backlog;
 use super::clock::Jump;
@@ -74,7 +74,7 @@ impl Setting {
     pub fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let number = rng.usize(3..14);
-        let mut snapshot = Snapshot::generate(number, 50, seed);
+        let mut snapshot = random_fleet(number, 50, seed);
         for account in &mut snapshot.accounts {
             account.update_seconds = rng.u64(120..2400);
             account.enrolled = rng.u32(0..12) > 0;

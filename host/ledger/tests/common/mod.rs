@@ -18,7 +18,7 @@ use groundcrew_core::ports::{Ledger, NotificationLedger, Operator, Progress, Sig
 use groundcrew_ledger::{
     DynamoLedger, DynamoStore, FileLedger, FileStore, MemoryLedger, MemoryStore, Store,
 };
-use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, random_fleet};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -88,7 +88,7 @@ pub fn sim() -> SimAws {
 
 /// A simulated AWS.
 pub fn sim_with(faults: FaultLevel, seed: u64) -> SimAws {
-    let snapshot = Snapshot::generate(1, 0, 1);
+    let snapshot = random_fleet(1, 0, 1);
     SimAws::new(SimOptions { seed, start: at(0), snapshot, faults, account_quota: 5 })
 }
 

@@ -5,6 +5,7 @@
 
 pub(crate) mod busy;
 mod failure;
+mod fault;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,9 +13,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{ApiError, Service};
 use busy::OverQuota;
 pub(crate) use failure::Failure;
+pub(crate) use fault::{Delivery, RoundTrip};
+pub use fault::{Fault, Refusal};
 
 /// How much goes wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,119 +117,9 @@ impl FaultLevel {
     }
 }
 
-/// What becomes of one HTTP request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fate {
-    /// Time until the service sees the request.
-    pub(crate) there: Duration,
-    /// Time until the caller sees the answer.
-    pub(crate) back: Duration,
-    pub(crate) mishap: Option<Mishap>,
-}
-
-/// Why a service refuses what it would take at another time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Refusal {
-    Throttled,
-    ServerError,
-    Denied,
-}
-
-impl Refusal {
-    /// The answer of this service, of which an operation was called.
-    pub(crate) fn error(self, service: Service, operation: &str) -> ApiError {
-        match (self, service) {
-            (Self::Throttled, _) => ApiError::throttled(service),
-            (Self::Denied, _) => ApiError::denied(service, operation),
-            (Self::ServerError, Service::Organizations) => ApiError::new(
-                "ServiceException",
-                "AWS Organizations can't complete your request because of an internal service error. Try again later.",
-            )
-            .with_status(500),
-            (Self::ServerError, Service::Tagging) => ApiError::new(
-                "InternalServiceException",
-                "The request processing failed because of an unknown error.",
-            )
-            .with_status(500),
-            (Self::ServerError, _) => {
-                ApiError::new("ServiceUnavailable", "Service Unavailable").with_status(503)
-            }
-        }
-    }
-}
-
-/// What goes wrong with one HTTP request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Mishap {
-    /// The service refuses it, without effect.
-    Refused(Refusal),
-    /// No connection, without effect.
-    NotConnected,
-    /// The connection breaks after the effect.
-    ReplyLost,
-    /// No answer comes in any time a caller waits; the effect happens or not.
-    Hung {
-        /// Whether it happens.
-        effect: bool,
-    },
-    /// Something between here and the service answers in its place, in HTML: a proxy, a load
-    /// balancer, a captive portal.
-    Garbled {
-        /// The status that it gives.
-        status: u16,
-        /// Whether the effect happens all the same.
-        effect: bool,
-    },
-}
-
-/// How the next call of an operation fares, for tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum NextCall {
-    /// It takes effect, but no reply comes.
-    ReplyLost,
-    /// No connection is made.
-    NotConnected,
-    /// The service throttles it.
-    Throttled,
-    /// The caller lacks the permission.
-    Denied,
-    /// No reply comes in any time, and it takes no effect.
-    Hung,
-    /// A proxy answers 200 in its place, in HTML, and it takes no effect.
-    Garbled,
-    /// A proxy answers 407 in its place, in HTML, and it takes no effect.
-    ProxyRefuses,
-}
-
-impl From<NextCall> for Mishap {
-    fn from(fares: NextCall) -> Self {
-        match fares {
-            NextCall::ReplyLost => Self::ReplyLost,
-            NextCall::NotConnected => Self::NotConnected,
-            NextCall::Throttled => Self::Refused(Refusal::Throttled),
-            NextCall::Denied => Self::Refused(Refusal::Denied),
-            NextCall::Hung => Self::Hung { effect: false },
-            NextCall::Garbled => Self::Garbled { status: 200, effect: false },
-            NextCall::ProxyRefuses => Self::Garbled { status: 407, effect: false },
-        }
-    }
-}
-
 /// What stands between here and a service answers so, and the effect happens or not.
 const GARBLED: [(u16, bool); 5] =
     [(502, false), (504, true), (407, false), (200, false), (200, true)];
-
-/// What becomes of one event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum EventFate {
-    Delivered,
-    Lost,
-    /// Delivered, and again after this time.
-    Repeated(Duration),
-    /// Delivered so much later.
-    Late(Duration),
-}
 
 /// The random numbers of a simulation.
 #[derive(Debug, Serialize, Deserialize)]
@@ -261,42 +153,42 @@ impl Faults {
     }
 
     /// Decides on one request.
-    pub(crate) fn call(&mut self) -> Fate {
+    pub(crate) fn call(&mut self) -> RoundTrip {
         let there = Duration::from_millis(self.calls.u64(20..=60));
         let back = Duration::from_millis(self.calls.u64(20..=60));
         let rates = self.rates;
         let mut dice = Dice::roll(&mut self.calls);
-        let mishap = if dice.falls(rates.throttled) {
-            Some(Mishap::Refused(Refusal::Throttled))
+        let fault = if dice.falls(rates.throttled) {
+            Some(Fault::Refused(Refusal::Throttled))
         } else if dice.falls(rates.server_error) {
-            Some(Mishap::Refused(Refusal::ServerError))
+            Some(Fault::Refused(Refusal::ServerError))
         } else if dice.falls(rates.not_connected) {
-            Some(Mishap::NotConnected)
+            Some(Fault::Partitioned)
         } else if dice.falls(rates.reply_lost) {
-            Some(Mishap::ReplyLost)
+            Some(Fault::ReplyDropped)
         } else if dice.falls(rates.hung) {
-            Some(Mishap::Hung { effect: self.calls.bool() })
+            Some(Fault::Hung { effect: self.calls.bool() })
         } else if dice.falls(rates.garbled) {
             let (status, effect) = GARBLED[self.calls.usize(..GARBLED.len())];
-            Some(Mishap::Garbled { status, effect })
+            Some(Fault::Garbled { status, effect })
         } else {
             None
         };
-        Fate { there, back, mishap }
+        RoundTrip { there, back, fault }
     }
 
     /// Decides on one event.
-    pub(crate) fn event(&mut self) -> EventFate {
+    pub(crate) fn event(&mut self) -> Delivery {
         let rates = self.rates;
         let mut dice = Dice::roll(&mut self.events);
         if dice.falls(rates.event_lost) {
-            EventFate::Lost
+            Delivery::Dropped
         } else if dice.falls(rates.event_repeated) {
-            EventFate::Repeated(Duration::from_secs(self.events.u64(1..=600)))
+            Delivery::Duplicated(Duration::from_secs(self.events.u64(1..=600)))
         } else if dice.falls(rates.event_late) {
-            EventFate::Late(Duration::from_secs(self.events.u64(60..=1800)))
+            Delivery::Delayed(Duration::from_secs(self.events.u64(60..=1800)))
         } else {
-            EventFate::Delivered
+            Delivery::OnTime
         }
     }
 
@@ -388,8 +280,8 @@ mod tests {
     fn without_faults_nothing_goes_wrong() {
         let mut faults = Faults::new(FaultLevel::None, 1);
         for account in 0..10_000 {
-            assert_eq!(faults.call().mishap, None);
-            assert_eq!(faults.event(), EventFate::Delivered);
+            assert_eq!(faults.call().fault, None);
+            assert_eq!(faults.event(), Delivery::OnTime);
             assert_eq!(faults.update(account, "Prod"), None);
         }
         assert_eq!(faults.foreign(10), None);
@@ -398,9 +290,9 @@ mod tests {
     #[test]
     fn heavy_faults_come_as_often_as_told() {
         let mut faults = Faults::new(FaultLevel::Heavy, 1);
-        let mishaps = (0..100_000).filter(|_| faults.call().mishap.is_some()).count();
-        assert!((12_900..13_900).contains(&mishaps), "{mishaps}");
-        let lost = (0..10_000).filter(|_| faults.event() == EventFate::Lost).count();
+        let faulty = (0..100_000).filter(|_| faults.call().fault.is_some()).count();
+        assert!((12_900..13_900).contains(&faulty), "{faulty}");
+        let lost = (0..10_000).filter(|_| faults.event() == Delivery::Dropped).count();
         assert!((1_850..2_150).contains(&lost), "{lost}");
     }
 

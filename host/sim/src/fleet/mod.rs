@@ -1,5 +1,6 @@
 //! The accounts of the simulated organization: what never changes about them.
 
+mod random;
 pub(crate) mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +12,9 @@ use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::fleet::versions::Versions;
 use crate::ids;
+pub use random::random_fleet;
+use versions::Versions;
 
 /// One account. Everything that changes is kept by the service that changes it.
 #[derive(Debug, Serialize, Deserialize)]

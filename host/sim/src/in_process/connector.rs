@@ -27,8 +27,8 @@ async fn send(world: &World, mut request: HttpRequest) -> Result<HttpResponse, C
         target: request.headers().get("x-amz-target"),
         body: &body,
     };
-    let fate = world.with(|model| model.fate(&request));
-    match world.exchange(&request, fate).await {
+    let trip = world.with(|model| model.round_trip(&request));
+    match world.exchange(&request, trip).await {
         Exchange::Answered(response) => http(response),
         Exchange::NotConnected => {
             Err(ConnectorError::io("connection refused".into()).never_connected())

@@ -13,7 +13,7 @@ use groundcrew_core::ports::Clock;
 use groundcrew_core::snapshot::Snapshot;
 use jiff::Timestamp;
 
-use crate::faults::{FaultLevel, NextCall};
+use crate::faults::{Fault, FaultLevel};
 use crate::model::Model;
 use crate::names::{
     self, EVENTS_DEAD, EVENTS_QUEUE, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD,
@@ -165,9 +165,9 @@ impl SimAws {
         self.world.with(|model| model.foreign_operation(self.now(), account, duration))
     }
 
-    /// Says how the next call of an operation fares; several are for several calls.
-    pub fn next_call(&self, operation: &str, fares: NextCall) {
-        self.world.with(|model| model.plan_mishap(operation, fares.into()));
+    /// Lets the next call of an operation meet this fault; several are for several calls.
+    pub fn inject_fault(&self, operation: &str, fault: Fault) {
+        self.world.with(|model| model.inject_fault(operation, fault));
     }
 
     /// Takes the permission for an operation from the caller.

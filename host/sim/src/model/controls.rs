@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::events;
 use super::{EVENT_DELAY, Model};
 use crate::agenda::Happening;
-use crate::faults::Mishap;
+use crate::faults::Fault;
 use crate::ids;
 use crate::services::control_tower::LandingZone;
 use crate::services::service_catalog::Path;
@@ -72,9 +72,9 @@ impl Model {
         self.begin_foreign(now, index, artifact, Some(duration))
     }
 
-    /// Lets the next calls of an operation meet this mishap.
-    pub(crate) fn plan_mishap(&mut self, operation: &str, mishap: Mishap) {
-        self.planned.entry(operation.to_owned()).or_default().push_back(mishap);
+    /// Lets the next calls of an operation meet this fault.
+    pub(crate) fn inject_fault(&mut self, operation: &str, fault: Fault) {
+        self.planned.entry(operation.to_owned()).or_default().push_back(fault);
     }
 
     /// Takes the permission for an operation from the caller.

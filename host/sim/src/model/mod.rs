@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::agenda::{Agenda, Happening};
-use crate::faults::{EventFate, Failure, Fate, FaultLevel, Faults, Mishap, Refusal};
+use crate::faults::{Delivery, Failure, Fault, FaultLevel, Faults, Refusal, RoundTrip};
 use crate::fleet::Fleet;
 use crate::fleet::versions::Versions;
 use crate::ids;
@@ -111,7 +111,7 @@ pub struct Model {
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
-    planned: BTreeMap<String, VecDeque<Mishap>>,
+    planned: BTreeMap<String, VecDeque<Fault>>,
     /// The operations that the caller is not allowed.
     denied: BTreeSet<String>,
     sent: u64,
@@ -310,9 +310,9 @@ impl Model {
     }
 
     /// Decides how a request fares on its way, and counts it.
-    pub(crate) fn fate(&mut self, request: &Request<'_>) -> Fate {
+    pub(crate) fn round_trip(&mut self, request: &Request<'_>) -> RoundTrip {
         let Ok(call) = Call::read(request) else {
-            return Fate { there: Duration::ZERO, back: Duration::ZERO, mishap: None };
+            return RoundTrip { there: Duration::ZERO, back: Duration::ZERO, fault: None };
         };
         match self.calls.get_mut(call.operation) {
             Some(count) => *count += 1,
@@ -321,19 +321,19 @@ impl Model {
             }
             None => {}
         }
-        let fate = self.faults.call();
+        let trip = self.faults.call();
         match self.planned.get_mut(call.operation).and_then(VecDeque::pop_front) {
-            Some(mishap) => Fate { mishap: Some(mishap), ..fate },
-            None => fate,
+            Some(fault) => RoundTrip { fault: Some(fault), ..trip },
+            None => trip,
         }
     }
 
     /// Decides how a request of another system than AWS fares. Tests plan it as `HTTP`.
-    pub(crate) fn web_fate(&mut self) -> Fate {
-        let fate = self.faults.call();
+    pub(crate) fn web_round_trip(&mut self) -> RoundTrip {
+        let trip = self.faults.call();
         match self.planned.get_mut("HTTP").and_then(VecDeque::pop_front) {
-            Some(mishap) => Fate { mishap: Some(mishap), ..fate },
-            None => fate,
+            Some(fault) => RoundTrip { fault: Some(fault), ..trip },
+            None => trip,
         }
     }
 
@@ -414,12 +414,12 @@ impl Model {
     fn emit(&mut self, now: Timestamp, event: String) {
         let time = later(now, EVENT_DELAY);
         match self.faults.event() {
-            EventFate::Delivered => self.agenda.add(time, Happening::EventArrives { event }),
-            EventFate::Lost => {}
-            EventFate::Late(delay) => {
+            Delivery::OnTime => self.agenda.add(time, Happening::EventArrives { event }),
+            Delivery::Dropped => {}
+            Delivery::Delayed(delay) => {
                 self.agenda.add(later(time, delay), Happening::EventArrives { event });
             }
-            EventFate::Repeated(delay) => {
+            Delivery::Duplicated(delay) => {
                 self.agenda.add(time, Happening::EventArrives { event: event.clone() });
                 self.agenda.add(later(time, delay), Happening::EventArrives { event });
             }

@@ -6,7 +6,7 @@ use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::faults::NextCall;
+use crate::faults::{Fault, Refusal};
 use crate::model::{self, Model};
 use crate::protocol::Response;
 use crate::services::control_tower::LandingZone;
@@ -16,7 +16,32 @@ use crate::world::World;
 #[serde(deny_unknown_fields)]
 struct PlannedCall {
     operation: String,
-    fares: NextCall,
+    fares: String,
+}
+
+/// The faults that a test may ask for, by the names that it gives them.
+const FAULTS: [(&str, Fault); 7] = [
+    ("reply-lost", Fault::ReplyDropped),
+    ("not-connected", Fault::Partitioned),
+    ("throttled", Fault::Refused(Refusal::Throttled)),
+    ("denied", Fault::Refused(Refusal::Denied)),
+    ("hung", Fault::Hung { effect: false }),
+    ("garbled", Fault::Garbled { status: 200, effect: false }),
+    ("proxy-refuses", Fault::Garbled { status: 407, effect: false }),
+];
+
+impl PlannedCall {
+    fn parse(body: &[u8]) -> Result<(String, Fault), String> {
+        let Self { operation, fares } =
+            serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        match FAULTS.iter().find(|(name, _)| *name == fares) {
+            Some((_, fault)) => Ok((operation, *fault)),
+            None => {
+                let names = FAULTS.map(|(name, _)| name).join(", ");
+                Err(format!("`{fares}` is not one of the faults: {names}"))
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,12 +113,12 @@ pub(crate) fn answer(world: &World, method: &Method, name: &str, body: &[u8]) ->
             }
             Err(error) => Err((400, format!("the event must be UTF-8: {error}"))),
         },
-        ("POST", "next-call") => match serde_json::from_slice::<PlannedCall>(body) {
-            Ok(call) => {
-                world.with(|model| model.plan_mishap(&call.operation, call.fares.into()));
+        ("POST", "next-call") => match PlannedCall::parse(body) {
+            Ok((operation, fault)) => {
+                world.with(|model| model.inject_fault(&operation, fault));
                 Ok(json!({}))
             }
-            Err(error) => Err((400, error.to_string())),
+            Err(error) => Err((400, error)),
         },
         ("POST", "deny") => match serde_json::from_slice::<Denied>(body) {
             Ok(denied) => {

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
-use crate::faults::Fate;
+use crate::faults::RoundTrip;
 use crate::protocol::{ApiError, Request, Response};
 use crate::state::{ServeOptions, State};
 use crate::time::SimClock;
@@ -200,12 +200,12 @@ async fn answer(
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let request = Request { path, target, body: &body };
     // The way takes the time that it takes.
-    let fate = Fate {
+    let trip = RoundTrip {
         there: Duration::ZERO,
         back: Duration::ZERO,
-        ..world.with(|model| model.fate(&request))
+        ..world.with(|model| model.round_trip(&request))
     };
-    match world.exchange(&request, fate).await {
+    match world.exchange(&request, trip).await {
         Exchange::Answered(response) => Ok(http(response)),
         Exchange::NotConnected | Exchange::Broken => Err(Lost),
     }

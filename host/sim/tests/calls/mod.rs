@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use groundcrew_sim::model::{Answer, Model};
 use groundcrew_sim::protocol::Request;
-use groundcrew_sim::{FaultLevel, Snapshot};
+use groundcrew_sim::{FaultLevel, random_fleet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub struct Refused {
 impl Calls {
     pub fn to(prefix: &'static str) -> Self {
         let now = "2026-09-01T06:00:00Z".parse().unwrap();
-        let model = Model::new(1, now, Snapshot::generate(1, 0, 1), FaultLevel::None, 5);
+        let model = Model::new(1, now, random_fleet(1, 0, 1), FaultLevel::None, 5);
         Self { model, now, prefix }
     }
 

@@ -9,7 +9,7 @@ use groundcrew_aws::{
     Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents,
     SqsUpdates,
 };
-use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot};
+use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 
 /// A simulated AWS and everything that calls it.
 pub struct Setup {
@@ -56,7 +56,7 @@ impl Setup {
     }
 
     pub fn of(accounts: usize) -> Self {
-        Self::new(Snapshot::generate(accounts, 50, 1), FaultLevel::None, 1)
+        Self::new(random_fleet(accounts, 50, 1), FaultLevel::None, 1)
     }
 }
 
