@@ -215,7 +215,7 @@ fn a_state_is_kept_by_one_at_a_time() {
 #[case::nothing("", "no state of `groundcrew sim-aws`")]
 #[case::something_else("{\"accounts\":[]}\n", "no state of `groundcrew sim-aws`")]
 #[case::another_version("{\"groundcrew_sim_aws\":99,\"sha256\":\"\"}\n{}\n", "version 99")]
-#[case::damaged("{\"groundcrew_sim_aws\":1,\"sha256\":\"00\"}\n{}\n", "damaged")]
+#[case::damaged("{\"groundcrew_sim_aws\":2,\"sha256\":\"00\"}\n{}\n", "damaged")]
 fn a_wrong_state_is_left_as_it_is(#[case] text: &str, #[case] expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.json");

@@ -11,7 +11,7 @@ use crate::faults::FaultLevel;
 use crate::model::Model;
 
 /// Changes with every change of the model that old states can't be read with.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
@@ -114,17 +114,19 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::random_fleet;
     use std::time::Duration;
 
-    use groundcrew_core::snapshot::Snapshot;
     use proptest::prelude::*;
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    use crate::faults::FaultLevel;
     use crate::faults::{Fault, Refusal};
+    use crate::fleet::random_fleet;
     use crate::model::Answer;
+    use crate::names::{
+        EVENTS_DEAD, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE,
+        REGION, TABLE, UPDATES_DEAD, UPDATES_QUEUE,
+    };
     use crate::protocol::Request;
     use crate::time::later;
     use crate::web::WebRequest;
@@ -190,9 +192,9 @@ mod tests {
         let account = format!("{:012}", 200_000_000_000_u64 + u64::from(which)).parse().unwrap();
         let item = json!({
             "pk": { "S": format!("p{which}") }, "sk": { "S": format!("s{kind}") },
-            "n": { "N": "1.5" }, "b": { "B": "AAE=" }, "l": { "L": [{ "SS": ["a", "b"] }] },
-            "m": { "M": { "x": { "NULL": true }, "y": { "BOOL": true }, "z": { "NS": ["1"] } } },
+            "n": { "N": "15" },
         });
+        let key = json!({ "pk": item["pk"], "sk": { "S": "s14" } });
         let mut call = |target: &str, body: Value| ask(model, now, target, &body);
         match kind {
             0..=2 => update(model, now, which, &format!("token-{which}")),
@@ -229,21 +231,22 @@ mod tests {
             14 | 15 => {
                 call("DynamoDB_20120810.PutItem", json!({ "TableName": TABLE, "Item": item }))
             }
-            16 => call("DynamoDB_20120810.Scan", json!({ "TableName": TABLE })),
+            16 => call(
+                "DynamoDB_20120810.Query",
+                json!({ "TableName": TABLE, "KeyConditionExpression": "pk = :pk",
+                    "ExpressionAttributeValues": { ":pk": item["pk"] } }),
+            ),
             17 => call(
                 "DynamoDB_20120810.TransactWriteItems",
                 json!({ "ClientRequestToken": format!("t{which}"),
                     "TransactItems": [{ "Put": { "TableName": TABLE, "Item": item } }] }),
             ),
-            18 => call(
-                "DynamoDB_20120810.CreateTable",
-                json!({ "TableName": format!("table-{which}"), "BillingMode": "PAY_PER_REQUEST",
-                    "AttributeDefinitions": [{ "AttributeName": "k", "AttributeType": "N" }],
-                    "KeySchema": [{ "AttributeName": "k", "KeyType": "HASH" }] }),
-            ),
+            18 => call("DynamoDB_20120810.GetItem", json!({ "TableName": TABLE, "Key": key })),
             19 => call(
-                "DynamoDB_20120810.PutItem",
-                json!({ "TableName": format!("table-{which}"), "Item": { "k": { "N": "-2.50" } } }),
+                "DynamoDB_20120810.TransactWriteItems",
+                json!({ "TransactItems": [{ "Delete": { "TableName": TABLE, "Key": key,
+                    "ConditionExpression": "n = :n",
+                    "ExpressionAttributeValues": { ":n": item["n"] } } }] }),
             ),
             20 => call(
                 "AWSSupport_20130415.CreateCase",
@@ -411,7 +414,7 @@ mod tests {
             let mut model = new(FaultLevel::None);
             let answer = take(&mut model, BEGIN, &Step { kind, which: 0, seconds: 0 });
             let refused = [" 400 ", " 404 "].iter().any(|status| answer.contains(status));
-            // There is no such queue or table yet.
+            // There is no such queue or item yet.
             assert_eq!(refused, [13, 19].contains(&kind), "{kind}: {answer}");
         }
     }
@@ -421,12 +424,12 @@ mod tests {
     #[case("{}", "this is no state")]
     #[case("{\"accounts\":[]}\n", "this is no state")]
     #[case(
-        "{\"groundcrew_sim_aws\":2,\"sha256\":\"\"}\n{}",
-        "of version 2, and this groundcrew reads version 1"
+        "{\"groundcrew_sim_aws\":3,\"sha256\":\"\"}\n{}",
+        "of version 3, and this groundcrew reads version 2"
     )]
-    #[case("{\"groundcrew_sim_aws\":1,\"sha256\":\"\"}\n{}", "damaged: its second line")]
+    #[case("{\"groundcrew_sim_aws\":2,\"sha256\":\"\"}\n{}", "damaged: its second line")]
     #[case(
-        "{\"groundcrew_sim_aws\":1,\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}\n{}",
+        "{\"groundcrew_sim_aws\":2,\"sha256\":\"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a\"}\n{}",
         "damaged: missing field"
     )]
     fn what_is_no_state_is_refused(#[case] text: &str, #[case] expected: &str) {

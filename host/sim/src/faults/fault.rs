@@ -16,16 +16,14 @@ pub(crate) struct RoundTrip {
     pub(crate) fault: Option<Fault>,
 }
 
-/// What goes wrong with one call. The aliases are names that older kept states have.
+/// What goes wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The service refuses it, without effect.
     Refused(Refusal),
     /// The network is partitioned: no connection is made, and it takes no effect.
-    #[serde(alias = "NotConnected")]
     Partitioned,
     /// It takes effect, but its reply is dropped: the connection breaks.
-    #[serde(alias = "ReplyLost")]
     ReplyDropped,
     /// No reply comes in any time that a caller waits.
     Hung {

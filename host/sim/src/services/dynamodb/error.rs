@@ -1,11 +1,12 @@
-//! The errors of DynamoDB that several calls answer.
+//! The errors that several calls of DynamoDB answer.
 
 use crate::protocol::ApiError;
 
-pub(super) fn not_found() -> ApiError {
-    ApiError::new("ResourceNotFoundException", "Requested resource not found")
-}
-
 pub(super) fn invalid(message: &str) -> ApiError {
     ApiError::new("ValidationException", message)
+}
+
+/// Of what DynamoDB offers and this one doesn't.
+pub(super) fn unserved(what: &str) -> ApiError {
+    invalid(&format!("the simulated AWS does not serve {what}"))
 }

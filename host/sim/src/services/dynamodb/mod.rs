@@ -1,24 +1,17 @@
-//! Amazon DynamoDB: tables with items, conditional writes, queries and transactions.
+//! Amazon DynamoDB, as far as a ledger needs it: one table, with the string keys `pk` and `sk`, whose
+//! items are read, queried and written in transactions under conditions.
 //!
 //! Limits and errors are from the developer guide ("Quotas in Amazon DynamoDB", "Error
 //! handling with DynamoDB") and the service model of the API version 2012-08-10; texts of
 //! errors are as the service was seen to answer them.
 //!
-//! Not there: secondary indexes, streams, time to live, PartiQL, backups, consumed capacity,
-//! and the conditions of before expressions (`Expected`, `KeyConditions`, …), which are
-//! refused.
+//! What else DynamoDB offers is refused, by its name: other operations and members of requests, other
+//! types of values than texts and whole numbers, and other expressions than those of [`expression`].
 
-mod condition;
 mod error;
 mod expression;
-mod key;
-mod lexer;
-mod number;
-mod placeholders;
-mod projection;
 mod reads;
 mod table;
-mod tables;
 mod value;
 mod writes;
 
@@ -26,16 +19,15 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::ids;
 use crate::names::TABLE;
 use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
-use error::{invalid, not_found};
-use key::KeyAttribute;
-use table::{Table, TableOptions};
+use table::Table;
 
 /// The transactions that took effect lately, by their tokens: what they wrote, and until
 /// when they are known.
@@ -44,78 +36,53 @@ type Transactions = BTreeMap<String, (Vec<Value>, Timestamp)>;
 /// The service.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DynamoDb {
-    tables: BTreeMap<String, Table>,
+    table: Table,
     transactions: Transactions,
-    #[serde(with = "crate::kept::rng")]
-    rng: Rng,
 }
 
 /// What the service offers.
 pub(crate) const OPERATIONS: &[(&str, Operation<DynamoDb>)] = &[
-    ("BatchGetItem", |dynamo, now, call| dynamo.batch_get(now, call.json()?)),
-    ("CreateTable", |dynamo, now, call| dynamo.create_table(now, call.json()?)),
-    ("DeleteItem", |dynamo, now, call| dynamo.delete_item(now, &call.json()?)),
-    ("DeleteTable", |dynamo, now, call| dynamo.delete_table(now, &call.json()?)),
-    ("DescribeTable", |dynamo, now, call| dynamo.describe_table(now, &call.json()?)),
-    ("GetItem", |dynamo, now, call| dynamo.get_item(now, &call.json()?)),
-    ("ListTables", |dynamo, _, call| dynamo.list_tables(&call.json()?)),
-    ("PutItem", |dynamo, now, call| dynamo.put_item(now, &call.json()?)),
-    ("Query", |dynamo, now, call| dynamo.query(now, &call.json()?)),
-    ("Scan", |dynamo, now, call| dynamo.scan(now, &call.json()?)),
-    ("TransactWriteItems", |dynamo, now, call| dynamo.transact_write(now, call.json()?)),
+    ("DescribeTable", |dynamo, _, call| dynamo.describe_table(&read(call)?)),
+    ("GetItem", |dynamo, _, call| dynamo.get_item(&read(call)?)),
+    ("PutItem", |dynamo, _, call| dynamo.put_item(&read(call)?)),
+    ("Query", |dynamo, _, call| dynamo.query(&read(call)?)),
+    ("TransactWriteItems", |dynamo, now, call| dynamo.transact_write(now, read(call)?)),
 ];
 
-impl DynamoDb {
-    /// The service with one table.
-    pub(crate) fn new(now: Timestamp, rng: Rng) -> Self {
-        let text = |name: &str| KeyAttribute { name: name.to_owned(), kind: "S".to_owned() };
-        let mut dynamo =
-            Self { tables: BTreeMap::new(), transactions: Transactions::default(), rng };
-        let options = TableOptions {
-            name: TABLE.to_owned(),
-            hash: text("pk"),
-            range: Some(text("sk")),
-            throughput: None,
-            deletion_protection: false,
-        };
-        dynamo.add(now, now, options);
-        dynamo
-    }
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct DescribeTable {
+    table_name: String,
+}
 
-    fn add(&mut self, now: Timestamp, active_from: Timestamp, options: TableOptions) {
-        let id = ids::uuid(&mut self.rng);
-        let name = options.name.clone();
-        self.tables.insert(name, Table::new(now, active_from, id, options));
+impl DynamoDb {
+    /// The service with its table.
+    pub(crate) fn new(now: Timestamp, mut rng: Rng) -> Self {
+        Self { table: Table::new(now, ids::uuid(&mut rng)), transactions: Transactions::default() }
     }
 
     pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Value, ApiError> {
-        let operation = operations::find(OPERATIONS, call)?;
-        self.tables.retain(|_, table| table.gone_from.is_none_or(|gone| now < gone));
-        operation(self, now, call)
+        operations::find(OPERATIONS, call)?(self, now, call)
     }
 
-    /// A table whose items can be read and written, by its name or ARN.
-    fn table(&self, now: Timestamp, name: &str) -> Result<&Table, ApiError> {
-        check_name(plain_name(name))?;
-        self.tables.get(plain_name(name)).filter(|table| table.is_active(now)).ok_or_else(not_found)
+    fn describe_table(&self, request: &DescribeTable) -> Result<Value, ApiError> {
+        check_table(&request.table_name)?;
+        Ok(json!({ "Table": self.table.description() }))
     }
 }
 
-/// A table's name, where a request may have its ARN.
-fn plain_name(name: &str) -> &str {
-    name.split_once(":table/").map_or(name, |(_, name)| name)
+/// That a request is about the table that is there.
+fn check_table(name: &str) -> Result<(), ApiError> {
+    match name {
+        TABLE => Ok(()),
+        _ => Err(ApiError::new("ResourceNotFoundException", "Requested resource not found")),
+    }
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
-    if !(3..=255).contains(&name.len()) {
-        return Err(invalid(
-            "TableName must be at least 3 characters long and at most 255 characters long",
-        ));
-    }
-    if !name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) {
-        return Err(invalid(&format!(
-            "1 validation error detected: Value '{name}' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
-        )));
-    }
-    Ok(())
+/// The members of a request. What DynamoDB knows besides is told as unknown here.
+fn read<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, ApiError> {
+    call.json().map_err(|error| {
+        let text = format!("the simulated AWS does not serve this request: {}", error.message);
+        ApiError::new(error.code, text)
+    })
 }
