@@ -94,7 +94,6 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
 

@@ -14,20 +14,16 @@ mod text;
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::Path;
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::config::{Config, suggestion};
-use groundcrew_core::ports::{Cleared, LedgerError, Progress, SweepRecord, UpdateQueue as _};
-
+use groundcrew_core::config::suggestion;
+use groundcrew_core::ports::{Cleared, Progress, UpdateQueue as _};
 use jiff::Timestamp;
 
 use crate::commands::{Format, Lane, Redrive, Status, Sweep};
 use crate::failure::Failure;
-use crate::loaded::read;
 use crate::output::{json, print, screen};
-use crate::ports::{RealAws, environment};
 use crate::wording::{count, span};
 pub use approve::run as approve;
 pub use audit::run as audit;

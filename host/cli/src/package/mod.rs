@@ -12,14 +12,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::config::{Config, LedgerPlace, Plugin};
-use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
-use groundcrew_plugins::{Source, files};
+use groundcrew_core::config::{Config, LedgerPlace};
+use groundcrew_plugins::files;
+use groundcrew_plugins::package::{BUILD, BUILD_FILE};
 
 use crate::commands::{Package, Target};
 use crate::failure::Failure;
 use crate::files::{with_ending, write_whole};
-use crate::loaded::{Need, read_alone, source};
+use crate::loaded::{Need, read_alone};
 use crate::output::screen;
 use crate::ports::NoSupport;
 use crate::wording::thousands;
