@@ -279,12 +279,12 @@ mod tests {
                 format!("{}", model.foreign_operation(now, &account, long))
             }
             29 => {
-                let fares = [
+                let faults = [
                     Fault::Refused(Refusal::Throttled),
                     Fault::Hung { effect: false },
                     Fault::ReplyDropped,
                 ];
-                model.inject_fault("Scan", fares[which as usize % 3].into());
+                model.inject_fault("Query", faults[which as usize % 3]);
                 model.deny("PurgeQueue");
                 model.set_unregistered(["ou-sim1-00000001".to_owned()]);
                 String::new()
