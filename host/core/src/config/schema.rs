@@ -19,10 +19,7 @@ pub fn schema() -> Value {
 
 fn of_table(table: &Table) -> Value {
     let keys = table.keys.iter().map(|key| (key.name.to_owned(), of_key(key)));
-    let within = TABLES.iter().filter_map(|inner| {
-        let (parent, name) = inner.name.rsplit_once('.')?;
-        (parent == table.name).then(|| (name.to_owned(), of_table(inner)))
-    });
+    let within = table.tables().map(|inner| (inner.own_name().to_owned(), of_table(inner)));
     let mut properties: Map<String, Value> = keys.collect();
     properties.extend(within);
     let required: Vec<&str> = table
@@ -66,7 +63,6 @@ fn of_key(key: &Key) -> Value {
 
 fn of_form(form: Form) -> Value {
     match form {
-        Form::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
         Form::Integer { min, max } => {
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }
@@ -91,7 +87,6 @@ fn of_form(form: Form) -> Value {
             "additionalProperties": of_secret(&[]),
             "propertyNames": of_form(Form::Name),
         }),
-        Form::Settings => json!({ "type": "object" }),
     }
 }
 
