@@ -48,7 +48,7 @@ pub struct Config {
     /// At least one, in the order in which they run.
     pub lanes: Vec<LaneRules>,
     /// The lines of the lanes; none for the one that exists when none is written.
-    lane_lines: Vec<usize>,
+    pub lane_lines: Vec<usize>,
     /// The SQS queues, as far as configured.
     pub queues: Queues,
     /// Where groundcrew keeps what AWS does not remember.
