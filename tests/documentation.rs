@@ -26,7 +26,7 @@ fn rendered_keys() -> String {
             continue;
         }
         writeln!(out, "\n| key | value | default | meaning |\n|---|---|---|---|").unwrap();
-        for Key { name, form, default, meaning } in table.keys {
+        for Key { name, form, default, meaning, aliases: _ } in table.keys {
             let default = match default {
                 Unwritten::Is(text)
                     if text.parse::<f64>().is_ok()

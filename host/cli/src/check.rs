@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use groundcrew_core::config::Notifier;
+use groundcrew_core::config::{Notifier, Problem};
 use groundcrew_core::doctor;
 use groundcrew_core::http::plain_secret;
 use groundcrew_core::route::OncePer;
@@ -117,6 +117,9 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
             ),
         });
     }
+    let warning =
+        |Problem { line, message }: &Problem| format!("  warning: line {line}: {message}");
+    lines.extend(config.warnings.iter().map(warning));
     lines.extend(config.notifiers.iter().flat_map(plain_secrets));
     lines.join("\n") + "\n"
 }

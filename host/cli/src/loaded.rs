@@ -4,7 +4,7 @@ use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::config::{self, Component, Config, Problem, Problems};
+use groundcrew_core::config::{self, Approval, Component, Config, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
 use groundcrew_core::lane::Lanes;
 use groundcrew_core::pipeline::Fallback;
@@ -247,10 +247,13 @@ impl Loaded {
                 settings,
             })
             .collect();
-        self.config.updates.approval.then(|| PlanRules {
-            whole: self.rules_of_plans(),
-            shown: plan_rules::shown(&self.config, &policies),
-        })
+        match self.config.updates.approval {
+            Approval::None => None,
+            Approval::Required => Some(PlanRules {
+                whole: self.rules_of_plans(),
+                shown: plan_rules::shown(&self.config, &policies),
+            }),
+        }
     }
 
     /// What a plan is made of besides the version: with other lanes, or other policies or

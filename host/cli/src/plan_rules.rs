@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use groundcrew_core::config::{Config, Mode, OnFailure, Policy};
+use groundcrew_core::config::{Config, Mode, OnCause, Policy};
 use groundcrew_core::due::Causes;
-use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::scheduler::{StartWhen, WhenHeld};
+use groundcrew_core::scheduler::WhenHeld;
 use sha2::{Digest, Sha256};
 
 use crate::wording::span;
@@ -38,13 +37,7 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         ),
         ("updates.account_quota".to_owned(), updates.account_quota.to_string()),
         ("updates.reserve".to_owned(), updates.reserve.to_string()),
-        (
-            "updates.default".to_owned(),
-            match updates.default {
-                Fallback::Proceed => "proceed".to_owned(),
-                Fallback::Skip => "skip".to_owned(),
-            },
-        ),
+        ("updates.default".to_owned(), updates.default.to_string()),
     ]);
     let Causes { moved, landing_zone, tainted, error } = updates.causes;
     let causes = [
@@ -54,20 +47,15 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         ("updates.on_error", error),
     ];
     for (key, is_cause) in causes {
-        let says = if is_cause { "update" } else { "skip" };
-        rules.insert(key.to_owned(), says.to_owned());
+        rules.insert(key.to_owned(), OnCause::from(is_cause).to_string());
     }
     if let Some(limit) = updates.per_ou_limit {
         rules.insert("updates.per_ou_limit".to_owned(), limit.to_string());
     }
     for lane in &config.lanes {
-        let start_when = match lane.start_when {
-            StartWhen::Drained => "drained",
-            StartWhen::Succeeded => "succeeded",
-        };
-        let mut says = format!("concurrency {}, start_when {start_when}", lane.concurrency);
-        if lane.held == WhenHeld::Pass {
-            says += ", held pass";
+        let mut says = format!("concurrency {}, start_when {}", lane.concurrency, lane.start_when);
+        if lane.held != WhenHeld::Wait {
+            says += &format!(", held {}", lane.held);
         }
         if !lane.soak.is_zero() {
             says += &format!(", soak {}", span(lane.soak));
@@ -82,12 +70,8 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
             Mode::Enforce => "",
             Mode::Monitor => ", mode monitor",
         };
-        let on_failure = match policy.config.on_failure {
-            None => "",
-            Some(OnFailure::Skip) => ", on_failure skip",
-            Some(OnFailure::Proceed) => ", on_failure proceed",
-            Some(OnFailure::Retry) => ", on_failure retry",
-        };
+        let on_failure = policy.config.on_failure;
+        let on_failure = on_failure.map_or(String::new(), |what| format!(", on_failure {what}"));
         let says = format!(
             "sha256 {}, settings {}{mode}{on_failure}",
             first_digits(policy.digest),

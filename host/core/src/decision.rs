@@ -5,14 +5,30 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantNames};
 
 use crate::account::{Account, Tags};
 use crate::catalog::{ArtifactId, ProvisionedProduct};
 use crate::event::Event;
 
 /// What the host is about to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    VariantNames,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Action {
     /// Tell other systems about an account that was created or enrolled.
     Onboard,
@@ -20,16 +36,6 @@ pub enum Action {
     Update,
     /// Create an account from a request.
     Vend,
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Onboard => "onboard",
-            Self::Update => "update",
-            Self::Vend => "vend",
-        })
-    }
 }
 
 /// Why the host asks.

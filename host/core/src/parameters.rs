@@ -13,6 +13,8 @@
 
 use std::collections::BTreeMap;
 
+use strum::{Display, EnumString, VariantNames};
+
 use crate::account::{Account, AccountId, OrganizationalUnit};
 use crate::aws_error::{AwsError, Class};
 use crate::catalog::RecordId;
@@ -40,7 +42,8 @@ pub const KEYS: [&str; 6] = [
 ];
 
 /// Where an update's parameters come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum ParameterSource {
     /// From what AWS says of the account now.
     #[default]

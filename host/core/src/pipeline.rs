@@ -1,6 +1,7 @@
 //! How the answers of several policies become one decision.
 
 use jiff::Timestamp;
+use strum::{Display, EnumString, VariantNames};
 
 use crate::decision::Verdict;
 use crate::lane::{LaneId, Lanes};
@@ -40,7 +41,8 @@ pub enum Outcome {
 }
 
 /// What happens to a candidate when every policy abstains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Fallback {
     /// It is done, in the first lane.
     Proceed,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use strum::{Display, EnumString, VariantNames};
+
 use crate::event::Event;
 use crate::pattern::Pattern;
 
@@ -20,26 +22,14 @@ pub struct Route {
 
 /// How often a notifier is told of an account that landed or was updated. Of any other event it is
 /// told once for each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum OncePer {
     /// Once in the life of the account, whichever event says so: onboarding.
     #[default]
     Account,
     /// Once for each event, for those who want to know of every update or move.
     Event,
-}
-
-impl OncePer {
-    /// As the config has it, the default first.
-    pub const NAMES: [&str; 2] = ["account", "event"];
-
-    /// By its name in the config.
-    pub fn named(name: &str) -> Self {
-        match name {
-            "event" => Self::Event,
-            _ => Self::Account,
-        }
-    }
 }
 
 /// Which events take a route.

@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use strum::{Display, EnumString, VariantNames};
 use toml::de::DeTable;
 
-use super::keys::{self, Table};
+use super::forms::{is_header, is_name};
+use super::keys;
 use super::problem::suggestion;
-use super::reader::{self, Reader, Section, Settings};
+use super::reader::{Reader, Unknown};
+use super::settings::Settings;
 use crate::decision::Action;
 use crate::http::{self, HttpGrant, Scheme, Signing, UrlSecret};
 use crate::limits::{HttpLimits, Limits};
@@ -76,7 +79,8 @@ impl Plugin {
 }
 
 /// What happens to an account when a policy fails on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum OnFailure {
     /// It is skipped.
     Skip,
@@ -87,7 +91,8 @@ pub enum OnFailure {
 }
 
 /// Whether a policy's answers count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Mode {
     /// They do.
     Enforce,
@@ -96,7 +101,8 @@ pub enum Mode {
 }
 
 /// How instances of a plugin are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Instance {
     /// A fresh one for each question.
     Fresh,
@@ -135,17 +141,22 @@ const REGO: &str = "rego";
 /// grant: naming it says as much.
 pub(crate) const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
 
-pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Policy> {
+pub(super) fn read_policies(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Vec<Policy> {
     let mut policies: Vec<Policy> = Vec::new();
-    for section in reader.tables(root, "policies", &keys::POLICIES, &["limits", "settings"]) {
-        let actions = section.texts(reader, "actions");
-        let on_failure = section.text(reader, "on_failure");
-        let instance = section.text(reader, "instance");
-        let limits = read_table(reader, &section, "limits", &keys::LIMITS, &[]);
-        let component = read_component(reader, &section, &limits);
-        let mode = section.text(reader, "mode");
-        let (Some(component), Some(actions), Some(mode)) = (component, actions, mode) else {
-            continue;
+    for section in reader.tables::<keys::Policies>(root) {
+        let policy = section.keys;
+        let limits = reader.table::<keys::Limits>(section.table);
+        let settings = reader.unknown(section.table, &keys::SETTINGS);
+        let settings = read_settings(reader, settings, section.line);
+        let (Some(limits), Some(plugin)) = (limits, policy.plugin.value) else { continue };
+        let plugin = Plugin::named(&plugin);
+        let component = Component {
+            name: policy.name.value.unwrap_or_else(|| plugin.name()),
+            plugin,
+            sha256: policy.sha256.value,
+            limits: limits.keys.of_plugin(),
+            settings,
+            line: policy.plugin.line,
         };
         if component.plugin == Plugin::Bundled(REGO.to_owned()) {
             let message = format!(
@@ -155,50 +166,47 @@ pub(super) fn read_policies(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<
             reader.problem(component.line, message);
         }
         let others = policies.iter().map(|policy| &policy.component);
-        own_name(reader, &section, "policy", &component, others);
+        own_name(reader, policy.name.line, "policy", &component, others);
+        let unless_told = match component.plugin {
+            Plugin::Script(_) => Instance::Kept,
+            Plugin::Bundled(_) | Plugin::File(_) => Instance::Fresh,
+        };
         policies.push(Policy {
-            actions: actions
-                .iter()
-                .map(|action| match action.as_str() {
-                    "onboard" => Action::Onboard,
-                    "vend" => Action::Vend,
-                    _ => Action::Update,
-                })
-                .collect(),
-            on_failure: on_failure.map(|on_failure| match on_failure.as_str() {
-                "proceed" => OnFailure::Proceed,
-                "retry" => OnFailure::Retry,
-                _ => OnFailure::Skip,
-            }),
-            instance: match (instance.as_deref(), &component.plugin) {
-                (Some("kept"), _) | (None, Plugin::Script(_)) => Instance::Kept,
-                _ => Instance::Fresh,
-            },
-            mode: match mode.as_str() {
-                "monitor" => Mode::Monitor,
-                _ => Mode::Enforce,
-            },
             component,
+            actions: policy.actions.value,
+            on_failure: policy.on_failure.value,
+            instance: policy.instance.value.unwrap_or(unless_told),
+            mode: policy.mode.value,
         });
     }
     policies
 }
 
-pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec<Notifier> {
+pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Vec<Notifier> {
     let mut notifiers: Vec<Notifier> = Vec::new();
-    let nested = ["limits", "grants", "settings"];
-    for section in reader.tables(root, "notifiers", &keys::NOTIFIERS, &nested) {
-        let on = section.texts(reader, "on");
-        let gate = section.flag(reader, "gate").unwrap_or_default();
-        let limits = read_table(reader, &section, "limits", &keys::NOTIFIER_LIMITS, &[]);
-        let component = read_component(reader, &section, &limits);
-        let http_limits = read_http_limits(reader, &limits);
-        let grants = read_table(reader, &section, "grants", &keys::GRANTS, &["http"]);
-        let http = read_http_grants(reader, &grants);
-        let (Some(component), Some(http_limits)) = (component, http_limits) else {
+    for section in reader.tables::<keys::Notifiers>(root) {
+        let notifier = section.keys;
+        let limits = reader.table::<keys::NotifierLimits>(section.table);
+        let settings = reader.unknown(section.table, &keys::NOTIFIER_SETTINGS);
+        let settings = read_settings(reader, settings, section.line);
+        let grants = reader.table::<keys::Grants>(section.table);
+        let http = grants.as_ref().and_then(|grants| grants.table);
+        let http = read_http_grants(reader, http);
+        let (Some(limits), Some(grants), Some(plugin)) = (limits, grants, notifier.plugin.value)
+        else {
             continue;
         };
-        let support_cases = grants.texts(reader, "support_cases").unwrap_or_else(|| {
+        let (limits, grants) = (limits.keys, grants.keys);
+        let plugin = Plugin::named(&plugin);
+        let component = Component {
+            name: notifier.name.value.unwrap_or_else(|| plugin.name()),
+            plugin,
+            sha256: notifier.sha256.value,
+            limits: limits.of_plugin(),
+            settings,
+            line: notifier.plugin.line,
+        };
+        let support_cases = grants.support_cases.value.unwrap_or_else(|| {
             let (plugin, service_code) = AMS_CASE;
             match component.plugin == Plugin::Bundled(plugin.to_owned()) {
                 true => vec![service_code.to_owned()],
@@ -206,15 +214,14 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
             }
         });
         let others = notifiers.iter().map(|notifier| &notifier.component);
-        own_name(reader, &section, "notifier", &component, others);
-        if !reader::is_name(&component.name) {
-            let line = section.line_of(reader, "plugin");
+        own_name(reader, notifier.name.line, "notifier", &component, others);
+        if !is_name(&component.name) {
             let message = format!(
                 "the notifier `{}` needs a `name` of its own: {}",
                 component.name,
                 keys::Form::Name
             );
-            reader.problem(line, message);
+            reader.problem(component.line, message);
         }
         if let Plugin::Script(script) = &component.plugin {
             let message = format!(
@@ -226,78 +233,76 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Vec
             reader.problem(component.line, message);
         }
         check_settings(reader, &component, &http);
-        let grants = Grants { support_cases, http };
-        notifiers.push(Notifier { component, on, gate, grants, http_limits });
+        notifiers.push(Notifier {
+            component,
+            on: notifier.on.value,
+            gate: notifier.gate.value,
+            grants: Grants { support_cases, http },
+            http_limits: HttpLimits {
+                calls: limits.http_calls.value,
+                timeout: limits.http_timeout.value,
+                request: limits.http_request.value,
+                response: limits.http_response.value,
+            },
+        });
     }
     notifiers
 }
 
 /// `[[notifiers.grants.http]]`
-fn read_http_grants(reader: &mut Reader<'_>, grants: &Section<'_, '_>) -> Vec<HttpGrant> {
-    let Some(table) = grants.table else {
-        return vec![];
-    };
+fn read_http_grants(reader: &mut Reader<'_>, grants: Option<&DeTable<'_>>) -> Vec<HttpGrant> {
     let mut read = Vec::new();
-    for section in reader.tables(table, "http", &keys::HTTP_GRANTS, &[]) {
-        let url = section.grant_url(reader, "url");
-        let secrets = section.url_secrets(reader, "secrets").unwrap_or_default();
-        let methods = section.texts(reader, "methods");
-        let headers = section.secrets(reader, "headers").unwrap_or_default();
-        let key = section.secret(reader, "sign");
-        let header = section.text(reader, "sign_header").unwrap_or_default();
-        let allow_private = section.flag(reader, "allow_private").unwrap_or_default();
-        let ca_file = section.text(reader, "ca_file").map(PathBuf::from);
-        let proxy = section.url(reader, "proxy");
-        if !reader::is_header(&header) {
-            let line = section.line_of(reader, "sign_header");
-            reader.problem(line, format!("{header:?} is no header field to add: name another"));
+    for section in reader.tables::<keys::HttpGrants>(grants) {
+        let grant = section.keys;
+        let secrets = grant.secrets.value.unwrap_or_default();
+        let headers = grant.headers.value.unwrap_or_default();
+        let header = grant.sign_header.value;
+        let allow_private = grant.allow_private.value;
+        if !is_header(&header) {
+            let message = format!("{header:?} is no header field to add: name another");
+            reader.problem(grant.sign_header.line, message);
         }
-        if let Some(proxy) = &proxy
+        if let Some(proxy) = &grant.proxy.value
             && proxy.scheme() != Scheme::Http
         {
-            let line = section.line_of(reader, "proxy");
             let message = "a proxy is named by an `http` URL; what goes to an https URL is \
                            encrypted on its way through";
-            reader.problem(line, message);
+            reader.problem(grant.proxy.line, message);
         }
-        if let Some((url, query)) = &url {
-            check_placeholders(reader, &section, url, query, &secrets);
-        }
-        if let Some((url, _)) = &url
-            && url.scheme() == Scheme::Http
+        let Some((url, query)) = grant.url.value else { continue };
+        let lines = (grant.url.line, grant.secrets.line);
+        check_placeholders(reader, lines, &url, &query, &secrets);
+        if url.scheme() == Scheme::Http
             && !(headers.is_empty() && secrets.is_empty())
             && !allow_private
         {
-            let key = if headers.is_empty() { "secrets" } else { "headers" };
-            let line = section.line_of(reader, key);
+            let line = if headers.is_empty() { grant.secrets.line } else { grant.headers.line };
             let message = "secrets are sent by https, or with `allow_private = true` within a \
                            private network: this `url` is neither";
             reader.problem(line, message);
         }
-        let (Some((url, query)), Some(methods)) = (url, methods) else {
-            continue;
-        };
+        let Some(methods) = grant.methods.value else { continue };
         let header = header.to_ascii_lowercase();
-        let sign = key.map(|key| Signing { key, header });
         read.push(HttpGrant {
             url,
             query,
             secrets,
             methods,
             headers,
-            sign,
+            sign: grant.sign.value.map(|key| Signing { key, header }),
             allow_private,
-            ca_file,
-            proxy,
+            ca_file: grant.ca_file.value.map(PathBuf::from),
+            proxy: grant.proxy.value,
         });
     }
     read
 }
 
-/// Every placeholder of a grant's URL has a secret, and every secret a placeholder.
+/// Every placeholder of a grant's URL has a secret, and every secret a placeholder. `lines` are those
+/// of URL and secrets.
 fn check_placeholders(
     reader: &mut Reader<'_>,
-    section: &Section<'_, '_>,
+    (of_url, of_secrets): (usize, usize),
     url: &http::Url,
     query: &[String],
     secrets: &[UrlSecret],
@@ -313,8 +318,7 @@ fn check_placeholders(
                  `secrets = {{ {name} = {{ secret = \"NAME or ARN\" }} }}`",
                 http::placeholder(name)
             );
-            let line = section.line_of(reader, "url");
-            reader.problem(line, message);
+            reader.problem(of_url, message);
         }
     }
     for UrlSecret { name, .. } in secrets {
@@ -324,8 +328,7 @@ fn check_placeholders(
                  or query",
                 http::placeholder(name)
             );
-            let line = section.line_of(reader, "secrets");
-            reader.problem(line, message);
+            reader.problem(of_secrets, message);
         }
     }
 }
@@ -354,95 +357,27 @@ fn check_settings(reader: &mut Reader<'_>, component: &Component, grants: &[Http
     }
 }
 
-/// A table within a plugin's; an absent one reads as empty.
-fn read_table<'t, 'i>(
-    reader: &mut Reader<'_>,
-    section: &Section<'t, 'i>,
-    name: &str,
-    spec: &'static Table,
-    nested: &[&str],
-) -> Section<'t, 'i> {
-    match section.table {
-        Some(table) => reader.table(table, name, spec, nested),
-        None => Section::absent(spec),
-    }
-}
-
 /// Each has its own name.
 fn own_name<'c>(
     reader: &mut Reader<'_>,
-    section: &Section<'_, '_>,
+    line: usize,
     what: &str,
     component: &Component,
     mut others: impl Iterator<Item = &'c Component>,
 ) {
     let name = &component.name;
     if others.any(|other| other.name == *name) {
-        let line = section.line_of(reader, "name");
-        reader
-            .problem(line, format!("a second {what} is named `{name}`: each needs its own `name`"));
+        let message = format!("a second {what} is named `{name}`: each needs its own `name`");
+        reader.problem(line, message);
     }
 }
 
-fn read_component(
+/// The settings of a plugin, whose own table begins at `line`.
+fn read_settings(
     reader: &mut Reader<'_>,
-    section: &Section<'_, '_>,
-    limits: &Section<'_, '_>,
-) -> Option<Component> {
-    let name = section.text(reader, "name");
-    let plugin = section.text(reader, "plugin");
-    let sha256 = section.text(reader, "sha256").map(|digest| digest.to_ascii_lowercase());
-    let table = section.table?;
-    let limits = read_limits(reader, limits);
-    let settings = match table.get_key_value("settings") {
-        None => Settings::empty(section.line),
-        Some((key, value)) => {
-            let line = reader.line(key.span().start);
-            match value.get_ref().as_table() {
-                Some(table) => Settings::read(reader, table, line),
-                None => {
-                    reader.problem(line, "`settings` is not a table");
-                    Settings::empty(line)
-                }
-            }
-        }
-    };
-    let plugin = plugin?;
-    let plugin = Plugin::named(&plugin);
-    Some(Component {
-        name: name.unwrap_or_else(|| plugin.name()),
-        plugin,
-        sha256,
-        limits: limits?,
-        settings,
-        line: section.line_of(reader, "plugin"),
-    })
-}
-
-fn read_limits(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<Limits> {
-    let timeout = section.duration(reader, "timeout");
-    let memory = section.bytes(reader, "memory");
-    let table_elements = section.integer(reader, "table_elements");
-    let log = section.bytes(reader, "log");
-    let result = section.bytes(reader, "result");
-    Some(Limits {
-        timeout: timeout?,
-        memory: memory?,
-        table_elements: table_elements?.unsigned_abs(),
-        log: log?,
-        result: result?,
-    })
-}
-
-fn read_http_limits(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<HttpLimits> {
-    let calls = section.integer(reader, "http_calls");
-    let timeout = section.duration(reader, "http_timeout");
-    let request = section.bytes(reader, "http_request");
-    let response = section.bytes(reader, "http_response");
-    Some(HttpLimits {
-        calls: u32::try_from(calls?).unwrap_or(u32::MAX),
-        timeout: timeout?,
-        request: request?,
-        response: response?,
-    })
+    settings: Option<Unknown<'_, '_>>,
+    line: usize,
+) -> Settings {
+    let Some(settings) = settings else { return Settings::empty(line) };
+    settings.read(reader).unwrap_or_else(|| Settings::empty(settings.line))
 }

@@ -1,30 +1,57 @@
-//! Reading TOML against the table of keys: every value is checked against its form, every
+//! Reading TOML against the tables of keys: every value is checked against its form, every
 //! unknown key is a problem, and all problems are collected with their lines.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use serde_json::Value as Json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Form, Key, Table, Unwritten};
+use super::forms::{Parse, show};
+use super::keys::{Key, TABLES, Table, Unwritten};
 use super::problem::{Problem, suggestion};
-use crate::http::{HttpSecret, SecretPlace, Url, UrlError, UrlSecret, is_framing, placeholders};
-
-/// Durations are within these bounds.
-const SHORTEST: Duration = Duration::from_millis(1);
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+use super::settings::Settings;
 
 /// Turns byte offsets into lines and collects problems.
 pub(super) struct Reader<'a> {
     text: &'a str,
     pub problems: Vec<Problem>,
+    /// What is read all the same, and should be written otherwise.
+    pub warnings: Vec<Problem>,
+}
+
+/// What the keys of one table say; `table!` makes it.
+pub(super) trait Values: Sized {
+    /// The table.
+    const TABLE: &'static Table;
+
+    /// Reads it. `None` when a default hasn't the form of its key, which a test rules out.
+    fn read(from: &mut Written<'_, '_, '_>) -> Option<Self>;
+}
+
+/// What one key says.
+pub(super) struct Read<T> {
+    pub value: T,
+    /// Line of the key, or of its table when it isn't written.
+    pub line: usize,
+}
+
+impl<T> Read<Option<T>> {
+    /// What a key says that always says something.
+    pub fn always(self) -> Option<Read<T>> {
+        Some(Read { value: self.value?, line: self.line })
+    }
+}
+
+/// One table, read.
+pub(super) struct Section<'t, 'i, V> {
+    pub keys: V,
+    /// Where it begins.
+    pub line: usize,
+    /// Itself, for the tables within it; `None` when it isn't written, or is none.
+    pub table: Option<&'t DeTable<'i>>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(text: &'a str) -> Self {
-        Self { text, problems: Vec::new() }
+        Self { text, problems: Vec::new(), warnings: Vec::new() }
     }
 
     pub fn line(&self, offset: usize) -> usize {
@@ -36,600 +63,337 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { line, message: message.into() });
     }
 
-    /// Checks the tables' names against those that exist.
-    pub fn known_tables(&mut self, root: &DeTable<'_>, tables: &[&str]) {
-        for key in root.keys() {
-            let name = key.get_ref().as_ref();
-            if !tables.contains(&name) {
-                let hint = suggestion(name, tables.iter().copied());
-                let line = self.line(key.span().start);
-                self.problem(line, format!("unknown table `{name}`{hint}"));
-            }
-        }
-    }
-
-    /// One table; an absent one reads as empty.
-    pub fn table<'t, 'i>(
-        &mut self,
-        parent: &'t DeTable<'i>,
-        name: &str,
-        spec: &'static Table,
-        nested: &[&str],
-    ) -> Section<'t, 'i> {
-        let Some((key, value)) = parent.get_key_value(name) else {
-            return Section::absent(spec);
-        };
-        let line = self.line(key.span().start);
-        self.section(value, line, spec, nested)
-    }
-
-    /// Tables written once for each thing.
-    pub fn tables<'t, 'i>(
-        &mut self,
-        parent: &'t DeTable<'i>,
-        name: &str,
-        spec: &'static Table,
-        nested: &[&str],
-    ) -> Vec<Section<'t, 'i>> {
-        let Some(value) = parent.get(name) else {
-            return Vec::new();
-        };
-        let Some(items) = value.get_ref().as_array() else {
-            let line = self.line(value.span().start);
-            self.problem(line, format!("`{name}` is written as {}, once for each", spec.heading()));
-            return Vec::new();
-        };
-        items
-            .iter()
-            .map(|item| {
-                let line = self.line(item.span().start);
-                self.section(item, line, spec, nested)
-            })
-            .collect()
-    }
-
     /// Notes what the TOML parser can't read.
     pub fn not_toml(&mut self, error: &toml::de::Error) {
         let line = self.line(error.span().map_or(0, |span| span.start));
         self.problem(line, format!("not TOML: {}", error.message().trim()));
     }
 
-    fn section<'t, 'i>(
+    /// Checks the tables' names against those that exist.
+    pub fn known_tables(&mut self, root: &DeTable<'_>) {
+        let names: Vec<&str> =
+            TABLES.iter().map(|table| table.name).filter(|name| !name.contains('.')).collect();
+        for key in root.keys() {
+            let name = key.get_ref().as_ref();
+            if !names.contains(&name) {
+                let hint = suggestion(name, names.iter().copied());
+                let line = self.line(key.span().start);
+                self.problem(line, format!("unknown table `{name}`{hint}"));
+            }
+        }
+    }
+
+    /// One table within another; an absent one reads as empty.
+    pub fn table<'t, 'i, V: Values>(
+        &mut self,
+        parent: Option<&'t DeTable<'i>>,
+    ) -> Option<Section<'t, 'i, V>> {
+        match parent.and_then(|parent| parent.get_key_value(V::TABLE.own_name())) {
+            Some((key, value)) => {
+                let line = self.line(key.span().start);
+                self.section(value, line)
+            }
+            None => self.values(None, 1),
+        }
+    }
+
+    /// Tables within another that are written once for each thing.
+    pub fn tables<'t, 'i, V: Values>(
+        &mut self,
+        parent: Option<&'t DeTable<'i>>,
+    ) -> Vec<Section<'t, 'i, V>> {
+        let name = V::TABLE.own_name();
+        let Some(value) = parent.and_then(|parent| parent.get(name)) else {
+            return Vec::new();
+        };
+        let Some(items) = value.get_ref().as_array() else {
+            let line = self.line(value.span().start);
+            let heading = V::TABLE.heading();
+            self.problem(line, format!("`{name}` is written as {heading}, once for each"));
+            return Vec::new();
+        };
+        items
+            .iter()
+            .filter_map(|item| {
+                let line = self.line(item.span().start);
+                self.section(item, line)
+            })
+            .collect()
+    }
+
+    fn section<'t, 'i, V: Values>(
         &mut self,
         value: &'t Spanned<DeValue<'i>>,
         line: usize,
-        spec: &'static Table,
-        nested: &[&str],
-    ) -> Section<'t, 'i> {
-        let Some(table) = value.get_ref().as_table() else {
-            self.problem(
-                line,
-                format!("`{}` is {}, expected a table", spec.name, show(value.get_ref())),
-            );
-            return Section { spec, table: None, line };
-        };
-        let names: Vec<&str> =
-            spec.keys.iter().map(|key| key.name).chain(nested.iter().copied()).collect();
+    ) -> Option<Section<'t, 'i, V>> {
+        let spec = V::TABLE;
+        let table = value.get_ref().as_table();
+        match table {
+            Some(table) => self.known_keys(spec, table),
+            None => {
+                let found = show(value.get_ref());
+                self.problem(line, format!("`{}` is {found}, expected a table", spec.name));
+            }
+        }
+        self.values(table, line)
+    }
+
+    fn known_keys(&mut self, spec: &Table, table: &DeTable<'_>) {
+        let keys = spec.keys.iter().map(|key| key.name);
+        let names: Vec<&str> = keys.chain(spec.tables().map(Table::own_name)).collect();
         for key in table.keys() {
             let name = key.get_ref().as_ref();
-            if !names.contains(&name) {
+            let is_alias = spec.keys.iter().any(|key| key.aliases.contains(&name));
+            if !names.contains(&name) && !is_alias {
                 let hint = suggestion(name, names.iter().copied());
                 let line = self.line(key.span().start);
                 self.problem(line, format!("unknown key `{name}` in {}{hint}", spec.heading()));
             }
         }
-        Section { spec, table: Some(table), line }
+    }
+
+    fn values<'t, 'i, V: Values>(
+        &mut self,
+        table: Option<&'t DeTable<'i>>,
+        line: usize,
+    ) -> Option<Section<'t, 'i, V>> {
+        let keys = V::read(&mut Written { reader: self, spec: V::TABLE, table, line })?;
+        Some(Section { keys, line, table })
+    }
+
+    /// A table within another whose keys the host doesn't know.
+    pub fn unknown<'t, 'i>(
+        &self,
+        parent: Option<&'t DeTable<'i>>,
+        spec: &Table,
+    ) -> Option<Unknown<'t, 'i>> {
+        let name = spec.own_name();
+        let (key, value) = parent?.get_key_value(name)?;
+        Some(Unknown { name, value: value.get_ref(), line: self.line(key.span().start) })
     }
 }
 
-/// One table being read.
-pub(super) struct Section<'t, 'i> {
-    spec: &'static Table,
-    pub table: Option<&'t DeTable<'i>>,
+/// A table whose keys the host doesn't know.
+pub(super) struct Unknown<'t, 'i> {
+    name: &'static str,
+    value: &'t DeValue<'i>,
     /// Where it begins.
     pub line: usize,
 }
 
-/// A value that has the form of its key.
-enum Value {
-    Integer(i64),
-    Text(String),
-    Duration(Duration),
-    Bytes(u64),
-    Texts(Vec<String>),
-    Flag(bool),
-    Url(Url),
-    GrantUrl(Url, Vec<String>),
-    Secret(HttpSecret),
-    UrlSecrets(Vec<UrlSecret>),
-    Secrets(Vec<(String, HttpSecret)>),
+impl Unknown<'_, '_> {
+    /// What it says; `None` when it is no table.
+    pub fn read(&self, reader: &mut Reader<'_>) -> Option<Settings> {
+        let table = self.value.as_table();
+        if table.is_none() {
+            reader.problem(self.line, format!("`{}` is not a table", self.name));
+        }
+        table.map(|table| Settings::read(reader, table, self.line))
+    }
 }
 
-impl Section<'_, '_> {
-    /// A table that isn't written.
-    pub fn absent(spec: &'static Table) -> Self {
-        Self { spec, table: None, line: 1 }
-    }
+/// A table as it is written, while its keys are read.
+pub(super) struct Written<'r, 'a, 't> {
+    reader: &'r mut Reader<'a>,
+    spec: &'static Table,
+    table: Option<&'t DeTable<'t>>,
+    line: usize,
+}
 
-    /// Line of a key, or of the table when it isn't written.
-    pub fn line_of(&self, reader: &Reader<'_>, name: &str) -> usize {
-        self.table
-            .and_then(|table| table.get_key_value(name))
-            .map_or(self.line, |(key, _)| reader.line(key.span().start))
-    }
-
-    /// A whole number; `None` when it is wrong, or neither written nor given by a default.
-    pub fn integer(&self, reader: &mut Reader<'_>, name: &str) -> Option<i64> {
-        match self.value(reader, name)? {
-            Value::Integer(number) => Some(number),
-            _ => None,
-        }
-    }
-
-    /// A text of any form; `None` as with [`Section::integer`].
-    pub fn text(&self, reader: &mut Reader<'_>, name: &str) -> Option<String> {
-        match self.value(reader, name)? {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// A span of time; `None` as with [`Section::integer`].
-    pub fn duration(&self, reader: &mut Reader<'_>, name: &str) -> Option<Duration> {
-        match self.value(reader, name)? {
-            Value::Duration(duration) => Some(duration),
-            _ => None,
-        }
-    }
-
-    /// An amount of memory; `None` as with [`Section::integer`].
-    pub fn bytes(&self, reader: &mut Reader<'_>, name: &str) -> Option<u64> {
-        match self.value(reader, name)? {
-            Value::Bytes(bytes) => Some(bytes),
-            _ => None,
-        }
-    }
-
-    /// A list of texts; `None` as with [`Section::integer`].
-    pub fn texts(&self, reader: &mut Reader<'_>, name: &str) -> Option<Vec<String>> {
-        match self.value(reader, name)? {
-            Value::Texts(texts) => Some(texts),
-            _ => None,
-        }
-    }
-
-    /// `true` or `false`; `None` as with [`Section::integer`].
-    pub fn flag(&self, reader: &mut Reader<'_>, name: &str) -> Option<bool> {
-        match self.value(reader, name)? {
-            Value::Flag(flag) => Some(flag),
-            _ => None,
-        }
-    }
-
-    /// A URL; `None` as with [`Section::integer`].
-    pub fn url(&self, reader: &mut Reader<'_>, name: &str) -> Option<Url> {
-        match self.value(reader, name)? {
-            Value::Url(url) => Some(url),
-            _ => None,
-        }
-    }
-
-    /// The URL of a grant, and the parameters of its query; `None` as with
-    /// [`Section::integer`].
-    pub fn grant_url(&self, reader: &mut Reader<'_>, name: &str) -> Option<(Url, Vec<String>)> {
-        match self.value(reader, name)? {
-            Value::GrantUrl(url, query) => Some((url, query)),
-            _ => None,
-        }
-    }
-
-    /// Secrets by the names of placeholders; `None` as with [`Section::integer`].
-    pub fn url_secrets(&self, reader: &mut Reader<'_>, name: &str) -> Option<Vec<UrlSecret>> {
-        match self.value(reader, name)? {
-            Value::UrlSecrets(secrets) => Some(secrets),
-            _ => None,
-        }
-    }
-
-    /// Where a secret is; `None` as with [`Section::integer`].
-    pub fn secret(&self, reader: &mut Reader<'_>, name: &str) -> Option<HttpSecret> {
-        match self.value(reader, name)? {
-            Value::Secret(secret) => Some(secret),
-            _ => None,
-        }
-    }
-
-    /// Secrets by the names of header fields in lower case; `None` as with
-    /// [`Section::integer`].
-    pub fn secrets(
-        &self,
-        reader: &mut Reader<'_>,
-        name: &str,
-    ) -> Option<Vec<(String, HttpSecret)>> {
-        match self.value(reader, name)? {
-            Value::Secrets(secrets) => Some(secrets),
-            _ => None,
-        }
-    }
-
-    fn value(&self, reader: &mut Reader<'_>, name: &str) -> Option<Value> {
-        let key = self.spec.keys.iter().find(|key| key.name == name);
-        debug_assert!(key.is_some(), "{} has no key {name}", self.spec.name);
-        let key = key?;
-        match self.table.and_then(|table| table.get(name)) {
-            Some(written) => {
-                let line = reader.line(written.span().start);
-                match parse(key, written.get_ref()) {
-                    Ok(value) => Some(value),
-                    Err(found) => {
-                        let message = format!(
-                            "`{}.{}` is {found}, expected {}",
-                            self.spec.name, key.name, key.form
-                        );
-                        reader.problem(line, message);
-                        // Read on, so that what follows is checked as well.
-                        match key.default {
-                            Unwritten::Is(text) => default(key, text),
-                            Unwritten::Required | Unwritten::Nothing(_) => None,
-                        }
-                    }
-                }
+impl<'t> Written<'_, '_, 't> {
+    /// Reads a key. Its value is `None` when it is wrong, or neither written nor given by a default.
+    pub fn read<F: Parse>(&mut self, key: &Key) -> Read<Option<F::Value>> {
+        let Some((name, line, value)) = self.find(key) else {
+            return Read { value: self.unwritten::<F>(key), line: self.line };
+        };
+        let value = match F::parse(value.get_ref()) {
+            Ok(value) => Some(value),
+            Err(found) => {
+                let at = self.reader.line(value.span().start);
+                let message =
+                    format!("`{}.{name}` is {found}, expected {}", self.spec.name, key.form);
+                self.reader.problem(at, message);
+                // Read on, so that what follows is checked as well.
+                default::<F>(key)
             }
-            None => match key.default {
-                Unwritten::Is(text) => default(key, text),
-                // A table that isn't written at all is not missing its keys.
-                Unwritten::Required if self.table.is_some() => {
-                    let message = format!(
-                        "`{}` is missing in {}: expected {}",
-                        key.name,
-                        self.spec.heading(),
-                        key.form
-                    );
-                    reader.problem(self.line, message);
-                    None
-                }
-                Unwritten::Required | Unwritten::Nothing(_) => None,
-            },
+        };
+        Read { value, line }
+    }
+
+    /// What holds when the key isn't written.
+    fn unwritten<F: Parse>(&mut self, key: &Key) -> Option<F::Value> {
+        // A table that isn't written at all is not missing its keys.
+        if key.default == Unwritten::Required && self.table.is_some() {
+            let heading = self.spec.heading();
+            let message = format!("`{}` is missing in {heading}: expected {}", key.name, key.form);
+            self.reader.problem(self.line, message);
         }
+        default::<F>(key)
+    }
+
+    /// The name by which a key is written, its line, and its value.
+    fn find(&mut self, key: &Key) -> Option<(&'static str, usize, &'t Spanned<DeValue<'t>>)> {
+        let table = self.table?;
+        let names = std::iter::once(key.name).chain(key.aliases.iter().copied());
+        let mut written = names.filter_map(|name| {
+            let (at, value) = table.get_key_value(name)?;
+            Some((name, self.reader.line(at.span().start), value))
+        });
+        let first = written.next();
+        let others: Vec<_> = written.collect();
+        let (name, line, _) = first?;
+        if name != key.name {
+            let heading = self.spec.heading();
+            let message = format!("`{name}` in {heading} is now called `{}`", key.name);
+            self.reader.warnings.push(Problem { line, message });
+        }
+        for (other, line, _) in others {
+            let message = format!(
+                "`{other}` is an older name of `{}`, and `{name}` is written as well: remove \
+                 `{other}`",
+                key.name
+            );
+            self.reader.problem(line, message);
+        }
+        first
     }
 }
 
 /// A default, which is kept as the text that would be written, its quotes left out.
-fn default(key: &Key, text: &str) -> Option<Value> {
-    let written = DeValue::parse(text).ok().and_then(|value| parse(key, value.get_ref()).ok());
-    written.or_else(|| parse(key, &DeValue::String(text.into())).ok())
-}
-
-/// A value of the key's form, or what was found instead.
-fn parse(key: &Key, value: &DeValue<'_>) -> Result<Value, String> {
-    let found = || show(value);
-    match key.form {
-        Form::Integer { min, max } => value
-            .as_integer()
-            .and_then(|number| {
-                i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok()
-            })
-            .filter(|number| (min..=max).contains(number))
-            .map(Value::Integer)
-            .ok_or_else(found),
-        Form::Text => text(value, |text| !text.trim().is_empty()),
-        Form::Texts => texts(value, |text| !text.trim().is_empty()),
-        Form::Name => text(value, is_name),
-        Form::Choice(choices) => text(value, |text| choices.contains(&text)),
-        Form::Sha256 => {
-            text(value, |text| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()))
-        }
-        Form::QueueUrl => text(value, |text| {
-            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-            rest.is_some_and(|rest| rest.split('/').filter(|part| !part.is_empty()).count() >= 3)
-        }),
-        Form::TopicArn => text(value, |text| {
-            let parts: Vec<&str> = text.split(':').collect();
-            matches!(parts.as_slice(), ["arn", _, "sns", region, account, name]
-                if !region.is_empty() && account.len() == 12 && !name.is_empty())
-        }),
-        Form::Duration => value
-            .as_str()
-            .and_then(|text| humantime::parse_duration(text).ok())
-            .filter(|duration| (SHORTEST..=LONGEST).contains(duration))
-            .map(Value::Duration)
-            .ok_or_else(found),
-        Form::Bytes => value.as_str().and_then(bytes).map(Value::Bytes).ok_or_else(found),
-        Form::Choices(choices) => texts(value, |text| choices.contains(&text)),
-        Form::Flag => value.as_bool().map(Value::Flag).ok_or_else(found),
-        Form::Url => value
-            .as_str()
-            .ok_or_else(found)
-            .and_then(|text| Url::parse(text).map_err(|error| format!("{} ({error})", found())))
-            .map(Value::Url),
-        Form::GrantUrl => value
-            .as_str()
-            .ok_or_else(found)
-            .and_then(|text| grant_url(text).map_err(|error| format!("{} ({error})", found())))
-            .map(|(url, query)| Value::GrantUrl(url, query)),
-        Form::Secret => secret(value).map(Value::Secret),
-        Form::UrlSecrets => url_secrets(value).map(Value::UrlSecrets),
-        Form::Secrets => secrets(value).map(Value::Secrets),
-        Form::Settings => Err(found()),
-    }
-}
-
-/// The URL of a grant. Its query has only parameters with a placeholder: the rest of a query is
-/// the plugin's.
-fn grant_url(text: &str) -> Result<(Url, Vec<String>), UrlError> {
-    let (url, query) = match text.split_once('?') {
-        Some((url, query)) => (url, query.split('&').map(str::to_owned).collect()),
-        None => (text, vec![]),
-    };
-    let has_placeholder = |parameter: &String| placeholders(parameter).next().is_some();
-    if !query.iter().all(has_placeholder) || text.contains('#') {
-        return Err(UrlError::Query);
-    }
-    Ok((Url::parse(url)?, query))
-}
-
-/// Where a secret is. What was written instead may be the secret itself, and is not shown.
-fn secret(value: &DeValue<'_>) -> Result<HttpSecret, String> {
-    let kind = match value {
-        DeValue::String(_) => "a text",
-        DeValue::Table(_) => "another table",
-        _ => "no table",
-    };
-    let found = || format!("{kind} (not shown here, since it may be a secret)");
-    let table = value.as_table().ok_or_else(found)?;
-    let text = |name: &str| match table.get(name) {
-        None => Ok(None),
-        Some(value) => {
-            let text = value.get_ref().as_str().filter(|text| !text.is_empty());
-            text.map(|text| Some(text.to_owned())).ok_or_else(found)
-        }
-    };
-    let known = ["env", "file", "secret", "prefix", "field"];
-    if table.keys().any(|key| !known.contains(&key.get_ref().as_ref())) {
-        return Err(found());
-    }
-    let place = match (text("env")?, text("file")?, text("secret")?, text("field")?) {
-        (Some(name), None, None, None) => SecretPlace::Variable(name),
-        (None, Some(path), None, None) => SecretPlace::File(path.into()),
-        (None, None, Some(id), field) => SecretPlace::Stored { id, field },
-        _ => return Err(found()),
-    };
-    Ok(HttpSecret { prefix: text("prefix")?.unwrap_or_default(), place })
-}
-
-fn secrets(value: &DeValue<'_>) -> Result<Vec<(String, HttpSecret)>, String> {
-    let table = value.as_table().ok_or("no table (not shown here, since it may be a secret)")?;
-    table
-        .iter()
-        .map(|(key, value)| {
-            let name = key.get_ref().as_ref();
-            if !is_header(name) {
-                return Err(format!("a table with {name:?}, which is no header field to add"));
-            }
-            let secret = secret(value.get_ref())
-                .map_err(|found| format!("a table in which `{name}` is {found}"))?;
-            Ok((name.to_ascii_lowercase(), secret))
-        })
-        .collect()
-}
-
-fn url_secrets(value: &DeValue<'_>) -> Result<Vec<UrlSecret>, String> {
-    let table = value.as_table().ok_or("no table (not shown here, since it may be a secret)")?;
-    table
-        .iter()
-        .map(|(key, value)| {
-            let name = key.get_ref().as_ref();
-            if !is_name(name) {
-                return Err(format!("a table with {name:?}, which is not {}", Form::Name));
-            }
-            let within = |found| format!("a table in which `{name}` is {found}");
-            let secret = secret(value.get_ref()).map_err(within)?;
-            if !secret.prefix.is_empty() {
-                return Err(within("one with a `prefix`, which belongs into the URL".to_owned()));
-            }
-            Ok(UrlSecret { name: name.to_owned(), secret })
-        })
-        .collect()
-}
-
-/// The name of a header field (RFC 9110, 5.1) that isn't the host's own.
-pub(super) fn is_header(name: &str) -> bool {
-    let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(fit) && !is_framing(name)
-}
-
-fn text(value: &DeValue<'_>, accept: impl Fn(&str) -> bool) -> Result<Value, String> {
-    value
-        .as_str()
-        .filter(|text| accept(text))
-        .map(|text| Value::Text(text.to_owned()))
-        .ok_or_else(|| show(value))
-}
-
-/// A list that is not empty, of texts that are accepted.
-fn texts(value: &DeValue<'_>, accept: impl Fn(&str) -> bool) -> Result<Value, String> {
-    let found = || show(value);
-    let texts: Option<Vec<String>> = value
-        .as_array()
-        .ok_or_else(found)?
-        .iter()
-        .map(|item| item.get_ref().as_str().filter(|text| accept(text)).map(str::to_owned))
-        .collect();
-    texts.filter(|texts| !texts.is_empty()).map(Value::Texts).ok_or_else(found)
-}
-
-/// Fit for the ledger's keys and for the last line of a support case.
-pub(super) fn is_name(text: &str) -> bool {
-    let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (1..=40).contains(&text.len()) && text.bytes().all(fit)
-}
-
-/// `64MiB`, `64KiB`, `1GiB` or plain bytes as `4096B`.
-fn bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim() {
-        "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
-}
-
-/// A written value as a problem shows it; long ones cut.
-fn show(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => {
-            let short: String = text.chars().take(60).collect();
-            format!("\"{short}\"")
-        }
-        DeValue::Integer(number) => number.as_str().to_owned(),
-        DeValue::Float(number) => number.as_str().to_owned(),
-        DeValue::Boolean(flag) => flag.to_string(),
-        DeValue::Datetime(_) => "a date".to_owned(),
-        DeValue::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| show(item.get_ref())).collect();
-            format!("[{}]", items.join(", "))
-        }
-        DeValue::Table(_) => "a table".to_owned(),
-    }
-}
-
-/// Settings of a plugin, as JSON, and the line of each value by its JSON pointer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// A JSON object.
-    pub json: Json,
-    lines: BTreeMap<String, usize>,
-}
-
-impl Settings {
-    /// No settings; problems with them are shown at `line`.
-    pub fn empty(line: usize) -> Self {
-        Self {
-            json: Json::Object(serde_json::Map::new()),
-            lines: BTreeMap::from([(String::new(), line)]),
-        }
-    }
-
-    /// Settings in a TOML text of their own.
-    ///
-    /// # Errors
-    /// Everything that is not TOML, with its line.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader::new(text);
-        let (root, errors) = DeTable::parse_recoverable(text);
-        for error in errors {
-            reader.not_toml(&error);
-        }
-        match reader.problems.is_empty() {
-            true => Ok(Self::read(&reader, root.get_ref(), 1)),
-            false => Err(reader.problems),
-        }
-    }
-
-    /// These settings, and of others the keys that these lack.
-    pub fn or(mut self, others: serde_json::Map<String, Json>) -> Self {
-        if let Json::Object(own) = &mut self.json {
-            for (key, value) in others {
-                own.entry(key).or_insert(value);
-            }
-        }
-        self
-    }
-
-    /// All texts among the settings, by their JSON pointers.
-    pub fn texts(&self) -> Vec<(String, &str)> {
-        let mut texts = Vec::new();
-        for at in self.lines.keys() {
-            if let Some(text) = self.json.pointer(at).and_then(Json::as_str) {
-                texts.push((at.clone(), text));
-            }
-        }
-        texts
-    }
-
-    /// Line of the value at a JSON pointer, or of the nearest value around it.
-    pub fn line(&self, pointer: &str) -> usize {
-        let mut pointer = pointer;
-        loop {
-            if let Some(line) = self.lines.get(pointer) {
-                return *line;
-            }
-            match pointer.rfind('/') {
-                Some(end) => pointer = &pointer[..end],
-                None => return 1,
-            }
-        }
-    }
-
-    pub(super) fn read(reader: &Reader<'_>, table: &DeTable<'_>, line: usize) -> Self {
-        let mut lines = BTreeMap::from([(String::new(), line)]);
-        let json = json_table(reader, table, "", &mut lines);
-        Self { json, lines }
-    }
-}
-
-fn json_table(
-    reader: &Reader<'_>,
-    table: &DeTable<'_>,
-    at: &str,
-    lines: &mut BTreeMap<String, usize>,
-) -> Json {
-    let entries = table.iter().map(|(key, value)| {
-        let name = key.get_ref().as_ref();
-        let at = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-        lines.insert(at.clone(), reader.line(key.span().start));
-        (name.to_owned(), json(reader, value.get_ref(), &at, lines))
-    });
-    Json::Object(entries.collect())
-}
-
-fn json(
-    reader: &Reader<'_>,
-    value: &DeValue<'_>,
-    at: &str,
-    lines: &mut BTreeMap<String, usize>,
-) -> Json {
-    match value {
-        DeValue::String(text) => Json::String(text.as_ref().to_owned()),
-        DeValue::Integer(number) => {
-            let digits = number.as_str().replace('_', "");
-            i64::from_str_radix(&digits, number.radix()).map_or(Json::String(digits), Json::from)
-        }
-        DeValue::Float(number) => {
-            number.as_str().replace('_', "").parse::<f64>().map_or(Json::Null, Json::from)
-        }
-        DeValue::Boolean(flag) => Json::Bool(*flag),
-        DeValue::Datetime(moment) => Json::String(moment.to_string()),
-        DeValue::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| {
-                let at = format!("{at}/{index}");
-                lines.insert(at.clone(), reader.line(item.span().start));
-                json(reader, item.get_ref(), &at, lines)
-            })
-            .collect(),
-        DeValue::Table(table) => json_table(reader, table, at, lines),
-    }
+fn default<F: Parse>(key: &Key) -> Option<F::Value> {
+    let Unwritten::Is(text) = key.default else { return None };
+    let written = DeValue::parse(text).ok().and_then(|value| F::parse(value.get_ref()).ok());
+    written.or_else(|| F::parse(&DeValue::String(text.into())).ok())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::TABLES;
+    use super::super::forms::{Duration, Integer, Text};
+    use super::super::keys;
+    use super::super::keys::declare::table;
     use super::*;
+    use rstest::rstest;
+
+    /// The name of a table, all defaults of which have the form of their key.
+    fn with_defaults<V: Values>() -> &'static str {
+        let section: Option<Section<'_, '_, V>> = Reader::new("").table(None);
+        assert!(section.is_some(), "{:?}", V::TABLE);
+        V::TABLE.name
+    }
 
     #[test]
     fn every_default_has_the_form_of_its_key() {
-        for table in TABLES {
-            for key in table.keys {
-                if let Unwritten::Is(text) = key.default {
-                    assert!(default(key, text).is_some(), "{}.{}: {text}", table.name, key.name);
-                }
-            }
+        let read = [
+            with_defaults::<keys::Aws>(),
+            with_defaults::<keys::AccountFactory>(),
+            with_defaults::<keys::Updates>(),
+            with_defaults::<keys::Lanes>(),
+            with_defaults::<keys::Queues>(),
+            with_defaults::<keys::Ledger>(),
+            with_defaults::<keys::Alerts>(),
+            with_defaults::<keys::Policies>(),
+            with_defaults::<keys::Limits>(),
+            with_defaults::<keys::Notifiers>(),
+            with_defaults::<keys::NotifierLimits>(),
+            with_defaults::<keys::Grants>(),
+            with_defaults::<keys::HttpGrants>(),
+            with_defaults::<keys::Routes>(),
+        ];
+        let tables = TABLES.iter().filter(|table| !table.keys.is_empty());
+        assert_eq!(read.to_vec(), tables.map(|table| table.name).collect::<Vec<_>>());
+    }
+
+    table! {
+        /// A bakery,
+        /// for example.
+        BAKERY: Bakery = ["bakery"] {
+            /// Its name.
+            name: Text = Required, alias "title";
+            /// Loaves in the oven.
+            loaves: Integer<u32, 1, 8> = Is("4"), alias "breads", alias "rolls";
+            /// How long they bake.
+            time: Duration = Nothing("until they are brown");
         }
+    }
+
+    #[test]
+    fn a_table_says_what_was_declared() {
+        assert_eq!((BAKERY.name, BAKERY.many), ("bakery", false));
+        assert_eq!(BAKERY.meaning, "A bakery, for example.");
+        let names: Vec<&str> = BAKERY.keys.iter().map(|key| key.name).collect();
+        assert_eq!(names, ["name", "loaves", "time"]);
+        assert_eq!(BAKERY.keys[1].aliases, ["breads", "rolls"]);
+    }
+
+    /// What a table reads to, with the lines of its keys; and what is said about it.
+    #[rstest]
+    #[case::all(
+        "name = 'a'\nloaves = 5\ntime = '1h'",
+        (Some("a"), 2), (5, 3), (Some(3600), 4), &[], &[]
+    )]
+    #[case::defaults("name = 'a'", (Some("a"), 2), (4, 1), (None, 1), &[], &[])]
+    #[case::wrong(
+        "name = 'a'\nloaves = 9\ntime = 1",
+        (Some("a"), 2), (4, 3), (None, 4),
+        &[
+            "3: `bakery.loaves` is 9, expected a whole number from 1 to 8",
+            "4: `bakery.time` is 1, expected a duration such as \"30s\", \"60m\", \"24h\" or \
+             \"14d\", at most 366 days",
+        ],
+        &[]
+    )]
+    #[case::missing(
+        "time = '1s'", (None, 1), (4, 1), (Some(1), 2),
+        &["1: `name` is missing in [bakery]: expected a text"], &[]
+    )]
+    #[case::older_names(
+        "\nrolls = 2\ntitle = 'a'",
+        (Some("a"), 4), (2, 3), (None, 1), &[],
+        &[
+            "4: `title` in [bakery] is now called `name`",
+            "3: `rolls` in [bakery] is now called `loaves`",
+        ]
+    )]
+    #[case::an_older_name_with_a_wrong_value(
+        "name = 'a'\nbreads = 0",
+        (Some("a"), 2), (4, 3), (None, 1),
+        &["3: `bakery.breads` is 0, expected a whole number from 1 to 8"],
+        &["3: `breads` in [bakery] is now called `loaves`"]
+    )]
+    #[case::both_names(
+        "name = 'a'\nbreads = 2\nloaves = 3",
+        (Some("a"), 2), (3, 4), (None, 1),
+        &[
+            "3: `breads` is an older name of `loaves`, and `loaves` is written as well: remove \
+             `breads`",
+        ],
+        &[]
+    )]
+    #[case::misspelt(
+        "name = 'a'\nloavs = 2",
+        (Some("a"), 2), (4, 1), (None, 1),
+        &["3: unknown key `loavs` in [bakery]; did you mean `loaves`?"], &[]
+    )]
+    fn reading(
+        #[case] text: &str,
+        #[case] name: (Option<&str>, usize),
+        #[case] loaves: (u32, usize),
+        #[case] time: (Option<u64>, usize),
+        #[case] problems: &[&str],
+        #[case] warnings: &[&str],
+    ) {
+        let text = format!("[bakery]\n{text}\n");
+        let root = DeTable::parse(&text).unwrap();
+        let mut reader = Reader::new(&text);
+        let Bakery { name: n, loaves: l, time: t } =
+            reader.table(Some(root.get_ref())).unwrap().keys;
+        assert_eq!((n.value.as_deref(), n.line), name);
+        assert_eq!((l.value, l.line), loaves);
+        assert_eq!((t.value.map(|time| time.as_secs()), t.line), time);
+        let told = |told: &[Problem]| -> Vec<String> {
+            told.iter().map(|one| format!("{}: {}", one.line, one.message)).collect()
+        };
+        assert_eq!(told(&reader.problems), problems);
+        assert_eq!(told(&reader.warnings), warnings);
     }
 }

@@ -5,7 +5,7 @@ use toml::de::DeTable;
 
 use super::keys;
 use super::problem::suggestion;
-use super::reader::{Reader, Section, Settings};
+use super::reader::{Read, Reader, Section};
 use super::{Notifier, Policy};
 use crate::decision::Action;
 use crate::pattern::Pattern;
@@ -17,25 +17,23 @@ const CREATED: &str = "CreateManagedAccount";
 /// Reads the routes: those that are written, in their order, and then those of `on`.
 pub(super) fn read(
     reader: &mut Reader<'_>,
-    root: &DeTable<'_>,
+    root: Option<&DeTable<'_>>,
     policies: &[Policy],
     notifiers: &[Notifier],
 ) -> Vec<Route> {
     let mut routes = Vec::new();
-    for section in reader.tables(root, "routes", &keys::ROUTES, &["pattern"]) {
+    let asked = policies.iter().filter(|policy| policy.actions.contains(&Action::Onboard));
+    let asked: Vec<&str> = asked.map(|policy| policy.component.name.as_str()).collect();
+    let known = notifiers.iter().map(|notifier| notifier.component.name.as_str());
+    let known: Vec<&str> = known.collect();
+    for section in reader.tables::<keys::Routes>(root) {
         let when = read_when(reader, &section);
-        let asked = policies.iter().filter(|policy| policy.actions.contains(&Action::Onboard));
-        let asked: Vec<&str> = asked.map(|policy| policy.component.name.as_str()).collect();
-        let policies = section.texts(reader, "policies");
+        let route = section.keys;
         let what = "a policy that is asked about `onboard`";
-        check_names(reader, &section, "policies", policies.as_deref(), &asked, what);
-        let known: Vec<&str> =
-            notifiers.iter().map(|notifier| notifier.component.name.as_str()).collect();
-        let once_per = section.text(reader, "once_per");
-        let once_per = once_per.as_deref().map_or(OncePer::Account, OncePer::named);
-        let notifiers = section.texts(reader, "notifiers");
-        check_names(reader, &section, "notifiers", notifiers.as_deref(), &known, "a notifier");
-        if let (Some(when), Some(notifiers)) = (when, notifiers) {
+        check_names(reader, "routes.policies", &route.policies, &asked, what);
+        check_names(reader, "routes.notifiers", &route.notifiers, &known, "a notifier");
+        if let (Some(when), Some(notifiers)) = (when, route.notifiers.value) {
+            let (policies, once_per) = (route.policies.value, route.once_per.value);
             routes.push(Route { when, policies, notifiers, once_per });
         }
     }
@@ -54,43 +52,34 @@ pub(super) fn read(
     routes
 }
 
-fn read_when(reader: &mut Reader<'_>, section: &Section<'_, '_>) -> Option<When> {
-    let events = section.texts(reader, "events");
-    let states = section.texts(reader, "states")?;
-    let json = section.text(reader, "pattern_json");
-    let pattern = section.table.and_then(|table| table.get_key_value("pattern"));
-    let in_toml = pattern.map(|(key, _)| reader.line(key.span().start));
-    let in_json = json.is_some().then(|| section.line_of(reader, "pattern_json"));
-    match (events, pattern, json) {
-        (Some(events), None, None) => Some(When::Named { events, states }),
-        (None, Some((_, value)), None) => {
-            let line = in_toml.unwrap_or(section.line);
-            let Some(table) = value.get_ref().as_table() else {
-                reader.problem(line, "`pattern` is not a table");
-                return None;
-            };
-            let settings = Settings::read(reader, table, line);
+fn read_when(reader: &mut Reader<'_>, section: &Section<'_, '_, keys::Routes>) -> Option<When> {
+    let keys::Routes { events, states, pattern_json: json, .. } = &section.keys;
+    let pattern = reader.unknown(section.table, &keys::ROUTE_PATTERN);
+    match (&events.value, pattern, &json.value) {
+        (Some(events), None, None) => {
+            Some(When::Named { events: events.clone(), states: states.value.clone() })
+        }
+        (None, Some(pattern), None) => {
+            let settings = pattern.read(reader)?;
             read_pattern(reader, "pattern", &settings.json, |at| settings.line(at))
         }
-        (None, None, Some(json)) => {
-            let line = in_json.unwrap_or(section.line);
-            match serde_json::from_str(&json) {
-                Ok(json) => read_pattern(reader, "pattern_json", &json, |_| line),
-                Err(error) => {
-                    reader.problem(line, format!("`pattern_json` is not JSON: {error}"));
-                    None
-                }
+        (None, None, Some(text)) => match serde_json::from_str(text) {
+            Ok(pattern) => read_pattern(reader, "pattern_json", &pattern, |_| json.line),
+            Err(error) => {
+                reader.problem(json.line, format!("`pattern_json` is not JSON: {error}"));
+                None
             }
-        }
-        (Some(_), ..) => {
-            let line = in_toml.or(in_json).unwrap_or(section.line);
-            let other = if in_toml.is_some() { "pattern" } else { "pattern_json" };
+        },
+        (Some(_), pattern, _) => {
+            let (line, other) = match pattern {
+                Some(pattern) => (pattern.line, "pattern"),
+                None => (json.line, "pattern_json"),
+            };
             reader.problem(line, format!("a route has `events` or a `{other}`, not both"));
             None
         }
         (None, Some(_), Some(_)) => {
-            let line = in_json.unwrap_or(section.line);
-            reader.problem(line, "a route has a `pattern` or a `pattern_json`, not both");
+            reader.problem(json.line, "a route has a `pattern` or a `pattern_json`, not both");
             None
         }
         (None, None, None) => {
@@ -121,17 +110,15 @@ fn read_pattern(
 
 fn check_names(
     reader: &mut Reader<'_>,
-    section: &Section<'_, '_>,
     key: &str,
-    names: Option<&[String]>,
+    names: &Read<Option<Vec<String>>>,
     known: &[&str],
     what: &str,
 ) {
-    for name in names.unwrap_or_default() {
+    for name in names.value.iter().flatten() {
         if !known.contains(&name.as_str()) {
             let hint = suggestion(name, known.iter().copied());
-            let line = section.line_of(reader, key);
-            reader.problem(line, format!("`{name}` in `routes.{key}` is not {what}{hint}"));
+            reader.problem(names.line, format!("`{name}` in `{key}` is not {what}{hint}"));
         }
     }
 }

@@ -19,12 +19,13 @@ pub fn schema() -> Value {
 
 fn of_table(table: &Table) -> Value {
     let keys = table.keys.iter().map(|key| (key.name.to_owned(), of_key(key)));
-    let within = TABLES.iter().filter_map(|inner| {
-        let (parent, name) = inner.name.rsplit_once('.')?;
-        (parent == table.name).then(|| (name.to_owned(), of_table(inner)))
+    let within = table.tables().map(|inner| (inner.own_name().to_owned(), of_table(inner)));
+    let aliases = table.keys.iter().flat_map(|key| {
+        key.aliases.iter().map(|alias| ((*alias).to_owned(), deprecated(of_key(key))))
     });
     let mut properties: Map<String, Value> = keys.collect();
     properties.extend(within);
+    properties.extend(aliases);
     let required: Vec<&str> = table
         .keys
         .iter()
@@ -64,9 +65,14 @@ fn of_key(key: &Key) -> Value {
     schema
 }
 
+/// The same under an older name.
+fn deprecated(mut schema: Value) -> Value {
+    schema["deprecated"] = true.into();
+    schema
+}
+
 fn of_form(form: Form) -> Value {
     match form {
-        Form::Integer { min, max: i64::MAX } => json!({ "type": "integer", "minimum": min }),
         Form::Integer { min, max } => {
             json!({ "type": "integer", "minimum": min, "maximum": max })
         }
@@ -91,7 +97,6 @@ fn of_form(form: Form) -> Value {
             "additionalProperties": of_secret(&[]),
             "propertyNames": of_form(Form::Name),
         }),
-        Form::Settings => json!({ "type": "object" }),
     }
 }
 
@@ -115,6 +120,28 @@ fn of_secret(more: &[&str]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BAKERY: Table = Table {
+        name: "bakery",
+        many: false,
+        meaning: "A bakery.",
+        keys: &[Key {
+            name: "open",
+            aliases: &["is_open"],
+            form: Form::Flag,
+            default: Unwritten::Is("true"),
+            meaning: "Whether it is open.",
+        }],
+    };
+
+    #[test]
+    fn an_older_name_of_a_key_is_deprecated() {
+        let schema = of_table(&BAKERY);
+        let of = |name: &str| schema["properties"][name].clone();
+        let mut older = of("open");
+        older["deprecated"] = true.into();
+        assert_eq!((of("open")["type"].as_str(), of("is_open")), (Some("boolean"), older));
+    }
 
     #[test]
     fn tables_are_within_each_other_as_in_the_config() {

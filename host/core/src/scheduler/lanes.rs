@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use strum::{Display, EnumString, VariantNames};
 
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
@@ -42,7 +43,8 @@ impl LaneRules {
 }
 
 /// What a lane takes of the lanes before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum StartWhen {
     /// That nothing of them is waiting or running.
     Drained,
@@ -51,7 +53,8 @@ pub enum StartWhen {
 }
 
 /// What a lane makes of accounts that policies hold in the lanes before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
+#[strum(serialize_all = "kebab-case")]
 pub enum WhenHeld {
     /// It waits until they are no longer held, and then for their updates. A maintenance window
     /// of the canaries keeps production back.

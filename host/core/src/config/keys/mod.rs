@@ -1,19 +1,23 @@
 //! Every key of the configuration: its form, its default and its meaning.
 //!
-//! The reader takes forms and defaults from here, and `docs/configuration.md` is rendered
-//! from here, so that neither can say anything else than the code does. Here is what a key
-//! is; the keys of the host are in `host`, those of plugins in `plugins`.
+//! A key is named once, in a `table!` (see `declare`). The reader takes forms and defaults from
+//! there; `docs/configuration.md` and the JSON schema are rendered from it, so that neither can say
+//! anything else than the code does. Here is what a key is; the keys of the host are in `host`,
+//! those of plugins in `plugins`.
 
+pub(super) mod declare;
 mod host;
 mod plugins;
 
 use std::fmt;
 
 pub use host::{ACCOUNT_FACTORY, ALERTS, AWS, LANES, LEDGER, QUEUES, UPDATES};
+pub(super) use host::{AccountFactory, Alerts, Aws, Lanes, Ledger, Queues, Updates};
 pub use plugins::{
     GRANTS, HTTP_GRANTS, LIMITS, NOTIFIER_LIMITS, NOTIFIER_SETTINGS, NOTIFIERS, POLICIES,
     ROUTE_PATTERN, ROUTES, SETTINGS,
 };
+pub(super) use plugins::{Grants, HttpGrants, Limits, NotifierLimits, Notifiers, Policies, Routes};
 
 /// The form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +25,9 @@ pub enum Form {
     /// A whole number within bounds.
     Integer {
         /// The smallest that is allowed.
-        min: i64,
+        min: u32,
         /// The largest that is allowed.
-        max: i64,
+        max: u32,
     },
     /// Text that is not empty.
     Text,
@@ -57,8 +61,6 @@ pub enum Form {
     UrlSecrets,
     /// Secrets by the names of the header fields that they go into.
     Secrets,
-    /// A table that the plugin understands.
-    Settings,
 }
 
 impl fmt::Display for Form {
@@ -67,7 +69,6 @@ impl fmt::Display for Form {
             texts.iter().map(|text| format!("\"{text}\"")).collect::<Vec<_>>().join(" or ")
         };
         match self {
-            Self::Integer { min, max: i64::MAX } => write!(f, "a whole number from {min}"),
             Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Text => f.write_str("a text"),
             Self::Texts => f.write_str("a list of texts"),
@@ -102,7 +103,6 @@ impl fmt::Display for Form {
                 "header fields and where their secrets are, such as \
                  `{ Authorization = { env = \"CMDB_TOKEN\" } }`",
             ),
-            Self::Settings => f.write_str("a table"),
         }
     }
 }
@@ -112,6 +112,8 @@ impl fmt::Display for Form {
 pub struct Key {
     /// As it is written.
     pub name: &'static str,
+    /// Older names, which are read as well, with a warning.
+    pub aliases: &'static [&'static str],
     /// What may be written.
     pub form: Form,
     /// What holds when it isn't written, as it would be written.
@@ -151,6 +153,18 @@ impl Table {
             true => format!("[[{}]]", self.name),
             false => format!("[{}]", self.name),
         }
+    }
+
+    /// Its name within the table that it is in.
+    pub fn own_name(&self) -> &'static str {
+        self.name.rsplit_once('.').map_or(self.name, |(_, name)| name)
+    }
+
+    /// The tables that are within it.
+    pub fn tables(&self) -> impl Iterator<Item = &'static Table> + use<> {
+        let name = self.name;
+        let parent = |table: &Table| table.name.rsplit_once('.').map(|(parent, _)| parent);
+        TABLES.iter().filter(move |table| parent(table) == Some(name))
     }
 }
 
