@@ -82,6 +82,10 @@ chaos: setup peers ## ten minutes of two hosts that are killed behind proxies th
 planted: setup ## plant bugs one at a time, each of which a test must catch
 	@python3 tests/planted/run.py $(if $(ONLY),--only '$(ONLY)')
 
+.PHONY: circles
+circles: ## count the source files that depend on each other in circles, by crate
+	@python3 tests/circles.py $(wildcard host/*)
+
 .PHONY: bench
 bench: setup ## measure what docs/benchmarks.md states
 	@./tests/bench.sh
