@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::json::strict as strict_json;
 use common::server::Server;
-use common::{Ran, command, event, eventually, groundcrew, ran};
+use common::{Ran, command, event, eventually, groundcrew, ran, root};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -204,6 +204,15 @@ fn a_fleet_is_updated_and_can_be_watched() {
     assert!(place.dir.path().join("groundcrew.db.sock").exists());
     let log = service.stop();
     assert!(!place.dir.path().join("groundcrew.db.sock").exists());
+    // The alarm about missing sweeps counts these; the stacks' filters say what they are.
+    for stack in ["lambda", "fargate"] {
+        let template = root().join(format!("deploy/cloudformation/{stack}.yaml"));
+        let template = std::fs::read_to_string(template).unwrap();
+        let (_, rest) = template.split_once("FilterPattern: '{ $.fields.event = \"").unwrap();
+        let (event, _) = rest.split_once('"').unwrap();
+        let swept = log.iter().find(|line| line["fields"]["event"] == event).unwrap();
+        assert_eq!(swept["fields"]["accounts"], 6, "{stack}");
+    }
     // A line for each decision: by the sweep, and again before the start.
     let decisions: BTreeSet<&str> = log
         .iter()

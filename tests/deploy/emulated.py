@@ -22,7 +22,7 @@ from template import ROOT, TEMPLATES, load
 DAY = 24 * 60 * 60
 ROLES = {"lambda": ["events", "notifications", "updates"], "fargate": ["task"]}
 SCHEMA = jsonschema.Draft202012Validator(json.loads((ROOT / "groundcrew.schema.json").read_text()))
-SWEEP = '{ $.fields.message = "sweep completed" }'
+SWEEP = '{ $.fields.event = "sweep_completed" }'
 
 
 class Stack:

@@ -183,6 +183,9 @@ pub enum Sight {
     Adopted(Slot),
     /// It had not begun after all; the slot is to be freed.
     NeverBegan(AwsError),
+    /// It had not begun, or came to nothing: somebody else has updated the account to another
+    /// artifact meanwhile. The slot is to be freed. It costs no attempt.
+    Superseded,
     /// It runs on.
     Running,
     /// It ended well: nothing runs on the product any more, and it is on the target.

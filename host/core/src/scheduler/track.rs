@@ -123,6 +123,11 @@ impl Scheduler {
                 let slot = operation.slot.clone();
                 self.fail(slot, error.class, error.to_string(), now, actions);
             }
+            Sight::Superseded => {
+                let slot = operation.slot.clone();
+                let reason = "somebody else has updated the account to another artifact";
+                self.fail(slot, Class::Contention, reason.to_owned(), now, actions);
+            }
         }
     }
 

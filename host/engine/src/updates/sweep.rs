@@ -35,6 +35,10 @@ const READS_AT_ONCE: usize = 8;
 /// So often it is tried to read what runs and what was done as they were at one moment.
 const COUNTS: usize = 5;
 
+/// The field `event` of the log line of a sweep that is complete. The alarm `NoSweepForADay` of
+/// both stacks in `deploy/cloudformation` counts these lines.
+const SWEEP_COMPLETED: &str = "sweep_completed";
+
 /// Why a sweep could not be completed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
@@ -171,8 +175,7 @@ impl Updates {
     pub(super) fn show_sweep(&self, sweep: &Sweep, outdated: usize) {
         let accounts = sweep.accounts.len();
         let current = sweep.accounts.values().filter(|s| **s == Standing::Current).count();
-        // An alarm of the deployment goes by these words.
-        tracing::info!(accounts, current, outdated, "sweep completed");
+        tracing::info!(event = SWEEP_COMPLETED, accounts, current, outdated, "sweep completed");
         self.ports.witness.see(self.now(), Notice::Swept { accounts, current, outdated });
     }
 

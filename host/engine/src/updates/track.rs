@@ -47,7 +47,7 @@ impl Updates {
                 Ok(match () {
                     () if is_busy(&product) => Sight::Running,
                     () if product.artifact == slot.target => Sight::Succeeded,
-                    () => Sight::NeverBegan(elsewhere()),
+                    () => Sight::Superseded,
                 })
             }
         }
@@ -69,7 +69,7 @@ impl Updates {
             }
             // Somebody else came first, towards another artifact.
             return Ok(match record.status.is_terminal() {
-                true => Sight::NeverBegan(elsewhere()),
+                true => Sight::Superseded,
                 false => Sight::Running,
             });
         }
@@ -173,17 +173,5 @@ impl Updates {
         let note = || self.ports.ledger.note_footings(&footings);
         insist("note what an account was updated to", note).await;
         self.state().footings.extend(footings);
-    }
-}
-
-/// Somebody else has moved the account to another artifact meanwhile. It costs nothing,
-/// and the account is looked at anew.
-fn elsewhere() -> AwsError {
-    AwsError {
-        operation: "UpdateProvisionedProduct",
-        code: String::new(),
-        message: "somebody else has updated the account to another artifact".into(),
-        class: Class::Contention,
-        effect_possible: false,
     }
 }
