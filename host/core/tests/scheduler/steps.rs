@@ -504,6 +504,22 @@ fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [
     assert_eq!(sent, expected.map(id));
 }
 
+/// Somebody else's update is no failure of the account: no attempt is spent, and the next try comes
+/// after `wait`.
+#[test]
+fn an_update_that_was_superseded_costs_no_attempt() {
+    let mut stage = Stage::running(2);
+    let actions = stage.looked(40, Sight::Superseded);
+    let Some(Action::Settle(settlement)) = actions.into_iter().find(is_settle) else { panic!() };
+    assert_eq!((settlement.progress, settlement.ended), (None, None));
+    assert!(settlement.burial.is_none());
+    let reason = settlement.reason.unwrap();
+    assert_eq!(reason, "somebody else has updated the account to another artifact");
+    stage.settled(41);
+    assert_eq!(stage.wait(41, is_enqueue), Some(40 + 30));
+    assert_eq!(stage.hints.last().unwrap().attempt, 3);
+}
+
 /// Another host was about to write down an end, and may have died.
 #[test]
 fn an_end_that_was_left_to_another_host_is_written_down_after_all() {
