@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use groundcrew::simulated_web::SimulatedWeb;
 use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::config::{Config, Plugin};
 use groundcrew_core::decision::Cause;
@@ -21,11 +22,6 @@ use groundcrew_plugins::{
 use groundcrew_sim::{FaultLevel, ServiceNow, SimAws, SimOptions, WebRequest, random_fleet};
 use rstest::rstest;
 use serde_json::{Value, json};
-use simulated_web::SimulatedWeb;
-
-#[allow(dead_code)] // a command shows what is not looked at here
-#[path = "../host/cli/src/simulated_web.rs"]
-mod simulated_web;
 
 const TABLE: &str = "https://acme.service-now.com/api/now/table/cmdb_ci_cloud_service_account";
 const OURS: &str = "111122223333";

@@ -1,9 +1,6 @@
 //! `groundcrew package`, and what it makes, run.
 
 mod common;
-#[path = "../host/plugins/tests/support/plugin.rs"]
-#[allow(dead_code)]
-mod plugin;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
@@ -18,6 +15,7 @@ use std::time::Duration;
 use common::server::Server;
 use common::{Ran, command, event, groundcrew, ran, root};
 use groundcrew_plugins::package::BUILD;
+use groundcrew_testkit::components;
 use rstest::rstest;
 use serde_json::Value;
 
@@ -81,7 +79,7 @@ fn place() -> tempfile::TempDir {
     write("rules/rings.rego", SCRIPT.as_bytes());
     write("rules/rings.data.toml", b"canaries = 3\n");
     write("rules/rings.cases.toml", b"");
-    write("own.wasm", &plugin::ABSTAIN.build());
+    write("own.wasm", &components::ABSTAIN.build());
     write("ca.pem", b"-----BEGIN CERTIFICATE-----\n");
     write("unrelated.txt", b"");
     write("groundcrew", &stub());

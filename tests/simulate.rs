@@ -1,13 +1,11 @@
 //! `groundcrew simulate`: the whole host against the simulated AWS, as its users run it.
 
 mod common;
-#[path = "../host/plugins/tests/support/plugin.rs"]
-#[allow(dead_code)]
-mod plugin;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{groundcrew, policy, root};
+use groundcrew_testkit::components;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -234,7 +232,7 @@ fn close_to_the_list_schedule() {
 )]
 fn a_broken_plugin_means_skip(#[case] evaluate: &'static str, #[case] reason: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let broken = plugin::Plugin { evaluate, ..plugin::ABSTAIN };
+    let broken = components::PolicyComponent { evaluate, ..components::ABSTAIN };
     std::fs::write(dir.path().join("broken.wasm"), broken.build()).unwrap();
     let config = "[[policies]]\nplugin = \"./broken.wasm\"\nlimits = { timeout = \"100ms\" }\n";
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();

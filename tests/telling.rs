@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_util::future::join_all;
+use groundcrew::simulated_web::SimulatedWeb;
 use groundcrew_aws::AwsSupport;
 use groundcrew_core::config::{Config, Plugin};
 use groundcrew_core::event::Event;
@@ -29,11 +30,6 @@ use groundcrew_sim::{FaultLevel, SimAws, SimOptions, random_fleet};
 use groundcrew_testkit::seeds::seeds;
 use groundcrew_testkit::{hosts, replay};
 use jiff::Timestamp;
-use simulated_web::SimulatedWeb;
-
-#[allow(dead_code)] // a command shows what is not looked at here
-#[path = "../host/cli/src/simulated_web.rs"]
-mod simulated_web;
 
 const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 const SEEDS: u64 = 40;

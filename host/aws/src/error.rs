@@ -36,21 +36,6 @@ where
     translate(operation, error)
 }
 
-/// Something in an answer that AWS does not send, or in an account that has to be set up.
-pub(crate) fn unexpected(
-    operation: &'static str,
-    class: Class,
-    message: impl Into<String>,
-) -> AwsError {
-    AwsError {
-        operation,
-        code: String::new(),
-        message: message.into(),
-        class,
-        effect_possible: false,
-    }
-}
-
 /// Nothing, if an answer is about what was asked for: `found` is what it says of that in `member`.
 /// What is about something else, or doesn't say, is not believed; another answer may be.
 pub(crate) fn compare(
@@ -74,16 +59,26 @@ pub(crate) fn compare(
     }
 }
 
+/// Something in an answer that AWS does not send, or in an account that has to be set up.
+pub(crate) fn unexpected(
+    operation: &'static str,
+    class: Class,
+    message: impl Into<String>,
+) -> AwsError {
+    AwsError::without_code(operation, class, message)
+}
+
 fn translate<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     let way = |message: String, class, effect_possible| AwsError {
-        operation,
-        code: String::new(),
-        message,
-        class,
         effect_possible,
+        ..AwsError::without_code(operation, class, message)
+    };
+    let no_credentials = |message: String, class| AwsError {
+        without_credentials: true,
+        ..AwsError::without_code(operation, class, message)
     };
     match &error {
         // AWS gives each of its errors a code. It may have had the request all the same.
@@ -100,18 +95,16 @@ where
                 class => class,
             };
             AwsError {
-                operation,
                 code: code.to_owned(),
-                message: message.to_owned(),
-                class,
                 // A server that fails may do so after the effect.
                 effect_possible: fault,
+                ..AwsError::without_code(operation, class, message)
             }
         }
-        _ if lacks_credentials(&error) => way(credentials::missing(), Class::Denied, false),
+        _ if lacks_credentials(&error) => no_credentials(credentials::missing(), Class::Denied),
         // Nothing was sent. Whoever gives them may be out of reach for the moment.
         _ if let Some(why) = without_credentials(&error) => {
-            way(credentials::unavailable(&why), Class::Transient, false)
+            no_credentials(credentials::unavailable(&why), Class::Transient)
         }
         SdkError::ConstructionFailure(_) => way(causes(&error), Class::Permanent, false),
         SdkError::ResponseError(response) => {

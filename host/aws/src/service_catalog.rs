@@ -382,7 +382,11 @@ impl Catalog for ServiceCatalog {
         })
     }
 
-    async fn record(&self, id: &RecordId) -> Result<Record, AwsError> {
+    async fn record(
+        &self,
+        product: &ProvisionedProductId,
+        id: &RecordId,
+    ) -> Result<Record, AwsError> {
         const OPERATION: &str = "DescribeRecord";
         let answer = self
             .client
@@ -396,12 +400,11 @@ impl Catalog for ServiceCatalog {
         };
         let detail = answer.record_detail.ok_or_else(|| incomplete("RecordDetail"))?;
         compare(OPERATION, "RecordId", detail.record_id(), id.as_str())?;
+        let about = detail.provisioned_product_id();
+        compare(OPERATION, "ProvisionedProductId", about, product.as_str())?;
         Ok(Record {
             id: id.clone(),
-            provisioned_product: detail
-                .provisioned_product_id
-                .map(ProvisionedProductId::new)
-                .ok_or_else(|| incomplete("ProvisionedProductId"))?,
+            provisioned_product: product.clone(),
             artifact: detail.provisioning_artifact_id.map(ArtifactId::new),
             status: match detail.status {
                 Some(SdkRecordStatus::Created) => RecordStatus::Created,

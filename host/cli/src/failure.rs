@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use groundcrew_core::credentials::{GET_NEW_ONES, GIVE_SOME};
+use groundcrew_core::aws_error::AwsError;
+use groundcrew_core::ports::LedgerError;
+use groundcrew_engine::SweepError;
 
 use crate::wording;
 
@@ -25,13 +27,14 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What AWS or the ledger answers instead.
-    pub fn of_aws(error: impl std::fmt::Display) -> Self {
-        let error = error.to_string();
-        // It says what to do already.
-        match error.contains(GIVE_SOME) || error.contains(GET_NEW_ONES) {
-            true => Self::Other(error),
-            false => Self::Aws(error),
+    /// The same failure after something that did work.
+    pub fn although(self, what_worked: &str) -> Self {
+        let after = |text: String| format!("{what_worked}: {text}");
+        match self {
+            Self::Usage(text) => Self::Usage(after(text)),
+            Self::Other(text) => Self::Other(after(text)),
+            Self::Aws(text) => Self::Aws(after(text)),
+            Self::Changes(accounts) => Self::Changes(accounts),
         }
     }
 
@@ -45,6 +48,37 @@ impl Failure {
     pub fn unwritable(path: &Path, error: impl std::fmt::Display, option: &str) -> Self {
         let path = path.display();
         Self::Usage(format!("{path}: can't be written: {error}; name another file with {option}"))
+    }
+}
+
+impl From<AwsError> for Failure {
+    /// Without good credentials its text says what to do already.
+    fn from(error: AwsError) -> Self {
+        match error.needs_credentials() {
+            true => Self::Other(error.to_string()),
+            false => Self::Aws(error.to_string()),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    /// Without good credentials its text says what to do already.
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Credentials(_) => Self::Other(error.to_string()),
+            LedgerError::Store(_) | LedgerError::Item { .. } | LedgerError::Busy { .. } => {
+                Self::Aws(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<SweepError> for Failure {
+    fn from(error: SweepError) -> Self {
+        match error {
+            SweepError::Aws(error) => error.into(),
+            SweepError::Ledger(error) => error.into(),
+        }
     }
 }
 

@@ -56,7 +56,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
         let aws = RealAws::beside(&read, environment(&read.config).await).await?;
         let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
         let has_topic = loaded.config.alerts_topic.is_some();
-        Ok((aws.notifying(&loaded).handle_all(&event, None).await, has_topic))
+        Ok::<_, Failure>((aws.notifying(&loaded).handle_all(&event, None).await, has_topic))
     })?;
     conclude(handled, has_topic)
 }

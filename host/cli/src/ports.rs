@@ -431,12 +431,10 @@ pub struct NoSupport;
 #[async_trait]
 impl SupportCases for NoSupport {
     async fn open(&self, _: &NotificationKey, _: &SupportCase) -> Result<String, AwsError> {
-        Err(AwsError {
-            operation: "CreateCase",
-            code: String::new(),
-            message: "this command opens no support cases".to_owned(),
-            class: Class::Permanent,
-            effect_possible: false,
-        })
+        Err(AwsError::without_code(
+            "CreateCase",
+            Class::Permanent,
+            "this command opens no support cases",
+        ))
     }
 }

@@ -19,15 +19,20 @@ pub struct SimulatedWeb {
 /// A request that a notifier made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenRequest {
+    /// `GET`, `POST`, ….
     pub method: String,
+    /// With its query.
     pub url: String,
     /// What the notifier set, and for what the host adds: where that comes from.
     pub headers: Vec<(String, String)>,
+    /// As text, whatever the bytes.
     pub body: String,
+    /// What the simulation answered; `None` where it never does.
     pub status: Option<u16>,
 }
 
 impl SimulatedWeb {
+    /// The systems that the simulated AWS has beside itself.
     pub fn new(sim: SimAws) -> Self {
         Self { sim, seen: Mutex::default() }
     }

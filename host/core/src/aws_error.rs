@@ -43,9 +43,28 @@ pub struct AwsError {
     pub class: Class,
     /// Whether the call may have taken effect all the same: true when the answer was lost.
     pub effect_possible: bool,
+    /// Whether nothing was sent, since there are no AWS credentials. The message says what to do.
+    pub without_credentials: bool,
 }
 
 impl AwsError {
+    /// An error without a code of AWS, of a call that had no effect.
+    pub fn without_code(operation: &'static str, class: Class, message: impl Into<String>) -> Self {
+        Self {
+            operation,
+            code: String::new(),
+            message: message.into(),
+            class,
+            effect_possible: false,
+            without_credentials: false,
+        }
+    }
+
+    /// Whether the AWS credentials are missing or no good. The text says what to do about them.
+    pub fn needs_credentials(&self) -> bool {
+        self.without_credentials || credentials::are_rejected(&self.code)
+    }
+
     /// What AWS has said, without what to do about it.
     pub fn said(&self) -> String {
         let Self { operation, code, message, .. } = self;

@@ -37,6 +37,7 @@ pub mod route;
 pub mod rule;
 pub mod scheduler;
 pub mod snapshot;
+pub mod start_refusal;
 pub mod suggested;
 pub mod support_case;
 pub mod text;

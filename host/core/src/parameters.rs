@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 use strum::{Display, EnumString, VariantNames};
 
 use crate::account::{Account, AccountId, OrganizationalUnit};
-use crate::aws_error::{AwsError, Class};
 use crate::catalog::RecordId;
 
 /// Parameter, and key of the output, that holds the email address of the account's root user.
@@ -159,19 +158,6 @@ pub struct Missing {
     pub missing: Vec<(&'static str, String)>,
 }
 
-impl From<Missing> for AwsError {
-    /// As the refusal of the update, which it would have been at best. No repetition mends it.
-    fn from(missing: Missing) -> Self {
-        Self {
-            operation: "UpdateProvisionedProduct",
-            code: String::new(),
-            message: missing.to_string(),
-            class: Class::Permanent,
-            effect_possible: false,
-        }
-    }
-}
-
 /// Rebuilds the parameters of an account. `user` is the one that the outputs name, if
 /// Identity Center knows it.
 ///
@@ -243,6 +229,8 @@ fn written(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws_error::Class;
+    use crate::start_refusal::StartRefusal;
     use rstest::rstest;
 
     const RECORD: &str = "rec-aaaaaaaaaaaab";
@@ -391,6 +379,6 @@ mod tests {
              Service Catalog console, with all six parameters; or set \
              account_factory.parameters = \"previous\""
         );
-        assert_eq!(AwsError::from(error).class, Class::Permanent);
+        assert_eq!(StartRefusal::from(error).class(), Class::Permanent);
     }
 }

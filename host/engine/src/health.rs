@@ -193,7 +193,7 @@ mod tests {
     async fn a_ledger_that_cannot_be_written_makes_unready() {
         let health = health();
         round(&health, 1, Some(AT));
-        let error = LedgerError("no space left on device".into());
+        let error = LedgerError::Store("no space left on device".into());
         health.see(AT, Notice::Beaten(Some(&error)));
         let expected = "it can't be written down what is done: ledger: no space left on device";
         assert_eq!(health.unready().as_deref(), Some(expected));

@@ -82,15 +82,15 @@ struct Refusing;
 #[async_trait]
 impl Store for Refusing {
     async fn get(&self, _: &Key) -> Result<Option<Item>, StoreError> {
-        Err(StoreError("KMS key disabled".into()))
+        Err(StoreError::Table("KMS key disabled".into()))
     }
 
     async fn list(&self, _: &str) -> Result<Vec<(String, Item)>, StoreError> {
-        Err(StoreError("KMS key disabled".into()))
+        Err(StoreError::Table("KMS key disabled".into()))
     }
 
     async fn commit(&self, _: &[Write]) -> Result<bool, StoreError> {
-        Err(StoreError("KMS key disabled".into()))
+        Err(StoreError::Table("KMS key disabled".into()))
     }
 }
 

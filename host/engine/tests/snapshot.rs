@@ -348,7 +348,7 @@ impl Catalog for Gated {
         panic!("a snapshot starts nothing")
     }
 
-    async fn record(&self, _: &RecordId) -> Result<Record, AwsError> {
+    async fn record(&self, _: &ProvisionedProductId, _: &RecordId) -> Result<Record, AwsError> {
         panic!("a snapshot follows nothing")
     }
 

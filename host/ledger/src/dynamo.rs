@@ -145,7 +145,8 @@ impl Store for DynamoStore {
 
     async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
         let writes: Result<_, _> = writes.iter().map(|write| self.transact(write)).collect();
-        let writes = writes.map_err(|error| StoreError(format!("{}: {error}", self.table)))?;
+        let writes =
+            writes.map_err(|error| StoreError::Table(format!("{}: {error}", self.table)))?;
         let answer =
             self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         let Err(error) = answer else { return Ok(true) };

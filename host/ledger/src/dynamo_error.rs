@@ -51,15 +51,18 @@ impl Table {
                 let message = answer.message().unwrap_or_default();
                 self.refused(permissions, code, message)
             }
-            None => StoreError(format!("{self}: {}", unanswered(error))),
+            None => self.unanswered(error),
         }
     }
 
     /// A call that DynamoDB refused.
     pub(crate) fn refused(&self, permissions: &str, code: &str, message: &str) -> StoreError {
+        let answer = format!("{self}: {code}: {message}");
+        if credentials::are_rejected(code) {
+            return StoreError::Credentials(format!("{answer}; {}", credentials::GET_NEW_ONES));
+        }
         let name = &self.name;
         let advice = match classify(code, message) {
-            _ if credentials::are_rejected(code) => format!("; {}", credentials::GET_NEW_ONES),
             Class::Denied => format!("; allow {permissions} on the table"),
             Class::NotFound => format!(
                 "; create it there: aws dynamodb create-table --table-name {name} \
@@ -75,7 +78,22 @@ impl Table {
             }
             _ => String::new(),
         };
-        StoreError(format!("{self}: {code}: {message}{advice}"))
+        StoreError::Table(format!("{answer}{advice}"))
+    }
+
+    /// A call that DynamoDB did not answer: why, and what to do about it.
+    fn unanswered(&self, error: &(dyn Error + 'static)) -> StoreError {
+        let of_credentials = credentials::chain(error).find_map(|cause| cause.downcast_ref());
+        match of_credentials {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => {
+                StoreError::Credentials(format!("{self}: {}", credentials::missing()))
+            }
+            Some(other) => {
+                let why = credentials::causes(other);
+                StoreError::Credentials(format!("{self}: {}", credentials::unavailable(&why)))
+            }
+            None => StoreError::Table(format!("{self}: {}", credentials::causes(error))),
+        }
     }
 
     /// A transaction that DynamoDB cancelled: an error unless it may work the next time.
@@ -96,20 +114,10 @@ impl Table {
 
     /// An item that no groundcrew wrote.
     pub(crate) fn foreign(&self) -> StoreError {
-        StoreError(format!(
+        StoreError::ForeignItem(format!(
             "{self}: expected items with the strings `pk`, `sk` and `value` and the number \
              `version`, found another: give groundcrew a table of its own"
         ))
-    }
-}
-
-/// Why no answer came, and what to do about it.
-fn unanswered(error: &(dyn Error + 'static)) -> String {
-    let of_credentials = credentials::chain(error).find_map(|cause| cause.downcast_ref());
-    match of_credentials {
-        Some(CredentialsError::CredentialsNotLoaded(_)) => credentials::missing(),
-        Some(other) => credentials::unavailable(&credentials::causes(other)),
-        None => credentials::causes(error),
     }
 }
 
@@ -146,9 +154,10 @@ mod tests {
     )]
     #[case::too_large("ValidationException", "Item size has exceeded the maximum allowed size", "")]
     fn a_refusal_says_what_to_do(#[case] code: &str, #[case] message: &str, #[case] advice: &str) {
-        let StoreError(text) = table().refused("dynamodb:Query", code, message);
+        let error = table().refused("dynamodb:Query", code, message);
+        assert_eq!(matches!(error, StoreError::Credentials(_)), code == "ExpiredTokenException");
         assert_eq!(
-            text,
+            error.to_string(),
             format!("DynamoDB table `ledger` in eu-central-1: {code}: {message}{advice}")
         );
     }
@@ -169,8 +178,8 @@ mod tests {
             .build();
         let error = table().canceled("dynamodb:PutItem", &canceled).err();
         assert_eq!(error.is_some(), for_good.is_some());
-        for (StoreError(text), code) in error.into_iter().zip(for_good) {
-            assert!(text.contains(code), "{text}");
+        for (error, code) in error.into_iter().zip(for_good) {
+            assert!(error.to_string().contains(code), "{error}");
         }
     }
 }

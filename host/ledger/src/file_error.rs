@@ -157,7 +157,7 @@ impl FileError {
 
 impl From<FileError> for StoreError {
     fn from(error: FileError) -> Self {
-        Self(error.to_string())
+        Self::File(error.to_string())
     }
 }
 

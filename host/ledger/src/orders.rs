@@ -50,8 +50,10 @@ impl<S: Store> StoreLedger<S> {
         orders.given += 1;
         let Signature { by, at } = signature.clone();
         let given = Given { number: orders.given, at, by, order };
-        let place = self.hold::<Value>(entry(given.number)).await?;
-        let given = serde_json::to_value(given).map_err(|error| LedgerError(error.to_string()))?;
+        let key = entry(given.number);
+        let given = serde_json::to_value(given)
+            .map_err(|error| LedgerError::unwritable(&key.partition, &key.sort, error))?;
+        let place = self.hold::<Value>(key).await?;
         Ok(vec![held.replace(&orders)?, place.replace(&given)?])
     }
 

@@ -168,9 +168,7 @@ impl SharedStore {
             write(&mut stream, &ask).await?;
             read(&mut stream).await
         };
-        let gone = |why: String| {
-            StoreError(format!("the groundcrew that has the ledger open does not answer: {why}"))
-        };
+        let gone = |why: String| StoreError::Owner(format!("does not answer: {why}"));
         match answered.await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(gone("it has ended".to_owned())),
@@ -185,7 +183,7 @@ fn confused(answer: &Answer) -> StoreError {
         Answer::Items(_) => "items",
         Answer::Committed(_) => "a commit",
     };
-    StoreError(format!("the groundcrew that has the ledger open answered {answer} unasked"))
+    StoreError::Owner(format!("answered {answer} unasked"))
 }
 
 #[async_trait]

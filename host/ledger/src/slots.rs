@@ -272,7 +272,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
         let partition = progress_towards(target);
         let read = |(account, progress): (String, Progress)| match account.parse() {
             Ok(account) => Ok((account, progress)),
-            Err(error) => Err(LedgerError(format!("partition `{partition}`: {error}"))),
+            Err(error) => Err(LedgerError::unreadable(&partition, &account, error)),
         };
         self.list(&partition).await?.into_iter().map(read).collect()
     }

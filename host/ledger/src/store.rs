@@ -2,6 +2,7 @@
 //! a writer says what it has seen.
 
 use async_trait::async_trait;
+use groundcrew_core::ports::LedgerError;
 use serde::{Deserialize, Serialize};
 
 /// Where an item is.
@@ -60,9 +61,38 @@ impl Write {
 }
 
 /// A store that can't be read or written: what happened, and what to do about it.
+///
+/// It holds texts, since the host that has a ledger file open sends it to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{0}")]
-pub struct StoreError(pub String);
+pub enum StoreError {
+    /// The AWS credentials for the table are missing or no good.
+    #[error("{0}")]
+    Credentials(String),
+    /// DynamoDB did not answer, or refused.
+    #[error("{0}")]
+    Table(String),
+    /// An item in the table that no groundcrew wrote.
+    #[error("{0}")]
+    ForeignItem(String),
+    /// The ledger file can't be read or written: a [`FileError`](crate::FileError).
+    #[error("{0}")]
+    File(String),
+    /// The groundcrew that has the ledger file open does not answer, or not what it was asked.
+    #[error("the groundcrew that has the ledger open {0}")]
+    Owner(String),
+}
+
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Credentials(text) => Self::Credentials(text),
+            StoreError::Table(_)
+            | StoreError::ForeignItem(_)
+            | StoreError::File(_)
+            | StoreError::Owner(_) => Self::Store(error.to_string()),
+        }
+    }
+}
 
 /// Versioned texts that are changed together or not at all.
 #[async_trait]

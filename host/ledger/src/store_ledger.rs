@@ -9,7 +9,7 @@ use groundcrew_core::ports::LedgerError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::store::{Item, Key, Store, StoreError, Write};
+use crate::store::{Item, Key, Store, Write};
 
 /// How often a change is tried. Each time that it fails somebody else's succeeds, so that
 /// this is enough for a hundred who want the same item at once.
@@ -41,8 +41,8 @@ pub(crate) struct Held<V> {
 impl<V: Serialize> Held<V> {
     /// Replaces what was read, and nothing else.
     pub(crate) fn replace(&self, value: &V) -> Result<Write, LedgerError> {
-        let json =
-            serde_json::to_string(value).map_err(|error| bad_item("write", &self.key, &error))?;
+        let json = serde_json::to_string(value)
+            .map_err(|error| LedgerError::unwritable(&self.key.partition, &self.key.sort, error))?;
         Ok(Write::new(self.key.clone(), self.version, Some(json)))
     }
 }
@@ -60,7 +60,7 @@ impl<S: Store> StoreLedger<S> {
 
     /// What is under a key now.
     pub(crate) async fn hold<V: DeserializeOwned>(&self, key: Key) -> Result<Held<V>, LedgerError> {
-        let item = self.store.get(&key).await.map_err(unavailable)?;
+        let item = self.store.get(&key).await?;
         let version = item.as_ref().map(|item| item.version);
         let value = item.map(|item| parse(&key, &item)).transpose()?;
         Ok(Held { key, version, value })
@@ -71,7 +71,7 @@ impl<S: Store> StoreLedger<S> {
         &self,
         partition: &str,
     ) -> Result<Vec<(String, V)>, LedgerError> {
-        let items = self.store.list(partition).await.map_err(unavailable)?;
+        let items = self.store.list(partition).await?;
         let parse = |(sort, item): (String, Item)| {
             let value = parse(&Key::new(partition, sort.as_str()), &item)?;
             Ok((sort, value))
@@ -98,7 +98,7 @@ impl<S: Store> StoreLedger<S> {
     ) -> Result<Option<u64>, LedgerError> {
         let write = Held { key, version, value: None::<V> }.replace(value)?;
         let version = write.version;
-        let written = self.store.commit(&[write]).await.map_err(unavailable)?;
+        let written = self.store.commit(&[write]).await?;
         Ok(written.then_some(version))
     }
 
@@ -131,26 +131,17 @@ impl<S: Store> StoreLedger<S> {
         let mut longest = FIRST_WAIT;
         for _ in 0..TRIES {
             let (answer, writes) = plan().await?;
-            if writes.is_empty() || self.store.commit(&writes).await.map_err(unavailable)? {
+            if writes.is_empty() || self.store.commit(&writes).await? {
                 return Ok(answer);
             }
             tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
             longest = LONGEST_WAIT.min(longest * 2);
         }
-        Err(LedgerError(format!(
-            "gave up after {TRIES} tries: each time others wrote, or the store was too busy"
-        )))
+        Err(LedgerError::Busy { tries: TRIES })
     }
 }
 
 fn parse<V: DeserializeOwned>(key: &Key, item: &Item) -> Result<V, LedgerError> {
-    serde_json::from_str(&item.json).map_err(|error| bad_item("read", key, &error))
-}
-
-fn bad_item(verb: &str, key: &Key, error: &serde_json::Error) -> LedgerError {
-    LedgerError(format!("can't {verb} the item `{}`, `{}`: {error}", key.partition, key.sort))
-}
-
-fn unavailable(error: StoreError) -> LedgerError {
-    LedgerError(error.0)
+    serde_json::from_str(&item.json)
+        .map_err(|error| LedgerError::unreadable(&key.partition, &key.sort, error))
 }

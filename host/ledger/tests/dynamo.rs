@@ -6,7 +6,7 @@ mod common;
 use aws_sdk_dynamodb::types::AttributeValue;
 use common::{account, at, claim, client, entry, failed, key, sim, slot, target, told};
 use groundcrew_core::notification::{Claimed, NotificationState};
-use groundcrew_core::ports::{Cap, Ledger, LedgerError, NotificationLedger, Taken};
+use groundcrew_core::ports::{Cap, Ledger, NotificationLedger, Taken};
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_sim::{Fault, Refusal, SimAws};
 use rstest::rstest;
@@ -97,11 +97,12 @@ async fn what_is_in_the_table_can_be_read_by_a_person() {
 async fn a_missing_table_is_named_with_the_way_to_make_it() {
     let sim = sim();
     let ledger = DynamoLedger::new(client(&sim), "ledgers");
-    for LedgerError(text) in
+    for error in
         [ledger.slots().await.unwrap_err(), ledger.all_progress(&target()).await.unwrap_err()]
     {
         let named = format!("DynamoDB table `ledgers` in {}", sim.region());
-        assert!(text.starts_with(&named), "{text}");
+        let text = error.to_string();
+        assert!(text.starts_with(&format!("ledger: {named}")), "{text}");
         assert!(text.contains("aws dynamodb create-table --table-name ledgers "), "{text}");
     }
 }
@@ -113,7 +114,7 @@ async fn a_table_that_throttles_on_and_on_is_named() {
     for _ in 0..ATTEMPTS {
         sim.inject_fault("GetItem", Fault::Refused(Refusal::Throttled));
     }
-    let LedgerError(text) = ledger.slots().await.unwrap_err();
+    let text = ledger.slots().await.unwrap_err().to_string();
     assert!(text.contains("`groundcrew`") && text.contains("on-demand capacity"), "{text}");
 }
 
@@ -129,7 +130,7 @@ async fn an_item_of_something_else_is_not_misread() {
         .send()
         .await
         .unwrap();
-    let LedgerError(text) = ledger(&sim).slots().await.unwrap_err();
+    let text = ledger(&sim).slots().await.unwrap_err().to_string();
     assert!(text.contains("give groundcrew a table of its own"), "{text}");
 }
 
@@ -146,6 +147,6 @@ async fn a_value_that_is_no_slot_is_named() {
         .send()
         .await
         .unwrap();
-    let LedgerError(text) = ledger(&sim).slots().await.unwrap_err();
-    assert!(text.starts_with("can't read the item `slots`, `-`: `111` is not"), "{text}");
+    let text = ledger(&sim).slots().await.unwrap_err().to_string();
+    assert!(text.starts_with("ledger: can't read the item `slots`, `-`: `111` is not"), "{text}");
 }

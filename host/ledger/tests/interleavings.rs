@@ -47,7 +47,7 @@ impl Far {
 
     fn is_lost(&self) -> Result<(), StoreError> {
         let lost = self.rng.lock().unwrap().u8(0..10) == 0;
-        if lost { Err(StoreError("lost".into())) } else { Ok(()) }
+        if lost { Err(StoreError::Table("lost".into())) } else { Ok(()) }
     }
 }
 

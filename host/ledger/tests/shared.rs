@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use common::{account, at, signature, slot};
-use groundcrew_core::ports::{Cap, Ledger, LedgerError, OrderLedger, Pause, Taken};
+use groundcrew_core::ports::{Cap, Ledger, OrderLedger, Pause, Taken};
 use groundcrew_ledger::{FileError, FileLedger, Share, SharedLedger, socket_of};
 
 #[tokio::test]
@@ -51,6 +51,6 @@ async fn whoever_connects_is_one_more_host() {
     serving.abort();
     assert!(serving.await.unwrap_err().is_cancelled());
     assert!(!socket_of(&file).exists(), "it is removed with its host");
-    let LedgerError(why) = operator.slots().await.unwrap_err();
+    let why = operator.slots().await.unwrap_err().to_string();
     assert!(why.contains("does not answer"), "{why}");
 }

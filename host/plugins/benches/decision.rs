@@ -3,20 +3,18 @@
 //!
 //! `cargo bench -p groundcrew-plugins`
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use groundcrew_core::account::Account;
 use groundcrew_core::ports::Policy;
 use groundcrew_plugins::{Instance, PolicySpec, Runtime, RuntimeOptions};
+use groundcrew_testkit::policies;
 use serde_json::json;
 
 fn tagged_only(instance: Instance) -> PolicySpec {
     let settings = json!({ "tag_key": "account-factory-managed", "tag_value": "true" });
-    PolicySpec { instance, ..support::managed_tag(settings) }
+    PolicySpec { instance, ..policies::managed_tag(settings) }
 }
 
 fn decision(criterion: &mut Criterion) {
@@ -24,7 +22,7 @@ fn decision(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let cache_dir = Some(directory.path().join("cache"));
     let runtime = Runtime::new(RuntimeOptions { cache_dir }).unwrap();
-    let candidate = support::tagged(&[
+    let candidate = policies::tagged(&[
         ("account-factory-managed", "true"),
         ("cost-center", "4711"),
         ("owner", "payments"),
@@ -32,7 +30,7 @@ fn decision(criterion: &mut Criterion) {
 
     // The same account with nothing to copy but its own three texts: the difference is what
     // tags, OUs and product cost on their way into the sandbox.
-    let mut bare = support::tagged(&[]);
+    let mut bare = policies::tagged(&[]);
     bare.account = Arc::new(Account { organizational_units: [].into(), ..(*bare.account).clone() });
     bare.product = None;
 

@@ -3,17 +3,14 @@
 //!
 //! `cargo bench -p groundcrew-plugins --bench notification`
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use groundcrew_core::ports::Notifier;
 use groundcrew_plugins::{LoadedNotifier, Runtime, RuntimeOptions};
+use groundcrew_testkit::notifiers::{Counter, ams_case, notification};
 use serde_json::json;
-use support::notifier::{Counter, ams_case, notification};
 
 fn runtime(cache: &Path) -> Runtime {
     Runtime::new(RuntimeOptions { cache_dir: Some(cache.to_owned()) }).unwrap()

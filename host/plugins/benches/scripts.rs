@@ -4,9 +4,6 @@
 //!
 //! `cargo bench -p groundcrew-plugins --bench scripts`
 
-#[path = "../tests/support/mod.rs"]
-mod support;
-
 use std::time::Instant;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -14,6 +11,7 @@ use groundcrew_core::limits::Limits;
 use groundcrew_core::ports::Policy;
 use groundcrew_plugins::{Instance, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions, Source};
 use groundcrew_sdk::Policy as _;
+use groundcrew_testkit::policies;
 use rego::Rego;
 use serde_json::{Value, json};
 
@@ -57,7 +55,7 @@ fn scripts() -> [(&'static str, Value); 2] {
     [("small", small), ("large", large)]
 }
 
-/// The account of [`support::tagged`], as plugins see it.
+/// The account of [`policies::tagged`], as plugins see it.
 fn outside(tags: &[(&str, &str)]) -> groundcrew_sdk::Candidate {
     use groundcrew_sdk::{
         Account, Action, Candidate, Cause, OrganizationalUnit, ProductStatus, ProvisionedProduct,
@@ -97,7 +95,7 @@ fn kept(name: &str, source: Source, settings: Value) -> PolicySpec {
         lanes: LANES.map(str::to_owned).to_vec(),
         limits: Limits::default(),
         instance: Instance::Kept,
-        ..support::spec(name, source)
+        ..policies::spec(name, source)
     }
 }
 
@@ -107,7 +105,7 @@ fn decisions(criterion: &mut Criterion) {
     let cache_dir = Some(directory.path().join("cache"));
     let runtime = Runtime::new(RuntimeOptions { cache_dir }).unwrap();
     let tags = [("cost-center", "4711"), ("environment", "prod"), ("owner", "payments")];
-    let candidate = support::tagged(&tags);
+    let candidate = policies::tagged(&tags);
 
     type Group<'a> = BenchmarkGroup<'a, criterion::measurement::WallTime>;
     let sandboxed = |group: &mut Group<'_>, name: &str, policy: &LoadedPolicy| {

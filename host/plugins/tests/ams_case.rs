@@ -1,7 +1,5 @@
 //! The bundled notifier, through the runtime: what reaches AWS Support.
 
-mod support;
-
 use std::sync::Arc;
 
 use groundcrew_core::account::Tags;
@@ -10,10 +8,13 @@ use groundcrew_core::notification::{Notification, NotifyFailureKind, Receipt, Ve
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_core::support_case::{self, SupportCase};
 use groundcrew_plugins::{LoadError, NotifierSpec};
+use groundcrew_testkit::notifiers::{
+    EVENT, GRANTED, Recorder, ams_case, named, notification, sparse,
+};
+use groundcrew_testkit::policies;
+use groundcrew_testkit::policies::runtime;
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::notifier::{EVENT, GRANTED, Recorder, ams_case, named, notification, sparse};
-use support::runtime;
 
 /// Tells by `ams-case` with these settings, and answers the one case that it opened.
 async fn case(settings: Value, notification: &Notification) -> SupportCase {
@@ -149,7 +150,7 @@ async fn a_template_without_end() {
                 {% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endif %}.";
     let cases = Arc::new(Recorder::default());
     let spec = ams_case(json!({ "body": body }), cases.clone());
-    let spec = NotifierSpec { limits: support::limits(), ..spec };
+    let spec = NotifierSpec { limits: policies::limits(), ..spec };
     let limits = groundcrew_core::limits::Limits { memory: 16 << 20, ..spec.limits };
     let notifier = runtime().load_notifier(NotifierSpec { limits, ..spec }).await.unwrap();
     let tags = Tags::Known([("many".to_owned(), "x".repeat(100))].into());

@@ -1,17 +1,15 @@
 //! The compile cache: used when it is sound, ignored when it isn't.
 
-mod support;
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
 use groundcrew_plugins::{Runtime, RuntimeError, RuntimeOptions, Source};
+use groundcrew_testkit::components::{ABSTAIN, PolicyComponent};
+use groundcrew_testkit::log::logged;
+use groundcrew_testkit::policies::load_bytes;
 use rstest::rstest;
-use support::load_bytes;
-use support::log::logged;
-use support::plugin::{ABSTAIN, Plugin};
 
 fn open(directory: &Path) -> Result<Runtime, RuntimeError> {
     Runtime::new(RuntimeOptions { cache_dir: Some(directory.to_owned()) })
@@ -123,7 +121,7 @@ async fn an_entry_that_is_no_file(#[case] make: fn(&Path)) {
 
 /// Another plugin than the one of the other tests.
 fn other() -> Vec<u8> {
-    Plugin { evaluate: "(nop)", ..ABSTAIN }.build()
+    PolicyComponent { evaluate: "(nop)", ..ABSTAIN }.build()
 }
 
 /// Makes a cache in which something stands in the place of each entry.

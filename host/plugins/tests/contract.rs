@@ -1,13 +1,11 @@
 //! What is found out about a plugin when it is loaded.
 
-mod support;
-
 use groundcrew_core::decision::Verdict;
 use groundcrew_plugins::{CallError, Instance, LoadError, PolicySpec, Source};
+use groundcrew_testkit::components::{self, ABSTAIN, LOG, PolicyComponent, RECEIPT, SUPPORT_CASES};
+use groundcrew_testkit::policies::{load_bytes, managed_tag, runtime, spec, tagged};
 use rstest::rstest;
 use serde_json::json;
-use support::plugin::{self, ABSTAIN, LOG, Plugin, RECEIPT, SUPPORT_CASES};
-use support::{load_bytes, managed_tag, runtime, spec, tagged};
 
 #[rstest]
 #[case::random(b"\x8f\x03\x91 not wasm at all \xfe\xff")]
@@ -54,7 +52,8 @@ async fn a_notifier() {
 
 #[tokio::test]
 async fn a_component_of_another_kind() {
-    let error = load_bytes(&runtime(), &plugin::stranger()).await.unwrap_err();
+    let error =
+        load_bytes(&runtime(), &components::component_of_another_world()).await.unwrap_err();
     let LoadError::NotOfWorld { missing, .. } = &error else { panic!("{error:?}") };
     assert_eq!(missing, "groundcrew:plugin/settings@0.1.0");
 }
@@ -64,7 +63,7 @@ async fn a_component_of_another_kind() {
 #[case::incompatible("0.2.0")]
 #[tokio::test]
 async fn another_version_of_the_contract(#[case] version: &str) {
-    let error = load_bytes(&runtime(), &plugin::of_version(version)).await.unwrap_err();
+    let error = load_bytes(&runtime(), &components::policy_of_contract(version)).await.unwrap_err();
     let LoadError::Version { found, expected, .. } = &error else { panic!("{error:?}") };
     assert_eq!(*found, format!("groundcrew:plugin/settings@{version}"));
     assert_eq!(expected, "groundcrew:plugin/settings@0.1.0");
@@ -73,14 +72,14 @@ async fn another_version_of_the_contract(#[case] version: &str) {
 /// The right names and the wrong types.
 #[tokio::test]
 async fn another_contract_of_the_same_version() {
-    let error = load_bytes(&runtime(), &plugin::of_version("0.1.0")).await.unwrap_err();
+    let error = load_bytes(&runtime(), &components::policy_of_contract("0.1.0")).await.unwrap_err();
     let LoadError::Call(CallError::Contract { plugin, .. }) = &error else { panic!("{error:?}") };
     assert_eq!(plugin, "hostile");
 }
 
 #[tokio::test]
 async fn imports_that_are_not_granted() {
-    let plugin = Plugin {
+    let plugin = PolicyComponent {
         imports: r#"
             (import "test:hostile/sockets" "connect" (func $connect))
             (import "test:hostile/secrets" "read" (func $read))"#,
@@ -96,7 +95,7 @@ async fn imports_that_are_not_granted() {
 
 #[tokio::test]
 async fn support_cases_are_for_notifiers() {
-    let plugin = Plugin {
+    let plugin = PolicyComponent {
         imports: SUPPORT_CASES,
         // Never called: to import it is enough.
         fields: "(func $unused (call $open
@@ -115,7 +114,7 @@ async fn support_cases_are_for_notifiers() {
 
 #[tokio::test]
 async fn a_log_is_granted() {
-    let plugin = Plugin {
+    let plugin = PolicyComponent {
         imports: LOG,
         evaluate: "(call $log (i32.const 1) (i32.const 1024) (i32.const 2))",
         ..ABSTAIN
@@ -130,7 +129,7 @@ async fn a_log_is_granted() {
 #[case(Instance::Kept, Verdict::Proceed(None))]
 #[tokio::test]
 async fn what_an_instance_remembers(#[case] instance: Instance, #[case] second: Verdict) {
-    let plugin = Plugin {
+    let plugin = PolicyComponent {
         fields: "(global $calls (mut i32) (i32.const 0))",
         // The case of the decision: abstain at first, then proceed.
         evaluate: "(i32.store8 (i32.const 72) (global.get $calls)) (global.set $calls (i32.const 1))",

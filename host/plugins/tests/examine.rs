@@ -1,19 +1,17 @@
 //! What a doctor finds out about a grant, against a server on loopback: nothing is sent unless it
 //! is asked for, and no secret is told.
 
-mod support;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
 use groundcrew_core::config::Config;
 use groundcrew_core::doctor::{GrantFacts, ObstacleKind, Probe, SecretFacts};
 use groundcrew_core::http::{HttpGrant, SecretPlace};
-use rstest::rstest;
-use support::web::{
-    Does, KEY, PUBLIC, SHORT, SLACK, STORED, TOKEN, Web, Wired, authority, authority_for, direct,
-    file, proxy, says, toml,
+use groundcrew_testkit::http_server::{
+    Behavior, HttpServer, KEY, LoopbackNetwork, PUBLIC, SHORT, SLACK, STORED, TOKEN, answer,
+    authority, authority_for, direct, file, proxy, toml,
 };
+use rstest::rstest;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -27,7 +25,11 @@ fn grant(lines: &str) -> HttpGrant {
 }
 
 /// What the facts say of a grant, in one text that must not show a secret.
-async fn examine(grant: &HttpGrant, network: std::sync::Arc<Wired>, probe: bool) -> GrantFacts {
+async fn examine(
+    grant: &HttpGrant,
+    network: std::sync::Arc<LoopbackNetwork>,
+    probe: bool,
+) -> GrantFacts {
     let facts = direct(network).examine(grant, probe, PATIENCE).await;
     let shown = format!("{facts:?}");
     for secret in [TOKEN, KEY, SLACK, STORED] {
@@ -40,12 +42,12 @@ const PLAIN: &str = "url = \"http://a.example/api/\"\nallow_private = true\n";
 
 #[tokio::test]
 async fn nothing_is_sent_unless_it_is_asked_for() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let grant = grant(&format!(
         "{PLAIN}headers = {{ Authorization = {{ env = \"TOKEN\" }} }}\nsign = {{ env = \
          \"SIGNING_KEY\" }}"
     ));
-    let facts = examine(&grant, Wired::public(&web), false).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
     let had = |what: &str, name: &str| SecretFacts {
         what: what.to_owned(),
         place: SecretPlace::Variable(name.to_owned()),
@@ -62,12 +64,12 @@ async fn nothing_is_sent_unless_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_probe_is_a_head_with_the_secrets_of_the_grant() {
-    let web = Web::new(&[says("405 Method Not Allowed", "", "")]).await;
+    let web = HttpServer::new(&[answer("405 Method Not Allowed", "", "")]).await;
     let grant = grant(
         "url = \"http://hooks.example/services/$(slack)\"\nallow_private = true\nsecrets = { slack = \
          { env = \"SLACK\" } }\n",
     );
-    let facts = examine(&grant, Wired::public(&web), true).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), true).await;
     assert_eq!(facts.grant, "http://hooks.example/services/$(slack)");
     assert_eq!(facts.probe, Some(Probe::Answered(405)));
     assert_eq!(web.only().line, format!("HEAD /services/{SLACK} HTTP/1.1"));
@@ -84,9 +86,9 @@ async fn a_probe_is_a_head_with_the_secrets_of_the_grant() {
 )]
 #[tokio::test]
 async fn a_secret_that_cannot_be_had(#[case] place: &str, #[case] expected: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let grant = grant(&format!("{PLAIN}headers = {{ Authorization = {place} }}"));
-    let facts = examine(&grant, Wired::public(&web), true).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), true).await;
     let [SecretFacts { had: Err(reason), .. }] = &facts.secrets[..] else { panic!("{facts:?}") };
     assert!(reason.contains(expected), "{reason}");
     // Without it nothing is asked.
@@ -96,12 +98,12 @@ async fn a_secret_that_cannot_be_had(#[case] place: &str, #[case] expected: &str
 /// A secret that is there may not be fit for the place that it has in the URL.
 #[tokio::test]
 async fn a_secret_that_does_not_fit_into_a_url() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let grant = grant(
         "url = \"http://a.example/$(good)/$(bad)/x\"\nallow_private = true\n\
          secrets.good = { env = \"TOKEN\" }\nsecrets.bad = { env = \"TEAMS\" }\n",
     );
-    let facts = examine(&grant, Wired::public(&web), true).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), true).await;
     let wrong: Vec<_> = facts.secrets.iter().filter(|secret| secret.had.is_err()).collect();
     let [SecretFacts { what, had: Err(reason), .. }] = &wrong[..] else { panic!("{facts:?}") };
     assert_eq!(what, "`$(bad)`");
@@ -124,8 +126,8 @@ async fn where_a_name_leads(
     #[case] addresses: &[&str],
     #[case] expected: Option<(ObstacleKind, &str)>,
 ) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let facts = examine(&grant(lines), Wired::to(&web, &[addresses]), false).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let facts = examine(&grant(lines), LoopbackNetwork::to(&web, &[addresses]), false).await;
     // All of them are told, whether they may be reached or not.
     let found: Vec<String> = facts.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(found, addresses);
@@ -173,10 +175,10 @@ async fn whom_a_certificate_is_trusted_from(
 ) {
     let (pem, tls) = authority_for(server, years);
     let (others, _) = authority("a.example");
-    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
     let ca = file(if named { &pem } else { &others });
     let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {}", toml(&ca)));
-    let facts = examine(&grant, Wired::public(&web), false).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
     assert_obstacle(&facts, expected);
     assert!(web.seen().is_empty(), "{:?}", web.seen());
 }
@@ -184,11 +186,11 @@ async fn whom_a_certificate_is_trusted_from(
 #[tokio::test]
 async fn a_server_without_tls() {
     // Which answers what it takes for a request.
-    let web = Web::new(&[says("400 Bad Request", "", "")]).await;
+    let web = HttpServer::new(&[answer("400 Bad Request", "", "")]).await;
     let (pem, _) = authority("a.example");
     let ca = file(&pem);
     let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {}", toml(&ca)));
-    let facts = examine(&grant, Wired::public(&web), false).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
     assert_obstacle(&facts, Some((ObstacleKind::NoTls, "no TLS with a.example")));
 }
 
@@ -197,11 +199,11 @@ async fn a_server_without_tls() {
 #[case::empty("", "expected at least one certificate")]
 #[tokio::test]
 async fn a_ca_file_that_cannot_be_used(#[case] path: &str, #[case] expected: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let empty = file("");
     let path = if path.is_empty() { empty.display().to_string() } else { path.to_owned() };
     let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {path:?}"));
-    let facts = examine(&grant, Wired::public(&web), false).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
     assert_obstacle(&facts, Some((ObstacleKind::CaFile, expected)));
 }
 
@@ -209,14 +211,14 @@ async fn a_ca_file_that_cannot_be_used(#[case] path: &str, #[case] expected: &st
 #[tokio::test]
 async fn by_a_proxy() {
     let (pem, tls) = authority("a.example");
-    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
     let proxy = proxy(web.address).await;
     let ca = file(&pem);
     let grant = grant(&format!(
         "url = \"https://a.example/\"\nproxy = \"http://proxy.example:3128\"\nca_file = {}",
         toml(&ca)
     ));
-    let facts = examine(&grant, Wired::public(&proxy), false).await;
+    let facts = examine(&grant, LoopbackNetwork::public(&proxy), false).await;
     assert_eq!((&facts.connection, facts.addresses.len()), (&Ok(()), 0), "{facts:?}");
     assert_eq!(proxy.only().line, "CONNECT a.example:443 HTTP/1.1");
     assert!(web.seen().is_empty(), "{:?}", web.seen());
@@ -225,16 +227,16 @@ async fn by_a_proxy() {
 /// Whoever says nothing is not waited for.
 #[tokio::test]
 async fn a_server_that_says_nothing() {
-    let web = Web::new(&[Does::Stalls("")]).await;
-    let facts = direct(Wired::public(&web)).examine(&grant(PLAIN), true, SHORT).await;
+    let web = HttpServer::new(&[Behavior::Stalls("")]).await;
+    let facts = direct(LoopbackNetwork::public(&web)).examine(&grant(PLAIN), true, SHORT).await;
     let Some(Probe::Unanswered(reason)) = &facts.probe else { panic!("{facts:?}") };
     assert!(reason.starts_with("it took longer than"), "{reason}");
 }
 
 #[tokio::test]
 async fn a_server_that_hangs_up() {
-    let web = Web::new(&[says("200 OK", "", ""), Does::Resets]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", ""), Behavior::Resets]).await;
     // The first connection is the look without a request.
-    let facts = examine(&grant(PLAIN), Wired::public(&web), true).await;
+    let facts = examine(&grant(PLAIN), LoopbackNetwork::public(&web), true).await;
     assert!(matches!(facts.probe, Some(Probe::Unanswered(_))), "{facts:?}");
 }

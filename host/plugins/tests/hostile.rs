@@ -1,8 +1,6 @@
 //! Plugins that misbehave on purpose. Each gets its own typed error, which names the
 //! plugin and the limit, and the next decision works: by the same plugin and by another.
 
-mod support;
-
 use std::sync::Arc;
 
 use groundcrew_core::decision::{Action, Candidate, Verdict};
@@ -10,14 +8,14 @@ use groundcrew_core::ports::Policy;
 use groundcrew_plugins::{
     CallError, Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, Source,
 };
+use groundcrew_testkit::components::{ABSTAIN, LOG, PolicyComponent};
+use groundcrew_testkit::policies::{limits, load_bytes, runtime, spec, tagged};
 use rstest::rstest;
-use support::plugin::{ABSTAIN, LOG, Plugin};
-use support::{limits, load_bytes, runtime, spec, tagged};
 
 const MONOTONIC_NOW: &str =
     r#"(import "wasi:clocks/monotonic-clock@0.2.12" "now" (func $now (result i64)))"#;
 
-async fn load(runtime: &Runtime, plugin: Plugin, instance: Instance) -> LoadedPolicy {
+async fn load(runtime: &Runtime, plugin: PolicyComponent, instance: Instance) -> LoadedPolicy {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), plugin.build()).unwrap();
     let spec = PolicySpec { instance, ..spec("hostile", Source::File(file.path().to_owned())) };
@@ -68,13 +66,13 @@ fn unreachable() -> CallError {
 }
 
 #[rstest]
-#[case::infinite_loop(Plugin { onboard: "(loop (br 0))", ..ABSTAIN }, timeout())]
+#[case::infinite_loop(PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN }, timeout())]
 #[case::loop_inside_host_calls(
-    Plugin { imports: MONOTONIC_NOW, onboard: "(loop (drop (call $now)) (br 0))", ..ABSTAIN },
+    PolicyComponent { imports: MONOTONIC_NOW, onboard: "(loop (drop (call $now)) (br 0))", ..ABSTAIN },
     timeout()
 )]
 #[case::endless_empty_lines(
-    Plugin {
+    PolicyComponent {
         imports: LOG,
         onboard: "(loop (call $log (i32.const 0) (i32.const 0) (i32.const 0)) (br 0))",
         ..ABSTAIN
@@ -82,7 +80,7 @@ fn unreachable() -> CallError {
     log_flood()
 )]
 #[case::one_long_line(
-    Plugin {
+    PolicyComponent {
         imports: LOG,
         onboard: "(call $log (i32.const 3) (i32.const 0) (i32.const 5000))",
         ..ABSTAIN
@@ -90,7 +88,7 @@ fn unreachable() -> CallError {
     log_flood()
 )]
 #[case::line_past_what_may_be_handed_over(
-    Plugin {
+    PolicyComponent {
         imports: LOG,
         onboard: "(call $log (i32.const 3) (i32.const 0) (i32.const 100000))",
         ..ABSTAIN
@@ -98,7 +96,7 @@ fn unreachable() -> CallError {
     result_too_large()
 )]
 #[case::memory_bomb(
-    Plugin {
+    PolicyComponent {
         onboard: "(loop
             (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then (unreachable)))
             (br 0))",
@@ -107,7 +105,7 @@ fn unreachable() -> CallError {
     memory()
 )]
 #[case::two_memories_are_summed(
-    Plugin {
+    PolicyComponent {
         fields: "(memory $second 1)",
         onboard: "(loop
             (if (i32.eq (memory.grow $second (i32.const 1)) (i32.const -1)) (then (unreachable)))
@@ -118,7 +116,7 @@ fn unreachable() -> CallError {
     memory()
 )]
 #[case::table_bomb(
-    Plugin {
+    PolicyComponent {
         fields: "(table $bomb 1 funcref)",
         onboard: "(loop
             (if (i32.eq (table.grow $bomb (ref.null func) (i32.const 10)) (i32.const -1))
@@ -129,7 +127,7 @@ fn unreachable() -> CallError {
     table_elements()
 )]
 #[case::deep_recursion(
-    Plugin {
+    PolicyComponent {
         fields: "(func $deep (param i32) (result i32)
             (i32.add (call $deep (local.get 0)) (i32.const 1)))",
         onboard: "(drop (call $deep (i32.const 0)))",
@@ -137,9 +135,9 @@ fn unreachable() -> CallError {
     },
     stack()
 )]
-#[case::trap(Plugin { onboard: "(unreachable)", ..ABSTAIN }, unreachable())]
+#[case::trap(PolicyComponent { onboard: "(unreachable)", ..ABSTAIN }, unreachable())]
 #[case::huge_string(
-    Plugin {
+    PolicyComponent {
         onboard: "(i32.store8 (i32.const 72) (i32.const 2)) (i32.store (i32.const 84) (i32.const 100000))",
         ..ABSTAIN
     },
@@ -147,7 +145,7 @@ fn unreachable() -> CallError {
 )]
 #[tokio::test]
 async fn ends_with_its_own_error(
-    #[case] plugin: Plugin,
+    #[case] plugin: PolicyComponent,
     #[case] expected: CallError,
     #[values(Instance::Fresh, Instance::Kept)] instance: Instance,
 ) {
@@ -202,7 +200,8 @@ async fn ends_with_its_own_error(
 )]
 #[tokio::test]
 async fn nonsense_is_an_invalid_result(#[case] onboards: &'static str, #[case] expected: &str) {
-    let hostile = load(&runtime(), Plugin { onboard: onboards, ..ABSTAIN }, Instance::Kept).await;
+    let hostile =
+        load(&runtime(), PolicyComponent { onboard: onboards, ..ABSTAIN }, Instance::Kept).await;
     let error = hostile.decide(&onboard()).await.unwrap_err();
     let CallError::InvalidResult { plugin, reason } = &error else { panic!("{error:?}") };
     assert_eq!(plugin, "hostile");
@@ -212,7 +211,7 @@ async fn nonsense_is_an_invalid_result(#[case] onboards: &'static str, #[case] e
 
 #[tokio::test]
 async fn its_own_failure_is_no_failure_of_the_sandbox() {
-    let plugin = Plugin {
+    let plugin = PolicyComponent {
         // A failure: transient, with the code `{}` and no message.
         onboard: "(i32.store8 (i32.const 64) (i32.const 1))
             (i32.store (i32.const 76) (i32.const 1024)) (i32.store (i32.const 80) (i32.const 2))",
@@ -225,22 +224,22 @@ async fn its_own_failure_is_no_failure_of_the_sandbox() {
 }
 
 #[rstest]
-#[case::trap(Plugin { configure: "(unreachable)", ..ABSTAIN }, unreachable())]
-#[case::infinite_loop(Plugin { configure: "(loop (br 0))", ..ABSTAIN }, timeout())]
+#[case::trap(PolicyComponent { configure: "(unreachable)", ..ABSTAIN }, unreachable())]
+#[case::infinite_loop(PolicyComponent { configure: "(loop (br 0))", ..ABSTAIN }, timeout())]
 #[case::memory_from_the_start(
-    Plugin { memory: r#"(memory (export "memory") 1000)"#, ..ABSTAIN },
+    PolicyComponent { memory: r#"(memory (export "memory") 1000)"#, ..ABSTAIN },
     memory()
 )]
 #[case::table_from_the_start(
-    Plugin { fields: "(table 5000 funcref)", ..ABSTAIN },
+    PolicyComponent { fields: "(table 5000 funcref)", ..ABSTAIN },
     table_elements()
 )]
 #[case::loop_at_the_start(
-    Plugin { fields: "(func $start (loop (br 0))) (start $start)", ..ABSTAIN },
+    PolicyComponent { fields: "(func $start (loop (br 0))) (start $start)", ..ABSTAIN },
     timeout()
 )]
 #[tokio::test]
-async fn is_found_when_it_is_loaded(#[case] plugin: Plugin, #[case] expected: CallError) {
+async fn is_found_when_it_is_loaded(#[case] plugin: PolicyComponent, #[case] expected: CallError) {
     let runtime = runtime();
     let error = load_bytes(&runtime, &plugin.build()).await.unwrap_err();
     let LoadError::Call(error) = error else { panic!("{error:?}") };
@@ -261,7 +260,7 @@ async fn is_found_when_it_is_loaded(#[case] plugin: Plugin, #[case] expected: Ca
 )]
 #[tokio::test]
 async fn has_too_many(#[case] fields: &'static str, #[case] expected: (&str, u32, u32)) {
-    let bytes = Plugin { fields, ..ABSTAIN }.build();
+    let bytes = PolicyComponent { fields, ..ABSTAIN }.build();
     let error = load_bytes(&runtime(), &bytes).await.unwrap_err();
     let LoadError::TooMany { plugin, what, count, limit } = error else { panic!("{error:?}") };
     assert_eq!((plugin.as_str(), (what, count, limit)), ("hostile", expected));
@@ -271,7 +270,7 @@ async fn has_too_many(#[case] fields: &'static str, #[case] expected: (&str, u32
 #[tokio::test(start_paused = true)]
 async fn a_loop_ends_and_a_paused_clock_stands_still() {
     let runtime = runtime();
-    let plugin = Plugin { onboard: "(loop (br 0))", ..ABSTAIN };
+    let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
     let hostile = load(&runtime, plugin, Instance::Fresh).await;
     let start = tokio::time::Instant::now();
     assert_eq!(hostile.decide(&update()).await, Ok(Verdict::Abstain));
@@ -284,7 +283,7 @@ async fn a_loop_ends_and_a_paused_clock_stands_still() {
 /// Other tasks of the same thread go on meanwhile.
 #[tokio::test]
 async fn a_loop_lets_others_run() {
-    let plugin = Plugin { onboard: "(loop (br 0))", ..ABSTAIN };
+    let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
     let hostile = Arc::new(load(&runtime(), plugin, Instance::Fresh).await);
     let looping = tokio::spawn({
         let hostile = hostile.clone();
@@ -298,7 +297,7 @@ async fn a_loop_lets_others_run() {
 /// A call that is cancelled in its midst leaves a sound plugin behind.
 #[tokio::test]
 async fn a_cancelled_call_harms_nobody() {
-    let plugin = Plugin { onboard: "(loop (br 0))", ..ABSTAIN };
+    let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
     let hostile = load(&runtime(), plugin, Instance::Kept).await;
     let candidate = onboard();
     tokio::select! {
@@ -312,7 +311,7 @@ async fn a_cancelled_call_harms_nobody() {
 /// Waiting takes no time, so that a simulation's clock has no reason to jump.
 #[tokio::test(start_paused = true)]
 async fn waiting_is_over_at_once() {
-    let plugin = Plugin {
+    let plugin = PolicyComponent {
         imports: r#"
             (import "wasi:clocks/monotonic-clock@0.2.12" "now" (func $now (result i64)))
             (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration"

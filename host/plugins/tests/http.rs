@@ -2,8 +2,6 @@
 //! no secret gets anywhere but to the system that it is for. By the bundled `webhook`, against
 //! a server on loopback.
 
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,15 +9,15 @@ use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, V
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::http::NoHttp;
 use groundcrew_plugins::{LoadError, NotifierSpec, Runtime, RuntimeOptions};
+use groundcrew_testkit::components::{NotifierComponent, RECEIPT};
+use groundcrew_testkit::http_server::{
+    Behavior, FakeSecrets, HttpServer, KEY, LoopbackNetwork, OTHERS, PUBLIC, ReceivedRequest,
+    SHORT, STORED, TOKEN, answer, authority, file, load, proxy, spec, toml,
+};
+use groundcrew_testkit::log::logged;
+use groundcrew_testkit::notifiers::notification;
 use ring::hmac;
 use rstest::rstest;
-use support::log::logged;
-use support::notifier::notification;
-use support::plugin::{Notifier, RECEIPT};
-use support::web::{
-    Does, KEY, OTHERS, PUBLIC, SHORT, STORED, Seen, Store, TOKEN, Web, Wired, authority, file,
-    load, proxy, says, spec, toml,
-};
 
 /// A webhook that posts to this URL, with these lines in its grant for `https://a.example/api/`
 /// or whatever URL they name.
@@ -50,12 +48,12 @@ const SECRETS: &str = "allow_private = true\n\
     headers = { Authorization = { env = \"TOKEN\", prefix = \"Bearer \" } }\n\
     sign = { env = \"SIGNING_KEY\" }\n";
 
-async fn tell(config: &str, network: &Arc<Wired>) -> Result<Receipt, NotifyFailure> {
+async fn tell(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, NotifyFailure> {
     load(&runtime(), config, network.clone()).await.unwrap().notify(&notification()).await
 }
 
 /// Whether a signature is that of a body, as a receiver finds out.
-fn verify(seen: &Seen, field: &str) {
+fn verify(seen: &ReceivedRequest, field: &str) {
     let [signature] = seen.field(field)[..] else { panic!("{seen:?}") };
     let (time, signature) = signature.split_once(',').unwrap();
     assert_eq!(time, "t=1767323045");
@@ -69,8 +67,8 @@ fn verify(seen: &Seen, field: &str) {
 
 #[tokio::test]
 async fn what_is_sent() {
-    let web = Web::new(&[says("201 Created", "Location: /hooks/1\r\n", "")]).await;
-    let network = Wired::public(&web);
+    let web = HttpServer::new(&[answer("201 Created", "Location: /hooks/1\r\n", "")]).await;
+    let network = LoopbackNetwork::public(&web);
     let told = tell(&hook(URL, SECRETS), &network).await;
     assert_eq!(told, Ok(Receipt { reference: "/hooks/1".to_owned(), verdict: Verdict::Go }));
     let seen = web.only();
@@ -89,14 +87,14 @@ async fn what_is_sent() {
 
 #[tokio::test]
 async fn secrets_of_files_and_of_secrets_manager() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let token = file("of-a-file\n");
     let grant = format!(
         "allow_private = true\nsign = {{ env = \"SIGNING_KEY\" }}\nsign_header = \"X-Sign\"\n\
          headers = {{ X-File = {{ file = {} }}, X-Stored = {{ secret = \"cmdb\", field = \"token\" }} }}",
         toml(&token)
     );
-    tell(&hook(URL, &grant), &Wired::public(&web)).await.unwrap();
+    tell(&hook(URL, &grant), &LoopbackNetwork::public(&web)).await.unwrap();
     let seen = web.only();
     assert_eq!(seen.field("x-file"), ["of-a-file"]);
     assert_eq!(seen.field("x-stored"), [format!("{STORED}-0")]);
@@ -115,10 +113,10 @@ async fn secrets_of_files_and_of_secrets_manager() {
 )]
 #[tokio::test]
 async fn who_says_user_agent(#[case] setting: &str, #[case] grant: &str, #[case] sent: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let config = hook(URL, &format!("allow_private = true\n{grant}"));
     let config = config.replace("headers = { X-Mine", &format!("headers = {{ {setting}X-Mine"));
-    tell(&config, &Wired::public(&web)).await.unwrap();
+    tell(&config, &LoopbackNetwork::public(&web)).await.unwrap();
     assert_eq!(web.only().field("user-agent"), [sent]);
 }
 
@@ -128,11 +126,11 @@ async fn who_says_user_agent(#[case] setting: &str, #[case] grant: &str, #[case]
 #[case::refused("401 Unauthorized", false)]
 #[tokio::test]
 async fn a_stored_secret_that_is_refused(#[case] second: &str, #[case] told: bool) {
-    let web = Web::new(&[says("401 Unauthorized", "", ""), says(second, "", "")]).await;
+    let web = HttpServer::new(&[answer("401 Unauthorized", "", ""), answer(second, "", "")]).await;
     let grant = "allow_private = true\n\
         headers = { Authorization = { secret = \"cmdb\", field = \"token\" } }\n";
-    let store = Arc::new(Store::default());
-    let spec = spec(&hook(URL, grant), Wired::public(&web), store.clone());
+    let store = Arc::new(FakeSecrets::default());
+    let spec = spec(&hook(URL, grant), LoopbackNetwork::public(&web), store.clone());
     let notifier = runtime().load_notifier(spec).await.unwrap();
     let outcome = notifier.notify(&notification()).await;
     let fields: Vec<_> =
@@ -149,9 +147,9 @@ async fn a_stored_secret_that_is_refused(#[case] second: &str, #[case] told: boo
 async fn by_tls() {
     let (certificate, tls) = authority("a.example");
     let trusted = file(&certificate);
-    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
     let grant = format!("url = \"https://a.example/\"\nca_file = {}\n", toml(&trusted));
-    tell(&hook("https://a.example/x?y=1", &grant), &Wired::public(&web)).await.unwrap();
+    tell(&hook("https://a.example/x?y=1", &grant), &LoopbackNetwork::public(&web)).await.unwrap();
     assert_eq!(web.only().line, "POST /x?y=1 HTTP/1.1");
 }
 
@@ -159,14 +157,14 @@ async fn by_tls() {
 async fn by_a_proxy() {
     let (certificate, tls) = authority("a.example");
     let trusted = file(&certificate);
-    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
     let proxy = proxy(web.address).await;
     let grant = format!(
         "url = \"https://a.example/\"\nca_file = {}\nproxy = \"http://proxy.example:3128\"\n\
          headers = {{ Authorization = {{ env = \"TOKEN\" }} }}",
         toml(&trusted)
     );
-    let network = Wired::to(&proxy, &[&["10.0.0.1"]]);
+    let network = LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]]);
     tell(&hook("https://a.example/x", &grant), &network).await.unwrap();
     let tunnel = proxy.only();
     assert_eq!(tunnel.line, "CONNECT a.example:443 HTTP/1.1");
@@ -180,9 +178,9 @@ async fn by_a_proxy() {
 
 #[tokio::test]
 async fn by_a_proxy_in_the_clear() {
-    let proxy = Web::new(&[says("200 OK", "", "")]).await;
+    let proxy = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let grant = "proxy = \"http://proxy.example:3128\"";
-    tell(&hook(URL, grant), &Wired::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
+    tell(&hook(URL, grant), &LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
     let seen = proxy.only();
     assert_eq!(seen.line, "POST http://a.example/api/hooks HTTP/1.1");
     assert_eq!(seen.field("host"), ["a.example"]);
@@ -199,9 +197,9 @@ async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
         true => file(&authority("a.example").0),
         false => file(&certificate),
     };
-    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
     let grant = format!("url = \"https://a.example/\"\nca_file = {}\n", toml(&trusted));
-    let failure = tell(&hook("https://a.example/", &grant), &Wired::public(&web)).await;
+    let failure = tell(&hook("https://a.example/", &grant), &LoopbackNetwork::public(&web)).await;
     let failure = failure.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_str()), (NotifyFailureKind::Transient, "http-tls"));
     assert!(!failure.effect_possible);
@@ -214,76 +212,76 @@ async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
 /// the same, and a part of what is told.
 #[rstest]
 #[case::busy(
-    says("429 Too Many Requests", "Retry-After: 120\r\n", "slow down"),
+    answer("429 Too Many Requests", "Retry-After: 120\r\n", "slow down"),
     NotifyFailureKind::Transient,
     "http-429",
     false,
     "answers 429: slow down"
 )]
 #[case::down(
-    says("500 Internal Server Error", "", ""),
+    answer("500 Internal Server Error", "", ""),
     NotifyFailureKind::Transient,
     "http-500",
     true,
     "answers 500"
 )]
 #[case::refuses(
-    says("403 Forbidden", "", ""),
+    answer("403 Forbidden", "", ""),
     NotifyFailureKind::Denied,
     "http-403",
     false,
     "answers 403"
 )]
 #[case::redirects(
-    says("302 Found", "Location: http://169.254.169.254/latest/meta-data/\r\n", ""),
+    answer("302 Found", "Location: http://169.254.169.254/latest/meta-data/\r\n", ""),
     NotifyFailureKind::Permanent,
     "http-302",
     true,
     "a redirect to http://169.254.169.254/latest/meta-data/, which is not followed"
 )]
 #[case::never_answers(
-    Does::Stalls(""),
+    Behavior::Stalls(""),
     NotifyFailureKind::Transient,
     "http-timeout",
     true,
     "no complete answer within 300 ms: raise `limits.http_timeout`"
 )]
 #[case::is_slow(
-    Does::Stalls("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
+    Behavior::Stalls("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"),
     NotifyFailureKind::Permanent,
     "http-answer-broken",
     true,
     "no complete answer within 300 ms"
 )]
 #[case::gives_half_an_answer(
-    Does::Says("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_owned()),
+    Behavior::Answers("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf".to_owned()),
     NotifyFailureKind::Permanent, "http-answer-broken", true, "no complete answer from a.example"
 )]
 #[case::gives_half_a_refusal(
-    Does::Says("HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf".to_owned()),
+    Behavior::Answers("HTTP/1.1 503 Busy\r\nContent-Length: 10\r\n\r\nhalf".to_owned()),
     NotifyFailureKind::Transient, "http-lost", true, "no complete answer from a.example"
 )]
 #[case::has_a_large_head(
-    Does::Says(format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(300))),
+    Behavior::Answers(format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(300))),
     NotifyFailureKind::Permanent, "http-answer-broken", true, "too many header fields"
 )]
 #[case::gives_half_a_head(
-    Does::Says("HTTP/1.1 200 OK\r\nContent-".to_owned()),
+    Behavior::Answers("HTTP/1.1 200 OK\r\nContent-".to_owned()),
     NotifyFailureKind::Transient, "http-lost", true, "no complete answer from a.example"
 )]
 #[case::talks_nonsense(
-    Does::Says("220 mail.example ESMTP\r\n".to_owned()),
+    Behavior::Answers("220 mail.example ESMTP\r\n".to_owned()),
     NotifyFailureKind::Transient, "http-lost", true, "no complete answer from a.example"
 )]
 #[case::resets(
-    Does::Resets,
+    Behavior::Resets,
     NotifyFailureKind::Transient,
     "http-lost",
     true,
     "no complete answer from a.example"
 )]
 #[case::floods(
-    Does::Floods,
+    Behavior::Floods,
     NotifyFailureKind::Permanent,
     "http-answer-too-large",
     true,
@@ -291,14 +289,14 @@ async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
 )]
 #[tokio::test]
 async fn another_system_misbehaves(
-    #[case] does: Does,
+    #[case] does: Behavior,
     #[case] kind: NotifyFailureKind,
     #[case] code: &str,
     #[case] effect_possible: bool,
     #[case] message: &str,
 ) {
-    let web = Web::new(&[does, says("200 OK", "", "")]).await;
-    let network = Wired::public(&web);
+    let web = HttpServer::new(&[does, answer("200 OK", "", "")]).await;
+    let network = LoopbackNetwork::public(&web);
     let runtime = runtime();
     let notifier = load(&runtime, &hook(URL, SECRETS), network.clone()).await.unwrap();
     let failure = notifier.notify(&notification()).await.unwrap_err();
@@ -377,8 +375,8 @@ async fn another_system_misbehaves(
 )]
 #[tokio::test]
 async fn what_is_refused(#[case] url: &str, #[case] grant: &str, #[case] told: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let network = Wired::public(&web);
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let network = LoopbackNetwork::public(&web);
     let config = hook(url, grant);
     let config = match grant.contains("methods") {
         true => config.replacen("methods = [\"POST\"]\n", "", 1),
@@ -410,8 +408,8 @@ async fn where_a_name_leads(
     #[case] allow_private: bool,
     #[case] expected: Result<&str, &str>,
 ) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let network = Wired::to(&web, &[addresses]);
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let network = LoopbackNetwork::to(&web, &[addresses]);
     let outcome = tell(&hook(URL, &format!("allow_private = {allow_private}")), &network).await;
     match (outcome, expected) {
         (Ok(_), Ok(address)) => assert_eq!(network.connected(), [address]),
@@ -427,8 +425,8 @@ async fn where_a_name_leads(
 /// answer that it didn't check.
 #[tokio::test]
 async fn a_name_that_is_bound_anew() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let network = Wired::to(&web, &[&[PUBLIC], &["127.0.0.1"], &["169.254.169.254"]]);
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let network = LoopbackNetwork::to(&web, &[&[PUBLIC], &["127.0.0.1"], &["169.254.169.254"]]);
     let runtime = runtime();
     let notifier = load(&runtime, &hook(URL, ""), network.clone()).await.unwrap();
     assert!(notifier.notify(&notification()).await.is_ok());
@@ -445,8 +443,8 @@ async fn a_name_that_is_bound_anew() {
 /// What one notifier is granted, another isn't: not its URLs, nor its secrets.
 #[tokio::test]
 async fn another_plugins_secret() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let network = Wired::public(&web);
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let network = LoopbackNetwork::public(&web);
     let runtime = runtime();
     let mine = hook("http://a.example/api/", SECRETS);
     let theirs = "allow_private = true\nurl = \"http://a.example/theirs\"\n\
@@ -479,7 +477,7 @@ async fn another_plugins_secret() {
 )]
 #[tokio::test]
 async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
-    let plugin = Notifier {
+    let plugin = NotifierComponent {
         imports,
         lifecycle: "(call $list (i32.const 128))
             (if (i32.load (i32.const 132)) (then (unreachable)))",
@@ -488,8 +486,8 @@ async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
     let component = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
     std::fs::write(component.path(), plugin.build()).unwrap();
     let config = format!("[[notifiers]]\nname = \"x\"\nplugin = {}\n", toml(component.path()));
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let told = tell(&config, &Wired::public(&web)).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let told = tell(&config, &LoopbackNetwork::public(&web)).await;
     assert_eq!(told, Ok(Receipt { reference: "r-1".to_owned(), verdict: Verdict::Go }));
 }
 
@@ -502,9 +500,9 @@ async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
 #[case::two_lines("env = \"BROKEN_TOKEN\"", "expected one line of visible ASCII", "Denied")]
 #[tokio::test]
 async fn secrets_that_are_not_there(#[case] place: &str, #[case] told: &str, #[case] kind: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let grant = format!("allow_private = true\nheaders = {{ Authorization = {{ {place} }} }}");
-    let failure = tell(&hook(URL, &grant), &Wired::public(&web)).await.unwrap_err();
+    let failure = tell(&hook(URL, &grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
     assert_eq!(format!("{:?}", failure.kind), kind, "{}", failure.message);
     let expected = "the secret for the header field `authorization` can't be had: ";
     let (_, why) = failure.message.split_once(expected).expect(&failure.message);
@@ -515,8 +513,8 @@ async fn secrets_that_are_not_there(#[case] place: &str, #[case] told: &str, #[c
 
 #[tokio::test]
 async fn limits() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let network = Wired::public(&web);
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let network = LoopbackNetwork::public(&web);
     let calls = hook(URL, "").replace("[notifiers.limits]", "[notifiers.limits]\nhttp_calls = 0");
     let failure = tell(&calls, &network).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
@@ -534,8 +532,8 @@ async fn limits() {
 
 #[tokio::test]
 async fn http_that_nobody_granted() {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let granted = spec(&hook(URL, ""), Wired::public(&web), Arc::default());
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let granted = spec(&hook(URL, ""), LoopbackNetwork::public(&web), Arc::default());
     let nothing = NotifierSpec { http: None, ..granted.clone() };
     let mut none = granted.clone();
     none.http.as_mut().unwrap().grants.clear();
@@ -563,14 +561,14 @@ async fn no_secret_is_shown() {
     let runtime = runtime();
     let mut shown = String::new();
     for does in [
-        says("401 Unauthorized", "", "who are you?"),
-        says("500 Internal Server Error", "", ""),
-        Does::Stalls("HTTP/1.1 200 OK\r\n"),
-        Does::Says("nonsense".to_owned()),
-        Does::Resets,
-        Does::Floods,
+        answer("401 Unauthorized", "", "who are you?"),
+        answer("500 Internal Server Error", "", ""),
+        Behavior::Stalls("HTTP/1.1 200 OK\r\n"),
+        Behavior::Answers("nonsense".to_owned()),
+        Behavior::Resets,
+        Behavior::Floods,
     ] {
-        let web = Web::new(&[does]).await;
+        let web = HttpServer::new(&[does]).await;
         for config in [
             hook(URL, SECRETS),
             hook("http://b.example/", SECRETS),
@@ -578,7 +576,7 @@ async fn no_secret_is_shown() {
             hook(URL, &SECRETS.replace("env = \"TOKEN\"", "secret = \"cmdb\"")),
             hook(URL, &SECRETS.replace("env = \"TOKEN\"", "secret = \"cmdb\", field = \"token\"")),
         ] {
-            let spec = spec(&config, Wired::public(&web), Arc::default());
+            let spec = spec(&config, LoopbackNetwork::public(&web), Arc::default());
             shown += &format!("{spec:?}");
             let notifier = runtime.load_notifier(spec).await.unwrap();
             shown += &format!("{:?}", notifier.notify(&notification()).await.unwrap_err());

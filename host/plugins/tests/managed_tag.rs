@@ -1,13 +1,11 @@
 //! The bundled plugin, through the runtime.
 
-mod support;
-
 use groundcrew_core::account::Tags;
 use groundcrew_core::decision::{Candidate, NamedLanes, Verdict};
 use groundcrew_plugins::{Instance, LoadError, PolicySpec, World, bundled};
+use groundcrew_testkit::policies::{candidate, managed_tag, runtime, tagged};
 use rstest::rstest;
 use serde_json::{Value, json};
-use support::{candidate, managed_tag, runtime, tagged};
 
 fn all() -> Value {
     json!({})

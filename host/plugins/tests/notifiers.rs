@@ -1,8 +1,6 @@
 //! The world `notifier`: what is found out when one is loaded, what it is granted, and what
 //! its failures mean for telling again. Whatever one does, the next notification works.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,11 +16,14 @@ use groundcrew_plugins::{
     CallError, LoadError, LoadedNotifier, NotifierSpec, Runtime, Source, SupportGrant, World,
     bundled,
 };
+use groundcrew_testkit::components::{
+    self, ABSTAIN, CASE, LOG, NotifierComponent, RECEIPT, SUPPORT_CASES,
+};
+use groundcrew_testkit::notifiers::{GRANTED, Recorder, load_bytes, notification, spec};
+use groundcrew_testkit::policies;
+use groundcrew_testkit::policies::{limits, runtime};
 use rstest::rstest;
 use serde_json::json;
-use support::notifier::{GRANTED, Recorder, load_bytes, notification, spec};
-use support::plugin::{self, ABSTAIN, CASE, LOG, Notifier, RECEIPT, SUPPORT_CASES};
-use support::{limits, runtime};
 
 /// What makes the plugin misbehave.
 fn lifecycle() -> Notification {
@@ -38,13 +39,17 @@ fn receipt(reference: &str) -> Result<Receipt, NotifyFailure> {
     Ok(Receipt { reference: reference.to_owned(), verdict: Verdict::Go })
 }
 
-async fn load(runtime: &Runtime, plugin: Notifier, cases: &Arc<Recorder>) -> LoadedNotifier {
+async fn load(
+    runtime: &Runtime,
+    plugin: NotifierComponent,
+    cases: &Arc<Recorder>,
+) -> LoadedNotifier {
     load_bytes(runtime, &plugin.build(), cases.clone()).await.unwrap()
 }
 
 /// Opens a case, then does this.
-fn opens(then: &'static str) -> Notifier {
-    Notifier { imports: SUPPORT_CASES, fields: CASE, lifecycle: then, ..RECEIPT }
+fn opens(then: &'static str) -> NotifierComponent {
+    NotifierComponent { imports: SUPPORT_CASES, fields: CASE, lifecycle: then, ..RECEIPT }
 }
 
 fn case() -> SupportCase {
@@ -76,7 +81,7 @@ async fn tells() {
 /// Nothing is carried over from one notification to the next.
 #[tokio::test]
 async fn every_notification_gets_an_instance_of_its_own() {
-    let plugin = Notifier {
+    let plugin = NotifierComponent {
         fields: "(global $calls (mut i32) (i32.const 0))",
         lifecycle: "(if (global.get $calls) (then (unreachable)))
             (global.set $calls (i32.const 1))",
@@ -91,7 +96,7 @@ async fn every_notification_gets_an_instance_of_its_own() {
 /// The clock shows the notification's time.
 #[tokio::test]
 async fn a_notifier_sees_the_hosts_time() {
-    let plugin = Notifier {
+    let plugin = NotifierComponent {
         imports: r#"(import "wasi:clocks/wall-clock@0.2.12" "now" (func $now (param i32)))"#,
         // 2026-01-02T03:04:05Z
         lifecycle: "(call $now (i32.const 128))
@@ -104,13 +109,13 @@ async fn a_notifier_sees_the_hosts_time() {
 
 /// A sandbox's failure: code, whether the message has this, whether a case was opened.
 #[rstest]
-#[case::trap(Notifier { lifecycle: "(unreachable)", ..RECEIPT }, "trap", "unreachable", 0)]
+#[case::trap(NotifierComponent { lifecycle: "(unreachable)", ..RECEIPT }, "trap", "unreachable", 0)]
 #[case::loops(
-    Notifier { lifecycle: "(loop (br 0))", ..RECEIPT },
+    NotifierComponent { lifecycle: "(loop (br 0))", ..RECEIPT },
     "timeout", "limit of 100 ms: raise `limits.timeout`", 0
 )]
 #[case::memory_bomb(
-    Notifier {
+    NotifierComponent {
         lifecycle: "(loop
             (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then (unreachable)))
             (br 0))",
@@ -119,7 +124,7 @@ async fn a_notifier_sees_the_hosts_time() {
     "memory", "4194304 bytes of memory", 0
 )]
 #[case::log_flood(
-    Notifier {
+    NotifierComponent {
         imports: LOG,
         lifecycle: "(call $log (i32.const 3) (i32.const 0) (i32.const 5000))",
         ..RECEIPT
@@ -127,23 +132,23 @@ async fn a_notifier_sees_the_hosts_time() {
     "log-flood", "4096 bytes to the log", 0
 )]
 #[case::huge_reference(
-    Notifier { lifecycle: "(i32.store (i32.const 76) (i32.const 100000))", ..RECEIPT },
+    NotifierComponent { lifecycle: "(i32.store (i32.const 76) (i32.const 100000))", ..RECEIPT },
     "result-too-large", "16384 bytes", 0
 )]
 #[case::empty_reference(
-    Notifier { lifecycle: "(i32.store (i32.const 76) (i32.const 0))", ..RECEIPT },
+    NotifierComponent { lifecycle: "(i32.store (i32.const 76) (i32.const 0))", ..RECEIPT },
     "invalid-result", "its receipt's reference is empty", 0
 )]
 #[case::long_reference(
-    Notifier { lifecycle: "(i32.store (i32.const 76) (i32.const 1025))", ..RECEIPT },
+    NotifierComponent { lifecycle: "(i32.store (i32.const 76) (i32.const 1025))", ..RECEIPT },
     "invalid-result", "its receipt's reference has 1025 bytes: expected at most 1024", 0
 )]
 #[case::lines_in_the_reference(
-    Notifier { lifecycle: "(i32.store8 (i32.const 1041) (i32.const 10))", ..RECEIPT },
+    NotifierComponent { lifecycle: "(i32.store8 (i32.const 1041) (i32.const 10))", ..RECEIPT },
     "invalid-result", "its receipt's reference has a line break", 0
 )]
 #[case::no_such_kind_of_failure(
-    Notifier {
+    NotifierComponent {
         lifecycle: "(i32.store8 (i32.const 64) (i32.const 1))
             (i32.store8 (i32.const 72) (i32.const 7))",
         ..RECEIPT
@@ -160,7 +165,7 @@ async fn a_notifier_sees_the_hosts_time() {
 )]
 #[case::settings_it_rejects_later(
     // It sees by the clock, which stands at zero while it is loaded, that it is used.
-    Notifier {
+    NotifierComponent {
         imports: r#"(import "wasi:clocks/wall-clock@0.2.12" "now" (func $now (param i32)))"#,
         configure: "(call $now (i32.const 128))
             (if (i32.wrap_i64 (i64.load (i32.const 128)))
@@ -171,7 +176,7 @@ async fn a_notifier_sees_the_hosts_time() {
 )]
 #[tokio::test]
 async fn a_failure_of_the_sandbox_is_worth_another_try(
-    #[case] plugin: Notifier,
+    #[case] plugin: NotifierComponent,
     #[case] code: &str,
     #[case] message: &str,
     #[case] cases_opened: usize,
@@ -246,8 +251,8 @@ async fn notifications_that_wait_hold_up_no_policy() {
         })
         .collect();
     tokio::task::yield_now().await;
-    let policy = support::load_bytes(&runtime, &ABSTAIN.build()).await.unwrap();
-    assert_eq!(policy.decide(&support::tagged(&[])).await, Ok(Verdict::Abstain));
+    let policy = policies::load_bytes(&runtime, &ABSTAIN.build()).await.unwrap();
+    assert_eq!(policy.decide(&policies::tagged(&[])).await, Ok(Verdict::Abstain));
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
@@ -270,7 +275,7 @@ async fn its_own_failure(#[case] number: u8, #[case] kind: NotifyFailureKind) {
         )
         .into_boxed_str(),
     );
-    let plugin = Notifier { lifecycle: lifecycle_code, ..RECEIPT };
+    let plugin = NotifierComponent { lifecycle: lifecycle_code, ..RECEIPT };
     let notifier = load(&runtime(), plugin, &Arc::default()).await;
     assert_eq!(
         notifier.notify(&lifecycle()).await,
@@ -394,7 +399,7 @@ async fn cases_without_end() {
 #[tokio::test]
 async fn no_case_is_opened_by_loading() {
     let cases = Arc::new(Recorder::default());
-    let plugin = Notifier {
+    let plugin = NotifierComponent {
         // It takes the refusal for granted, and traps otherwise.
         configure: "(call $case)
             (if (i32.ne (i32.load8_u (i32.const 64)) (i32.const 1)) (then (unreachable)))",
@@ -434,7 +439,7 @@ async fn support_cases_that_nobody_granted(#[case] service_codes: Option<Vec<Str
 /// A notifier sends requests, where that is granted; it serves none.
 #[tokio::test]
 async fn http_for_servers_is_not_offered() {
-    let plugin = Notifier {
+    let plugin = NotifierComponent {
         imports: r#"(import "wasi:http/incoming-handler@0.2.12" "handle"
             (func $handle (param i32 i32)))"#,
         lifecycle: "(call $handle (i32.const 0) (i32.const 0))",
@@ -460,7 +465,12 @@ async fn a_policy() {
 
 #[tokio::test]
 async fn a_component_of_another_kind() {
-    let error = load_bytes(&runtime(), &plugin::stranger(), Arc::<Recorder>::default()).await;
+    let error = load_bytes(
+        &runtime(),
+        &components::component_of_another_world(),
+        Arc::<Recorder>::default(),
+    )
+    .await;
     assert_eq!(
         error.unwrap_err().to_string(),
         "plugin `hostile` is not a notifier: it lacks the export \
@@ -471,7 +481,12 @@ async fn a_component_of_another_kind() {
 /// `notify` has the right name and another type.
 #[tokio::test]
 async fn another_contract_of_the_same_version() {
-    let error = load_bytes(&runtime(), &plugin::odd_notifier(), Arc::<Recorder>::default()).await;
+    let error = load_bytes(
+        &runtime(),
+        &components::notifier_without_parameters(),
+        Arc::<Recorder>::default(),
+    )
+    .await;
     let error = error.unwrap_err();
     let LoadError::Call(CallError::Contract { plugin, .. }) = &error else { panic!("{error:?}") };
     assert_eq!(plugin, "hostile");
@@ -483,7 +498,7 @@ async fn another_contract_of_the_same_version() {
 #[case::infinite_loop("(loop (br 0))", "timeout")]
 #[tokio::test]
 async fn is_found_when_it_is_loaded(#[case] configure: &'static str, #[case] code: &str) {
-    let plugin = Notifier { configure, ..RECEIPT };
+    let plugin = NotifierComponent { configure, ..RECEIPT };
     let error = load_bytes(&runtime(), &plugin.build(), Arc::<Recorder>::default()).await;
     let error = error.unwrap_err();
     let LoadError::Call(error) = error else { panic!("{error:?}") };
@@ -499,7 +514,7 @@ async fn a_bundled_name_of_the_other_world() {
         runtime().load_notifier(notifier).await.unwrap_err().to_string(),
         "plugin `by-tag` is a policy, not a notifier: name it under [[policies]]"
     );
-    let policy = support::spec("ams", source("ams-case"));
+    let policy = policies::spec("ams", source("ams-case"));
     assert_eq!(
         runtime().load_policy(policy).await.unwrap_err().to_string(),
         "plugin `ams` is a notifier, not a policy: name it under [[notifiers]]"

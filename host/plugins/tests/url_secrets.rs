@@ -1,21 +1,19 @@
 //! Secrets in the URL of a grant: they reach the other system, and nothing else shows them, however
 //! that system repeats them. By the bundled `webhook`, against a server on loopback.
 
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 
 use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, Verdict};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::{Runtime, RuntimeOptions};
-use rstest::rstest;
-use support::log::logged;
-use support::notifier::notification;
-use support::web::{
-    Does, SHORT, SLACK, STORED, Store, TEAMS, TOKEN, Web, Wired, authority, file, load, proxy,
-    says, spec, toml,
+use groundcrew_testkit::http_server::{
+    Behavior, FakeSecrets, HttpServer, LoopbackNetwork, SHORT, SLACK, STORED, TEAMS, TOKEN, answer,
+    authority, file, load, proxy, spec, toml,
 };
+use groundcrew_testkit::log::logged;
+use groundcrew_testkit::notifiers::notification;
+use rstest::rstest;
 
 /// A webhook that posts to the URL, with these lines in its grant.
 fn hook(url: &str, grant: &str) -> String {
@@ -39,7 +37,7 @@ fn runtime() -> Runtime {
     Runtime::new(RuntimeOptions { cache_dir: Some(cache) }).unwrap()
 }
 
-async fn tell(config: &str, network: &Arc<Wired>) -> Result<Receipt, NotifyFailure> {
+async fn tell(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, NotifyFailure> {
     load(&runtime(), config, network.clone()).await.unwrap().notify(&notification()).await
 }
 
@@ -68,8 +66,8 @@ async fn tell(config: &str, network: &Arc<Wired>) -> Result<Receipt, NotifyFailu
 )]
 #[tokio::test]
 async fn what_is_sent(#[case] url: &str, #[case] grant: &str, #[case] path: String) {
-    let web = Web::new(&[says("200 OK", "", "ok")]).await;
-    let told = tell(&hook(url, grant), &Wired::public(&web)).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "ok")]).await;
+    let told = tell(&hook(url, grant), &LoopbackNetwork::public(&web)).await;
     let reference = "onboard/111122223333/ams".to_owned();
     assert_eq!(told, Ok(Receipt { reference, verdict: Verdict::Go }));
     let seen = web.only();
@@ -83,14 +81,14 @@ async fn what_is_sent(#[case] url: &str, #[case] grant: &str, #[case] path: Stri
 async fn by_tls_and_a_proxy() {
     let (certificate, tls) = authority("a.example");
     let trusted = file(&certificate);
-    let web = Web::with_tls(&[says("200 OK", "", "")], tls).await;
+    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
     let proxy = proxy(web.address).await;
     let url = "https://a.example/services/$(s)";
     let grant = format!(
         "url = {url:?}\nca_file = {}\nproxy = \"http://proxy.example:3128\"\nsecrets.s.env = \"SLACK\"",
         toml(&trusted)
     );
-    tell(&hook(url, &grant), &Wired::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
+    tell(&hook(url, &grant), &LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
     assert_eq!(web.only().line, format!("POST /services/{SLACK} HTTP/1.1"));
     assert!(!format!("{:?}", proxy.only()).contains(SLACK));
 }
@@ -102,10 +100,10 @@ async fn by_tls_and_a_proxy() {
 #[case("403 Forbidden")]
 #[tokio::test]
 async fn a_rotated_url_is_read_anew(#[case] status: &str) {
-    let web = Web::new(&[says(status, "", "no_service"), says("200 OK", "", "")]).await;
-    let store = Arc::new(Store::default());
+    let web = HttpServer::new(&[answer(status, "", "no_service"), answer("200 OK", "", "")]).await;
+    let store = Arc::new(FakeSecrets::default());
     let config = slack("secret = \"cmdb\", field = \"token\"");
-    let spec = spec(&config, Wired::public(&web), store.clone());
+    let spec = spec(&config, LoopbackNetwork::public(&web), store.clone());
     runtime().load_notifier(spec).await.unwrap().notify(&notification()).await.unwrap();
     let lines: Vec<_> = web.seen().into_iter().map(|seen| seen.line).collect();
     let expected = [0, 1].map(|turn| format!("POST /services/{STORED}-{turn} HTTP/1.1"));
@@ -125,10 +123,10 @@ async fn a_rotated_url_is_read_anew(#[case] status: &str) {
 #[case::its_querys_fragment("hush?sig=x#y", "must be percent-encoded")]
 #[tokio::test]
 async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let secret = file(value);
     let config = slack(&format!("file = {}", toml(&secret)));
-    let failure = tell(&config, &Wired::public(&web)).await.unwrap_err();
+    let failure = tell(&config, &LoopbackNetwork::public(&web)).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect_possible), (NotifyFailureKind::Denied, false));
     let named = format!(
         "the host says: the secret for `$(slack)` can't be had: the file {}: ",
@@ -148,8 +146,8 @@ async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &st
 #[case::refused("secret = \"x\"", "GetSecretValue: AccessDenied")]
 #[tokio::test]
 async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
-    let failure = tell(&slack(place), &Wired::public(&web)).await.unwrap_err();
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let failure = tell(&slack(place), &LoopbackNetwork::public(&web)).await.unwrap_err();
     for part in ["the secret for `$(slack)` can't be had: ", why] {
         assert!(failure.message.contains(part), "{}", failure.message);
     }
@@ -162,13 +160,13 @@ async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
 #[case::certificates("secrets.slack.env = \"SLACK\"\nca_file", "the certificates of ")]
 #[tokio::test]
 async fn named_pipes(#[case] key: &str, #[case] what: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let url = "https://a.example/services/$(slack)";
     let config = hook(url, &format!("url = {url:?}\n{key} = {}", toml(&pipe)));
-    let failure = tell(&config, &Wired::public(&web)).await.unwrap_err();
+    let failure = tell(&config, &LoopbackNetwork::public(&web)).await.unwrap_err();
     for part in [what, "it is a named pipe (FIFO), expected a regular file"] {
         assert!(failure.message.contains(part), "{}", failure.message);
     }
@@ -182,9 +180,9 @@ async fn named_pipes(#[case] key: &str, #[case] what: &str) {
 #[case::behind_it("http://a.example/services/$(slack)/$(slack)")]
 #[tokio::test]
 async fn a_placeholder_elsewhere(#[case] url: &str) {
-    let web = Web::new(&[says("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let grant = "url = \"http://a.example/services/$(slack)\"\nsecrets.slack.env = \"SLACK\"";
-    let failure = tell(&hook(url, grant), &Wired::public(&web)).await.unwrap_err();
+    let failure = tell(&hook(url, grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
     let expected = "it has `$(slack)` in another place than the [[notifiers.grants.http]] of";
     assert!(failure.message.contains(expected), "{}", failure.message);
@@ -213,8 +211,9 @@ async fn a_system_that_repeats_the_url(
     #[case] fields: String,
     #[case] body: String,
 ) {
-    let web = Web::new(&[says(status, &fields, &body)]).await;
-    let told = format!("{:?}", tell(&slack("env = \"SLACK\""), &Wired::public(&web)).await);
+    let web = HttpServer::new(&[answer(status, &fields, &body)]).await;
+    let told =
+        format!("{:?}", tell(&slack("env = \"SLACK\""), &LoopbackNetwork::public(&web)).await);
     assert!(told.contains("$(slack)"), "{told}");
     let told = told.to_lowercase();
     for part in SLACK.split('/').skip(2).chain([SLACK]) {
@@ -228,10 +227,11 @@ async fn a_system_that_repeats_the_url(
 #[tokio::test]
 async fn a_system_that_repeats_a_header_field() {
     let body = format!("bad credentials: Bearer {TOKEN}");
-    let web = Web::new(&[says("401 Unauthorized", "", &body)]).await;
+    let web = HttpServer::new(&[answer("401 Unauthorized", "", &body)]).await;
     let grant = "url = \"http://a.example/\"\n\
         headers = { Authorization = { env = \"TOKEN\", prefix = \"Bearer \" } }";
-    let failure = tell(&hook("http://a.example/", grant), &Wired::public(&web)).await.unwrap_err();
+    let failure =
+        tell(&hook("http://a.example/", grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
     let expected = "answers 401: bad credentials: Bearer (secret of `authorization`)";
     assert!(failure.message.contains(expected), "{}", failure.message);
 }
@@ -257,32 +257,39 @@ async fn no_secret_is_shown() {
     let plain = slack("env = \"SLACK\"");
     let by_proxy = "proxy = \"http://proxy.example:3128\"";
     let webs = [
-        (Web::with_tls(&[says("200 OK", "", "")], tls).await, by_tls("")),
-        (Web::new(&[says("200 OK", "", "no TLS here")]).await, by_tls("")),
-        (Web::new(&[says("407 Proxy Authentication Required", "", "")]).await, by_tls(by_proxy)),
-        (Web::new(&[Does::Resets]).await, by_tls(by_proxy)),
-        (Web::new(&[Does::Resets]).await, plain.clone()),
-        (Web::new(&[Does::Floods]).await, plain.clone()),
-        (Web::new(&[Does::Stalls("HTTP/1.1 200 OK\r\n")]).await, plain.clone()),
+        (HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await, by_tls("")),
+        (HttpServer::new(&[answer("200 OK", "", "no TLS here")]).await, by_tls("")),
         (
-            Web::new(&[Does::Says(format!("/services/{SLACK} HTTP/1.1 nonsense\r\n\r\n"))]).await,
+            HttpServer::new(&[answer("407 Proxy Authentication Required", "", "")]).await,
+            by_tls(by_proxy),
+        ),
+        (HttpServer::new(&[Behavior::Resets]).await, by_tls(by_proxy)),
+        (HttpServer::new(&[Behavior::Resets]).await, plain.clone()),
+        (HttpServer::new(&[Behavior::Floods]).await, plain.clone()),
+        (HttpServer::new(&[Behavior::Stalls("HTTP/1.1 200 OK\r\n")]).await, plain.clone()),
+        (
+            HttpServer::new(&[Behavior::Answers(format!(
+                "/services/{SLACK} HTTP/1.1 nonsense\r\n\r\n"
+            ))])
+            .await,
             plain.clone(),
         ),
         (
-            Web::new(&[Does::Says(format!("HTTP/1.1 200 OK\r\n{SLACK}\r\n\r\n"))]).await,
+            HttpServer::new(&[Behavior::Answers(format!("HTTP/1.1 200 OK\r\n{SLACK}\r\n\r\n"))])
+                .await,
             plain.clone(),
         ),
-        (Web::new(&[says("500 Internal Server Error", "", SLACK)]).await, plain.clone()),
-        (Web::new(&[says("200 OK", "", "")]).await, slack("env = \"BROKEN_TOKEN\"")),
+        (HttpServer::new(&[answer("500 Internal Server Error", "", SLACK)]).await, plain.clone()),
+        (HttpServer::new(&[answer("200 OK", "", "")]).await, slack("env = \"BROKEN_TOKEN\"")),
     ];
     for (web, config) in webs {
-        let spec = spec(&config, Wired::public(&web), Arc::default());
+        let spec = spec(&config, LoopbackNetwork::public(&web), Arc::default());
         shown += &format!("{spec:?}");
         let notifier = runtime.load_notifier(spec).await.unwrap();
         shown += &format!("{:?}", notifier.notify(&notification()).await.unwrap_err());
     }
     // Nobody is there.
-    let nowhere = Wired::to(&Web::new(&[]).await, &[&[]]);
+    let nowhere = LoopbackNetwork::to(&HttpServer::new(&[]).await, &[&[]]);
     shown += &format!("{:?}", tell(&plain, &nowhere).await.unwrap_err());
     drop(guard);
     let log = log.text();

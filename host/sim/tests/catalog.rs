@@ -101,17 +101,23 @@ fn an_update_takes_its_time_and_ends_with_an_event() {
         let (products, _) = all_products(&setup, &factory).await;
         let record =
             setup.catalog.start_update(&request(&setup, &products[1], "one").await).await.unwrap();
-        assert_eq!(setup.catalog.record(&record).await.unwrap().status, RecordStatus::Created);
+        assert_eq!(
+            setup.catalog.record(&products[1].id, &record).await.unwrap().status,
+            RecordStatus::Created
+        );
         assert_eq!(setup.catalog.under_change().await.unwrap().len(), 1);
         sleep(Duration::from_secs(5)).await;
-        assert_eq!(setup.catalog.record(&record).await.unwrap().status, RecordStatus::InProgress);
+        assert_eq!(
+            setup.catalog.record(&products[1].id, &record).await.unwrap().status,
+            RecordStatus::InProgress
+        );
         let product = setup.catalog.provisioned_product(&products[1].id).await.unwrap();
         assert_eq!(product.status, ProductStatus::UnderChange);
         assert_eq!(product.last_record.as_ref(), Some(&record));
         assert_ne!(product.artifact, factory.target);
 
         sleep(Duration::from_secs(1800)).await;
-        let done = setup.catalog.record(&record).await.unwrap();
+        let done = setup.catalog.record(&products[1].id, &record).await.unwrap();
         assert_eq!(done.status, RecordStatus::Succeeded);
         assert_eq!(done.artifact.as_ref(), Some(&factory.target));
         let product = setup.catalog.provisioned_product(&products[1].id).await.unwrap();

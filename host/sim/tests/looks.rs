@@ -152,7 +152,7 @@ impl Place {
             "DescribeProvisionedProduct" => {
                 catalog.provisioned_product(&product.id).await.map(drop)
             }
-            "DescribeRecord" => catalog.record(record).await.map(drop),
+            "DescribeRecord" => catalog.record(&product.id, record).await.map(drop),
             "DescribeRecord for its outputs" => catalog.outputs(record).await.map(drop),
             "UpdateProvisionedProduct" => self.update().await.map(drop),
             "DescribeAccount" | "DescribeOrganizationalUnit" => {
@@ -202,6 +202,7 @@ fn setting(operation: &str, at: &str, to: Value) -> impl FnMut(&str, &mut Value)
 #[case("DescribeProductAsAdmin", "/ProductViewDetail/ProductViewSummary/Name", "Account Vending")]
 #[case("DescribeProvisionedProduct", "/ProvisionedProductDetail/Id", "pp-anothersother")]
 #[case("DescribeRecord", "/RecordDetail/RecordId", "rec-anothersother")]
+#[case("DescribeRecord", "/RecordDetail/ProvisionedProductId", "pp-anothersother")]
 #[case("DescribeRecord for its outputs", "/RecordDetail/RecordId", "rec-anothersother")]
 #[case("UpdateProvisionedProduct", "/RecordDetail/ProvisionedProductId", "pp-anothersother")]
 #[case("DescribeAccount", "/Account/Id", "999999999999")]

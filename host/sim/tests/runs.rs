@@ -98,14 +98,13 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
                     parameters: Parameters::Previous,
                     token: format!("t-{}", product.id),
                 };
-                records.push(
-                    insist(&mut errors, async || setup.catalog.start_update(&request).await).await,
-                );
+                let start = async || setup.catalog.start_update(&request).await;
+                records.push((&product.id, insist(&mut errors, start).await));
             }
-            for record in records {
+            for (product, record) in &records {
                 loop {
-                    let now =
-                        insist(&mut errors, async || setup.catalog.record(&record).await).await;
+                    let read = async || setup.catalog.record(product, record).await;
+                    let now = insist(&mut errors, read).await;
                     if matches!(now.status, RecordStatus::Succeeded | RecordStatus::Failed) {
                         break;
                     }

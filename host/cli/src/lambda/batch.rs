@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
 use groundcrew_core::onboarding::QueuedNotification;
@@ -17,43 +18,18 @@ use groundcrew_core::ports::{Alerts, Delivery, NotificationQueue, Unreadable};
 use groundcrew_engine::notifications::Notifications;
 use groundcrew_engine::unreadable;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::handle::failure;
 
-/// A batch as Lambda hands it over.
-#[derive(Debug, Deserialize)]
-pub struct Batch {
-    #[serde(rename = "Records")]
-    records: Vec<Record>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record {
-    message_id: String,
-    receipt_handle: String,
-    #[serde(default)]
-    body: String,
-    #[serde(default)]
-    attributes: Attributes,
-    event_source: String,
-    #[serde(default, rename = "eventSourceARN")]
-    event_source_arn: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Attributes {
-    message_group_id: Option<String>,
-    approximate_receive_count: Option<String>,
-}
-
-/// The batch, if the payload is one of SQS.
-pub fn read(payload: &str) -> Option<Batch> {
-    let batch: Batch = serde_json::from_str(payload).ok()?;
-    let of_sqs = |record: &Record| record.event_source == "aws:sqs";
+/// The batch, if the payload is one of SQS. Its messages have an id, by which the answer names
+/// them, and a receipt.
+pub fn read(payload: &str) -> Option<SqsEvent> {
+    let batch: SqsEvent = serde_json::from_str(payload).ok()?;
+    let of_sqs = |message: &SqsMessage| {
+        message.event_source.as_deref() == Some("aws:sqs")
+            && message.message_id.is_some()
+            && message.receipt_handle.is_some()
+    };
     (!batch.records.is_empty() && batch.records.iter().all(of_sqs)).then_some(batch)
 }
 
@@ -66,28 +42,28 @@ pub type Queue<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
 /// When nothing of it could be handled: then the whole batch stays, also where the mapping doesn't
 /// report item failures.
 pub async fn take(
-    batch: Batch,
+    batch: SqsEvent,
     onboarding: &Notifications,
     queue: Queue<'_>,
     alerts: &dyn Alerts,
     until: Option<Timestamp>,
-) -> Result<Value, String> {
+) -> Result<SqsBatchResponse, String> {
     let total = batch.records.len();
-    let mut groups: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-    for record in batch.records {
+    let mut groups: BTreeMap<String, Vec<SqsMessage>> = BTreeMap::new();
+    for message in batch.records {
         // Without a group, as of a standard queue, each is on its own.
-        let group = record.attributes.message_group_id.clone();
-        groups.entry(group.unwrap_or_else(|| record.message_id.clone())).or_default().push(record);
+        let group = message.attributes.get("MessageGroupId").or(message.message_id.as_ref());
+        groups.entry(group.cloned().unwrap_or_default()).or_default().push(message);
     }
     let left = groups.into_values().map(async |group| {
         let mut left: Vec<(String, Option<String>)> = Vec::new();
-        for record in group {
+        for message in group {
             // In their order: what follows waits for what was before it.
             let stays = match left.is_empty() {
-                true => stays(&record, onboarding, queue, alerts, until).await,
+                true => stays(&message, onboarding, queue, alerts, until).await,
                 false => Some(None),
             };
-            left.extend(stays.map(|reason| (record.message_id, reason)));
+            left.extend(stays.map(|reason| (message.message_id.unwrap_or_default(), reason)));
         }
         left
     });
@@ -96,24 +72,26 @@ pub async fn take(
     if left.len() == total && reasons.len() == total {
         return Err(reasons.join("; "));
     }
-    let failures: Vec<Value> = left.iter().map(|(id, _)| json!({ "itemIdentifier": id })).collect();
-    Ok(json!({ "batchItemFailures": failures }))
+    let mut answer = SqsBatchResponse::default();
+    answer.set_failures(left.into_iter().map(|(id, _)| id));
+    Ok(answer)
 }
 
 /// Sees to one message; `None` if it is done with. Otherwise it is to stay in the queue: with an
 /// error, unless it is one of the notifications queue, where staying is nothing wrong.
 async fn stays(
-    record: &Record,
+    message: &SqsMessage,
     onboarding: &Notifications,
     queue: Queue<'_>,
     alerts: &dyn Alerts,
     until: Option<Timestamp>,
 ) -> Option<Option<String>> {
-    let notification = serde_json::from_str::<QueuedNotification>(&record.body);
+    let body = message.body.as_deref().unwrap_or_default();
+    let receipt = message.receipt_handle.clone().unwrap_or_default();
+    let notification = serde_json::from_str::<QueuedNotification>(body);
     match (notification, queue) {
         (Ok(notification), Some((queue, _))) => {
-            let times = record.attributes.approximate_receive_count.as_deref();
-            let receipt = record.receipt_handle.clone();
+            let times = message.attributes.get("ApproximateReceiveCount");
             let times = times.and_then(|times| times.parse().ok()).unwrap_or(1);
             let delivery = Delivery { notification, receipt, times };
             onboarding.take(queue, &delivery).await.stays.then_some(None)
@@ -123,14 +101,14 @@ async fn stays(
              `queues.notifications_url`"
                 .to_owned(),
         )),
-        (Err(error), Some((queue, name))) if is_unreadable(record, name) => {
-            let message = Unreadable {
+        (Err(error), Some((queue, name))) if is_unreadable(message, name) => {
+            let unread = Unreadable {
                 reason: format!("not a message of the notifications queue: {error}"),
-                body: record.body.clone(),
-                receipt: record.receipt_handle.clone(),
+                body: body.to_owned(),
+                receipt,
             };
-            let put_away = match alerts.publish(&unreadable("notifications", &message)).await {
-                Ok(()) => queue.reject(&message).await,
+            let put_away = match alerts.publish(&unreadable("notifications", &unread)).await {
+                Ok(()) => queue.reject(&unread).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = &put_away {
@@ -139,7 +117,7 @@ async fn stays(
             put_away.is_err().then_some(None)
         }
         (Err(_), _) => {
-            let handled = onboarding.handle_all(&record.body, until).await;
+            let handled = onboarding.handle_all(body, until).await;
             let failures: Vec<String> = handled.iter().filter_map(failure).collect();
             (!failures.is_empty()).then(|| Some(failures.join("; ")))
         }
@@ -148,9 +126,11 @@ async fn stays(
 
 /// Whether a message of the notifications queue is neither one of its own nor an event. It is told
 /// by the queue's name, where the record has one.
-fn is_unreadable(record: &Record, name: &str) -> bool {
-    let queue = record.event_source_arn.rsplit(':').next().unwrap_or_default();
-    (queue.is_empty() || queue == name) && !envelope::events(&record.body).iter().any(Result::is_ok)
+fn is_unreadable(message: &SqsMessage, name: &str) -> bool {
+    let arn = message.event_source_arn.as_deref().unwrap_or_default();
+    let queue = arn.rsplit(':').next().unwrap_or_default();
+    let body = message.body.as_deref().unwrap_or_default();
+    (queue.is_empty() || queue == name) && !envelope::events(body).iter().any(Result::is_ok)
 }
 
 #[cfg(test)]
@@ -174,10 +154,8 @@ mod tests {
         let batch = read(payload);
         let first = batch.as_ref().map(|batch| {
             let attributes = &batch.records[0].attributes;
-            (
-                attributes.message_group_id.as_deref().unwrap(),
-                attributes.approximate_receive_count.as_deref().unwrap(),
-            )
+            let text = |name: &str| attributes.get(name).unwrap().as_str();
+            (text("MessageGroupId"), text("ApproximateReceiveCount"))
         });
         assert_eq!(first, expected);
     }

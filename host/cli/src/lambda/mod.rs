@@ -118,7 +118,8 @@ async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Valu
     if let Some(batch) = batch::read(text) {
         let queue = place.queue.as_deref().map(|queue| (queue, place.queue_name.as_str()));
         let taken = batch::take(batch, &place.onboarding, queue, &*place.alerts, until).await;
-        return taken.map_err(failed);
+        let left = taken.map_err(failed)?;
+        return serde_json::to_value(left).map_err(failed);
     }
     let handled = place.onboarding.handle_all(text, until).await;
     let failures: Vec<String> = handled.iter().filter_map(failure).collect();

@@ -9,7 +9,7 @@ use groundcrew_core::ports::{
     Approval, ApprovedPlan, LaneSeen, LedgerError, Orders, PlanStanding, SweepRecord,
 };
 
-use super::desk::{Desk, unread};
+use super::desk::Desk;
 use super::operator;
 use crate::commands::Approve;
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ pub fn run(options: &Approve) -> Result<(), Failure> {
         // while somebody reads.
         let known = {
             let desk = Desk::open(&options.config).await?;
-            Known::of(&desk).await.map_err(unread)?
+            Known::of(&desk).await?
         };
         match known.standing(plan) {
             PlanStanding::Waits => {}
@@ -91,12 +91,12 @@ pub fn run(options: &Approve) -> Result<(), Failure> {
         let desk = Desk::open(&options.config).await?;
         let signature = operator::signature(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
-        match ledger.approve(plan, &signature).await.map_err(unread)? {
+        match ledger.approve(plan, &signature).await? {
             PlanStanding::Waits => {
                 screen(&format!("{plan}: approved by {}; {}\n", signature.by, desk.who()))
             }
             PlanStanding::Approved(approval) => approved_already(plan, &approval),
-            standing => Err(Known::of(&desk).await.map_err(unread)?.refusal(plan, &standing)),
+            standing => Err(Known::of(&desk).await?.refusal(plan, &standing)),
         }
     })
 }

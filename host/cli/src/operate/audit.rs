@@ -6,7 +6,7 @@ use groundcrew_core::ports::{Given, Operator, Order};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::desk::{Desk, in_time, unread};
+use super::desk::{Desk, in_time};
 use crate::commands::{Audit, Format};
 use crate::failure::Failure;
 use crate::moment::Since;
@@ -40,8 +40,8 @@ pub fn run(options: &Audit) -> Result<(), Failure> {
         let (trail, taken_in) = in_time(async {
             let desk = Desk::look(&options.config).await?;
             let ledger = &desk.aws.ledger().updates;
-            let taken_in = ledger.orders().await.map_err(unread)?.taken_in;
-            Ok((ledger.trail().await.map_err(unread)?, taken_in))
+            let taken_in = ledger.orders().await?.taken_in;
+            Ok((ledger.trail().await?, taken_in))
         })
         .await?;
         let report = Report::of(trail, taken_in, options.since.map(|Since(since)| since));

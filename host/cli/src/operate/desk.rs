@@ -87,7 +87,7 @@ impl Desk {
     }
 
     pub(super) async fn last_sweep(&self) -> Result<Option<SweepRecord>, Failure> {
-        self.aws.ledger().updates.last_sweep().await.map_err(unread)
+        Ok(self.aws.ledger().updates.last_sweep().await?)
     }
 }
 
@@ -95,7 +95,7 @@ impl Desk {
 pub(super) async fn report(config: &Path) -> Result<Report, Failure> {
     // Opened anew each time: a file must not be kept from a service that starts.
     let desk = Desk::look(config).await?;
-    desk.report().await.map_err(unread)
+    Ok(desk.report().await?)
 }
 
 /// What whoever looks gets within [`PATIENCE`].
@@ -103,14 +103,10 @@ pub(super) async fn in_time<T>(
     looking: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
-        Err(Failure::of_aws(format!(
+        Err(Failure::Aws(format!(
             "the ledger has not answered within {}: the table, the network or the credentials are \
              in its way",
             count(PATIENCE.as_secs() as usize, "second")
         )))
     })
-}
-
-pub(super) fn unread(error: LedgerError) -> Failure {
-    Failure::of_aws(error)
 }

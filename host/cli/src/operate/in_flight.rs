@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
-use groundcrew_core::catalog::{RecordId, RecordStatus};
+use groundcrew_core::catalog::{ProvisionedProductId, RecordId, RecordStatus};
 use groundcrew_core::ports::{Catalog, Slot};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct InFlight {
     pub account: AccountId,
     pub lane: String,
+    #[serde(skip)]
+    pub product: ProvisionedProductId,
     pub record: Option<String>,
     pub attempt: u32,
     pub age_seconds: u64,
@@ -45,6 +47,7 @@ impl InFlight {
         Self {
             account: slot.account.clone(),
             lane: slot.lane.clone(),
+            product: slot.provisioned_product.clone(),
             record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
             attempt: slot.attempt,
             age_seconds: slot.age(now).as_secs(),
@@ -84,7 +87,7 @@ impl InFlight {
 
     async fn ask(&mut self, catalog: &dyn Catalog) {
         let Some(record) = &self.record else { return };
-        match catalog.record(&RecordId::new(record.as_str())).await {
+        match catalog.record(&self.product, &RecordId::new(record.as_str())).await {
             Ok(record) => {
                 self.state = match record.status {
                     RecordStatus::Created

@@ -27,7 +27,7 @@ use crate::output::{json, print, screen};
 use crate::wording::{count, span};
 pub use approve::run as approve;
 pub use audit::run as audit;
-use desk::{Desk, in_time, report, unread};
+use desk::{Desk, in_time, report};
 
 /// Between two looks of `status --watch`.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ pub fn pause(options: &Lane) -> Result<(), Failure> {
         let signature = operator::signature(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
         for lane in lanes {
-            match ledger.order_pause(&lane, &signature).await.map_err(unread)? {
+            match ledger.order_pause(&lane, &signature).await? {
                 Some(earlier) => {
                     let since = crate::wording::minute(earlier.at);
                     screen(&format!("{lane}: paused already since {since}: {}\n", earlier.why))?;
@@ -80,7 +80,7 @@ pub fn resume(options: &Lane) -> Result<(), Failure> {
         let ledger = &desk.aws.ledger().updates;
         let mut any = false;
         for lane in lanes {
-            match ledger.order_resume(&lane, &signature).await.map_err(unread)? {
+            match ledger.order_resume(&lane, &signature).await? {
                 None => print(&format!("{lane}: is not paused\n"))?,
                 Some(pause) => {
                     any = true;
@@ -100,7 +100,7 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         let signature = operator::signature(&desk.aws).await;
-        desk.aws.ledger().updates.order_sweep(&signature).await.map_err(unread)?;
+        desk.aws.ledger().updates.order_sweep(&signature).await?;
         // A host that starts begins with a sweep.
         let least = match desk.aws.ledger().shared || desk.is_table() {
             true => format!(
@@ -134,8 +134,8 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
     })?;
     let signature = operator::signature(&desk.aws).await;
     let ledger = &desk.aws.ledger().updates;
-    ledger.order_redrive_notifications(notifier, &signature).await.map_err(unread)?;
-    let cleared = queue.redrive(notifier, Timestamp::now()).await.map_err(Failure::of_aws)?;
+    ledger.order_redrive_notifications(notifier, &signature).await?;
+    let cleared = queue.redrive(notifier, Timestamp::now()).await?;
     print(&format!("{} handed over again\n", count(cleared.taken, "notification")))?;
     came_since(cleared)
 }
@@ -170,7 +170,7 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
             ));
         };
         let ledger = &desk.aws.ledger().updates;
-        let progress = ledger.all_progress(&sweep.target).await.map_err(unread)?;
+        let progress = ledger.all_progress(&sweep.target).await?;
         let wanted = |account: &AccountId, progress: &Progress| {
             options.all
                 || options.account.contains(account)
@@ -181,7 +181,7 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         let wanted: BTreeSet<AccountId> = wanted.map(|(account, _)| account.clone()).collect();
         let signature = operator::signature(&desk.aws).await;
         let redriven = ledger.order_redrive(&wanted, &sweep.target, &signature).await;
-        let redriven = redriven.map_err(unread)?;
+        let redriven = redriven?;
         for (account, progress) in &redriven {
             let lane = progress.lane.as_deref().unwrap_or("-");
             print(&format!("{account}: is updated again, in lane {lane}\n"))?;
@@ -201,10 +201,10 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
             let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {
-                Failure::of_aws(format!(
+                Failure::from(error).although(
                     "they are redriven, and their dead letters are still in the queue, where they do \
-                     no harm: {error}"
-                ))
+                     no harm",
+                )
             })?;
             print(&format!("{} removed\n", count(removed.taken, "dead letter")))?;
             came_since(removed)?;

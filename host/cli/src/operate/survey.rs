@@ -46,7 +46,7 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;
         let host = Host::new(ports, loaded.update_settings(aws.host()));
-        let Some(sweep) = host.survey().await.map_err(Failure::of_aws)? else {
+        let Some(sweep) = host.survey().await? else {
             return screen(
                 "The landing zone is being changed (GetLandingZone says PROCESSING): no sweep is made.\n",
             );

@@ -164,6 +164,7 @@ mod tests {
     use super::super::report::{Failed, Lane, Paused, Plan, Sweep};
     use super::*;
     use crate::totals::Totals;
+    use groundcrew_core::catalog::ProvisionedProductId;
     use groundcrew_core::ports::{Heartbeat, HeldBack, HeldRecord, HostKind};
     use jiff::Timestamp;
     use rstest::rstest;
@@ -232,6 +233,7 @@ mod tests {
             in_flight: vec![InFlight {
                 account: account(1),
                 lane: "canary".into(),
+                product: ProvisionedProductId::new("pp-abcdefghijklm"),
                 record: Some("rec-aaaaaaaaaaaaa".into()),
                 attempt: 2,
                 age_seconds: 754,

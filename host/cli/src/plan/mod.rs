@@ -32,7 +32,7 @@ pub fn run(options: &Plan) -> Result<(), Failure> {
             None => snapshot::live(&loaded.config).await?,
         };
         let at = options.at.unwrap_or_else(Timestamp::now);
-        Ok(report::of(&loaded, &snapshot, at).await)
+        Ok::<_, Failure>(report::of(&loaded, &snapshot, at).await)
     })?;
     match options.format {
         PlanFormat::Text => screen(&text::render(&report, options.all))?,

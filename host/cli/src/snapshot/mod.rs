@@ -192,7 +192,7 @@ fn told(error: AwsError) -> Failure {
         true => Failure::Other(format!(
             "{error}\nwhat the caller must be allowed is in docs/snapshot.md"
         )),
-        false => Failure::of_aws(error),
+        false => error.into(),
     }
 }
 

@@ -166,11 +166,8 @@ mod tests {
 
     fn unread(code: &str, message: &str, class: Class) -> Unread {
         let error = AwsError {
-            operation: "GetThing",
             code: code.to_owned(),
-            message: message.to_owned(),
-            class,
-            effect_possible: false,
+            ..AwsError::without_code("GetThing", class, message)
         };
         Unread::of("service", &error)
     }

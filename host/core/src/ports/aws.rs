@@ -46,8 +46,13 @@ pub trait Catalog: Send + Sync {
     /// the record of the first.
     async fn start_update(&self, request: &UpdateRequest) -> Result<RecordId, AwsError>;
 
-    /// A record as it is now.
-    async fn record(&self, id: &RecordId) -> Result<Record, AwsError>;
+    /// A record of this provisioned product as it is now. A record that is about another one is
+    /// an error that another answer may mend.
+    async fn record(
+        &self,
+        product: &ProvisionedProductId,
+        id: &RecordId,
+    ) -> Result<Record, AwsError>;
 
     /// The outputs of a record, by their keys.
     async fn outputs(&self, id: &RecordId) -> Result<BTreeMap<String, String>, AwsError>;

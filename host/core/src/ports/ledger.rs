@@ -1,6 +1,7 @@
 //! The ledger: what neither AWS nor the other systems remember for us.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,10 +15,54 @@ use crate::notification::{Claim, Claimed, NotificationEntry, NotificationKey, No
 use crate::plan_id::PlanId;
 use crate::ports::{Heartbeats, OrderLedger, Orders, PlanRecord};
 
-/// A ledger that can't be read or written.
+/// A ledger that can't be read or written. The text names the store or the item, and says what
+/// to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ledger: {0}")]
-pub struct LedgerError(pub String);
+pub enum LedgerError {
+    /// The AWS credentials for its table are missing or no good.
+    #[error("ledger: {0}")]
+    Credentials(String),
+    /// Its file or its table can't be read or written.
+    #[error("ledger: {0}")]
+    Store(String),
+    /// An item that can't be understood, or can't be written as JSON.
+    #[error("ledger: can't {verb} the item `{partition}`, `{sort}`: {why}")]
+    Item {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// The item's partition key.
+        partition: String,
+        /// The item's sort key.
+        sort: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Others wrote each time between the read and the write, or the store was too busy.
+    #[error(
+        "ledger: gave up after {tries} tries: each time others wrote, or the store was too busy"
+    )]
+    Busy {
+        /// So often it was tried.
+        tries: u32,
+    },
+}
+
+impl LedgerError {
+    /// An item that can't be understood.
+    pub fn unreadable(partition: &str, sort: &str, why: impl fmt::Display) -> Self {
+        Self::item("read", partition, sort, why)
+    }
+
+    /// An item that can't be written as JSON.
+    pub fn unwritable(partition: &str, sort: &str, why: impl fmt::Display) -> Self {
+        Self::item("write", partition, sort, why)
+    }
+
+    fn item(verb: &'static str, partition: &str, sort: &str, why: impl fmt::Display) -> Self {
+        let (partition, sort) = (partition.to_owned(), sort.to_owned());
+        Self::Item { verb, partition, sort, why: why.to_string() }
+    }
+}
 
 /// A slot: the right to run one update, taken before the update is started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

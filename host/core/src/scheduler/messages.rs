@@ -12,6 +12,7 @@ use crate::plan_id::PlanId;
 use crate::ports::{
     Alert, DeadLetter, Ended, HeldBack, Hint, LaneRecord, Overview, Pause, Progress, Received, Slot,
 };
+use crate::start_refusal::StartRefusal;
 
 /// Something the shell saw.
 // A handful exist at once: their size does not matter.
@@ -170,8 +171,8 @@ pub enum StartOutcome {
     NothingFree,
     /// So many updates run in its OU that no other may start there. No slot is taken.
     OuBusy,
-    /// AWS refused. No slot is taken.
-    Refused(AwsError),
+    /// AWS refused, or parameters of the account are unknown. No slot is taken.
+    Refused(StartRefusal),
     /// The ledger could not be read or written. No slot is taken.
     LedgerUnread,
 }
@@ -182,7 +183,7 @@ pub enum Sight {
     /// Its record, for a slot that had none yet.
     Adopted(Slot),
     /// It had not begun after all; the slot is to be freed.
-    NeverBegan(AwsError),
+    NeverBegan(StartRefusal),
     /// It had not begun, or came to nothing: somebody else has updated the account to another
     /// artifact meanwhile. The slot is to be freed. It costs no attempt.
     Superseded,

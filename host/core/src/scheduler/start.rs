@@ -8,8 +8,9 @@ use super::letters::blocked;
 use super::messages::{Action, StartOutcome};
 use super::{RETRY_MAX, Scheduler};
 use crate::account::AccountId;
-use crate::aws_error::{AwsError, Class};
+use crate::aws_error::Class;
 use crate::ports::{Hint, Received, Slot};
+use crate::start_refusal::StartRefusal;
 
 impl Scheduler {
     pub(super) fn start_ended(
@@ -55,20 +56,20 @@ impl Scheduler {
             StartOutcome::OuBusy | StartOutcome::LedgerUnread => {
                 actions.push(self.postpone(message, now + self.rules.wait, now));
             }
-            StartOutcome::Refused(error) => self.refused(message, error, now, actions),
+            StartOutcome::Refused(refusal) => self.refused(message, &refusal, now, actions),
         }
     }
 
     fn refused(
         &mut self,
         message: Received<Hint>,
-        error: AwsError,
+        refusal: &StartRefusal,
         now: Timestamp,
         actions: &mut Vec<Action>,
     ) {
-        match error.class {
+        match refusal.class() {
             Class::Contention | Class::Throttled | Class::Transient => {
-                if error.class != Class::Transient {
+                if refusal.class() != Class::Transient {
                     self.blocked_until = self.blocked_until.max(now + self.rules.wait);
                 }
                 actions.push(self.postpone(message, now + self.rules.wait, now));
@@ -76,7 +77,7 @@ impl Scheduler {
             // Not this account's fault: every other start would be refused as well.
             Class::Denied | Class::NotFound => {
                 self.blocked_until = self.blocked_until.max(now + RETRY_MAX);
-                actions.extend(self.trouble("Updates can't be started", &error.to_string(), now));
+                actions.extend(self.trouble("Updates can't be started", &refusal.to_string(), now));
                 actions.push(self.postpone(message, now + RETRY_MAX, now));
             }
             Class::Permanent | Class::Unknown => {
@@ -96,7 +97,7 @@ impl Scheduler {
                 };
                 actions.push(Action::Drop { receipt: message.receipt });
                 self.run(slot.clone(), now);
-                self.fail(slot, error.class, error.to_string(), now, actions);
+                self.fail(slot, refusal.class(), refusal.to_string(), now, actions);
             }
         }
     }

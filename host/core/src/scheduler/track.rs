@@ -119,9 +119,9 @@ impl Scheduler {
                 };
                 self.fail(slot, class, reason, now, actions);
             }
-            Sight::NeverBegan(error) => {
+            Sight::NeverBegan(refusal) => {
                 let slot = operation.slot.clone();
-                self.fail(slot, error.class, error.to_string(), now, actions);
+                self.fail(slot, refusal.class(), refusal.to_string(), now, actions);
             }
             Sight::Superseded => {
                 let slot = operation.slot.clone();

@@ -93,13 +93,7 @@ fn slot(number: usize, attempt: u32, taken_at: u64) -> Slot {
 }
 
 fn error(class: Class) -> AwsError {
-    AwsError {
-        operation: "UpdateProvisionedProduct",
-        code: String::new(),
-        message: "no".into(),
-        class,
-        effect_possible: false,
-    }
+    AwsError::without_code("UpdateProvisionedProduct", class, "no")
 }
 
 fn failed() -> Sight {
@@ -208,11 +202,11 @@ fn is_settle(action: &Action) -> bool {
 /// What is not the account's fault holds up every other start.
 #[rstest]
 #[case::nothing_free(StartOutcome::NothingFree, 30, 0)]
-#[case::contention(StartOutcome::Refused(error(Class::Contention)), 30, 0)]
-#[case::throttled(StartOutcome::Refused(error(Class::Throttled)), 30, 0)]
-#[case::denied(StartOutcome::Refused(error(Class::Denied)), 1800, 1)]
-#[case::not_found(StartOutcome::Refused(error(Class::NotFound)), 1800, 1)]
-#[case::transient(StartOutcome::Refused(error(Class::Transient)), 0, 0)]
+#[case::contention(StartOutcome::Refused(error(Class::Contention).into()), 30, 0)]
+#[case::throttled(StartOutcome::Refused(error(Class::Throttled).into()), 30, 0)]
+#[case::denied(StartOutcome::Refused(error(Class::Denied).into()), 1800, 1)]
+#[case::not_found(StartOutcome::Refused(error(Class::NotFound).into()), 1800, 1)]
+#[case::transient(StartOutcome::Refused(error(Class::Transient).into()), 0, 0)]
 #[case::the_ledger(StartOutcome::LedgerUnread, 0, 0)]
 #[case::its_ou_is_full(StartOutcome::OuBusy, 0, 0)]
 #[case::the_account_is_busy(StartOutcome::AccountBusy, 0, 0)]
@@ -243,7 +237,7 @@ fn a_start_that_the_account_is_to_blame_for_costs_an_attempt(
 ) {
     let mut stage = Stage::swept(&[(0, outdated(0, 0))]);
     stage.receive(5, 0);
-    let actions = stage.start(5, 0, StartOutcome::Refused(error(class)));
+    let actions = stage.start(5, 0, StartOutcome::Refused(error(class).into()));
     let Some(Action::Settle(settlement)) = actions.iter().find(|action| is_settle(action)) else {
         panic!("{actions:?}");
     };

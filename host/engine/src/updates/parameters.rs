@@ -4,6 +4,7 @@ use groundcrew_core::account::Account;
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::ProvisionedProduct;
 use groundcrew_core::parameters::{Outputs, ParameterSource, Parameters, rebuild};
+use groundcrew_core::start_refusal::StartRefusal;
 
 use super::Updates;
 use super::start::read;
@@ -13,12 +14,12 @@ impl Updates {
     /// as every other read before a start.
     ///
     /// # Errors
-    /// Permanent when one of them can't be told: the update must not be started.
+    /// [`StartRefusal::UnknownParameters`] when one of them is unknown: the update must not be started.
     pub(super) async fn parameters(
         &self,
         account: &Account,
         product: &ProvisionedProduct,
-    ) -> Result<Parameters, AwsError> {
+    ) -> Result<Parameters, StartRefusal> {
         if self.settings.parameters == ParameterSource::Previous {
             return Ok(Parameters::Previous);
         }

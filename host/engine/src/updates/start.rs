@@ -9,14 +9,15 @@ use data_encoding::HEXLOWER;
 use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::{AwsError, Class};
 use groundcrew_core::catalog::{
-    ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, Record,
-    RecordId, UpdateRequest,
+    ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
+    UpdateRequest,
 };
 use groundcrew_core::due::Due;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::pipeline::Outcome;
 use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
 use groundcrew_core::scheduler::{Standing, StartOutcome};
+use groundcrew_core::start_refusal::StartRefusal;
 use sha2::{Digest, Sha256};
 
 use super::Updates;
@@ -32,16 +33,22 @@ const REPEATS: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error(transparent)]
-    Aws(#[from] AwsError),
+    Refused(#[from] StartRefusal),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+impl From<AwsError> for StartError {
+    fn from(error: AwsError) -> Self {
+        Self::Refused(error.into())
+    }
 }
 
 impl Updates {
     pub(super) async fn start(&self, hint: &Hint) -> StartOutcome {
         match self.try_start(hint).await {
             Ok(outcome) => outcome,
-            Err(StartError::Aws(error)) => StartOutcome::Refused(error),
+            Err(StartError::Refused(refusal)) => StartOutcome::Refused(refusal),
             Err(StartError::Ledger(error)) => {
                 tracing::warn!(account = %hint.account, %error, "nothing is started: the ledger fails");
                 StartOutcome::LedgerUnread
@@ -188,7 +195,7 @@ impl Updates {
         let Some(last) = &product.last_record else {
             return Ok(StartOutcome::AccountBusy);
         };
-        let record = self.record_of(&product.id, last).await.map_err(read)?;
+        let record = self.ports.catalog.record(&product.id, last).await.map_err(read)?;
         if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
             return Ok(StartOutcome::AccountBusy);
         }
@@ -202,28 +209,6 @@ impl Updates {
                 Ok(StartOutcome::Started(slot))
             }
             refused => Ok(without_slot(&refused, lane)),
-        }
-    }
-
-    /// A record of this provisioned product.
-    pub(super) async fn record_of(
-        &self,
-        product: &ProvisionedProductId,
-        id: &RecordId,
-    ) -> Result<Record, AwsError> {
-        let record = self.ports.catalog.record(id).await?;
-        match record.provisioned_product == *product {
-            true => Ok(record),
-            false => Err(AwsError {
-                operation: "DescribeRecord",
-                code: String::new(),
-                message: format!(
-                    "the record {id} is about the provisioned product {}, not about {product}",
-                    record.provisioned_product
-                ),
-                class: Class::Transient,
-                effect_possible: false,
-            }),
         }
     }
 
@@ -293,7 +278,7 @@ impl Updates {
         slot: &Slot,
         account: &Account,
         product: &ProvisionedProduct,
-    ) -> Result<UpdateRequest, AwsError> {
+    ) -> Result<UpdateRequest, StartRefusal> {
         let parameters = self.parameters(account, product).await?;
         let factory = self.product().await.map_err(read)?;
         Ok(UpdateRequest {

@@ -9,6 +9,7 @@ use groundcrew_core::due::Footing;
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Alert, DeadLetter, Ended, Freed, LaneRecord, Slot};
 use groundcrew_core::scheduler::{Settlement, Sight};
+use groundcrew_core::start_refusal::StartRefusal;
 
 use super::Updates;
 use super::start::{read, token};
@@ -22,7 +23,7 @@ impl Updates {
         match self.try_look(slot).await {
             Ok(sight) => sight,
             // The provisioned product is gone, and its update with it.
-            Err(error) if error.class == Class::NotFound => Sight::NeverBegan(error),
+            Err(error) if error.class == Class::NotFound => Sight::NeverBegan(error.into()),
             Err(error) => {
                 tracing::warn!(account = %slot.account, %error, "could not look at an update");
                 Sight::Unseen(error)
@@ -35,7 +36,7 @@ impl Updates {
         let Some(record) = &slot.record else {
             return self.find_record(slot).await;
         };
-        let record = self.record_of(&slot.provisioned_product, record).await?;
+        let record = catalog.record(&slot.provisioned_product, record).await?;
         match record.status {
             RecordStatus::Created | RecordStatus::InProgress | RecordStatus::InProgressInError => {
                 Ok(Sight::Running)
@@ -63,7 +64,7 @@ impl Updates {
         if token(&product.id, &slot.target, last) != slot.token
             && let Some(last) = last
         {
-            let record = self.record_of(&product.id, last).await?;
+            let record = self.ports.catalog.record(&product.id, last).await?;
             if record.artifact.as_ref().is_none_or(|artifact| *artifact == slot.target) {
                 return Ok(Sight::Adopted(self.note(slot.clone(), last.clone()).await));
             }
@@ -80,13 +81,13 @@ impl Updates {
         let request = match request.await {
             Ok(request) => request,
             // Looked at again; the slot stays taken.
-            Err(error) if error.class.is_passing() => return Err(error),
-            Err(error) => return Ok(Sight::NeverBegan(error)),
+            Err(StartRefusal::Aws(error)) if error.class.is_passing() => return Err(error),
+            Err(refusal) => return Ok(Sight::NeverBegan(refusal)),
         };
         match self.begin(slot, &request).await {
             Ok(Some(record)) => Ok(Sight::Adopted(self.note(slot.clone(), record).await)),
             Ok(None) => Ok(Sight::Running),
-            Err(error) => Ok(Sight::NeverBegan(error)),
+            Err(error) => Ok(Sight::NeverBegan(error.into())),
         }
     }
 

@@ -24,9 +24,9 @@ use tokio_rustls::TlsAcceptor;
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
-pub enum Does {
+pub enum Behavior {
     /// Answers with these bytes, and ends the connection.
-    Says(String),
+    Answers(String),
     /// Answers with these bytes, then nothing more; the connection stays.
     Stalls(&'static str),
     /// Resets the connection.
@@ -36,22 +36,26 @@ pub enum Does {
 }
 
 /// An answer with a status, a body and more header fields.
-pub fn says(status: &str, fields: &str, body: &str) -> Does {
+pub fn answer(status: &str, fields: &str, body: &str) -> Behavior {
     let length = body.len();
-    Does::Says(format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}"))
+    Behavior::Answers(format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
+    ))
 }
 
 /// What the server was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// `POST /path HTTP/1.1`.
     pub line: String,
     /// Names in lower case.
     pub fields: Vec<(String, String)>,
+    /// As text.
     pub body: String,
 }
 
-impl Seen {
+impl ReceivedRequest {
+    /// The values of a header field, by its name in lower case.
     pub fn field(&self, name: &str) -> Vec<&str> {
         let named = self.fields.iter().filter(|(known, _)| known == name);
         named.map(|(_, value)| value.as_str()).collect()
@@ -59,23 +63,24 @@ impl Seen {
 }
 
 /// A server.
-pub struct Web {
+pub struct HttpServer {
+    /// Where it listens.
     pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
-impl Web {
+impl HttpServer {
     /// A server that does this with its first, second, … request, and the last with all after.
-    pub async fn new(does: &[Does]) -> Self {
+    pub async fn new(does: &[Behavior]) -> Self {
         Self::with(does, None).await
     }
 
     /// The same with TLS.
-    pub async fn with_tls(does: &[Does], tls: TlsAcceptor) -> Self {
+    pub async fn with_tls(does: &[Behavior], tls: TlsAcceptor) -> Self {
         Self::with(does, Some(tls)).await
     }
 
-    async fn with(does: &[Does], tls: Option<TlsAcceptor>) -> Self {
+    async fn with(does: &[Behavior], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -87,7 +92,7 @@ impl Web {
                 let does = if does.len() > 1 { does.pop_front() } else { does.front().cloned() };
                 let (noted, tls) = (noted.clone(), tls.clone());
                 tokio::spawn(async move {
-                    if let Some(Does::Resets) = does {
+                    if let Some(Behavior::Resets) = does {
                         let mut stream = BufReader::new(stream);
                         let seen = read(&mut stream).await;
                         noted.lock().unwrap().extend(seen);
@@ -110,41 +115,47 @@ impl Web {
     }
 
     /// All requests so far.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn seen(&self) -> Vec<ReceivedRequest> {
         self.seen.lock().unwrap().clone()
     }
 
     /// The only request so far.
-    pub fn only(&self) -> Seen {
+    pub fn only(&self) -> ReceivedRequest {
         let seen = self.seen();
         assert_eq!(seen.len(), 1, "{seen:?}");
         seen.into_iter().next().unwrap()
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, does: Does, noted: &Mutex<Vec<Seen>>) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    does: Behavior,
+    noted: &Mutex<Vec<ReceivedRequest>>,
+) {
     let mut stream = BufReader::new(stream);
     let Some(seen) = read(&mut stream).await else { return };
     let tunnel = seen.line.strip_prefix("CONNECT ").is_some();
     // As GitHub's API does: "Request forbidden by administrative rules".
     let does = match seen.field("user-agent").is_empty() {
-        true => says("403 Forbidden", "", "Please make sure your request has a User-Agent header"),
+        true => {
+            answer("403 Forbidden", "", "Please make sure your request has a User-Agent header")
+        }
         false => does,
     };
     noted.lock().unwrap().push(seen);
     match does {
-        Does::Says(answer) => {
+        Behavior::Answers(answer) => {
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.shutdown().await;
         }
-        Does::Stalls(beginning) => {
+        Behavior::Stalls(beginning) => {
             let _ = stream.write_all(beginning.as_bytes()).await;
             let _ = stream.flush().await;
             // Until the other side goes.
             let _ = stream.read(&mut [0]).await;
         }
-        Does::Resets => unreachable!("done before TLS"),
-        Does::Floods => {
+        Behavior::Resets => unreachable!("done before TLS"),
+        Behavior::Floods => {
             let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
             let _ = stream.write_all(head.as_bytes()).await;
             while stream.write_all(b"4\r\nmore\r\n").await.is_ok() {}
@@ -154,7 +165,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, does: Does, noted: &
 }
 
 /// Reads one request; nothing when the other side goes before that.
-async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
+async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<ReceivedRequest> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
     let mut fields = Vec::new();
@@ -167,11 +178,15 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Seen> {
     let length = fields.iter().find(|(name, _)| name == "content-length");
     let mut body = vec![0; length.map_or(0, |(_, length)| length.parse().unwrap())];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Seen { line: line.trim_end().to_owned(), fields, body: String::from_utf8(body).unwrap() })
+    Some(ReceivedRequest {
+        line: line.trim_end().to_owned(),
+        fields,
+        body: String::from_utf8(body).unwrap(),
+    })
 }
 
 /// A proxy that opens tunnels to this server, whatever host they shall lead to.
-pub async fn proxy(to: SocketAddr) -> Web {
+pub async fn proxy(to: SocketAddr) -> HttpServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -190,7 +205,7 @@ pub async fn proxy(to: SocketAddr) -> Web {
             });
         }
     });
-    Web { address, seen }
+    HttpServer { address, seen }
 }
 
 /// An authority that nobody else trusts: its certificate in PEM, and a server's with TLS.
@@ -224,7 +239,7 @@ pub fn authority_for(server: &str, (from, until): (i32, i32)) -> (String, TlsAcc
 }
 
 /// A network in which every connection ends at one server.
-pub struct Wired {
+pub struct LoopbackNetwork {
     /// What names are resolved to: first, second, … and the last for all after.
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
     /// Where every connection ends; nowhere when there is none.
@@ -236,8 +251,10 @@ pub struct Wired {
 /// Of a public network.
 pub const PUBLIC: &str = "93.184.216.34";
 
-impl Wired {
-    pub fn to(server: &Web, answers: &[&[&str]]) -> Arc<Self> {
+impl LoopbackNetwork {
+    /// Every connection ends at this server. Names are resolved to the first of `answers`, then the
+    /// second, … and the last from then on.
+    pub fn to(server: &HttpServer, answers: &[&[&str]]) -> Arc<Self> {
         let addresses =
             |answer: &&[&str]| answer.iter().map(|address| address.parse().unwrap()).collect();
         Arc::new(Self {
@@ -249,21 +266,23 @@ impl Wired {
     }
 
     /// Every name has a public address.
-    pub fn public(server: &Web) -> Arc<Self> {
+    pub fn public(server: &HttpServer) -> Arc<Self> {
         Self::to(server, &[&[PUBLIC]])
     }
 
+    /// The names that were resolved.
     pub fn resolved(&self) -> Vec<String> {
         self.resolved.lock().unwrap().clone()
     }
 
+    /// The addresses that were connected to.
     pub fn connected(&self) -> Vec<String> {
         self.connected.lock().unwrap().iter().map(ToString::to_string).collect()
     }
 }
 
 #[async_trait]
-impl Network for Wired {
+impl Network for LoopbackNetwork {
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         self.resolved.lock().unwrap().push(host.to_owned());
         let mut answers = self.answers.lock().unwrap();
@@ -285,14 +304,18 @@ impl Network for Wired {
     }
 }
 
-/// Secrets that nothing may show.
+/// A bearer token. Nothing may show it, nor the secrets that follow.
 pub const TOKEN: &str = "token-5b1f7c2e";
+/// A key to sign with.
 pub const KEY: &str = "key-93ac4410";
+/// The token of another system.
 pub const OTHERS: &str = "others-0d7a88f1";
-/// What stands at the end of a webhook's URL, of Slack and of Teams.
+/// The secret end of a webhook's URL of Slack.
 pub const SLACK: &str = "T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX";
+/// The same of Teams.
 pub const TEAMS: &str = "0a1b2c3d4e5f/triggers/manual/paths/invoke?api-version=2016-06-01\
     &sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=Zx-9_WvQ7rTb8kQ";
+/// The beginning of what Secrets Manager has.
 pub const STORED: &str = "stored-77e21c9b";
 
 /// The environment of the host, as far as it has secrets.
@@ -310,20 +333,18 @@ fn variable(name: &str) -> Option<String> {
 
 /// Secrets Manager: `cmdb` has another value each time that it is read anew.
 #[derive(Default)]
-pub struct Store {
+pub struct FakeSecrets {
+    /// The ids that were to be read anew.
     pub forgotten: Mutex<Vec<String>>,
 }
 
 #[async_trait]
-impl SecretStore for Store {
+impl SecretStore for FakeSecrets {
     async fn secret(&self, id: &str) -> Result<Secret, AwsError> {
         let turn = self.forgotten.lock().unwrap().len();
         let error = |code: &str, class| AwsError {
-            operation: "GetSecretValue",
             code: code.to_owned(),
-            message: "no".to_owned(),
-            class,
-            effect_possible: false,
+            ..AwsError::without_code("GetSecretValue", class, "no")
         };
         match id {
             "cmdb" => Ok(Secret::new(format!(r#"{{"token":"{STORED}-{turn}"}}"#))),
@@ -338,9 +359,9 @@ impl SecretStore for Store {
 }
 
 /// A clock that stands still.
-struct Still;
+struct FixedClock;
 
-impl Clock for Still {
+impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         "2026-01-02T03:04:05Z".parse().unwrap()
     }
@@ -348,11 +369,15 @@ impl Clock for Still {
 
 /// The way to other systems over this network, with the secrets of [`variable`].
 pub fn direct(network: Arc<dyn Network>) -> DirectHttp {
-    DirectHttp::over(network, Secrets::new(variable, Arc::new(Store::default())), Arc::new(Still))
+    DirectHttp::over(
+        network,
+        Secrets::new(variable, Arc::new(FakeSecrets::default())),
+        Arc::new(FixedClock),
+    )
 }
 
 /// What the config says of its first notifier, on this network.
-pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<Store>) -> NotifierSpec {
+pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<FakeSecrets>) -> NotifierSpec {
     let config = Config::parse("test.toml", config).unwrap_or_else(|error| panic!("{error}"));
     let notifier = &config.notifiers[0];
     let secrets = Secrets::new(variable, store);
@@ -369,7 +394,7 @@ pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<Store>) -> Notif
         http: Some(HttpAccess {
             grants: notifier.grants.http.clone(),
             limits: notifier.http_limits,
-            transport: Arc::new(DirectHttp::over(network, secrets, Arc::new(Still))),
+            transport: Arc::new(DirectHttp::over(network, secrets, Arc::new(FixedClock))),
         }),
     }
 }

@@ -49,10 +49,14 @@ const WORLDS: &str = r#"
 /// Results are read from fixed places in memory, where zeros mean success: `configure`
 /// answers at 32, `evaluate` at 64. There the decision's case is at 72, its payload at 80.
 #[derive(Clone, Copy)]
-pub struct Plugin {
+pub struct PolicyComponent {
+    /// Its imports, for example [`LOG`].
     pub imports: &'static str,
+    /// Its memory.
     pub memory: &'static str,
+    /// More data and functions.
     pub fields: &'static str,
+    /// Runs in `configure`.
     pub configure: &'static str,
     /// Runs when the candidate's action is `onboard`, so that the same plugin can be
     /// asked for something harmless afterwards.
@@ -61,7 +65,8 @@ pub struct Plugin {
     pub evaluate: &'static str,
 }
 
-pub const ABSTAIN: Plugin = Plugin {
+/// Always abstains.
+pub const ABSTAIN: PolicyComponent = PolicyComponent {
     imports: "",
     memory: r#"(memory (export "memory") 2)"#,
     fields: "",
@@ -74,7 +79,7 @@ pub const ABSTAIN: Plugin = Plugin {
 pub const LOG: &str =
     r#"(import "groundcrew:plugin/log@0.1.0" "write" (func $log (param i32 i32 i32)))"#;
 
-impl Plugin {
+impl PolicyComponent {
     fn module(&self) -> String {
         let Self { imports, memory, fields, configure, onboard, evaluate } = self;
         format!(
@@ -119,17 +124,22 @@ impl Plugin {
 /// and its length at 72; otherwise the failure's kind is at 68, its code at 72, its message
 /// at 80, at 88 whether an effect is possible, at 92 whether to wait, and at 96 how long.
 #[derive(Clone, Copy)]
-pub struct Notifier {
+pub struct NotifierComponent {
+    /// Its imports, for example [`LOG`].
     pub imports: &'static str,
+    /// Its memory.
     pub memory: &'static str,
+    /// More data and functions.
     pub fields: &'static str,
+    /// Runs in `configure`.
     pub configure: &'static str,
     /// Runs when the notification's cause is not `artifact`, so that the same plugin can be
     /// given something harmless afterwards.
     pub lifecycle: &'static str,
 }
 
-pub const RECEIPT: Notifier = Notifier {
+/// Always answers the reference `r-1`.
+pub const RECEIPT: NotifierComponent = NotifierComponent {
     imports: "",
     memory: r#"(memory (export "memory") 2)"#,
     fields: "",
@@ -168,7 +178,7 @@ pub const CASE: &str = r#"
         (if (i32.eqz (i32.load8_u (i32.const 64))) (then (i32.store8 (i32.const 80) (i32.const 0)))))
     (func $case (call $case_of (i32.const 3136) (i32.const 38)))"#;
 
-impl Notifier {
+impl NotifierComponent {
     fn module(&self) -> String {
         let Self { imports, memory, fields, configure, lifecycle } = self;
         format!(
@@ -209,7 +219,7 @@ impl Notifier {
 }
 
 /// A policy of some contract that has the same names and another version.
-pub fn of_version(version: &str) -> Vec<u8> {
+pub fn policy_of_contract(version: &str) -> Vec<u8> {
     let package = format!(
         "package groundcrew:plugin@{version};
          interface settings {{ schema: func(); }}
@@ -226,7 +236,7 @@ pub fn of_version(version: &str) -> Vec<u8> {
 }
 
 /// A notifier whose `notify` takes and answers nothing.
-pub fn odd_notifier() -> Vec<u8> {
+pub fn notifier_without_parameters() -> Vec<u8> {
     let contract = "package groundcrew:plugin@0.1.0;
         interface types { record problem { at: string, message: string } }
         interface settings {
@@ -252,7 +262,7 @@ pub fn odd_notifier() -> Vec<u8> {
 }
 
 /// A component of one's own that has nothing to do with the contract.
-pub fn stranger() -> Vec<u8> {
+pub fn component_of_another_world() -> Vec<u8> {
     component(
         "package test:stranger; world greeter { export greet: func(); }",
         "greeter",

@@ -10,6 +10,7 @@ use tracing::subscriber::DefaultGuard;
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// All of it so far.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }

@@ -44,17 +44,17 @@ impl SupportCases for Recorder {
 }
 
 impl Recorder {
+    /// Fails with this code of AWS.
     pub fn failing(code: &str, class: Class, effect_possible: bool) -> Self {
         let error = AwsError {
-            operation: "CreateCase",
             code: code.to_owned(),
-            message: "no".to_owned(),
-            class,
             effect_possible,
+            ..AwsError::without_code("CreateCase", class, "no")
         };
         Self { error: Some(error), ..Self::default() }
     }
 
+    /// Never answers.
     pub fn silent() -> Self {
         Self { silent: true, ..Self::default() }
     }
@@ -77,17 +77,19 @@ impl SupportCases for Counter {
     }
 }
 
+/// The grant to open cases of the service code [`GRANTED`].
 pub fn grant(cases: Arc<dyn SupportCases>) -> SupportGrant {
     SupportGrant { cases, service_codes: vec![GRANTED.to_owned()] }
 }
 
+/// A notifier with that grant, small limits and no settings.
 pub fn spec(name: &str, source: Source, cases: Arc<dyn SupportCases>) -> NotifierSpec {
     NotifierSpec {
         name: name.to_owned(),
         source,
         sha256: None,
         settings: json!({}),
-        limits: super::limits(),
+        limits: crate::policies::limits(),
         support: Some(grant(cases)),
         http: None,
     }
@@ -113,6 +115,7 @@ pub async fn load_bytes(
 /// An event that says no more than it has to.
 pub const EVENT: &str = r#"{"id":"7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10","source":"aws.controltower","detail":{"eventName":"CreateManagedAccount"}}"#;
 
+/// That the account 111122223333 was created: everything is known of it.
 pub fn notification() -> Notification {
     let account: groundcrew_core::account::AccountId = "111122223333".parse().unwrap();
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };

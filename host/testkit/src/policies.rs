@@ -1,10 +1,4 @@
-//! What the tests share: candidates, specs, and plugins made of a few lines of WAT.
-#![allow(dead_code)]
-
-pub mod log;
-pub mod notifier;
-pub mod plugin;
-pub mod web;
+//! Policies to load, and candidates to ask them about.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +15,7 @@ use groundcrew_plugins::{
 };
 use serde_json::{Value, json};
 
+/// A runtime with its defaults.
 pub fn runtime() -> Runtime {
     Runtime::new(RuntimeOptions::default()).unwrap()
 }
@@ -36,6 +31,7 @@ pub fn limits() -> Limits {
     }
 }
 
+/// A policy with small limits and no settings.
 pub fn spec(name: &str, source: Source) -> PolicySpec {
     PolicySpec {
         name: name.to_owned(),
@@ -48,6 +44,7 @@ pub fn spec(name: &str, source: Source) -> PolicySpec {
     }
 }
 
+/// The bundled `managed-tag`, with these settings.
 pub fn managed_tag(settings: Value) -> PolicySpec {
     let source = Source::Bundled("managed-tag".to_owned());
     PolicySpec { settings, limits: Limits::default(), ..spec("by-tag", source) }
@@ -60,10 +57,12 @@ pub async fn load_bytes(runtime: &Runtime, bytes: &[u8]) -> Result<LoadedPolicy,
     load_file(runtime, file.path()).await
 }
 
+/// Loads a component from its file.
 pub async fn load_file(runtime: &Runtime, path: &Path) -> Result<LoadedPolicy, LoadError> {
     runtime.load_policy(spec("hostile", Source::File(path.to_owned()))).await
 }
 
+/// An update of the account 111122223333, with these tags.
 pub fn candidate(tags: Tags) -> Candidate {
     let account: groundcrew_core::account::AccountId = "111122223333".parse().unwrap();
     Candidate {
@@ -102,6 +101,7 @@ pub fn candidate(tags: Tags) -> Candidate {
     }
 }
 
+/// The same with these tags.
 pub fn tagged(pairs: &[(&str, &str)]) -> Candidate {
     let pairs = pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
     candidate(Tags::Known(pairs.collect()))

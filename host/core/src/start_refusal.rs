@@ -1,0 +1,25 @@
+//! Why an update was not started.
+
+use crate::aws_error::{AwsError, Class};
+use crate::parameters::Missing;
+
+/// Why an update was not started. Nothing runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartRefusal {
+    /// A call to AWS failed: a read that the start depends on, or the start itself.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// Parameters of the account are unknown. Updated without them, it would lose them.
+    #[error(transparent)]
+    UnknownParameters(#[from] Missing),
+}
+
+impl StartRefusal {
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Aws(error) => error.class,
+            Self::UnknownParameters(_) => Class::Permanent,
+        }
+    }
+}
