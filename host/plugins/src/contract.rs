@@ -4,8 +4,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::engine::{MAX_MEMORIES, MAX_TABLES};
+use crate::imports;
 use crate::load_error::LoadError;
-use crate::wasi;
 use crate::world::World;
 
 /// What every plugin exports, in the version that this groundcrew speaks.
@@ -29,7 +29,7 @@ fn task(world: World) -> &'static str {
     }
 }
 
-/// What a plugin may import beside [`wasi::OFFERED`].
+/// What a plugin may import beside [`imports::WASI`].
 fn offered(world: World) -> &'static [&'static str] {
     match world {
         World::Policy => &[TYPES, LOG],
@@ -110,7 +110,7 @@ fn check_imports(
             return Err(version(plugin, import, expected));
         }
         let (name, version) = import.split_once('@').unwrap_or((import, ""));
-        let known = wasi::OFFERED.contains(&name)
+        let known = imports::WASI.contains(&name)
             || (world == World::Notifier && NOTIFIER_WASI.contains(&name));
         if !(known && version.starts_with(WASI)) {
             undeclared.push(import.to_owned());

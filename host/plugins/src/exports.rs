@@ -4,7 +4,7 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
 
 use crate::bindings::exports::groundcrew::plugin::{decide, deliver, settings};
-use crate::sandbox::State;
+use crate::instance_state::InstanceState;
 use crate::world::World;
 
 /// The task of a world's plugins: the exported interface that makes them what they are.
@@ -15,12 +15,12 @@ pub(crate) trait Task: Sized + Send + 'static {
     type Indices: Send + Sync;
 
     /// Finds them.
-    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices>;
+    fn find(pre: &InstancePre<InstanceState>) -> wasmtime::Result<Self::Indices>;
 
     /// The functions of one instance. Fails where their types are not the contract's.
     fn load(
         indices: &Self::Indices,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         instance: &Instance,
     ) -> wasmtime::Result<Self>;
 }
@@ -29,13 +29,13 @@ impl Task for decide::Guest {
     const WORLD: World = World::Policy;
     type Indices = decide::GuestIndices;
 
-    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
+    fn find(pre: &InstancePre<InstanceState>) -> wasmtime::Result<Self::Indices> {
         Self::Indices::new(pre)
     }
 
     fn load(
         indices: &Self::Indices,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         instance: &Instance,
     ) -> wasmtime::Result<Self> {
         indices.load(store, instance)
@@ -46,13 +46,13 @@ impl Task for deliver::Guest {
     const WORLD: World = World::Notifier;
     type Indices = deliver::GuestIndices;
 
-    fn find(pre: &InstancePre<State>) -> wasmtime::Result<Self::Indices> {
+    fn find(pre: &InstancePre<InstanceState>) -> wasmtime::Result<Self::Indices> {
         Self::Indices::new(pre)
     }
 
     fn load(
         indices: &Self::Indices,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         instance: &Instance,
     ) -> wasmtime::Result<Self> {
         indices.load(store, instance)
@@ -61,7 +61,7 @@ impl Task for deliver::Guest {
 
 /// A component, ready to be instantiated.
 pub(crate) struct Pre<T: Task> {
-    pub(crate) instance: InstancePre<State>,
+    pub(crate) instance: InstancePre<InstanceState>,
     settings: settings::GuestIndices,
     task: T::Indices,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Exports<T> {
 }
 
 impl<T: Task> Pre<T> {
-    pub(crate) fn new(instance: InstancePre<State>) -> wasmtime::Result<Self> {
+    pub(crate) fn new(instance: InstancePre<InstanceState>) -> wasmtime::Result<Self> {
         let settings = settings::GuestIndices::new(&instance)?;
         let task = T::find(&instance)?;
         Ok(Self { instance, settings, task })
@@ -82,7 +82,7 @@ impl<T: Task> Pre<T> {
     /// The exports of an instance. Fails where their types are not the contract's.
     pub(crate) fn exports(
         &self,
-        store: &mut Store<State>,
+        store: &mut Store<InstanceState>,
         instance: &Instance,
     ) -> wasmtime::Result<Exports<T>> {
         Ok(Exports {

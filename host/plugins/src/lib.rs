@@ -27,6 +27,8 @@ mod engine;
 mod exports;
 pub mod files;
 pub mod http;
+mod imports;
+mod instance_state;
 mod load_error;
 mod log;
 mod notifier;

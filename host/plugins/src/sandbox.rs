@@ -12,16 +12,11 @@ use groundcrew_core::limits::Limits;
 use groundcrew_core::notification::NotificationKey;
 use jiff::Timestamp;
 use tokio::time::error::Elapsed;
-use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Engine, Store, StoreContextMut, UpdateDeadline};
-use wasmtime_wasi::{WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
 use crate::bindings::exports::groundcrew::plugin::decide::{self, Decision};
 use crate::bindings::exports::groundcrew::plugin::deliver;
 use crate::bindings::exports::groundcrew::plugin::settings::{Outline, Surroundings};
-use crate::bindings::groundcrew;
-use crate::bindings::groundcrew::plugin::support_cases;
 use crate::bindings::groundcrew::plugin::types::{self, Problem};
 use crate::call_error::CallError;
 use crate::convert;
@@ -29,12 +24,13 @@ use crate::coverage::Coverage;
 use crate::delivery::Deeds;
 use crate::engine::TICK;
 use crate::exports::{Exports, Pre, Task};
-use crate::http::{HttpAccess, Outgoing};
+use crate::http::Outgoing;
+use crate::instance_state::{InstanceState, Powers};
 use crate::load_error::list;
 use crate::log::PluginLog;
-use crate::support::{Support, SupportGrant};
+use crate::support::Support;
 use crate::usage::Usage;
-use crate::wasi::{self, Wasi};
+use crate::wasi::Wasi;
 
 /// What a sandbox is made from: the same for all instances of a plugin.
 pub(crate) struct Blueprint<T: Task> {
@@ -52,26 +48,6 @@ pub(crate) struct Blueprint<T: Task> {
     pub(crate) deadline_fired: Arc<AtomicBool>,
 }
 
-/// What a plugin may do beyond computing.
-#[derive(Clone, Default)]
-pub(crate) struct Powers {
-    pub(crate) support: Option<Arc<SupportGrant>>,
-    pub(crate) http: Option<Arc<HttpAccess>>,
-}
-
-/// What the host knows about one instance.
-pub(crate) struct State {
-    pub(crate) log: Arc<PluginLog>,
-    pub(crate) wasi: Wasi,
-    pub(crate) support: Option<Support>,
-    http: Outgoing,
-    usage: Usage,
-    limits: Limits,
-    /// Ticks that the running call has lasted.
-    ticks: u64,
-    deadline_fired: Arc<AtomicBool>,
-}
-
 /// What a call is about.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct About<'a> {
@@ -82,7 +58,7 @@ pub(crate) struct About<'a> {
 /// A live instance.
 pub(crate) struct Sandbox<T> {
     plugin: Arc<str>,
-    store: Store<State>,
+    store: Store<InstanceState>,
     exports: Exports<T>,
 }
 
@@ -200,10 +176,10 @@ impl Sandbox<deliver::Guest> {
 
 impl<T: Task> Blueprint<T> {
     /// An empty store with its limits set.
-    fn store(&self) -> Store<State> {
+    fn store(&self) -> Store<InstanceState> {
         let log = Arc::new(PluginLog::new(self.plugin.clone(), self.coverage.clone()));
         let Powers { support, http } = self.powers.clone();
-        let state = State {
+        let state = InstanceState {
             wasi: Wasi::new(),
             support: support.map(Support::new),
             http: Outgoing::new(http, log.clone()),
@@ -222,7 +198,7 @@ impl<T: Task> Blueprint<T> {
 }
 
 /// A call begins, with all that one call may use.
-fn begin(store: &mut Store<State>, about: About<'_>) {
+fn begin(store: &mut Store<InstanceState>, about: About<'_>) {
     let state = store.data_mut();
     state.ticks = 0;
     state.usage.denied = None;
@@ -245,7 +221,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, 
 /// host does for it.
 fn end<T>(
     plugin: &str,
-    store: &Store<State>,
+    store: &Store<InstanceState>,
     outcome: Result<wasmtime::Result<T>, Elapsed>,
 ) -> Result<T, CallError> {
     let state = store.data();
@@ -260,7 +236,7 @@ fn end<T>(
 }
 
 /// A tick went by while the plugin was running.
-fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+fn tick(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
     state.ticks += 1;
     if state.ticks == 1 {
@@ -275,51 +251,5 @@ fn tick(mut store: StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadlin
     } else {
         // tokio's own yield lets every other task run first; wasmtime's doesn't.
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-    }
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.view(&self.log, self.limits.result)
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let Self { http, wasi, .. } = self;
-        // The context is a number; the view wants it beside its hooks.
-        let (context, hooks) = http.parts();
-        WasiHttpCtxView { ctx: context, table: wasi.resources(), hooks }
-    }
-}
-
-impl groundcrew::plugin::types::Host for State {}
-
-impl groundcrew::plugin::log::Host for State {
-    fn write(
-        &mut self,
-        level: groundcrew::plugin::log::Level,
-        message: String,
-    ) -> wasmtime::Result<()> {
-        Ok(self.log.write(level.into(), &message)?)
-    }
-}
-
-/// What plugins of each world may import, and nothing else.
-pub(crate) struct Linkers {
-    pub(crate) policy: Linker<State>,
-    pub(crate) notifier: Linker<State>,
-}
-
-impl Linkers {
-    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
-        let mut policy = Linker::new(engine);
-        groundcrew::plugin::types::add_to_linker::<_, HasSelf<_>>(&mut policy, |state| state)?;
-        groundcrew::plugin::log::add_to_linker::<_, HasSelf<_>>(&mut policy, |state| state)?;
-        wasi::link(&mut policy)?;
-        let mut notifier = policy.clone();
-        support_cases::add_to_linker::<_, HasSelf<_>>(&mut notifier, |state| state)?;
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut notifier)?;
-        Ok(Self { policy, notifier })
     }
 }

@@ -8,10 +8,8 @@ use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_core::support_case::SupportCase;
 
-use crate::bindings::groundcrew::plugin::support_cases;
 use crate::bindings::groundcrew::plugin::types::{Failure, FailureKind};
 use crate::convert::shorten;
-use crate::sandbox::State;
 
 /// Cases that a plugin may ask for while it tells one notification. One is opened at most,
 /// whatever it asks; more than one call is for plugins that try another severity or the like.
@@ -61,7 +59,8 @@ impl Support {
         self.effect_possible
     }
 
-    async fn open(&mut self, case: SupportCase) -> Result<String, Failure> {
+    /// Opens a case for the notification that is told, or finds the one that was opened for it.
+    pub(crate) async fn open(&mut self, case: SupportCase) -> Result<String, Failure> {
         let Some(key) = &self.telling else {
             return Err(failure(
                 FailureKind::Denied,
@@ -92,31 +91,6 @@ impl Support {
     }
 }
 
-impl support_cases::Host for State {
-    async fn open_case(
-        &mut self,
-        case: support_cases::SupportCase,
-    ) -> wasmtime::Result<Result<String, Failure>> {
-        Ok(match &mut self.support {
-            Some(support) => support.open(lift(case)).await,
-            None => Err(not_granted(&[], case.service_code)),
-        })
-    }
-}
-
-fn lift(case: support_cases::SupportCase) -> SupportCase {
-    SupportCase {
-        subject: case.subject,
-        body: case.body,
-        service_code: case.service_code,
-        category_code: case.category_code,
-        severity_code: case.severity_code,
-        cc_email_addresses: case.cc_email_addresses,
-        language: case.language,
-        issue_type: case.issue_type,
-    }
-}
-
 fn failure(kind: FailureKind, code: &str, message: impl Into<String>) -> Failure {
     Failure {
         kind,
@@ -127,7 +101,8 @@ fn failure(kind: FailureKind, code: &str, message: impl Into<String>) -> Failure
     }
 }
 
-fn not_granted(granted: &[String], mut wanted: String) -> Failure {
+/// A case of a service that isn't among the granted ones.
+pub(crate) fn not_granted(granted: &[String], mut wanted: String) -> Failure {
     shorten(&mut wanted, MAX_CODE);
     let message = format!(
         "support cases of the service {wanted:?} are not granted: {}",
