@@ -121,7 +121,7 @@ fn configs_in_the_documentation_parse() {
     assert!(blocks > 12, "only {blocks} TOML blocks were found");
 }
 
-/// The first plugin of `docs/writing-plugins.md` is the one that the SDK's own documentation tests.
+/// The first plugin of `docs/writing-plugins.md` is the one that the SDK's documentation tests.
 #[test]
 fn the_documented_plugin_is_the_tested_one() {
     let (page, sdk) = (read("docs/writing-plugins.md"), read("plugins/sdk/src/lib.rs"));
