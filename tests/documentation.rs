@@ -121,11 +121,11 @@ fn configs_in_the_documentation_parse() {
     assert!(blocks > 12, "only {blocks} TOML blocks were found");
 }
 
-/// The README's plugin is the one that the SDK's own documentation tests.
+/// The first plugin of `docs/writing-plugins.md` is the one that the SDK's documentation tests.
 #[test]
-fn the_readmes_plugin_is_the_tested_one() {
-    let (readme, sdk) = (read("README.md"), read("plugins/sdk/src/lib.rs"));
-    let (_, block) = readme.split_once("```rust\n").expect("a Rust block");
+fn the_documented_plugin_is_the_tested_one() {
+    let (page, sdk) = (read("docs/writing-plugins.md"), read("plugins/sdk/src/lib.rs"));
+    let (_, block) = page.split_once("```rust\n").expect("a Rust block");
     let (block, _) = block.split_once("```").expect("a block that ends");
     let documented: String = sdk
         .lines()

@@ -1,6 +1,6 @@
 //! The command line: parses the command line, and hands over to the command.
 //!
-//! Exit codes are those of docs/exit-codes.md: 0 when nothing is wrong, 1 when something failed, 2
+//! Exit codes are those of docs/commands.md: 0 when nothing is wrong, 1 when something failed, 2
 //! for a wrong config or usage, and 3 when a plan has changes and was asked to say so.
 
 #![deny(missing_docs)]
