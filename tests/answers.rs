@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use groundcrew::simulated_web::SimulatedWeb;
 use groundcrew_core::account::{Account, AccountId, Tags};
-use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::config::{Config, PluginSource};
 use groundcrew_core::decision::Cause;
 use groundcrew_core::notification::{
     Notification, NotificationKey, NotifyFailure, NotifyFailureKind, Receipt,
@@ -55,13 +55,15 @@ impl Place {
         );
         let config = Config::parse("answers.toml", &config).unwrap_or_else(|e| panic!("{e}"));
         let notifier = &config.notifiers[0];
-        let Plugin::Bundled(bundled) = &notifier.component.plugin else { panic!("bundled") };
+        let PluginSource::Bundled(bundled) = &notifier.plugin_config.plugin else {
+            panic!("bundled")
+        };
         let spec = NotifierSpec {
-            name: notifier.component.name.clone(),
+            name: notifier.plugin_config.name.clone(),
             source: Source::Bundled(bundled.clone()),
             sha256: None,
-            settings: notifier.component.settings.json.clone(),
-            limits: notifier.component.limits,
+            settings: notifier.plugin_config.settings.json.clone(),
+            limits: notifier.plugin_config.limits,
             support: None,
             http: Some(HttpAccess {
                 grants: notifier.grants.http.clone(),
@@ -90,7 +92,7 @@ impl Place {
         let mut outcome = None;
         for attempt in 1..=TRIES {
             let notification = Notification {
-                key: NotificationKey::onboard(&id, "one"),
+                key: NotificationKey::for_onboarding(&id, "one"),
                 cause: Cause::Lifecycle,
                 account: Some(Arc::new(Account {
                     id: id.clone(),

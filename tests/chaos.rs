@@ -167,7 +167,7 @@ fn nothing_is_lost_or_doubled() {
     let other = Proxy::to_webhook(&inbox.address, rng.u64(..));
     let hook = format!("{}/hooks", other.url);
     let config = format!(
-        "[updates]\nmax_concurrent_operations = 4\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\
+        "[updates]\nmax_concurrent_operations = 4\npoll_interval = 1\nmin_sweep_interval = \"1s\"\n\
          [queues]\nupdates_url = \"{}\"\nevents_url = \"{}\"\n\
          [ledger]\ntable = \"groundcrew\"\n[alerts]\ntopic_arn = \"{}\"\n\
          [[notifiers]]\nname = \"hook\"\nplugin = \"webhook\"\n\

@@ -30,7 +30,7 @@ fn every_problem_of_config_and_plugins_is_told_at_once() {
     let ran = check(
         r#"[updates]
 max_concurent_operations = 4
-wait_seconds = 0
+poll_interval = 0
 [[lanes]]
 name = "first"
 
@@ -60,7 +60,7 @@ plugin = "./none.wasm"
         assert!(found, "nothing about {parts:?} at line {line} in:\n{}", ran.stdout);
     };
     told(2, &["max_concurent_operations", "did you mean `max_concurrent_operations`?"]);
-    told(3, &["wait_seconds", "is 0"]);
+    told(3, &["poll_interval", "is 0"]);
     told(9, &["managed-tags", "did you mean `managed-tag`?"]);
     told(15, &["tag_kee", "did you mean `tag_key`?"]);
     told(16, &["priority_mode", "boolean"]);

@@ -143,8 +143,8 @@ notifiers = ["ams"]
 fn overlay(aws: &Server) -> String {
     format!(
         "queues.updates_url = \"{}\"\nqueues.notifications_url = \"{}\"\n\
-         updates.wait_seconds = 3\nupdates.min_sweep_interval = \"3s\"\n\
-         updates.max_receive_count = 2",
+         updates.poll_interval = 3\nupdates.min_sweep_interval = \"3s\"\n\
+         updates.max_attempts = 2",
         aws.queue("updates.fifo"),
         aws.queue("notifications.fifo")
     )

@@ -276,7 +276,7 @@ fn a_wrong_config_is_told_first() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("crew.toml"),
-        "[updates]\nwait_seconds = 0\n[[policies]]\nplugin = \"managed-tags\"\n",
+        "[updates]\npoll_interval = 0\n[[policies]]\nplugin = \"managed-tags\"\n",
     )
     .unwrap();
     let ran = groundcrew(dir.path(), &["doctor", "--config", "crew.toml"]);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use groundcrew_core::config::Config;
-use groundcrew_core::config::keys::{Key, TABLES, Unwritten};
+use groundcrew_core::config::keys::{Key, KeyDefault, TABLES};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -28,16 +28,16 @@ fn rendered_keys() -> String {
         writeln!(out, "\n| key | value | default | meaning |\n|---|---|---|---|").unwrap();
         for Key { name, form, default, meaning, aliases: _ } in table.keys {
             let default = match default {
-                Unwritten::Is(text)
+                KeyDefault::Is(text)
                     if text.parse::<f64>().is_ok()
                         || text.parse::<bool>().is_ok()
                         || text.starts_with('[') =>
                 {
                     format!("`{text}`")
                 }
-                Unwritten::Is(text) => format!("`\"{text}\"`"),
-                Unwritten::Required => "required".to_owned(),
-                Unwritten::Nothing(text) => (*text).to_owned(),
+                KeyDefault::Is(text) => format!("`\"{text}\"`"),
+                KeyDefault::Required => "required".to_owned(),
+                KeyDefault::Nothing(text) => (*text).to_owned(),
             };
             writeln!(out, "| `{name}` | {form} | {default} | {meaning} |").unwrap();
         }
@@ -97,7 +97,7 @@ fn the_schema_is_that_of_the_config() {
     assert!(configs >= 5, "only {configs} configs");
 
     // And what is no config doesn't.
-    for wrong in ["[updates]\nwait = 1", "[updates]\nwait_seconds = 0", "[[policies]]\nname = 'a'"]
+    for wrong in ["[updates]\nwait = 1", "[updates]\npoll_interval = 0", "[[policies]]\nname = 'a'"]
     {
         let wrong: serde_json::Value = toml::from_str(wrong).unwrap();
         assert!(!validator.is_valid(&wrong), "{wrong}");

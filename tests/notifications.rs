@@ -274,7 +274,7 @@ fn an_account_that_is_given_up_is_told_of() {
     std::fs::write(&snapshot, json!({ "accounts": [account] }).to_string()).unwrap();
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     aws.ask("release-artifact", "");
-    let updates = "[updates]\nwait_seconds = 1\nmax_receive_count = 1\n";
+    let updates = "[updates]\npoll_interval = 1\nmax_attempts = 1\n";
     let config = config(&inbox, &format!("{updates}{}", queues(&aws)));
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
     let _service = Service::start(&aws, dir.path());

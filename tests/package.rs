@@ -236,7 +236,7 @@ fn an_overlay_changes_nothing_of_a_package() {
     let mut command = command(dir.path());
     command.args(args).args(["--binary", "./groundcrew"]);
     // It would leave the config's own policies, and so their files, out.
-    let over = "updates.wait_seconds = 0\n[[policies]]\nplugin = \"managed-tag\"\n";
+    let over = "updates.poll_interval = 0\n[[policies]]\nplugin = \"managed-tag\"\n";
     let over = ran(command.env("GROUNDCREW_OVERLAY", over));
     assert_eq!((over.code, over.stdout), (0, plain.stdout), "{}", over.stderr);
     assert!(fs::read(&zip).unwrap() == bytes);
@@ -272,7 +272,7 @@ fn everything_that_is_wrong_is_told_at_once_and_nothing_is_written() {
     let dir = place();
     let config = r#"
 [updates]
-wait_seconds = 0
+poll_interval = 0
 
 [[policies]]
 plugin = "../outside.rego"

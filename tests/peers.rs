@@ -135,7 +135,7 @@ fn a_fleet_is_updated_by_queues_tables_and_topics_not_written_here() {
     aws.ask("release-artifact", "");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let config = format!(
-        "[updates]\nmax_concurrent_operations = 2\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\
+        "[updates]\nmax_concurrent_operations = 2\npoll_interval = 1\nmin_sweep_interval = \"1s\"\n\
          [queues]\nupdates_url = \"{}\"\nevents_url = \"{}\"\n\
          [ledger]\ntable = \"groundcrew\"\n[alerts]\ntopic_arn = \"{}\"\n",
         text(&queues["updates"]),
@@ -199,7 +199,7 @@ fn boto3_works_beside_the_service() {
     let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
     aws.ask("release-artifact", "");
     let config = format!(
-        "[updates]\nmax_concurrent_operations = 1\nwait_seconds = 1\nmin_sweep_interval = \"1s\"\n\
+        "[updates]\nmax_concurrent_operations = 1\npoll_interval = 1\nmin_sweep_interval = \"1s\"\n\
          [queues]\nupdates_url = \"{}\"\nevents_url = \"{}\"\n[alerts]\ntopic_arn = \"{TOPIC}\"\n",
         aws.queue("updates.fifo"),
         aws.queue("events")
@@ -429,7 +429,7 @@ fn ticks_update_a_fleet() {
     // A tick waits for what is due within two seconds: with longer waits each is short.
     let overlay = format!(
         "queues.updates_url = \"{}\"\n\
-         updates.wait_seconds = 3\nupdates.min_sweep_interval = \"3s\"\n\
+         updates.poll_interval = 3\nupdates.min_sweep_interval = \"3s\"\n\
          updates.max_concurrent_operations = 2",
         aws.queue("updates.fifo")
     );

@@ -19,9 +19,9 @@ use serde_json::{Value, json};
 const CONFIG: &str = r#"
 [updates]
 max_concurrent_operations = 2
-wait_seconds = 1
+poll_interval = 1
 min_sweep_interval = "1s"
-max_receive_count = 2
+max_attempts = 2
 [queues]
 updates_url = "URL/123456789012/groundcrew-updates.fifo"
 events_url = "URL/123456789012/groundcrew-events"

@@ -336,7 +336,7 @@ fn rollout(lane: &str, canary_lane: &str) -> Value {
     let config = format!(
         r#"
 [updates]
-max_receive_count = 2
+max_attempts = 2
 [[lanes]]
 name = "canary"
 {canary_lane}
@@ -424,7 +424,7 @@ fn a_lane_soaks_after_those_before_it() {
 fn exit_codes(#[case] policies: &str, #[case] failures: Value, #[case] code: i32) {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    write("crew.toml", &format!("[updates]\nmax_receive_count = 2\n{policies}"));
+    write("crew.toml", &format!("[updates]\nmax_attempts = 2\n{policies}"));
     write("fails.rego", "package fails\n\ndecision := concat(\"\", [\"non\", \"sense\"])\n");
     let mut account = account(0, managed(), 600);
     account["update_failures"] = failures;

@@ -15,11 +15,11 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use groundcrew::simulated_web::SimulatedWeb;
 use groundcrew_aws::AwsSupport;
-use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::config::{Config, PluginSource};
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::Clock as _;
 use groundcrew_engine::notifications::{
-    ConfiguredNotifier, ConfiguredRoute, HandledOutcome, NotificationSettings, Notifications,
+    ConfiguredNotifier, ConfiguredRoute, EventOutcome, NotificationSettings, Notifications,
 };
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_plugins::http::HttpAccess;
@@ -89,14 +89,14 @@ impl World {
         let support = Arc::new(AwsSupport::new(hosts::clients(&sim).support));
         let mut notifiers = Vec::new();
         for notifier in &config.notifiers {
-            let component = &notifier.component;
-            let Plugin::Bundled(bundled) = &component.plugin else { panic!("bundled") };
+            let plugin_config = &notifier.plugin_config;
+            let PluginSource::Bundled(bundled) = &plugin_config.plugin else { panic!("bundled") };
             let spec = NotifierSpec {
-                name: component.name.clone(),
+                name: plugin_config.name.clone(),
                 source: Source::Bundled(bundled.clone()),
                 sha256: None,
-                settings: component.settings.json.clone(),
-                limits: component.limits,
+                settings: plugin_config.settings.json.clone(),
+                limits: plugin_config.limits,
                 support: Some(SupportGrant {
                     cases: support.clone(),
                     service_codes: notifier.grants.support_cases.clone(),
@@ -128,16 +128,16 @@ impl World {
                     .collect(),
                 notifiers: notifiers
                     .map(|(config, notifier)| ConfiguredNotifier {
-                        name: config.component.name.clone(),
+                        name: config.plugin_config.name.clone(),
                         digest: notifier.digest().to_owned(),
                         gate: false,
-                        timeout: config.component.limits.timeout,
+                        timeout: config.plugin_config.limits.timeout,
                         notifier: notifier.clone(),
                     })
                     .collect(),
                 lookback: Duration::from_secs(4000 * 24 * 3600),
                 host: name,
-                suggested: Default::default(),
+                suggestions: Default::default(),
             },
         )
     }
@@ -147,7 +147,7 @@ impl World {
         let event = Arc::new(Event::parse(event).unwrap());
         for again in 0.. {
             let host = self.host(format!("{name}-{again}"));
-            if host.handle(&event, None).await.outcome != HandledOutcome::Failed {
+            if host.handle(&event, None).await.outcome != EventOutcome::Failed {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -170,7 +170,10 @@ impl World {
                 }
             }
             if let Ok(deliveries) = queue.receive(Duration::from_secs(20)).await {
-                let taken = deliveries.iter().flatten().map(|one| host.take(queue.as_ref(), one));
+                let taken = deliveries
+                    .iter()
+                    .flatten()
+                    .map(|one| host.process_message(queue.as_ref(), one));
                 join_all(taken).await;
             }
         }

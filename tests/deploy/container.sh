@@ -88,7 +88,7 @@ curl -sf -X POST "$aws/_groundcrew/release-artifact" >/dev/null
 cat >"$work/crew.toml" <<EOF
 [updates]
 max_concurrent_operations = 2
-wait_seconds = 1
+poll_interval = 1
 min_sweep_interval = "1s"
 [queues]
 updates_url = "$aws/123456789012/groundcrew-updates.fifo"

@@ -206,9 +206,9 @@ def overlay(stack, parameters, environment):
         "updates": {
             "account_quota": int(parameters.get("AccountQuota", 5)),
             "max_concurrent_operations": operations,
-            "wait_seconds": int(parameters.get("UpdateWaitTimeSeconds", 30)),
+            "poll_interval": int(parameters.get("UpdateWaitTimeSeconds", 30)),
             "operation_timeout": parameters.get("UpdateOperationTimeout", "60m"),
-            "max_receive_count": int(parameters.get("SqsMaxReceiveCount", 5)),
+            "max_attempts": int(parameters.get("SqsMaxReceiveCount", 5)),
         },
     }
     if tag_key := parameters.get("ManagedAccountTagKey"):

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use aws_sdk_controltower::types::EnablementStatus;
 use aws_smithy_types::Document;
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::baseline::Target;
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
+use groundcrew_core::baseline::BaselineTarget;
 use groundcrew_core::ports::Baselines;
 
 use crate::error::{of_read, unexpected};
@@ -28,8 +28,8 @@ impl Baselines for ControlTower {
                 // One without a parent is the landing zone's own, and not an OU's.
                 if enabled.parent_identifier.is_some()
                     && status == Some(EnablementStatus::Succeeded)
-                    && let Target::Account { id, is_management: false } =
-                        Target::of_arn(&enabled.target_identifier)
+                    && let BaselineTarget::Account { id, is_management: false } =
+                        BaselineTarget::from_arn(&enabled.target_identifier)
                 {
                     governed.insert(id);
                 }
@@ -55,7 +55,7 @@ impl ControlTower {
         let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
         let zone = answer.landing_zone.ok_or_else(|| {
             let what = "the answer has no landingZone".to_owned();
-            unexpected(OPERATION, Class::Transient, what)
+            unexpected(OPERATION, ErrorClass::Transient, what)
         })?;
         let mut accounts = BTreeSet::new();
         collect(&zone.manifest, &mut accounts);

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::ports::Cleared;
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
+use groundcrew_core::ports::RemovedDeadLetters;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -71,12 +71,12 @@ impl DeadLetters {
         &self,
         body: &str,
         reason: &str,
-        receipt: &str,
+        receipt_handle: &str,
     ) -> Result<(), AwsError> {
         // There twice rather than lost, if this ends between the two calls.
         let letter = json!({ "unreadable": body, "reason": reason });
         self.put("unreadable", letter.to_string()).await?;
-        self.source.delete(receipt).await
+        self.source.delete(receipt_handle).await
     }
 
     /// Does something with each letter with such a body that was there at `began`, and removes it.
@@ -89,12 +89,12 @@ impl DeadLetters {
         began: Timestamp,
         is_one: &(dyn Fn(&str) -> bool + Send + Sync),
         act: impl Fn(&str) -> Act<'a>,
-    ) -> Result<Cleared, AwsError> {
+    ) -> Result<RemovedDeadLetters, AwsError> {
         let queue = self.queue().await?;
-        let mut cleared = Cleared::default();
+        let mut cleared = RemovedDeadLetters::default();
         loop {
             let (letters, later) = matching(queue, began, is_one).await?;
-            cleared.came_since = later;
+            cleared.arrived_since = later;
             let mut letters = letters.into_iter().peekable();
             // What follows in the group of a letter is seen once that is removed.
             if letters.peek().is_none() {
@@ -102,14 +102,14 @@ impl DeadLetters {
             }
             while let Some(letter) = letters.next() {
                 let done = match act(&letter.body).await {
-                    Ok(()) => queue.delete(&letter.receipt).await,
+                    Ok(()) => queue.delete(&letter.receipt_handle).await,
                     Err(error) => Err(error),
                 };
                 if let Err(error) = done {
                     show(queue, once(letter).chain(letters)).await;
                     return Err(error);
                 }
-                cleared.taken += 1;
+                cleared.removed += 1;
             }
         }
     }
@@ -134,7 +134,7 @@ impl DeadLetters {
         let (Some(name), Some(owner)) = (parts.next(), parts.next()) else {
             return Err(unexpected(
                 OPERATION,
-                Class::Permanent,
+                ErrorClass::Permanent,
                 format!(
                     "the queue {url} has no dead-letter queue: give it a RedrivePolicy with a deadLetterTargetArn"
                 ),
@@ -150,7 +150,7 @@ impl DeadLetters {
         let url = answer.queue_url.ok_or_else(|| {
             unexpected(
                 "GetQueueUrl",
-                Class::Transient,
+                ErrorClass::Transient,
                 format!("the answer for {name} has no QueueUrl"),
             )
         })?;
@@ -167,7 +167,7 @@ async fn matching(
     is_one: &(dyn Fn(&str) -> bool + Send + Sync),
 ) -> Result<(Vec<Message>, usize), AwsError> {
     let (mut letters, mut others) = (Vec::new(), Vec::new());
-    let (mut came_since, mut batches_since) = (0, 0);
+    let (mut arrived_since, mut batches_since) = (0, 0);
     loop {
         let messages = match queue.receive_hidden_for(BATCH, LOOK, Some(HIDDEN)).await {
             Ok(messages) => messages,
@@ -183,7 +183,7 @@ async fn matching(
             match (is_one(&message.body), is_late(&message)) {
                 (true, false) => letters.push(message),
                 (true, true) => {
-                    came_since += 1;
+                    arrived_since += 1;
                     others.push(message);
                 }
                 (false, _) => others.push(message),
@@ -191,7 +191,7 @@ async fn matching(
         }
         if ends {
             show(queue, others).await;
-            return Ok((letters, came_since));
+            return Ok((letters, arrived_since));
         }
     }
 }
@@ -200,7 +200,7 @@ async fn matching(
 async fn show(queue: &Queue, letters: impl IntoIterator<Item = Message, IntoIter: Send>) {
     for letter in letters {
         // One that stays hidden is seen again soon.
-        drop(queue.hide(&letter.receipt, Duration::ZERO).await);
+        drop(queue.hide(&letter.receipt_handle, Duration::ZERO).await);
     }
 }
 

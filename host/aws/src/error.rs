@@ -13,8 +13,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use groundcrew_core::aws_error::{AwsError, Class, classify};
-use groundcrew_core::credentials::{self, causes, chain};
+use groundcrew_core::aws_error::{AwsError, ErrorClass, classify};
+use groundcrew_core::credentials::{self, error_chain, error_chain_text};
 use groundcrew_core::text::printable;
 
 /// So many bytes of an answer that AWS did not give are shown.
@@ -48,12 +48,12 @@ pub(crate) fn compare(
         Some(found) if found == asked => Ok(()),
         Some(found) => Err(unexpected(
             operation,
-            Class::Transient,
+            ErrorClass::Transient,
             format!("the answer is about {found}, where {asked} was asked for ({member})"),
         )),
         None => Err(unexpected(
             operation,
-            Class::Transient,
+            ErrorClass::Transient,
             format!("the answer for {asked} has no {member}"),
         )),
     }
@@ -62,7 +62,7 @@ pub(crate) fn compare(
 /// Something in an answer that AWS does not send, or in an account that has to be set up.
 pub(crate) fn unexpected(
     operation: &'static str,
-    class: Class,
+    class: ErrorClass,
     message: impl Into<String>,
 ) -> AwsError {
     AwsError::without_code(operation, class, message)
@@ -84,14 +84,14 @@ where
         // AWS gives each of its errors a code. It may have had the request all the same.
         SdkError::ServiceError(service) if service.err().code().is_none_or(str::is_empty) => {
             let message = foreign(service.raw(), service.err().message());
-            way(message, Class::Transient, true)
+            way(message, ErrorClass::Transient, true)
         }
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             let message = service.err().message().unwrap_or_default();
             let fault = service.raw().status().is_server_error();
             let class = match classify(code, message) {
-                Class::Permanent if fault => Class::Transient,
+                ErrorClass::Permanent if fault => ErrorClass::Transient,
                 class => class,
             };
             AwsError {
@@ -101,18 +101,22 @@ where
                 ..AwsError::without_code(operation, class, message)
             }
         }
-        _ if lacks_credentials(&error) => no_credentials(credentials::missing(), Class::Denied),
+        _ if lacks_credentials(&error) => {
+            no_credentials(credentials::missing_message(), ErrorClass::Denied)
+        }
         // Nothing was sent. Whoever gives them may be out of reach for the moment.
         _ if let Some(why) = without_credentials(&error) => {
-            no_credentials(credentials::unavailable(&why), Class::Transient)
+            no_credentials(credentials::unavailable_message(&why), ErrorClass::Transient)
         }
-        SdkError::ConstructionFailure(_) => way(causes(&error), Class::Permanent, false),
+        SdkError::ConstructionFailure(_) => {
+            way(error_chain_text(&error), ErrorClass::Permanent, false)
+        }
         SdkError::ResponseError(response) => {
-            let message = foreign(response.raw(), Some(&causes(&error)));
-            way(message, Class::Transient, true)
+            let message = foreign(response.raw(), Some(&error_chain_text(&error)));
+            way(message, ErrorClass::Transient, true)
         }
         // No answer, a broken one, or none in time: by then it may have happened.
-        _ => way(causes(&error), Class::Transient, true),
+        _ => way(error_chain_text(&error), ErrorClass::Transient, true),
     }
 }
 
@@ -139,14 +143,14 @@ fn foreign(answer: &HttpResponse, made_of_it: Option<&str>) -> String {
 
 /// Whether nobody said as whom to call.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
-    chain(error)
+    error_chain(error)
         .filter_map(|cause| cause.downcast_ref())
         .any(|cause: &CredentialsError| matches!(cause, CredentialsError::CredentialsNotLoaded(_)))
 }
 
 /// What is said of credentials that could not be had, if that is why a call failed.
 pub(crate) fn without_credentials(error: &(dyn Error + 'static)) -> Option<String> {
-    chain(error).find(|error| error.is::<CredentialsError>()).map(causes)
+    error_chain(error).find(|error| error.is::<CredentialsError>()).map(error_chain_text)
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK

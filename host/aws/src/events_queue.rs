@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::ports::{EventQueue, Received};
+use groundcrew_core::ports::{EventQueue, ReceivedMessage};
 
 use crate::dead_letters::DeadLetters;
 use crate::sqs::{BATCH, Queue};
@@ -27,18 +27,21 @@ impl SqsEvents {
 
 #[async_trait]
 impl EventQueue for SqsEvents {
-    async fn receive(&self, wait: Duration) -> Result<Vec<Received<String>>, AwsError> {
+    async fn receive(&self, wait: Duration) -> Result<Vec<ReceivedMessage<String>>, AwsError> {
         let messages = self.queue.receive(BATCH, wait).await?.into_iter();
         Ok(messages
-            .map(|message| Received { body: message.body, receipt: message.receipt })
+            .map(|message| ReceivedMessage {
+                body: message.body,
+                receipt_handle: message.receipt_handle,
+            })
             .collect())
     }
 
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        self.queue.delete(receipt).await
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
+        self.queue.delete(receipt_handle).await
     }
 
-    async fn reject(&self, event: &Received<String>, reason: &str) -> Result<(), AwsError> {
-        self.dead.take(&event.body, reason, &event.receipt).await
+    async fn reject(&self, event: &ReceivedMessage<String>, reason: &str) -> Result<(), AwsError> {
+        self.dead.take(&event.body, reason, &event.receipt_handle).await
     }
 }

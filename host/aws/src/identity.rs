@@ -9,7 +9,7 @@ pub async fn caller_arn(clients: &Clients) -> Option<String> {
     match clients.sts.get_caller_identity().send().await {
         Ok(caller) => caller.arn,
         Err(error) => {
-            tracing::warn!(error = %groundcrew_core::credentials::causes(&error), "who calls can't be asked of STS");
+            tracing::warn!(error = %groundcrew_core::credentials::error_chain_text(&error), "who calls can't be asked of STS");
             None
         }
     }

@@ -6,9 +6,9 @@ use aws_sdk_identitystore::operation::describe_user::DescribeUserOutput;
 use aws_sdk_identitystore::operation::get_user_id::GetUserIdError;
 use aws_sdk_identitystore::types::{AlternateIdentifier, ResourceType, UniqueAttribute};
 use aws_smithy_types::Document;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::doctor::IdentityCenter;
-use groundcrew_core::parameters::User;
+use groundcrew_core::parameters::IdentityCenterUser;
 use groundcrew_core::ports::IdentityStore;
 use tokio::sync::OnceCell;
 
@@ -52,7 +52,7 @@ impl IdentityCenterUsers {
                 unexpected(
                     "ListInstances",
                     // True for all accounts: none is to blame.
-                    Class::NotFound,
+                    ErrorClass::NotFound,
                     format!(
                         "IAM Identity Center has no active instance in {region}: set \
                          account_factory.identity_center_region to the Region that has it, or \
@@ -77,7 +77,7 @@ impl IdentityCenterUsers {
             .attribute_path(path)
             .attribute_value(Document::String(value.to_owned()))
             .build()
-            .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
+            .map_err(|error| unexpected(OPERATION, ErrorClass::Permanent, error.to_string()))?;
         let answer = self
             .client
             .get_user_id()
@@ -119,7 +119,7 @@ fn is_called(user: &DescribeUserOutput, email: &str) -> bool {
 
 #[async_trait]
 impl IdentityStore for IdentityCenterUsers {
-    async fn user(&self, email: &str) -> Result<Option<User>, AwsError> {
+    async fn user(&self, email: &str) -> Result<Option<IdentityCenterUser>, AwsError> {
         const OPERATION: &str = "DescribeUser";
         let store = self.store().await?;
         for path in ATTRIBUTES {
@@ -143,7 +143,7 @@ impl IdentityStore for IdentityCenterUsers {
             }
             let (given_name, family_name) =
                 answer.name.map(|name| (name.given_name, name.family_name)).unwrap_or_default();
-            return Ok(Some(User { given_name, family_name }));
+            return Ok(Some(IdentityCenterUser { given_name, family_name }));
         }
         Ok(None)
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use aws_sdk_controltower::Client;
 use aws_sdk_controltower::types::LandingZoneStatus;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::ports::{LandingZoneState, LandingZones};
 
 use crate::error::{compare, of_read, unexpected};
@@ -37,7 +37,7 @@ impl LandingZones for ControlTower {
         let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
         let zone = answer.landing_zone.ok_or_else(|| {
             let what = "the answer has no landingZone".to_owned();
-            unexpected(OPERATION, Class::Transient, what)
+            unexpected(OPERATION, ErrorClass::Transient, what)
         })?;
         compare(OPERATION, "arn", zone.arn(), &arn)?;
         Ok(Some(LandingZoneState {

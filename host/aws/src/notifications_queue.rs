@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sqs::Client;
-use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::onboarding::{NotificationLetter, QueuedNotification};
-use groundcrew_core::ports::{Cleared, Delivery, NotificationQueue, Unreadable};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
+use groundcrew_core::onboarding::{NotificationDeadLetter, QueuedNotification};
+use groundcrew_core::ports::{
+    NotificationQueue, ReceivedNotification, RemovedDeadLetters, UnreadableMessage,
+};
 use jiff::Timestamp;
 
 use crate::dead_letters::{Act, DeadLetters, hash};
@@ -44,7 +46,7 @@ fn deduplication_id(notification: &QueuedNotification) -> String {
     let event = event.as_deref().unwrap_or("swept");
     match redriven {
         0 => hash(&[key.as_str(), event]),
-        times => hash(&[key.as_str(), event, &times.to_string()]),
+        receive_count => hash(&[key.as_str(), event, &receive_count.to_string()]),
     }
 }
 
@@ -53,7 +55,7 @@ impl NotificationQueue for SqsNotifications {
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError> {
         const OPERATION: &str = "SendMessage";
         let body = serde_json::to_string(notification)
-            .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
+            .map_err(|error| unexpected(OPERATION, ErrorClass::Permanent, error.to_string()))?;
         let Queue { client, url } = &self.queue;
         client
             .send_message()
@@ -67,29 +69,36 @@ impl NotificationQueue for SqsNotifications {
         Ok(())
     }
 
-    async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError> {
+    async fn receive(
+        &self,
+        wait: Duration,
+    ) -> Result<Vec<Result<ReceivedNotification, UnreadableMessage>>, AwsError> {
         let messages = self.queue.receive(BATCH, wait).await?.into_iter();
         Ok(messages
-            .map(|Message { body, receipt, times, .. }| match serde_json::from_str(&body) {
-                Ok(notification) => Ok(Delivery { notification, receipt, times }),
-                Err(error) => {
-                    let reason = format!("not a message of the notifications queue: {error}");
-                    Err(Unreadable { reason, body, receipt })
+            .map(|Message { body, receipt_handle, receive_count, .. }| {
+                match serde_json::from_str(&body) {
+                    Ok(notification) => {
+                        Ok(ReceivedNotification { notification, receipt_handle, receive_count })
+                    }
+                    Err(error) => {
+                        let reason = format!("not a message of the notifications queue: {error}");
+                        Err(UnreadableMessage { reason, body, receipt_handle })
+                    }
                 }
             })
             .collect())
     }
 
-    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
-        self.dead.take(&message.body, &message.reason, &message.receipt).await
+    async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError> {
+        self.dead.take(&message.body, &message.reason, &message.receipt_handle).await
     }
 
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        self.queue.delete(receipt).await
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
+        self.queue.delete(receipt_handle).await
     }
 
-    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
-        self.queue.hide(receipt, delay).await
+    async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError> {
+        self.queue.hide(receipt_handle, delay).await
     }
 
     async fn dead_letter(
@@ -97,14 +106,20 @@ impl NotificationQueue for SqsNotifications {
         notification: &QueuedNotification,
         reason: &str,
     ) -> Result<(), AwsError> {
-        let letter =
-            NotificationLetter { notification: notification.clone(), reason: reason.to_owned() };
+        let letter = NotificationDeadLetter {
+            notification: notification.clone(),
+            reason: reason.to_owned(),
+        };
         let body = serde_json::to_string(&letter)
-            .map_err(|error| unexpected("SendMessage", Class::Permanent, error.to_string()))?;
+            .map_err(|error| unexpected("SendMessage", ErrorClass::Permanent, error.to_string()))?;
         self.dead.put(&group(notification), body).await
     }
 
-    async fn redrive(&self, notifier: &str, began: Timestamp) -> Result<Cleared, AwsError> {
+    async fn redrive(
+        &self,
+        notifier: &str,
+        began: Timestamp,
+    ) -> Result<RemovedDeadLetters, AwsError> {
         // A letter of groundcrew's, or the message as it was when SQS itself moved it there.
         let notification = |body: &str| {
             let letter = serde_json::from_str::<QueuedNotification>(body).ok()?;

@@ -10,8 +10,8 @@ use aws_sdk_organizations::types::{
     Account as SdkAccount, AccountState as SdkState, AccountStatus, ParentType,
 };
 use groundcrew_core::account::{Account, AccountId, AccountState, OrganizationalUnit};
-use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::ports::{Directory, Page};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
+use groundcrew_core::ports::{AccountDirectory, Page};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
@@ -46,11 +46,10 @@ impl OrganizationsDirectory {
     /// Names of OUs are asked for `anew`, or remembered ones will do.
     async fn read(&self, account: SdkAccount, anew: bool) -> Result<Arc<Account>, AwsError> {
         const OPERATION: &str = "DescribeAccount";
-        let id: AccountId = account
-            .id()
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error| unexpected(OPERATION, Class::Permanent, format!("{error}")))?;
+        let id: AccountId =
+            account.id().unwrap_or_default().parse().map_err(|error| {
+                unexpected(OPERATION, ErrorClass::Permanent, format!("{error}"))
+            })?;
         let way = match account.paths().first() {
             Some(path) => {
                 path.split('/').filter(|id| id.starts_with("ou-")).map(str::to_owned).collect()
@@ -129,7 +128,7 @@ impl OrganizationsDirectory {
         let unit = answer.organizational_unit;
         compare(OPERATION, "Id", unit.as_ref().and_then(|unit| unit.id()), id)?;
         unit.and_then(|unit| unit.name).ok_or_else(|| {
-            unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Name"))
+            unexpected(OPERATION, ErrorClass::Transient, format!("the answer for {id} has no Name"))
         })
     }
 }
@@ -160,7 +159,7 @@ fn state(account: &SdkAccount) -> Option<AccountState> {
 }
 
 #[async_trait]
-impl Directory for OrganizationsDirectory {
+impl AccountDirectory for OrganizationsDirectory {
     async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError> {
         if page.is_none() {
             *self.units.lock().await = Units::default();
@@ -190,7 +189,11 @@ impl Directory for OrganizationsDirectory {
             .await
             .map_err(|error| of_read(OPERATION, error))?;
         let account = answer.account.ok_or_else(|| {
-            unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no Account"))
+            unexpected(
+                OPERATION,
+                ErrorClass::Transient,
+                format!("the answer for {id} has no Account"),
+            )
         })?;
         compare(OPERATION, "Id", account.id(), id.as_str())?;
         self.read(account, true).await

@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::ports::QueueDepth;
 
 use crate::dead_letters::DeadLetters;
@@ -42,7 +42,7 @@ pub(crate) async fn counts(queue: &Queue) -> Result<[usize; 3], AwsError> {
         let value = answer.attributes().and_then(|attributes| attributes.get(&name));
         *count = value.and_then(|value| value.parse().ok()).ok_or_else(|| {
             let message = format!("the answer for {} has no {}", queue.url, name.as_str());
-            unexpected(OPERATION, Class::Transient, message)
+            unexpected(OPERATION, ErrorClass::Transient, message)
         })?;
     }
     Ok(counts)

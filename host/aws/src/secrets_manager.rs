@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_secretsmanager::Client;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::http::Secret;
 use groundcrew_core::ports::SecretStore;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ impl SecretStore for SecretsManager {
             compare(OPERATION, "Name", answer.name(), id)?;
         }
         let secret = answer.secret_string.map(Secret::new).ok_or_else(|| {
-            unexpected(OPERATION, Class::Permanent, "the secret is binary: expected a text")
+            unexpected(OPERATION, ErrorClass::Permanent, "the secret is binary: expected a text")
         })?;
         self.kept().insert(id.to_owned(), (Instant::now(), secret.clone()));
         Ok(secret)

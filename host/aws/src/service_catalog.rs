@@ -11,13 +11,13 @@ use aws_sdk_servicecatalog::types::{
     ProvisionedProductViewFilterBy, RecordStatus as SdkRecordStatus, UpdateProvisioningParameter,
 };
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, LaunchPathId, LaunchPathSummary, ProductId, ProductStatus,
     ProvisionedProduct, ProvisionedProductId, Record, RecordError, RecordId, RecordStatus,
     UpdateRequest, launch_paths_of,
 };
-use groundcrew_core::parameters::{KEYS, Parameters};
+use groundcrew_core::parameters::{PARAMETER_KEYS, Parameters};
 use groundcrew_core::ports::{Catalog, Page};
 
 use crate::error::{Uncertain, compare, of_read, unexpected};
@@ -70,7 +70,7 @@ impl ServiceCatalog {
             .await
             .map_err(|error| {
                 let mut error = of_read(OPERATION, error);
-                if error.class == Class::NotFound {
+                if error.class == ErrorClass::NotFound {
                     error.message = format!(
                         "{} (no product is named `{}`: set account_factory.product_name, and run where Control Tower's management account and home Region are)",
                         error.message, self.product_name
@@ -81,10 +81,9 @@ impl ServiceCatalog {
         let summary = answer.product_view_detail().and_then(|detail| detail.product_view_summary());
         let name = summary.and_then(|summary| summary.name());
         compare(OPERATION, "Name", name, &self.product_name)?;
-        summary
-            .and_then(|summary| summary.product_id())
-            .map(ProductId::new)
-            .ok_or_else(|| unexpected(OPERATION, Class::Transient, "the answer has no ProductId"))
+        summary.and_then(|summary| summary.product_id()).map(ProductId::new).ok_or_else(|| {
+            unexpected(OPERATION, ErrorClass::Transient, "the answer has no ProductId")
+        })
     }
 
     /// Id and name of the newest active artifact, if there is an active one.
@@ -229,7 +228,7 @@ impl ServiceCatalog {
         found.find_map(|item| self.read(item)).map(|product| product.account).ok_or_else(|| {
             unexpected(
                 "SearchProvisionedProducts",
-                Class::NotFound,
+                ErrorClass::NotFound,
                 format!("the provisioned product {id} names no account in its PhysicalId"),
             )
         })
@@ -244,7 +243,7 @@ impl Catalog for ServiceCatalog {
         let (target, _) = newest.ok_or_else(|| {
             unexpected(
                 "ListProvisioningArtifacts",
-                Class::NotFound,
+                ErrorClass::NotFound,
                 format!("the product {product} has no active provisioning artifact"),
             )
         })?;
@@ -287,7 +286,11 @@ impl Catalog for ServiceCatalog {
             .await
             .map_err(|error| of_read(OPERATION, error))?;
         let detail = answer.provisioned_product_detail.ok_or_else(|| {
-            unexpected(OPERATION, Class::Transient, "the answer has no ProvisionedProductDetail")
+            unexpected(
+                OPERATION,
+                ErrorClass::Transient,
+                "the answer has no ProvisionedProductDetail",
+            )
         })?;
         compare(OPERATION, "Id", detail.id(), id.as_str())?;
         Ok(ProvisionedProduct {
@@ -327,7 +330,7 @@ impl Catalog for ServiceCatalog {
             [path] => Ok(path.id.clone()),
             [] => Err(unexpected(
                 OPERATION,
-                Class::NotFound,
+                ErrorClass::NotFound,
                 format!(
                     "no launch path leads to the product {product}: associate the role that groundcrew runs as with the Account Factory portfolio (servicecatalog:AssociatePrincipalWithPortfolio)"
                 ),
@@ -335,7 +338,7 @@ impl Catalog for ServiceCatalog {
             several => Err(unexpected(
                 OPERATION,
                 // Found out for one account, but true for all: no account is to blame.
-                Class::NotFound,
+                ErrorClass::NotFound,
                 format!(
                     "several launch paths lead to the product {product}: set account_factory.launch_path to one of {}",
                     several.iter().map(|path| path.id.as_str()).collect::<Vec<_>>().join(", ")
@@ -348,7 +351,9 @@ impl Catalog for ServiceCatalog {
         const OPERATION: &str = "UpdateProvisionedProduct";
         let parameter = |key: &str| UpdateProvisioningParameter::builder().key(key);
         let parameters = match &request.parameters {
-            Parameters::Previous => KEYS.map(|key| parameter(key).use_previous_value(true).build()),
+            Parameters::Previous => {
+                PARAMETER_KEYS.map(|key| parameter(key).use_previous_value(true).build())
+            }
             Parameters::Rebuilt(rebuilt) => {
                 rebuilt.pairs().map(|(key, value)| parameter(key).value(value).build())
             }
@@ -378,7 +383,7 @@ impl Catalog for ServiceCatalog {
             compare(OPERATION, "ProvisionedProductId", product, asked).map_err(believed)?;
         }
         detail.and_then(|detail| detail.record_id).map(RecordId::new).ok_or_else(|| {
-            believed(unexpected(OPERATION, Class::Transient, "the answer has no RecordId"))
+            believed(unexpected(OPERATION, ErrorClass::Transient, "the answer has no RecordId"))
         })
     }
 
@@ -396,7 +401,11 @@ impl Catalog for ServiceCatalog {
             .await
             .map_err(|error| of_read(OPERATION, error))?;
         let incomplete = |what| {
-            unexpected(OPERATION, Class::Transient, format!("the answer for {id} has no {what}"))
+            unexpected(
+                OPERATION,
+                ErrorClass::Transient,
+                format!("the answer for {id} has no {what}"),
+            )
         };
         let detail = answer.record_detail.ok_or_else(|| incomplete("RecordDetail"))?;
         compare(OPERATION, "RecordId", detail.record_id(), id.as_str())?;

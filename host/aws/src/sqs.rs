@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::MessageSystemAttributeName;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use jiff::Timestamp;
 
 use crate::error::{of_read, of_write};
@@ -31,9 +31,9 @@ pub(crate) struct Queue {
 pub(crate) struct Message {
     pub(crate) body: String,
     /// Handle of this receipt.
-    pub(crate) receipt: String,
+    pub(crate) receipt_handle: String,
     /// How often it has been received, this time included.
-    pub(crate) times: u32,
+    pub(crate) receive_count: u32,
     /// When it was put into the queue, by SQS's clock.
     pub(crate) sent: Option<Timestamp>,
 }
@@ -75,29 +75,32 @@ impl Queue {
         let messages = answer.messages.unwrap_or_default().into_iter();
         Ok(messages
             .map(|message| Message {
-                times: attribute(&message, &COUNT).and_then(|text| text.parse().ok()).unwrap_or(1),
+                receive_count: attribute(&message, &COUNT)
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(1),
                 // Milliseconds since 1970.
                 sent: attribute(&message, &SENT)
                     .and_then(|text| Timestamp::from_millisecond(text.parse().ok()?).ok()),
                 body: message.body.unwrap_or_default(),
-                receipt: message.receipt_handle.unwrap_or_default(),
+                receipt_handle: message.receipt_handle.unwrap_or_default(),
             })
             .collect())
     }
 
     /// Removes a message. Again it does nothing.
-    pub(crate) async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        let delete = self.client.delete_message().queue_url(&self.url).receipt_handle(receipt);
+    pub(crate) async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
+        let delete =
+            self.client.delete_message().queue_url(&self.url).receipt_handle(receipt_handle);
         delete.send().await.map_err(|error| worthless(of_write("DeleteMessage", error)))?;
         Ok(())
     }
 
     /// Hides a message for so long from now, or shows it again.
-    pub(crate) async fn hide(&self, receipt: &str, long: Duration) -> Result<(), AwsError> {
+    pub(crate) async fn hide(&self, receipt_handle: &str, long: Duration) -> Result<(), AwsError> {
         self.client
             .change_message_visibility()
             .queue_url(&self.url)
-            .receipt_handle(receipt)
+            .receipt_handle(receipt_handle)
             .visibility_timeout(seconds(long))
             .send()
             .await
@@ -105,7 +108,7 @@ impl Queue {
                 // These two have no code in the SDK's model of SQS.
                 let gone = error.message().is_some_and(|text| text.contains("does not exist"));
                 let error = worthless(of_write("ChangeMessageVisibility", error));
-                if gone { AwsError { class: Class::NotFound, ..error } } else { error }
+                if gone { AwsError { class: ErrorClass::NotFound, ..error } } else { error }
             })?;
         Ok(())
     }
@@ -126,10 +129,10 @@ fn seconds(hidden: Duration) -> i32 {
 fn worthless(error: AwsError) -> AwsError {
     match error.code.as_str() {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => {
-            AwsError { class: Class::NotFound, ..error }
+            AwsError { class: ErrorClass::NotFound, ..error }
         }
         "InvalidParameterValue" if error.message.contains("ReceiptHandle") => {
-            AwsError { class: Class::NotFound, ..error }
+            AwsError { class: ErrorClass::NotFound, ..error }
         }
         _ => error,
     }

@@ -15,7 +15,7 @@ use aws_sdk_support::types::{CaseDetails, Communication};
 use aws_smithy_async::time::SharedTimeSource;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_core::support_case::{self, SupportCase};
@@ -96,7 +96,7 @@ impl AwsSupport {
         }
         let after = DateTime::from(since)
             .fmt(Format::DateTime)
-            .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))?;
+            .map_err(|error| unexpected(OPERATION, ErrorClass::Permanent, error.to_string()))?;
         let mut next = None;
         loop {
             let answer = self
@@ -122,7 +122,7 @@ impl AwsSupport {
                     return id.map(Some).ok_or_else(|| {
                         let what =
                             format!("the case with the reference line of {key} has no caseId");
-                        unexpected(OPERATION, Class::Transient, what)
+                        unexpected(OPERATION, ErrorClass::Transient, what)
                     });
                 }
             }
@@ -147,7 +147,7 @@ impl AwsSupport {
         let line = |communication: &Communication| {
             let of = case.case_id().zip(communication.case_id());
             let here = of.is_none_or(|(case, written_on)| case == written_on);
-            let line = communication.body().and_then(support_case::reference_of);
+            let line = communication.body().and_then(support_case::find_reference_line);
             line.filter(|_| here).map(str::to_owned)
         };
         let mut lines: Vec<String> = recent.communications().iter().filter_map(line).collect();
@@ -173,7 +173,7 @@ impl AwsSupport {
             .once
             .create_case()
             .subject(&case.subject)
-            .communication_body(case.text(key))
+            .communication_body(case.full_body(key))
             .service_code(&case.service_code)
             .category_code(&case.category_code)
             .severity_code(&case.severity_code)
@@ -187,7 +187,7 @@ impl AwsSupport {
             .map_err(|error| of_write(OPERATION, error))?;
         answer.case_id.filter(|id| !id.is_empty()).ok_or_else(|| AwsError {
             effect_possible: true,
-            ..unexpected(OPERATION, Class::Transient, "the answer has no caseId")
+            ..unexpected(OPERATION, ErrorClass::Transient, "the answer has no caseId")
         })
     }
 }

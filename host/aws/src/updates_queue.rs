@@ -7,8 +7,10 @@ use async_trait::async_trait;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::ports::{Cleared, DeadLetter, Hint, Received, Unreadable, UpdateQueue};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
+use groundcrew_core::ports::{
+    DeadLetter, QueuedUpdate, ReceivedMessage, RemovedDeadLetters, UnreadableMessage, UpdateQueue,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -34,14 +36,17 @@ impl SqsUpdates {
 
 #[async_trait]
 impl UpdateQueue for SqsUpdates {
-    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError> {
+    async fn send(
+        &self,
+        queued_updates: &[QueuedUpdate],
+    ) -> Result<Vec<(AccountId, String)>, AwsError> {
         const OPERATION: &str = "SendMessageBatch";
         let mut refused = Vec::new();
-        for batch in hints.chunks(BATCH) {
+        for batch in queued_updates.chunks(BATCH) {
             let entries = batch
                 .iter()
                 .enumerate()
-                .map(|(index, hint)| entry(index, hint))
+                .map(|(index, queued_update)| entry(index, queued_update))
                 .collect::<Result<Vec<_>, _>>()?;
             let answer = self
                 .queue
@@ -53,10 +58,14 @@ impl UpdateQueue for SqsUpdates {
                 .await
                 .map_err(|error| of_write(OPERATION, error))?;
             for failed in answer.failed {
-                let hint = failed.id.parse().ok().and_then(|index: usize| batch.get(index));
-                if let Some(hint) = hint {
+                let queued_update =
+                    failed.id.parse().ok().and_then(|index: usize| batch.get(index));
+                if let Some(queued_update) = queued_update {
                     let reason = failed.message.unwrap_or_default();
-                    refused.push((hint.account.clone(), format!("{}: {reason}", failed.code)));
+                    refused.push((
+                        queued_update.account.clone(),
+                        format!("{}: {reason}", failed.code),
+                    ));
                 }
             }
         }
@@ -67,32 +76,32 @@ impl UpdateQueue for SqsUpdates {
         &self,
         max: usize,
         wait: Duration,
-    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError> {
+    ) -> Result<Vec<Result<ReceivedMessage<QueuedUpdate>, UnreadableMessage>>, AwsError> {
         if max == 0 {
             return Ok(Vec::new());
         }
         let messages = self.queue.receive(max, wait).await?.into_iter();
         Ok(messages
-            .map(|Message { body, receipt, .. }| match serde_json::from_str(&body) {
-                Ok(hint) => Ok(Received { body: hint, receipt }),
+            .map(|Message { body, receipt_handle, .. }| match serde_json::from_str(&body) {
+                Ok(queued_update) => Ok(ReceivedMessage { body: queued_update, receipt_handle }),
                 Err(error) => {
                     let reason = format!("not a message of groundcrew's updates queue: {error}");
-                    Err(Unreadable { reason, body, receipt })
+                    Err(UnreadableMessage { reason, body, receipt_handle })
                 }
             })
             .collect())
     }
 
-    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
-        self.dead.take(&message.body, &message.reason, &message.receipt).await
+    async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError> {
+        self.dead.take(&message.body, &message.reason, &message.receipt_handle).await
     }
 
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        self.queue.delete(receipt).await
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
+        self.queue.delete(receipt_handle).await
     }
 
-    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
-        self.queue.hide(receipt, delay).await
+    async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError> {
+        self.queue.hide(receipt_handle, delay).await
     }
 
     async fn is_empty(&self) -> Result<bool, AwsError> {
@@ -104,11 +113,11 @@ impl UpdateQueue for SqsUpdates {
         self.dead.put(letter.account.as_str(), body).await
     }
 
-    async fn remove_letters(
+    async fn remove_dead_letters(
         &self,
         accounts: &BTreeSet<AccountId>,
         began: Timestamp,
-    ) -> Result<Cleared, AwsError> {
+    ) -> Result<RemovedDeadLetters, AwsError> {
         let is_one = |body: &str| {
             serde_json::from_str::<DeadLetter>(body)
                 .is_ok_and(|letter| accounts.contains(&letter.account))
@@ -117,27 +126,35 @@ impl UpdateQueue for SqsUpdates {
     }
 }
 
-fn entry(index: usize, hint: &Hint) -> Result<SendMessageBatchRequestEntry, AwsError> {
+fn entry(
+    index: usize,
+    queued_update: &QueuedUpdate,
+) -> Result<SendMessageBatchRequestEntry, AwsError> {
     const OPERATION: &str = "SendMessageBatch";
     SendMessageBatchRequestEntry::builder()
         .id(index.to_string())
-        .message_group_id(hint.account.as_str())
-        .message_deduplication_id(deduplication_id(hint))
-        .message_body(text(OPERATION, hint)?)
+        .message_group_id(queued_update.account.as_str())
+        .message_deduplication_id(deduplication_id(queued_update))
+        .message_body(text(OPERATION, queued_update)?)
         .build()
-        .map_err(|error| unexpected(OPERATION, Class::Permanent, error.to_string()))
+        .map_err(|error| unexpected(OPERATION, ErrorClass::Permanent, error.to_string()))
 }
 
 /// SQS remembers it for five minutes, even of deleted messages: another attempt, and
 /// another handing over, needs another one.
-fn deduplication_id(hint: &Hint) -> String {
-    let (attempt, serial) = (hint.attempt.to_string(), hint.serial.to_string());
-    hash(&[hint.provisioned_product.as_str(), hint.target.as_str(), &attempt, &serial])
+fn deduplication_id(queued_update: &QueuedUpdate) -> String {
+    let (attempt, serial) = (queued_update.attempt.to_string(), queued_update.serial.to_string());
+    hash(&[
+        queued_update.provisioned_product.as_str(),
+        queued_update.target.as_str(),
+        &attempt,
+        &serial,
+    ])
 }
 
 fn text(operation: &'static str, message: &impl Serialize) -> Result<String, AwsError> {
     serde_json::to_string(message)
-        .map_err(|error| unexpected(operation, Class::Permanent, error.to_string()))
+        .map_err(|error| unexpected(operation, ErrorClass::Permanent, error.to_string()))
 }
 
 #[cfg(test)]
@@ -145,8 +162,8 @@ mod tests {
     use super::*;
     use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 
-    fn hint(attempt: u32) -> Hint {
-        Hint {
+    fn queued_update(attempt: u32) -> QueuedUpdate {
+        QueuedUpdate {
             account: "111122223333".parse().unwrap(),
             provisioned_product: ProvisionedProductId::new("pp-1"),
             target: ArtifactId::new("pa-1"),
@@ -158,17 +175,17 @@ mod tests {
 
     #[test]
     fn another_attempt_is_another_message() {
-        let id = deduplication_id(&hint(1));
-        assert_eq!(id, deduplication_id(&hint(1)));
-        assert_ne!(id, deduplication_id(&hint(2)));
-        assert_ne!(id, deduplication_id(&Hint { serial: 2, ..hint(1) }));
+        let id = deduplication_id(&queued_update(1));
+        assert_eq!(id, deduplication_id(&queued_update(1)));
+        assert_ne!(id, deduplication_id(&queued_update(2)));
+        assert_ne!(id, deduplication_id(&QueuedUpdate { serial: 2, ..queued_update(1) }));
         // SQS takes up to 128 characters.
         assert_eq!(id.len(), 64);
     }
 
     #[test]
     fn the_lane_is_no_part_of_what_a_message_repeats() {
-        let other = Hint { lane: "others".into(), ..hint(1) };
-        assert_eq!(deduplication_id(&other), deduplication_id(&hint(1)));
+        let other = QueuedUpdate { lane: "others".into(), ..queued_update(1) };
+        assert_eq!(deduplication_id(&other), deduplication_id(&queued_update(1)));
     }
 }

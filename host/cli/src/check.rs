@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use groundcrew_core::config::{Notifier, Problem};
+use groundcrew_core::config::{NotifierConfig, Problem};
 use groundcrew_core::doctor;
-use groundcrew_core::http::plain_secret;
+use groundcrew_core::http::webhook_with_plain_secret;
 use groundcrew_core::route::OncePer;
 use groundcrew_core::scheduler::{StartWhen, WhenHeld};
 
@@ -24,7 +24,7 @@ pub fn run(options: &Check) -> Result<(), Failure> {
         Err(Failure::Usage(problems)) => return found(&problems),
         Err(other) => return Err(other),
     };
-    match ungranted(options, &loaded) {
+    match ungranted_requests(options, &loaded) {
         problems if problems.is_empty() => screen(&describe(options, &loaded)),
         problems => found(&problems.join("\n")),
     }
@@ -41,11 +41,11 @@ fn found(problems: &str) -> Result<(), Failure> {
 
 /// Requests that bundled notifiers would make and that no grant covers. A host says so when it makes
 /// one.
-fn ungranted(options: &Check, loaded: &Loaded) -> Vec<String> {
+fn ungranted_requests(options: &Check, loaded: &Loaded) -> Vec<String> {
     let file = options.config.display();
-    let of = |notifier: &Notifier| {
-        let line = notifier.component.line;
-        let findings = doctor::ungranted(notifier).into_iter();
+    let of = |notifier: &NotifierConfig| {
+        let line = notifier.plugin_config.line;
+        let findings = doctor::ungranted_requests(notifier).into_iter();
         let problems: Vec<String> = findings
             .map(|finding| {
                 let fix = finding.fix.unwrap_or_default();
@@ -125,18 +125,18 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
 }
 
 /// What a notifier's settings say that is a secret, never shown.
-fn plain_secrets(notifier: &Notifier) -> Vec<String> {
-    let component = &notifier.component;
+fn plain_secrets(notifier: &NotifierConfig) -> Vec<String> {
+    let plugin_config = &notifier.plugin_config;
     let warning = |(at, text): (String, &str)| {
-        let system = plain_secret(text)?;
+        let system = webhook_with_plain_secret(text)?;
         Some(format!(
             "  warning: line {}: notifier `{}`, setting `{}`: this URL of {system} is a secret, which \
              reports and alerts show; write `$(name)` in its place, and name the secret in `secrets` \
              of the grant",
-            component.settings.line(&at),
-            component.name,
+            plugin_config.settings.line(&at),
+            plugin_config.name,
             at.trim_start_matches('/').replace('/', ".")
         ))
     };
-    component.settings.texts().into_iter().filter_map(warning).collect()
+    plugin_config.settings.texts().into_iter().filter_map(warning).collect()
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::plan_id::PlanId;
-use groundcrew_core::suggested::DEFAULT_CONFIG;
+use groundcrew_core::suggestions::DEFAULT_CONFIG;
 use jiff::Timestamp;
 
 use crate::moment::{Since, moment};

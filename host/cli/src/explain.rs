@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use groundcrew_core::account::{AccountState, Tags};
-use groundcrew_core::decision::{Action, Candidate, Cause, Verdict};
-use groundcrew_core::plan::{Finder, Found};
-use groundcrew_engine::{Answer, Heard, Panel};
+use groundcrew_core::decision::{Action, Candidate, Cause, PolicyDecision};
+use groundcrew_core::plan::{CandidateFinder, PrePolicyState};
+use groundcrew_engine::{Evaluation, PolicyPipeline, PolicyResult};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -104,18 +104,20 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
     })?;
     let at = options.at.unwrap_or_else(Timestamp::now);
 
-    let mut finder = Finder::new(&snapshot, at, loaded.config.updates.causes);
+    let mut finder = CandidateFinder::new(&snapshot, at, loaded.config.updates.causes);
     let invalid =
-        |error: groundcrew_core::account::NotAnAccountId| Failure::Usage(error.to_string());
+        |error: groundcrew_core::account::InvalidAccountId| Failure::Usage(error.to_string());
     let candidate = finder.candidate(account).map_err(invalid)?;
     let (candidate, not_asked) = match options.action {
         About::Update => {
             let not_asked = match finder.find(account).map_err(invalid)? {
-                Found::Outdated(_) => None,
-                Found::LeftAlone(why) => Some(why.to_owned()),
-                Found::Current => Some("it is on the newest Account Factory version".to_owned()),
-                Found::Closed(state) => Some(format!("it is closed ({state})")),
-                Found::NotEnrolled => {
+                PrePolicyState::Outdated(_) => None,
+                PrePolicyState::Excluded(why) => Some(why.to_owned()),
+                PrePolicyState::Current => {
+                    Some("it is on the newest Account Factory version".to_owned())
+                }
+                PrePolicyState::Closed(state) => Some(format!("it is closed ({state})")),
+                PrePolicyState::NotEnrolled => {
                     let why =
                         "it has no provisioned product, so that Account Factory can't update it";
                     Some(why.to_owned())
@@ -130,25 +132,25 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
                 product: None,
                 ..candidate
             };
-            let closed = candidate.account.closed();
+            let closed = candidate.account.closed_state();
             (candidate, closed.map(|state| format!("it is closed ({state})")))
         }
     };
-    let panel = loaded.panel(candidate.action);
-    let heard = panel.hear(&candidate).await;
-    Ok(Report::of(&candidate, not_asked, &panel, heard))
+    let pipeline = loaded.pipeline(candidate.action);
+    let evaluation = pipeline.evaluate(&candidate).await;
+    Ok(Report::of(&candidate, not_asked, &pipeline, evaluation))
 }
 
 impl Report {
     fn of(
         candidate: &Candidate,
         not_asked: Option<String>,
-        panel: &Panel,
-        heard: Heard<'_>,
+        pipeline: &PolicyPipeline,
+        evaluation: Evaluation<'_>,
     ) -> Self {
         let account = &candidate.account;
         let decided = |decision| {
-            let lane = |index| panel.lane(index).to_owned();
+            let lane = |index| pipeline.lane_name(index).to_owned();
             Decided::new(account.id.as_str(), &account.name, decision, lane)
         };
         Self {
@@ -157,9 +159,9 @@ impl Report {
             cause: candidate.cause,
             account: Account::of(candidate),
             not_asked,
-            answers: heard.answers.iter().map(Said::of).collect(),
-            with_monitored: heard.instead.map(decided),
-            decision: decided(heard.decision),
+            answers: evaluation.results.iter().map(Said::of).collect(),
+            with_monitored: evaluation.with_monitored.map(decided),
+            decision: decided(evaluation.decision),
         }
     }
 }
@@ -192,12 +194,12 @@ impl Account {
 }
 
 impl Said {
-    fn of(answer: &Answer<'_>) -> Self {
-        let (says, lane, reason, until) = match &answer.said {
-            Ok(Verdict::Abstain) => ("abstain", None, None, None),
-            Ok(Verdict::Proceed(lane)) => ("proceed", lane.clone(), None, None),
-            Ok(Verdict::Skip(reason)) => ("skip", None, Some(reason.clone()), None),
-            Ok(Verdict::Hold { until, reason, lane }) => {
+    fn of(answer: &PolicyResult<'_>) -> Self {
+        let (says, lane, reason, until) = match &answer.result {
+            Ok(PolicyDecision::Abstain) => ("abstain", None, None, None),
+            Ok(PolicyDecision::Proceed(lane)) => ("proceed", lane.clone(), None, None),
+            Ok(PolicyDecision::Skip(reason)) => ("skip", None, Some(reason.clone()), None),
+            Ok(PolicyDecision::Hold { until, reason, lane }) => {
                 ("hold", lane.clone(), Some(reason.clone()), Some(*until))
             }
             Err(failure) => ("failure", None, Some(failure.message.clone()), None),

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use groundcrew_core::rule::Rule;
-use groundcrew_engine::notifications::{Handled, HandledOutcome};
+use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_engine::notifications::{EventOutcome, EventReport};
 use groundcrew_plugins::files;
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ pub struct Report {
     pub outcome: String,
     /// By which rule it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Rule>,
+    pub rule: Option<IgnoreReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub notifications: Vec<Notification>,
@@ -36,7 +36,7 @@ pub struct Notification {
     pub reference: Option<String>,
     /// By which rule it was not told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Rule>,
+    pub rule: Option<IgnoreReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -62,7 +62,7 @@ pub fn run(options: &Handle) -> Result<(), Failure> {
 }
 
 /// Prints what became of each event, as a list where there are several, and fails if one did.
-pub fn conclude(handled: Vec<Handled>, has_topic: bool) -> Result<(), Failure> {
+pub fn conclude(handled: Vec<EventReport>, has_topic: bool) -> Result<(), Failure> {
     let failures: Vec<String> = handled.iter().filter_map(failure).collect();
     let report = |handled| Report::of(handled, has_topic);
     let mut reports: Vec<Report> = handled.into_iter().map(report).collect();
@@ -80,15 +80,18 @@ pub fn conclude(handled: Vec<Handled>, has_topic: bool) -> Result<(), Failure> {
 }
 
 /// What went wrong, in one line; `None` when nothing did.
-pub fn failure(handled: &Handled) -> Option<String> {
-    if handled.outcome != HandledOutcome::Failed {
+pub fn failure(handled: &EventReport) -> Option<String> {
+    if handled.outcome != EventOutcome::Failed {
         return None;
     }
-    let failed = handled.notifications.iter().filter_map(|told| {
-        let detail = told.detail.as_deref()?;
-        let failed = told.outcome == groundcrew_engine::notifications::ToldOutcome::Failed;
+    let failed = handled.notifications.iter().filter_map(|delivery| {
+        let detail = delivery.detail.as_deref()?;
+        let failed = delivery.outcome == groundcrew_engine::notifications::DeliveryOutcome::Failed;
         failed.then(|| {
-            format!("notifier `{}` was not told of {}: {detail}", told.notifier, told.about)
+            format!(
+                "notifier `{}` was not told of {}: {detail}",
+                delivery.notifier, delivery.description
+            )
         })
     });
     Some(handled.reason.iter().cloned().chain(failed).collect::<Vec<_>>().join("; "))
@@ -96,7 +99,7 @@ pub fn failure(handled: &Handled) -> Option<String> {
 
 impl Report {
     /// What was done where alerts have a topic, or none.
-    pub fn of(handled: Handled, has_topic: bool) -> Self {
+    pub fn of(handled: EventReport, has_topic: bool) -> Self {
         Self {
             event: handled.event,
             outcome: handled.outcome.to_string(),
@@ -105,13 +108,13 @@ impl Report {
             notifications: handled
                 .notifications
                 .into_iter()
-                .map(|told| Notification {
-                    notifier: told.notifier,
-                    account: told.account.map(|account| account.to_string()),
-                    outcome: told.outcome.to_string(),
-                    reference: told.reference,
-                    rule: told.rule,
-                    detail: told.detail,
+                .map(|delivery| Notification {
+                    notifier: delivery.notifier,
+                    account: delivery.account.map(|account| account.to_string()),
+                    outcome: delivery.outcome.to_string(),
+                    reference: delivery.reference,
+                    rule: delivery.rule,
+                    detail: delivery.detail,
                 })
                 .collect(),
             alerts: handled

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use groundcrew_core::config::Config;
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::suggestions::CommandSuggestions;
 
 use crate::commands::{Init, Which};
 use crate::failure::Failure;
@@ -19,8 +19,8 @@ pub fn run(options: &Init) -> Result<(), Failure> {
     let (out, name) = (&options.out, options.out.display());
     // Where stdout goes is not known.
     let named = out.to_str().filter(|name| *name != "-");
-    let suggested = named.map(Suggested::with_config).unwrap_or_default();
-    let text = render(options, &suggested);
+    let suggestions = named.map(CommandSuggestions::with_config).unwrap_or_default();
+    let text = render(options, &suggestions);
     // What an option says may be no value for its key.
     Config::parse(&name.to_string(), &text)
         .map_err(|problems| Failure::Usage(format!("{problems}\nnothing was written")))?;
@@ -37,18 +37,18 @@ pub fn run(options: &Init) -> Result<(), Failure> {
     can_write(out)
         .and_then(|()| write_whole(out, text.as_bytes()))
         .map_err(|error| Failure::unwritable(out, error, "--out"))?;
-    print(&format!("{name}: written\n{}", next_steps(&suggested, "  ")))
+    print(&format!("{name}: written\n{}", next_steps(&suggestions, "  ")))
 }
 
 /// What to do with it.
-fn next_steps(suggested: &Suggested, indent: &str) -> String {
+fn next_steps(suggestions: &CommandSuggestions, indent: &str) -> String {
     let steps = [
         ("check", "is it fit for use?"),
         ("simulate", "rehearse an update of 20 accounts, without AWS"),
         ("doctor", "is everything that it needs in AWS?"),
         ("plan", "what would an update do now?"),
     ];
-    let commands = steps.map(|(command, what)| (suggested.command(command), what));
+    let commands = steps.map(|(command, what)| (suggestions.command(command), what));
     let width = commands.iter().map(|(command, _)| command.len()).max().unwrap_or(0);
     let line = |(command, what): &(String, &str)| format!("{indent}{command:width$}  # {what}\n");
     commands.iter().map(line).collect()
@@ -60,21 +60,21 @@ fn quoted(text: &str) -> String {
 }
 
 /// The config that these options ask for.
-pub fn render(options: &Init, suggested: &Suggested) -> String {
+pub fn render(options: &Init, suggestions: &CommandSuggestions) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
-    let _ = write(options, suggested, &mut out);
+    let _ = write(options, suggestions, &mut out);
     out
 }
 
-fn write(options: &Init, suggested: &Suggested, out: &mut String) -> std::fmt::Result {
+fn write(options: &Init, suggestions: &CommandSuggestions, out: &mut String) -> std::fmt::Result {
     let at_once = options.at_once;
     writeln!(
         out,
         "# The config of groundcrew. docs/configuration.md has every key. What is commented out here is an\n\
          # example, or has its default.\n\
          #\n{}",
-        next_steps(suggested, "#   ")
+        next_steps(suggestions, "#   ")
     )?;
     writeln!(out, "[aws]")?;
     writeln!(out, "# Control Tower's home Region.\nregion = {}\n", quoted(&options.region))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use groundcrew_aws::Clients;
-use groundcrew_core::config::LedgerPlace;
+use groundcrew_core::config::LedgerLocation;
 use groundcrew_core::ports::{Ledger, NotificationLedger};
 use groundcrew_ledger::{
     DynamoLedger, FileError, FileLedger, MemoryLedger, SharedLedger, Store, StoreLedger,
@@ -27,14 +27,14 @@ pub struct OpenLedger {
 impl OpenLedger {
     /// For a host: a file is locked against every other.
     pub fn of(read: &Read, clients: &Clients) -> Result<Self, Failure> {
-        match &read.config.ledger.place {
-            LedgerPlace::Table(table) => {
+        match &read.config.ledger.location {
+            LedgerLocation::Table(table) => {
                 Ok(Self::over(DynamoLedger::new(clients.dynamodb.clone(), table.clone())))
             }
-            LedgerPlace::File(file) => {
+            LedgerLocation::File(file) => {
                 let path = read.path(file);
                 let ledger = FileLedger::open(&path).map_err(failed)?;
-                if ledger.store().is_begun() {
+                if ledger.store().is_new() {
                     tracing::warn!(
                         file = %path.display(),
                         "a new ledger is begun: there was none, or an empty file; what runs in AWS \
@@ -50,7 +50,7 @@ impl OpenLedger {
 
     /// For a command: a file that a running host has open is reached through that host.
     pub async fn reach(read: &Read, clients: &Clients) -> Result<Self, Failure> {
-        let LedgerPlace::File(file) = &read.config.ledger.place else {
+        let LedgerLocation::File(file) = &read.config.ledger.location else {
             return Self::of(read, clients);
         };
         let path = read.path(file);
@@ -71,7 +71,7 @@ impl OpenLedger {
     /// For a command that only looks: it makes no file. Where there is none, the ledger is an empty
     /// one.
     pub async fn look(read: &Read, clients: &Clients) -> Result<Self, Failure> {
-        if let LedgerPlace::File(file) = &read.config.ledger.place {
+        if let LedgerLocation::File(file) = &read.config.ledger.location {
             let path = read.path(file);
             let is_empty =
                 std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() == 0);

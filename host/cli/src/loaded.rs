@@ -4,15 +4,15 @@ use std::env::VarError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::config::{self, Approval, Component, Config, Problem, Problems};
+use groundcrew_core::config::{self, ApprovalMode, Config, PluginConfig, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
-use groundcrew_core::lane::Lanes;
+use groundcrew_core::lane::LaneNames;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
-use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested};
+use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG};
 use groundcrew_engine::notifications::{ConfiguredNotifier, ConfiguredRoute, NotificationSettings};
-use groundcrew_engine::{AskedPolicy, OnFailure, Panel, Settings};
+use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline, UpdateSettings};
 use groundcrew_plugins::files;
 use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
 use groundcrew_plugins::{
@@ -63,11 +63,11 @@ pub struct Loaded {
 /// Reads a config file, with what the environment lays over it. No file at all is the empty
 /// config.
 pub fn read(file: Option<&Path>) -> Result<Read, Failure> {
-    let over = match std::env::var(config::OVERLAY) {
+    let over = match std::env::var(config::OVERLAY_VARIABLE) {
         Ok(over) => over,
         Err(VarError::NotPresent) => String::new(),
         Err(VarError::NotUnicode(_)) => {
-            return Err(Failure::Usage(format!("{}: it is no UTF-8", config::OVERLAY)));
+            return Err(Failure::Usage(format!("{}: it is no UTF-8", config::OVERLAY_VARIABLE)));
         }
     };
     read_under(file, &over)
@@ -104,10 +104,10 @@ fn read_under(file: Option<&Path>, over: &str) -> Result<Read, Failure> {
             (path.display().to_string(), text)
         }
     };
-    let (config, problems) = Config::read_over(&text, over);
+    let (config, problems) = Config::read_with_overlay(&text, over);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let config = config.map(|config| match file.and_then(Path::to_str) {
-        Some(path) => Config { suggested: Suggested::with_config(path), ..config },
+        Some(path) => Config { suggestions: CommandSuggestions::with_config(path), ..config },
         None => config,
     });
     match config {
@@ -172,10 +172,10 @@ impl Read {
         let mut policies = Vec::new();
         let (mut named, mut settings) = (Vec::new(), Vec::new());
         for policy in &config.policies {
-            let component = &policy.component;
-            let data = ScriptData::of(&component.plugin, &base).unwrap_or_else(|message| {
-                let message = format!("policy `{}`: {message}", component.name);
-                problems.push(Problem { line: component.line, message });
+            let plugin_config = &policy.plugin_config;
+            let data = ScriptData::of(&plugin_config.plugin, &base).unwrap_or_else(|message| {
+                let message = format!("policy `{}`: {message}", plugin_config.name);
+                problems.push(Problem { line: plugin_config.line, message });
                 None
             });
             let spec = policy_spec(&config, policy, data.as_ref(), &base);
@@ -188,7 +188,7 @@ impl Read {
                 Err(error) => {
                     // What it would name can't be told: its lanes are given the benefit of doubt.
                     named.push(NamedLanes::Any);
-                    problems.extend(describe("policy", component, data.as_ref(), error));
+                    problems.extend(describe("policy", plugin_config, data.as_ref(), error));
                 }
             }
         }
@@ -198,7 +198,7 @@ impl Read {
             match runtime.load_notifier(spec).await {
                 Ok(loaded) => notifiers.push(Arc::new(loaded)),
                 Err(error) => {
-                    problems.extend(describe("notifier", &notifier.component, None, error))
+                    problems.extend(describe("notifier", &notifier.plugin_config, None, error))
                 }
             }
         }
@@ -220,9 +220,9 @@ impl Read {
 
 impl Loaded {
     /// What the update engine goes by. `host` is the name of this host in the ledger.
-    pub fn update_settings(&self, host: String) -> Settings {
+    pub fn update_settings(&self, host: String) -> UpdateSettings {
         let updates = &self.config.updates;
-        Settings {
+        UpdateSettings {
             rules: self.config.rules(),
             account_quota: updates.account_quota,
             reserve: updates.reserve,
@@ -232,7 +232,7 @@ impl Loaded {
             version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             parameters: self.config.account_factory.parameters,
             fallback: self.config.updates.default,
-            policies: self.asked(Action::Update, OnFailure::Skip),
+            policies: self.asked(Action::Update, FailureHandling::Skip),
         }
     }
 
@@ -248,10 +248,10 @@ impl Loaded {
             })
             .collect();
         match self.config.updates.approval {
-            Approval::None => None,
-            Approval::Required => Some(PlanRules {
-                whole: self.rules_of_plans(),
-                shown: plan_rules::shown(&self.config, &policies),
+            ApprovalMode::None => None,
+            ApprovalMode::Required => Some(PlanRules {
+                canonical: self.rules_of_plans(),
+                summary: plan_rules::shown(&self.config, &policies),
             }),
         }
     }
@@ -278,7 +278,7 @@ impl Loaded {
             .filter(|((config, _), _)| config.actions.contains(&Action::Update))
             .map(|((config, policy), settings)| {
                 let rules = format!("{:?} {:?}", config.mode, config.on_failure);
-                json!([config.component.name, policy.digest(), rules, settings])
+                json!([config.plugin_config.name, policy.digest(), rules, settings])
             });
         json!({
             "lanes": lanes.collect::<Vec<_>>(),
@@ -294,9 +294,9 @@ impl Loaded {
     /// What onboarding goes by. `host` is the name of this host in the ledger.
     pub fn notification_settings(&self, host: String) -> NotificationSettings {
         let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
-        let policies = self.asked(Action::Onboard, OnFailure::Retry);
+        let policies = self.asked(Action::Onboard, FailureHandling::Retry);
         let routes = self.config.routes.iter().map(|route| {
-            let asked = |policy: &&AskedPolicy| {
+            let asked = |policy: &&ConfiguredPolicy| {
                 route.policies.as_ref().is_none_or(|names| names.contains(&policy.name))
             };
             let policies = policies.iter().filter(asked).cloned().collect();
@@ -306,50 +306,50 @@ impl Loaded {
             routes: routes.collect(),
             notifiers: notifiers
                 .map(|(config, notifier)| ConfiguredNotifier {
-                    name: config.component.name.clone(),
+                    name: config.plugin_config.name.clone(),
                     digest: notifier.digest().to_owned(),
                     gate: config.gate,
-                    timeout: config.component.limits.timeout,
+                    timeout: config.plugin_config.limits.timeout,
                     notifier: notifier.clone(),
                 })
                 .collect(),
             lookback: self.config.ledger.onboarding_lookback,
             host,
-            suggested: self.config.suggested.clone(),
+            suggestions: self.config.suggestions.clone(),
         }
     }
 
     /// The policies as they are asked about an action, one after the other.
-    pub fn panel(&self, action: Action) -> Panel {
+    pub fn pipeline(&self, action: Action) -> PolicyPipeline {
         match action {
             // As `Notifications` has it: without lanes, and told unless a policy says no.
             Action::Onboard => {
-                let policies = self.asked(action, OnFailure::Retry);
-                Panel::new(policies, Lanes::default(), Fallback::Proceed)
+                let policies = self.asked(action, FailureHandling::Retry);
+                PolicyPipeline::new(policies, LaneNames::default(), Fallback::Proceed)
             }
             Action::Update | Action::Vend => {
-                let policies = self.asked(action, OnFailure::Skip);
+                let policies = self.asked(action, FailureHandling::Skip);
                 let lanes = self.config.lane_names().into_iter().collect();
-                Panel::new(policies, lanes, self.config.updates.default)
+                PolicyPipeline::new(policies, lanes, self.config.updates.default)
             }
         }
     }
 
     /// The policies that are asked about an action.
-    fn asked(&self, action: Action, unless_told: OnFailure) -> Vec<AskedPolicy> {
+    fn asked(&self, action: Action, unless_told: FailureHandling) -> Vec<ConfiguredPolicy> {
         let policies = self.config.policies.iter().zip(&self.policies);
         policies
             .filter(|(config, _)| config.actions.contains(&action))
-            .map(|(config, policy)| AskedPolicy {
-                name: config.component.name.clone(),
+            .map(|(config, policy)| ConfiguredPolicy {
+                name: config.plugin_config.name.clone(),
                 digest: policy.digest().to_owned(),
                 on_failure: match config.on_failure {
                     None => unless_told,
-                    Some(config::OnFailure::Skip) => OnFailure::Skip,
-                    Some(config::OnFailure::Proceed) => OnFailure::Abstain,
-                    Some(config::OnFailure::Retry) => OnFailure::Retry,
+                    Some(config::OnFailure::Skip) => FailureHandling::Skip,
+                    Some(config::OnFailure::Proceed) => FailureHandling::Abstain,
+                    Some(config::OnFailure::Retry) => FailureHandling::Retry,
                 },
-                monitored: config.mode == config::Mode::Monitor,
+                monitored: config.mode == config::PolicyMode::Monitor,
                 policy: policy.clone(),
             })
             .collect()
@@ -362,46 +362,51 @@ fn wrong(name: &str, text: &str, problems: Vec<Problem>) -> Failure {
 
 fn policy_spec(
     config: &Config,
-    policy: &config::Policy,
+    policy: &config::PolicyConfig,
     data: Option<&ScriptData>,
     base: &Path,
 ) -> PolicySpec {
-    let component = &policy.component;
-    let settings = &component.settings;
+    let plugin_config = &policy.plugin_config;
+    let settings = &plugin_config.settings;
     PolicySpec {
-        name: component.name.clone(),
-        source: source(&component.plugin, base),
-        sha256: component.sha256.clone(),
+        name: plugin_config.name.clone(),
+        source: source(&plugin_config.plugin, base),
+        sha256: plugin_config.sha256.clone(),
         settings: data.map_or_else(|| settings.json.clone(), |data| data.under(settings).json),
         lanes: config.lane_names(),
-        limits: component.limits,
+        limits: plugin_config.limits,
         instance: match policy.instance {
-            config::Instance::Fresh => Instance::Fresh,
-            config::Instance::Kept => Instance::Kept,
+            config::InstanceReuse::Fresh => Instance::Fresh,
+            config::InstanceReuse::Kept => Instance::Kept,
         },
     }
 }
 
 fn notifier_spec(
-    notifier: &config::Notifier,
+    notifier: &config::NotifierConfig,
     base: &Path,
     support: &Arc<dyn SupportCases>,
     http: &Arc<dyn HttpTransport>,
 ) -> NotifierSpec {
-    let component = &notifier.component;
+    let plugin_config = &notifier.plugin_config;
     NotifierSpec {
-        name: component.name.clone(),
-        source: source(&component.plugin, base),
-        sha256: component.sha256.clone(),
-        settings: component.settings.json.clone(),
-        limits: component.limits,
+        name: plugin_config.name.clone(),
+        source: source(&plugin_config.plugin, base),
+        sha256: plugin_config.sha256.clone(),
+        settings: plugin_config.settings.json.clone(),
+        limits: plugin_config.limits,
         // A plugin without the grant is told so when it asks.
         support: Some(SupportGrant {
             cases: support.clone(),
             service_codes: notifier.grants.support_cases.clone(),
         }),
         http: Some(HttpAccess {
-            grants: notifier.grants.http.iter().map(|grant| grant.clone().within(base)).collect(),
+            grants: notifier
+                .grants
+                .http
+                .iter()
+                .map(|grant| grant.clone().relative_to(base))
+                .collect(),
             limits: notifier.http_limits,
             transport: http.clone(),
         }),
@@ -409,11 +414,11 @@ fn notifier_spec(
 }
 
 /// Where the code of a plugin comes from.
-pub fn source(plugin: &config::Plugin, base: &Path) -> Source {
+pub fn source(plugin: &config::PluginSource, base: &Path) -> Source {
     match plugin {
-        config::Plugin::Bundled(name) => Source::Bundled(name.clone()),
-        config::Plugin::File(path) => Source::File(base.join(path)),
-        config::Plugin::Script(path) => {
+        config::PluginSource::Bundled(name) => Source::Bundled(name.clone()),
+        config::PluginSource::File(path) => Source::File(base.join(path)),
+        config::PluginSource::Script(path) => {
             Source::Script { path: base.join(path), name: path.display().to_string() }
         }
     }
@@ -423,12 +428,12 @@ pub fn source(plugin: &config::Plugin, base: &Path) -> Source {
 /// everything else where the plugin is named.
 fn describe(
     what: &str,
-    component: &Component,
+    plugin_config: &PluginConfig,
     data: Option<&ScriptData>,
     error: LoadError,
 ) -> Vec<Problem> {
-    let (name, settings) = (&component.name, &component.settings);
-    let is_script = matches!(component.plugin, config::Plugin::Script(_));
+    let (name, settings) = (&plugin_config.name, &plugin_config.settings);
+    let is_script = matches!(plugin_config.plugin, config::PluginSource::Script(_));
     match error {
         LoadError::Settings(problems) => problems
             .into_iter()
@@ -437,7 +442,7 @@ fn describe(
                     return match is_script {
                         // The message begins with file, line and column.
                         true => Problem {
-                            line: component.line,
+                            line: plugin_config.line,
                             message: format!("{what} `{name}`: {message}"),
                         },
                         false => Problem {
@@ -449,7 +454,7 @@ fn describe(
                 let key = key.replace('/', ".").replace("~1", "/").replace("~0", "~");
                 match data.and_then(|data| data.place(settings, &at)) {
                     Some(place) => Problem {
-                        line: component.line,
+                        line: plugin_config.line,
                         message: format!("{what} `{name}`: {place}: `{key}`: {message}"),
                     },
                     None => Problem {
@@ -459,7 +464,7 @@ fn describe(
                 }
             })
             .collect(),
-        error => vec![Problem { line: component.line, message: one_line(&error.to_string()) }],
+        error => vec![Problem { line: plugin_config.line, message: one_line(&error.to_string()) }],
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use groundcrew_aws::AwsSupport;
 use groundcrew_core::envelope;
 use groundcrew_core::event::Event;
-use groundcrew_engine::notifications::{Handled, ToldOutcome};
+use groundcrew_engine::notifications::{DeliveryOutcome, EventReport};
 use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -26,9 +26,9 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
     runtime.block_on(async {
         let read = read(Some(&options.config))?;
         let known = &read.config.notifiers;
-        if !known.iter().any(|notifier| notifier.component.name == options.notifier) {
+        if !known.iter().any(|notifier| notifier.plugin_config.name == options.notifier) {
             let names: Vec<_> =
-                known.iter().map(|one| format!("`{}`", one.component.name)).collect();
+                known.iter().map(|one| format!("`{}`", one.plugin_config.name)).collect();
             return Err(Failure::Usage(format!(
                 "{}: no notifier is named `{}`: there {}",
                 options.config.display(),
@@ -62,7 +62,7 @@ async fn tell(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result<(),
     let onboarding = aws.notifying(&loaded);
     let mut handled = Vec::new();
     for event in events {
-        handled.push(onboarding.tell_only(event, &options.notifier).await);
+        handled.push(onboarding.deliver_to(event, &options.notifier).await);
     }
     // By hand nobody is alerted.
     conclude(handled, false)
@@ -87,7 +87,7 @@ async fn rehearse(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result
     let (mut requests, mut cases) = (0, 0);
     let mut failures = Vec::new();
     for event in events {
-        let handled = onboarding.tell_only(event, &options.notifier).await;
+        let handled = onboarding.deliver_to(event, &options.notifier).await;
         let (seen, opened) = (web.seen(), sim.cases());
         let (new, opened_now) =
             (&seen[requests.min(seen.len())..], &opened[cases.min(opened.len())..]);
@@ -103,13 +103,13 @@ async fn rehearse(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result
 
 fn render(
     notifier: &str,
-    handled: &Handled,
+    handled: &EventReport,
     requests: &[SeenRequest],
     cases: &[OpenedCase],
 ) -> String {
     let mut out = String::new();
-    let told = handled.notifications.first();
-    let about = told.map_or("the event", |told| told.about.as_str());
+    let delivery = handled.notifications.first();
+    let about = delivery.map_or("the event", |delivery| delivery.description.as_str());
     // Writing to a String can't fail.
     let _ = writeln!(out, "what `{notifier}` would be told of {about}; nothing was sent");
     for request in requests {
@@ -129,8 +129,8 @@ fn render(
         let _ = writeln!(out, "\nAWS Support case: {service}, severity {}", case.severity_code);
         let _ = writeln!(out, "subject: {}\n\n{}", case.subject, case.body);
     }
-    let told = told.filter(|told| told.outcome == ToldOutcome::Told);
-    if let Some(reference) = told.and_then(|told| told.reference.as_deref()) {
+    let delivery = delivery.filter(|delivery| delivery.outcome == DeliveryOutcome::Delivered);
+    if let Some(reference) = delivery.and_then(|delivery| delivery.reference.as_deref()) {
         let _ = writeln!(out, "\nits reference would be {reference}");
     }
     out

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use groundcrew_core::config::{Config, Mode, OnCause, Policy};
-use groundcrew_core::due::Causes;
+use groundcrew_core::config::{CauseAction, Config, PolicyConfig, PolicyMode};
 use groundcrew_core::scheduler::WhenHeld;
+use groundcrew_core::update_need::Causes;
 use sha2::{Digest, Sha256};
 
 use crate::wording::span;
@@ -16,7 +16,7 @@ const DIGITS: usize = 12;
 
 /// A policy that has a say in updates.
 pub struct PolicyRules<'p> {
-    pub config: &'p Policy,
+    pub config: &'p PolicyConfig,
     /// SHA-256 of its component or script.
     pub digest: &'p str,
     /// Its settings, as JSON.
@@ -27,7 +27,7 @@ pub struct PolicyRules<'p> {
 pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, String> {
     let updates = &config.updates;
     let names: Vec<&str> =
-        policies.iter().map(|policy| policy.config.component.name.as_str()).collect();
+        policies.iter().map(|policy| policy.config.plugin_config.name.as_str()).collect();
     let mut rules = BTreeMap::from([
         ("lanes".to_owned(), config.lane_names().join(", ")),
         ("policies".to_owned(), names.join(", ")),
@@ -47,7 +47,7 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         ("updates.on_error", error),
     ];
     for (key, is_cause) in causes {
-        rules.insert(key.to_owned(), OnCause::from(is_cause).to_string());
+        rules.insert(key.to_owned(), CauseAction::from(is_cause).to_string());
     }
     if let Some(limit) = updates.per_ou_limit {
         rules.insert("updates.per_ou_limit".to_owned(), limit.to_string());
@@ -67,8 +67,8 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
     }
     for policy in policies {
         let mode = match policy.config.mode {
-            Mode::Enforce => "",
-            Mode::Monitor => ", mode monitor",
+            PolicyMode::Enforce => "",
+            PolicyMode::Monitor => ", mode monitor",
         };
         let on_failure = policy.config.on_failure;
         let on_failure = on_failure.map_or(String::new(), |what| format!(", on_failure {what}"));
@@ -77,7 +77,7 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
             first_digits(policy.digest),
             first_digits(&HEXLOWER.encode(&Sha256::digest(policy.settings)))
         );
-        rules.insert(format!("policy {}", policy.config.component.name), says);
+        rules.insert(format!("policy {}", policy.config.plugin_config.name), says);
     }
     rules
 }

@@ -11,16 +11,16 @@ use groundcrew_aws::{
     OrganizationsDirectory, ResourceTags, SecretsManager, ServiceCatalog, SnsAlerts, SqsEvents,
     SqsNotifications, SqsUpdates, queue_depth,
 };
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::{
-    Alert, Alerts, Catalog, Clock, Directory, EventQueue, Ledger, NotificationLedger,
-    NotificationQueue, QueueDepth, Received, SupportCases, TagIndex, UpdateQueue,
+    AccountDirectory, Alert, Alerts, Catalog, Clock, EventQueue, Ledger, NotificationLedger,
+    NotificationQueue, QueueDepth, ReceivedMessage, SupportCases, TagIndex, UpdateQueue,
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::notifications::{NotificationPorts, Notifications};
-use groundcrew_engine::{Ports, SteadyClock, UpdatePorts, Witness};
+use groundcrew_engine::{HostPorts, Observer, SteadyClock, UpdatePorts};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
@@ -50,7 +50,7 @@ pub fn simulated_clients(sim: &SimAws) -> Clients {
 struct Parts {
     clients: Clients,
     catalog: Arc<dyn Catalog>,
-    directory: Arc<dyn Directory>,
+    directory: Arc<dyn AccountDirectory>,
     alerts: Arc<dyn Alerts>,
     ledger: Arc<dyn Ledger>,
     notification_ledger: Arc<dyn NotificationLedger>,
@@ -81,10 +81,10 @@ impl Parts {
         loaded: &Loaded,
         queue: Arc<dyn UpdateQueue>,
         events: Arc<dyn EventQueue>,
-        witness: Arc<dyn Witness>,
-    ) -> Ports {
+        observer: Arc<dyn Observer>,
+    ) -> HostPorts {
         let tells = !loaded.notifiers.is_empty();
-        Ports {
+        HostPorts {
             updates: UpdatePorts {
                 catalog: self.catalog.clone(),
                 directory: self.directory.clone(),
@@ -94,7 +94,7 @@ impl Parts {
                 alerts: self.alerts.clone(),
                 ledger: self.ledger.clone(),
                 clock: self.clock.clone(),
-                witness,
+                observer,
             },
             events,
             notifications: tells.then(|| Arc::new(self.notifications(loaded))),
@@ -129,8 +129,8 @@ pub fn simulated(
     sim: &SimAws,
     clients: Clients,
     loaded: &Loaded,
-    witness: Arc<dyn Witness>,
-) -> Ports {
+    observer: Arc<dyn Observer>,
+) -> HostPorts {
     let sqs = clients.sqs.clone();
     let queued = loaded.config.queues.notifications_url.is_some();
     let queue = queued.then(|| SqsNotifications::new(sqs.clone(), sim.notifications_url()));
@@ -138,7 +138,7 @@ pub fn simulated(
     let parts = Parts { notification_queue, ..simulated_parts(sim, clients) };
     let updates = Arc::new(SqsUpdates::new(sqs.clone(), sim.updates_url()));
     let events = Arc::new(SqsEvents::new(sqs, sim.events_url()));
-    parts.ports(loaded, updates, events, witness)
+    parts.ports(loaded, updates, events, observer)
 }
 
 /// What tells notifiers on a simulated AWS, for one event by hand.
@@ -146,7 +146,7 @@ pub fn simulated_notifications(
     sim: &SimAws,
     clients: Clients,
     loaded: &Loaded,
-    directory: Arc<dyn Directory>,
+    directory: Arc<dyn AccountDirectory>,
 ) -> Notifications {
     let alerts = Arc::new(LoggedAlerts);
     Parts { directory, alerts, ..simulated_parts(sim, clients) }.notifications(loaded)
@@ -156,7 +156,7 @@ pub fn simulated_notifications(
 pub struct Readers {
     pub clients: Clients,
     pub catalog: Arc<dyn Catalog>,
-    pub directory: Arc<dyn Directory>,
+    pub directory: Arc<dyn AccountDirectory>,
     pub tag_index: Arc<dyn TagIndex>,
 }
 
@@ -275,28 +275,32 @@ impl RealAws {
     }
 
     /// Everything that the update engine needs. Fails when the config names no queues.
-    pub fn ports(&self, loaded: &Loaded, witness: Arc<dyn Witness>) -> Result<Ports, Failure> {
+    pub fn ports(
+        &self,
+        loaded: &Loaded,
+        observer: Arc<dyn Observer>,
+    ) -> Result<HostPorts, Failure> {
         let events = loaded.config.queues.events_url.as_ref();
         let events = events.map(|url| Arc::new(SqsEvents::new(self.clients.sqs.clone(), url)) as _);
-        self.ports_with(loaded, witness, events, true)
+        self.ports_with(loaded, observer, events, true)
     }
 
     /// The same for a process that is given events otherwise.
     pub fn ports_without_events(
         &self,
         loaded: &Loaded,
-        witness: Arc<dyn Witness>,
-    ) -> Result<Ports, Failure> {
-        self.ports_with(loaded, witness, Some(Arc::new(NoEvents)), false)
+        observer: Arc<dyn Observer>,
+    ) -> Result<HostPorts, Failure> {
+        self.ports_with(loaded, observer, Some(Arc::new(NoEvents)), false)
     }
 
     fn ports_with(
         &self,
         loaded: &Loaded,
-        witness: Arc<dyn Witness>,
+        observer: Arc<dyn Observer>,
         events: Option<Arc<dyn EventQueue>>,
         takes_events: bool,
-    ) -> Result<Ports, Failure> {
+    ) -> Result<HostPorts, Failure> {
         let config = &loaded.config;
         let (Some(updates), Some(events)) = (self.updates(config), events) else {
             return Err(Failure::Usage(
@@ -314,7 +318,7 @@ impl RealAws {
                 .to_owned(),
             ));
         };
-        Ok(self.parts(config).ports(loaded, Arc::new(updates), events, witness))
+        Ok(self.parts(config).ports(loaded, Arc::new(updates), events, observer))
     }
 
     fn parts(&self, config: &Config) -> Parts {
@@ -346,11 +350,11 @@ impl RealAws {
     pub fn quiet_ports(
         &self,
         loaded: &Loaded,
-        witness: Arc<dyn Witness>,
-    ) -> Result<Ports, Failure> {
-        let mut ports = self.ports_without_events(loaded, witness)?;
+        observer: Arc<dyn Observer>,
+    ) -> Result<HostPorts, Failure> {
+        let mut ports = self.ports_without_events(loaded, observer)?;
         ports.updates.alerts = Arc::new(LoggedAlerts);
-        Ok(Ports { notifications: None, ..ports })
+        Ok(HostPorts { notifications: None, ..ports })
     }
 
     /// Where people are told.
@@ -401,7 +405,7 @@ struct NoEvents;
 
 #[async_trait]
 impl EventQueue for NoEvents {
-    async fn receive(&self, _: Duration) -> Result<Vec<Received<String>>, AwsError> {
+    async fn receive(&self, _: Duration) -> Result<Vec<ReceivedMessage<String>>, AwsError> {
         std::future::pending().await
     }
 
@@ -409,7 +413,7 @@ impl EventQueue for NoEvents {
         Ok(())
     }
 
-    async fn reject(&self, _: &Received<String>, _: &str) -> Result<(), AwsError> {
+    async fn reject(&self, _: &ReceivedMessage<String>, _: &str) -> Result<(), AwsError> {
         Ok(())
     }
 }
@@ -433,7 +437,7 @@ impl SupportCases for NoSupport {
     async fn open(&self, _: &NotificationKey, _: &SupportCase) -> Result<String, AwsError> {
         Err(AwsError::without_code(
             "CreateCase",
-            Class::Permanent,
+            ErrorClass::Permanent,
             "this command opens no support cases",
         ))
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use groundcrew_core::config::{Plugin, Settings};
+use groundcrew_core::config::{PluginSettings, PluginSource};
 use groundcrew_plugins::files;
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 pub struct ScriptData {
     /// Its name, as the config would write it.
     name: String,
-    settings: Settings,
+    settings: PluginSettings,
 }
 
 impl ScriptData {
@@ -20,8 +20,8 @@ impl ScriptData {
     ///
     /// # Errors
     /// What is wrong with it, naming it.
-    pub fn of(plugin: &Plugin, base: &Path) -> Result<Option<Self>, String> {
-        let Plugin::Script(script) = plugin else { return Ok(None) };
+    pub fn of(plugin: &PluginSource, base: &Path) -> Result<Option<Self>, String> {
+        let PluginSource::Script(script) = plugin else { return Ok(None) };
         let named = |extension: &str| script.with_extension(extension);
         let toml = read(base, named("data.toml"))?;
         let json = read(base, named("data.json"))?;
@@ -33,7 +33,7 @@ impl ScriptData {
                 ));
             }
             (Some((name, text)), None) => {
-                let settings = Settings::parse(&text).map_err(|problems| {
+                let settings = PluginSettings::parse(&text).map_err(|problems| {
                     let problems =
                         problems.iter().map(|p| format!("{name}:{}: {}", p.line, p.message));
                     problems.collect::<Vec<_>>().join("; ")
@@ -44,22 +44,22 @@ impl ScriptData {
                 let json: Map<String, Value> = serde_json::from_str(&text).map_err(|error| {
                     format!("{name}:{}: expected a JSON object: {error}", error.line())
                 })?;
-                (name, Settings::empty(0).or(json))
+                (name, PluginSettings::empty(0).with_defaults(json))
             }
         };
         Ok(Some(Self { name, settings }))
     }
 
     /// The script's data: what the config says, and of the file what it doesn't say.
-    pub fn under(&self, settings: &Settings) -> Settings {
+    pub fn under(&self, settings: &PluginSettings) -> PluginSettings {
         let file = self.settings.json.as_object().cloned().unwrap_or_default();
-        settings.clone().or(file)
+        settings.clone().with_defaults(file)
     }
 
     /// Where the file has the value at a JSON pointer, unless the config has it.
-    pub fn place(&self, settings: &Settings, at: &str) -> Option<String> {
+    pub fn place(&self, settings: &PluginSettings, at: &str) -> Option<String> {
         let key = at.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~");
-        let has = |settings: &Settings| settings.json.get(&key).is_some();
+        let has = |settings: &PluginSettings| settings.json.get(&key).is_some();
         (has(&self.settings) && !has(settings)).then(|| match self.settings.line(at) {
             0 => self.name.clone(),
             line => format!("{}:{line}", self.name),

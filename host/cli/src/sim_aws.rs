@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use groundcrew_core::suggested::{DEFAULT_CONFIG, Suggested, word};
+use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG, shell_quote};
 use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, Keep, Resources, ServeOptions, State, serve_kept};
 use tokio::net::TcpListener;
@@ -153,7 +153,7 @@ fn config(resources: &Resources, name: &str) -> String {
         topic_arn: Some(resources.topic_arn.clone()),
         table: Some(resources.table.to_owned()),
     };
-    init::render(&options, &Suggested::with_config(name))
+    init::render(&options, &CommandSuggestions::with_config(name))
 }
 
 /// Writes the config into a file, unless another text is there.
@@ -181,7 +181,7 @@ fn banner(resources: &Resources, note: &str, written: Option<&Path>) -> String {
         resources;
     let config = match written {
         Some(path) => {
-            format!("A config for all of this is in {}.\n", word(&path.to_string_lossy()))
+            format!("A config for all of this is in {}.\n", shell_quote(&path.to_string_lossy()))
         }
         None => format!(
             "A config for all of this, to be saved as {DEFAULT_CONFIG} (--write-config FILE writes it):\n\n\

@@ -62,10 +62,10 @@ impl HttpTransport for SimulatedWeb {
             (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         let added = call.grant.headers.iter().map(|(name, secret)| {
-            (name.to_string(), format!("({}, added by the host)", secret.place))
+            (name.to_string(), format!("({}, added by the host)", secret.location))
         });
         let signed = call.grant.sign.iter().map(|sign| {
-            (sign.header.clone(), format!("(signed with {}, by the host)", sign.key.place))
+            (sign.header.clone(), format!("(signed with {}, by the host)", sign.key.location))
         });
         let seen = SeenRequest {
             method: request.method,

@@ -23,22 +23,22 @@ impl AccountId {
 /// A text that is not an account id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an AWS account id: expected twelve digits")]
-pub struct NotAnAccountId(pub String);
+pub struct InvalidAccountId(pub String);
 
 impl FromStr for AccountId {
-    type Err = NotAnAccountId;
+    type Err = InvalidAccountId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()) {
             Ok(Self(text.into()))
         } else {
-            Err(NotAnAccountId(text.to_owned()))
+            Err(InvalidAccountId(text.to_owned()))
         }
     }
 }
 
 impl TryFrom<String> for AccountId {
-    type Error = NotAnAccountId;
+    type Error = InvalidAccountId;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
@@ -145,7 +145,7 @@ impl Account {
 
     /// The state of an account that is closed. One whose state isn't known is not taken for
     /// closed.
-    pub fn closed(&self) -> Option<AccountState> {
+    pub fn closed_state(&self) -> Option<AccountState> {
         self.state.filter(|state| state.is_closed())
     }
 }

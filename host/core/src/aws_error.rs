@@ -6,7 +6,7 @@ use crate::credentials;
 
 /// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorClass {
     /// Something else runs on the account or in the organization: wait. Costs no attempt.
     Contention,
     /// Too many calls: slow down. Costs no attempt.
@@ -23,9 +23,9 @@ pub enum Class {
     Unknown,
 }
 
-impl Class {
+impl ErrorClass {
     /// Whether waiting is all it takes.
-    pub fn is_passing(self) -> bool {
+    pub fn is_retryable(self) -> bool {
         matches!(self, Self::Contention | Self::Throttled | Self::Transient)
     }
 }
@@ -40,7 +40,7 @@ pub struct AwsError {
     /// The AWS message, or what went wrong on the way.
     pub message: String,
     /// What to do about it.
-    pub class: Class,
+    pub class: ErrorClass,
     /// Whether the call may have taken effect all the same: true when the answer was lost.
     pub effect_possible: bool,
     /// Whether nothing was sent, since there are no AWS credentials. The message says what to do.
@@ -49,7 +49,11 @@ pub struct AwsError {
 
 impl AwsError {
     /// An error without a code of AWS, of a call that had no effect.
-    pub fn without_code(operation: &'static str, class: Class, message: impl Into<String>) -> Self {
+    pub fn without_code(
+        operation: &'static str,
+        class: ErrorClass,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             operation,
             code: String::new(),
@@ -62,11 +66,11 @@ impl AwsError {
 
     /// Whether the AWS credentials are missing or no good. The text says what to do about them.
     pub fn needs_credentials(&self) -> bool {
-        self.without_credentials || credentials::are_rejected(&self.code)
+        self.without_credentials || credentials::is_rejection(&self.code)
     }
 
     /// What AWS has said, without what to do about it.
-    pub fn said(&self) -> String {
+    pub fn summary(&self) -> String {
         let Self { operation, code, message, .. } = self;
         match code.as_str() {
             "" => format!("{operation}: {message}"),
@@ -76,17 +80,17 @@ impl AwsError {
 
     /// Whether a permission is missing, and not the credentials.
     pub fn lacks_permission(&self) -> bool {
-        self.class == Class::Denied
+        self.class == ErrorClass::Denied
             && !self.code.is_empty()
-            && !credentials::are_rejected(&self.code)
+            && !credentials::is_rejection(&self.code)
     }
 }
 
 impl fmt::Display for AwsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.said())?;
-        match credentials::are_rejected(&self.code) {
-            true => write!(f, "; {}", credentials::GET_NEW_ONES),
+        f.write_str(&self.summary())?;
+        match credentials::is_rejection(&self.code) {
+            true => write!(f, "; {}", credentials::RENEW_CREDENTIALS),
             false => Ok(()),
         }
     }
@@ -115,7 +119,7 @@ const PERMANENT_TEXTS: &[&str] =
     &["is not enrolled in aws control tower", "already exists", "exists already"];
 
 /// Ends of the names of exceptions, by which one is known at the beginning of a text.
-const EXCEPTION: [&str; 4] = ["Exception", "Error", "Failure", "Fault"];
+const EXCEPTION_SUFFIXES: [&str; 4] = ["Exception", "Error", "Failure", "Fault"];
 
 /// Classifies an error by its code and text, whether a call answered it or a record
 /// carries it in its `RecordErrors`.
@@ -123,21 +127,21 @@ const EXCEPTION: [&str; 4] = ["Exception", "Error", "Failure", "Fault"];
 /// Control Tower tells most of what matters in the text alone: see [`is_busy`]. A code that
 /// stands at the beginning of the text counts instead of `code`, which then says only that
 /// something failed: see [`leading_code`].
-pub fn classify(code: &str, message: &str) -> Class {
+pub fn classify(code: &str, message: &str) -> ErrorClass {
     let code = leading_code(message).unwrap_or(code);
     let text = message.to_ascii_lowercase();
     let slow_down = text.contains("rate exceeded") && !text.contains("failure rate");
     if THROTTLING.contains(&code) || slow_down {
-        return Class::Throttled;
+        return ErrorClass::Throttled;
     }
     if is_busy(&text) {
-        return Class::Contention;
+        return ErrorClass::Contention;
     }
     match code {
         "ResourceInUseException"
         | "ConcurrentModificationException"
         | "ConflictException"
-        | "OperationInProgressException" => Class::Contention,
+        | "OperationInProgressException" => ErrorClass::Contention,
         "AccessDeniedException"
         | "AccessDenied"
         | "UnauthorizedException"
@@ -147,7 +151,7 @@ pub fn classify(code: &str, message: &str) -> Class {
         | "ExpiredTokenException"
         | "InvalidClientTokenId"
         // AWS Support, without a plan that has its API. Documented, but not in its model.
-        | "SubscriptionRequiredException" => Class::Denied,
+        | "SubscriptionRequiredException" => ErrorClass::Denied,
         "ResourceNotFoundException"
         | "AccountNotFoundException"
         | "TargetNotFoundException"
@@ -155,7 +159,7 @@ pub fn classify(code: &str, message: &str) -> Class {
         | "AWS.SimpleQueueService.NonExistentQueue"
         | "QueueDoesNotExist"
         | "NotFoundException"
-        | "NotFound" => Class::NotFound,
+        | "NotFound" => ErrorClass::NotFound,
         "InternalServerError"
         | "InternalServerErrorException"
         | "InternalServerException"
@@ -166,14 +170,14 @@ pub fn classify(code: &str, message: &str) -> Class {
         | "ServiceUnavailable"
         | "ServiceUnavailableException"
         | "RequestTimeout"
-        | "RequestTimeoutException" => Class::Transient,
+        | "RequestTimeoutException" => ErrorClass::Transient,
         "InvalidParametersException"
         | "ValidationException"
         | "DuplicateResourceException"
         | "LimitExceededException"
-        | "InvalidInputException" => Class::Permanent,
-        _ if PERMANENT_TEXTS.iter().any(|known| text.contains(known)) => Class::Permanent,
-        _ => Class::Unknown,
+        | "InvalidInputException" => ErrorClass::Permanent,
+        _ if PERMANENT_TEXTS.iter().any(|known| text.contains(known)) => ErrorClass::Permanent,
+        _ => ErrorClass::Unknown,
     }
 }
 
@@ -186,7 +190,7 @@ pub fn leading_code(text: &str) -> Option<&str> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '.').unwrap_or(text.len());
     let (code, rest) = text.split_at(end);
     let named = THROTTLING.contains(&code)
-        || EXCEPTION.iter().any(|end| {
+        || EXCEPTION_SUFFIXES.iter().any(|end| {
             code.strip_suffix(end)
                 .is_some_and(|kind| kind.starts_with(|c: char| c.is_ascii_uppercase()))
         });
@@ -213,20 +217,20 @@ fn is_busy(text: &str) -> bool {
     {
         return false;
     }
-    if any(AT_ONCE) && any(LIMIT) && any(WORK) {
+    if any(CONCURRENCY_WORDS) && any(LIMIT_WORDS) && any(OPERATION_WORDS) {
         return true;
     }
     let runs = pair(&["in"], "progress")
         || pair(&["is", "are", "still", "already", "currently"], "running")
         || pair(&["already", "currently", "still"], "executing")
         || words.iter().any(|word| word.ends_with("_in_progress"));
-    runs && (any(ANOTHER) || any(OPERATION))
+    runs && (any(OTHER_WORDS) || any(RUNNING_WORDS))
 }
 
 /// Words of a limit on what runs at once.
-const AT_ONCE: &[&str] =
+const CONCURRENCY_WORDS: &[&str] =
     &["concurrent", "concurrently", "simultaneous", "simultaneously", "parallel"];
-const LIMIT: &[&str] = &[
+const LIMIT_WORDS: &[&str] = &[
     "allowed",
     "cap",
     "exceed",
@@ -244,7 +248,7 @@ const LIMIT: &[&str] = &[
 
 /// Words for what runs in Control Tower. Other services have limits on what runs at once, too, as
 /// CodeBuild on its builds: what fails by those in an account is its own failure.
-const WORK: &[&str] = &[
+const OPERATION_WORDS: &[&str] = &[
     "action",
     "actions",
     "execution",
@@ -258,8 +262,8 @@ const WORK: &[&str] = &[
 ];
 
 /// Words for what runs.
-const ANOTHER: &[&str] = &["another", "other", "previous", "different"];
-const OPERATION: &[&str] = &[
+const OTHER_WORDS: &[&str] = &["another", "other", "previous", "different"];
+const RUNNING_WORDS: &[&str] = &[
     "action",
     "actions",
     "activity",
@@ -292,135 +296,139 @@ mod tests {
     #[case(
         "",
         "ResourceInUseException  Account Factory cannot create this enrolled account right now, because another execution is in progress. Try again later.",
-        Class::Contention
+        ErrorClass::Contention
     )]
     // Account Factory for Terraform (issue 363).
     #[case(
         "InvalidParametersException",
         "Account Factory cannot complete an operation on this account, because another AWS Control Tower operation is in progress. Try again later.",
-        Class::Contention
+        ErrorClass::Contention
     )]
     // A Terraform module's notes on its limits: at the quota.
     #[case(
         "",
         "ResourceInUseException: Account Factory cannot complete an operation on this account, because the allowed maximum of 5 concurrent account operations is exceeded. Try again later.",
-        Class::Contention
+        ErrorClass::Contention
     )]
     #[case(
         "ValidationException",
         "Account Factory cannot complete an operation on this account, because the allowed maximum of 10 concurrent account operations is exceeded. Try again later.",
-        Class::Contention
+        ErrorClass::Contention
     )]
     // Landing Zone Accelerator's tests.
     #[case(
         "ConflictException",
         "AWS Control Tower cannot begin landing zone setup while another execution is in progress.",
-        Class::Contention
+        ErrorClass::Contention
     )]
     #[case(
         "InvalidParametersException",
         "AWS Control Tower could not complete because another AWS Control Tower operation is in progress. Try again later.",
-        Class::Contention
+        ErrorClass::Contention
     )]
     #[case(
         "",
         "ResourceInUseException: operation failed because another execution is in progress",
-        Class::Contention
+        ErrorClass::Contention
     )]
     // Baselines, by Control Tower's own model.
     #[case(
         "ServiceQuotaExceededException",
         "You have reached the limit. The limit is 10 concurrent operations",
-        Class::Contention
+        ErrorClass::Contention
     )]
     // CloudFormation, below Control Tower.
     #[case(
         "OperationInProgressException",
         "Another Operation on StackSet arn:aws:cloudformation:us-east-1:111122223333:stackset/AWSControlTowerBP is in progress",
-        Class::Contention
+        ErrorClass::Contention
     )]
     #[case(
         "ValidationError",
         "Stack:arn:aws:cloudformation:us-east-1:111122223333:stack/SC-1/2 is in UPDATE_IN_PROGRESS state and can not be updated.",
-        Class::Contention
+        ErrorClass::Contention
     )]
-    #[case("ResourceInUseException", "busy", Class::Contention)]
-    #[case("ResourceUpdateFailed", "ResourceInUseException", Class::Contention)]
+    #[case("ResourceInUseException", "busy", ErrorClass::Contention)]
+    #[case("ResourceUpdateFailed", "ResourceInUseException", ErrorClass::Contention)]
     // Account Factory for Terraform (issue 74): Organizations says it so.
     #[case(
         "TooManyRequestsException",
         "AWS Organizations can't complete your request because another request is already in progress. Try again later.",
-        Class::Throttled
+        ErrorClass::Throttled
     )]
-    #[case("ThrottlingException", "Rate exceeded", Class::Throttled)]
-    #[case("TooManyRequestsException", "", Class::Throttled)]
-    #[case("", "ThrottlingException: slow down", Class::Throttled)]
+    #[case("ThrottlingException", "Rate exceeded", ErrorClass::Throttled)]
+    #[case("TooManyRequestsException", "", ErrorClass::Throttled)]
+    #[case("", "ThrottlingException: slow down", ErrorClass::Throttled)]
     #[case(
         "",
         "An error occurred (ThrottlingException) when calling the DescribeCases operation",
-        Class::Throttled
+        ErrorClass::Throttled
     )]
-    #[case("InternalServerError", "", Class::Transient)]
-    #[case("ResourceUpdateFailed", "InternalFailure  Try again later.", Class::Transient)]
-    #[case("AccessDeniedException", "You don't have permissions", Class::Denied)]
-    #[case("ResourceNotFoundException", "No launch paths found for resource", Class::NotFound)]
+    #[case("InternalServerError", "", ErrorClass::Transient)]
+    #[case("ResourceUpdateFailed", "InternalFailure  Try again later.", ErrorClass::Transient)]
+    #[case("AccessDeniedException", "You don't have permissions", ErrorClass::Denied)]
+    #[case("ResourceNotFoundException", "No launch paths found for resource", ErrorClass::NotFound)]
     // Many users, of modules as of Account Factory for Terraform.
     #[case(
         "InvalidParametersException",
         "The parent organizational unit 'Custom' is not enrolled in AWS Control Tower.",
-        Class::Permanent
+        ErrorClass::Permanent
     )]
     #[case(
         "",
         "ValidationException  The parent organizational unit 'Custom' could not be found.",
-        Class::Permanent
+        ErrorClass::Permanent
     )]
     // Account Factory for Terraform (issue 19).
     #[case(
         "InvalidParametersException",
         "A stack named production-aft already exists.",
-        Class::Permanent
+        ErrorClass::Permanent
     )]
-    #[case("", "A stack named StackSet-AWSControlTower already exists", Class::Permanent)]
+    #[case("", "A stack named StackSet-AWSControlTower already exists", ErrorClass::Permanent)]
     // Tools that look for a landing zone that is not set up.
     #[case(
         "",
         "ValidationException: AWS Control Tower could not complete the operation because it could not assume the 'AWSControlTowerAdmin' role. Check the configuration for this role and try again.",
-        Class::Permanent
+        ErrorClass::Permanent
     )]
     #[case(
         "LimitExceededException",
         "You have exceeded the allowed number of AWS accounts.",
-        Class::Permanent
+        ErrorClass::Permanent
     )]
-    #[case("", "AWS Control Tower failed to set up your landing zone.", Class::Unknown)]
+    #[case("", "AWS Control Tower failed to set up your landing zone.", ErrorClass::Unknown)]
     #[case(
         "",
         "AWS Control Tower failed to deploy one or more stack set instances: StackSet Id: AWSControlTowerBP-VPC-ACCOUNT-FACTORY-V1",
-        Class::Unknown
+        ErrorClass::Unknown
     )]
     #[case(
         "",
         "AWS Control Tower could not enroll your account for the following reason: AWS Control Tower requires that you configure an IAM Identity Center directory as an identity source for your management account.",
-        Class::Unknown
+        ErrorClass::Unknown
     )]
     // Other services' limits, below Control Tower (an answer of CodeBuild).
     #[case(
         "",
         "InvalidInputException: Project-level concurrent build limit cannot exceed the account-level concurrent build limit of 1",
-        Class::Permanent
+        ErrorClass::Permanent
     )]
     #[case(
         "",
         "Resource handler returned message: the concurrent executions limit of functions is exceeded. Rollback requested.",
-        Class::Unknown
+        ErrorClass::Unknown
     )]
-    #[case("", "The stack set's failure rate exceeded its tolerance.", Class::Unknown)]
+    #[case("", "The stack set's failure rate exceeded its tolerance.", ErrorClass::Unknown)]
     // The account's own failure, which is being undone.
-    #[case("", "The operation failed and its rollback is in progress.", Class::Unknown)]
-    #[case("", "Stack is in UPDATE_ROLLBACK_IN_PROGRESS state", Class::Unknown)]
-    #[case("", "The account has 5 concurrent sessions.", Class::Unknown)]
-    fn reported_texts_are_told_apart(#[case] code: &str, #[case] text: &str, #[case] class: Class) {
+    #[case("", "The operation failed and its rollback is in progress.", ErrorClass::Unknown)]
+    #[case("", "Stack is in UPDATE_ROLLBACK_IN_PROGRESS state", ErrorClass::Unknown)]
+    #[case("", "The account has 5 concurrent sessions.", ErrorClass::Unknown)]
+    fn reported_texts_are_told_apart(
+        #[case] code: &str,
+        #[case] text: &str,
+        #[case] class: ErrorClass,
+    ) {
         assert_eq!(classify(code, text), class);
     }
 
@@ -472,7 +480,7 @@ mod tests {
                 2 => format!("You can run at most {number} {kind} {what}: quota exceeded"),
                 _ => format!("Too many {kind} {what}. The limit is {number}."),
             };
-            prop_assert_eq!(classify(code, &format!("{leading}{text}")), Class::Contention);
+            prop_assert_eq!(classify(code, &format!("{leading}{text}")), ErrorClass::Contention);
         }
 
         /// Whatever runs, and however that is said, it is waited for.
@@ -488,7 +496,7 @@ mod tests {
             ]),
         ) {
             let text = format!("Account Factory cannot continue, because {who} {what} {runs}.");
-            prop_assert_eq!(classify(code, &text), Class::Contention);
+            prop_assert_eq!(classify(code, &text), ErrorClass::Contention);
         }
 
         /// No text is beyond it.

@@ -11,7 +11,7 @@ use crate::account::AccountId;
 
 /// What a baseline is enabled on, by its `targetIdentifier`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum BaselineTarget {
     /// An account: `arn:aws:organizations::111122223333:account/o-exampleorg/444455556666`.
     Account {
         /// The account.
@@ -25,9 +25,9 @@ pub enum Target {
     Other,
 }
 
-impl Target {
+impl BaselineTarget {
     /// What an ARN names.
-    pub fn of_arn(arn: &str) -> Self {
+    pub fn from_arn(arn: &str) -> Self {
         // arn:PARTITION:organizations::MANAGEMENT-ACCOUNT:KIND/ORGANIZATION/ID
         let mut parts = arn.splitn(6, ':').skip(2);
         let (service, _, owner, resource) =
@@ -89,11 +89,11 @@ mod tests {
     )]
     #[case::nothing("", "other")]
     fn targets(#[case] arn: &str, #[case] expected: &str) {
-        let told = match Target::of_arn(arn) {
-            Target::Account { id, is_management: false } => format!("account {id}"),
-            Target::Account { id, is_management: true } => format!("management {id}"),
-            Target::OrganizationalUnit(id) => format!("ou {id}"),
-            Target::Other => "other".to_owned(),
+        let told = match BaselineTarget::from_arn(arn) {
+            BaselineTarget::Account { id, is_management: false } => format!("account {id}"),
+            BaselineTarget::Account { id, is_management: true } => format!("management {id}"),
+            BaselineTarget::OrganizationalUnit(id) => format!("ou {id}"),
+            BaselineTarget::Other => "other".to_owned(),
         };
         assert_eq!(told, expected);
     }

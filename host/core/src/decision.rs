@@ -91,7 +91,7 @@ pub struct Candidate {
 
 /// What one policy answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PolicyDecision {
     /// Nothing to say about this candidate.
     Abstain,
     /// Do it, in the lane of that name or in whichever another policy names.

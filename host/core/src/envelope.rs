@@ -4,34 +4,34 @@
 
 use serde_json::Value;
 
-use crate::event::{Event, EventError, NotAnEvent};
+use crate::event::{Event, EventError, InvalidEvent};
 
 /// The deepest that envelopes lie in each other: an event in an SNS message in an SQS message, in
 /// an array, is four.
-const DEEPEST: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// The events in a text, in their order. A text that is no envelope is an event itself, or is
 /// taken for one: the error says what is wrong with it. Never empty, so that nothing is lost unseen.
-pub fn events(text: &str) -> Vec<Result<Event, NotAnEvent>> {
+pub fn events(text: &str) -> Vec<Result<Event, InvalidEvent>> {
     let mut events = Vec::new();
     open_text(text, 0, &mut events);
     events
 }
 
 /// What an envelope has in it.
-enum Inside {
-    Several(Vec<Value>),
+enum EnvelopeContent {
+    Batch(Vec<Value>),
     Text(String),
 }
 
-fn open_text(text: &str, depth: usize, events: &mut Vec<Result<Event, NotAnEvent>>) {
+fn open_text(text: &str, depth: usize, events: &mut Vec<Result<Event, InvalidEvent>>) {
     // Of a file that was written on Windows and sent as it was.
     let text = text.trim_start_matches('\u{feff}').to_owned();
     match serde_json::from_str::<Value>(&text) {
         Ok(value) => open_value(value, Some(text), depth, events),
         Err(error) => {
             let error = EventError::NotJson(error.to_string());
-            events.push(Err(NotAnEvent { text, error }));
+            events.push(Err(InvalidEvent { text, error }));
         }
     }
 }
@@ -42,25 +42,25 @@ fn open_value(
     value: Value,
     text: Option<String>,
     depth: usize,
-    events: &mut Vec<Result<Event, NotAnEvent>>,
+    events: &mut Vec<Result<Event, InvalidEvent>>,
 ) {
-    match if depth < DEEPEST { inside(&value) } else { None } {
-        Some(Inside::Several(several)) if !several.is_empty() => {
+    match if depth < MAX_DEPTH { envelope_content(&value) } else { None } {
+        Some(EnvelopeContent::Batch(several)) if !several.is_empty() => {
             several.into_iter().for_each(|one| open_value(one, None, depth + 1, events));
         }
-        Some(Inside::Text(text)) => open_text(&text, depth + 1, events),
+        Some(EnvelopeContent::Text(text)) => open_text(&text, depth + 1, events),
         _ => {
             let text = text.unwrap_or_else(|| value.to_string());
-            let event = Event::of(text.clone(), value);
-            events.push(event.map_err(|error| NotAnEvent { text, error }));
+            let event = Event::from_json_value(text.clone(), value);
+            events.push(event.map_err(|error| InvalidEvent { text, error }));
         }
     }
 }
 
 /// What is in an envelope; `None` if it is none.
-fn inside(value: &Value) -> Option<Inside> {
+fn envelope_content(value: &Value) -> Option<EnvelopeContent> {
     if let Value::Array(several) = value {
-        return Some(Inside::Several(several.clone()));
+        return Some(EnvelopeContent::Batch(several.clone()));
     }
     let fields = value.as_object()?;
     // An event, whatever its other fields are called.
@@ -70,7 +70,7 @@ fn inside(value: &Value) -> Option<Inside> {
     // Lambda hands over records; `aws sqs receive-message` prints messages.
     for list in ["Records", "Messages"] {
         if let Some(Value::Array(several)) = fields.get(list) {
-            return Some(Inside::Several(several.clone()));
+            return Some(EnvelopeContent::Batch(several.clone()));
         }
     }
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -83,21 +83,21 @@ fn inside(value: &Value) -> Option<Inside> {
         () if fields.contains_key("ReceiptHandle") => text("/Body"),
         () => None,
     };
-    message.map(Inside::Text)
+    message.map(EnvelopeContent::Text)
 }
 
-const AROUND: &str = "groundcrew expects the EventBridge event around it: the object with `source`, \
+const UNWRAPPED_ADVICE: &str = "groundcrew expects the EventBridge event around it: the object with `source`, \
                       `detail-type` and `detail`, of which the record is the `detail`. A rule in \
                       EventBridge that matches {\"source\": [\"aws.controltower\"]} delivers it";
 
 /// What a JSON document without `source` looks like, and how to get an event instead.
-pub(crate) fn looks_like(value: &Value) -> Option<(&'static str, &'static str)> {
+pub(crate) fn describe_non_event(value: &Value) -> Option<(&'static str, &'static str)> {
     let has = |keys: &[&str]| keys.iter().all(|key| value.get(key).is_some());
     let is = |key: &str, expected: &[&str]| {
         value.get(key).and_then(Value::as_str).is_some_and(|is| expected.contains(&is))
     };
     if has(&["eventVersion", "eventName", "eventSource"]) && value.get("s3").is_none() {
-        return Some(("a CloudTrail record", AROUND));
+        return Some(("a CloudTrail record", UNWRAPPED_ADVICE));
     }
     if has(&["CloudTrailEvent"]) || has(&["Events"]) {
         let advice = "groundcrew expects an EventBridge event: what `aws cloudtrail lookup-events` \
@@ -128,7 +128,7 @@ pub(crate) fn looks_like(value: &Value) -> Option<(&'static str, &'static str)> 
         return Some(("an empty batch", "groundcrew expects at least one EventBridge event in it"));
     }
     if has(&["serviceEventDetails"]) || has(&["createManagedAccountStatus"]) {
-        return Some(("a part of a lifecycle event", AROUND));
+        return Some(("a part of a lifecycle event", UNWRAPPED_ADVICE));
     }
     None
 }

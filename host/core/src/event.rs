@@ -5,13 +5,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::account::{Account, AccountId, OrganizationalUnit};
-use crate::baseline::Target;
+use crate::baseline::BaselineTarget;
 use crate::envelope;
 use crate::ports::DeadLetter;
 
 /// Names of Control Tower's lifecycle events, and of groundcrew's own
 /// [`ACCOUNT_UPDATE_FAILED`]. Source: "Lifecycle events in AWS Control Tower".
-pub const NAMES: [&str; 14] = [
+pub const EVENT_NAMES: [&str; 14] = [
     "CreateManagedAccount",
     "UpdateManagedAccount",
     "SetupLandingZone",
@@ -59,7 +59,7 @@ pub struct Event {
 /// A text that is no event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
-pub struct NotAnEvent {
+pub struct InvalidEvent {
     /// The text.
     pub text: String,
     /// Why it is none.
@@ -117,7 +117,7 @@ pub enum ManagedAccount {
 
 /// What an event means to the update engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wake {
+pub enum UpdateTrigger {
     /// Something that makes accounts outdated may have happened: sweep.
     Sweep,
     /// An operation on this account has ended: look at its record now.
@@ -135,13 +135,13 @@ impl Event {
     pub fn parse(text: &str) -> Result<Self, EventError> {
         let root: Value =
             serde_json::from_str(text).map_err(|error| EventError::NotJson(error.to_string()))?;
-        Self::of(text.to_owned(), root)
+        Self::from_json_value(text.to_owned(), root)
     }
 
     /// The event of a text that was read already.
-    pub(crate) fn of(json: String, root: Value) -> Result<Self, EventError> {
+    pub(crate) fn from_json_value(json: String, root: Value) -> Result<Self, EventError> {
         let source = string(&root, "/source").ok_or_else(|| {
-            let other = envelope::looks_like(&root);
+            let other = envelope::describe_non_event(&root);
             other.map_or(EventError::Missing { field: "source" }, |(what, advice)| {
                 EventError::Other { what, advice }
             })
@@ -185,20 +185,20 @@ impl Event {
         }
     }
 
-    fn wrong(&self, problem: String) -> EventError {
+    fn lifecycle_error(&self, problem: String) -> EventError {
         EventError::Lifecycle { event: self.name.clone(), problem }
     }
 
     /// The account that Account Factory has created, enrolled or updated.
     fn factory_account(&self) -> Result<ManagedAccount, EventError> {
-        let wrong = |problem: String| self.wrong(problem);
+        let lifecycle_error = |problem: String| self.lifecycle_error(problem);
         let path =
             format!("detail.serviceEventDetails.{}", status_key(&self.name).unwrap_or_default());
-        let status =
-            status(&self.root, &self.name).ok_or_else(|| wrong(format!("has no `{path}`")))?;
+        let status = status(&self.root, &self.name)
+            .ok_or_else(|| lifecycle_error(format!("has no `{path}`")))?;
         let text = |pointer: &str| string(status, pointer);
         let state = text("/state").ok_or_else(|| {
-            wrong(format!("has no `{path}.state`: expected `SUCCEEDED` or `FAILED`"))
+            lifecycle_error(format!("has no `{path}.state`: expected `SUCCEEDED` or `FAILED`"))
         })?;
         match state.as_str() {
             "SUCCEEDED" => {}
@@ -209,14 +209,16 @@ impl Event {
             other => {
                 let problem =
                     format!("has the `{path}.state` {other:?}: expected `SUCCEEDED` or `FAILED`");
-                return Err(wrong(problem));
+                return Err(lifecycle_error(problem));
             }
         }
         let id = text("/account/accountId").ok_or_else(|| {
-            wrong(format!("has no `{path}.account.accountId`: expected twelve digits"))
+            lifecycle_error(format!("has no `{path}.account.accountId`: expected twelve digits"))
         })?;
         let id = id.parse().map_err(|_| {
-            wrong(format!("has the `{path}.account.accountId` {id:?}: expected twelve digits"))
+            lifecycle_error(format!(
+                "has the `{path}.account.accountId` {id:?}: expected twelve digits"
+            ))
         })?;
         Ok(ManagedAccount::Succeeded {
             id,
@@ -232,17 +234,18 @@ impl Event {
             status_key(&self.name).unwrap_or_default()
         );
         let details = baseline(&self.root, &self.name)
-            .ok_or_else(|| self.wrong(format!("has no `{path}`")))?;
+            .ok_or_else(|| self.lifecycle_error(format!("has no `{path}`")))?;
         let arn = string(details, "/targetIdentifier").ok_or_else(|| {
             let expected = "expected the ARN of an account or of an OU";
-            self.wrong(format!("has no `{path}.targetIdentifier`: {expected}"))
+            self.lifecycle_error(format!("has no `{path}.targetIdentifier`: {expected}"))
         })?;
-        let Target::Account { id, is_management: false } = Target::of_arn(&arn) else {
+        let BaselineTarget::Account { id, is_management: false } = BaselineTarget::from_arn(&arn)
+        else {
             return Ok(None);
         };
         let state = string(details, "/statusSummary/status").ok_or_else(|| {
             let expected = "expected `SUCCEEDED` or `FAILED`";
-            self.wrong(format!("has no `{path}.statusSummary.status`: {expected}"))
+            self.lifecycle_error(format!("has no `{path}.statusSummary.status`: {expected}"))
         })?;
         Ok(match state.as_str() {
             "SUCCEEDED" => {
@@ -256,7 +259,7 @@ impl Event {
 
     /// Whether it tells of an account that landed, and is no event of Account Factory: with
     /// auto-enrolment no other comes.
-    pub fn lands_by_baseline(&self) -> bool {
+    pub fn is_enrolled_by_baseline(&self) -> bool {
         self.name == "EnableBaseline"
             && matches!(self.managed_account(), Ok(Some(ManagedAccount::Succeeded { .. })))
     }
@@ -275,8 +278,10 @@ impl Event {
             return Some(unit);
         }
         let arn = string(baseline(&self.root, &self.name)?, "/targetIdentifier")?;
-        match Target::of_arn(&arn) {
-            Target::OrganizationalUnit(id) => Some(OrganizationalUnit { id, name: String::new() }),
+        match BaselineTarget::from_arn(&arn) {
+            BaselineTarget::OrganizationalUnit(id) => {
+                Some(OrganizationalUnit { id, name: String::new() })
+            }
             _ => None,
         }
     }
@@ -298,7 +303,7 @@ impl Event {
     /// another id, but says the same. Control Tower's details, and this host's own, have the times
     /// and the operation; those of other services may be the same each time, so that CloudTrail's id
     /// belongs to it.
-    pub fn substance(&self) -> String {
+    pub fn dedup_content(&self) -> String {
         let part =
             |pointer: &str| self.root.pointer(pointer).filter(|part| !part.is_null()).cloned();
         let details = part("/detail/serviceEventDetails");
@@ -318,7 +323,7 @@ impl Event {
 
     /// What Control Tower would have said of an account that landed, as far as that is known
     /// when its event was lost.
-    pub fn of_landed(account: &Account) -> Self {
+    pub fn for_enrolled_account(account: &Account) -> Self {
         let name = "CreateManagedAccount";
         let mut status = json!({
             "account": { "accountName": account.name, "accountId": account.id.as_str() },
@@ -332,18 +337,18 @@ impl Event {
     }
 
     /// That the update engine has given up an account.
-    pub fn of_given_up(letter: &DeadLetter, at: Timestamp) -> Self {
+    pub fn for_dead_letter(dead_letter: &DeadLetter, at: Timestamp) -> Self {
         let status = json!({
-            "account": { "accountId": letter.account.as_str() },
+            "account": { "accountId": dead_letter.account.as_str() },
             "state": "FAILED",
-            "message": letter.reason,
-            "lane": letter.lane,
-            "provisionedProductId": letter.provisioned_product.as_str(),
-            "provisioningArtifactId": letter.target.as_str(),
-            "failedUpdates": letter.attempts,
-            "redriven": letter.redriven,
+            "message": dead_letter.reason,
+            "lane": dead_letter.lane,
+            "provisionedProductId": dead_letter.provisioned_product.as_str(),
+            "provisioningArtifactId": dead_letter.target.as_str(),
+            "failedUpdates": dead_letter.attempts,
+            "redriven": dead_letter.redriven,
         });
-        let account = Some(letter.account.clone());
+        let account = Some(dead_letter.account.clone());
         Self::lifecycle(OWN_SOURCE, ACCOUNT_UPDATE_FAILED, account, Some(at), status)
     }
 
@@ -400,20 +405,20 @@ impl Event {
 
     /// What this event means to the update engine. Only names are looked at: no real
     /// body of the Service Catalog calls is documented.
-    pub fn wake(&self) -> Wake {
+    pub fn update_trigger(&self) -> UpdateTrigger {
         if self.is_api_call() {
-            return Wake::None;
+            return UpdateTrigger::None;
         }
         match (self.source.as_str(), self.name.as_str()) {
             (
                 "aws.servicecatalog",
                 "CreateProvisioningArtifact" | "UpdateProvisioningArtifact" | "UpgradeProduct",
-            ) => Wake::Sweep,
+            ) => UpdateTrigger::Sweep,
             ("aws.controltower", "UpdateManagedAccount" | "CreateManagedAccount") => {
-                self.account.clone().map_or(Wake::Sweep, Wake::Account)
+                self.account.clone().map_or(UpdateTrigger::Sweep, UpdateTrigger::Account)
             }
-            ("aws.controltower", "SetupLandingZone" | "UpdateLandingZone") => Wake::Sweep,
-            _ => Wake::None,
+            ("aws.controltower", "SetupLandingZone" | "UpdateLandingZone") => UpdateTrigger::Sweep,
+            _ => UpdateTrigger::None,
         }
     }
 }
@@ -468,7 +473,7 @@ fn account(root: &Value, name: &str) -> Option<AccountId> {
         Some(id) => id.parse().ok(),
         None => {
             let arn = string(baseline(root, name)?, "/targetIdentifier")?;
-            Target::of_arn(&arn).account().cloned()
+            BaselineTarget::from_arn(&arn).account().cloned()
         }
     }
 }

@@ -12,21 +12,21 @@ impl LaneId {
     pub const FIRST: Self = Self(0);
 
     /// The lane at a place, counted from 0.
-    pub const fn at(place: usize) -> Self {
-        Self(place)
+    pub const fn from_index(index: usize) -> Self {
+        Self(index)
     }
 
     /// Its place, counted from 0: so many lanes come before it.
-    pub const fn place(self) -> usize {
+    pub const fn index(self) -> usize {
         self.0
     }
 }
 
 /// The names of the lanes, in their order: the one place that knows which name belongs to which id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lanes(Arc<[String]>);
+pub struct LaneNames(Arc<[String]>);
 
-impl Lanes {
+impl LaneNames {
     /// The id of the lane of this name; `None` where none has it.
     pub fn id(&self, name: &str) -> Option<LaneId> {
         self.0.iter().position(|lane| lane == name).map(LaneId)
@@ -48,12 +48,12 @@ impl Lanes {
     }
 
     /// Whether there is just one.
-    pub fn is_one(&self) -> bool {
+    pub fn has_one(&self) -> bool {
         self.0.len() == 1
     }
 }
 
-impl FromIterator<String> for Lanes {
+impl FromIterator<String> for LaneNames {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
         Self(names.into_iter().collect())
     }
@@ -65,12 +65,12 @@ mod tests {
 
     #[test]
     fn a_name_and_its_id_belong_together() {
-        let lanes: Lanes = ["canary", "production"].map(str::to_owned).into_iter().collect();
+        let lanes: LaneNames = ["canary", "production"].map(str::to_owned).into_iter().collect();
         for (id, name) in lanes.ids().zip(lanes.names()) {
             assert_eq!((lanes.id(name), lanes.name(id)), (Some(id), name.as_str()));
         }
         assert_eq!(lanes.id("canary"), Some(LaneId::FIRST));
         assert_eq!(lanes.id("prod"), None);
-        assert_eq!(lanes.name(LaneId::at(2)), "");
+        assert_eq!(lanes.name(LaneId::from_index(2)), "");
     }
 }

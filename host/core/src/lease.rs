@@ -6,7 +6,7 @@ use jiff::Timestamp;
 /// Whether what was taken at `since` until `until`, by the clock of the host that took it, is still
 /// taken `now`, by another's. One that lies further ahead than it lasts was taken by a clock that
 /// was wrong, and would stay taken for as long as that was off.
-pub fn is_taken(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
+pub fn is_lease_active(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
     let lasts = until.duration_since(since);
     now < until && since.duration_since(now) <= lasts
 }
@@ -24,6 +24,6 @@ mod tests {
     #[case::by_a_clock_that_was_wrong(39, false)]
     fn a_lease_of_a_minute(#[case] now: i64, #[case] taken: bool) {
         let at = |second| Timestamp::constant(1_790_000_000 + second, 0);
-        assert_eq!(is_taken(at(100), at(160), at(now)), taken);
+        assert_eq!(is_lease_active(at(100), at(160), at(now)), taken);
     }
 }

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use crate::account::{Account, AccountId, Tags};
 use crate::decision::Cause;
 use crate::event::Event;
-use crate::lease::is_taken;
+use crate::lease::is_lease_active;
 
 /// What a notification is known by, in the ledger and in the other system: the same for
 /// every try, whichever event led to it.
@@ -24,20 +24,20 @@ pub struct NotificationKey(String);
 impl NotificationKey {
     /// Of telling a notifier that an account is there: one in the life of an account, since
     /// AWS never uses an account id again.
-    pub fn onboard(account: &AccountId, notifier: &str) -> Self {
+    pub fn for_onboarding(account: &AccountId, notifier: &str) -> Self {
         Self(format!("onboard/{account}/{notifier}"))
     }
 
     /// Of telling a notifier of an event: one for whatever happened, however often and under
     /// whichever id the event comes.
-    pub fn event(event: &Event, notifier: &str) -> Self {
-        let digest = Sha256::digest(event.substance());
+    pub fn for_event(event: &Event, notifier: &str) -> Self {
+        let digest = Sha256::digest(event.dedup_content());
         let digest = HEXLOWER.encode(&digest[..12]);
         Self(format!("event/{}-{digest}/{notifier}", event.name))
     }
 
     /// Whether it is of telling that an account is there.
-    pub fn is_of_landed(&self) -> bool {
+    pub fn is_onboarding(&self) -> bool {
         self.0.starts_with("onboard/")
     }
 
@@ -80,13 +80,13 @@ pub struct Receipt {
     /// What it calls the result: a case id, a record's number, a URL.
     pub reference: String,
     /// What it says about the notifiers that come after it.
-    pub verdict: Verdict,
+    pub decision: GateDecision,
 }
 
 /// What a notifier that is asked before the others says about telling them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum GateDecision {
     /// They are told.
     #[default]
     Go,
@@ -160,19 +160,21 @@ pub struct NotificationEntry {
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum NotificationState {
     /// A host is telling it. Written before anything is sent.
-    Taken {
+    #[serde(rename = "taken")]
+    Claimed {
         /// Which host.
         by: String,
         /// Until when nobody else may try: that host has died if it took longer.
         until: Timestamp,
     },
     /// The other system knows.
-    Told {
+    #[serde(rename = "told")]
+    Delivered {
         /// What it calls the result.
         reference: String,
         /// What it says about those that come after it.
-        #[serde(default, skip_serializing_if = "is_go")]
-        verdict: Verdict,
+        #[serde(rename = "verdict", default, skip_serializing_if = "is_default_decision")]
+        decision: GateDecision,
     },
     /// The other system is asked again then, and those that come after it wait for that.
     Held {
@@ -182,7 +184,8 @@ pub enum NotificationState {
         reason: String,
     },
     /// It was not told, since the account is older than the ledger.
-    Recorded,
+    #[serde(rename = "recorded")]
+    Suppressed,
     /// The last try failed; another may follow.
     Failed {
         /// What went wrong.
@@ -217,13 +220,13 @@ pub struct Claim {
 
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claimed {
+pub enum ClaimOutcome {
     /// It is ours to tell; the entry as the ledger now has it.
-    Ours(NotificationEntry),
+    Acquired(NotificationEntry),
     /// There is nothing to tell: the other system knows, or is not to be told.
-    Settled(NotificationEntry),
+    Completed(NotificationEntry),
     /// Another host is telling it.
-    Busy {
+    ClaimedByOther {
         /// Until when nobody else may try.
         until: Timestamp,
     },
@@ -236,8 +239,8 @@ pub enum Claimed {
     },
 }
 
-fn is_go(verdict: &Verdict) -> bool {
-    *verdict == Verdict::Go
+fn is_default_decision(decision: &GateDecision) -> bool {
+    *decision == GateDecision::Go
 }
 
 impl Claim {
@@ -245,27 +248,27 @@ impl Claim {
     ///
     /// A host that asks again under its own name waits for its own claim like anybody
     /// else: it may have two of the same at once.
-    pub fn decide(&self, known: Option<&NotificationEntry>) -> Claimed {
+    pub fn decide(&self, known: Option<&NotificationEntry>) -> ClaimOutcome {
         if let Some(entry) = known {
             match &entry.state {
-                NotificationState::Told { .. } | NotificationState::Recorded => {
-                    return Claimed::Settled(entry.clone());
+                NotificationState::Delivered { .. } | NotificationState::Suppressed => {
+                    return ClaimOutcome::Completed(entry.clone());
                 }
-                NotificationState::Taken { until, .. }
-                    if is_taken(entry.changed_at, *until, self.now) =>
+                NotificationState::Claimed { until, .. }
+                    if is_lease_active(entry.changed_at, *until, self.now) =>
                 {
-                    return Claimed::Busy { until: *until };
+                    return ClaimOutcome::ClaimedByOther { until: *until };
                 }
                 NotificationState::Held { until, reason } if self.now < *until => {
-                    return Claimed::Held { until: *until, reason: reason.clone() };
+                    return ClaimOutcome::Held { until: *until, reason: reason.clone() };
                 }
                 // The other system may have it: a second ticket, message or build is worse than none.
                 NotificationState::Failed { for_good: Some(last), .. }
                     if self.redriven <= *last =>
                 {
-                    return Claimed::Settled(entry.clone());
+                    return ClaimOutcome::Completed(entry.clone());
                 }
-                NotificationState::Taken { .. }
+                NotificationState::Claimed { .. }
                 | NotificationState::Held { .. }
                 | NotificationState::Failed { .. } => {}
             }
@@ -275,10 +278,10 @@ impl Claim {
             Some(NotificationEntry { state: NotificationState::Held { .. }, .. }) | None => 0,
             Some(entry) => entry.attempts,
         };
-        Claimed::Ours(NotificationEntry {
+        ClaimOutcome::Acquired(NotificationEntry {
             account: self.account.clone(),
             notifier: self.notifier.clone(),
-            state: NotificationState::Taken { by: self.by.clone(), until: self.until },
+            state: NotificationState::Claimed { by: self.by.clone(), until: self.until },
             attempts: earlier.saturating_add(1),
             changed_at: self.now,
         })
@@ -297,7 +300,7 @@ mod tests {
     fn claim() -> Claim {
         let account: AccountId = "111122223333".parse().unwrap();
         Claim {
-            key: NotificationKey::onboard(&account, "ams"),
+            key: NotificationKey::for_onboarding(&account, "ams"),
             account: Some(account),
             notifier: "ams".into(),
             by: "host-2".into(),
@@ -331,12 +334,12 @@ mod tests {
             changed_at: at(0),
         };
         let claimed = Claim { redriven, ..claim() }.decide(Some(&known));
-        assert_eq!(matches!(claimed, Claimed::Settled(_)), settled, "{claimed:?}");
+        assert_eq!(matches!(claimed, ClaimOutcome::Completed(_)), settled, "{claimed:?}");
     }
 
     #[rstest]
     #[case::unknown(None, "ours, attempt 1")]
-    #[case::told(Some(told(Verdict::Go)), "settled")]
+    #[case::delivered(Some(delivered(GateDecision::Go)), "settled")]
     #[case::held(
         Some(NotificationState::Held { until: at(101), reason: "no owner".into() }),
         "held: no owner"
@@ -345,15 +348,15 @@ mod tests {
         Some(NotificationState::Held { until: at(100), reason: "no owner".into() }),
         "ours, attempt 1"
     )]
-    #[case::recorded(Some(NotificationState::Recorded), "settled")]
+    #[case::recorded(Some(NotificationState::Suppressed), "settled")]
     #[case::failed(Some(failed(None)), "ours, attempt 3")]
-    #[case::taken(Some(NotificationState::Taken { by: "host-1".into(), until: at(101) }), "busy")]
+    #[case::taken(Some(NotificationState::Claimed { by: "host-1".into(), until: at(101) }), "busy")]
     #[case::its_host_has_died(
-        Some(NotificationState::Taken { by: "host-1".into(), until: at(100) }),
+        Some(NotificationState::Claimed { by: "host-1".into(), until: at(100) }),
         "ours, attempt 3"
     )]
     #[case::taken_under_the_same_name(
-        Some(NotificationState::Taken { by: "host-2".into(), until: at(101) }),
+        Some(NotificationState::Claimed { by: "host-2".into(), until: at(101) }),
         "busy"
     )]
     fn claims(#[case] known: Option<NotificationState>, #[case] expected: &str) {
@@ -365,36 +368,36 @@ mod tests {
             changed_at: at(0),
         });
         let outcome = match claim().decide(known.as_ref()) {
-            Claimed::Ours(entry) => {
-                let taken = NotificationState::Taken { by: "host-2".into(), until: at(160) };
+            ClaimOutcome::Acquired(entry) => {
+                let taken = NotificationState::Claimed { by: "host-2".into(), until: at(160) };
                 assert_eq!(entry.state, taken);
                 format!("ours, attempt {}", entry.attempts)
             }
-            Claimed::Settled(entry) => {
+            ClaimOutcome::Completed(entry) => {
                 assert_eq!(Some(entry), known);
                 "settled".to_owned()
             }
-            Claimed::Busy { .. } => "busy".to_owned(),
-            Claimed::Held { reason, .. } => format!("held: {reason}"),
+            ClaimOutcome::ClaimedByOther { .. } => "busy".to_owned(),
+            ClaimOutcome::Held { reason, .. } => format!("held: {reason}"),
         };
         assert_eq!(outcome, expected);
     }
 
-    fn told(verdict: Verdict) -> NotificationState {
-        NotificationState::Told { reference: "case-1".into(), verdict }
+    fn delivered(decision: GateDecision) -> NotificationState {
+        NotificationState::Delivered { reference: "case-1".into(), decision }
     }
 
     #[rstest]
-    #[case(Verdict::Go, serde_json::json!({}))]
+    #[case(GateDecision::Go, serde_json::json!({}))]
     #[case(
-        Verdict::Stop { reason: "wrong OU".into() },
+        GateDecision::Stop { reason: "wrong OU".into() },
         serde_json::json!({ "verdict": { "is": "stop", "reason": "wrong OU" } })
     )]
-    fn an_entry_as_json(#[case] verdict: Verdict, #[case] more: serde_json::Value) {
+    fn an_entry_as_json(#[case] decision: GateDecision, #[case] more: serde_json::Value) {
         let entry = NotificationEntry {
             account: claim().account,
             notifier: "ams".into(),
-            state: told(verdict),
+            state: delivered(decision),
             attempts: 1,
             changed_at: at(0),
         };

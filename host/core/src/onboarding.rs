@@ -11,11 +11,11 @@ use crate::notification::NotificationKey;
 
 /// What is to be done about an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
+pub enum EventPlan {
     /// An account has landed: notifiers that listen are told.
-    Tell(Landed),
+    Deliver(EnrolledAccount),
     /// A schedule says to look for accounts whose event was lost.
-    Sweep,
+    Backfill,
     /// No account has landed; whoever wants to know of such events is told.
     Other {
         /// The account that the event is about, where it names one.
@@ -27,7 +27,7 @@ pub enum Plan {
 
 /// An account that has landed, as far as its event tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Landed {
+pub struct EnrolledAccount {
     /// The account.
     pub id: AccountId,
     /// Its name, where the event tells.
@@ -44,25 +44,27 @@ pub struct Landed {
 ///
 /// # Errors
 /// When the event tells of an account but can't be understood.
-pub fn plan(event: &Event) -> Result<Plan, EventError> {
+pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
     if event.is_schedule() {
-        return Ok(Plan::Sweep);
+        return Ok(EventPlan::Backfill);
     }
     Ok(match event.managed_account()? {
-        Some(ManagedAccount::Succeeded { id, name, organizational_unit }) => Plan::Tell(Landed {
-            id,
-            name,
-            organizational_unit,
-            created: event.name == "CreateManagedAccount",
-        }),
-        Some(ManagedAccount::Failed { message }) => Plan::Other {
+        Some(ManagedAccount::Succeeded { id, name, organizational_unit }) => {
+            EventPlan::Deliver(EnrolledAccount {
+                id,
+                name,
+                organizational_unit,
+                created: event.name == "CreateManagedAccount",
+            })
+        }
+        Some(ManagedAccount::Failed { message }) => EventPlan::Other {
             account: event.account.clone(),
             reason: match message.is_empty() {
                 true => format!("{} has failed", event.name),
                 false => format!("{} has failed: {message}", event.name),
             },
         },
-        None if event.is_api_call() => Plan::Other {
+        None if event.is_api_call() => EventPlan::Other {
             account: event.account.clone(),
             reason: format!(
                 "{} is a call of the API, recorded by CloudTrail: how it ends is told by the lifecycle \
@@ -70,7 +72,7 @@ pub fn plan(event: &Event) -> Result<Plan, EventError> {
                 event.name
             ),
         },
-        None => Plan::Other {
+        None => EventPlan::Other {
             account: event.account.clone(),
             reason: format!("{} of {} tells of no account that landed", event.name, event.source),
         },
@@ -79,24 +81,24 @@ pub fn plan(event: &Event) -> Result<Plan, EventError> {
 
 /// How an account without an entry in the ledger was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Discovery {
     /// An event says that it was created or enrolled.
     Created,
     /// An event says that it was updated, or that it got a baseline.
     Updated,
     /// A sweep came by.
-    Swept,
+    Backfilled,
     /// It is in the notifications queue, since a sweep found that it is to be told of.
     Queued,
 }
 
 /// What is due to an account without an entry in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum NotificationNeed {
     /// Notifiers are told.
-    Tell,
+    Deliver,
     /// It is written down as not to be told.
-    Record,
+    Suppress,
     /// Nothing.
     Nothing,
     /// When it joined must be known before anything is done.
@@ -111,21 +113,25 @@ pub enum Due {
 /// those that joined within `lookback`, unless the ledger began later. What it has put into the
 /// queue stays due however long it waits there, and whether or not the account can be looked up
 /// again.
-pub fn due(
-    found: Found,
+pub fn notification_need(
+    found: Discovery,
     joined: Option<Timestamp>,
     began: Timestamp,
     now: Timestamp,
     lookback: Duration,
-) -> Due {
+) -> NotificationNeed {
     let recent = joined.map(|joined| joined >= now - lookback);
     match (found, recent, joined) {
-        (Found::Created | Found::Queued, ..) | (Found::Updated, Some(true), _) => Due::Tell,
-        (Found::Updated, Some(false), _) => Due::Record,
-        (Found::Updated, None, _) => Due::Unknown,
-        (Found::Swept, Some(true), Some(joined)) if joined < began => Due::Record,
-        (Found::Swept, Some(true), _) => Due::Tell,
-        (Found::Swept, ..) => Due::Nothing,
+        (Discovery::Created | Discovery::Queued, ..) | (Discovery::Updated, Some(true), _) => {
+            NotificationNeed::Deliver
+        }
+        (Discovery::Updated, Some(false), _) => NotificationNeed::Suppress,
+        (Discovery::Updated, None, _) => NotificationNeed::Unknown,
+        (Discovery::Backfilled, Some(true), Some(joined)) if joined < began => {
+            NotificationNeed::Suppress
+        }
+        (Discovery::Backfilled, Some(true), _) => NotificationNeed::Deliver,
+        (Discovery::Backfilled, ..) => NotificationNeed::Nothing,
     }
 }
 
@@ -150,7 +156,7 @@ pub struct QueuedNotification {
 
 /// A notification that could not be told, kept where an operator finds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationLetter {
+pub struct NotificationDeadLetter {
     /// What was to be told.
     #[serde(flatten)]
     pub notification: QueuedNotification,
@@ -170,31 +176,38 @@ mod tests {
     }
 
     #[rstest]
-    #[case::created(Found::Created, Some(0), Due::Tell)]
-    #[case::created_unknown(Found::Created, None, Due::Tell)]
-    #[case::updated_recent(Found::Updated, Some(90), Due::Tell)]
-    #[case::updated_at_the_bound(Found::Updated, Some(86), Due::Tell)]
-    #[case::updated_old(Found::Updated, Some(85), Due::Record)]
-    #[case::updated_unknown(Found::Updated, None, Due::Unknown)]
-    #[case::swept_new(Found::Swept, Some(96), Due::Tell)]
-    #[case::swept_before_the_ledger(Found::Swept, Some(94), Due::Record)]
-    #[case::swept_long_ago(Found::Swept, Some(80), Due::Nothing)]
-    #[case::swept_unknown(Found::Swept, None, Due::Nothing)]
-    #[case::queued_long_ago(Found::Queued, Some(80), Due::Tell)]
-    #[case::queued_unknown(Found::Queued, None, Due::Tell)]
-    fn what_is_due(#[case] found: Found, #[case] joined: Option<i64>, #[case] expected: Due) {
+    #[case::created(Discovery::Created, Some(0), NotificationNeed::Deliver)]
+    #[case::created_unknown(Discovery::Created, None, NotificationNeed::Deliver)]
+    #[case::updated_recent(Discovery::Updated, Some(90), NotificationNeed::Deliver)]
+    #[case::updated_at_the_bound(Discovery::Updated, Some(86), NotificationNeed::Deliver)]
+    #[case::updated_old(Discovery::Updated, Some(85), NotificationNeed::Suppress)]
+    #[case::updated_unknown(Discovery::Updated, None, NotificationNeed::Unknown)]
+    #[case::swept_new(Discovery::Backfilled, Some(96), NotificationNeed::Deliver)]
+    #[case::swept_before_the_ledger(Discovery::Backfilled, Some(94), NotificationNeed::Suppress)]
+    #[case::swept_long_ago(Discovery::Backfilled, Some(80), NotificationNeed::Nothing)]
+    #[case::swept_unknown(Discovery::Backfilled, None, NotificationNeed::Nothing)]
+    #[case::queued_long_ago(Discovery::Queued, Some(80), NotificationNeed::Deliver)]
+    #[case::queued_unknown(Discovery::Queued, None, NotificationNeed::Deliver)]
+    fn what_is_due(
+        #[case] found: Discovery,
+        #[case] joined: Option<i64>,
+        #[case] expected: NotificationNeed,
+    ) {
         let lookback = Duration::from_secs(14 * 24 * 3600);
-        assert_eq!(due(found, joined.map(day), day(95), day(100), lookback), expected);
+        assert_eq!(
+            notification_need(found, joined.map(day), day(95), day(100), lookback),
+            expected
+        );
     }
 
     #[rstest]
-    #[case(r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, "Sweep")]
+    #[case(r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, "Backfill")]
     #[case(
         r#"{"source":"aws.controltower","detail":{"eventName":"EnableGuardrail"}}"#,
         "Other { account: None, reason: \"EnableGuardrail of aws.controltower tells of no account that landed\" }"
     )]
     fn plans(#[case] event: &str, #[case] expected: &str) {
-        let plan = plan(&Event::parse(event).unwrap()).unwrap();
+        let plan = plan_event(&Event::parse(event).unwrap()).unwrap();
         assert_eq!(format!("{plan:?}"), expected);
     }
 
@@ -203,15 +216,15 @@ mod tests {
     #[case(include_str!("../../../tests/events/update-managed-account-succeeded.json"), Some(false))]
     #[case(include_str!("../../../tests/events/create-managed-account-failed.json"), None)]
     fn landed_accounts(#[case] event: &str, #[case] created: Option<bool>) {
-        match plan(&Event::parse(event).unwrap()).unwrap() {
-            Plan::Tell(landed) => {
-                assert_eq!((landed.id.as_str(), created), ("111122223333", Some(landed.created)));
+        match plan_event(&Event::parse(event).unwrap()).unwrap() {
+            EventPlan::Deliver(account) => {
+                assert_eq!((account.id.as_str(), created), ("111122223333", Some(account.created)));
             }
-            Plan::Other { reason, .. } => {
+            EventPlan::Other { reason, .. } => {
                 assert_eq!(created, None);
                 assert!(reason.starts_with("CreateManagedAccount has failed: AWS"), "{reason}");
             }
-            Plan::Sweep => panic!("no schedule"),
+            EventPlan::Backfill => panic!("no schedule"),
         }
     }
 }

@@ -31,7 +31,7 @@ const SSO_USER_FIRST_NAME: &str = "SSOUserFirstName";
 const SSO_USER_LAST_NAME: &str = "SSOUserLastName";
 
 /// The keys of all six.
-pub const KEYS: [&str; 6] = [
+pub const PARAMETER_KEYS: [&str; 6] = [
     ACCOUNT_EMAIL,
     ACCOUNT_NAME,
     ORGANIZATIONAL_UNIT,
@@ -93,7 +93,7 @@ impl AccountParameters {
 
 /// A user of IAM Identity Center, whose names may be unknown there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
+pub struct IdentityCenterUser {
     /// The given name.
     pub given_name: Option<String>,
     /// The family name.
@@ -108,7 +108,7 @@ pub enum Outputs {
     /// Service Catalog no longer has the record.
     Gone(RecordId),
     /// These.
-    Of(RecordId, BTreeMap<String, String>),
+    Found(RecordId, BTreeMap<String, String>),
 }
 
 impl Outputs {
@@ -118,9 +118,9 @@ impl Outputs {
     }
 
     /// An output, or why there is none, of the record of this account.
-    fn of(&self, account: &AccountId, key: &str) -> Result<&str, String> {
+    fn for_account(&self, account: &AccountId, key: &str) -> Result<&str, String> {
         match (self, self.get(ACCOUNT_ID)) {
-            (Self::Of(record, _), Ok(other)) if other.trim() != account.as_str() => {
+            (Self::Found(record, _), Ok(other)) if other.trim() != account.as_str() => {
                 Err(format!("the last successful record {record} is about account {other}"))
             }
             _ => self.get(key),
@@ -134,8 +134,8 @@ impl Outputs {
             Self::Gone(record) => {
                 Err(format!("Service Catalog no longer has the last successful record {record}"))
             }
-            Self::Of(record, outputs) => {
-                outputs.get(key).map(String::as_str).and_then(written).ok_or_else(|| {
+            Self::Found(record, outputs) => {
+                outputs.get(key).map(String::as_str).and_then(non_empty).ok_or_else(|| {
                     format!("the last successful record {record} has no output {key}")
                 })
             }
@@ -151,7 +151,7 @@ impl Outputs {
      parameters; or set account_factory.parameters = \"previous\"",
     missing.iter().map(|(key, why)| format!("{key} ({why})")).collect::<Vec<_>>().join(", ")
 )]
-pub struct Missing {
+pub struct MissingParameters {
     /// The account.
     pub account: AccountId,
     /// Keys, and why there is no value.
@@ -166,15 +166,16 @@ pub struct Missing {
 pub fn rebuild(
     account: &Account,
     outputs: &Outputs,
-    user: Option<&User>,
-) -> Result<AccountParameters, Missing> {
-    let name_of_user = |name: fn(&User) -> Option<&str>| match (outputs.sso_user_email(), user) {
-        (None, _) => Err("without its email the user is unknown".to_owned()),
-        (Some(email), None) => Err(format!("IAM Identity Center has no user {email}")),
-        (Some(email), Some(user)) => name(user)
-            .and_then(written)
-            .ok_or_else(|| format!("the user {email} has none in IAM Identity Center")),
-    };
+    user: Option<&IdentityCenterUser>,
+) -> Result<AccountParameters, MissingParameters> {
+    let name_of_user =
+        |name: fn(&IdentityCenterUser) -> Option<&str>| match (outputs.sso_user_email(), user) {
+            (None, _) => Err("without its email the user is unknown".to_owned()),
+            (Some(email), None) => Err(format!("IAM Identity Center has no user {email}")),
+            (Some(email), Some(user)) => name(user)
+                .and_then(non_empty)
+                .ok_or_else(|| format!("the user {email} has none in IAM Identity Center")),
+        };
     let mut missing = Vec::new();
     let mut take = |key, found: Result<&str, String>| match found {
         Ok(value) => value.to_owned(),
@@ -185,16 +186,16 @@ pub fn rebuild(
     };
     let unit = unit_parameter(&account.organizational_units);
     let parameters = AccountParameters {
-        account_email: take(ACCOUNT_EMAIL, outputs.of(&account.id, ACCOUNT_EMAIL)),
+        account_email: take(ACCOUNT_EMAIL, outputs.for_account(&account.id, ACCOUNT_EMAIL)),
         account_name: take(
             ACCOUNT_NAME,
-            written(&account.name).ok_or_else(|| "AWS Organizations has none".into()),
+            non_empty(&account.name).ok_or_else(|| "AWS Organizations has none".into()),
         ),
         organizational_unit: take(
             ORGANIZATIONAL_UNIT,
             unit.as_deref().ok_or_else(|| "the account is directly under the root".into()),
         ),
-        sso_user_email: take(SSO_USER_EMAIL, outputs.of(&account.id, SSO_USER_EMAIL)),
+        sso_user_email: take(SSO_USER_EMAIL, outputs.for_account(&account.id, SSO_USER_EMAIL)),
         sso_user_first_name: take(
             SSO_USER_FIRST_NAME,
             name_of_user(|user| user.given_name.as_deref()),
@@ -206,7 +207,7 @@ pub fn rebuild(
     };
     match missing.is_empty() {
         true => Ok(parameters),
-        false => Err(Missing { account: account.id.clone(), missing }),
+        false => Err(MissingParameters { account: account.id.clone(), missing }),
     }
 }
 
@@ -222,14 +223,14 @@ fn unit_parameter(path: &[OrganizationalUnit]) -> Option<String> {
 }
 
 /// A text, unless there is nothing in it.
-fn written(text: &str) -> Option<&str> {
+fn non_empty(text: &str) -> Option<&str> {
     (!text.trim().is_empty()).then_some(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws_error::Class;
+    use crate::aws_error::ErrorClass;
     use crate::start_refusal::StartRefusal;
     use rstest::rstest;
 
@@ -251,7 +252,7 @@ mod tests {
 
     fn outputs(outputs: &[(&str, &str)]) -> Outputs {
         let outputs = outputs.iter().map(|(key, value)| ((*key).into(), (*value).into()));
-        Outputs::Of(RecordId::new(RECORD), outputs.collect())
+        Outputs::Found(RecordId::new(RECORD), outputs.collect())
     }
 
     fn emails() -> Outputs {
@@ -262,8 +263,8 @@ mod tests {
         ])
     }
 
-    fn user(given: &str, family: &str) -> User {
-        User { given_name: Some(given.into()), family_name: Some(family.into()) }
+    fn user(given: &str, family: &str) -> IdentityCenterUser {
+        IdentityCenterUser { given_name: Some(given.into()), family_name: Some(family.into()) }
     }
 
     #[rstest]
@@ -289,7 +290,7 @@ mod tests {
                 ("SSOUserLastName", "Lovelace"),
             ]
         );
-        assert_eq!(rebuilt.pairs().map(|(key, _)| key), KEYS);
+        assert_eq!(rebuilt.pairs().map(|(key, _)| key), PARAMETER_KEYS);
     }
 
     #[rstest]
@@ -345,7 +346,7 @@ mod tests {
     )]
     #[case::no_given_name(
         emails(),
-        Some(User { given_name: None, ..user("", "Lovelace") }),
+        Some(IdentityCenterUser { given_name: None, ..user("", "Lovelace") }),
         &[("SSOUserFirstName", "the user ada@example.com has none in IAM Identity Center")]
     )]
     #[case::an_empty_family_name_is_none(
@@ -355,7 +356,7 @@ mod tests {
     )]
     fn whatever_is_unknown_is_named(
         #[case] outputs: Outputs,
-        #[case] user: Option<User>,
+        #[case] user: Option<IdentityCenterUser>,
         #[case] expected: &[(&str, &str)],
     ) {
         let account = account(&[("ou-abcd-11111111", "Sandbox")]);
@@ -379,6 +380,6 @@ mod tests {
              Service Catalog console, with all six parameters; or set \
              account_factory.parameters = \"previous\""
         );
-        assert_eq!(StartRefusal::from(error).class(), Class::Permanent);
+        assert_eq!(StartRefusal::from(error).class(), ErrorClass::Permanent);
     }
 }

@@ -29,19 +29,19 @@ pub struct PatternError {
 struct Fields {
     fields: Vec<(String, Field)>,
     /// Of each list one must match.
-    either: Vec<Vec<Fields>>,
+    alternatives: Vec<Vec<Fields>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Field {
-    Within(Fields),
+    Nested(Fields),
     /// One of them must match.
-    One(Vec<Test>),
+    AnyOf(Vec<Matcher>),
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Test {
-    Is(Value),
+enum Matcher {
+    Equals(Value),
     Prefix(String),
     Suffix(String),
     /// In lower case, as everything that ignores case.
@@ -51,12 +51,12 @@ enum Test {
     /// What is between the stars.
     Wildcard(Vec<String>),
     /// None of them matches.
-    But(Vec<Test>),
+    AnythingBut(Vec<Matcher>),
     Exists(bool),
     /// All of them hold.
     Numeric(Vec<(Comparison, f64)>),
     /// The first so many bits of an address.
-    Within(IpAddr, u32),
+    Cidr(IpAddr, u32),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,85 +72,95 @@ enum Comparison {
 const OPERATORS: &str = "prefix, suffix, equals-ignore-case, wildcard, anything-but, exists, \
                          numeric, cidr";
 /// Those that `anything-but` may have in place of values.
-const NEGATED: &str = "prefix, suffix, equals-ignore-case or wildcard";
+const NEGATABLE_OPERATORS: &str = "prefix, suffix, equals-ignore-case or wildcard";
 
 impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
     /// What is wrong first, by its place.
-    pub fn read(pattern: &Value) -> Result<Self, PatternError> {
+    pub fn parse(pattern: &Value) -> Result<Self, PatternError> {
         let Value::Object(fields) = pattern else {
-            return Err(wrong("", "expected a table of fields"));
+            return Err(pattern_error("", "expected a table of fields"));
         };
         if fields.is_empty() {
-            return Err(wrong("", "it is empty: every event would match"));
+            return Err(pattern_error("", "it is empty: every event would match"));
         }
-        read_fields(fields, "").map(Self)
+        parse_fields(fields, "").map(Self)
     }
 
     /// Whether an event matches.
     pub fn matches(&self, event: &Value) -> bool {
-        self.0.match_in(event)
+        self.0.matches_object(event)
     }
 }
 
-fn wrong(at: &str, problem: impl Into<String>) -> PatternError {
+fn pattern_error(at: &str, problem: impl Into<String>) -> PatternError {
     PatternError { at: at.to_owned(), problem: problem.into() }
 }
 
-fn read_fields(fields: &Map<String, Value>, at: &str) -> Result<Fields, PatternError> {
-    let mut read = Fields::default();
+fn parse_fields(fields: &Map<String, Value>, at: &str) -> Result<Fields, PatternError> {
+    let mut parsed = Fields::default();
     for (name, value) in fields {
         let at = format!("{at}/{name}");
         if name == "$or" {
             let several = value.as_array().filter(|several| several.len() > 1);
-            let several = several.ok_or_else(|| wrong(&at, "expected a list of patterns"))?;
-            let either = several.iter().enumerate().map(|(index, one)| {
+            let several =
+                several.ok_or_else(|| pattern_error(&at, "expected a list of patterns"))?;
+            let alternatives = several.iter().enumerate().map(|(index, one)| {
                 let at = format!("{at}/{index}");
                 let fields = one.as_object().filter(|one| !one.is_empty());
-                read_fields(fields.ok_or_else(|| wrong(&at, "expected a pattern"))?, &at)
+                parse_fields(fields.ok_or_else(|| pattern_error(&at, "expected a pattern"))?, &at)
             });
-            read.either.push(either.collect::<Result<_, _>>()?);
+            parsed.alternatives.push(alternatives.collect::<Result<_, _>>()?);
             continue;
         }
         let field = match value {
             Value::Object(fields) if fields.is_empty() => {
-                return Err(wrong(&at, "it is empty: expected fields, or a list of values"));
+                return Err(pattern_error(
+                    &at,
+                    "it is empty: expected fields, or a list of values",
+                ));
             }
-            Value::Object(fields) => Field::Within(read_fields(fields, &at)?),
+            Value::Object(fields) => Field::Nested(parse_fields(fields, &at)?),
             Value::Array(values) if !values.is_empty() => {
-                let tests = values.iter().enumerate();
-                let tests = tests.map(|(index, value)| read_test(value, &format!("{at}/{index}")));
-                Field::One(tests.collect::<Result<_, _>>()?)
+                let matchers = values.iter().enumerate();
+                let matchers =
+                    matchers.map(|(index, value)| parse_matcher(value, &format!("{at}/{index}")));
+                Field::AnyOf(matchers.collect::<Result<_, _>>()?)
             }
             other => {
                 let problem = format!("expected a list of values, such as [{other}]");
-                return Err(wrong(&at, problem));
+                return Err(pattern_error(&at, problem));
             }
         };
-        read.fields.push((name.clone(), field));
+        parsed.fields.push((name.clone(), field));
     }
-    Ok(read)
+    Ok(parsed)
 }
 
-fn read_test(value: &Value, at: &str) -> Result<Test, PatternError> {
+fn parse_matcher(value: &Value, at: &str) -> Result<Matcher, PatternError> {
     let (name, value) = match value {
         Value::Object(_) => operator(value, at)?,
-        Value::Array(_) => return Err(wrong(at, "expected a value, not a list")),
-        value => return Ok(Test::Is(value.clone())),
+        Value::Array(_) => return Err(pattern_error(at, "expected a value, not a list")),
+        value => return Ok(Matcher::Equals(value.clone())),
     };
     Ok(match name {
-        "prefix" | "suffix" | "equals-ignore-case" | "wildcard" => read_text(name, value, at)?,
+        "prefix" | "suffix" | "equals-ignore-case" | "wildcard" => {
+            parse_text_operator(name, value, at)?
+        }
         "exists" => match value {
-            Value::Bool(exists) => Test::Exists(*exists),
-            _ => return Err(wrong(at, "`exists` is true or false")),
+            Value::Bool(exists) => Matcher::Exists(*exists),
+            _ => return Err(pattern_error(at, "`exists` is true or false")),
         },
-        "anything-but" => Test::But(read_anything_but(value, at)?),
-        "numeric" => Test::Numeric(read_numeric(value, at)?),
-        "cidr" => read_cidr(value, at)?,
+        "anything-but" => Matcher::AnythingBut(parse_anything_but(value, at)?),
+        "numeric" => Matcher::Numeric(parse_numeric(value, at)?),
+        "cidr" => parse_cidr(value, at)?,
         other => {
-            return Err(wrong(at, format!("`{other}` is no operator; there are {OPERATORS}")));
+            return Err(pattern_error(
+                at,
+                format!("`{other}` is no operator; there are {OPERATORS}"),
+            ));
         }
     })
 }
@@ -160,15 +170,15 @@ fn operator<'v>(value: &'v Value, at: &str) -> Result<(&'v str, &'v Value), Patt
     let mut parts = value.as_object().into_iter().flatten();
     match (parts.next(), parts.next()) {
         (Some((name, value)), None) => Ok((name, value)),
-        _ => Err(wrong(at, format!("expected one operator: {OPERATORS}"))),
+        _ => Err(pattern_error(at, format!("expected one operator: {OPERATORS}"))),
     }
 }
 
 /// An operator that compares texts.
-fn read_text(name: &str, value: &Value, at: &str) -> Result<Test, PatternError> {
+fn parse_text_operator(name: &str, value: &Value, at: &str) -> Result<Matcher, PatternError> {
     let text = |value: &Value, takes: &str| {
         let text = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-        text.ok_or_else(|| wrong(at, format!("`{name}` takes {takes}")))
+        text.ok_or_else(|| pattern_error(at, format!("`{name}` takes {takes}")))
     };
     if let Value::Object(within) = value
         && matches!(name, "prefix" | "suffix")
@@ -177,48 +187,49 @@ fn read_text(name: &str, value: &Value, at: &str) -> Result<Test, PatternError> 
         let inner = within.get("equals-ignore-case").filter(|_| within.len() == 1);
         let inner = text(inner.unwrap_or(&Value::Null), takes)?.to_lowercase();
         return Ok(match name {
-            "prefix" => Test::PrefixIgnoringCase(inner),
-            _ => Test::SuffixIgnoringCase(inner),
+            "prefix" => Matcher::PrefixIgnoringCase(inner),
+            _ => Matcher::SuffixIgnoringCase(inner),
         });
     }
     let text = text(value, "a text")?;
     Ok(match name {
-        "prefix" => Test::Prefix(text),
-        "suffix" => Test::Suffix(text),
-        "equals-ignore-case" => Test::IgnoringCase(text.to_lowercase()),
-        _ => Test::Wildcard(read_wildcard(&text, at)?),
+        "prefix" => Matcher::Prefix(text),
+        "suffix" => Matcher::Suffix(text),
+        "equals-ignore-case" => Matcher::IgnoringCase(text.to_lowercase()),
+        _ => Matcher::Wildcard(parse_wildcard(&text, at)?),
     })
 }
 
 /// `"a"`, `["a", "b"]`, or an operator that compares texts, whose text may be a list as well.
-fn read_anything_but(value: &Value, at: &str) -> Result<Vec<Test>, PatternError> {
+fn parse_anything_but(value: &Value, at: &str) -> Result<Vec<Matcher>, PatternError> {
     let several = match value {
         Value::Array(several) if several.is_empty() => {
-            return Err(wrong(at, "`anything-but` has an empty list"));
+            return Err(pattern_error(at, "`anything-but` has an empty list"));
         }
         Value::Array(several) => several.iter().collect(),
         one => vec![one],
     };
-    let mut tests = Vec::new();
+    let mut matchers = Vec::new();
     for one in several {
         match one {
             Value::Object(_) => match operator(one, at)? {
                 (name @ ("prefix" | "suffix" | "equals-ignore-case" | "wildcard"), value) => {
                     for text in texts(name, value, at)? {
-                        tests.push(read_text(name, &text, at)?);
+                        matchers.push(parse_text_operator(name, &text, at)?);
                     }
                 }
                 (name, _) => {
-                    let problem =
-                        format!("`anything-but` takes no `{name}`, but values, {NEGATED}");
-                    return Err(wrong(at, problem));
+                    let problem = format!(
+                        "`anything-but` takes no `{name}`, but values, {NEGATABLE_OPERATORS}"
+                    );
+                    return Err(pattern_error(at, problem));
                 }
             },
-            Value::Array(_) => return Err(wrong(at, "expected a value, not a list")),
-            value => tests.push(Test::Is(value.clone())),
+            Value::Array(_) => return Err(pattern_error(at, "expected a value, not a list")),
+            value => matchers.push(Matcher::Equals(value.clone())),
         }
     }
-    Ok(tests)
+    Ok(matchers)
 }
 
 /// Each of the texts that an operator within `anything-but` has, as the operator alone would have
@@ -226,7 +237,7 @@ fn read_anything_but(value: &Value, at: &str) -> Result<Vec<Test>, PatternError>
 fn texts(name: &str, value: &Value, at: &str) -> Result<Vec<Value>, PatternError> {
     let list = |value: &Value| match value {
         Value::Array(several) if several.is_empty() => {
-            Err(wrong(at, format!("`{name}` has an empty list")))
+            Err(pattern_error(at, format!("`{name}` has an empty list")))
         }
         Value::Array(several) => Ok(several.clone()),
         one => Ok(vec![one.clone()]),
@@ -242,43 +253,46 @@ fn texts(name: &str, value: &Value, at: &str) -> Result<Vec<Value>, PatternError
 
 /// The texts between the stars of a wildcard. A backslash stands before a star or a backslash that
 /// is meant as such.
-fn read_wildcard(wildcard: &str, at: &str) -> Result<Vec<String>, PatternError> {
+fn parse_wildcard(wildcard: &str, at: &str) -> Result<Vec<String>, PatternError> {
     let mut parts = vec![String::new()];
-    let mut letters = wildcard.chars();
-    while let Some(letter) = letters.next() {
-        let letter = match letter {
+    let mut characters = wildcard.chars();
+    while let Some(character) = characters.next() {
+        let character = match character {
             '*' => {
                 parts.push(String::new());
                 continue;
             }
-            '\\' => letters.next().filter(|next| matches!(next, '*' | '\\')).ok_or_else(|| {
-                let problem = "in a `wildcard` a backslash stands before `*` or a backslash only";
-                wrong(at, problem)
-            })?,
-            letter => letter,
+            '\\' => {
+                characters.next().filter(|next| matches!(next, '*' | '\\')).ok_or_else(|| {
+                    let problem =
+                        "in a `wildcard` a backslash stands before `*` or a backslash only";
+                    pattern_error(at, problem)
+                })?
+            }
+            character => character,
         };
         if let Some(part) = parts.last_mut() {
-            part.push(letter);
+            part.push(character);
         }
     }
     Ok(parts)
 }
 
 /// `"10.0.0.0/24"`
-fn read_cidr(value: &Value, at: &str) -> Result<Test, PatternError> {
+fn parse_cidr(value: &Value, at: &str) -> Result<Matcher, PatternError> {
     let read = || {
         let (address, bits) = value.as_str()?.split_once('/')?;
         let (address, bits) = (address.parse().ok()?, bits.parse().ok()?);
         let most = if matches!(address, IpAddr::V4(_)) { 32 } else { 128 };
-        (bits <= most).then_some(Test::Within(address, bits))
+        (bits <= most).then_some(Matcher::Cidr(address, bits))
     };
     let problem = "`cidr` takes a block of addresses such as \"10.0.0.0/24\"";
-    read().ok_or_else(|| wrong(at, problem))
+    read().ok_or_else(|| pattern_error(at, problem))
 }
 
 /// `[">", 0, "<=", 5]`
-fn read_numeric(value: &Value, at: &str) -> Result<Vec<(Comparison, f64)>, PatternError> {
-    let problem = || wrong(at, "`numeric` takes comparisons such as [\">\", 0, \"<=\", 5]");
+fn parse_numeric(value: &Value, at: &str) -> Result<Vec<(Comparison, f64)>, PatternError> {
+    let problem = || pattern_error(at, "`numeric` takes comparisons such as [\">\", 0, \"<=\", 5]");
     let parts = value.as_array().filter(|parts| !parts.is_empty() && parts.len() % 2 == 0);
     let pairs = parts.ok_or_else(problem)?.chunks_exact(2);
     pairs
@@ -297,9 +311,12 @@ fn read_numeric(value: &Value, at: &str) -> Result<Vec<(Comparison, f64)>, Patte
 }
 
 impl Fields {
-    fn match_in(&self, event: &Value) -> bool {
+    fn matches_object(&self, event: &Value) -> bool {
         self.fields.iter().all(|(name, field)| field.matches(find(event, name)))
-            && self.either.iter().all(|either| either.iter().any(|one| one.match_in(event)))
+            && self
+                .alternatives
+                .iter()
+                .all(|alternatives| alternatives.iter().any(|one| one.matches_object(event)))
     }
 }
 
@@ -310,33 +327,35 @@ fn find<'e>(event: &'e Value, name: &str) -> Option<&'e Value> {
 impl Field {
     fn matches(&self, value: Option<&Value>) -> bool {
         match (self, value) {
-            (Self::Within(fields), Some(Value::Array(several))) => {
-                several.iter().any(|one| fields.match_in(one))
+            (Self::Nested(fields), Some(Value::Array(several))) => {
+                several.iter().any(|one| fields.matches_object(one))
             }
             // What isn't there has no fields: `exists = false` holds of each.
-            (Self::Within(fields), value) => fields.match_in(value.unwrap_or(&Value::Null)),
-            (Self::One(tests), value) => tests.iter().any(|test| test.holds_of(value)),
+            (Self::Nested(fields), value) => fields.matches_object(value.unwrap_or(&Value::Null)),
+            (Self::AnyOf(matchers), value) => matchers.iter().any(|test| test.matches_field(value)),
         }
     }
 }
 
-impl Test {
+impl Matcher {
     /// Of a list one element must match, however deep.
-    fn holds_of(&self, value: Option<&Value>) -> bool {
+    fn matches_field(&self, value: Option<&Value>) -> bool {
         match (self, value) {
             (Self::Exists(exists), Some(Value::Array(several))) => *exists != several.is_empty(),
-            (_, Some(Value::Array(several))) => several.iter().any(|one| self.holds_of(Some(one))),
+            (_, Some(Value::Array(several))) => {
+                several.iter().any(|one| self.matches_field(Some(one)))
+            }
             // Only what has a value exists: of an object nothing can be asked.
             (_, None | Some(Value::Object(_))) => *self == Self::Exists(false),
-            (_, Some(value)) => self.holds(value),
+            (_, Some(value)) => self.matches_value(value),
         }
     }
 
-    fn holds(&self, value: &Value) -> bool {
+    fn matches_value(&self, value: &Value) -> bool {
         let text = value.as_str();
-        let text_is = |holds: &dyn Fn(&str) -> bool| text.is_some_and(holds);
+        let text_is = |matches_value: &dyn Fn(&str) -> bool| text.is_some_and(matches_value);
         match self {
-            Self::Is(expected) => match (expected.as_f64(), value.as_f64()) {
+            Self::Equals(expected) => match (expected.as_f64(), value.as_f64()) {
                 (Some(expected), Some(value)) => expected == value,
                 _ => expected == value,
             },
@@ -349,8 +368,8 @@ impl Test {
                 text_is(&|text| text.to_lowercase().ends_with(suffix.as_str()))
             }
             Self::IgnoringCase(other) => text_is(&|text| text.to_lowercase() == *other),
-            Self::Wildcard(parts) => text_is(&|text| is_like(parts, text)),
-            Self::But(tests) => !tests.iter().any(|test| test.holds(value)),
+            Self::Wildcard(parts) => text_is(&|text| matches_wildcard(parts, text)),
+            Self::AnythingBut(matchers) => !matchers.iter().any(|test| test.matches_value(value)),
             Self::Exists(exists) => *exists,
             Self::Numeric(comparisons) => value.as_f64().is_some_and(|number| {
                 comparisons.iter().all(|(comparison, bound)| match comparison {
@@ -361,7 +380,7 @@ impl Test {
                     Comparison::More => number > *bound,
                 })
             }),
-            Self::Within(block, bits) => {
+            Self::Cidr(block, bits) => {
                 text_is(&|text| text.parse().is_ok_and(|address| is_within(address, *block, *bits)))
             }
         }
@@ -383,7 +402,7 @@ fn is_within(address: IpAddr, block: IpAddr, bits: u32) -> bool {
 
 /// Whether a text is like a wildcard of these parts, with any text between each two. Looks at each
 /// character of the text as often as there are parts at most.
-fn is_like(parts: &[String], text: &str) -> bool {
+fn matches_wildcard(parts: &[String], text: &str) -> bool {
     let [first, rest @ ..] = parts else { return false };
     let Some(mut text) = text.strip_prefix(first.as_str()) else { return false };
     let [between @ .., last] = rest else { return text.is_empty() };

@@ -3,21 +3,21 @@
 use jiff::Timestamp;
 use strum::{Display, EnumString, VariantNames};
 
-use crate::decision::Verdict;
-use crate::lane::{LaneId, Lanes};
+use crate::decision::PolicyDecision;
+use crate::lane::{LaneId, LaneNames};
 
 /// What is done with a candidate, and whose word it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct FinalDecision {
     /// What is done.
-    pub outcome: Outcome,
+    pub outcome: DecisionOutcome,
     /// The policy that decided; `None` when the configured default did.
     pub policy: Option<String>,
 }
 
 /// What is done with a candidate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum DecisionOutcome {
     /// It is done.
     Proceed {
         /// In this lane.
@@ -69,8 +69,8 @@ pub struct UnknownLane {
 /// policy did. After a hold without a lane the policies that follow are asked for the lane only:
 /// the account waits in the lane that it would have without the hold.
 #[derive(Debug)]
-pub struct Hearing<'a> {
-    lanes: &'a Lanes,
+pub struct DecisionCombiner<'a> {
+    lanes: &'a LaneNames,
     fallback: Fallback,
     now: Timestamp,
     /// Whether it matters in which lane a held account waits.
@@ -83,9 +83,9 @@ pub struct Hearing<'a> {
     named: Option<(LaneId, String)>,
 }
 
-impl<'a> Hearing<'a> {
+impl<'a> DecisionCombiner<'a> {
     /// Begins.
-    pub fn new(lanes: &'a Lanes, fallback: Fallback, now: Timestamp) -> Self {
+    pub fn new(lanes: &'a LaneNames, fallback: Fallback, now: Timestamp) -> Self {
         Self { lanes, fallback, now, lane_matters: true, held: None, proceed: None, named: None }
     }
 
@@ -98,9 +98,9 @@ impl<'a> Hearing<'a> {
     ///
     /// # Errors
     /// When it names a lane that is not configured.
-    pub fn check(&self, verdict: &Verdict) -> Result<(), UnknownLane> {
-        match verdict {
-            Verdict::Proceed(Some(lane)) | Verdict::Hold { lane: Some(lane), .. } => {
+    pub fn check(&self, policy_decision: &PolicyDecision) -> Result<(), UnknownLane> {
+        match policy_decision {
+            PolicyDecision::Proceed(Some(lane)) | PolicyDecision::Hold { lane: Some(lane), .. } => {
                 self.lane(lane).map(|_| ())
             }
             _ => Ok(()),
@@ -111,30 +111,31 @@ impl<'a> Hearing<'a> {
     ///
     /// # Errors
     /// When the policy names a lane that is not configured. The hearing is as it was.
-    pub fn hear(
+    pub fn add(
         &mut self,
         policy: &str,
-        verdict: Verdict,
-    ) -> Result<Option<Decision>, UnknownLane> {
-        match verdict {
-            Verdict::Abstain => Ok(None),
+        policy_decision: PolicyDecision,
+    ) -> Result<Option<FinalDecision>, UnknownLane> {
+        match policy_decision {
+            PolicyDecision::Abstain => Ok(None),
             // A hold that is over holds nothing.
-            Verdict::Hold { until, .. } if until <= self.now => Ok(None),
-            Verdict::Proceed(lane) => {
+            PolicyDecision::Hold { until, .. } if until <= self.now => Ok(None),
+            PolicyDecision::Proceed(lane) => {
                 if let Some(lane) = lane {
                     let lane = self.lane(&lane)?;
                     self.named.get_or_insert_with(|| (lane, policy.to_owned()));
                 }
                 self.proceed.get_or_insert_with(|| policy.to_owned());
-                Ok(self.held_in_named_lane())
+                Ok(self.hold_in_named_lane())
             }
-            Verdict::Skip(reason) => Ok(Some(match self.held.take() {
+            PolicyDecision::Skip(reason) => Ok(Some(match self.held.take() {
                 Some(held) => hold(held, None),
-                None => {
-                    Decision { outcome: Outcome::Skip { reason }, policy: Some(policy.to_owned()) }
-                }
+                None => FinalDecision {
+                    outcome: DecisionOutcome::Skip { reason },
+                    policy: Some(policy.to_owned()),
+                },
             })),
-            Verdict::Hold { until, reason, lane } => {
+            PolicyDecision::Hold { until, reason, lane } => {
                 let lane = lane.map(|lane| self.lane(&lane)).transpose()?;
                 let first = self.held.is_none();
                 let held = (until, reason, policy.to_owned());
@@ -142,10 +143,10 @@ impl<'a> Hearing<'a> {
                 match lane {
                     _ if !self.lane_matters => Ok(Some(hold(held, None))),
                     // Nothing to find out.
-                    _ if self.lanes.is_one() => Ok(Some(hold(held, Some(LaneId::FIRST)))),
+                    _ if self.lanes.has_one() => Ok(Some(hold(held, Some(LaneId::FIRST)))),
                     // The lane that the policy which holds names is its own to say.
                     Some(lane) if first || self.named.is_none() => Ok(Some(hold(held, Some(lane)))),
-                    _ => Ok(self.held_in_named_lane()),
+                    _ => Ok(self.hold_in_named_lane()),
                 }
             }
         }
@@ -153,24 +154,24 @@ impl<'a> Hearing<'a> {
 
     /// Hears that a policy failed, and that its failure skips the account. After a hold it changes
     /// nothing: the hold stands, in the lane that the other policies name.
-    pub fn hear_failure(&mut self, policy: &str, reason: String) -> Option<Decision> {
+    pub fn add_failure(&mut self, policy: &str, reason: String) -> Option<FinalDecision> {
         match self.held {
             Some(_) => None,
-            None => Some(Decision {
-                outcome: Outcome::Skip { reason },
+            None => Some(FinalDecision {
+                outcome: DecisionOutcome::Skip { reason },
                 policy: Some(policy.to_owned()),
             }),
         }
     }
 
     /// The decision to hold, once both the hold and a lane are known.
-    fn held_in_named_lane(&mut self) -> Option<Decision> {
+    fn hold_in_named_lane(&mut self) -> Option<FinalDecision> {
         let (lane, _) = self.named.as_ref()?;
         Some(hold(self.held.take()?, Some(*lane)))
     }
 
     /// Concludes when every policy was heard and none ended the hearing.
-    pub fn conclude(self) -> Decision {
+    pub fn finish(self) -> FinalDecision {
         if let Some(held) = self.held {
             // Nobody named a lane, or it would have ended the hearing.
             let first = self.proceed.is_some() || self.fallback == Fallback::Proceed;
@@ -178,16 +179,18 @@ impl<'a> Hearing<'a> {
         }
         match (self.named, self.proceed, self.fallback) {
             (Some((lane, policy)), _, _) => {
-                Decision { outcome: Outcome::Proceed { lane }, policy: Some(policy) }
+                FinalDecision { outcome: DecisionOutcome::Proceed { lane }, policy: Some(policy) }
             }
-            (None, Some(policy), _) => {
-                Decision { outcome: Outcome::Proceed { lane: LaneId::FIRST }, policy: Some(policy) }
-            }
-            (None, None, Fallback::Proceed) => {
-                Decision { outcome: Outcome::Proceed { lane: LaneId::FIRST }, policy: None }
-            }
-            (None, None, Fallback::Skip) => Decision {
-                outcome: Outcome::Skip { reason: "every-policy-abstained".into() },
+            (None, Some(policy), _) => FinalDecision {
+                outcome: DecisionOutcome::Proceed { lane: LaneId::FIRST },
+                policy: Some(policy),
+            },
+            (None, None, Fallback::Proceed) => FinalDecision {
+                outcome: DecisionOutcome::Proceed { lane: LaneId::FIRST },
+                policy: None,
+            },
+            (None, None, Fallback::Skip) => FinalDecision {
+                outcome: DecisionOutcome::Skip { reason: "every-policy-abstained".into() },
                 policy: None,
             },
         }
@@ -200,8 +203,11 @@ impl<'a> Hearing<'a> {
 }
 
 /// The decision to hold, in a lane where there will be one.
-fn hold((until, reason, policy): (Timestamp, String, String), lane: Option<LaneId>) -> Decision {
-    Decision { outcome: Outcome::Hold { until, reason, lane }, policy: Some(policy) }
+fn hold(
+    (until, reason, policy): (Timestamp, String, String),
+    lane: Option<LaneId>,
+) -> FinalDecision {
+    FinalDecision { outcome: DecisionOutcome::Hold { until, reason, lane }, policy: Some(policy) }
 }
 
 #[cfg(test)]
@@ -211,61 +217,65 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
-    fn lane(name: &str) -> Verdict {
-        Verdict::Proceed(Some(name.into()))
+    fn lane(name: &str) -> PolicyDecision {
+        PolicyDecision::Proceed(Some(name.into()))
     }
-    fn hold(seconds: i64) -> Verdict {
-        Verdict::Hold {
+    fn hold(seconds: i64) -> PolicyDecision {
+        PolicyDecision::Hold {
             until: Timestamp::constant(1_000_000 + seconds, 0),
             reason: "freeze".into(),
             lane: None,
         }
     }
-    fn hold_in(name: &str) -> Verdict {
-        Verdict::Hold { until: Timestamp::MAX, reason: "window".into(), lane: Some(name.into()) }
+    fn hold_in(name: &str) -> PolicyDecision {
+        PolicyDecision::Hold {
+            until: Timestamp::MAX,
+            reason: "window".into(),
+            lane: Some(name.into()),
+        }
     }
-    fn skip() -> Verdict {
-        Verdict::Skip("no".into())
+    fn skip() -> PolicyDecision {
+        PolicyDecision::Skip("no".into())
     }
 
     #[rstest]
     #[case::nobody_asked(vec![], Fallback::Proceed, "proceed 0 by -")]
-    #[case::all_abstain_default_skip(vec![Verdict::Abstain], Fallback::Skip, "skip every-policy-abstained by -")]
-    #[case::unnamed_lane_is_the_first(vec![Verdict::Abstain, Verdict::Proceed(None)], Fallback::Skip, "proceed 0 by p1")]
-    #[case::first_named_lane_wins(vec![Verdict::Proceed(None), lane("b"), lane("a")], Fallback::Skip, "proceed 1 by p1")]
-    #[case::skip_beats_an_earlier_lane(vec![lane("b"), Verdict::Skip("no".into())], Fallback::Proceed, "skip no by p1")]
+    #[case::all_abstain_default_skip(vec![PolicyDecision::Abstain], Fallback::Skip, "skip every-policy-abstained by -")]
+    #[case::unnamed_lane_is_the_first(vec![PolicyDecision::Abstain, PolicyDecision::Proceed(None)], Fallback::Skip, "proceed 0 by p1")]
+    #[case::first_named_lane_wins(vec![PolicyDecision::Proceed(None), lane("b"), lane("a")], Fallback::Skip, "proceed 1 by p1")]
+    #[case::skip_beats_an_earlier_lane(vec![lane("b"), PolicyDecision::Skip("no".into())], Fallback::Proceed, "skip no by p1")]
     #[case::first_of_skip_and_hold(vec![skip(), hold(60)], Fallback::Proceed, "skip no by p0")]
     #[case::a_hold_that_would_be_skipped_has_no_lane(vec![hold(60), skip()], Fallback::Proceed, "hold freeze in - by p0")]
     #[case::a_skip_after_a_lane_and_a_hold(vec![lane("b"), hold(60), skip()], Fallback::Proceed, "hold freeze in 1 by p1")]
     #[case::held_in_the_lane_named_before(vec![lane("b"), hold(60), lane("a")], Fallback::Skip, "hold freeze in 1 by p1")]
-    #[case::held_in_the_lane_named_after(vec![hold(60), Verdict::Abstain, lane("b"), lane("a")], Fallback::Skip, "hold freeze in 1 by p0")]
+    #[case::held_in_the_lane_named_after(vec![hold(60), PolicyDecision::Abstain, lane("b"), lane("a")], Fallback::Skip, "hold freeze in 1 by p0")]
     #[case::held_in_the_lane_it_names(vec![lane("a"), hold_in("b")], Fallback::Skip, "hold window in 1 by p1")]
     #[case::held_twice_the_first_says_why(vec![hold(60), hold_in("b")], Fallback::Skip, "hold freeze in 1 by p0")]
     #[case::held_by_all(vec![hold(60), hold(90)], Fallback::Proceed, "hold freeze in 0 by p0")]
-    #[case::held_in_the_first_lane(vec![hold(60), Verdict::Proceed(None)], Fallback::Skip, "hold freeze in 0 by p0")]
-    #[case::held_where_the_fallback_skips(vec![hold(60), Verdict::Abstain], Fallback::Skip, "hold freeze in - by p0")]
+    #[case::held_in_the_first_lane(vec![hold(60), PolicyDecision::Proceed(None)], Fallback::Skip, "hold freeze in 0 by p0")]
+    #[case::held_where_the_fallback_skips(vec![hold(60), PolicyDecision::Abstain], Fallback::Skip, "hold freeze in - by p0")]
     #[case::a_hold_that_is_over_is_no_lane(vec![hold(-60), hold_in("b")], Fallback::Proceed, "hold window in 1 by p1")]
     #[case::a_hold_that_is_over(vec![hold(0), lane("b")], Fallback::Proceed, "proceed 1 by p1")]
     fn composition(
-        #[case] verdicts: Vec<Verdict>,
+        #[case] policy_decisions: Vec<PolicyDecision>,
         #[case] fallback: Fallback,
         #[case] expected: &str,
     ) {
-        let lanes: Lanes = ["a", "b"].map(str::to_owned).into_iter().collect();
-        let mut hearing = Hearing::new(&lanes, fallback, NOW);
+        let lanes: LaneNames = ["a", "b"].map(str::to_owned).into_iter().collect();
+        let mut combiner = DecisionCombiner::new(&lanes, fallback, NOW);
         let mut decision = None;
-        for (index, verdict) in verdicts.into_iter().enumerate() {
-            decision = hearing.hear(&format!("p{index}"), verdict).unwrap();
+        for (index, policy_decision) in policy_decisions.into_iter().enumerate() {
+            decision = combiner.add(&format!("p{index}"), policy_decision).unwrap();
             if decision.is_some() {
                 break;
             }
         }
-        let Decision { outcome, policy } = decision.unwrap_or_else(|| hearing.conclude());
+        let FinalDecision { outcome, policy } = decision.unwrap_or_else(|| combiner.finish());
         let what = match outcome {
-            Outcome::Proceed { lane } => format!("proceed {}", lane.place()),
-            Outcome::Skip { reason } => format!("skip {reason}"),
-            Outcome::Hold { reason, lane, .. } => {
-                let lane = lane.map_or("-".to_owned(), |lane| lane.place().to_string());
+            DecisionOutcome::Proceed { lane } => format!("proceed {}", lane.index()),
+            DecisionOutcome::Skip { reason } => format!("skip {reason}"),
+            DecisionOutcome::Hold { reason, lane, .. } => {
+                let lane = lane.map_or("-".to_owned(), |lane| lane.index().to_string());
                 format!("hold {reason} in {lane}")
             }
         };
@@ -274,43 +284,46 @@ mod tests {
 
     #[test]
     fn a_failure_after_a_hold_leaves_it_in_the_lane_that_others_name() {
-        let lanes: Lanes = ["a", "b"].map(str::to_owned).into_iter().collect();
-        let mut hearing = Hearing::new(&lanes, Fallback::Skip, NOW);
-        assert_eq!(hearing.hear("holds", hold(60)).unwrap(), None);
-        assert_eq!(hearing.hear_failure("fails", "policy-failed: trap".into()), None);
-        let decision = hearing.hear("names", lane("b")).unwrap().unwrap();
+        let lanes: LaneNames = ["a", "b"].map(str::to_owned).into_iter().collect();
+        let mut combiner = DecisionCombiner::new(&lanes, Fallback::Skip, NOW);
+        assert_eq!(combiner.add("holds", hold(60)).unwrap(), None);
+        assert_eq!(combiner.add_failure("fails", "policy-failed: trap".into()), None);
+        let decision = combiner.add("names", lane("b")).unwrap().unwrap();
         assert!(
-            matches!(decision.outcome, Outcome::Hold { lane: Some(lane), .. } if lane == LaneId::at(1)),
+            matches!(decision.outcome, DecisionOutcome::Hold { lane: Some(lane), .. } if lane == LaneId::from_index(1)),
             "{decision:?}"
         );
-        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
-        let decision = hearing.hear_failure("fails", "policy-failed: trap".into()).unwrap();
-        assert!(matches!(decision.outcome, Outcome::Skip { .. }), "{decision:?}");
+        let mut combiner = DecisionCombiner::new(&lanes, Fallback::Proceed, NOW);
+        let decision = combiner.add_failure("fails", "policy-failed: trap".into()).unwrap();
+        assert!(matches!(decision.outcome, DecisionOutcome::Skip { .. }), "{decision:?}");
     }
 
     #[test]
     fn without_lanes_a_hold_ends_the_hearing() {
-        let lanes = Lanes::default();
-        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW).without_lanes();
-        let decision = hearing.hear("p", hold(60)).unwrap().unwrap();
-        assert!(matches!(decision.outcome, Outcome::Hold { lane: None, .. }), "{decision:?}");
+        let lanes = LaneNames::default();
+        let mut combiner = DecisionCombiner::new(&lanes, Fallback::Proceed, NOW).without_lanes();
+        let decision = combiner.add("p", hold(60)).unwrap().unwrap();
+        assert!(
+            matches!(decision.outcome, DecisionOutcome::Hold { lane: None, .. }),
+            "{decision:?}"
+        );
     }
 
     #[test]
     fn a_hold_in_a_lane_that_is_not_configured_is_an_error() {
-        let lanes: Lanes = ["a".to_owned()].into_iter().collect();
-        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
-        assert!(hearing.check(&hold_in("c")).is_err());
-        assert_eq!(hearing.hear("p", hold_in("c")).unwrap_err().lane, "c");
-        assert_eq!(hearing.conclude().policy, None);
+        let lanes: LaneNames = ["a".to_owned()].into_iter().collect();
+        let mut combiner = DecisionCombiner::new(&lanes, Fallback::Proceed, NOW);
+        assert!(combiner.check(&hold_in("c")).is_err());
+        assert_eq!(combiner.add("p", hold_in("c")).unwrap_err().lane, "c");
+        assert_eq!(combiner.finish().policy, None);
     }
 
     #[test]
     fn a_lane_that_is_not_configured_is_an_error_that_lists_those_that_are() {
-        let lanes: Lanes = ["a", "b"].map(str::to_owned).into_iter().collect();
-        let mut hearing = Hearing::new(&lanes, Fallback::Proceed, NOW);
-        let error = hearing.hear("p", lane("c")).unwrap_err();
+        let lanes: LaneNames = ["a", "b"].map(str::to_owned).into_iter().collect();
+        let mut combiner = DecisionCombiner::new(&lanes, Fallback::Proceed, NOW);
+        let error = combiner.add("p", lane("c")).unwrap_err();
         assert_eq!(error.to_string(), "named the lane `c`, which is not one of [[lanes]]: a, b");
-        assert_eq!(hearing.conclude().policy, None);
+        assert_eq!(combiner.finish().policy, None);
     }
 }

@@ -7,29 +7,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::account::{Account, AccountId, AccountState, NotAnAccountId, OrganizationalUnit, Tags};
+use crate::account::{
+    Account, AccountId, AccountState, InvalidAccountId, OrganizationalUnit, Tags,
+};
 use crate::catalog::{ArtifactId, ProvisionedProduct, ProvisionedProductId, RecordId};
 use crate::decision::{Action, Candidate, Cause};
-use crate::due::{Causes, Due, Known};
 use crate::list_schedule::makespan;
-use crate::scheduler::{Rules, WhenHeld};
+use crate::scheduler::{SchedulerRules, WhenHeld};
 use crate::snapshot::{Snapshot, SnapshotAccount};
+use crate::update_need::{Causes, ObservedAccount, UpdateNeed};
 
 /// Ids of what a snapshot leaves to be made up.
-const MADE_UP_PRODUCT: &str = "pp-madeup";
-const MADE_UP_RECORD: &str = "rec-madeup";
-const MADE_UP_ARTIFACT: &str = "pa-madeup-old";
-const MADE_UP_TARGET: &str = "pa-madeup-new";
+const PLACEHOLDER_PRODUCT: &str = "pp-madeup";
+const PLACEHOLDER_RECORD: &str = "rec-madeup";
+const PLACEHOLDER_ARTIFACT: &str = "pa-madeup-old";
+const PLACEHOLDER_TARGET: &str = "pa-madeup-new";
 
 /// What a sweep makes of an account before any policy is asked.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum PrePolicyState {
     /// Account Factory has no product of it: nothing to update.
     NotEnrolled,
     /// It is on the newest artifact.
     Current,
     /// A rule of the config, and no policy, leaves it alone.
-    LeftAlone(&'static str),
+    Excluded(&'static str),
     /// The account is closed: it is not updated.
     Closed(AccountState),
     /// Policies are asked about this.
@@ -37,46 +39,47 @@ pub enum Found {
 }
 
 /// Names and ids of the OUs above an account.
-type Way = (Vec<String>, Vec<String>);
+type OuPath = (Vec<String>, Vec<String>);
 
 /// Finds what a sweep at `now` would.
 #[derive(Debug)]
-pub struct Finder {
+pub struct CandidateFinder {
     target: ArtifactId,
     now: Timestamp,
     causes: Causes,
     /// Thousands of accounts sit in few OUs: by names and ids of the way.
-    ways: BTreeMap<Way, Arc<[OrganizationalUnit]>>,
+    ou_paths: BTreeMap<OuPath, Arc<[OrganizationalUnit]>>,
 }
 
-impl Finder {
+impl CandidateFinder {
     /// For the accounts of this snapshot, which are updated for these causes. What changed since
     /// an account was last updated, its OU and the landing zone, no snapshot tells.
     pub fn new(snapshot: &Snapshot, now: Timestamp, causes: Causes) -> Self {
         let target = snapshot.target.as_ref().map(|target| target.artifact.clone());
-        let target = target.unwrap_or_else(|| ArtifactId::new(MADE_UP_TARGET));
-        Self { target, now, causes, ways: BTreeMap::new() }
+        let target = target.unwrap_or_else(|| ArtifactId::new(PLACEHOLDER_TARGET));
+        Self { target, now, causes, ou_paths: BTreeMap::new() }
     }
 
     /// What a sweep makes of an account.
     ///
     /// # Errors
     /// When its id is none, which a parsed snapshot rules out.
-    pub fn find(&mut self, account: &SnapshotAccount) -> Result<Found, NotAnAccountId> {
+    pub fn find(&mut self, account: &SnapshotAccount) -> Result<PrePolicyState, InvalidAccountId> {
         let candidate = self.candidate(account)?;
         let Some((product, target)) = &candidate.product else {
-            return Ok(match candidate.account.closed() {
-                Some(state) => Found::Closed(state),
-                None => Found::NotEnrolled,
+            return Ok(match candidate.account.closed_state() {
+                Some(state) => PrePolicyState::Closed(state),
+                None => PrePolicyState::NotEnrolled,
             });
         };
         let state = candidate.account.state;
-        let known = Known { product, before: None, now: None, ours: false, state };
-        Ok(match self.causes.due(target, known) {
-            Due::Current => Found::Current,
-            Due::LeftAlone(why) => Found::LeftAlone(why),
-            Due::Closed(state) => Found::Closed(state),
-            Due::Update(cause) => Found::Outdated(Candidate { cause, ..candidate }),
+        let observed =
+            ObservedAccount { product, before: None, now: None, own_failure: false, state };
+        Ok(match self.causes.update_need(target, observed) {
+            UpdateNeed::Current => PrePolicyState::Current,
+            UpdateNeed::Excluded(why) => PrePolicyState::Excluded(why),
+            UpdateNeed::Closed(state) => PrePolicyState::Closed(state),
+            UpdateNeed::Update(cause) => PrePolicyState::Outdated(Candidate { cause, ..candidate }),
         })
     }
 
@@ -84,25 +87,25 @@ impl Finder {
     ///
     /// # Errors
     /// When its id is none, which a parsed snapshot rules out.
-    pub fn candidate(&mut self, account: &SnapshotAccount) -> Result<Candidate, NotAnAccountId> {
+    pub fn candidate(&mut self, account: &SnapshotAccount) -> Result<Candidate, InvalidAccountId> {
         let id: AccountId = account.id.parse()?;
         let product = account.enrolled.then(|| {
-            let id_of = |made_up: &str| format!("{made_up}-{id}");
+            let id_of = |placeholder: &str| format!("{placeholder}-{id}");
             let product = ProvisionedProduct {
                 id: account
                     .product
                     .clone()
-                    .unwrap_or_else(|| ProvisionedProductId::new(id_of(MADE_UP_PRODUCT))),
+                    .unwrap_or_else(|| ProvisionedProductId::new(id_of(PLACEHOLDER_PRODUCT))),
                 name: account.name.clone(),
                 account: id.clone(),
                 status: account.status,
                 artifact: match (&account.artifact, account.outdated) {
                     (_, false) => self.target.clone(),
                     (Some(artifact), true) if *artifact != self.target => artifact.clone(),
-                    _ => ArtifactId::new(MADE_UP_ARTIFACT),
+                    _ => ArtifactId::new(PLACEHOLDER_ARTIFACT),
                 },
                 last_record: None,
-                last_successful_record: Some(RecordId::new(id_of(MADE_UP_RECORD))),
+                last_successful_record: Some(RecordId::new(id_of(PLACEHOLDER_RECORD))),
             };
             (product, self.target.clone())
         });
@@ -113,7 +116,7 @@ impl Finder {
                 id,
                 name: account.name.clone(),
                 email: account.email.clone(),
-                organizational_units: self.way(account),
+                organizational_units: self.ou_path(account),
                 joined: account.joined,
                 state: account.state,
             }),
@@ -129,9 +132,9 @@ impl Finder {
         })
     }
 
-    fn way(&mut self, account: &SnapshotAccount) -> Arc<[OrganizationalUnit]> {
+    fn ou_path(&mut self, account: &SnapshotAccount) -> Arc<[OrganizationalUnit]> {
         let key = (account.ou.clone(), account.ou_ids.clone());
-        let way = self.ways.entry(key).or_insert_with_key(|(names, ids)| {
+        let ou_path = self.ou_paths.entry(key).or_insert_with_key(|(names, ids)| {
             let id = |index: usize| ids.get(index).cloned().unwrap_or_default();
             let unit = |(index, name): (usize, &String)| OrganizationalUnit {
                 id: id(index),
@@ -139,13 +142,13 @@ impl Finder {
             };
             names.iter().enumerate().map(unit).collect()
         });
-        Arc::clone(way)
+        Arc::clone(ou_path)
     }
 }
 
 /// When the updates of a lane run, counted from the beginning of the first lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LaneTime {
+pub struct LaneSchedule {
     /// When the lanes before it are done.
     pub starts: Duration,
     /// When its last update has ended.
@@ -167,7 +170,7 @@ pub struct LaneWork {
 /// How long the lanes take, one after the other, soaking included. A lane that waits for held
 /// accounts of the lanes before it starts after their updates. The order inside a lane isn't
 /// promised, so this is an estimate.
-pub fn times(rules: &Rules, work: &[LaneWork]) -> Vec<LaneTime> {
+pub fn lane_schedules(rules: &SchedulerRules, work: &[LaneWork]) -> Vec<LaneSchedule> {
     let mut done = Duration::ZERO;
     // When the held accounts of the lanes so far are done, too.
     let mut all_done = Duration::ZERO;
@@ -192,7 +195,7 @@ pub fn times(rules: &Rules, work: &[LaneWork]) -> Vec<LaneTime> {
                 let updates = work.held.iter().map(|(_, takes)| *takes);
                 all_done = all_done.max(free.max(until) + makespan(updates, slots));
             }
-            LaneTime { starts, ends: done }
+            LaneSchedule { starts, ends: done }
         })
         .collect()
 }
@@ -202,23 +205,23 @@ mod tests {
     use super::*;
     use crate::catalog::ProductStatus;
     use crate::scheduler::LaneRules;
-    use crate::suggested::Suggested;
+    use crate::suggestions::CommandSuggestions;
     use rstest::rstest;
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
-    fn rules(cap: usize) -> Rules {
-        Rules {
+    fn rules(cap: usize) -> SchedulerRules {
+        SchedulerRules {
             lanes: vec![LaneRules::new("a", 4), LaneRules::new("b", 1)],
             max_concurrent_operations: cap,
             max_attempts: 5,
-            wait: Duration::ZERO,
+            poll_interval: Duration::ZERO,
             operation_timeout: Duration::ZERO,
             per_ou_limit: None,
             window: Duration::ZERO,
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,
-            suggested: Suggested::default(),
+            suggestions: CommandSuggestions::default(),
         }
     }
 
@@ -243,7 +246,7 @@ mod tests {
         rules.lanes[1].held = held;
         let mut first = work(&before);
         first.held.push((Duration::from_secs(100), Duration::from_secs(20)));
-        let time = times(&rules, &[first, work(&after)])[1];
+        let time = lane_schedules(&rules, &[first, work(&after)])[1];
         assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
     }
 
@@ -260,41 +263,41 @@ mod tests {
             held: vec![(Duration::from_secs(until), Duration::from_secs(20))],
             ..LaneWork::default()
         };
-        let time = times(&rules, &[held(100), held(100), work(&[10])])[2];
+        let time = lane_schedules(&rules, &[held(100), held(100), work(&[10])])[2];
         // 120, a soak, 20, a soak, 10.
         assert_eq!((time.starts.as_secs(), time.ends.as_secs()), (2140, 2150));
     }
 
-    fn found(change: impl FnOnce(&mut SnapshotAccount)) -> Found {
+    fn found(change: impl FnOnce(&mut SnapshotAccount)) -> PrePolicyState {
         let mut account = SnapshotAccount::new("111122223333", "Prod");
         change(&mut account);
         let snapshot = Snapshot { accounts: vec![], ..Snapshot::default() };
-        Finder::new(&snapshot, NOW, Causes::default()).find(&account).unwrap()
+        CandidateFinder::new(&snapshot, NOW, Causes::default()).find(&account).unwrap()
     }
 
     #[test]
     fn policies_are_asked_about_outdated_enrolled_accounts() {
-        assert_eq!(found(|account| account.enrolled = false), Found::NotEnrolled);
-        assert_eq!(found(|account| account.outdated = false), Found::Current);
+        assert_eq!(found(|account| account.enrolled = false), PrePolicyState::NotEnrolled);
+        assert_eq!(found(|account| account.outdated = false), PrePolicyState::Current);
         assert_eq!(
             found(|account| account.status = ProductStatus::Error),
-            Found::LeftAlone("it is in error (on_error)")
+            PrePolicyState::Excluded("it is in error (on_error)")
         );
         for enrolled in [true, false] {
             let closed = found(|account| {
                 account.enrolled = enrolled;
                 account.state = Some(AccountState::Suspended);
             });
-            assert_eq!(closed, Found::Closed(AccountState::Suspended));
+            assert_eq!(closed, PrePolicyState::Closed(AccountState::Suspended));
         }
-        let Found::Outdated(candidate) = found(|account| {
+        let PrePolicyState::Outdated(candidate) = found(|account| {
             account.outdated = false;
             account.status = ProductStatus::Tainted;
         }) else {
             panic!("it is tainted");
         };
         assert_eq!(candidate.cause, Cause::Tainted);
-        let Found::Outdated(candidate) = found(|account| {
+        let PrePolicyState::Outdated(candidate) = found(|account| {
             account.ou = vec!["Workloads".into(), "Prod".into()];
             account.ou_ids = vec!["ou-abcd-11111111".into(), "ou-abcd-22222222".into()];
         }) else {
@@ -316,13 +319,13 @@ mod tests {
     ) {
         let mut rules = rules(4);
         rules.lanes[1].soak = Duration::from_secs(7);
-        let time = times(&rules, &[work(&before), work(&after)])[1];
+        let time = lane_schedules(&rules, &[work(&before), work(&after)])[1];
         assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
     }
 
     #[test]
     fn unreadable_tags_stay_unreadable() {
-        let Found::Outdated(candidate) = found(|account| {
+        let PrePolicyState::Outdated(candidate) = found(|account| {
             account.tags = None;
             account.tags_error = Some("AccessDenied".into());
         }) else {
@@ -343,7 +346,7 @@ mod tests {
     ) {
         let rules = rules(cap);
         let work: Vec<LaneWork> = updates.iter().map(|updates| work(updates)).collect();
-        let times = times(&rules, &work);
+        let times = lane_schedules(&rules, &work);
         let times = times.iter().map(|time| (time.starts.as_secs(), time.ends.as_secs()));
         assert_eq!(times.collect::<Vec<_>>(), expected);
     }

@@ -18,10 +18,10 @@ pub struct PlanId(String);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanRules {
     /// All of them. Where this differs the plan is another one.
-    pub whole: String,
+    pub canonical: String,
     /// The same for people who compare two plans: what each rule is about, and what it says. Where
     /// a rule is long, such as a script, it is a digest.
-    pub shown: BTreeMap<String, String>,
+    pub summary: BTreeMap<String, String>,
 }
 
 /// What differs between the rules of two plans.
@@ -78,7 +78,7 @@ pub struct InvalidPlanId(String);
 
 impl PlanId {
     /// The plan with this digest, of which the first six bytes count.
-    pub fn of(digest: &[u8]) -> Self {
+    pub fn from_digest(digest: &[u8]) -> Self {
         let counted = &digest[..digest.len().min(DIGITS / 2)];
         Self(PREFIX.to_owned() + &HEXLOWER.encode(counted))
     }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn it_reads_what_it_writes() {
-        let id = PlanId::of(&[0xab, 1, 2, 3, 4, 0xff, 9]);
+        let id = PlanId::from_digest(&[0xab, 1, 2, 3, 4, 0xff, 9]);
         assert_eq!(id.as_str(), "plan-ab01020304ff");
         assert_eq!(id.as_str().parse(), Ok(id.clone()));
     }

@@ -11,7 +11,7 @@ use crate::pattern::Pattern;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// Which events take it.
-    pub when: When,
+    pub when: EventMatch,
     /// Names of the policies that are asked; `None`: all that are asked about onboarding.
     pub policies: Option<Vec<String>>,
     /// Names of the notifiers that are told.
@@ -34,34 +34,34 @@ pub enum OncePer {
 
 /// Which events take a route.
 #[derive(Clone, Debug, PartialEq)]
-pub enum When {
+pub enum EventMatch {
     /// Those of these names and states.
-    Named {
+    ByName {
         /// Names of lifecycle events.
         events: Vec<String>,
         /// How they ended: one of these. An event that doesn't say has no state.
         states: Vec<String>,
     },
     /// Those that match.
-    Matches(Pattern),
+    ByPattern(Pattern),
 }
 
 impl Route {
     /// Whether an event takes it. Who wants to be told once of each account that is created is told
     /// of those as well that land by a baseline alone, for which no event of that name comes.
-    pub fn takes(&self, event: &Event) -> bool {
+    pub fn matches(&self, event: &Event) -> bool {
         match &self.when {
-            When::Named { events, states } => {
+            EventMatch::ByName { events, states } => {
                 let named = |name: &str| events.iter().any(|event| event == name);
-                let landed = || {
+                let by_baseline = || {
                     self.once_per == OncePer::Account
                         && named("CreateManagedAccount")
-                        && event.lands_by_baseline()
+                        && event.is_enrolled_by_baseline()
                 };
-                (named(&event.name) || landed())
+                (named(&event.name) || by_baseline())
                     && event.state().is_some_and(|state| states.contains(&state))
             }
-            When::Matches(pattern) => pattern.matches(event.root()),
+            EventMatch::ByPattern(pattern) => pattern.matches(event.root()),
         }
     }
 }
@@ -69,27 +69,27 @@ impl Route {
 impl Route {
     /// Whether the route says by itself that it wants this event, and not only for what it tells of an
     /// account that lands.
-    pub fn names(&self, event: &Event) -> bool {
+    pub fn names_event(&self, event: &Event) -> bool {
         match &self.when {
-            When::Named { events, .. } => events.contains(&event.name),
-            When::Matches(_) => true,
+            EventMatch::ByName { events, .. } => events.contains(&event.name),
+            EventMatch::ByPattern(_) => true,
         }
     }
 }
 
 /// For people: `CreateManagedAccount or UpdateManagedAccount`, with its state unless that is
 /// `SUCCEEDED`.
-impl fmt::Display for When {
+impl fmt::Display for EventMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Named { events, states } => {
+            Self::ByName { events, states } => {
                 f.write_str(&events.join(" or "))?;
                 match states.as_slice() {
                     [state] if state == "SUCCEEDED" => Ok(()),
                     states => write!(f, " ({})", states.join(" or ")),
                 }
             }
-            Self::Matches(_) => f.write_str("events of a pattern"),
+            Self::ByPattern(_) => f.write_str("events of a pattern"),
         }
     }
 }
@@ -118,19 +118,19 @@ mod tests {
         let when = named(&[name], &["SUCCEEDED"]);
         let once_per = OncePer::Event;
         let route = Route { when, policies: None, notifiers: vec![], once_per };
-        assert_eq!(route.takes(&Event::parse(BASELINE).unwrap()), expected);
+        assert_eq!(route.matches(&Event::parse(BASELINE).unwrap()), expected);
     }
 
-    fn named(events: &[&str], states: &[&str]) -> When {
+    fn named(events: &[&str], states: &[&str]) -> EventMatch {
         let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
-        When::Named { events: owned(events), states: owned(states) }
+        EventMatch::ByName { events: owned(events), states: owned(states) }
     }
 
     #[rstest]
     #[case(named(&["A", "B"], &["SUCCEEDED"]), "A or B")]
     #[case(named(&["A"], &["FAILED"]), "A (FAILED)")]
-    #[case(When::Matches(Pattern::read(&json!({ "a": ["b"] })).unwrap()), "events of a pattern")]
-    fn are_shown(#[case] when: When, #[case] expected: &str) {
+    #[case(EventMatch::ByPattern(Pattern::parse(&json!({ "a": ["b"] })).unwrap()), "events of a pattern")]
+    fn are_shown(#[case] when: EventMatch, #[case] expected: &str) {
         assert_eq!(when.to_string(), expected);
     }
 
@@ -148,13 +148,13 @@ mod tests {
     #[case(named(&["Scheduled Event"], &["SUCCEEDED"]),
         r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, false)]
     #[case(
-        When::Matches(Pattern::read(&json!({ "source": ["aws.controltower"] })).unwrap()),
+        EventMatch::ByPattern(Pattern::parse(&json!({ "source": ["aws.controltower"] })).unwrap()),
         NOT_CREATED,
         true
     )]
-    fn takes(#[case] when: When, #[case] event: &str, #[case] expected: bool) {
+    fn matches(#[case] when: EventMatch, #[case] event: &str, #[case] expected: bool) {
         let once_per = OncePer::Account;
         let route = Route { when, policies: None, notifiers: vec![], once_per };
-        assert_eq!(route.takes(&Event::parse(event).unwrap()), expected);
+        assert_eq!(route.matches(&Event::parse(event).unwrap()), expected);
     }
 }

@@ -1,7 +1,7 @@
 //! Why an update was not started.
 
-use crate::aws_error::{AwsError, Class};
-use crate::parameters::Missing;
+use crate::aws_error::{AwsError, ErrorClass};
+use crate::parameters::MissingParameters;
 
 /// Why an update was not started. Nothing runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,15 +11,15 @@ pub enum StartRefusal {
     Aws(#[from] AwsError),
     /// Parameters of the account are unknown. Updated without them, it would lose them.
     #[error(transparent)]
-    UnknownParameters(#[from] Missing),
+    UnknownParameters(#[from] MissingParameters),
 }
 
 impl StartRefusal {
     /// What to do about it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::Aws(error) => error.class,
-            Self::UnknownParameters(_) => Class::Permanent,
+            Self::UnknownParameters(_) => ErrorClass::Permanent,
         }
     }
 }

@@ -63,7 +63,7 @@ impl SupportCase {
         if self.body.trim().is_empty() {
             return wrong("body", "is empty: expected a text".to_owned());
         }
-        let length = self.text(key).chars().count();
+        let length = self.full_body(key).chars().count();
         if length > MAX_BODY {
             return wrong(
                 "body",
@@ -97,7 +97,7 @@ impl SupportCase {
     }
 
     /// The body with the reference line that closes it.
-    pub fn text(&self, key: &NotificationKey) -> String {
+    pub fn full_body(&self, key: &NotificationKey) -> String {
         format!("{}\n\n{}", self.body.trim_end(), reference_line(key))
     }
 }
@@ -111,7 +111,7 @@ pub fn reference_line(key: &NotificationKey) -> String {
 const REFERENCE: &str = "Ref: groundcrew/";
 
 /// The reference line that closes a case's body, if one does.
-pub fn reference_of(body: &str) -> Option<&str> {
+pub fn find_reference_line(body: &str) -> Option<&str> {
     let last = body.trim_end().lines().next_back()?.trim();
     last.starts_with(REFERENCE).then_some(last)
 }
@@ -122,7 +122,7 @@ mod tests {
     use rstest::rstest;
 
     fn key() -> NotificationKey {
-        NotificationKey::onboard(&"111122223333".parse().unwrap(), "ams")
+        NotificationKey::for_onboarding(&"111122223333".parse().unwrap(), "ams")
     }
 
     fn case() -> SupportCase {
@@ -171,12 +171,12 @@ mod tests {
     #[case::empty("", false)]
     fn only_the_closing_line_counts(#[case] body: &str, #[case] ours: bool) {
         let line = reference_line(&key());
-        assert_eq!(reference_of(body) == Some(line.as_str()), ours);
+        assert_eq!(find_reference_line(body) == Some(line.as_str()), ours);
     }
 
     #[test]
     fn a_case_is_known_by_its_own_text() {
-        let text = case().text(&key());
-        assert_eq!(reference_of(&text), Some(reference_line(&key()).as_str()));
+        let text = case().full_body(&key());
+        assert_eq!(find_reference_line(&text), Some(reference_line(&key()).as_str()));
     }
 }

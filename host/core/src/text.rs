@@ -5,12 +5,12 @@ use std::borrow::Cow;
 /// The text without characters that would forge a line, steer a terminal or turn the order of
 /// what is shown: each is written as its escape.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, is_steering)
+    escaped(text, is_unprintable)
 }
 
 /// The same for a text of several lines, which keeps its line breaks.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |character| character != '\n' && is_steering(character))
+    escaped(text, |character| character != '\n' && is_unprintable(character))
 }
 
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -28,13 +28,13 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// Control characters, and those of Unicode that override the direction of a text (UAX #9).
-fn is_steering(character: char) -> bool {
+fn is_unprintable(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A file that is no text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotText {
+pub enum TextDecodeError {
     /// Its bytes are not UTF-8 from one on.
     #[error(
         "it is not UTF-8 text (byte {0}); expected UTF-8, or UTF-16 that begins with a byte order mark"
@@ -53,21 +53,21 @@ pub enum NotText {
 ///
 /// # Errors
 /// When it is neither.
-pub fn decode(bytes: &[u8]) -> Result<String, NotText> {
+pub fn decode(bytes: &[u8]) -> Result<String, TextDecodeError> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
         let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
-        let text = String::from_utf16(&units).map_err(|_| NotText::Utf16)?;
-        rest.is_empty().then_some(text).ok_or(NotText::Utf16)
+        let text = String::from_utf16(&units).map_err(|_| TextDecodeError::Utf16)?;
+        rest.is_empty().then_some(text).ok_or(TextDecodeError::Utf16)
     };
     match bytes {
         [0xff, 0xfe, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => wide(rest, u16::from_be_bytes),
-        [0, 1..=255, ..] | [1..=255, 0, ..] => Err(NotText::Unmarked),
+        [0, 1..=255, ..] | [1..=255, 0, ..] => Err(TextDecodeError::Unmarked),
         _ => {
             let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
             let text = std::str::from_utf8(bytes);
-            text.map(str::to_owned).map_err(|error| NotText::Utf8(error.valid_up_to()))
+            text.map(str::to_owned).map_err(|error| TextDecodeError::Utf8(error.valid_up_to()))
         }
     }
 }
@@ -86,12 +86,12 @@ mod tests {
     #[case::utf16_big_endian(b"\xfe\xff\0{\0}", Ok("{}"))]
     #[case::beyond_16_bits(b"\xff\xfe\x3d\xd8\x00\xde", Ok("\u{1f600}"))]
     #[case::nothing_but_a_mark(b"\xff\xfe", Ok(""))]
-    #[case::unmarked(b"{\0}\0", Err(NotText::Unmarked))]
-    #[case::unmarked_big_endian(b"\0{\0}", Err(NotText::Unmarked))]
-    #[case::cut_off(b"\xff\xfe{\0}", Err(NotText::Utf16))]
-    #[case::half_a_pair(b"\xff\xfe\x3d\xd8", Err(NotText::Utf16))]
-    #[case::latin1(b"m\xfcller", Err(NotText::Utf8(1)))]
-    fn files(#[case] bytes: &[u8], #[case] expected: Result<&str, NotText>) {
+    #[case::unmarked(b"{\0}\0", Err(TextDecodeError::Unmarked))]
+    #[case::unmarked_big_endian(b"\0{\0}", Err(TextDecodeError::Unmarked))]
+    #[case::cut_off(b"\xff\xfe{\0}", Err(TextDecodeError::Utf16))]
+    #[case::half_a_pair(b"\xff\xfe\x3d\xd8", Err(TextDecodeError::Utf16))]
+    #[case::latin1(b"m\xfcller", Err(TextDecodeError::Utf8(1)))]
+    fn files(#[case] bytes: &[u8], #[case] expected: Result<&str, TextDecodeError>) {
         assert_eq!(decode(bytes), expected.map(str::to_owned));
     }
 

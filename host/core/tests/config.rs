@@ -1,12 +1,12 @@
 //! Configs as users write them: what is accepted, and what they are told otherwise.
 
-use groundcrew_core::config::{Config, LedgerPlace, Plugin};
+use groundcrew_core::config::{Config, LedgerLocation, PluginSource};
 use groundcrew_core::decision::NamedLanes;
-use groundcrew_core::http::{HttpSecret, SecretPlace};
+use groundcrew_core::http::{HttpSecret, SecretLocation};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pattern::Pattern;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::route::{OncePer, Route, When};
+use groundcrew_core::route::{EventMatch, OncePer, Route};
 use rstest::rstest;
 
 fn problems(text: &str) -> String {
@@ -22,9 +22,9 @@ fn an_empty_file_is_complete() {
     assert_eq!(config.account_factory.identity_center_region, "us-east-1");
     assert_eq!(config.updates.max_concurrent_operations, 4);
     assert_eq!(config.updates.account_quota, 5);
-    assert_eq!(config.updates.wait.as_secs(), 30);
+    assert_eq!(config.updates.poll_interval.as_secs(), 30);
     assert_eq!(config.updates.operation_timeout.as_secs(), 3600);
-    assert_eq!(config.updates.max_receive_count, 5);
+    assert_eq!(config.updates.max_attempts, 5);
     assert_eq!(config.updates.default, Fallback::Proceed);
     assert_eq!(config.updates.window.as_secs(), 86_400);
     assert_eq!(config.lanes.len(), 1);
@@ -76,21 +76,21 @@ nested = { depth = 2 }
     )
     .unwrap();
     let policy = &config.policies[0];
-    assert_eq!(policy.component.name, "ring");
-    assert_eq!(policy.component.plugin, Plugin::File("./own/ring.wasm".into()));
-    assert_eq!(policy.component.limits.timeout.as_millis(), 500);
-    assert_eq!(policy.component.limits.memory, 16 << 20);
-    assert_eq!(policy.component.settings.json["rings"][1], "prod");
-    assert_eq!(policy.component.settings.line("/nested/depth"), 24);
-    assert_eq!(policy.component.settings.line("/rings/1"), 23);
-    assert_eq!(policy.component.settings.line("/not/there"), 22);
+    assert_eq!(policy.plugin_config.name, "ring");
+    assert_eq!(policy.plugin_config.plugin, PluginSource::File("./own/ring.wasm".into()));
+    assert_eq!(policy.plugin_config.limits.timeout.as_millis(), 500);
+    assert_eq!(policy.plugin_config.limits.memory, 16 << 20);
+    assert_eq!(policy.plugin_config.settings.json["rings"][1], "prod");
+    assert_eq!(policy.plugin_config.settings.line("/nested/depth"), 24);
+    assert_eq!(policy.plugin_config.settings.line("/rings/1"), 23);
+    assert_eq!(policy.plugin_config.settings.line("/not/there"), 22);
 }
 
 #[test]
 fn every_problem_is_told_at_once_with_its_line() {
     let text = r#"[updates]
 max_concurent_operations = 4
-wait_seconds = "30"
+poll_interval = "30"
 operation_timeout = "soon"
 default = "update"
 
@@ -107,7 +107,7 @@ timout = "1s"
 "#;
     insta::assert_snapshot!(problems(text), @r#"
     crew.toml:2: unknown key `max_concurent_operations` in [updates]; did you mean `max_concurrent_operations`?
-    crew.toml:3: `updates.wait_seconds` is "30", expected a whole number from 1 to 3600
+    crew.toml:3: `updates.poll_interval` is "30", expected a whole number from 1 to 3600
     crew.toml:4: `updates.operation_timeout` is "soon", expected a duration such as "30s", "60m", "24h" or "14d", at most 366 days
     crew.toml:5: `updates.default` is "update", expected "proceed" or "skip"
     crew.toml:7: unknown table `lane`; did you mean `lanes`?
@@ -251,14 +251,14 @@ support_cases = ["general-info"]
     .unwrap();
     assert_eq!(config.queues.updates_url, None);
     assert!(config.queues.notifications_url.is_some());
-    assert_eq!(config.ledger.place, LedgerPlace::Table("crew".into()));
+    assert_eq!(config.ledger.location, LedgerLocation::Table("crew".into()));
     assert_eq!(config.ledger.onboarding_lookback.as_secs(), 7 * 24 * 3600);
     let [ams, cmdb] = config.notifiers.as_slice() else { panic!("two notifiers") };
-    assert_eq!(ams.component.limits.timeout.as_secs(), 30);
-    assert_eq!(ams.component.limits.memory, 32 << 20);
-    assert_eq!(ams.component.settings.json["severity_code"], "low");
+    assert_eq!(ams.plugin_config.limits.timeout.as_secs(), 30);
+    assert_eq!(ams.plugin_config.limits.memory, 32 << 20);
+    assert_eq!(ams.plugin_config.settings.json["severity_code"], "low");
     assert_eq!(ams.grants.support_cases, ["service-ams-operations-service-request"]);
-    assert_eq!(cmdb.component.name, "cmdb");
+    assert_eq!(cmdb.plugin_config.name, "cmdb");
     assert_eq!(cmdb.grants.support_cases, ["general-info"]);
     assert_eq!(
         config.routes,
@@ -272,7 +272,7 @@ support_cases = ["general-info"]
 fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     Route {
-        when: When::Named { events: owned(events), states: owned(&[state]) },
+        when: EventMatch::ByName { events: owned(events), states: owned(&[state]) },
         policies: None,
         notifiers: owned(notifiers),
         once_per: OncePer::Account,
@@ -309,13 +309,13 @@ fn routes_come_in_their_order_and_before_what_notifiers_listen_to() {
          notifiers = [\"slack\", \"cmdb\"]\n"
     );
     let config = Config::parse("crew.toml", &text).unwrap();
-    let pattern = Pattern::read(&serde_json::json!({ "source": ["groundcrew"] })).unwrap();
+    let pattern = Pattern::parse(&serde_json::json!({ "source": ["groundcrew"] })).unwrap();
     assert_eq!(
         config.routes,
         [
             route(&["UpdateLandingZone"], "FAILED", &["slack"]),
             Route {
-                when: When::Matches(pattern),
+                when: EventMatch::ByPattern(pattern),
                 policies: Some(vec!["by-ou".into()]),
                 notifiers: vec!["slack".into(), "cmdb".into()],
                 once_per: OncePer::Account,
@@ -341,7 +341,7 @@ fn a_route_of_json_and_one_of_every_event() {
     );
     let config = Config::parse("crew.toml", &text).unwrap();
     let pattern = serde_json::json!({ "detail": { "errorCode": [null] } });
-    assert_eq!(config.routes[0].when, When::Matches(Pattern::read(&pattern).unwrap()));
+    assert_eq!(config.routes[0].when, EventMatch::ByPattern(Pattern::parse(&pattern).unwrap()));
     assert_eq!(config.routes[0].once_per, OncePer::Account);
     assert_eq!(config.routes[1].once_per, OncePer::Event);
 }
@@ -393,7 +393,7 @@ fn routes_that_are_wrong(#[case] route: &str, #[case] expected: &str) {
 #[test]
 fn the_ledger_is_a_file_beside_the_config_unless_told_otherwise() {
     let config = Config::parse("crew.toml", "").unwrap();
-    assert_eq!(config.ledger.place, LedgerPlace::File("groundcrew.db".into()));
+    assert_eq!(config.ledger.location, LedgerLocation::File("groundcrew.db".into()));
 }
 
 #[test]
@@ -428,23 +428,24 @@ sign = { env = "SIGNING_KEY" }
     let [cmdb, other] = notifier.grants.http.as_slice() else { panic!("two grants") };
     assert_eq!(cmdb.url.to_string(), "https://cmdb.example.com/api/");
     assert_eq!(cmdb.methods, ["GET", "POST"]);
-    let place = SecretPlace::Stored { id: "cmdb".into(), field: Some("token".into()) };
-    let token = HttpSecret { prefix: "Bearer ".into(), place };
+    let location =
+        SecretLocation::SecretsManager { id: "cmdb".into(), field: Some("token".into()) };
+    let token = HttpSecret { prefix: "Bearer ".into(), location };
     let tenant =
-        HttpSecret { prefix: String::new(), place: SecretPlace::File("tenant.txt".into()) };
+        HttpSecret { prefix: String::new(), location: SecretLocation::File("tenant.txt".into()) };
     assert_eq!(cmdb.headers, [("authorization".into(), token), ("x-tenant".into(), tenant)]);
     assert_eq!(cmdb.ca_file, Some("ca.pem".into()));
     assert_eq!(cmdb.proxy.as_ref().map(|proxy| proxy.port()), Some(3128));
     assert_eq!((cmdb.allow_private, &cmdb.sign), (false, &None));
     let sign = other.sign.as_ref().unwrap();
-    assert_eq!(sign.key.place, SecretPlace::Variable("SIGNING_KEY".into()));
+    assert_eq!(sign.key.location, SecretLocation::EnvironmentVariable("SIGNING_KEY".into()));
     assert_eq!(sign.header, "x-groundcrew-signature");
     assert!(other.allow_private);
 
     // Files are beside the config.
-    let within = cmdb.clone().within("/etc/crew".as_ref());
+    let within = cmdb.clone().relative_to("/etc/crew".as_ref());
     assert_eq!(within.ca_file, Some("/etc/crew/ca.pem".into()));
-    assert_eq!(within.headers[1].1.place, SecretPlace::File("/etc/crew/tenant.txt".into()));
+    assert_eq!(within.headers[1].1.location, SecretLocation::File("/etc/crew/tenant.txt".into()));
 }
 
 /// Lines of a grant, and what is said about them. What may be a secret is not repeated.
@@ -566,8 +567,8 @@ secrets.sig = { secret = "hook", field = "sig" }
     assert_eq!(grant.query, ["sig=$(sig)"]);
     let names: Vec<_> = grant.secrets.iter().map(|secret| secret.name.as_str()).collect();
     assert_eq!(names, ["id", "sig"]);
-    let within = grant.clone().within("/etc/crew".as_ref());
-    assert_eq!(within.secrets[0].secret.place, SecretPlace::File("/etc/crew/id.txt".into()));
+    let within = grant.clone().relative_to("/etc/crew".as_ref());
+    assert_eq!(within.secrets[0].secret.location, SecretLocation::File("/etc/crew/id.txt".into()));
     assert_eq!(grant.secrets().count(), 2);
 }
 

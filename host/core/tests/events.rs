@@ -1,7 +1,7 @@
 //! Events as EventBridge delivers them, from the fixtures, and texts that are none.
 
 use groundcrew_core::account::OrganizationalUnit;
-use groundcrew_core::event::{Event, EventError, ManagedAccount, Wake};
+use groundcrew_core::event::{Event, EventError, ManagedAccount, UpdateTrigger};
 use rstest::rstest;
 
 macro_rules! fixture {
@@ -10,21 +10,21 @@ macro_rules! fixture {
     };
 }
 
-fn account() -> Wake {
-    Wake::Account("111122223333".parse().unwrap())
+fn account() -> UpdateTrigger {
+    UpdateTrigger::Account("111122223333".parse().unwrap())
 }
 
 #[rstest]
 #[case::created(fixture!("create-managed-account-succeeded"), "CreateManagedAccount", account())]
 #[case::updated(fixture!("update-managed-account-succeeded"), "UpdateManagedAccount", account())]
 // Its account id is the text `Not Available`.
-#[case::failed(fixture!("create-managed-account-failed"), "CreateManagedAccount", Wake::Sweep)]
-#[case::landing_zone(fixture!("update-landing-zone-succeeded"), "UpdateLandingZone", Wake::Sweep)]
-#[case::artifact(fixture!("update-provisioning-artifact"), "UpdateProvisioningArtifact", Wake::Sweep)]
-fn fixtures_wake_the_engine(#[case] text: &str, #[case] name: &str, #[case] wake: Wake) {
+#[case::failed(fixture!("create-managed-account-failed"), "CreateManagedAccount", UpdateTrigger::Sweep)]
+#[case::landing_zone(fixture!("update-landing-zone-succeeded"), "UpdateLandingZone", UpdateTrigger::Sweep)]
+#[case::artifact(fixture!("update-provisioning-artifact"), "UpdateProvisioningArtifact", UpdateTrigger::Sweep)]
+fn fixtures_wake_the_engine(#[case] text: &str, #[case] name: &str, #[case] wake: UpdateTrigger) {
     let event = Event::parse(text).unwrap();
     assert_eq!(event.name, name);
-    assert_eq!(event.wake(), wake);
+    assert_eq!(event.update_trigger(), wake);
     assert!(event.time.is_some());
     assert!(!event.id.is_empty());
 }
@@ -42,7 +42,7 @@ fn the_role_that_called_is_told() {
 #[case::our_own_updates("aws.servicecatalog", "UpdateProvisionedProduct")]
 fn other_events_wake_nobody(#[case] source: &str, #[case] name: &str) {
     let text = format!("{{\"source\":\"{source}\",\"detail\":{{\"eventName\":\"{name}\"}}}}");
-    assert_eq!(Event::parse(&text).unwrap().wake(), Wake::None);
+    assert_eq!(Event::parse(&text).unwrap().update_trigger(), UpdateTrigger::None);
 }
 
 #[rstest]
@@ -140,7 +140,7 @@ fn what_tells_events_apart(#[case] source: &str, #[case] details: &str, #[case] 
             r#"{{"id":"{id}","source":"{source}","detail-type":"AWS Service Event via CloudTrail",
                 "detail":{{"eventName":"A","eventID":"{trail}","serviceEventDetails":{details}}}}}"#
         );
-        Event::parse(&text).unwrap().substance()
+        Event::parse(&text).unwrap().dedup_content()
     };
     assert_eq!(event("1", "x"), event("2", "x"));
     assert_eq!(event("1", "x") == event("2", "y"), same);

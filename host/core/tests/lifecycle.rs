@@ -1,7 +1,7 @@
 //! Every lifecycle event of Control Tower, and what is understood of it: a line each.
 
-use groundcrew_core::event::{Event, ManagedAccount, Wake};
-use groundcrew_core::onboarding::{Plan, plan};
+use groundcrew_core::event::{Event, ManagedAccount, UpdateTrigger};
+use groundcrew_core::onboarding::{EventPlan, plan_event};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn lifecycle_events(
     assert_eq!(event.account.as_ref().map(|id| id.as_str()), account);
     let named = event.organizational_unit().map(|unit| format!("{} {}", unit.id, unit.name));
     assert_eq!(named.as_deref(), unit);
-    assert!(!event.is_api_call() && plan(&event).is_ok());
+    assert!(!event.is_api_call() && plan_event(&event).is_ok());
 }
 
 /// The same baseline event with its details directly below `serviceEventDetails`.
@@ -108,9 +108,12 @@ fn accounts_that_land_by_a_baseline(
     #[case] of: &str,
     #[case] lands: bool,
 ) {
-    match plan(&baseline(target, status.into(), of)).unwrap() {
-        Plan::Tell(landed) => {
-            assert_eq!((landed.id.as_str(), landed.created, lands), ("321098765432", false, true));
+    match plan_event(&baseline(target, status.into(), of)).unwrap() {
+        EventPlan::Deliver(account) => {
+            assert_eq!(
+                (account.id.as_str(), account.created, lands),
+                ("321098765432", false, true)
+            );
         }
         other => assert!(!lands, "{other:?}"),
     }
@@ -155,7 +158,7 @@ fn calls_are_no_lifecycle_events(#[case] name: &str) {
         let event = Event::parse(&text).unwrap();
         assert_eq!(event.managed_account(), Ok(None));
         assert!(event.is_api_call());
-        assert_eq!(event.wake(), Wake::None);
+        assert_eq!(event.update_trigger(), UpdateTrigger::None);
     }
 }
 

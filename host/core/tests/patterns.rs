@@ -30,7 +30,7 @@ fn event() -> Value {
 
 /// Whether an event whose `detail` has this value in the field `x` matches `{ "detail": { "x": [test] } }`.
 fn matches(test: &Value, value: &Value) -> bool {
-    let pattern = Pattern::read(&json!({ "detail": { "x": [test] } })).unwrap();
+    let pattern = Pattern::parse(&json!({ "detail": { "x": [test] } })).unwrap();
     pattern.matches(&json!({ "detail": { "x": value } }))
 }
 
@@ -189,7 +189,7 @@ fn operators(#[case] test: Value, #[case] matching: Value, #[case] others: Value
 #[case::either_within(json!({ "detail": { "$or":
     [{ "attempts": [{ "numeric": [">", 5] }] }, { "readOnly": [false] }] } }), true)]
 fn matching(#[case] pattern: Value, #[case] expected: bool) {
-    assert_eq!(Pattern::read(&pattern).unwrap().matches(&event()), expected);
+    assert_eq!(Pattern::parse(&pattern).unwrap().matches(&event()), expected);
 }
 
 #[rstest]
@@ -225,5 +225,5 @@ fn matching(#[case] pattern: Value, #[case] expected: bool) {
     "`/a/0`: `cidr` takes a block of addresses such as \"10.0.0.0/24\"")]
 #[case(json!({ "$or": [{ "a": ["b"] }] }), "`/$or`: expected a list of patterns")]
 fn what_is_wrong(#[case] pattern: Value, #[case] expected: &str) {
-    assert_eq!(Pattern::read(&pattern).unwrap_err().to_string(), expected);
+    assert_eq!(Pattern::parse(&pattern).unwrap_err().to_string(), expected);
 }

@@ -11,18 +11,18 @@ use tokio::time::Instant;
 
 /// The machine's clock is followed as long as it is no further off than this from what has passed:
 /// it is slewed, and leap seconds are smeared or are not.
-const SLACK: SignedDuration = SignedDuration::from_secs(5);
+const MAX_DRIFT: SignedDuration = SignedDuration::from_secs(5);
 
 /// A clock that has jumped and shows the same ever since is right after so long. A bad answer of a
 /// time server is mended sooner: NTP clients ask several servers, and again within a minute.
-pub const SETTLES: Duration = Duration::from_secs(60);
+pub const JUMP_ACCEPTED_AFTER: Duration = Duration::from_secs(60);
 
 /// A clock that goes on evenly when the machine's jumps, and is set by it only once it has shown
-/// the new time for [`SETTLES`].
+/// the new time for [`JUMP_ACCEPTED_AFTER`].
 pub struct SteadyClock {
     machine: Arc<dyn Clock>,
     state: Mutex<State>,
-    times_set: AtomicU64,
+    adjustments: AtomicU64,
 }
 
 struct State {
@@ -45,7 +45,7 @@ impl SteadyClock {
         Self {
             machine,
             state: Mutex::new(State { base, jump: None }),
-            times_set: AtomicU64::new(0),
+            adjustments: AtomicU64::new(0),
         }
     }
 
@@ -63,25 +63,25 @@ impl Clock for SteadyClock {
         let passed = SignedDuration::try_from(instant - at).unwrap_or(SignedDuration::MAX);
         let passed = base.checked_add(passed).unwrap_or(Timestamp::MAX);
         let by = shown.duration_since(passed);
-        if by.abs() <= SLACK {
+        if by.abs() <= MAX_DRIFT {
             if state.jump.take().is_some() {
                 tracing::info!(shows = %shown, "the machine's clock shows the right time again");
             }
             state.base = (shown, instant);
             return shown;
         }
-        match state.jump.filter(|jump| (jump.by - by).abs() <= SLACK) {
+        match state.jump.filter(|jump| (jump.by - by).abs() <= MAX_DRIFT) {
             None => {
                 tracing::warn!(
                     shows = %shown, goes_on_from = %passed,
                     "the machine's clock has jumped by {} seconds; it is followed if it stays so \
                      for {} seconds",
-                    by.as_secs(), SETTLES.as_secs()
+                    by.as_secs(), JUMP_ACCEPTED_AFTER.as_secs()
                 );
                 state.jump = Some(Jump { seen: instant, by });
                 passed
             }
-            Some(jump) if instant - jump.seen < SETTLES => passed,
+            Some(jump) if instant - jump.seen < JUMP_ACCEPTED_AFTER => passed,
             Some(_) => {
                 tracing::warn!(
                     from = %passed, to = %shown,
@@ -89,14 +89,14 @@ impl Clock for SteadyClock {
                      ledger and the organization anew", by.as_secs()
                 );
                 *state = State { base: (shown, instant), jump: None };
-                self.times_set.fetch_add(1, Ordering::Relaxed);
+                self.adjustments.fetch_add(1, Ordering::Relaxed);
                 shown
             }
         }
     }
 
-    fn times_set(&self) -> u64 {
-        self.times_set.load(Ordering::Relaxed)
+    fn adjustments(&self) -> u64 {
+        self.adjustments.load(Ordering::Relaxed)
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
             *machine.off.lock().unwrap() = *off;
             shown.push((clock.now() - BEGIN).get_seconds());
         }
-        (shown, clock.times_set())
+        (shown, clock.adjustments())
     }
 
     #[rstest]
@@ -146,8 +146,8 @@ mod tests {
     async fn a_jump_counts_once_it_has_lasted(
         #[case] steps: &[(u64, i64)],
         #[case] expected: &[i64],
-        #[case] times_set: u64,
+        #[case] adjustments: u64,
     ) {
-        assert_eq!(shown(steps).await, (expected.to_vec(), times_set));
+        assert_eq!(shown(steps).await, (expected.to_vec(), adjustments));
     }
 }

@@ -3,34 +3,34 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use groundcrew_core::scheduler::View;
+use groundcrew_core::scheduler::SchedulerView;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::{Notice, Witness};
+use crate::{EngineEvent, Observer};
 
-/// The ledger is read every `wait_seconds`, and the answer observed; when nothing is for so many
-/// times as long, and at least [`SILENCE`], the host is stuck.
-const ROUNDS: u32 = 4;
-const SILENCE: Duration = Duration::from_secs(120);
+/// The ledger is read every `poll_interval`, and the answer observed; when nothing is for so many
+/// times as long, and at least [`STUCK_AFTER_AT_LEAST`], the host is stuck.
+const STUCK_AFTER_POLLS: u32 = 4;
+const STUCK_AFTER_AT_LEAST: Duration = Duration::from_secs(120);
 
 /// A sweep that is late by so many intervals makes the host unready.
-const LATE: u32 = 2;
+const UNREADY_AFTER_INTERVALS: u32 = 2;
 
 /// A heartbeat is written once a minute. When none could be for so long, the ledger does not answer,
 /// or refuses: a call that hangs fails only after minutes.
-const UNWRITTEN: Duration = Duration::from_secs(90);
+const UNREADY_AFTER_UNWRITTEN: Duration = Duration::from_secs(90);
 
 /// The health of one host. Its ages are by a clock that nobody sets.
 #[derive(Debug)]
 pub struct Health {
-    wait: Duration,
+    poll_interval: Duration,
     sweep_interval: Duration,
-    seen: Mutex<Seen>,
+    state: Mutex<HealthState>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct HealthState {
     /// How much the host has observed, and when it last observed something.
     observed: Option<(u64, Instant)>,
     /// When the last completed sweep began, and when that was first seen here.
@@ -44,22 +44,22 @@ struct Seen {
 impl Health {
     /// Of a host that has not begun, which reads the ledger every `wait` and sweeps the organization
     /// every `sweep_interval`.
-    pub fn new(wait: Duration, sweep_interval: Duration) -> Self {
-        let seen = Seen { written: Some(Instant::now()), ..Seen::default() };
-        Self { wait, sweep_interval, seen: Mutex::new(seen) }
+    pub fn new(poll_interval: Duration, sweep_interval: Duration) -> Self {
+        let state = HealthState { written: Some(Instant::now()), ..HealthState::default() };
+        Self { poll_interval, sweep_interval, state: Mutex::new(state) }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn state(&self) -> MutexGuard<'_, HealthState> {
         // Every statement leaves it whole.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is wrong if the host observes nothing any more: its loop does not come round, or
     /// comes round and nothing comes of it.
     pub fn stuck(&self) -> Option<String> {
-        let (_, last) = self.seen().observed?;
+        let (_, last) = self.state().observed?;
         let silent = last.elapsed();
-        (silent > SILENCE.max(self.wait * ROUNDS)).then(|| {
+        (silent > STUCK_AFTER_AT_LEAST.max(self.poll_interval * STUCK_AFTER_POLLS)).then(|| {
             format!("the host has observed nothing for {} seconds; restart it", silent.as_secs())
         })
     }
@@ -73,11 +73,11 @@ impl Health {
         if let Some(stuck) = self.stuck() {
             return Some(stuck);
         }
-        match self.seen().swept {
+        match self.state().swept {
             None => Some("no sweep is complete yet; see the log".to_owned()),
             Some((_, completed)) => {
                 let age = completed.elapsed();
-                (age > self.sweep_interval * LATE).then(|| {
+                (age > self.sweep_interval * UNREADY_AFTER_INTERVALS).then(|| {
                     format!(
                         "the last completed sweep is {} seconds old; see the log",
                         age.as_secs()
@@ -89,34 +89,34 @@ impl Health {
 
     /// Why the ledger is not written, if so.
     fn unwritten(&self) -> Option<String> {
-        let seen = self.seen();
-        let silent = seen.written.map(|written| written.elapsed()).unwrap_or_default();
+        let state = self.state();
+        let silent = state.written.map(|written| written.elapsed()).unwrap_or_default();
         let error = || format!("the ledger has not answered for {} seconds", silent.as_secs());
-        seen.unwritten.clone().or_else(|| (silent > UNWRITTEN).then(error))
+        state.unwritten.clone().or_else(|| (silent > UNREADY_AFTER_UNWRITTEN).then(error))
     }
 
-    fn stands(&self, view: &View) {
-        let mut seen = self.seen();
+    fn record_status(&self, view: &SchedulerView) {
+        let mut state = self.state();
         let now = Instant::now();
-        if seen.observed.is_none_or(|(observed, _)| observed != view.observed) {
-            seen.observed = Some((view.observed, now));
+        if state.observed.is_none_or(|(observed, _)| observed != view.observed) {
+            state.observed = Some((view.observed, now));
         }
-        if seen.swept.map(|(swept, _)| swept) != view.swept {
+        if state.swept.map(|(swept, _)| swept) != view.swept {
             // A host that begins anew, after its time was set, has swept before.
-            seen.swept = view.swept.map(|swept| (swept, now)).or(seen.swept);
+            state.swept = view.swept.map(|swept| (swept, now)).or(state.swept);
         }
     }
 }
 
-impl Witness for Health {
-    fn see(&self, _: Timestamp, notice: Notice<'_>) {
-        match notice {
-            Notice::Stands(view) => self.stands(view),
-            Notice::Beaten(failed) => {
-                let mut seen = self.seen();
-                seen.unwritten = failed.map(ToString::to_string);
+impl Observer for Health {
+    fn observe(&self, _: Timestamp, event: EngineEvent<'_>) {
+        match event {
+            EngineEvent::Status(view) => self.record_status(view),
+            EngineEvent::HeartbeatWritten(failed) => {
+                let mut state = self.state();
+                state.unwritten = failed.map(ToString::to_string);
                 if failed.is_none() {
-                    seen.written = Some(Instant::now());
+                    state.written = Some(Instant::now());
                 }
             }
             _ => {}
@@ -137,13 +137,13 @@ mod tests {
 
     /// The loop comes round, having observed so much; the last sweep began at `swept`.
     fn round(health: &Health, observed: u64, swept: Option<Timestamp>) {
-        let view = View { lanes: vec![], blocked: None, swept, observed };
-        health.see(AT, Notice::Stands(&view));
+        let view = SchedulerView { lanes: vec![], blocked: None, swept, observed };
+        health.observe(AT, EngineEvent::Status(&view));
     }
 
     /// A heartbeat was written.
     fn beat(health: &Health) {
-        health.see(AT, Notice::Beaten(None));
+        health.observe(AT, EngineEvent::HeartbeatWritten(None));
     }
 
     async fn pass(seconds: u64) {
@@ -194,7 +194,7 @@ mod tests {
         let health = health();
         round(&health, 1, Some(AT));
         let error = LedgerError::Store("no space left on device".into());
-        health.see(AT, Notice::Beaten(Some(&error)));
+        health.observe(AT, EngineEvent::HeartbeatWritten(Some(&error)));
         let expected = "it can't be written down what is done: ledger: no space left on device";
         assert_eq!(health.unready().as_deref(), Some(expected));
         assert_eq!(health.stuck(), None);

@@ -11,7 +11,7 @@
 //!   in the ledger that it runs.
 //! - `policies` asks the policies, `alerter` tells people, `queues` reads queues, `retry` repeats
 //!   calls and `stop` ends waits, for both.
-//! - [`Witness`] is shown what happens; [`Health`] is one that says whether a host does its work.
+//! - [`Observer`] is shown what happens; [`Health`] is one that says whether a host does its work.
 //!   [`SteadyClock`] goes on when the machine's clock jumps.
 //! - [`snapshot`] reads a whole organization.
 
@@ -19,23 +19,23 @@
 
 mod alerter;
 mod alerts;
-mod changes;
 mod clock;
 mod health;
 mod host;
+mod log_dedup;
 pub mod notifications;
+mod observer;
 mod policies;
 mod queues;
 mod retry;
 pub mod snapshot;
 mod stop;
 pub mod updates;
-mod witness;
 
-pub use alerts::unreadable;
-pub use clock::{SETTLES, SteadyClock};
+pub use alerts::unreadable_message_alert;
+pub use clock::{JUMP_ACCEPTED_AFTER, SteadyClock};
 pub use health::Health;
-pub use host::{GRACE, Host, Ports, Ticker, Until, Waiting};
-pub use policies::{Answer, AskedPolicy, Heard, OnFailure, Panel};
-pub use updates::{Settings, SweepError, UpdatePorts, plan_id};
-pub use witness::{Ending, Notice, Silent, Witness};
+pub use host::{BlockedLane, Host, HostPorts, SHUTDOWN_GRACE, Ticker, Until};
+pub use observer::{EngineEvent, NoopObserver, Observer, UpdateEnding};
+pub use policies::{ConfiguredPolicy, Evaluation, FailureHandling, PolicyPipeline, PolicyResult};
+pub use updates::{SweepError, UpdatePorts, UpdateSettings, plan_id};

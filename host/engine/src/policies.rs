@@ -5,22 +5,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::decision::{Action, Candidate, Verdict};
-use groundcrew_core::lane::{LaneId, Lanes};
-use groundcrew_core::pipeline::{Decision, Fallback, Hearing, Outcome};
+use groundcrew_core::decision::{Action, Candidate, PolicyDecision};
+use groundcrew_core::lane::{LaneId, LaneNames};
+use groundcrew_core::pipeline::{DecisionCombiner, DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 
-use crate::changes::Changes;
+use crate::log_dedup::LogDedup;
 
 /// A policy and what the operator said about it.
 #[derive(Clone)]
-pub struct AskedPolicy {
+pub struct ConfiguredPolicy {
     /// Its name in the config.
     pub name: String,
     /// SHA-256 of its component, in hexadecimal.
     pub digest: String,
     /// What happens when it fails.
-    pub on_failure: OnFailure,
+    pub on_failure: FailureHandling,
     /// Whether it is only watched: asked and logged, and without a say.
     pub monitored: bool,
     /// The policy.
@@ -29,7 +29,7 @@ pub struct AskedPolicy {
 
 /// What happens to an account when a policy fails on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnFailure {
+pub enum FailureHandling {
     /// It is skipped.
     Skip,
     /// The policy counts as abstaining.
@@ -38,54 +38,56 @@ pub enum OnFailure {
     Retry,
 }
 
-/// How often a policy is asked with [`OnFailure::Retry`].
-const ASKS: u32 = 3;
+/// How often a policy is asked with [`FailureHandling::Retry`].
+const RETRY_ATTEMPTS: u32 = 3;
 /// After so many timeouts in a row a policy isn't asked again before the next sweep: at
 /// two seconds each, ten thousand accounts would take it five hours.
-const TIMEOUTS: u32 = 3;
+const MAX_TIMEOUTS_IN_A_ROW: u32 = 3;
 
 /// The policies that are asked, and how their answers become one.
-pub struct Panel {
-    policies: Vec<AskedPolicy>,
-    lanes: Lanes,
+pub struct PolicyPipeline {
+    policies: Vec<ConfiguredPolicy>,
+    lanes: LaneNames,
     fallback: Fallback,
     /// Timeouts of each policy in a row.
     timeouts: Mutex<BTreeMap<String, u32>>,
     /// What was logged last of each account.
-    logged: Changes,
+    logged: LogDedup,
 }
 
 /// What became of asking.
-pub struct Heard<'a> {
+pub struct Evaluation<'a> {
     /// What is done.
-    pub decision: Decision,
+    pub decision: FinalDecision,
     /// What would be done if the monitored policies had a say, where that is something else.
-    pub instead: Option<Decision>,
+    pub with_monitored: Option<FinalDecision>,
     /// What each policy said that was asked, in their order.
-    pub answers: Vec<Answer<'a>>,
+    pub results: Vec<PolicyResult<'a>>,
 }
 
 /// What one policy said.
-pub struct Answer<'a> {
+pub struct PolicyResult<'a> {
     /// The policy.
-    pub policy: &'a AskedPolicy,
+    pub policy: &'a ConfiguredPolicy,
     /// Its verdict, or how it failed at last.
-    pub said: Result<Verdict, PolicyFailure>,
+    pub result: Result<PolicyDecision, PolicyFailure>,
     /// How long it took, repeats included.
     pub took: Duration,
 }
 
-impl<'a> Heard<'a> {
+impl<'a> Evaluation<'a> {
     /// The policies that failed; the last of them may have decided by that.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'a AskedPolicy, &PolicyFailure)> {
-        self.answers.iter().filter_map(|answer| Some((answer.policy, answer.said.as_ref().err()?)))
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'a ConfiguredPolicy, &PolicyFailure)> {
+        self.results
+            .iter()
+            .filter_map(|answer| Some((answer.policy, answer.result.as_ref().err()?)))
     }
 }
 
-impl Panel {
+impl PolicyPipeline {
     /// The panel of these policies, which may name these lanes.
-    pub fn new(policies: Vec<AskedPolicy>, lanes: Lanes, fallback: Fallback) -> Self {
-        Self { policies, lanes, fallback, timeouts: Mutex::default(), logged: Changes::default() }
+    pub fn new(policies: Vec<ConfiguredPolicy>, lanes: LaneNames, fallback: Fallback) -> Self {
+        Self { policies, lanes, fallback, timeouts: Mutex::default(), logged: LogDedup::default() }
     }
 
     /// Whether nobody is to be asked.
@@ -94,39 +96,44 @@ impl Panel {
     }
 
     /// The name of a lane that a decision names.
-    pub fn lane(&self, lane: LaneId) -> &str {
+    pub fn lane_name(&self, lane: LaneId) -> &str {
         self.lanes.name(lane)
     }
 
     /// Asks policies that have been timing out again from now on.
-    pub(crate) fn forgive(&self) {
+    pub(crate) fn reset_timeouts(&self) {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Whether this is not what was logged last of an account: a decision, or why nobody is asked.
-    pub(crate) fn is_news(&self, account: &AccountId, action: Action, what: &str) -> bool {
-        self.logged.changes(format!("{account} {action}"), what)
+    pub(crate) fn differs_from_logged(
+        &self,
+        account: &AccountId,
+        action: Action,
+        what: &str,
+    ) -> bool {
+        self.logged.is_change(format!("{account} {action}"), what)
     }
 
     /// Asks the policies in their order and composes their answers, and logs the decision.
     /// A policy that fails never stops the others.
-    pub async fn hear(&self, candidate: &Candidate) -> Heard<'_> {
+    pub async fn evaluate(&self, candidate: &Candidate) -> Evaluation<'_> {
         let started = Instant::now();
-        let heard = self.ask_all(candidate).await;
-        let decision = &heard.decision;
+        let evaluation = self.evaluate_all(candidate).await;
+        let decision = &evaluation.decision;
         let (verdict, detail) = match &decision.outcome {
-            Outcome::Proceed { lane } => ("proceed", self.lane(*lane)),
-            Outcome::Skip { reason } => ("skip", reason.as_str()),
-            Outcome::Hold { reason, .. } => ("hold", reason.as_str()),
+            DecisionOutcome::Proceed { lane } => ("proceed", self.lane_name(*lane)),
+            DecisionOutcome::Skip { reason } => ("skip", reason.as_str()),
+            DecisionOutcome::Hold { reason, .. } => ("hold", reason.as_str()),
         };
         let digest = decision.policy.as_ref().and_then(|name| {
-            self.policies.iter().find(|asked| asked.name == *name).map(|asked| &asked.digest)
+            self.policies.iter().find(|policy| policy.name == *name).map(|policy| &policy.digest)
         });
         // Every sweep decides about every account: what has not changed was logged before.
         let account = &candidate.account.id;
         let what = format!("{} {verdict} {detail} {:?}", candidate.action, decision.policy);
-        if !self.is_news(account, candidate.action, &what) {
-            return heard;
+        if !self.differs_from_logged(account, candidate.action, &what) {
+            return evaluation;
         }
         tracing::info!(
             %account,
@@ -138,70 +145,74 @@ impl Panel {
             micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "decision"
         );
-        heard
+        evaluation
     }
 
-    async fn ask_all(&self, candidate: &Candidate) -> Heard<'_> {
-        let hearing = || {
-            let hearing = Hearing::new(&self.lanes, self.fallback, candidate.now);
+    async fn evaluate_all(&self, candidate: &Candidate) -> Evaluation<'_> {
+        let combiner = || {
+            let combiner = DecisionCombiner::new(&self.lanes, self.fallback, candidate.now);
             match candidate.action {
-                Action::Onboard => hearing.without_lanes(),
-                Action::Update | Action::Vend => hearing,
+                Action::Onboard => combiner.without_lanes(),
+                Action::Update | Action::Vend => combiner,
             }
         };
         // What counts, and what would if monitored policies had a say.
-        let (mut counting, mut trial) = (hearing(), hearing());
-        let mut decided_by_trial = None;
-        let mut answers = Vec::with_capacity(self.policies.len());
+        let (mut enforced, mut monitored_too) = (combiner(), combiner());
+        let mut decided_with_monitored = None;
+        let mut results = Vec::with_capacity(self.policies.len());
         for policy in &self.policies {
             let started = Instant::now();
-            let said = self.insist(policy, candidate, &counting).await;
-            let heard = |hearing: &mut Hearing<'_>| match &said {
-                Ok(verdict) => hearing.hear(&policy.name, verdict.clone()).unwrap_or_default(),
-                Err(failure) => policy.decided_by_failing(failure, hearing),
+            let result = self.evaluate_with_retries(policy, candidate, &enforced).await;
+            let combine = |combiner: &mut DecisionCombiner<'_>| match &result {
+                Ok(decision) => combiner.add(&policy.name, decision.clone()).unwrap_or_default(),
+                Err(failure) => policy.decision_on_failure(failure, combiner),
             };
-            if decided_by_trial.is_none() {
-                decided_by_trial = heard(&mut trial);
+            if decided_with_monitored.is_none() {
+                decided_with_monitored = combine(&mut monitored_too);
             }
-            let decided = if policy.monitored { None } else { heard(&mut counting) };
+            let decided = if policy.monitored { None } else { combine(&mut enforced) };
             let took = started.elapsed();
-            self.log(candidate, policy, &said);
-            answers.push(Answer { policy, said, took });
+            self.log(candidate, policy, &result);
+            results.push(PolicyResult { policy, result, took });
             if let Some(decision) = decided {
                 // A monitored policy may hold, while another's failure decides what counts.
-                let trial = decided_by_trial.unwrap_or_else(|| trial.conclude());
-                let instead = Some(trial).filter(|trial| trial.outcome != decision.outcome);
-                return Heard { decision, instead, answers };
+                let monitored_too =
+                    decided_with_monitored.unwrap_or_else(|| monitored_too.finish());
+                let with_monitored = Some(monitored_too)
+                    .filter(|monitored_too| monitored_too.outcome != decision.outcome);
+                return Evaluation { decision, with_monitored, results };
             }
         }
-        let decision = counting.conclude();
-        let trial = decided_by_trial.unwrap_or_else(|| trial.conclude());
-        let instead = Some(trial).filter(|trial| trial.outcome != decision.outcome);
-        Heard { decision, instead, answers }
+        let decision = enforced.finish();
+        let monitored_too = decided_with_monitored.unwrap_or_else(|| monitored_too.finish());
+        let with_monitored =
+            Some(monitored_too).filter(|monitored_too| monitored_too.outcome != decision.outcome);
+        Evaluation { decision, with_monitored, results }
     }
 
     /// Asks one policy, again if it fails and the operator said so. A lane that it names is
     /// one of the config.
-    async fn insist(
+    async fn evaluate_with_retries(
         &self,
-        policy: &AskedPolicy,
+        policy: &ConfiguredPolicy,
         candidate: &Candidate,
-        hearing: &Hearing<'_>,
-    ) -> Result<Verdict, PolicyFailure> {
-        let mut asks = if policy.on_failure == OnFailure::Retry { ASKS } else { 1 };
+        combiner: &DecisionCombiner<'_>,
+    ) -> Result<PolicyDecision, PolicyFailure> {
+        let mut attempts_left =
+            if policy.on_failure == FailureHandling::Retry { RETRY_ATTEMPTS } else { 1 };
         loop {
-            asks -= 1;
-            let said = self.ask(policy, candidate).await.and_then(|verdict| {
+            attempts_left -= 1;
+            let result = self.evaluate_policy(policy, candidate).await.and_then(|decision| {
                 // Only updates have lanes: a policy that is asked about both may name one.
-                let verdict = match (verdict, candidate.action) {
-                    (Verdict::Proceed(_), Action::Onboard) => Verdict::Proceed(None),
-                    (Verdict::Hold { until, reason, .. }, Action::Onboard) => {
-                        Verdict::Hold { until, reason, lane: None }
+                let decision = match (decision, candidate.action) {
+                    (PolicyDecision::Proceed(_), Action::Onboard) => PolicyDecision::Proceed(None),
+                    (PolicyDecision::Hold { until, reason, .. }, Action::Onboard) => {
+                        PolicyDecision::Hold { until, reason, lane: None }
                     }
-                    (verdict, _) => verdict,
+                    (decision, _) => decision,
                 };
-                match hearing.check(&verdict) {
-                    Ok(()) => Ok(verdict),
+                match combiner.check(&decision) {
+                    Ok(()) => Ok(decision),
                     Err(unknown) => Err(PolicyFailure {
                         code: "unknown-lane".into(),
                         message: format!("policy `{}` {unknown}", policy.name),
@@ -209,70 +220,70 @@ impl Panel {
                     }),
                 }
             });
-            if said.is_ok() || asks == 0 {
-                return said;
+            if result.is_ok() || attempts_left == 0 {
+                return result;
             }
         }
     }
 
     /// Asks one policy, unless it has been timing out.
-    async fn ask(
+    async fn evaluate_policy(
         &self,
-        asked: &AskedPolicy,
+        policy: &ConfiguredPolicy,
         candidate: &Candidate,
-    ) -> Result<Verdict, PolicyFailure> {
+    ) -> Result<PolicyDecision, PolicyFailure> {
         let seen = || self.timeouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let timeouts = seen().get(&asked.name).copied().unwrap_or(0);
-        if timeouts >= TIMEOUTS {
+        let timeouts = seen().get(&policy.name).copied().unwrap_or(0);
+        if timeouts >= MAX_TIMEOUTS_IN_A_ROW {
             return Err(PolicyFailure {
                 code: "suspended".into(),
                 message: format!(
-                    "policy `{}` timed out {TIMEOUTS} times in a row and is not asked again \
+                    "policy `{}` timed out {MAX_TIMEOUTS_IN_A_ROW} times in a row and is not asked again \
                      before the next sweep",
-                    asked.name
+                    policy.name
                 ),
                 transient: true,
             });
         }
-        let answer = asked.policy.evaluate(candidate).await;
+        let answer = policy.policy.evaluate(candidate).await;
         let timed_out = answer.as_ref().is_err_and(|failure| failure.code == "timeout");
         if timed_out || timeouts > 0 {
             let timeouts = if timed_out { timeouts + 1 } else { 0 };
-            seen().insert(asked.name.clone(), timeouts);
+            seen().insert(policy.name.clone(), timeouts);
         }
         answer
     }
 }
 
-impl AskedPolicy {
+impl ConfiguredPolicy {
     /// What its failure decides, if anything.
-    fn decided_by_failing(
+    fn decision_on_failure(
         &self,
         failure: &PolicyFailure,
-        hearing: &mut Hearing<'_>,
-    ) -> Option<Decision> {
+        combiner: &mut DecisionCombiner<'_>,
+    ) -> Option<FinalDecision> {
         match self.on_failure {
-            OnFailure::Abstain => None,
-            OnFailure::Skip | OnFailure::Retry => {
-                hearing.hear_failure(&self.name, format!("policy-failed: {}", failure.code))
+            FailureHandling::Abstain => None,
+            FailureHandling::Skip | FailureHandling::Retry => {
+                combiner.add_failure(&self.name, format!("policy-failed: {}", failure.code))
             }
         }
     }
 }
 
-impl Panel {
+impl PolicyPipeline {
     /// Logs what deserves a line of its own: that a policy failed, and what a monitored one said.
     /// Once for as long as it is the same.
     fn log(
         &self,
         candidate: &Candidate,
-        policy: &AskedPolicy,
-        said: &Result<Verdict, PolicyFailure>,
+        policy: &ConfiguredPolicy,
+        result: &Result<PolicyDecision, PolicyFailure>,
     ) {
         let (account, monitored) = (&candidate.account.id, policy.monitored);
         let key = format!("{account} {} {}", candidate.action, policy.name);
-        match said {
-            Err(failure) if self.logged.changes(key.clone(), &failure.to_string()) => {
+        match result {
+            Err(failure) if self.logged.is_change(key.clone(), &failure.to_string()) => {
                 tracing::warn!(
                     %account,
                     policy = policy.name,
@@ -282,7 +293,7 @@ impl Panel {
                 );
             }
             Ok(verdict)
-                if monitored && self.logged.changes(key.clone(), &format!("{verdict:?}")) =>
+                if monitored && self.logged.is_change(key.clone(), &format!("{verdict:?}")) =>
             {
                 tracing::info!(%account, policy = policy.name, ?verdict, "monitored policy");
             }

@@ -7,16 +7,16 @@ use groundcrew_core::backoff::Backoff;
 use tokio::task::JoinError;
 
 /// Between tries of a call that must succeed.
-pub(crate) const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+pub(crate) const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// Repeats a call until it succeeds. For what must not be lost: the caller's slot stays
 /// taken meanwhile, so that nothing else happens to the account.
-pub(crate) async fn insist<T, E, F>(what: &str, mut call: impl FnMut() -> F) -> T
+pub(crate) async fn retry_until_success<T, E, F>(what: &str, mut call: impl FnMut() -> F) -> T
 where
     E: Display,
     F: Future<Output = Result<T, E>>,
 {
-    let mut waits = RETRY;
+    let mut waits = BACKOFF;
     loop {
         match call().await {
             Ok(value) => return value,
@@ -27,7 +27,7 @@ where
 }
 
 /// What a task came back with; `None` of one that was cut off.
-pub(crate) fn joined<T>(done: Result<T, JoinError>) -> Option<T> {
+pub(crate) fn task_result<T>(done: Result<T, JoinError>) -> Option<T> {
     match done {
         Ok(done) => Some(done),
         // A bug of ours. The host would wait for its answer for ever; the ledger lets the next run

@@ -1,6 +1,6 @@
 //! Reads a live organization for a snapshot: its accounts, their provisioned products and
 //! their tags. Changes nothing. May be dropped at any moment: what it has read stays in its
-//! [`Reading`], from which another one goes on.
+//! [`PartialSnapshot`], from which another one goes on.
 //!
 //! Tags come from the tag index, a hundred accounts with each call, if it holds what a few
 //! accounts say of themselves; otherwise every account is asked, at a steady rate.
@@ -10,52 +10,52 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::backoff::Backoff;
-use groundcrew_core::ports::{Catalog, Directory, Page, TagIndex};
-use groundcrew_core::reading::{Cursor, Listing, Reading, TagsRoute};
+use groundcrew_core::partial_snapshot::{Cursor, Listing, PartialSnapshot, TagSource};
+use groundcrew_core::ports::{AccountDirectory, Catalog, Page, TagIndex};
 use groundcrew_core::snapshot::SnapshotAccount;
 use sha2::{Digest, Sha256};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 /// So many accounts of each kind are asked whether the tag index is right: of those that it
 /// lists, and of those that it doesn't.
-const CHECKED: usize = 10;
+const SAMPLE_SIZE: usize = 10;
 
 /// Accounts that are asked for their tags within a second. AWS publishes no rate, and others
 /// use it, too; when it is less, the adapter slows down.
 const READS_PER_SECOND: u64 = 10;
 /// Most of them at once.
-const READS_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 
 /// How often a call is made that fails for the moment, and what lies between. The adapter has tried
 /// several times before.
-const TRIES: usize = 6;
-const WAITS: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
+const MAX_ATTEMPTS: usize = 6;
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 
 /// A listing whose token AWS does not take any more begins anew, but not for ever.
-const BEGINNINGS: u32 = 3;
+const MAX_LISTING_STARTS: u32 = 3;
 
 /// The world as a reader reaches it.
 #[derive(Clone)]
-pub struct ReaderPorts {
+pub struct SnapshotPorts {
     /// Service Catalog.
     pub catalog: Arc<dyn Catalog>,
     /// AWS Organizations.
-    pub directory: Arc<dyn Directory>,
+    pub directory: Arc<dyn AccountDirectory>,
     /// Tags in batch.
     pub tag_index: Arc<dyn TagIndex>,
 }
 
 /// Reads an organization.
-pub struct Reader {
-    ports: ReaderPorts,
-    reading: Mutex<Reading>,
+pub struct SnapshotReader {
+    ports: SnapshotPorts,
+    partial_snapshot: Mutex<PartialSnapshot>,
 }
 
 /// How far a reading is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadSoFar {
+pub struct ReadProgress {
     /// Accounts listed.
     pub accounts: usize,
     /// Provisioned products listed.
@@ -65,35 +65,36 @@ pub struct ReadSoFar {
     /// Whether all of these are complete.
     pub listed: bool,
     /// Accounts that were asked for their tags.
-    pub asked: usize,
+    pub tags_read: usize,
     /// Whether every account is.
     pub one_by_one: bool,
 }
 
-impl Reader {
+impl SnapshotReader {
     /// Goes on with a reading, which may have begun in another process.
-    pub fn new(ports: ReaderPorts, reading: Reading) -> Self {
-        Self { ports, reading: Mutex::new(reading) }
+    pub fn new(ports: SnapshotPorts, partial_snapshot: PartialSnapshot) -> Self {
+        Self { ports, partial_snapshot: Mutex::new(partial_snapshot) }
     }
 
     /// What is known by now.
-    pub fn reading(&self) -> MutexGuard<'_, Reading> {
+    pub fn partial_snapshot(&self) -> MutexGuard<'_, PartialSnapshot> {
         // It is whole after every statement, so that a poisoned one can be read.
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+        self.partial_snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How far it is.
-    pub fn so_far(&self) -> ReadSoFar {
-        let reading = self.reading();
-        ReadSoFar {
-            accounts: reading.accounts.items.len(),
-            products: reading.products.items.len(),
-            indexed: reading.index.items.len(),
-            listed: reading.accounts.next == Cursor::End
-                && reading.products.next == Cursor::End
-                && (reading.index.next == Cursor::End || reading.route.is_some()),
-            asked: reading.tags.len() + reading.unreadable.len(),
-            one_by_one: matches!(reading.route, Some(TagsRoute::OneByOne { .. })),
+    pub fn progress(&self) -> ReadProgress {
+        let partial_snapshot = self.partial_snapshot();
+        ReadProgress {
+            accounts: partial_snapshot.accounts.items.len(),
+            products: partial_snapshot.products.items.len(),
+            indexed: partial_snapshot.index.items.len(),
+            listed: partial_snapshot.accounts.next == Cursor::End
+                && partial_snapshot.products.next == Cursor::End
+                && (partial_snapshot.index.next == Cursor::End
+                    || partial_snapshot.tag_source.is_some()),
+            tags_read: partial_snapshot.tags.len() + partial_snapshot.unreadable.len(),
+            one_by_one: matches!(partial_snapshot.tag_source, Some(TagSource::OneByOne { .. })),
         }
     }
 
@@ -105,13 +106,13 @@ impl Reader {
     pub async fn read(&self) -> Result<(), AwsError> {
         // Within each, a page leads to the next one; together they take as long as the longest.
         tokio::try_join!(self.list_accounts(), self.list_products(), self.list_tags())?;
-        if self.reading().route.is_none() {
-            let route = self.check_index().await;
-            self.reading().route = Some(route);
+        if self.partial_snapshot().tag_source.is_none() {
+            let tag_source = self.check_index().await;
+            self.partial_snapshot().tag_source = Some(tag_source);
         }
-        if self.so_far().one_by_one {
-            let ids = self.reading().ids();
-            self.ask(ids).await;
+        if self.progress().one_by_one {
+            let ids = self.partial_snapshot().ids();
+            self.read_tags(ids).await;
         }
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Reader {
     async fn list_accounts(&self) -> Result<(), AwsError> {
         let directory = &self.ports.directory;
         self.list(
-            |reading| &mut reading.accounts,
+            |partial_snapshot| &mut partial_snapshot.accounts,
             async |page| {
                 let Page { items, next } = directory.accounts(page).await?;
                 let items = items.iter().map(|account| SnapshotAccount::from(&**account));
@@ -131,9 +132,9 @@ impl Reader {
 
     async fn list_products(&self) -> Result<(), AwsError> {
         let catalog = &self.ports.catalog;
-        let product = self.reading().source.product.clone();
+        let product = self.partial_snapshot().source.product.clone();
         self.list(
-            |reading| &mut reading.products,
+            |partial_snapshot| &mut partial_snapshot.products,
             async |page| {
                 let Page { items, next } = catalog.provisioned_products(&product, page).await?;
                 Ok(Page { items: items.into_iter().map(Into::into).collect(), next })
@@ -144,16 +145,20 @@ impl Reader {
 
     /// Lists what the tag index has. That it can't be is why to do without, no error.
     async fn list_tags(&self) -> Result<(), AwsError> {
-        if self.reading().route.is_some() {
+        if self.partial_snapshot().tag_source.is_some() {
             return Ok(());
         }
         let index = &self.ports.tag_index;
-        let listed =
-            self.list(|reading| &mut reading.index, async |page| index.tagged(page).await).await;
+        let listed = self
+            .list(
+                |partial_snapshot| &mut partial_snapshot.index,
+                async |page| index.tagged(page).await,
+            )
+            .await;
         if let Err(error) = listed {
             tracing::warn!(%error, "the tag index can't be read");
             let why = format!("the tag index can't be read: {error}");
-            self.reading().route = Some(TagsRoute::OneByOne { why });
+            self.partial_snapshot().tag_source = Some(TagSource::OneByOne { why });
         }
         Ok(())
     }
@@ -161,23 +166,25 @@ impl Reader {
     /// Reads a listing to its end.
     async fn list<T>(
         &self,
-        listing: impl Fn(&mut Reading) -> &mut Listing<T>,
+        listing: impl Fn(&mut PartialSnapshot) -> &mut Listing<T>,
         read: impl AsyncFn(Option<&str>) -> Result<Page<T>, AwsError>,
     ) -> Result<(), AwsError> {
-        let mut beginnings = 1;
+        let mut starts = 1;
         loop {
-            let token = match &listing(&mut self.reading()).next {
+            let token = match &listing(&mut self.partial_snapshot()).next {
                 Cursor::Beginning => None,
                 Cursor::Page(token) => Some(token.clone()),
                 Cursor::End => return Ok(()),
             };
-            match patiently(async || read(token.as_deref()).await).await {
-                Ok(page) => listing(&mut self.reading()).take(page),
+            match retry_transient(async || read(token.as_deref()).await).await {
+                Ok(page) => listing(&mut self.partial_snapshot()).append(page),
                 // Tokens are good for a while only, and this one may be from an earlier run.
-                Err(error) if token.is_some() && is_refused(&error) && beginnings < BEGINNINGS => {
+                Err(error)
+                    if token.is_some() && is_refused(&error) && starts < MAX_LISTING_STARTS =>
+                {
                     tracing::warn!(%error, "a listing begins anew");
-                    *listing(&mut self.reading()) = Listing::default();
-                    beginnings += 1;
+                    *listing(&mut self.partial_snapshot()) = Listing::default();
+                    starts += 1;
                 }
                 Err(error) => return Err(error),
             }
@@ -185,47 +192,50 @@ impl Reader {
     }
 
     /// Asks a few accounts for their tags, and holds them against the tag index.
-    async fn check_index(&self) -> TagsRoute {
+    async fn check_index(&self) -> TagSource {
         let groups = {
-            let reading = self.reading();
-            let indexed = reading.indexed();
-            let ids = reading.ids();
+            let partial_snapshot = self.partial_snapshot();
+            let indexed = partial_snapshot.indexed();
+            let ids = partial_snapshot.ids();
             if indexed.is_empty() && !ids.is_empty() {
                 let why = "the tag index lists no account at all".to_owned();
-                return TagsRoute::OneByOne { why };
+                return TagSource::OneByOne { why };
             }
             let (inside, outside): (Vec<_>, Vec<_>) =
                 ids.into_iter().partition(|id| indexed.contains_key(id));
             // The same again in a later run, so that those that were asked need not be.
-            let seed = reading.began.to_string();
+            let seed = partial_snapshot.began.to_string();
             [shuffled(inside, &seed), shuffled(outside, &seed)]
         };
         let [inside, outside] = groups;
-        let groups = [self.ask_some(inside).await, self.ask_some(outside).await];
-        self.reading().judge(&groups)
+        let groups = [self.read_tag_sample(inside).await, self.read_tag_sample(outside).await];
+        self.partial_snapshot().choose_tag_source(&groups)
     }
 
     /// Asks a few of these accounts for their tags, and goes on while none can be read: one that
     /// denies it says nothing about the tag index. Answers which were asked.
-    async fn ask_some(&self, mut ids: Vec<AccountId>) -> Vec<AccountId> {
-        let mut asked = Vec::new();
+    async fn read_tag_sample(&self, mut ids: Vec<AccountId>) -> Vec<AccountId> {
+        let mut sampled = Vec::new();
         while !ids.is_empty() {
-            let some: Vec<AccountId> = ids.drain(..ids.len().min(CHECKED)).collect();
-            self.ask(some.clone()).await;
-            let is_read = some.iter().any(|id| self.reading().tags.contains_key(id));
-            asked.extend(some);
+            let sample: Vec<AccountId> = ids.drain(..ids.len().min(SAMPLE_SIZE)).collect();
+            self.read_tags(sample.clone()).await;
+            let is_read = sample.iter().any(|id| self.partial_snapshot().tags.contains_key(id));
+            sampled.extend(sample);
             if is_read {
                 break;
             }
         }
-        asked
+        sampled
     }
 
     /// Asks accounts for their tags at a steady rate, but those that were asked before.
-    async fn ask(&self, mut ids: Vec<AccountId>) {
+    async fn read_tags(&self, mut ids: Vec<AccountId>) {
         {
-            let reading = self.reading();
-            ids.retain(|id| !reading.tags.contains_key(id) && !reading.unreadable.contains_key(id));
+            let partial_snapshot = self.partial_snapshot();
+            ids.retain(|id| {
+                !partial_snapshot.tags.contains_key(id)
+                    && !partial_snapshot.unreadable.contains_key(id)
+            });
         }
         let mut pace = interval(Duration::from_millis(1000 / READS_PER_SECOND));
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -235,15 +245,15 @@ impl Reader {
             Some((id, (ids, pace)))
         });
         paced
-            .for_each_concurrent(READS_AT_ONCE, |id| async move {
-                let tags = patiently(async || self.ports.directory.tags(&id).await).await;
-                let mut reading = self.reading();
+            .for_each_concurrent(MAX_CONCURRENT_READS, |id| async move {
+                let tags = retry_transient(async || self.ports.directory.tags(&id).await).await;
+                let mut partial_snapshot = self.partial_snapshot();
                 match tags {
                     Ok(tags) => {
-                        reading.tags.insert(id, tags);
+                        partial_snapshot.tags.insert(id, tags);
                     }
                     Err(error) => {
-                        reading.unreadable.insert(id, error.to_string());
+                        partial_snapshot.unreadable.insert(id, error.to_string());
                     }
                 }
             })
@@ -252,13 +262,13 @@ impl Reader {
 }
 
 /// Makes a call again that fails for the moment, until it has failed often.
-async fn patiently<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
-    for wait in WAITS.take(TRIES - 1) {
+async fn retry_transient<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
+    for wait in BACKOFF.take(MAX_ATTEMPTS - 1) {
         match call().await {
             Err(error)
                 if matches!(
                     error.class,
-                    Class::Throttled | Class::Transient | Class::Contention
+                    ErrorClass::Throttled | ErrorClass::Transient | ErrorClass::Contention
                 ) =>
             {
                 tracing::warn!(%error, "trying again in {} s", wait.as_secs());
@@ -272,7 +282,7 @@ async fn patiently<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, 
 
 /// Whether AWS does not like what it was given: with a token, the token.
 fn is_refused(error: &AwsError) -> bool {
-    matches!(error.class, Class::Permanent | Class::NotFound | Class::Unknown)
+    matches!(error.class, ErrorClass::Permanent | ErrorClass::NotFound | ErrorClass::Unknown)
 }
 
 /// In an order by the seed.

@@ -4,9 +4,9 @@ use tokio::sync::watch;
 
 /// Shared by whatever waits for something and is to wait no more once the host stops.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop(watch::Sender<bool>);
+pub(crate) struct StopSignal(watch::Sender<bool>);
 
-impl Stop {
+impl StopSignal {
     pub(crate) fn new() -> Self {
         Self(watch::Sender::new(false))
     }
@@ -21,7 +21,7 @@ impl Stop {
     }
 
     /// Ends when the host is to stop.
-    pub(crate) async fn ordered(&self) {
+    pub(crate) async fn requested(&self) {
         // The sender is as old as this.
         let _ = self.0.subscribe().wait_for(|stopping| *stopping).await;
     }
@@ -31,7 +31,7 @@ impl Stop {
         tokio::select! {
             biased;
             done = waiting => Some(done),
-            () = self.ordered() => None,
+            () = self.requested() => None,
         }
     }
 }

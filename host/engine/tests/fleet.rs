@@ -9,15 +9,19 @@ use async_trait::async_trait;
 use groundcrew_aws::SqsEvents;
 use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductId};
-use groundcrew_core::decision::{Candidate, Verdict};
-use groundcrew_core::due::Causes;
+use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
-use groundcrew_core::ports::{Clock, Ledger, Operator, Policy, PolicyFailure, Progress, Signature};
-use groundcrew_core::scheduler::{LaneRules, Rules, Standing, StartWhen, WhenHeld};
+use groundcrew_core::ports::{
+    Clock, IssuedBy, Ledger, Operator, Policy, PolicyFailure, UpdateProgress,
+};
+use groundcrew_core::scheduler::{CandidateState, LaneRules, SchedulerRules, StartWhen, WhenHeld};
 use groundcrew_core::snapshot::SnapshotTarget;
-use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::{AskedPolicy, Host, OnFailure, Ports, Settings, Ticker, Until};
+use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::update_need::Causes;
+use groundcrew_engine::{
+    ConfiguredPolicy, FailureHandling, Host, HostPorts, Ticker, Until, UpdateSettings,
+};
 use groundcrew_ledger::{
     DynamoLedger, Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write,
 };
@@ -33,24 +37,24 @@ const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 const CAP: usize = 2;
 
 /// A policy written in Rust, without a sandbox.
-struct Native<F>(F);
+struct NativePolicy<F>(F);
 
 #[async_trait]
-impl<F> Policy for Native<F>
+impl<F> Policy for NativePolicy<F>
 where
-    F: Fn(&Candidate) -> Result<Verdict, PolicyFailure> + Send + Sync,
+    F: Fn(&Candidate) -> Result<PolicyDecision, PolicyFailure> + Send + Sync,
 {
-    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
+    async fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
         (self.0)(candidate)
     }
 }
 
-fn asked(
-    on_failure: OnFailure,
-    policy: impl Fn(&Candidate) -> Result<Verdict, PolicyFailure> + Send + Sync + 'static,
-) -> AskedPolicy {
-    let policy = Arc::new(Native(policy));
-    AskedPolicy {
+fn configured_policy(
+    on_failure: FailureHandling,
+    policy: impl Fn(&Candidate) -> Result<PolicyDecision, PolicyFailure> + Send + Sync + 'static,
+) -> ConfiguredPolicy {
+    let policy = Arc::new(NativePolicy(policy));
+    ConfiguredPolicy {
         name: "native".into(),
         digest: "none".into(),
         on_failure,
@@ -60,11 +64,11 @@ fn asked(
 }
 
 /// A simulated AWS and a ledger, both of which outlive the hosts that run on them.
-struct Place {
+struct Fixture {
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
     events_url: String,
-    policies: Vec<AskedPolicy>,
+    policies: Vec<ConfiguredPolicy>,
     parameters: ParameterSource,
     causes: Causes,
     reserve: usize,
@@ -77,10 +81,10 @@ struct Place {
 }
 
 /// A ledger's store that refuses everything.
-struct Refusing;
+struct FailingStore;
 
 #[async_trait]
-impl Store for Refusing {
+impl Store for FailingStore {
     async fn get(&self, _: &Key) -> Result<Option<Item>, StoreError> {
         Err(StoreError::Table("KMS key disabled".into()))
     }
@@ -94,7 +98,7 @@ impl Store for Refusing {
     }
 }
 
-impl Place {
+impl Fixture {
     fn new(accounts: usize) -> Self {
         Self::of(random_fleet(accounts, 50, 1))
     }
@@ -149,16 +153,16 @@ impl Place {
         Host::new(self.ports(), self.settings(name))
     }
 
-    fn ports(&self) -> Ports {
+    fn ports(&self) -> HostPorts {
         let clients = hosts::clients(&self.sim);
         let events = Arc::new(SqsEvents::new(clients.sqs, self.events_url.clone()));
         let updates = hosts::updates(&self.sim, self.ledger.clone());
-        Ports { updates, events, notifications: None }
+        HostPorts { updates, events, notifications: None }
     }
 
-    fn settings(&self, name: &str) -> Settings {
-        Settings {
-            rules: Rules {
+    fn settings(&self, name: &str) -> UpdateSettings {
+        UpdateSettings {
+            rules: SchedulerRules {
                 lanes: vec![
                     LaneRules::new("first", CAP),
                     LaneRules {
@@ -169,13 +173,13 @@ impl Place {
                 ],
                 max_concurrent_operations: CAP,
                 max_attempts: 3,
-                wait: Duration::from_secs(30),
+                poll_interval: Duration::from_secs(30),
                 operation_timeout: Duration::from_secs(3600),
                 per_ou_limit: None,
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
-                suggested: Suggested::default(),
+                suggestions: CommandSuggestions::default(),
             },
             account_quota: 5,
             reserve: self.reserve,
@@ -190,13 +194,13 @@ impl Place {
     }
 
     async fn run(&self) {
-        self.host().run(Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400))).await;
+        self.host().run(Until::QuiescentOr(BEGIN + Duration::from_secs(30 * 86_400))).await;
     }
 
     /// Of an order that is given now.
-    fn signature(&self) -> Signature {
+    fn issued_by(&self) -> IssuedBy {
         let by = Operator::new(None, Some("ada".into()), Some("desk".into()));
-        Signature { by, at: self.sim.clock().now() }
+        IssuedBy { by, at: self.sim.clock().now() }
     }
 
     fn own(&self) -> Vec<OperationLog> {
@@ -216,10 +220,10 @@ impl Place {
 
 #[tokio::test(start_paused = true)]
 async fn every_account_is_updated_once() {
-    let place = Place::new(9);
-    place.run().await;
-    place.assert_each_once(9);
-    assert!(place.sim.alerts().is_empty());
+    let fixture = Fixture::new(9);
+    fixture.run().await;
+    fixture.assert_each_once(9);
+    assert!(fixture.sim.alerts().is_empty());
 }
 
 /// Accounts as a snapshot may have them: outdated or not, enrolled or not, and on an artifact that
@@ -262,18 +266,18 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let place = Place::of(snapshot.clone());
-            prop_assert_eq!(place.sim.current_accounts(), ids(Some(false)));
+            let fixture = Fixture::of(snapshot.clone());
+            prop_assert_eq!(fixture.sim.current_accounts(), ids(Some(false)));
             if let Some(target) = &snapshot.target {
-                prop_assert_eq!(place.target.as_str(), target.artifact.as_str());
-                prop_assert_eq!(place.sim.product_id(), target.product.as_str());
+                prop_assert_eq!(fixture.target.as_str(), target.artifact.as_str());
+                prop_assert_eq!(fixture.sim.product_id(), target.product.as_str());
             }
-            place.run().await;
-            let updated: Vec<AccountId> = place.own().into_iter().map(|own| own.account).collect();
+            fixture.run().await;
+            let updated: Vec<AccountId> = fixture.own().into_iter().map(|own| own.account).collect();
             prop_assert_eq!(updated.len(), ids(Some(true)).len());
             prop_assert_eq!(updated.into_iter().collect::<BTreeSet<_>>(), ids(Some(true)));
-            prop_assert_eq!(place.sim.current_accounts(), ids(None));
-            prop_assert!(place.sim.alerts().is_empty());
+            prop_assert_eq!(fixture.sim.current_accounts(), ids(None));
+            prop_assert!(fixture.sim.alerts().is_empty());
             Ok(())
         })?;
     }
@@ -285,45 +289,45 @@ proptest! {
 #[case::so_often_that_the_host_gives_up_asking(40)]
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_starts_nothing_twice(#[case] times: usize) {
-    let place = Place::new(4);
+    let fixture = Fixture::new(4);
     for _ in 0..times {
-        place.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
+        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
     }
-    place.run().await;
-    place.assert_each_once(4);
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    fixture.run().await;
+    fixture.assert_each_once(4);
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// Every answer to a start is lost, and every repeat is throttled. Whatever runs holds a
 /// slot at every moment: a slot that is freed would let another update start beside it.
 #[tokio::test(start_paused = true)]
 async fn what_runs_holds_a_slot_however_the_repeats_are_answered() {
-    let place = Place::new(1);
+    let fixture = Fixture::new(1);
     // As many as the SDK makes attempts of one call: the first call is all lost answers, the
     // next all throttling.
     for fault in [Fault::ReplyDropped, Fault::Refused(Refusal::Throttled)] {
         for _ in 0..6 {
-            place.sim.inject_fault("UpdateProvisionedProduct", fault);
+            fixture.sim.inject_fault("UpdateProvisionedProduct", fault);
         }
     }
     let watch = async {
         let mut seen_running = 0;
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let slots = place.ledger.slots().await.unwrap();
-            for running in place.own().iter().filter(|operation| operation.end.is_none()) {
+            let slots = fixture.ledger.slots().await.unwrap();
+            for running in fixture.own().iter().filter(|operation| operation.end.is_none()) {
                 let held = slots.iter().any(|slot| slot.account == running.account);
                 assert!(held, "{} runs without a slot", running.account);
                 seen_running += 1;
             }
-            if place.own().first().is_some_and(|operation| operation.end.is_some()) {
+            if fixture.own().first().is_some_and(|operation| operation.end.is_some()) {
                 return seen_running;
             }
         }
     };
-    let (_, seen_running) = tokio::join!(place.run(), watch);
+    let (_, seen_running) = tokio::join!(fixture.run(), watch);
     assert!(seen_running > 100, "the update was hardly seen running");
-    place.assert_each_once(1);
+    fixture.assert_each_once(1);
 }
 
 /// The host is killed after every so many seconds, wherever it then is, and started again.
@@ -333,28 +337,28 @@ async fn what_runs_holds_a_slot_however_the_repeats_are_answered() {
 #[case(450)]
 #[tokio::test(start_paused = true)]
 async fn killed_again_and_again_it_loses_and_repeats_nothing(#[case] seconds: u64) {
-    let place = Place::new(6);
+    let fixture = Fixture::new(6);
     let mut kills = 0;
-    while tokio::time::timeout(Duration::from_secs(seconds), place.run()).await.is_err() {
+    while tokio::time::timeout(Duration::from_secs(seconds), fixture.run()).await.is_err() {
         kills += 1;
         assert!(kills < 20_000, "it never comes to an end");
     }
-    place.assert_each_once(6);
+    fixture.assert_each_once(6);
     assert!(kills > 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
-    let place = Place::new(8);
+    let fixture = Fixture::new(8);
     let accounts: Vec<AccountId> =
         (0..4).map(|n| random_fleet(8, 50, 1).accounts[n].id.parse().unwrap()).collect();
     for account in &accounts {
-        assert!(place.sim.foreign_operation(account, Duration::from_secs(3000)));
+        assert!(fixture.sim.foreign_operation(account, Duration::from_secs(3000)));
     }
-    place.run().await;
-    place.assert_each_once(8);
-    assert!(place.sim.max_concurrent().total <= 5);
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    fixture.run().await;
+    fixture.assert_each_once(8);
+    assert!(fixture.sim.max_concurrent().total <= 5);
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// Another version is released while the fleet is being updated to the last one: in the end
@@ -365,26 +369,26 @@ async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
 #[case(2500)]
 #[tokio::test(start_paused = true)]
 async fn a_version_released_meanwhile_becomes_the_target(#[case] seconds: u64) {
-    let place = Place::new(9);
+    let fixture = Fixture::new(9);
     let release = async {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
-        place.sim.release_artifact();
+        fixture.sim.release_artifact();
     };
-    tokio::join!(place.run(), release);
-    assert_eq!(place.sim.current_accounts().len(), 9);
-    assert!(place.sim.max_concurrent().own <= CAP);
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    tokio::join!(fixture.run(), release);
+    assert_eq!(fixture.sim.current_accounts().len(), 9);
+    assert!(fixture.sim.max_concurrent().own <= CAP);
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// Somebody else's operation takes longer than any update: it is told once, and waited for.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_busy_for_long_is_told_once() {
-    let place = Place::new(1);
+    let fixture = Fixture::new(1);
     let account: AccountId = random_fleet(1, 50, 1).accounts[0].id.parse().unwrap();
-    assert!(place.sim.foreign_operation(&account, Duration::from_secs(20_000)));
-    place.run().await;
-    place.assert_each_once(1);
-    let alerts = place.sim.alerts();
+    assert!(fixture.sim.foreign_operation(&account, Duration::from_secs(20_000)));
+    fixture.run().await;
+    fixture.assert_each_once(1);
+    let alerts = fixture.sim.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!(alerts[0].subject, format!("Account {account} has been busy for 60 minutes"));
 }
@@ -392,52 +396,57 @@ async fn an_account_that_is_busy_for_long_is_told_once() {
 /// Tags decide the lane in the sweep; before the start the policies are asked again.
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_changes_before_the_start_is_heeded() {
-    let mut place = Place::new(3);
+    let mut fixture = Fixture::new(3);
     let asked_before = Mutex::new(std::collections::BTreeSet::new());
-    place.policies = vec![asked(OnFailure::Skip, move |candidate| {
+    fixture.policies = vec![configured_policy(FailureHandling::Skip, move |candidate| {
         let first = asked_before.lock().unwrap().insert(candidate.account.id.clone());
-        Ok(if first { Verdict::Proceed(None) } else { Verdict::Skip("frozen".into()) })
+        Ok(if first {
+            PolicyDecision::Proceed(None)
+        } else {
+            PolicyDecision::Skip("frozen".into())
+        })
     })];
-    place.run().await;
-    assert!(place.own().is_empty());
-    assert!(place.sim.messages(&place.sim.updates_url()).is_empty());
+    fixture.run().await;
+    assert!(fixture.own().is_empty());
+    assert!(fixture.sim.messages(&fixture.sim.updates_url()).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn held_accounts_are_updated_when_their_time_comes() {
-    let mut place = Place::new(2);
+    let mut fixture = Fixture::new(2);
     let until = BEGIN + Duration::from_secs(40_000);
-    place.policies = vec![asked(OnFailure::Skip, move |_| Ok(freeze(until, None)))];
-    place.run().await;
-    place.assert_each_once(2);
-    assert!(place.own().iter().all(|operation| operation.start >= until));
+    fixture.policies =
+        vec![configured_policy(FailureHandling::Skip, move |_| Ok(freeze(until, None)))];
+    fixture.run().await;
+    fixture.assert_each_once(2);
+    assert!(fixture.own().iter().all(|operation| operation.start >= until));
 }
 
-fn freeze(until: Timestamp, lane: Option<&str>) -> Verdict {
-    Verdict::Hold { until, reason: "freeze".into(), lane: lane.map(str::to_owned) }
+fn freeze(until: Timestamp, lane: Option<&str>) -> PolicyDecision {
+    PolicyDecision::Hold { until, reason: "freeze".into(), lane: lane.map(str::to_owned) }
 }
 
 /// Two canaries whose window opens in forty hours, and two accounts after them.
-fn canaries(named: bool, held: WhenHeld) -> (Place, Timestamp) {
-    let mut place = Place::new(4);
-    place.held = held;
+fn canaries(named: bool, held: WhenHeld) -> (Fixture, Timestamp) {
+    let mut fixture = Fixture::new(4);
+    fixture.held = held;
     let opens = BEGIN + Duration::from_secs(40 * 3600);
     let lane = |candidate: &Candidate| match candidate.account.id.as_str() {
         "200000000000" | "200000000001" => "first",
         _ => "second",
     };
-    let window = asked(OnFailure::Skip, move |candidate| {
+    let window = configured_policy(FailureHandling::Skip, move |candidate| {
         let closed = lane(candidate) == "first" && candidate.now < opens;
         Ok(match closed {
             true => freeze(opens, named.then_some("first")),
-            false => Verdict::Abstain,
+            false => PolicyDecision::Abstain,
         })
     });
-    let lanes = asked(OnFailure::Skip, move |candidate| {
-        Ok(Verdict::Proceed(Some(lane(candidate).to_owned())))
+    let lanes = configured_policy(FailureHandling::Skip, move |candidate| {
+        Ok(PolicyDecision::Proceed(Some(lane(candidate).to_owned())))
     });
-    place.policies = vec![window, lanes];
-    (place, opens)
+    fixture.policies = vec![window, lanes];
+    (fixture, opens)
 }
 
 /// Production waits for canaries that are held, whether the policy that holds them names their lane
@@ -446,20 +455,20 @@ fn canaries(named: bool, held: WhenHeld) -> (Place, Timestamp) {
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn production_waits_for_canaries_that_are_held(#[values(true, false)] named: bool) {
-    let (place, opens) = canaries(named, WhenHeld::Wait);
+    let (fixture, opens) = canaries(named, WhenHeld::Wait);
     let before = BEGIN + Duration::from_secs(12 * 3600);
-    place.host().run(Until::SettledOr(before)).await;
-    assert!(place.own().is_empty(), "{:?}", place.own());
+    fixture.host().run(Until::QuiescentOr(before)).await;
+    assert!(fixture.own().is_empty(), "{:?}", fixture.own());
     tokio::time::sleep(Duration::from_secs(6 * 3600)).await;
-    place.run().await;
-    place.assert_each_once(4);
-    let own = place.own();
+    fixture.run().await;
+    fixture.assert_each_once(4);
+    let own = fixture.own();
     let (first, second): (Vec<_>, Vec<_>) =
         own.iter().partition(|operation| operation.account.as_str() < "200000000002");
     assert!(first.iter().all(|operation| operation.start >= opens));
     let ended = first.iter().filter_map(|operation| operation.end).max().unwrap();
     assert!(second.iter().all(|operation| operation.start >= ended), "{own:?}");
-    let alerts = place.sim.alerts();
+    let alerts = fixture.sim.alerts();
     let subjects: Vec<&str> = alerts.iter().map(|alert| alert.subject.as_str()).collect();
     assert_eq!(subjects, ["Held accounts of lane first keep other lanes back"]);
     assert!(alerts[0].message.contains("- second: 2"), "{}", alerts[0].message);
@@ -467,12 +476,12 @@ async fn production_waits_for_canaries_that_are_held(#[values(true, false)] name
 
 #[tokio::test(start_paused = true)]
 async fn production_goes_on_without_canaries_where_it_may() {
-    let (place, opens) = canaries(false, WhenHeld::Pass);
-    place.run().await;
-    place.assert_each_once(4);
-    let early = place.own().into_iter().filter(|operation| operation.start < opens).count();
+    let (fixture, opens) = canaries(false, WhenHeld::Pass);
+    fixture.run().await;
+    fixture.assert_each_once(4);
+    let early = fixture.own().into_iter().filter(|operation| operation.start < opens).count();
     assert_eq!(early, 2);
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// An account that is closed from the beginning, in each state that means that, is not touched, and
@@ -487,15 +496,15 @@ async fn closed_accounts_are_left_alone(
     let mut snapshot = random_fleet(4, 50, 1);
     snapshot.accounts[1].state = Some(state);
     let closed: AccountId = snapshot.accounts[1].id.parse().unwrap();
-    let mut place = Place::of(snapshot);
-    place.causes = causes;
-    place.run().await;
-    place.assert_each_once(3);
-    assert!(place.own().iter().all(|operation| operation.account != closed));
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
-    let progress = place.ledger.progress(&closed, &place.target).await.unwrap();
-    assert_eq!(progress, Progress::default());
-    let sweep = place.ledger.last_sweep().await.unwrap().unwrap();
+    let mut fixture = Fixture::of(snapshot);
+    fixture.causes = causes;
+    fixture.run().await;
+    fixture.assert_each_once(3);
+    assert!(fixture.own().iter().all(|operation| operation.account != closed));
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
+    let progress = fixture.ledger.progress(&closed, &fixture.target).await.unwrap();
+    assert_eq!(progress, UpdateProgress::default());
+    let sweep = fixture.ledger.last_sweep().await.unwrap().unwrap();
     assert_eq!((sweep.closed, sweep.skipped), (1, 0));
 }
 
@@ -510,28 +519,28 @@ const NO_CAUSES: Causes =
 async fn an_account_that_is_closed_before_its_turn_is_dropped(
     #[values(Causes::default(), NO_CAUSES)] causes: Causes,
 ) {
-    let mut place = Place::new(5);
-    place.causes = causes;
-    let host = place.host();
+    let mut fixture = Fixture::new(5);
+    fixture.causes = causes;
+    let host = fixture.host();
     let last: AccountId = "200000000004".parse().unwrap();
     let closing = async {
         // Two at once, ten minutes at least: its turn has not come.
         tokio::time::sleep(Duration::from_secs(300)).await;
-        assert!(place.own().iter().all(|operation| operation.account != last));
-        place.sim.close_account(&last);
+        assert!(fixture.own().iter().all(|operation| operation.account != last));
+        fixture.sim.close_account(&last);
     };
-    let until = Until::SettledOr(BEGIN + Duration::from_secs(86_400));
+    let until = Until::QuiescentOr(BEGIN + Duration::from_secs(86_400));
     tokio::join!(host.run(until), closing);
-    place.assert_each_once(4);
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    fixture.assert_each_once(4);
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let sweep = host.survey().await.unwrap().unwrap();
-    assert_eq!(sweep.accounts[&last], Standing::Closed);
-    place.sim.reopen_account(&last);
+    let sweep = host.dry_run_sweep().await.unwrap().unwrap();
+    assert_eq!(sweep.accounts[&last], CandidateState::Closed);
+    fixture.sim.reopen_account(&last);
     tokio::time::sleep(Duration::from_secs(7 * 3600)).await;
-    host.run(Until::SettledOr(BEGIN + Duration::from_secs(2 * 86_400))).await;
-    place.assert_each_once(5);
+    host.run(Until::QuiescentOr(BEGIN + Duration::from_secs(2 * 86_400))).await;
+    fixture.assert_each_once(5);
 }
 
 /// A canary was given up and is closed since: a host that knows nothing yet does not wait for somebody
@@ -543,19 +552,20 @@ async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
 ) {
     let mut snapshot = random_fleet(3, 50, 1);
     snapshot.accounts[0].update_failures = vec!["A stack named X already exists".into()];
-    let mut place = Place::of(snapshot);
-    (place.causes, place.start_when) = (causes, StartWhen::Succeeded);
+    let mut fixture = Fixture::of(snapshot);
+    (fixture.causes, fixture.start_when) = (causes, StartWhen::Succeeded);
     let canary: AccountId = "200000000000".parse().unwrap();
     let first = canary.clone();
-    place.policies = vec![asked(OnFailure::Skip, move |candidate: &Candidate| {
-        let lane = if candidate.account.id == first { "first" } else { "second" };
-        Ok(Verdict::Proceed(Some(lane.into())))
-    })];
-    place.run().await;
-    assert_eq!(place.own().len(), 1, "the canary has failed, and nothing starts after it");
-    place.sim.close_account(&canary);
-    place.run().await;
-    assert_eq!(place.own().len(), 3, "{:?}", place.own());
+    fixture.policies =
+        vec![configured_policy(FailureHandling::Skip, move |candidate: &Candidate| {
+            let lane = if candidate.account.id == first { "first" } else { "second" };
+            Ok(PolicyDecision::Proceed(Some(lane.into())))
+        })];
+    fixture.run().await;
+    assert_eq!(fixture.own().len(), 1, "the canary has failed, and nothing starts after it");
+    fixture.sim.close_account(&canary);
+    fixture.run().await;
+    assert_eq!(fixture.own().len(), 3, "{:?}", fixture.own());
 }
 
 /// Closed while its update runs, which fails: it is not tried again, and with `succeeded` the next
@@ -564,47 +574,48 @@ async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
 async fn an_account_that_is_closed_while_it_is_updated_stops_nobody() {
     let mut snapshot = random_fleet(3, 50, 1);
     snapshot.accounts[0].update_failures = vec!["The account was closed.".into(); 9];
-    let mut place = Place::of(snapshot);
-    place.start_when = StartWhen::Succeeded;
+    let mut fixture = Fixture::of(snapshot);
+    fixture.start_when = StartWhen::Succeeded;
     let canary: AccountId = "200000000000".parse().unwrap();
     let first = canary.clone();
-    place.policies = vec![asked(OnFailure::Skip, move |candidate: &Candidate| {
-        let lane = if candidate.account.id == first { "first" } else { "second" };
-        Ok(Verdict::Proceed(Some(lane.into())))
-    })];
+    fixture.policies =
+        vec![configured_policy(FailureHandling::Skip, move |candidate: &Candidate| {
+            let lane = if candidate.account.id == first { "first" } else { "second" };
+            Ok(PolicyDecision::Proceed(Some(lane.into())))
+        })];
     let closing = async {
         tokio::time::sleep(Duration::from_secs(120)).await;
-        place.sim.close_account(&canary);
+        fixture.sim.close_account(&canary);
     };
-    tokio::join!(place.run(), closing);
-    let own = place.own();
+    tokio::join!(fixture.run(), closing);
+    let own = fixture.own();
     let of_canary = own.iter().filter(|operation| operation.account == canary);
     assert_eq!((of_canary.count(), own.len()), (1, 3), "{own:?}");
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 #[rstest]
-#[case::skip(OnFailure::Skip, 0)]
-#[case::abstain(OnFailure::Abstain, 2)]
-#[case::retry(OnFailure::Retry, 0)]
+#[case::skip(FailureHandling::Skip, 0)]
+#[case::abstain(FailureHandling::Abstain, 2)]
+#[case::retry(FailureHandling::Retry, 0)]
 #[tokio::test(start_paused = true)]
 async fn a_policy_that_fails_never_stops_the_run(
-    #[case] on_failure: OnFailure,
+    #[case] on_failure: FailureHandling,
     #[case] updated: usize,
 ) {
-    let mut place = Place::new(2);
+    let mut fixture = Fixture::new(2);
     let asks = Arc::new(Mutex::new(0));
     let counted = asks.clone();
-    place.policies = vec![asked(on_failure, move |_| {
+    fixture.policies = vec![configured_policy(on_failure, move |_| {
         *counted.lock().unwrap() += 1;
         Err(PolicyFailure { code: "trap".into(), message: "it trapped".into(), transient: false })
     })];
-    place.run().await;
-    place.assert_each_once(updated);
-    let alerts = place.sim.alerts();
+    fixture.run().await;
+    fixture.assert_each_once(updated);
+    let alerts = fixture.sim.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
     assert_eq!(alerts[0].subject, "Policy native fails");
-    if on_failure == OnFailure::Retry {
+    if on_failure == FailureHandling::Retry {
         assert_eq!(*asks.lock().unwrap() % 3, 0);
     }
 }
@@ -615,30 +626,34 @@ async fn unreadable_tags_reach_the_policy_as_such() {
     let mut snapshot = random_fleet(2, 100, 1);
     snapshot.accounts[0].tags = None;
     let denied = snapshot.accounts[0].id.clone();
-    let mut place = Place::of(snapshot);
-    place.policies = vec![asked(OnFailure::Skip, |candidate| {
+    let mut fixture = Fixture::of(snapshot);
+    fixture.policies = vec![configured_policy(FailureHandling::Skip, |candidate| {
         Ok(match &candidate.tags {
-            Tags::Known(tags) if tags.contains_key("account-factory-managed") => Verdict::Abstain,
-            Tags::Known(_) => Verdict::Skip("untagged".into()),
-            Tags::Unreadable(why) if why.contains("AccessDenied") => Verdict::Skip("denied".into()),
-            Tags::Unreadable(_) => Verdict::Abstain,
+            Tags::Known(tags) if tags.contains_key("account-factory-managed") => {
+                PolicyDecision::Abstain
+            }
+            Tags::Known(_) => PolicyDecision::Skip("untagged".into()),
+            Tags::Unreadable(why) if why.contains("AccessDenied") => {
+                PolicyDecision::Skip("denied".into())
+            }
+            Tags::Unreadable(_) => PolicyDecision::Abstain,
         })
     })];
-    place.run().await;
-    place.assert_each_once(1);
-    assert!(place.own().iter().all(|operation| operation.account.as_str() != denied));
+    fixture.run().await;
+    fixture.assert_each_once(1);
+    assert!(fixture.own().iter().all(|operation| operation.account.as_str() != denied));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_cannot_be_read_is_kept_and_told() {
-    let place = Place::new(1);
-    place.sim.inject_event("{not json");
-    place.run().await;
-    place.assert_each_once(1);
-    let kept = place.sim.messages(&place.sim.events_dead_url());
+    let fixture = Fixture::new(1);
+    fixture.sim.inject_event("{not json");
+    fixture.run().await;
+    fixture.assert_each_once(1);
+    let kept = fixture.sim.messages(&fixture.sim.events_dead_url());
     assert_eq!(kept.len(), 1);
     assert!(kept[0].contains("{not json") && kept[0].contains("not JSON"), "{kept:?}");
-    assert_eq!(place.sim.alerts().len(), 1);
+    assert_eq!(fixture.sim.alerts().len(), 1);
 }
 
 /// Others use three of the five operations, and each lane takes four at once: those that look at the
@@ -648,17 +663,17 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
 #[case::of_two_hosts(&["host", "other"])]
 #[tokio::test(start_paused = true)]
 async fn starts_at_once_take_what_the_quota_leaves(#[case] hosts: &[&str]) {
-    let place = Place::new(9);
+    let fixture = Fixture::new(9);
     for number in 0..3 {
         let account = random_fleet(9, 50, 1).accounts[number].id.parse().unwrap();
-        assert!(place.sim.foreign_operation(&account, Duration::from_secs(4000)));
+        assert!(fixture.sim.foreign_operation(&account, Duration::from_secs(4000)));
     }
-    let until = Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400));
-    let runs = hosts.iter().map(async |host| place.host_named(host).run(until).await);
+    let until = Until::QuiescentOr(BEGIN + Duration::from_secs(30 * 86_400));
+    let runs = hosts.iter().map(async |host| fixture.host_named(host).run(until).await);
     futures_util::future::join_all(runs).await;
-    place.assert_each_once(9);
-    assert_eq!(place.sim.calls()["UpdateProvisionedProduct"], 9, "AWS refused some");
-    assert!(place.sim.max_concurrent().total <= 5);
+    fixture.assert_each_once(9);
+    assert_eq!(fixture.sim.calls()["UpdateProvisionedProduct"], 9, "AWS refused some");
+    assert!(fixture.sim.max_concurrent().total <= 5);
 }
 
 /// The quota of five is shared: three that are reserved are left free, however long others take,
@@ -670,17 +685,17 @@ async fn starts_at_once_take_what_the_quota_leaves(#[case] hosts: &[&str]) {
 #[case::more(3, 3)]
 #[tokio::test(start_paused = true)]
 async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case] most: usize) {
-    let mut place = Place::new(6);
-    place.reserve = 3;
+    let mut fixture = Fixture::new(6);
+    fixture.reserve = 3;
     let long = Duration::from_secs(2000);
     for account in &random_fleet(6, 50, 1).accounts[..others] {
-        assert!(place.sim.foreign_operation(&account.id.parse().unwrap(), long));
+        assert!(fixture.sim.foreign_operation(&account.id.parse().unwrap(), long));
     }
-    place.run().await;
-    place.assert_each_once(6);
-    assert_eq!(place.sim.max_concurrent().total, most);
+    fixture.run().await;
+    fixture.assert_each_once(6);
+    assert_eq!(fixture.sim.max_concurrent().total, most);
     if others >= 2 {
-        assert!(place.own().iter().all(|operation| operation.start >= BEGIN + long));
+        assert!(fixture.own().iter().all(|operation| operation.start >= BEGIN + long));
     }
 }
 
@@ -691,102 +706,102 @@ async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case]
 #[case::the_dead_letter("SendMessage")]
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str) {
-    let place = Place::failing(9);
+    let fixture = Fixture::failing(9);
     for _ in 0..40 {
-        place.sim.inject_fault(refused, Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault(refused, Fault::Refused(Refusal::Throttled));
     }
     let watch = async {
-        let mut untold = 0;
+        let mut alerts_early = 0;
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let letters = place.sim.messages(&place.sim.updates_dead_url());
-            if !letters.is_empty() && !place.sim.alerts().is_empty() {
-                return untold;
+            let letters = fixture.sim.messages(&fixture.sim.updates_dead_url());
+            if !letters.is_empty() && !fixture.sim.alerts().is_empty() {
+                return alerts_early;
             }
-            if place.own().get(2).is_some_and(|last| last.end.is_some()) {
-                assert_eq!(place.ledger.slots().await.unwrap().len(), 1, "the slot is freed");
-                untold += 1;
+            if fixture.own().get(2).is_some_and(|last| last.end.is_some()) {
+                assert_eq!(fixture.ledger.slots().await.unwrap().len(), 1, "the slot is freed");
+                alerts_early += 1;
             }
         }
     };
-    let (_, untold) = tokio::join!(place.run(), watch);
-    assert!(untold > 20, "it was told at once");
-    assert_eq!(place.own().len(), 3);
-    assert_eq!(place.ledger.slots().await, Ok(vec![]));
+    let (_, alerts_early) = tokio::join!(fixture.run(), watch);
+    assert!(alerts_early > 20, "it was told at once");
+    assert_eq!(fixture.own().len(), 3);
+    assert_eq!(fixture.ledger.slots().await, Ok(vec![]));
 }
 
 /// A start that AWS certainly refused leaves its slot to others while it waits.
 #[tokio::test(start_paused = true)]
 async fn a_refused_start_holds_no_slot() {
-    let place = Place::new(1);
-    place.sim.inject_fault("UpdateProvisionedProduct", Fault::Refused(Refusal::Denied));
+    let fixture = Fixture::new(1);
+    fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Refused(Refusal::Denied));
     let look = async {
         tokio::time::sleep(Duration::from_secs(600)).await;
-        (place.sim.alerts().len(), place.own().len(), place.ledger.slots().await.unwrap())
+        (fixture.sim.alerts().len(), fixture.own().len(), fixture.ledger.slots().await.unwrap())
     };
-    let ((), seen) = tokio::join!(place.run(), look);
+    let ((), seen) = tokio::join!(fixture.run(), look);
     assert_eq!(seen, (1, 0, vec![]));
-    place.assert_each_once(1);
+    fixture.assert_each_once(1);
 }
 
 /// The host is killed when it has taken a slot and before AWS hears of the update. The account's
 /// last update was towards the same target, and failed: it is not taken for the one that never was.
 #[tokio::test(start_paused = true)]
 async fn an_update_that_never_began_is_begun_by_the_next_host() {
-    let place = Place::failing(2);
+    let fixture = Fixture::failing(2);
     let taken = async {
-        while place.own().first().is_none_or(|first| first.end.is_none()) {
+        while fixture.own().first().is_none_or(|first| first.end.is_none()) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        place.sim.inject_fault("UpdateProvisionedProduct", Fault::Hung { effect: false });
-        while place.ledger.slots().await.unwrap().iter().all(|slot| slot.attempt == 1) {
+        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Hung { effect: false });
+        while fixture.ledger.slots().await.unwrap().iter().all(|slot| slot.attempt == 1) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::select! {
-        () = place.run() => panic!("it came to an end"),
+        () = fixture.run() => panic!("it came to an end"),
         () = taken => {}
     }
-    assert_eq!(place.own().len(), 1);
-    place.run().await;
+    assert_eq!(fixture.own().len(), 1);
+    fixture.run().await;
     // Two have failed, of the three that may.
-    assert_eq!((place.own().len(), place.sim.current_accounts().len()), (3, 1));
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert_eq!((fixture.own().len(), fixture.sim.current_accounts().len()), (3, 1));
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// Although products that others have tainted are left alone.
 #[tokio::test(start_paused = true)]
 async fn what_is_redriven_is_tried_again_and_told_again() {
-    let mut place = Place::failing(6);
-    place.causes = Causes { tainted: false, ..Causes::default() };
+    let mut fixture = Fixture::failing(6);
+    fixture.causes = Causes { tainted: false, ..Causes::default() };
     let account: AccountId = random_fleet(1, 50, 1).accounts[0].id.parse().unwrap();
     for times in [1, 2] {
-        place.run().await;
-        assert_eq!(place.own().len(), 3 * times);
-        assert_eq!(place.sim.messages(&place.sim.updates_dead_url()).len(), times);
-        assert_eq!(place.sim.alerts().len(), times);
-        let (accounts, signature) = ([account.clone()].into(), place.signature());
-        let redriven = place.ledger.order_redrive(&accounts, &place.target, &signature);
+        fixture.run().await;
+        assert_eq!(fixture.own().len(), 3 * times);
+        assert_eq!(fixture.sim.messages(&fixture.sim.updates_dead_url()).len(), times);
+        assert_eq!(fixture.sim.alerts().len(), times);
+        let (accounts, issued_by) = ([account.clone()].into(), fixture.issued_by());
+        let redriven = fixture.ledger.order_redrive(&accounts, &fixture.target, &issued_by);
         assert!(redriven.await.unwrap().contains_key(&account));
     }
-    place.run().await;
-    assert_eq!((place.own().len(), place.sim.current_accounts().len()), (7, 1));
-    assert_eq!(place.sim.alerts().len(), 2);
+    fixture.run().await;
+    assert_eq!((fixture.own().len(), fixture.sim.current_accounts().len()), (7, 1));
+    assert_eq!(fixture.sim.alerts().len(), 2);
 }
 
 /// Whichever host reads them first, one that died meanwhile aside.
 #[tokio::test(start_paused = true)]
 async fn orders_are_taken_in() {
-    let place = Place::new(1);
-    place.ledger.order_pause("second", &place.signature()).await.unwrap();
-    place.ledger.order_sweep(&place.signature()).await.unwrap();
-    assert_eq!(place.ledger.orders().await.unwrap().taken_in, 0);
-    place.run().await;
-    assert_eq!(place.ledger.orders().await.unwrap().taken_in, 2);
-    place.ledger.order_resume("second", &place.signature()).await.unwrap();
-    let mut ticker = Ticker::new(place.host());
-    ticker.tick(None, place.sim.clock().now() + Duration::from_secs(50)).await;
-    assert_eq!(place.ledger.orders().await.unwrap().taken_in, 3);
+    let fixture = Fixture::new(1);
+    fixture.ledger.order_pause("second", &fixture.issued_by()).await.unwrap();
+    fixture.ledger.order_sweep(&fixture.issued_by()).await.unwrap();
+    assert_eq!(fixture.ledger.orders().await.unwrap().last_logged, 0);
+    fixture.run().await;
+    assert_eq!(fixture.ledger.orders().await.unwrap().last_logged, 2);
+    fixture.ledger.order_resume("second", &fixture.issued_by()).await.unwrap();
+    let mut ticker = Ticker::new(fixture.host());
+    ticker.tick(None, fixture.sim.clock().now() + Duration::from_secs(50)).await;
+    assert_eq!(fixture.ledger.orders().await.unwrap().last_logged, 3);
 }
 
 /// Somebody else has begun an update. Towards the target it is tracked, and holds a slot; another
@@ -796,25 +811,25 @@ async fn orders_are_taken_in() {
 #[case::towards_another_version(true)]
 #[tokio::test(start_paused = true)]
 async fn an_update_of_somebody_else_is_adopted_towards_the_target(#[case] released: bool) {
-    let mut place = Place::new(1);
-    let begin = tokio::time::timeout(Duration::from_secs(60), place.elsewhere().run()).await;
-    assert!(begin.is_err() && place.own().len() == 1);
+    let mut fixture = Fixture::new(1);
+    let begin = tokio::time::timeout(Duration::from_secs(60), fixture.elsewhere().run()).await;
+    assert!(begin.is_err() && fixture.own().len() == 1);
     if released {
-        place.target = ArtifactId::new(place.sim.release_artifact());
+        fixture.target = ArtifactId::new(fixture.sim.release_artifact());
     }
     let watch = async {
         let mut held = 0;
-        while place.own()[0].end.is_none() {
-            held += place.ledger.slots().await.unwrap().len();
+        while fixture.own()[0].end.is_none() {
+            held += fixture.ledger.slots().await.unwrap().len();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         held
     };
-    let (_, held) = tokio::join!(place.run(), watch);
+    let (_, held) = tokio::join!(fixture.run(), watch);
     assert_eq!(held > 100, !released, "it held a slot for {held} seconds");
-    assert_eq!(place.own().len(), if released { 2 } else { 1 });
-    assert_eq!(place.sim.current_accounts().len(), 1);
-    assert!(place.sim.alerts().is_empty());
+    assert_eq!(fixture.own().len(), if released { 2 } else { 1 });
+    assert_eq!(fixture.sim.current_accounts().len(), 1);
+    assert!(fixture.sim.alerts().is_empty());
 }
 
 /// A standstill that lasts is told, and told again after six hours; it is not when it is over
@@ -831,14 +846,14 @@ async fn what_can_not_be_read_for_long_is_told(
     #[case] minutes: u64,
     #[case] times: usize,
 ) {
-    let mut place = Place::new(1);
+    let mut fixture = Fixture::new(1);
     if subject.contains("ledger") {
-        place.ledger = Arc::new(StoreLedger::over(Refusing));
+        fixture.ledger = Arc::new(StoreLedger::with_store(FailingStore));
     } else {
-        place.events_url += "-gone";
+        fixture.events_url += "-gone";
     }
-    place.host().serve(tokio::time::sleep(Duration::from_secs(minutes * 60))).await;
-    let alerts = place.sim.alerts();
+    fixture.host().serve(tokio::time::sleep(Duration::from_secs(minutes * 60))).await;
+    let alerts = fixture.sim.alerts();
     let told = alerts.iter().filter(|alert| alert.subject == subject);
     assert_eq!((told.count(), alerts.len()), (times, times), "{alerts:?}");
     assert!(alerts.iter().all(|alert| alert.message.contains(error)), "{alerts:?}");
@@ -847,14 +862,14 @@ async fn what_can_not_be_read_for_long_is_told(
 /// So it is by ticks, between which the host remembers since when.
 #[tokio::test(start_paused = true)]
 async fn a_ledger_that_ticks_can_not_read_is_told_once() {
-    let mut place = Place::new(1);
-    place.ledger = Arc::new(StoreLedger::over(Refusing));
-    let mut ticker = Ticker::new(place.host());
+    let mut fixture = Fixture::new(1);
+    fixture.ledger = Arc::new(StoreLedger::with_store(FailingStore));
+    let mut ticker = Ticker::new(fixture.host());
     for _ in 0..30 {
-        ticker.tick(None, place.sim.clock().now() + Duration::from_secs(50)).await;
+        ticker.tick(None, fixture.sim.clock().now() + Duration::from_secs(50)).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
-    let subjects: Vec<_> = place.sim.alerts().into_iter().map(|alert| alert.subject).collect();
+    let subjects: Vec<_> = fixture.sim.alerts().into_iter().map(|alert| alert.subject).collect();
     assert_eq!(subjects, ["The ledger can't be read"]);
 }
 
@@ -862,14 +877,15 @@ async fn a_ledger_that_ticks_can_not_read_is_told_once() {
 /// counted as it is, from the first sweep on.
 #[tokio::test(start_paused = true)]
 async fn what_ended_without_a_host_is_counted_once() {
-    let place = Place::new(20);
-    let table = || DynamoLedger::new(hosts::clients(&place.sim).dynamodb, place.sim.table_name());
+    let fixture = Fixture::new(20);
+    let table =
+        || DynamoLedger::new(hosts::clients(&fixture.sim).dynamodb, fixture.sim.table_name());
     let host = |name: &str| {
-        let mut ports = place.ports();
+        let mut ports = fixture.ports();
         ports.updates.ledger = Arc::new(table());
-        Host::new(ports, place.settings(name))
+        Host::new(ports, fixture.settings(name))
     };
-    let until = Until::SettledOr(BEGIN + Duration::from_secs(30 * 86_400));
+    let until = Until::QuiescentOr(BEGIN + Duration::from_secs(30 * 86_400));
     for life in 0..4 {
         let host = host(&format!("host-{life}"));
         // Killed with its hands full.
@@ -884,13 +900,13 @@ async fn what_ended_without_a_host_is_counted_once() {
             tokio::time::sleep(Duration::from_secs(30)).await;
             let (before, records) =
                 (ledger.lanes().await.unwrap(), ledger.last_sweep().await.unwrap());
-            let outdated = 20 - place.sim.current_accounts().len();
+            let outdated = 20 - fixture.sim.current_accounts().len();
             let slots = ledger.slots().await.unwrap();
             if ledger.lanes().await.unwrap() != before {
                 continue;
             }
             // Those that have ended and are not settled count as left.
-            let current = place.sim.current_accounts();
+            let current = fixture.sim.current_accounts();
             let unsettled = slots.iter().filter(|slot| current.contains(&slot.account)).count();
             let Some(sweep) = records else { continue };
             let left: usize = sweep
@@ -910,5 +926,5 @@ async fn what_ended_without_a_host_is_counted_once() {
         () = watch => {}
     }
     assert!(checked > 20, "{checked}");
-    place.assert_each_once(20);
+    fixture.assert_each_once(20);
 }

@@ -9,15 +9,16 @@ use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{ProductId, ProvisionedProductId};
-use groundcrew_core::due::Causes;
-use groundcrew_core::parameters::{KEYS, ParameterSource};
+use groundcrew_core::parameters::{PARAMETER_KEYS, ParameterSource};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Cleared, DeadLetter, Hint, Ledger, Received, Unreadable, UpdateQueue,
+    DeadLetter, Ledger, QueuedUpdate, ReceivedMessage, RemovedDeadLetters, UnreadableMessage,
+    UpdateQueue,
 };
-use groundcrew_core::scheduler::{LaneRules, Rules};
-use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::{Host, Ports, Settings, Until};
+use groundcrew_core::scheduler::{LaneRules, SchedulerRules};
+use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::update_need::Causes;
+use groundcrew_engine::{Host, HostPorts, Until, UpdateSettings};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_sim::{Fault, FaultLevel, OperationLog, Refusal, SimAws, SimOptions, random_fleet};
 use groundcrew_testkit::hosts;
@@ -30,7 +31,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const UNITS: [&[&str]; 4] =
     [&["Workloads", "Prod"], &["Infrastructure", "Network"], &["Infrastructure"], &["Sandbox"]];
 
-struct Place {
+struct Fixture {
     sim: SimAws,
     ledger: Arc<MemoryLedger>,
     accounts: Vec<AccountId>,
@@ -48,32 +49,37 @@ struct Misdirecting {
 
 #[async_trait]
 impl UpdateQueue for Misdirecting {
-    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError> {
-        let mut hints = hints.to_vec();
-        for hint in hints.iter_mut().filter(|hint| hint.account == self.account) {
-            hint.provisioned_product = self.product.clone();
+    async fn send(
+        &self,
+        queued_updates: &[QueuedUpdate],
+    ) -> Result<Vec<(AccountId, String)>, AwsError> {
+        let mut queued_updates = queued_updates.to_vec();
+        for queued_update in
+            queued_updates.iter_mut().filter(|queued_update| queued_update.account == self.account)
+        {
+            queued_update.provisioned_product = self.product.clone();
         }
-        self.queue.send(&hints).await
+        self.queue.send(&queued_updates).await
     }
 
     async fn receive(
         &self,
         max: usize,
         wait: Duration,
-    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError> {
+    ) -> Result<Vec<Result<ReceivedMessage<QueuedUpdate>, UnreadableMessage>>, AwsError> {
         self.queue.receive(max, wait).await
     }
 
-    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError> {
+    async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError> {
         self.queue.reject(message).await
     }
 
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError> {
-        self.queue.delete(receipt).await
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
+        self.queue.delete(receipt_handle).await
     }
 
-    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError> {
-        self.queue.postpone(receipt, delay).await
+    async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError> {
+        self.queue.postpone(receipt_handle, delay).await
     }
 
     async fn is_empty(&self) -> Result<bool, AwsError> {
@@ -84,16 +90,16 @@ impl UpdateQueue for Misdirecting {
         self.queue.dead_letter(letter).await
     }
 
-    async fn remove_letters(
+    async fn remove_dead_letters(
         &self,
         accounts: &BTreeSet<AccountId>,
         began: Timestamp,
-    ) -> Result<Cleared, AwsError> {
-        self.queue.remove_letters(accounts, began).await
+    ) -> Result<RemovedDeadLetters, AwsError> {
+        self.queue.remove_dead_letters(accounts, began).await
     }
 }
 
-impl Place {
+impl Fixture {
     /// Accounts in these OUs, one after the other.
     fn new(accounts: usize) -> Self {
         let mut snapshot = random_fleet(accounts, 50, 1);
@@ -126,19 +132,19 @@ impl Place {
             updates.queue = Arc::new(Misdirecting { queue: updates.queue, account, product });
         }
         let host = Host::new(
-            Ports { updates, events: hosts::events(sim), notifications: None },
-            Settings {
-                rules: Rules {
+            HostPorts { updates, events: hosts::events(sim), notifications: None },
+            UpdateSettings {
+                rules: SchedulerRules {
                     lanes: vec![LaneRules::new("all", 2)],
                     max_concurrent_operations: 2,
                     per_ou_limit: None,
                     max_attempts: 3,
-                    wait: Duration::from_secs(30),
+                    poll_interval: Duration::from_secs(30),
                     operation_timeout: Duration::from_secs(3600),
                     window: DAY,
                     sweep_interval: Duration::from_secs(6 * 3600),
                     min_sweep_interval: Duration::from_secs(60),
-                    suggested: Suggested::default(),
+                    suggestions: CommandSuggestions::default(),
                 },
                 account_quota: 5,
                 reserve: 0,
@@ -151,7 +157,7 @@ impl Place {
                 policies: Vec::new(),
             },
         );
-        host.run(Until::SettledOr(BEGIN + DAY)).await;
+        host.run(Until::QuiescentOr(BEGIN + DAY)).await;
     }
 
     fn updates_of(&self, account: &AccountId) -> Vec<OperationLog> {
@@ -193,22 +199,22 @@ impl Place {
 /// For nested and for top-level OUs all six are what they were, so that nobody is created.
 #[tokio::test(start_paused = true)]
 async fn what_is_rebuilt_equals_what_was() {
-    let place = Place::new(4);
-    let before: Vec<_> = place.accounts.iter().map(|id| place.sim.parameters(id)).collect();
-    place.run().await;
+    let fixture = Fixture::new(4);
+    let before: Vec<_> = fixture.accounts.iter().map(|id| fixture.sim.parameters(id)).collect();
+    fixture.run().await;
     let mut units = Vec::new();
-    for (account, before) in place.accounts.iter().zip(before) {
-        let [update] = &place.updates_of(account)[..] else { panic!("one update") };
+    for (account, before) in fixture.accounts.iter().zip(before) {
+        let [update] = &fixture.updates_of(account)[..] else { panic!("one update") };
         assert_eq!(update.parameters, before);
-        assert!(update.parameters.keys().eq(KEYS), "{:?}", update.parameters);
+        assert!(update.parameters.keys().eq(PARAMETER_KEYS), "{:?}", update.parameters);
         assert!(update.parameters.values().all(|value| !value.is_empty()));
-        units.push(place.unit_of(account));
+        units.push(fixture.unit_of(account));
     }
     assert!(units[0].starts_with("Prod (ou-") && units[0].ends_with(')'), "{units:?}");
     assert!(units[1].starts_with("Network (ou-") && units[1].ends_with(')'), "{units:?}");
     assert_eq!(units[2..], ["Infrastructure", "Sandbox"]);
-    assert!(place.sim.created_users().is_empty());
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert!(fixture.sim.created_users().is_empty());
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// A provisioned product of another account would get this one's parameters, or a second update:
@@ -218,14 +224,14 @@ async fn what_is_rebuilt_equals_what_was() {
 #[case(ParameterSource::Previous)]
 #[tokio::test(start_paused = true)]
 async fn a_hint_that_names_anothers_provisioned_product(#[case] parameters: ParameterSource) {
-    let place = Place { parameters, misdirected: true, ..Place::new(4) };
-    place.run().await;
-    assert!(place.updates_of(&place.accounts[0]).is_empty());
-    for other in &place.accounts[1..] {
-        assert_eq!(place.updates_of(other).len(), 1, "{other}");
+    let fixture = Fixture { parameters, misdirected: true, ..Fixture::new(4) };
+    fixture.run().await;
+    assert!(fixture.updates_of(&fixture.accounts[0]).is_empty());
+    for other in &fixture.accounts[1..] {
+        assert_eq!(fixture.updates_of(other).len(), 1, "{other}");
     }
-    assert!(place.ledger.slots().await.unwrap().is_empty());
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert!(fixture.ledger.slots().await.unwrap().is_empty());
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// Moved after the last update: the OU of today is given, or kept as it was then.
@@ -239,25 +245,25 @@ async fn a_moved_account_gets_its_new_unit(
     #[case] to: &[&str],
     #[case] unit: &str,
 ) {
-    let place = Place { parameters, ..Place::new(4) };
-    assert!(place.sim.move_account(&place.accounts[0], to));
-    place.run().await;
-    let given = place.unit_of(&place.accounts[0]);
+    let fixture = Fixture { parameters, ..Fixture::new(4) };
+    assert!(fixture.sim.move_account(&fixture.accounts[0], to));
+    fixture.run().await;
+    let given = fixture.unit_of(&fixture.accounts[0]);
     assert!(given.starts_with(unit), "{given}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn previous_values_are_kept_and_nobody_is_looked_up() {
-    let place = Place { parameters: ParameterSource::Previous, ..Place::new(3) };
-    place.sim.set_identity_center(false);
-    place.run().await;
-    for account in &place.accounts {
-        assert_eq!(place.updates_of(account).len(), 1);
+    let fixture = Fixture { parameters: ParameterSource::Previous, ..Fixture::new(3) };
+    fixture.sim.set_identity_center(false);
+    fixture.run().await;
+    for account in &fixture.accounts {
+        assert_eq!(fixture.updates_of(account).len(), 1);
     }
     for operation in ["ListInstances", "GetUserId", "DescribeUser"] {
-        assert_eq!(place.sim.calls().get(operation), None, "{operation}");
+        assert_eq!(fixture.sim.calls().get(operation), None, "{operation}");
     }
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 #[rstest]
@@ -290,12 +296,12 @@ async fn what_cannot_be_told_starts_nothing(
     #[case] lose: impl Fn(&SimAws, &AccountId, &str),
     #[case] reasons: &[&str],
 ) {
-    let place = Place::new(3);
-    let account = &place.accounts[0];
-    let email = place.sim.parameters(account)["SSOUserEmail"].clone();
-    lose(&place.sim, account, &email);
-    place.run().await;
-    place.assert_given_up(reasons).await;
+    let fixture = Fixture::new(3);
+    let account = &fixture.accounts[0];
+    let email = fixture.sim.parameters(account)["SSOUserEmail"].clone();
+    lose(&fixture.sim, account, &email);
+    fixture.run().await;
+    fixture.assert_given_up(reasons).await;
 }
 
 /// Throttled for longer than the SDK tries: the account waits, which costs it nothing.
@@ -306,16 +312,16 @@ async fn what_cannot_be_told_starts_nothing(
 #[case("DescribeUser")]
 #[tokio::test(start_paused = true)]
 async fn throttled_reads_are_tried_again(#[case] operation: &str) {
-    let place = Place::new(2);
+    let fixture = Fixture::new(2);
     for _ in 0..20 {
-        place.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled));
     }
-    place.run().await;
-    for account in &place.accounts {
-        assert_eq!(place.updates_of(account).len(), 1);
+    fixture.run().await;
+    for account in &fixture.accounts {
+        assert_eq!(fixture.updates_of(account).len(), 1);
     }
-    assert!(place.sim.calls()[operation] > 20);
-    assert!(place.sim.alerts().is_empty(), "{:?}", place.sim.alerts());
+    assert!(fixture.sim.calls()[operation] > 20);
+    assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
 /// What concerns every account blames none of them: starts wait, and it is told once.
@@ -327,12 +333,12 @@ async fn without_identity_center_nothing_starts(
     #[case] lose: impl Fn(&SimAws),
     #[case] told: &str,
 ) {
-    let place = Place::new(3);
-    lose(&place.sim);
-    place.run().await;
-    assert!(place.sim.operations().is_empty());
-    assert!(place.sim.messages(&place.sim.updates_dead_url()).is_empty());
-    let alerts = place.sim.alerts();
+    let fixture = Fixture::new(3);
+    lose(&fixture.sim);
+    fixture.run().await;
+    assert!(fixture.sim.operations().is_empty());
+    assert!(fixture.sim.messages(&fixture.sim.updates_dead_url()).is_empty());
+    let alerts = fixture.sim.alerts();
     assert!(alerts.iter().all(|alert| alert.subject == "Updates can't be started"), "{alerts:?}");
     // A day, and every six hours.
     assert!((1..=4).contains(&alerts.len()), "{alerts:?}");
@@ -342,20 +348,20 @@ async fn without_identity_center_nothing_starts(
 /// A start that never got through is made again from what is true by then.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_not_made_up_for_without_its_parameters() {
-    let place = Place::new(1);
+    let fixture = Fixture::new(1);
     // Every repeat of the start, and all attempts of each.
     for _ in 0..18 {
-        place.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
+        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
     }
-    let email = place.sim.parameters(&place.accounts[0])["SSOUserEmail"].clone();
+    let email = fixture.sim.parameters(&fixture.accounts[0])["SSOUserEmail"].clone();
     let lose = async {
-        while !place.sim.calls().contains_key("UpdateProvisionedProduct") {
+        while !fixture.sim.calls().contains_key("UpdateProvisionedProduct") {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!(place.ledger.slots().await.unwrap().len(), 1);
-        place.sim.remove_user(&email);
+        assert_eq!(fixture.ledger.slots().await.unwrap().len(), 1);
+        fixture.sim.remove_user(&email);
     };
-    tokio::join!(place.run(), lose);
-    assert_eq!(place.sim.calls()["UpdateProvisionedProduct"], 18);
-    place.assert_given_up(&["SSOUserFirstName (IAM Identity Center has no user"]).await;
+    tokio::join!(fixture.run(), lose);
+    assert_eq!(fixture.sim.calls()["UpdateProvisionedProduct"], 18);
+    fixture.assert_given_up(&["SSOUserFirstName (IAM Identity Center has no user"]).await;
 }

@@ -14,10 +14,10 @@ use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, Record,
     RecordId, UpdateRequest,
 };
-use groundcrew_core::ports::{Catalog, Clock, Directory, Page, TagIndex};
-use groundcrew_core::reading::{Reading, Source, TagsRoute};
+use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource, TagSource};
+use groundcrew_core::ports::{AccountDirectory, Catalog, Clock, Page, TagIndex};
 use groundcrew_core::snapshot::Snapshot;
-use groundcrew_engine::snapshot::{Reader, ReaderPorts};
+use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
 use groundcrew_sim::{Fault, FaultLevel, Refusal, SimAws, SimOptions, TagIndexState, random_fleet};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
@@ -37,13 +37,13 @@ const READS: [&str; 5] = [
 ];
 
 /// A simulated AWS, and what is true of it.
-struct Place {
+struct Fixture {
     sim: SimAws,
     clients: Clients,
     truth: Snapshot,
 }
 
-impl Place {
+impl Fixture {
     fn new(truth: Snapshot, faults: FaultLevel) -> Self {
         let sim = SimAws::new(SimOptions {
             seed: 1,
@@ -67,8 +67,8 @@ impl Place {
         Self::new(truth, FaultLevel::None)
     }
 
-    fn ports(&self) -> ReaderPorts {
-        ReaderPorts {
+    fn ports(&self) -> SnapshotPorts {
+        SnapshotPorts {
             catalog: Arc::new(hosts::catalog(&self.sim, &self.clients)),
             directory: Arc::new(OrganizationsDirectory::new(self.clients.organizations.clone())),
             tag_index: Arc::new(ResourceTags::new(self.clients.tagging.clone())),
@@ -79,24 +79,26 @@ impl Place {
         self.ports().catalog.account_factory().await.unwrap()
     }
 
-    async fn begin(&self) -> Reading {
-        let source =
-            Source { region: self.sim.region().into(), product: self.factory().await.product };
-        Reading::new(source, self.sim.clock().now())
+    async fn begin(&self) -> PartialSnapshot {
+        let source = SnapshotSource {
+            region: self.sim.region().into(),
+            product: self.factory().await.product,
+        };
+        PartialSnapshot::new(source, self.sim.clock().now())
     }
 
     /// Reads it all.
-    async fn read(&self) -> Reading {
-        let reader = Reader::new(self.ports(), self.begin().await);
+    async fn read(&self) -> PartialSnapshot {
+        let reader = SnapshotReader::new(self.ports(), self.begin().await);
         reader.read().await.unwrap();
-        let reading = reader.reading();
-        reading.clone()
+        let partial_snapshot = reader.partial_snapshot();
+        partial_snapshot.clone()
     }
 
     /// The reading says what is true.
-    async fn assert_true(&self, reading: &Reading) {
+    async fn assert_true(&self, partial_snapshot: &PartialSnapshot) {
         let factory = self.factory().await;
-        let snapshot = reading.snapshot(&factory, self.sim.product_name(), BEGIN);
+        let snapshot = partial_snapshot.snapshot(&factory, self.sim.product_name(), BEGIN);
         assert_eq!(snapshot.accounts.len(), self.truth.accounts.len());
         for (read, truth) in snapshot.accounts.iter().zip(&self.truth.accounts) {
             assert_eq!((&read.id, &read.name, &read.email), (&truth.id, &truth.name, &truth.email));
@@ -113,19 +115,19 @@ impl Place {
     }
 }
 
-fn why(reading: &Reading) -> &str {
-    match &reading.route {
-        Some(TagsRoute::OneByOne { why }) => why,
+fn why(partial_snapshot: &PartialSnapshot) -> &str {
+    match &partial_snapshot.tag_source {
+        Some(TagSource::OneByOne { why }) => why,
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_accounts_take_few_calls() {
-    let place = Place::of(10_000);
-    let reading = place.read().await;
-    assert_eq!(reading.route, Some(TagsRoute::Batch { agreed: 20 }));
-    let calls = place.sim.calls();
+    let fixture = Fixture::of(10_000);
+    let partial_snapshot = fixture.read().await;
+    assert_eq!(partial_snapshot.tag_source, Some(TagSource::Batch { agreed: 20 }));
+    let calls = fixture.sim.calls();
     // As docs/snapshot.md has it. Twenty accounts are the most that ListAccounts gives. The
     // simulated AWS answers every eighth page empty, which the real one may do, too.
     let documented = [
@@ -138,8 +140,8 @@ async fn ten_thousand_accounts_take_few_calls() {
         ("SearchProvisionedProducts", 102),
     ];
     assert_eq!(calls, documented.map(|(name, count)| (name.to_owned(), count)).into());
-    assert_eq!(place.clients.calls.by_operation(), calls);
-    place.assert_true(&reading).await;
+    assert_eq!(fixture.clients.calls.by_operation(), calls);
+    fixture.assert_true(&partial_snapshot).await;
 }
 
 #[rstest]
@@ -153,35 +155,39 @@ async fn an_index_that_is_of_no_use_is_done_without(
     #[case] told: &str,
 ) {
     const ACCOUNTS: usize = 600;
-    let place = Place::of(ACCOUNTS);
+    let fixture = Fixture::of(ACCOUNTS);
     match state {
-        Some(state) => place.sim.set_tag_index(state),
-        None => place.sim.deny("GetResources"),
+        Some(state) => fixture.sim.set_tag_index(state),
+        None => fixture.sim.deny("GetResources"),
     }
     let begun = Instant::now();
-    let reading = place.read().await;
+    let partial_snapshot = fixture.read().await;
     let took = begun.elapsed().as_secs();
-    assert!(why(&reading).contains(told), "{}", why(&reading));
+    assert!(why(&partial_snapshot).contains(told), "{}", why(&partial_snapshot));
     // Ten a second, each account once.
     assert!((59..=75).contains(&took), "{took} s");
-    assert_eq!(place.sim.calls()["ListTagsForResource"], ACCOUNTS as u64);
-    place.assert_true(&reading).await;
+    assert_eq!(fixture.sim.calls()["ListTagsForResource"], ACCOUNTS as u64);
+    fixture.assert_true(&partial_snapshot).await;
 }
 
 /// An index that can't be checked is not believed.
 #[tokio::test(start_paused = true)]
 async fn without_a_single_answer_nothing_is_believed() {
-    let place = Place::of(50);
-    place.sim.deny("ListTagsForResource");
-    let reading = place.read().await;
-    assert!(why(&reading).starts_with("the tag index could not be checked"), "{}", why(&reading));
-    let snapshot = reading.snapshot(&place.factory().await, "", BEGIN);
+    let fixture = Fixture::of(50);
+    fixture.sim.deny("ListTagsForResource");
+    let partial_snapshot = fixture.read().await;
+    assert!(
+        why(&partial_snapshot).starts_with("the tag index could not be checked"),
+        "{}",
+        why(&partial_snapshot)
+    );
+    let snapshot = partial_snapshot.snapshot(&fixture.factory().await, "", BEGIN);
     for account in snapshot.accounts {
         assert_eq!(account.tags, None);
         assert!(account.tags_error.unwrap().contains("AccessDeniedException"));
     }
     // Those that the check asked in vain are not asked again.
-    assert_eq!(place.sim.calls()["ListTagsForResource"], 50);
+    assert_eq!(fixture.sim.calls()["ListTagsForResource"], 50);
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,9 +196,9 @@ async fn tags_of_some_are_denied() {
     for account in truth.accounts.iter_mut().step_by(7) {
         account.tags = None;
     }
-    let place = Place::new(truth, FaultLevel::None);
-    place.sim.deny("GetResources");
-    place.assert_true(&place.read().await).await;
+    let fixture = Fixture::new(truth, FaultLevel::None);
+    fixture.sim.deny("GetResources");
+    fixture.assert_true(&fixture.read().await).await;
 }
 
 /// Where all accounts that the index doesn't list deny their tags, these are asked, and unknown; of
@@ -206,12 +212,12 @@ async fn accounts_that_deny_their_tags_are_asked_alone(#[case] denied: usize) {
     for account in truth.accounts.iter_mut().skip(7).take(denied) {
         account.tags = None;
     }
-    let place = Place::new(truth, FaultLevel::None);
-    let reading = place.read().await;
-    assert_eq!(reading.route, Some(TagsRoute::Batch { agreed: 10 }));
-    assert_eq!(place.sim.calls()["ListTagsForResource"], 10 + denied as u64);
-    let snapshot = reading.snapshot(&place.factory().await, "", BEGIN);
-    for (read, truth) in snapshot.accounts.iter().zip(&place.truth.accounts) {
+    let fixture = Fixture::new(truth, FaultLevel::None);
+    let partial_snapshot = fixture.read().await;
+    assert_eq!(partial_snapshot.tag_source, Some(TagSource::Batch { agreed: 10 }));
+    assert_eq!(fixture.sim.calls()["ListTagsForResource"], 10 + denied as u64);
+    let snapshot = partial_snapshot.snapshot(&fixture.factory().await, "", BEGIN);
+    for (read, truth) in snapshot.accounts.iter().zip(&fixture.truth.accounts) {
         assert_eq!(read.tags, truth.tags, "{}", read.id);
         assert_eq!(read.tags_error.is_some(), truth.tags.is_none());
     }
@@ -222,24 +228,29 @@ async fn accounts_that_deny_their_tags_are_asked_alone(#[case] denied: usize) {
 #[case(FaultLevel::Heavy)]
 #[tokio::test(start_paused = true)]
 async fn what_fails_for_the_moment_is_tried_again(#[case] faults: FaultLevel) {
-    let place = Place::new(random_fleet(700, 50, 1), faults);
-    place.assert_true(&place.read().await).await;
-    let place = Place::new(random_fleet(100, 50, 1), faults);
-    place.sim.deny("GetResources");
-    place.assert_true(&place.read().await).await;
+    let fixture = Fixture::new(random_fleet(700, 50, 1), faults);
+    fixture.assert_true(&fixture.read().await).await;
+    let fixture = Fixture::new(random_fleet(100, 50, 1), faults);
+    fixture.sim.deny("GetResources");
+    fixture.assert_true(&fixture.read().await).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttled_for_minutes() {
-    let place = Place::of(30);
-    let reader = Reader::new(place.ports(), place.begin().await);
+    let fixture = Fixture::of(30);
+    let reader = SnapshotReader::new(fixture.ports(), fixture.begin().await);
     for operation in READS {
-        (0..12).for_each(|_| place.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled)));
+        (0..12)
+            .for_each(|_| fixture.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled)));
     }
     reader.read().await.unwrap();
-    let reading = reader.reading().clone();
-    assert!(matches!(reading.route, Some(TagsRoute::Batch { .. })), "{:?}", reading.route);
-    place.assert_true(&reading).await;
+    let partial_snapshot = reader.partial_snapshot().clone();
+    assert!(
+        matches!(partial_snapshot.tag_source, Some(TagSource::Batch { .. })),
+        "{:?}",
+        partial_snapshot.tag_source
+    );
+    fixture.assert_true(&partial_snapshot).await;
 }
 
 #[rstest]
@@ -247,9 +258,9 @@ async fn throttled_for_minutes() {
 #[case("SearchProvisionedProducts")]
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_listed_is_told(#[case] operation: &'static str) {
-    let place = Place::of(30);
-    place.sim.deny(operation);
-    let reader = Reader::new(place.ports(), place.begin().await);
+    let fixture = Fixture::of(30);
+    fixture.sim.deny(operation);
+    let reader = SnapshotReader::new(fixture.ports(), fixture.begin().await);
     assert_eq!(reader.read().await.unwrap_err().operation, operation);
 }
 
@@ -286,7 +297,7 @@ impl Gate {
 /// Ports behind a gate.
 struct Gated {
     gate: Arc<Gate>,
-    ports: ReaderPorts,
+    ports: SnapshotPorts,
 }
 
 #[async_trait]
@@ -300,7 +311,7 @@ impl TagIndex for Gated {
 }
 
 #[async_trait]
-impl Directory for Gated {
+impl AccountDirectory for Gated {
     async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError> {
         self.gate.pass(format!("accounts {page:?}"), self.ports.directory.accounts(page)).await
     }
@@ -365,49 +376,49 @@ impl Catalog for Gated {
 #[case::a_few_at_a_time(5, true)]
 #[tokio::test(start_paused = true)]
 async fn nothing_is_asked_twice(#[case] at_a_time: usize, #[case] denied: bool) {
-    let place = Place::of(330);
+    let fixture = Fixture::of(330);
     if denied {
-        place.sim.set_tag_index(TagIndexState::Stale);
+        fixture.sim.set_tag_index(TagIndexState::Stale);
     }
     let gate = Arc::new(Gate::default());
-    let mut written = serde_json::to_string(&place.begin().await).unwrap();
+    let mut written = serde_json::to_string(&fixture.begin().await).unwrap();
     let mut runs = 0;
-    let reading = loop {
+    let partial_snapshot = loop {
         runs += 1;
-        let gated = Arc::new(Gated { gate: gate.clone(), ports: place.ports() });
+        let gated = Arc::new(Gated { gate: gate.clone(), ports: fixture.ports() });
         let ports =
-            ReaderPorts { catalog: gated.clone(), directory: gated.clone(), tag_index: gated };
+            SnapshotPorts { catalog: gated.clone(), directory: gated.clone(), tag_index: gated };
         *gate.left.lock().unwrap() = at_a_time;
-        let reader = Reader::new(ports, serde_json::from_str(&written).unwrap());
+        let reader = SnapshotReader::new(ports, serde_json::from_str(&written).unwrap());
         let done = tokio::select! {
             read = reader.read() => { read.unwrap(); true }
             // What passed the gate is answered before it is cut off.
             () = async { gate.closed.notified().await; tokio::time::sleep(Duration::from_secs(5)).await } => false,
         };
-        written = serde_json::to_string(&*reader.reading()).unwrap();
+        written = serde_json::to_string(&*reader.partial_snapshot()).unwrap();
         if done {
-            break reader.reading().clone();
+            break reader.partial_snapshot().clone();
         }
     };
     let answered = gate.answered.lock().unwrap().clone();
     assert!(runs >= answered.len() / at_a_time, "{runs} runs");
     let once: BTreeSet<&String> = answered.iter().collect();
     assert_eq!(once.len(), answered.len(), "{answered:?}");
-    place.assert_true(&reading).await;
+    fixture.assert_true(&partial_snapshot).await;
 }
 
 /// A token that AWS does not take any more costs that listing alone.
 #[tokio::test(start_paused = true)]
 async fn a_listing_whose_token_is_no_longer_good_begins_anew() {
-    let place = Place::of(900);
-    let reader = Reader::new(place.ports(), place.begin().await);
+    let fixture = Fixture::of(900);
+    let reader = SnapshotReader::new(fixture.ports(), fixture.begin().await);
     let cut = tokio::time::timeout(Duration::from_millis(700), reader.read()).await;
     assert!(cut.is_err());
-    let written = serde_json::to_string(&*reader.reading()).unwrap();
+    let written = serde_json::to_string(&*reader.partial_snapshot()).unwrap();
     assert!(written.contains("\"page\":\"page-"), "{written}");
-    let reading = serde_json::from_str(&written.replace("\"page-", "\"gone-")).unwrap();
-    let reader = Reader::new(place.ports(), reading);
+    let partial_snapshot = serde_json::from_str(&written.replace("\"page-", "\"gone-")).unwrap();
+    let reader = SnapshotReader::new(fixture.ports(), partial_snapshot);
     reader.read().await.unwrap();
-    let reading = reader.reading().clone();
-    place.assert_true(&reading).await;
+    let partial_snapshot = reader.partial_snapshot().clone();
+    fixture.assert_true(&partial_snapshot).await;
 }

@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use groundcrew_core::account::AccountId;
-use groundcrew_core::notification::{Claim, NotificationKey, NotificationState, Verdict};
+use groundcrew_core::notification::{Claim, GateDecision, NotificationKey, NotificationState};
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_ledger::{FileLedger, MemoryLedger};
 use jiff::Timestamp;
 
-fn tell(criterion: &mut Criterion, name: &str, ledger: &dyn NotificationLedger) {
+fn deliver(criterion: &mut Criterion, name: &str, ledger: &dyn NotificationLedger) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let account: AccountId = "111122223333".parse().unwrap();
-    let told = NotificationState::Told { reference: "case-1".into(), verdict: Verdict::Go };
+    let delivered =
+        NotificationState::Delivered { reference: "case-1".into(), decision: GateDecision::Go };
     let now = Timestamp::constant(1_700_000_000, 0);
     let mut number = 0_u64;
     criterion.bench_function(name, |bencher| {
         bencher.iter(|| {
             number += 1;
-            let key = NotificationKey::onboard(&account, &format!("notifier-{number}"));
+            let key = NotificationKey::for_onboarding(&account, &format!("notifier-{number}"));
             let claim = Claim {
                 key: key.clone(),
                 account: Some(account.clone()),
@@ -32,7 +33,7 @@ fn tell(criterion: &mut Criterion, name: &str, ledger: &dyn NotificationLedger) 
             };
             runtime.block_on(async {
                 ledger.claim(&claim).await.unwrap();
-                assert!(ledger.settle(&key, "bench", &told, now).await.unwrap());
+                assert!(ledger.complete(&key, "bench", &delivered, now).await.unwrap());
             });
         });
     });
@@ -40,9 +41,9 @@ fn tell(criterion: &mut Criterion, name: &str, ledger: &dyn NotificationLedger) 
 
 fn notification(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    tell(criterion, "ledger/memory", &MemoryLedger::new());
+    deliver(criterion, "ledger/memory", &MemoryLedger::new());
     let file = FileLedger::open(directory.path().join("crew.db")).unwrap();
-    tell(criterion, "ledger/file", &file);
+    deliver(criterion, "ledger/file", &file);
 }
 
 criterion_group!(benches, notification);

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 
-use crate::dynamo_error::Table;
+use crate::dynamo_error::DynamoTable;
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
 
@@ -18,7 +18,7 @@ const VERSION: &str = "version";
 const VALUE: &str = "value";
 
 /// What a commit takes. A transaction has no permission of its own.
-const MAY_COMMIT: &str = "dynamodb:PutItem";
+const COMMIT_PERMISSION: &str = "dynamodb:PutItem";
 
 /// A ledger in a DynamoDB table, for Lambda and for several hosts.
 pub type DynamoLedger = StoreLedger<DynamoStore>;
@@ -26,7 +26,7 @@ pub type DynamoLedger = StoreLedger<DynamoStore>;
 impl DynamoLedger {
     /// The ledger in a table whose keys are the strings `pk` and `sk`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
-        Self::over(DynamoStore::new(client, table))
+        Self::with_store(DynamoStore::new(client, table))
     }
 }
 
@@ -40,24 +40,24 @@ impl DynamoLedger {
 #[derive(Clone, Debug)]
 pub struct DynamoStore {
     client: Client,
-    table: Table,
+    table: DynamoTable,
 }
 
 impl DynamoStore {
     /// The store in a table whose keys are the strings `pk` and `sk`.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let region = client.config().region().map_or("no Region", |region| region.as_ref());
-        let table = Table { name: table.into(), region: region.to_owned() };
+        let table = DynamoTable { name: table.into(), region: region.to_owned() };
         Self { client, table }
     }
 
     fn item(&self, mut attributes: HashMap<String, AttributeValue>) -> Result<Item, StoreError> {
         match (attributes.remove(VERSION), attributes.remove(VALUE)) {
             (Some(AttributeValue::N(version)), Some(AttributeValue::S(json))) => {
-                let version = version.parse().map_err(|_| self.table.foreign())?;
+                let version = version.parse().map_err(|_| self.table.foreign_item())?;
                 Ok(Item { version, json })
             }
-            _ => Err(self.table.foreign()),
+            _ => Err(self.table.foreign_item()),
         }
     }
 
@@ -112,7 +112,7 @@ impl Store for DynamoStore {
         let Some(item) = answer.item else { return Ok(None) };
         match is_of(key, &item) {
             true => self.item(item).map(Some),
-            false => Err(self.table.foreign()),
+            false => Err(self.table.foreign_item()),
         }
     }
 
@@ -137,7 +137,7 @@ impl Store for DynamoStore {
                 {
                     items.push((sort, self.item(attributes)?));
                 }
-                _ => return Err(self.table.foreign()),
+                _ => return Err(self.table.foreign_item()),
             }
         }
         Ok(items)
@@ -152,9 +152,9 @@ impl Store for DynamoStore {
         let Err(error) = answer else { return Ok(true) };
         match error.as_service_error() {
             Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                self.table.canceled(MAY_COMMIT, canceled).map(|()| false)
+                self.table.canceled(COMMIT_PERMISSION, canceled).map(|()| false)
             }
-            _ => Err(self.table.failed(MAY_COMMIT, &error)),
+            _ => Err(self.table.failed(COMMIT_PERMISSION, &error)),
         }
     }
 }

@@ -7,14 +7,14 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::error::TransactionCanceledException;
-use groundcrew_core::aws_error::{Class, classify};
+use groundcrew_core::aws_error::{ErrorClass, classify};
 use groundcrew_core::credentials;
 
 use crate::store::StoreError;
 
 /// Why DynamoDB cancels a transaction that may work the next time; `None` is said of those
 /// of its writes that nothing is wrong with.
-const PASSING: &[&str] = &[
+const RETRYABLE: &[&str] = &[
     "None",
     "ConditionalCheckFailed",
     "TransactionConflict",
@@ -24,18 +24,18 @@ const PASSING: &[&str] = &[
 
 /// A table, as errors name it.
 #[derive(Clone, Debug)]
-pub(crate) struct Table {
+pub(crate) struct DynamoTable {
     pub(crate) name: String,
     pub(crate) region: String,
 }
 
-impl fmt::Display for Table {
+impl fmt::Display for DynamoTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DynamoDB table `{}` in {}", self.name, self.region)
     }
 }
 
-impl Table {
+impl DynamoTable {
     /// A call that failed, after the SDK's own retries. `permissions` are what it takes.
     pub(crate) fn failed<E>(
         &self,
@@ -51,26 +51,29 @@ impl Table {
                 let message = answer.message().unwrap_or_default();
                 self.refused(permissions, code, message)
             }
-            None => self.unanswered(error),
+            None => self.no_answer_text(error),
         }
     }
 
     /// A call that DynamoDB refused.
     pub(crate) fn refused(&self, permissions: &str, code: &str, message: &str) -> StoreError {
         let answer = format!("{self}: {code}: {message}");
-        if credentials::are_rejected(code) {
-            return StoreError::Credentials(format!("{answer}; {}", credentials::GET_NEW_ONES));
+        if credentials::is_rejection(code) {
+            return StoreError::Credentials(format!(
+                "{answer}; {}",
+                credentials::RENEW_CREDENTIALS
+            ));
         }
         let name = &self.name;
         let advice = match classify(code, message) {
-            Class::Denied => format!("; allow {permissions} on the table"),
-            Class::NotFound => format!(
+            ErrorClass::Denied => format!("; allow {permissions} on the table"),
+            ErrorClass::NotFound => format!(
                 "; create it there: aws dynamodb create-table --table-name {name} \
                  --attribute-definitions AttributeName=pk,AttributeType=S AttributeName=sk,AttributeType=S \
                  --key-schema AttributeName=pk,KeyType=HASH AttributeName=sk,KeyType=RANGE \
                  --billing-mode PAY_PER_REQUEST"
             ),
-            Class::Throttled => {
+            ErrorClass::Throttled => {
                 "; give the table on-demand capacity, or more of its own".to_owned()
             }
             _ if message.contains("key") => {
@@ -82,17 +85,20 @@ impl Table {
     }
 
     /// A call that DynamoDB did not answer: why, and what to do about it.
-    fn unanswered(&self, error: &(dyn Error + 'static)) -> StoreError {
-        let of_credentials = credentials::chain(error).find_map(|cause| cause.downcast_ref());
+    fn no_answer_text(&self, error: &(dyn Error + 'static)) -> StoreError {
+        let of_credentials = credentials::error_chain(error).find_map(|cause| cause.downcast_ref());
         match of_credentials {
             Some(CredentialsError::CredentialsNotLoaded(_)) => {
-                StoreError::Credentials(format!("{self}: {}", credentials::missing()))
+                StoreError::Credentials(format!("{self}: {}", credentials::missing_message()))
             }
             Some(other) => {
-                let why = credentials::causes(other);
-                StoreError::Credentials(format!("{self}: {}", credentials::unavailable(&why)))
+                let why = credentials::error_chain_text(other);
+                StoreError::Credentials(format!(
+                    "{self}: {}",
+                    credentials::unavailable_message(&why)
+                ))
             }
-            None => StoreError::Table(format!("{self}: {}", credentials::causes(error))),
+            None => StoreError::Table(format!("{self}: {}", credentials::error_chain_text(error))),
         }
     }
 
@@ -104,7 +110,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         for reason in canceled.cancellation_reasons() {
             let code = reason.code().unwrap_or("None");
-            if !PASSING.contains(&code) {
+            if !RETRYABLE.contains(&code) {
                 let message = reason.message().unwrap_or_default();
                 return Err(self.refused(permissions, code, message));
             }
@@ -113,7 +119,7 @@ impl Table {
     }
 
     /// An item that no groundcrew wrote.
-    pub(crate) fn foreign(&self) -> StoreError {
+    pub(crate) fn foreign_item(&self) -> StoreError {
         StoreError::ForeignItem(format!(
             "{self}: expected items with the strings `pk`, `sk` and `value` and the number \
              `version`, found another: give groundcrew a table of its own"
@@ -127,8 +133,8 @@ mod tests {
     use aws_sdk_dynamodb::types::CancellationReason;
     use rstest::rstest;
 
-    fn table() -> Table {
-        Table { name: "ledger".into(), region: "eu-central-1".into() }
+    fn table() -> DynamoTable {
+        DynamoTable { name: "ledger".into(), region: "eu-central-1".into() }
     }
 
     #[rstest]
@@ -140,7 +146,7 @@ mod tests {
     #[case::expired(
         "ExpiredTokenException",
         "The security token included in the request is expired",
-        &format!("; {}", credentials::GET_NEW_ONES)
+        &format!("; {}", credentials::RENEW_CREDENTIALS)
     )]
     #[case::throttled(
         "ProvisionedThroughputExceededException",

@@ -9,8 +9,8 @@ use redb::{
     TableError,
 };
 
-use crate::disk::Disk;
-use crate::file_error::{FileError, directory_of};
+use crate::faulty_disk::FaultyDisk;
+use crate::file_error::{FileError, parent_directory};
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
 
@@ -18,9 +18,9 @@ use crate::store_ledger::StoreLedger;
 const ITEMS: TableDefinition<'_, (&str, &str), (u64, &str)> = TableDefinition::new("items");
 
 /// What the file says of itself.
-const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("groundcrew ledger");
+const METADATA: TableDefinition<'_, &str, u64> = TableDefinition::new("groundcrew ledger");
 
-/// Under which `ABOUT` has the format.
+/// Under which `METADATA` has the format.
 const FORMAT_KEY: &str = "format";
 
 /// The format that this build reads and writes. Raised when an older build would misread
@@ -36,12 +36,12 @@ pub type FileLedger = StoreLedger<FileStore>;
 impl FileLedger {
     /// Opens a ledger file, or makes it where there is none, and locks it until dropped.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
-        FileStore::open(path).map(Self::over)
+        FileStore::open(path).map(Self::with_store)
     }
 
     /// The same on a disk that a test can fill.
-    pub fn open_on(disk: Disk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
-        FileStore::open_with(Some(disk), path.into()).map(Self::over)
+    pub fn open_on(disk: FaultyDisk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
+        FileStore::open_with(Some(disk), path.into()).map(Self::with_store)
     }
 }
 
@@ -57,16 +57,16 @@ impl FileLedger {
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
-    disk: Option<Disk>,
+    disk: Option<FaultyDisk>,
     /// The database; `None` after it has failed.
-    open: Mutex<Option<Open>>,
+    open: Mutex<Option<OpenDatabase>>,
     /// Whether there was nothing in it when it was opened.
-    begun: bool,
+    created: bool,
 }
 
 /// An open database.
 #[derive(Debug)]
-struct Open {
+struct OpenDatabase {
     database: Database,
     /// Which file it is, whatever its name: device and inode.
     #[cfg(unix)]
@@ -89,13 +89,13 @@ impl FileStore {
         Self::open_with(None, path.into())
     }
 
-    fn open_with(disk: Option<Disk>, path: PathBuf) -> Result<Self, FileError> {
-        let mut store = Self { path, disk, open: Mutex::default(), begun: false };
+    fn open_with(disk: Option<FaultyDisk>, path: PathBuf) -> Result<Self, FileError> {
+        let mut store = Self { path, disk, open: Mutex::default(), created: false };
         *store.lock() = Some(store.database(true)?);
-        match store.with(Self::format)? {
+        match store.with_database(Self::format)? {
             Format::None => {
-                store.begin()?;
-                store.begun = true;
+                store.initialize()?;
+                store.created = true;
             }
             Format::Known(FORMAT) => {}
             Format::Known(found) => {
@@ -110,8 +110,8 @@ impl FileStore {
     }
 
     /// Opens the database: the file is made where `create` says so.
-    fn database(&self, create: bool) -> Result<Open, FileError> {
-        let failed = |error: redb::Error| FileError::of(&self.path, error);
+    fn database(&self, create: bool) -> Result<OpenDatabase, FileError> {
+        let failed = |error: redb::Error| FileError::from_database(&self.path, error);
         let mut builder = Builder::new();
         builder.set_cache_size(CACHE_BYTES);
         let database = match (&self.disk, create) {
@@ -122,7 +122,7 @@ impl FileStore {
             (None, true) => builder.create(&self.path),
             (None, false) => builder.open(&self.path),
         };
-        Ok(Open {
+        Ok(OpenDatabase {
             database: database.map_err(|error| failed(error.into()))?,
             #[cfg(unix)]
             file: identity(&self.path).map_err(|error| failed(error.into()))?,
@@ -130,19 +130,19 @@ impl FileStore {
     }
 
     /// Whether the ledger was begun when it was opened: there was no file, or an empty one.
-    pub fn is_begun(&self) -> bool {
-        self.begun
+    pub fn is_new(&self) -> bool {
+        self.created
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
+    fn lock(&self) -> MutexGuard<'_, Option<OpenDatabase>> {
         // Whoever panics while it is held leaves a database, or none.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something with the database, which is opened again where it has failed before.
-    fn with<T>(
+    fn with_database<T>(
         &self,
-        act: impl FnOnce(&Database) -> Result<T, redb::Error>,
+        operation: impl FnOnce(&Database) -> Result<T, redb::Error>,
     ) -> Result<T, FileError> {
         let mut open = self.lock();
         let now = match open.take() {
@@ -155,18 +155,18 @@ impl FileStore {
         if identity(&self.path).ok() != Some(now.file) {
             return Err(FileError::Gone { path: self.path.clone() });
         }
-        let done = act(&now.database);
+        let done = operation(&now.database);
         if matches!(done, Err(redb::Error::Io(_) | redb::Error::PreviousIo)) {
             *open = None;
         }
-        done.map_err(|error| FileError::of(&self.path, error))
+        done.map_err(|error| FileError::from_database(&self.path, error))
     }
 
     fn format(database: &Database) -> Result<Format, redb::Error> {
         let reading = database.begin_read()?;
-        match reading.open_table(ABOUT) {
-            Ok(about) => {
-                let format = about.get(FORMAT_KEY)?;
+        match reading.open_table(METADATA) {
+            Ok(metadata_table) => {
+                let format = metadata_table.get(FORMAT_KEY)?;
                 Ok(format.map_or(Format::Foreign, |format| Format::Known(format.value())))
             }
             Err(TableError::Storage(error)) => Err(error.into()),
@@ -176,19 +176,19 @@ impl FileStore {
     }
 
     /// Makes an empty ledger of an empty file.
-    fn begin(&self) -> Result<(), FileError> {
-        self.with(Self::write_format)?;
+    fn initialize(&self) -> Result<(), FileError> {
+        self.with_database(Self::write_format)?;
         // A new file is durable once its directory is. Windows has no such thing.
         #[cfg(unix)]
-        std::fs::File::open(directory_of(&self.path))
+        std::fs::File::open(parent_directory(&self.path))
             .and_then(|directory| directory.sync_all())
-            .map_err(|error| FileError::of(&self.path, error))?;
+            .map_err(|error| FileError::from_database(&self.path, error))?;
         Ok(())
     }
 
     fn write_format(database: &Database) -> Result<(), redb::Error> {
         let writing = database.begin_write()?;
-        writing.open_table(ABOUT)?.insert(FORMAT_KEY, FORMAT)?;
+        writing.open_table(METADATA)?.insert(FORMAT_KEY, FORMAT)?;
         writing.open_table(ITEMS)?;
         Ok(writing.commit()?)
     }
@@ -238,15 +238,15 @@ impl FileStore {
 #[async_trait]
 impl Store for FileStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        Ok(self.with(|database| Self::read(database, key))?)
+        Ok(self.with_database(|database| Self::read(database, key))?)
     }
 
     async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
-        Ok(self.with(|database| Self::read_all(database, partition))?)
+        Ok(self.with_database(|database| Self::read_all(database, partition))?)
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
-        Ok(self.with(|database| Self::write(database, writes))?)
+        Ok(self.with_database(|database| Self::write(database, writes))?)
     }
 }
 

@@ -108,16 +108,16 @@ pub enum FileError {
 
 impl FileError {
     /// What goes wrong with a ledger file when the system says so.
-    pub fn new(path: &Path, error: io::Error) -> Self {
-        Self::of(path, error)
+    pub fn from_io_error(path: &Path, error: io::Error) -> Self {
+        Self::from_database(path, error)
     }
 
     /// What went wrong with the file, in the database's words.
-    pub(crate) fn of(path: &Path, error: impl Into<redb::Error>) -> Self {
+    pub(crate) fn from_database(path: &Path, error: impl Into<redb::Error>) -> Self {
         let path = path.to_owned();
         match error.into() {
             redb::Error::DatabaseAlreadyOpen => Self::InUse { path },
-            redb::Error::Io(source) => Self::of_io(path, source),
+            redb::Error::Io(source) => Self::from_io(path, source),
             redb::Error::PreviousIo => {
                 Self::Io { path, source: io::Error::other("an earlier write has failed") }
             }
@@ -128,13 +128,13 @@ impl FileError {
         }
     }
 
-    fn of_io(path: PathBuf, source: io::Error) -> Self {
+    fn from_io(path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 if let Ok(to) = std::fs::read_link(&path) {
                     return Self::DanglingLink { path, to };
                 }
-                let directory = directory_of(&path).to_owned();
+                let directory = parent_directory(&path).to_owned();
                 Self::NoDirectory { path, directory }
             }
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -162,7 +162,7 @@ impl From<FileError> for StoreError {
 }
 
 /// The directory that a file is in.
-pub(crate) fn directory_of(path: &Path) -> &Path {
+pub(crate) fn parent_directory(path: &Path) -> &Path {
     match path.parent() {
         Some(directory) if directory != Path::new("") => directory,
         _ => Path::new("."),
@@ -201,7 +201,7 @@ mod tests {
          on by itself"
     )]
     fn a_failure_says_what_to_do(#[case] kind: io::ErrorKind, #[case] expected: &str) {
-        let error = FileError::of(Path::new("state/l.db"), io::Error::from(kind));
+        let error = FileError::from_database(Path::new("state/l.db"), io::Error::from(kind));
         assert_eq!(error.to_string(), expected);
     }
 
@@ -210,6 +210,6 @@ mod tests {
     #[case("l.db", ".")]
     #[case("/l.db", "/")]
     fn a_file_is_in_a_directory(#[case] path: &str, #[case] directory: &str) {
-        assert_eq!(directory_of(Path::new(path)), Path::new(directory));
+        assert_eq!(parent_directory(Path::new(path)), Path::new(directory));
     }
 }

@@ -8,25 +8,25 @@ use jiff::Timestamp;
 use crate::store::{Key, Store};
 use crate::store_ledger::StoreLedger;
 
-fn hosts() -> Key {
+fn hosts_key() -> Key {
     Key::only("hosts")
 }
 
 #[async_trait]
 impl<S: Store> Heartbeats for StoreLedger<S> {
-    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), LedgerError> {
-        self.change(&hosts(), |known: Option<Hosts>| {
+    async fn record_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), LedgerError> {
+        self.update(&hosts_key(), |known: Option<Hosts>| {
             let mut hosts = known.unwrap_or_default();
-            hosts.beat(heartbeat);
+            hosts.record_heartbeat(heartbeat);
             ((), Some(hosts))
         })
         .await
     }
 
-    async fn leave(&self, host: &str, at: Timestamp) -> Result<(), LedgerError> {
-        self.change(&hosts(), |known: Option<Hosts>| match known {
+    async fn remove_heartbeat(&self, host: &str, at: Timestamp) -> Result<(), LedgerError> {
+        self.update(&hosts_key(), |known: Option<Hosts>| match known {
             Some(mut hosts) if hosts.heartbeats.contains_key(host) => {
-                hosts.leave(host, at);
+                hosts.remove_heartbeat(host, at);
                 ((), Some(hosts))
             }
             _ => ((), None),
@@ -35,6 +35,6 @@ impl<S: Store> Heartbeats for StoreLedger<S> {
     }
 
     async fn hosts(&self) -> Result<Hosts, LedgerError> {
-        Ok(self.hold(hosts()).await?.value.unwrap_or_default())
+        Ok(self.load(hosts_key()).await?.value.unwrap_or_default())
     }
 }

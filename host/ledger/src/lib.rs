@@ -14,9 +14,9 @@
 
 #![deny(missing_docs)]
 
-mod disk;
 mod dynamo;
 mod dynamo_error;
+mod faulty_disk;
 mod file;
 mod file_error;
 mod heartbeats;
@@ -28,14 +28,14 @@ mod shared;
 mod slots;
 mod store;
 mod store_ledger;
-mod untold;
+mod undelivered;
 
-pub use disk::Disk;
 pub use dynamo::{DynamoLedger, DynamoStore};
+pub use faulty_disk::FaultyDisk;
 pub use file::{FileLedger, FileStore};
 pub use file_error::FileError;
 pub use memory::{MemoryLedger, MemoryStore};
 #[cfg(unix)]
-pub use shared::{Share, ShareError, SharedLedger, SharedStore, socket_of};
+pub use shared::{ShareError, SharedLedger, SharedLedgerServer, SharedStore, socket_path};
 pub use store::{Item, Key, Store, StoreError, Write};
 pub use store_ledger::StoreLedger;

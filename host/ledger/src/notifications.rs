@@ -6,131 +6,138 @@ use std::sync::{MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use groundcrew_core::notification::{
-    Claim, Claimed, NotificationEntry, NotificationKey, NotificationState,
+    Claim, ClaimOutcome, NotificationEntry, NotificationKey, NotificationState,
 };
 use groundcrew_core::ports::{LedgerError, NotificationLedger};
 use jiff::Timestamp;
 
 use crate::store::{Key, Store};
 use crate::store_ledger::StoreLedger;
-use crate::untold::{UNTOLD, Untold, is_untold, untold_with};
+use crate::undelivered::{UNDELIVERED, Undelivered, is_undelivered, undelivered_key};
 
-fn beginning() -> Key {
+fn began_key() -> Key {
     Key::only("began")
 }
 
-fn entry_of(key: &NotificationKey) -> Key {
+fn notification_key(key: &NotificationKey) -> Key {
     Key::only(format!("notification/{key}"))
 }
 
-fn note_of(what: &str) -> Key {
+fn marker_key(what: &str) -> Key {
     Key::only(format!("note/{what}"))
 }
 
 impl<S> StoreLedger<S> {
-    fn claimed(&self) -> MutexGuard<'_, BTreeMap<NotificationKey, (NotificationEntry, u64)>> {
+    fn own_claims(&self) -> MutexGuard<'_, BTreeMap<NotificationKey, (NotificationEntry, u64)>> {
         // No change of it can panic half-way, so that a poisoned one is whole.
-        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own_claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl<S: Store> NotificationLedger for StoreLedger<S> {
     async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError> {
-        self.change(&beginning(), |began| match began {
+        self.update(&began_key(), |began| match began {
             Some(began) => (began, None),
             None => (now, Some(now)),
         })
         .await
     }
 
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, LedgerError> {
+    async fn claim(&self, claim: &Claim) -> Result<ClaimOutcome, LedgerError> {
         // Nearly every claim is the first of its notification, which needs no reading.
-        if let Claimed::Ours(entry) = claim.decide(None)
-            && let Some(version) = self.add(entry_of(&claim.key), &entry).await?
+        if let ClaimOutcome::Acquired(entry) = claim.decide(None)
+            && let Some(version) = self.insert(notification_key(&claim.key), &entry).await?
         {
-            self.claimed().insert(claim.key.clone(), (entry.clone(), version));
-            return Ok(Claimed::Ours(entry));
+            self.own_claims().insert(claim.key.clone(), (entry.clone(), version));
+            return Ok(ClaimOutcome::Acquired(entry));
         }
-        self.change(&entry_of(&claim.key), |known| {
+        self.update(&notification_key(&claim.key), |known| {
             let claimed = claim.decide(known.as_ref());
             let new = match &claimed {
-                Claimed::Ours(entry) => Some(entry.clone()),
-                Claimed::Settled(_) | Claimed::Busy { .. } | Claimed::Held { .. } => None,
+                ClaimOutcome::Acquired(entry) => Some(entry.clone()),
+                ClaimOutcome::Completed(_)
+                | ClaimOutcome::ClaimedByOther { .. }
+                | ClaimOutcome::Held { .. } => None,
             };
             (claimed, new)
         })
         .await
     }
 
-    async fn settle(
+    async fn complete(
         &self,
         key: &NotificationKey,
         by: &str,
         state: &NotificationState,
         now: Timestamp,
     ) -> Result<bool, LedgerError> {
-        let still_has = |entry: &NotificationEntry| matches!(&entry.state, NotificationState::Taken { by: holder, .. } if holder == by);
-        let settled = |entry: NotificationEntry| NotificationEntry {
+        let still_has = |entry: &NotificationEntry| matches!(&entry.state, NotificationState::Claimed { by: holder, .. } if holder == by);
+        let completed = |entry: NotificationEntry| NotificationEntry {
             state: state.clone(),
             changed_at: now,
             ..entry
         };
-        let claimed = self.claimed().remove(key).filter(|(entry, _)| still_has(entry));
+        let claimed = self.own_claims().remove(key).filter(|(entry, _)| still_has(entry));
         // What was claimed for the first time and is told now was never on the list.
-        if let Some((entry, version)) = claimed.filter(|_| !is_untold(state))
-            && self.replace(entry_of(key), Some(version), &settled(entry)).await?.is_some()
+        if let Some((entry, version)) = claimed.filter(|_| !is_undelivered(state))
+            && self
+                .replace(notification_key(key), Some(version), &completed(entry))
+                .await?
+                .is_some()
         {
             return Ok(true);
         }
-        let (still_has, settled) = (&still_has, &settled);
+        let (still_has, completed) = (&still_has, &completed);
         self.commit(|| async move {
-            let held = self.hold::<NotificationEntry>(entry_of(key)).await?;
-            let Some(entry) = held.value.clone().filter(still_has).map(settled) else {
+            let stored = self.load::<NotificationEntry>(notification_key(key)).await?;
+            let Some(entry) = stored.value.clone().filter(still_has).map(completed) else {
                 return Ok((false, vec![]));
             };
-            let mut writes = vec![held.replace(&entry)?];
-            let list = self.hold::<Untold>(untold_with(key)).await?;
+            let mut writes = vec![stored.replace(&entry)?];
+            let list = self.load::<Undelivered>(undelivered_key(key)).await?;
             let before = list.value.clone().unwrap_or_default();
-            let mut untold = before.clone();
-            untold.take_in(key, &entry);
-            if untold != before {
-                writes.push(list.replace(&untold)?);
+            let mut undelivered = before.clone();
+            undelivered.update(key, &entry);
+            if undelivered != before {
+                writes.push(list.replace(&undelivered)?);
             }
             Ok((true, writes))
         })
         .await
     }
 
-    async fn record(
+    async fn insert_if_absent(
         &self,
         key: &NotificationKey,
         entry: &NotificationEntry,
     ) -> Result<bool, LedgerError> {
-        Ok(self.add(entry_of(key), entry).await?.is_some())
+        Ok(self.insert(notification_key(key), entry).await?.is_some())
     }
 
     async fn notification(
         &self,
         key: &NotificationKey,
     ) -> Result<Option<NotificationEntry>, LedgerError> {
-        Ok(self.hold(entry_of(key)).await?.value)
+        Ok(self.load(notification_key(key)).await?.value)
     }
 
-    async fn untold(&self) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError> {
-        let items = self.list::<Untold>(UNTOLD).await?;
-        Ok(items.into_iter().flat_map(|(_, untold)| untold.0).collect())
+    async fn undelivered(
+        &self,
+    ) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError> {
+        let items = self.list::<Undelivered>(UNDELIVERED).await?;
+        Ok(items.into_iter().flat_map(|(_, undelivered)| undelivered.0).collect())
     }
 
-    async fn note(&self, what: &str, now: Timestamp) -> Result<(), LedgerError> {
-        self.change(&note_of(what), |noted: Option<Timestamp>| match noted {
+    async fn record_marker(&self, what: &str, now: Timestamp) -> Result<(), LedgerError> {
+        self.update(&marker_key(what), |has_marker: Option<Timestamp>| match has_marker {
             Some(_) => ((), None),
             None => ((), Some(now)),
         })
         .await
     }
 
-    async fn noted(&self, what: &str) -> Result<bool, LedgerError> {
-        Ok(self.hold::<Timestamp>(note_of(what)).await?.value.is_some())
+    async fn has_marker(&self, what: &str) -> Result<bool, LedgerError> {
+        Ok(self.load::<Timestamp>(marker_key(what)).await?.value.is_some())
     }
 }

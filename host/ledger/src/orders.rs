@@ -2,7 +2,7 @@
 //!
 //! What hosts have to know at once is one small item, `orders`, with the number of the last order.
 //! Each order is an item of its own in a partition that goes round: the order number n replaces
-//! that of number n - [`Given::KEPT`], so that the trail never grows beyond that, and nothing has
+//! that of number n - [`TrailEntry::MAX_ENTRIES`], so that the trail never grows beyond that, and nothing has
 //! to be deleted. Whoever gives an order writes `orders`, the order and its effect in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,49 +12,49 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::ArtifactId;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, ApprovedPlan, Given, LaneRecord, LedgerError, Order, OrderLedger, Orders, Pause,
-    PlanStanding, Progress, Signature,
+    Approval, ApprovalState, ApprovedPlan, IssuedBy, LaneRecord, LedgerError, Order, OrderLedger,
+    Orders, Pause, TrailEntry, UpdateProgress,
 };
 use serde_json::Value;
 
-use crate::slots::{last_sweep, orders, progress_of, record_of};
+use crate::slots::{lane_key, last_sweep_key, orders_key, progress_key};
 use crate::store::{Key, Store, Write};
-use crate::store_ledger::{Held, StoreLedger};
+use crate::store_ledger::{StoreLedger, StoredItem};
 
 const TRAIL: &str = "trail";
 
 /// Where the order with this number is.
-fn entry(number: u64) -> Key {
-    Key::new(TRAIL, format!("{:03}", number % Given::KEPT))
+fn trail_key(number: u64) -> Key {
+    Key::new(TRAIL, format!("{:03}", number % TrailEntry::MAX_ENTRIES))
 }
 
-fn last_approved() -> Key {
+fn last_approved_key() -> Key {
     Key::only("approved")
 }
 
 impl<S: Store> StoreLedger<S> {
     /// What it takes to enter an order in the trail: `held` is what operators have asked for so far,
     /// and `orders` what they ask for with it.
-    async fn enter(
+    async fn trail_writes(
         &self,
-        held: &Held<Orders>,
+        stored: &StoredItem<Orders>,
         mut orders: Orders,
-        signature: &Signature,
+        issued_by: &IssuedBy,
         order: Order,
     ) -> Result<Vec<Write>, LedgerError> {
-        if orders.given == 0 {
+        if orders.last_number == 0 {
             // The first order; or a groundcrew that knows of no trail has written since.
-            let last = self.trail().await?.last().map_or(0, |given| given.number);
-            (orders.given, orders.taken_in) = (last, last);
+            let last = self.trail().await?.last().map_or(0, |trail_entry| trail_entry.number);
+            (orders.last_number, orders.last_logged) = (last, last);
         }
-        orders.given += 1;
-        let Signature { by, at } = signature.clone();
-        let given = Given { number: orders.given, at, by, order };
-        let key = entry(given.number);
-        let given = serde_json::to_value(given)
+        orders.last_number += 1;
+        let IssuedBy { by, at } = issued_by.clone();
+        let trail_entry = TrailEntry { number: orders.last_number, at, by, order };
+        let key = trail_key(trail_entry.number);
+        let trail_entry = serde_json::to_value(trail_entry)
             .map_err(|error| LedgerError::unwritable(&key.partition, &key.sort, error))?;
-        let place = self.hold::<Value>(key).await?;
-        Ok(vec![held.replace(&orders)?, place.replace(&given)?])
+        let place = self.load::<Value>(key).await?;
+        Ok(vec![stored.replace(&orders)?, place.replace(&trail_entry)?])
     }
 
     /// Lets some accounts be updated again: no more than are in one order.
@@ -62,31 +62,31 @@ impl<S: Store> StoreLedger<S> {
         &self,
         accounts: &[AccountId],
         target: &ArtifactId,
-        signature: &Signature,
-    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError> {
+        issued_by: &IssuedBy,
+    ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError> {
         self.commit(|| async move {
             let (mut redriven, mut writes) = (BTreeMap::new(), Vec::new());
             for account in accounts {
-                let held = self.hold::<Progress>(progress_of(account, target)).await?;
-                let known = held.value.clone().filter(|progress| progress.dead_lettered);
+                let stored = self.load::<UpdateProgress>(progress_key(account, target)).await?;
+                let known = stored.value.clone().filter(|progress| progress.dead_lettered);
                 let Some(known) = known else { continue };
-                let progress = Progress {
+                let progress = UpdateProgress {
                     redriven: known.redriven + 1,
                     lane: known.lane,
-                    ..Progress::default()
+                    ..UpdateProgress::default()
                 };
-                writes.push(held.replace(&progress)?);
+                writes.push(stored.replace(&progress)?);
                 redriven.insert(account.clone(), progress);
             }
             if writes.is_empty() {
                 return Ok((redriven, writes));
             }
-            let held = self.hold::<Orders>(orders()).await?;
-            let mut orders = held.value.clone().unwrap_or_default();
-            orders.ask_for_sweep(signature.at);
+            let stored = self.load::<Orders>(orders_key()).await?;
+            let mut orders = stored.value.clone().unwrap_or_default();
+            orders.request_sweep(issued_by.at);
             let accounts = redriven.keys().cloned().collect();
             let order = Order::Redrive { target: target.clone(), accounts };
-            writes.extend(self.enter(&held, orders, signature, order).await?);
+            writes.extend(self.trail_writes(&stored, orders, issued_by, order).await?);
             Ok((redriven, writes))
         })
         .await
@@ -96,27 +96,27 @@ impl<S: Store> StoreLedger<S> {
 #[async_trait]
 impl<S: Store> OrderLedger for StoreLedger<S> {
     async fn orders(&self) -> Result<Orders, LedgerError> {
-        Ok(self.hold(orders()).await?.value.unwrap_or_default())
+        Ok(self.load(orders_key()).await?.value.unwrap_or_default())
     }
 
     async fn order_pause(
         &self,
         lane: &str,
-        signature: &Signature,
+        issued_by: &IssuedBy,
     ) -> Result<Option<Pause>, LedgerError> {
-        let why = format!("paused by {}", signature.by);
-        let pause = &Pause { why, at: signature.at, automatic: false };
+        let why = format!("paused by {}", issued_by.by);
+        let pause = &Pause { why, at: issued_by.at, automatic: false };
         self.commit(|| async move {
-            let held = self.hold::<LaneRecord>(record_of(lane)).await?;
-            let mut record = held.value.clone().unwrap_or_default();
+            let stored = self.load::<LaneRecord>(lane_key(lane)).await?;
+            let mut record = stored.value.clone().unwrap_or_default();
             if let Some(earlier) = record.pause(pause) {
                 return Ok((Some(earlier), vec![]));
             }
-            let orders = self.hold::<Orders>(orders()).await?;
+            let orders = self.load::<Orders>(orders_key()).await?;
             let order = Order::Pause { lane: lane.to_owned() };
             let now = orders.value.clone().unwrap_or_default();
-            let mut writes = self.enter(&orders, now, signature, order).await?;
-            writes.push(held.replace(&record)?);
+            let mut writes = self.trail_writes(&orders, now, issued_by, order).await?;
+            writes.push(stored.replace(&record)?);
             Ok((None, writes))
         })
         .await
@@ -125,28 +125,28 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
     async fn order_resume(
         &self,
         lane: &str,
-        signature: &Signature,
+        issued_by: &IssuedBy,
     ) -> Result<Option<Pause>, LedgerError> {
         self.commit(|| async move {
-            let held = self.hold::<LaneRecord>(record_of(lane)).await?;
-            let mut record = held.value.clone().unwrap_or_default();
+            let stored = self.load::<LaneRecord>(lane_key(lane)).await?;
+            let mut record = stored.value.clone().unwrap_or_default();
             let Some(pause) = record.resume() else { return Ok((None, vec![])) };
-            let orders = self.hold::<Orders>(orders()).await?;
+            let orders = self.load::<Orders>(orders_key()).await?;
             let order = Order::Resume { lane: lane.to_owned(), paused: pause.why.clone() };
             let now = orders.value.clone().unwrap_or_default();
-            let mut writes = self.enter(&orders, now, signature, order).await?;
-            writes.push(held.replace(&record)?);
+            let mut writes = self.trail_writes(&orders, now, issued_by, order).await?;
+            writes.push(stored.replace(&record)?);
             Ok((Some(pause), writes))
         })
         .await
     }
 
-    async fn order_sweep(&self, signature: &Signature) -> Result<(), LedgerError> {
+    async fn order_sweep(&self, issued_by: &IssuedBy) -> Result<(), LedgerError> {
         self.commit(|| async move {
-            let held = self.hold::<Orders>(orders()).await?;
-            let mut orders = held.value.clone().unwrap_or_default();
-            orders.ask_for_sweep(signature.at);
-            Ok(((), self.enter(&held, orders, signature, Order::Sweep).await?))
+            let stored = self.load::<Orders>(orders_key()).await?;
+            let mut orders = stored.value.clone().unwrap_or_default();
+            orders.request_sweep(issued_by.at);
+            Ok(((), self.trail_writes(&stored, orders, issued_by, Order::Sweep).await?))
         })
         .await
     }
@@ -155,12 +155,12 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
         &self,
         accounts: &BTreeSet<AccountId>,
         target: &ArtifactId,
-        signature: &Signature,
-    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError> {
+        issued_by: &IssuedBy,
+    ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError> {
         let accounts: Vec<AccountId> = accounts.iter().cloned().collect();
         let mut redriven = BTreeMap::new();
-        for some in accounts.chunks(Order::ACCOUNTS) {
-            redriven.extend(self.redrive_some(some, target, signature).await?);
+        for some in accounts.chunks(Order::MAX_ACCOUNTS) {
+            redriven.extend(self.redrive_some(some, target, issued_by).await?);
         }
         Ok(redriven)
     }
@@ -168,13 +168,13 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
     async fn order_redrive_notifications(
         &self,
         notifier: &str,
-        signature: &Signature,
+        issued_by: &IssuedBy,
     ) -> Result<(), LedgerError> {
         self.commit(|| async move {
-            let held = self.hold::<Orders>(orders()).await?;
-            let orders = held.value.clone().unwrap_or_default();
+            let stored = self.load::<Orders>(orders_key()).await?;
+            let orders = stored.value.clone().unwrap_or_default();
             let order = Order::RedriveNotifications { notifier: notifier.to_owned() };
-            Ok(((), self.enter(&held, orders, signature, order).await?))
+            Ok(((), self.trail_writes(&stored, orders, issued_by, order).await?))
         })
         .await
     }
@@ -182,17 +182,17 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
     async fn approve(
         &self,
         plan: &PlanId,
-        signature: &Signature,
-    ) -> Result<PlanStanding, LedgerError> {
-        let approval = &Approval { by: signature.by.to_string(), at: signature.at };
+        issued_by: &IssuedBy,
+    ) -> Result<ApprovalState, LedgerError> {
+        let approval = &Approval { by: issued_by.by.to_string(), at: issued_by.at };
         self.commit(|| async move {
-            let known = self.hold::<Orders>(orders()).await?;
+            let known = self.load::<Orders>(orders_key()).await?;
             let mut orders = known.value.clone().unwrap_or_default();
-            let sweep = self.hold(last_sweep()).await?.value;
-            let standing = orders.standing(plan, sweep.as_ref());
+            let sweep = self.load(last_sweep_key()).await?.value;
+            let approval_state = orders.approval_state(plan, sweep.as_ref());
             let record = orders.plans.get_mut(plan);
-            let (PlanStanding::Waits, Some(record)) = (&standing, record) else {
-                return Ok((standing, vec![]));
+            let (ApprovalState::Pending, Some(record)) = (&approval_state, record) else {
+                return Ok((approval_state, vec![]));
             };
             record.approved = Some(approval.clone());
             let approved =
@@ -203,32 +203,32 @@ impl<S: Store> OrderLedger for StoreLedger<S> {
             let held = held.filter(|(_, seen)| seen.held > 0);
             let held = held.map(|(lane, seen)| (lane.clone(), seen.held)).collect();
             let order = Order::Approve { plan: plan.clone(), lanes, held };
-            let mut writes = self.enter(&known, orders, signature, order).await?;
+            let mut writes = self.trail_writes(&known, orders, issued_by, order).await?;
             if let Some(approved) = approved {
-                let last = self.hold::<ApprovedPlan>(last_approved()).await?;
+                let last = self.load::<ApprovedPlan>(last_approved_key()).await?;
                 writes.push(last.replace(&approved)?);
             }
-            Ok((standing, writes))
+            Ok((approval_state, writes))
         })
         .await
     }
 
     async fn last_approved(&self) -> Result<Option<ApprovedPlan>, LedgerError> {
-        Ok(self.hold(last_approved()).await?.value)
+        Ok(self.load(last_approved_key()).await?.value)
     }
 
-    async fn trail(&self) -> Result<Vec<Given>, LedgerError> {
-        let mut given: Vec<Given> =
-            self.list(TRAIL).await?.into_iter().map(|(_, given)| given).collect();
-        given.sort_by_key(|given: &Given| given.number);
-        Ok(given)
+    async fn trail(&self) -> Result<Vec<TrailEntry>, LedgerError> {
+        let mut trail_entry: Vec<TrailEntry> =
+            self.list(TRAIL).await?.into_iter().map(|(_, trail_entry)| trail_entry).collect();
+        trail_entry.sort_by_key(|trail_entry: &TrailEntry| trail_entry.number);
+        Ok(trail_entry)
     }
 
-    async fn note_taken_in(&self, number: u64) -> Result<(), LedgerError> {
-        self.change(&orders(), |orders: Option<Orders>| {
+    async fn record_logged(&self, number: u64) -> Result<(), LedgerError> {
+        self.update(&orders_key(), |orders: Option<Orders>| {
             let mut orders = orders.unwrap_or_default();
-            let is_new = number > orders.taken_in && number <= orders.given;
-            orders.taken_in = orders.taken_in.max(number);
+            let is_new = number > orders.last_logged && number <= orders.last_number;
+            orders.last_logged = orders.last_logged.max(number);
             ((), is_new.then_some(orders))
         })
         .await

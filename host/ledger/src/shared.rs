@@ -20,10 +20,10 @@ use crate::store_ledger::StoreLedger;
 
 /// The longest line that is read, in bytes. A ledger of ten thousand accounts lists in a few
 /// megabytes.
-const LONGEST: u64 = 64 << 20;
+const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// After a connection that could not be accepted, for want of files perhaps.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A ledger that another process has open.
 pub type SharedLedger = StoreLedger<SharedStore>;
@@ -34,13 +34,13 @@ impl SharedLedger {
     /// # Errors
     /// When no host shares it, or not with this user.
     pub async fn connect(file: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(socket_of(file)).await?;
-        Ok(Self::over(SharedStore { stream: Mutex::new(BufReader::new(stream)) }))
+        let stream = UnixStream::connect(socket_path(file)).await?;
+        Ok(Self::with_store(SharedStore { stream: Mutex::new(BufReader::new(stream)) }))
     }
 }
 
 /// Where a host shares a ledger file.
-pub fn socket_of(file: &Path) -> PathBuf {
+pub fn socket_path(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".sock");
     name.into()
@@ -62,7 +62,7 @@ pub struct ShareError {
 
 /// What is asked of a store.
 #[derive(Debug, Serialize, Deserialize)]
-enum Ask {
+enum StoreRequest {
     Get(Key),
     List(String),
     Commit(Vec<Write>),
@@ -70,7 +70,7 @@ enum Ask {
 
 /// What it answers.
 #[derive(Debug, Serialize, Deserialize)]
-enum Answer {
+enum StoreResponse {
     Item(Result<Option<Item>, StoreError>),
     Items(Result<Vec<(String, Item)>, StoreError>),
     Committed(Result<bool, StoreError>),
@@ -78,18 +78,18 @@ enum Answer {
 
 /// A ledger file being shared. Ends with its last drop; the socket is removed.
 #[derive(Debug)]
-pub struct Share {
+pub struct SharedLedgerServer {
     path: PathBuf,
     listener: UnixListener,
 }
 
-impl Share {
-    /// Shares a ledger file that this process has open, once [`Share::serve`] runs.
+impl SharedLedgerServer {
+    /// Shares a ledger file that this process has open, once [`SharedLedgerServer::serve`] runs.
     ///
     /// # Errors
     /// When there can't be a socket.
-    pub fn of(file: &Path) -> Result<Self, ShareError> {
-        let path = socket_of(file);
+    pub fn bind(file: &Path) -> Result<Self, ShareError> {
+        let path = socket_path(file);
         let failed = |source| ShareError { path: path.clone(), source };
         // This process holds the file's lock: whoever left it there is gone.
         match std::fs::remove_file(&path) {
@@ -109,29 +109,30 @@ impl Share {
                 Ok((stream, _)) => {
                     let ledger = Arc::clone(&ledger);
                     // A connection ends badly when its peer goes.
-                    connections.spawn(async move { drop(answer(stream, ledger.store()).await) });
+                    connections
+                        .spawn(async move { drop(serve_connection(stream, ledger.store()).await) });
                 }
-                Err(_) => tokio::time::sleep(PAUSE).await,
+                Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
             }
             while connections.try_join_next().is_some() {}
         }
     }
 }
 
-impl Drop for Share {
+impl Drop for SharedLedgerServer {
     fn drop(&mut self) {
         // Left behind it is in nobody's way.
         drop(std::fs::remove_file(&self.path));
     }
 }
 
-async fn answer(stream: UnixStream, store: &impl Store) -> io::Result<()> {
+async fn serve_connection(stream: UnixStream, store: &impl Store) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
-    while let Some(ask) = read(&mut stream).await? {
-        let answer = match ask {
-            Ask::Get(key) => Answer::Item(store.get(&key).await),
-            Ask::List(partition) => Answer::Items(store.list(&partition).await),
-            Ask::Commit(writes) => Answer::Committed(store.commit(&writes).await),
+    while let Some(request) = read(&mut stream).await? {
+        let answer = match request {
+            StoreRequest::Get(key) => StoreResponse::Item(store.get(&key).await),
+            StoreRequest::List(partition) => StoreResponse::Items(store.list(&partition).await),
+            StoreRequest::Commit(writes) => StoreResponse::Committed(store.commit(&writes).await),
         };
         write(&mut stream, &answer).await?;
     }
@@ -143,7 +144,7 @@ async fn read<T: for<'de> Deserialize<'de>>(
     stream: &mut BufReader<UnixStream>,
 ) -> io::Result<Option<T>> {
     let mut line = String::new();
-    if stream.take(LONGEST).read_line(&mut line).await? == 0 {
+    if stream.take(MAX_LINE_BYTES).read_line(&mut line).await? == 0 {
         return Ok(None);
     }
     Ok(Some(serde_json::from_str(&line)?))
@@ -162,10 +163,10 @@ pub struct SharedStore {
 }
 
 impl SharedStore {
-    async fn ask(&self, ask: Ask) -> Result<Answer, StoreError> {
+    async fn request(&self, request: StoreRequest) -> Result<StoreResponse, StoreError> {
         let mut stream = self.stream.lock().await;
         let answered = async {
-            write(&mut stream, &ask).await?;
+            write(&mut stream, &request).await?;
             read(&mut stream).await
         };
         let gone = |why: String| StoreError::Owner(format!("does not answer: {why}"));
@@ -177,11 +178,11 @@ impl SharedStore {
     }
 }
 
-fn confused(answer: &Answer) -> StoreError {
+fn unexpected_response(answer: &StoreResponse) -> StoreError {
     let answer = match answer {
-        Answer::Item(_) => "an item",
-        Answer::Items(_) => "items",
-        Answer::Committed(_) => "a commit",
+        StoreResponse::Item(_) => "an item",
+        StoreResponse::Items(_) => "items",
+        StoreResponse::Committed(_) => "a commit",
     };
     StoreError::Owner(format!("answered {answer} unasked"))
 }
@@ -189,23 +190,23 @@ fn confused(answer: &Answer) -> StoreError {
 #[async_trait]
 impl Store for SharedStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
-        match self.ask(Ask::Get(key.clone())).await? {
-            Answer::Item(item) => item,
-            other => Err(confused(&other)),
+        match self.request(StoreRequest::Get(key.clone())).await? {
+            StoreResponse::Item(item) => item,
+            other => Err(unexpected_response(&other)),
         }
     }
 
     async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError> {
-        match self.ask(Ask::List(partition.to_owned())).await? {
-            Answer::Items(items) => items,
-            other => Err(confused(&other)),
+        match self.request(StoreRequest::List(partition.to_owned())).await? {
+            StoreResponse::Items(items) => items,
+            other => Err(unexpected_response(&other)),
         }
     }
 
     async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError> {
-        match self.ask(Ask::Commit(writes.to_vec())).await? {
-            Answer::Committed(committed) => committed,
-            other => Err(confused(&other)),
+        match self.request(StoreRequest::Commit(writes.to_vec())).await? {
+            StoreResponse::Committed(committed) => committed,
+            other => Err(unexpected_response(&other)),
         }
     }
 }

@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
-use groundcrew_core::due::Footing;
-use groundcrew_core::lease::is_taken;
+use groundcrew_core::lease::is_lease_active;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Cap, Ended, Freed, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord, Progress, Slot,
-    SweepRecord, TELLING_LEASE, Taken, Telling,
+    ALERT_LEASE, AlertClaim, FreedSlot, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord,
+    Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
 };
+use groundcrew_core::update_need::AppliedState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -25,89 +25,94 @@ use crate::store_ledger::StoreLedger;
 /// What is in the item of the slots.
 type Slots = BTreeMap<AccountId, Slot>;
 
-fn slots() -> Key {
+fn slots_key() -> Key {
     Key::only("slots")
 }
 
-fn progress_towards(target: &ArtifactId) -> String {
+fn progress_partition(target: &ArtifactId) -> String {
     format!("progress/{target}")
 }
 
-pub(crate) fn progress_of(account: &AccountId, target: &ArtifactId) -> Key {
-    Key::new(progress_towards(target), account.as_str())
+pub(crate) fn progress_key(account: &AccountId, target: &ArtifactId) -> Key {
+    Key::new(progress_partition(target), account.as_str())
 }
 
 const LANES: &str = "lanes";
 
-pub(crate) fn record_of(lane: &str) -> Key {
+pub(crate) fn lane_key(lane: &str) -> Key {
     Key::new(LANES, lane)
 }
 
-pub(crate) fn orders() -> Key {
+pub(crate) fn orders_key() -> Key {
     Key::only("orders")
 }
 
-pub(crate) fn last_sweep() -> Key {
+pub(crate) fn last_sweep_key() -> Key {
     Key::only("sweep")
 }
 
-fn told(what: &str) -> Key {
+fn alert_key(what: &str) -> Key {
     Key::new("told", what)
 }
 
 /// Who has taken it on to tell something.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Told {
+struct AlertRecord {
     host: String,
     at: Timestamp,
     done: bool,
 }
 
-const FOOTINGS: &str = "footings";
+const APPLIED_STATES: &str = "footings";
 
 /// Footings by account, of those whose ids end in the same two digits.
-type Footings = BTreeMap<AccountId, Footing>;
+type AppliedStates = BTreeMap<AccountId, AppliedState>;
 
-fn footings_with(account: &AccountId) -> Key {
+fn applied_states_key(account: &AccountId) -> Key {
     let id = account.as_str();
-    Key::new(FOOTINGS, &id[id.len().saturating_sub(2)..])
+    Key::new(APPLIED_STATES, &id[id.len().saturating_sub(2)..])
 }
 
 #[async_trait]
 impl<S: Store> Ledger for StoreLedger<S> {
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError> {
-        let slots = self.hold::<Slots>(slots()).await?.value.unwrap_or_default();
+        let slots = self.load::<Slots>(slots_key()).await?.value.unwrap_or_default();
         Ok(slots.into_values().collect())
     }
 
-    async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError> {
+    async fn take_slot(&self, slot: &Slot, limits: SlotLimits) -> Result<SlotOutcome, LedgerError> {
         self.commit(|| async move {
-            let held = self.hold::<Slots>(slots()).await?;
-            let mut slots = held.value.clone().unwrap_or_default();
+            let stored = self.load::<Slots>(slots_key()).await?;
+            let mut slots = stored.value.clone().unwrap_or_default();
             if let Some(taken) = slots.get(&slot.account) {
-                return Ok((Taken::Already(taken.clone()), vec![]));
+                return Ok((SlotOutcome::AlreadyHeld(taken.clone()), vec![]));
             }
-            if slots.len() >= cap.total {
-                return Ok((Taken::Full, vec![]));
+            if slots.len() >= limits.total {
+                return Ok((SlotOutcome::LimitReached, vec![]));
             }
             let beside = slots.values().filter(|other| other.ou == slot.ou).count();
-            if cap.per_ou.is_some_and(|per_ou| beside >= per_ou) {
-                return Ok((Taken::OuFull, vec![]));
+            if limits.per_ou.is_some_and(|per_ou| beside >= per_ou) {
+                return Ok((SlotOutcome::OuLimitReached, vec![]));
             }
             // Read after the slots: whoever gives an account up frees its slot in the same step,
             // so that either this sees it or the write below fails.
-            let key = progress_of(&slot.account, &slot.target);
-            if self.hold::<Progress>(key).await?.value.is_some_and(|known| known.dead_lettered) {
-                return Ok((Taken::GivenUp, vec![]));
+            let key = progress_key(&slot.account, &slot.target);
+            if self
+                .load::<UpdateProgress>(key)
+                .await?
+                .value
+                .is_some_and(|known| known.dead_lettered)
+            {
+                return Ok((SlotOutcome::DeadLettered, vec![]));
             }
             slots.insert(slot.account.clone(), slot.clone());
-            Ok((Taken::Yes, vec![held.replace(&slots)?]))
+            Ok((SlotOutcome::Acquired, vec![stored.replace(&slots)?]))
         })
         .await
     }
 
-    async fn note_record(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError> {
-        self.change(&slots(), |slots: Option<Slots>| {
+    async fn record_start(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError> {
+        self.update(&slots_key(), |slots: Option<Slots>| {
             let mut slots = slots.unwrap_or_default();
             match slots.get_mut(&slot.account) {
                 Some(held) if held.token == slot.token && held.record.as_ref() != Some(record) => {
@@ -123,44 +128,45 @@ impl<S: Store> Ledger for StoreLedger<S> {
     async fn free_slot(
         &self,
         slot: &Slot,
-        progress: Option<&Progress>,
-        ended: Option<Ended>,
-    ) -> Result<Freed, LedgerError> {
+        progress: Option<&UpdateProgress>,
+        ended: Option<UpdateEnd>,
+    ) -> Result<FreedSlot, LedgerError> {
         self.commit(|| async move {
             let mut writes = Vec::new();
-            let held = self.hold::<Slots>(slots()).await?;
-            let lane = self.hold::<LaneRecord>(record_of(&slot.lane)).await?;
+            let stored = self.load::<Slots>(slots_key()).await?;
+            let lane = self.load::<LaneRecord>(lane_key(&slot.lane)).await?;
             let mut record = lane.value.clone().unwrap_or_default();
-            let slots = held.value.clone().unwrap_or_default();
+            let slots = stored.value.clone().unwrap_or_default();
             let is_held = match slots.get(&slot.account) {
                 Some(other) if other.token != slot.token => {
-                    return Ok((Freed { lane: record, written: false }, writes));
+                    return Ok((FreedSlot { lane: record, written: false }, writes));
                 }
                 Some(_) => {
                     let others = slots.into_iter().filter(|(account, _)| *account != slot.account);
-                    writes.push(held.replace(&others.collect())?);
+                    writes.push(stored.replace(&others.collect())?);
                     true
                 }
                 // It was freed already, or there was none: AWS refused the start.
                 None => false,
             };
             if let Some(progress) = progress {
-                let held = self.hold::<Progress>(progress_of(&slot.account, &slot.target)).await?;
-                let known = held.value.clone().unwrap_or_default();
-                let progress = &Progress { redriven: known.redriven, ..progress.clone() };
+                let stored =
+                    self.load::<UpdateProgress>(progress_key(&slot.account, &slot.target)).await?;
+                let known = stored.value.clone().unwrap_or_default();
+                let progress = &UpdateProgress { redriven: known.redriven, ..progress.clone() };
                 // A late repeat must not take back what has happened since.
                 if known != *progress
                     && (is_held || known.failed_attempts < progress.failed_attempts)
                 {
-                    writes.push(held.replace(progress)?);
+                    writes.push(stored.replace(progress)?);
                 }
             }
             // Where there is nothing else to write, this was written before.
             if let (Some(ended), false) = (ended, writes.is_empty()) {
-                record.end(slot.taken_at, ended);
+                record.record_end(slot.taken_at, ended);
                 writes.push(lane.replace(&record)?);
             }
-            Ok((Freed { lane: record, written: !writes.is_empty() }, writes))
+            Ok((FreedSlot { lane: record, written: !writes.is_empty() }, writes))
         })
         .await
     }
@@ -170,7 +176,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
     }
 
     async fn pause_lane(&self, lane: &str, pause: &Pause) -> Result<LaneRecord, LedgerError> {
-        self.change(&record_of(lane), |record: Option<LaneRecord>| {
+        self.update(&lane_key(lane), |record: Option<LaneRecord>| {
             let mut record = record.unwrap_or_default();
             let is_new = record.pause(pause).is_none();
             (record.clone(), is_new.then_some(record))
@@ -178,15 +184,19 @@ impl<S: Store> Ledger for StoreLedger<S> {
         .await
     }
 
-    async fn need_plan(&self, plan: &PlanId, since: Timestamp) -> Result<PlanRecord, LedgerError> {
-        self.change(&orders(), |orders: Option<Orders>| {
+    async fn record_pending_plan(
+        &self,
+        plan: &PlanId,
+        since: Timestamp,
+    ) -> Result<PlanRecord, LedgerError> {
+        self.update(&orders_key(), |orders: Option<Orders>| {
             let mut orders = orders.unwrap_or_default();
             if let Some(known) = orders.plans.get(plan) {
                 return (known.clone(), None);
             }
             let record = PlanRecord { since, approved: None };
             orders.plans.insert(plan.clone(), record.clone());
-            while orders.plans.len() > Orders::PLANS {
+            while orders.plans.len() > Orders::MAX_PLANS {
                 let oldest = orders.plans.iter().min_by_key(|(_, record)| record.since);
                 let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
                 orders.plans.remove(&oldest);
@@ -196,23 +206,23 @@ impl<S: Store> Ledger for StoreLedger<S> {
         .await
     }
 
-    async fn footings(&self) -> Result<BTreeMap<AccountId, Footing>, LedgerError> {
-        let items = self.list::<Footings>(FOOTINGS).await?;
-        Ok(items.into_iter().flat_map(|(_, footings)| footings).collect())
+    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AppliedState>, LedgerError> {
+        let items = self.list::<AppliedStates>(APPLIED_STATES).await?;
+        Ok(items.into_iter().flat_map(|(_, applied_states)| applied_states).collect())
     }
 
-    async fn note_footings(
+    async fn record_applied_states(
         &self,
-        footings: &BTreeMap<AccountId, Footing>,
+        applied_states: &BTreeMap<AccountId, AppliedState>,
     ) -> Result<(), LedgerError> {
-        let mut by_item: BTreeMap<String, (Key, Footings)> = BTreeMap::new();
-        for (account, footing) in footings {
-            let key = footings_with(account);
-            let item = by_item.entry(key.sort.clone()).or_insert((key, Footings::new()));
-            item.1.insert(account.clone(), footing.clone());
+        let mut by_item: BTreeMap<String, (Key, AppliedStates)> = BTreeMap::new();
+        for (account, applied_state) in applied_states {
+            let key = applied_states_key(account);
+            let item = by_item.entry(key.sort.clone()).or_insert((key, AppliedStates::new()));
+            item.1.insert(account.clone(), applied_state.clone());
         }
         for (key, new) in by_item.into_values() {
-            self.change(&key, |known: Option<Footings>| {
+            self.update(&key, |known: Option<AppliedStates>| {
                 let known = known.unwrap_or_default();
                 let mut all = known.clone();
                 all.extend(new.clone());
@@ -223,36 +233,44 @@ impl<S: Store> Ledger for StoreLedger<S> {
         Ok(())
     }
 
-    async fn note_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError> {
-        self.change(&last_sweep(), |_: Option<SweepRecord>| ((), Some(sweep.clone()))).await
+    async fn record_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError> {
+        self.update(&last_sweep_key(), |_: Option<SweepRecord>| ((), Some(sweep.clone()))).await
     }
 
     async fn last_sweep(&self) -> Result<Option<SweepRecord>, LedgerError> {
-        Ok(self.hold(last_sweep()).await?.value)
+        Ok(self.load(last_sweep_key()).await?.value)
     }
 
-    async fn claim_telling(
+    async fn claim_alert(
         &self,
         what: &str,
         host: &str,
         now: Timestamp,
-    ) -> Result<Telling, LedgerError> {
-        self.change(&told(what), |known: Option<Told>| match known {
-            Some(Told { done: true, .. }) => (Telling::Done, None),
+    ) -> Result<AlertClaim, LedgerError> {
+        self.update(&alert_key(what), |known: Option<AlertRecord>| match known {
+            Some(AlertRecord { done: true, .. }) => (AlertClaim::Published, None),
             Some(other)
-                if other.host != host && is_taken(other.at, other.at + TELLING_LEASE, now) =>
+                if other.host != host && is_lease_active(other.at, other.at + ALERT_LEASE, now) =>
             {
-                (Telling::Theirs, None)
+                (AlertClaim::ClaimedByOther, None)
             }
-            _ => (Telling::Ours, Some(Told { host: host.to_owned(), at: now, done: false })),
+            _ => (
+                AlertClaim::Acquired,
+                Some(AlertRecord { host: host.to_owned(), at: now, done: false }),
+            ),
         })
         .await
     }
 
-    async fn note_told(&self, what: &str, host: &str, now: Timestamp) -> Result<(), LedgerError> {
-        self.change(&told(what), |known: Option<Told>| match known {
-            Some(Told { done: true, .. }) => ((), None),
-            _ => ((), Some(Told { host: host.to_owned(), at: now, done: true })),
+    async fn record_alerted(
+        &self,
+        what: &str,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.update(&alert_key(what), |known: Option<AlertRecord>| match known {
+            Some(AlertRecord { done: true, .. }) => ((), None),
+            _ => ((), Some(AlertRecord { host: host.to_owned(), at: now, done: true })),
         })
         .await
     }
@@ -261,16 +279,16 @@ impl<S: Store> Ledger for StoreLedger<S> {
         &self,
         account: &AccountId,
         target: &ArtifactId,
-    ) -> Result<Progress, LedgerError> {
-        Ok(self.hold(progress_of(account, target)).await?.value.unwrap_or_default())
+    ) -> Result<UpdateProgress, LedgerError> {
+        Ok(self.load(progress_key(account, target)).await?.value.unwrap_or_default())
     }
 
     async fn all_progress(
         &self,
         target: &ArtifactId,
-    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError> {
-        let partition = progress_towards(target);
-        let read = |(account, progress): (String, Progress)| match account.parse() {
+    ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError> {
+        let partition = progress_partition(target);
+        let read = |(account, progress): (String, UpdateProgress)| match account.parse() {
             Ok(account) => Ok((account, progress)),
             Err(error) => Err(LedgerError::unreadable(&partition, &account, error)),
         };

@@ -13,13 +13,13 @@ use crate::store::{Item, Key, Store, Write};
 
 /// How often a change is tried. Each time that it fails somebody else's succeeds, so that
 /// this is enough for a hundred who want the same item at once.
-const TRIES: u32 = 16;
+const MAX_ATTEMPTS: u32 = 16;
 
 /// The longest wait after the first try. Doubles with every other.
-const FIRST_WAIT: Duration = Duration::from_millis(25);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(25);
 
 /// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(2);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// A ledger whose items are in `S`. Any number of ledgers may share what is in one store.
 #[derive(Debug, Default)]
@@ -27,18 +27,18 @@ pub struct StoreLedger<S> {
     store: S,
     /// The notifications that were claimed through this ledger and are not settled: what was
     /// written, and its version. What becomes of one is then written without reading.
-    pub(crate) claimed: Mutex<BTreeMap<NotificationKey, (NotificationEntry, u64)>>,
+    pub(crate) own_claims: Mutex<BTreeMap<NotificationKey, (NotificationEntry, u64)>>,
 }
 
 /// What is under a key, read to be replaced.
-pub(crate) struct Held<V> {
+pub(crate) struct StoredItem<V> {
     key: Key,
     version: Option<u64>,
     /// The value, if there is one.
     pub(crate) value: Option<V>,
 }
 
-impl<V: Serialize> Held<V> {
+impl<V: Serialize> StoredItem<V> {
     /// Replaces what was read, and nothing else.
     pub(crate) fn replace(&self, value: &V) -> Result<Write, LedgerError> {
         let json = serde_json::to_string(value)
@@ -54,16 +54,19 @@ impl<S: Store> StoreLedger<S> {
     }
 
     /// The ledger in a store.
-    pub fn over(store: S) -> Self {
-        Self { store, claimed: Mutex::default() }
+    pub fn with_store(store: S) -> Self {
+        Self { store, own_claims: Mutex::default() }
     }
 
     /// What is under a key now.
-    pub(crate) async fn hold<V: DeserializeOwned>(&self, key: Key) -> Result<Held<V>, LedgerError> {
+    pub(crate) async fn load<V: DeserializeOwned>(
+        &self,
+        key: Key,
+    ) -> Result<StoredItem<V>, LedgerError> {
         let item = self.store.get(&key).await?;
         let version = item.as_ref().map(|item| item.version);
         let value = item.map(|item| parse(&key, &item)).transpose()?;
-        Ok(Held { key, version, value })
+        Ok(StoredItem { key, version, value })
     }
 
     /// Every value of a partition, each with its sort key.
@@ -80,7 +83,7 @@ impl<S: Store> StoreLedger<S> {
     }
 
     /// Writes an item unless there is one. Answers its version, or `None` if there is one.
-    pub(crate) async fn add<V: Serialize>(
+    pub(crate) async fn insert<V: Serialize>(
         &self,
         key: Key,
         value: &V,
@@ -96,7 +99,7 @@ impl<S: Store> StoreLedger<S> {
         version: Option<u64>,
         value: &V,
     ) -> Result<Option<u64>, LedgerError> {
-        let write = Held { key, version, value: None::<V> }.replace(value)?;
+        let write = StoredItem { key, version, value: None::<V> }.replace(value)?;
         let version = write.version;
         let written = self.store.commit(&[write]).await?;
         Ok(written.then_some(version))
@@ -104,7 +107,7 @@ impl<S: Store> StoreLedger<S> {
 
     /// Changes one item: `decide` sees its value, and says what to answer and what to
     /// write, if anything.
-    pub(crate) async fn change<V, T>(
+    pub(crate) async fn update<V, T>(
         &self,
         key: &Key,
         decide: impl Fn(Option<V>) -> (T, Option<V>),
@@ -114,9 +117,9 @@ impl<S: Store> StoreLedger<S> {
     {
         let decide = &decide;
         self.commit(|| async move {
-            let mut held = self.hold(key.clone()).await?;
-            let (answer, new) = decide(held.value.take());
-            let write = new.map(|new| held.replace(&new)).transpose()?;
+            let mut stored = self.load(key.clone()).await?;
+            let (answer, new) = decide(stored.value.take());
+            let write = new.map(|new| stored.replace(&new)).transpose()?;
             Ok((answer, Vec::from_iter(write)))
         })
         .await
@@ -128,16 +131,16 @@ impl<S: Store> StoreLedger<S> {
     where
         F: Future<Output = Result<(T, Vec<Write>), LedgerError>>,
     {
-        let mut longest = FIRST_WAIT;
-        for _ in 0..TRIES {
+        let mut backoff = INITIAL_BACKOFF;
+        for _ in 0..MAX_ATTEMPTS {
             let (answer, writes) = plan().await?;
             if writes.is_empty() || self.store.commit(&writes).await? {
                 return Ok(answer);
             }
-            tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
-            longest = LONGEST_WAIT.min(longest * 2);
+            tokio::time::sleep(backoff.mul_f64(fastrand::f64())).await;
+            backoff = MAX_BACKOFF.min(backoff * 2);
         }
-        Err(LedgerError::Busy { tries: TRIES })
+        Err(LedgerError::Busy { tries: MAX_ATTEMPTS })
     }
 }
 

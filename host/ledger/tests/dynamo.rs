@@ -4,9 +4,9 @@
 mod common;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use common::{account, at, claim, client, entry, failed, key, sim, slot, target, told};
-use groundcrew_core::notification::{Claimed, NotificationState};
-use groundcrew_core::ports::{Cap, Ledger, NotificationLedger, Taken};
+use common::{account, at, claim, client, delivered, entry, failed, key, sim, slot, target};
+use groundcrew_core::notification::{ClaimOutcome, NotificationState};
+use groundcrew_core::ports::{Ledger, NotificationLedger, SlotLimits, SlotOutcome};
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_sim::{Fault, Refusal, SimAws};
 use rstest::rstest;
@@ -35,7 +35,7 @@ async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] fa
     let ledger = ledger(&sim);
     let next = || faults.iter().for_each(|fault| sim.inject_fault(COMMIT, *fault));
     next();
-    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await, Ok(SlotOutcome::Acquired));
     next();
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
@@ -43,12 +43,12 @@ async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] fa
     next();
     assert_eq!(ledger.began(at(1)).await, Ok(at(1)));
     next();
-    assert!(matches!(ledger.claim(&claim(1, "one", 0)).await, Ok(Claimed::Ours(_))));
+    assert!(matches!(ledger.claim(&claim(1, "one", 0)).await, Ok(ClaimOutcome::Acquired(_))));
     next();
-    assert_eq!(ledger.settle(&key(1), "one", &told(), at(1)).await, Ok(true));
+    assert_eq!(ledger.complete(&key(1), "one", &delivered(), at(1)).await, Ok(true));
     next();
-    let recorded = entry(2, NotificationState::Recorded, 0);
-    assert_eq!(ledger.record(&key(2), &recorded).await, Ok(true));
+    let recorded = entry(2, NotificationState::Suppressed, 0);
+    assert_eq!(ledger.insert_if_absent(&key(2), &recorded).await, Ok(true));
     let commits = u64::try_from(6 * (1 + faults.len())).unwrap();
     assert_eq!(sim.calls()[COMMIT], commits);
 }
@@ -60,8 +60,11 @@ async fn when_every_answer_is_lost_the_same_call_again_finds_its_effect() {
     for _ in 0..ATTEMPTS {
         sim.inject_fault(COMMIT, Fault::ReplyDropped);
     }
-    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap_err();
-    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Already(slot(1))));
+    ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await.unwrap_err();
+    assert_eq!(
+        ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await,
+        Ok(SlotOutcome::AlreadyHeld(slot(1)))
+    );
     for _ in 0..ATTEMPTS {
         sim.inject_fault(COMMIT, Fault::ReplyDropped);
     }

@@ -6,15 +6,15 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{account, at, claim, failed, key, slot, target, told};
+use common::{account, at, claim, delivered, failed, key, slot, target};
 use groundcrew_core::catalog::RecordId;
-use groundcrew_core::notification::Claimed;
-use groundcrew_core::ports::{Cap, Ledger, NotificationLedger, Taken};
-use groundcrew_ledger::{Disk, FileError, FileLedger};
+use groundcrew_core::notification::ClaimOutcome;
+use groundcrew_core::ports::{Ledger, NotificationLedger, SlotLimits, SlotOutcome};
+use groundcrew_ledger::{FaultyDisk, FileError, FileLedger};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
-fn place() -> (TempDir, PathBuf) {
+fn fixture() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("ledger.db");
     (directory, path)
@@ -26,16 +26,16 @@ fn refused(path: &Path) -> FileError {
 
 #[tokio::test]
 async fn a_restart_finds_all_there_was() {
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     let ledger = FileLedger::open(&path).unwrap();
     ledger.began(at(0)).await.unwrap();
-    ledger.take_slot(&slot(1), Cap::of(2)).await.unwrap();
-    ledger.take_slot(&slot(2), Cap::of(2)).await.unwrap();
-    ledger.note_record(&slot(1), &RecordId::new("rec-1")).await.unwrap();
+    ledger.take_slot(&slot(1), SlotLimits::in_all(2)).await.unwrap();
+    ledger.take_slot(&slot(2), SlotLimits::in_all(2)).await.unwrap();
+    ledger.record_start(&slot(1), &RecordId::new("rec-1")).await.unwrap();
     ledger.free_slot(&slot(2), Some(&failed(1)), None).await.unwrap();
     ledger.claim(&claim(1, "one", 0)).await.unwrap();
-    ledger.settle(&key(1), "one", &told(), at(1)).await.unwrap();
-    ledger.note("alert", at(1)).await.unwrap();
+    ledger.complete(&key(1), "one", &delivered(), at(1)).await.unwrap();
+    ledger.record_marker("alert", at(1)).await.unwrap();
     drop(ledger);
 
     let ledger = FileLedger::open(&path).unwrap();
@@ -44,18 +44,21 @@ async fn a_restart_finds_all_there_was() {
     assert_eq!(slots.len(), 1);
     assert_eq!(slots[0].record, Some(RecordId::new("rec-1")));
     assert_eq!(ledger.progress(&account(2), &target()).await, Ok(failed(1)));
-    assert!(matches!(ledger.claim(&claim(1, "two", 99)).await, Ok(Claimed::Settled(_))));
-    assert_eq!(ledger.noted("alert").await, Ok(true));
-    assert_eq!(ledger.take_slot(&slot(1), Cap::of(2)).await, Ok(Taken::Already(slots[0].clone())));
+    assert!(matches!(ledger.claim(&claim(1, "two", 99)).await, Ok(ClaimOutcome::Completed(_))));
+    assert_eq!(ledger.has_marker("alert").await, Ok(true));
+    assert_eq!(
+        ledger.take_slot(&slot(1), SlotLimits::in_all(2)).await,
+        Ok(SlotOutcome::AlreadyHeld(slots[0].clone()))
+    );
 }
 
 /// A copy of the file while it is open is what a crash would leave.
 #[tokio::test]
 async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
-    let (directory, path) = place();
+    let (directory, path) = fixture();
     let ledger = FileLedger::open(&path).unwrap();
     for number in 0..20 {
-        ledger.take_slot(&slot(number), Cap::of(20)).await.unwrap();
+        ledger.take_slot(&slot(number), SlotLimits::in_all(20)).await.unwrap();
         if number % 3 == 0 {
             ledger.free_slot(&slot(number), Some(&failed(1)), None).await.unwrap();
         }
@@ -64,7 +67,10 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
         let again = FileLedger::open(&left).unwrap();
         assert_eq!(again.slots().await, ledger.slots().await);
         assert_eq!(again.all_progress(&target()).await, ledger.all_progress(&target()).await);
-        assert_eq!(again.take_slot(&slot(99), Cap::of(99)).await, Ok(Taken::Yes));
+        assert_eq!(
+            again.take_slot(&slot(99), SlotLimits::in_all(99)).await,
+            Ok(SlotOutcome::Acquired)
+        );
     }
 }
 
@@ -72,18 +78,18 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
 /// is space it goes on by itself, as does a ledger that is opened meanwhile.
 #[tokio::test]
 async fn a_disk_that_was_full_is_forgotten() {
-    let (_kept, path) = place();
-    let disk = Disk::default();
+    let (_kept, path) = fixture();
+    let disk = FaultyDisk::default();
     let ledger = FileLedger::open_on(disk.clone(), &path).unwrap();
-    ledger.take_slot(&slot(1), Cap::of(9)).await.unwrap();
+    ledger.take_slot(&slot(1), SlotLimits::in_all(9)).await.unwrap();
     disk.fill();
     for number in 2..5 {
-        let error = ledger.take_slot(&slot(number), Cap::of(9)).await.unwrap_err();
+        let error = ledger.take_slot(&slot(number), SlotLimits::in_all(9)).await.unwrap_err();
         assert!(error.to_string().contains("ledger file"), "{error}");
     }
     disk.free();
     assert_eq!(ledger.slots().await.unwrap().len(), 1);
-    assert_eq!(ledger.take_slot(&slot(2), Cap::of(9)).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(2), SlotLimits::in_all(9)).await, Ok(SlotOutcome::Acquired));
     drop(ledger);
     assert_eq!(FileLedger::open(&path).unwrap().slots().await.unwrap().len(), 2);
 }
@@ -91,25 +97,25 @@ async fn a_disk_that_was_full_is_forgotten() {
 /// A ledger whose file is moved away refuses everything, and makes no new one; put back, it goes on.
 #[tokio::test]
 async fn a_file_that_is_gone_is_told() {
-    let (directory, path) = place();
+    let (directory, path) = fixture();
     let away = directory.path().join("away.db");
     let ledger = FileLedger::open(&path).unwrap();
-    ledger.take_slot(&slot(1), Cap::of(9)).await.unwrap();
+    ledger.take_slot(&slot(1), SlotLimits::in_all(9)).await.unwrap();
     std::fs::rename(&path, &away).unwrap();
     let error = ledger.slots().await.unwrap_err();
     assert!(error.to_string().contains("it was moved, removed or replaced"), "{error}");
-    assert!(ledger.take_slot(&slot(2), Cap::of(9)).await.is_err());
+    assert!(ledger.take_slot(&slot(2), SlotLimits::in_all(9)).await.is_err());
     assert!(!path.exists());
     std::fs::write(&path, "something else").unwrap();
     assert!(ledger.slots().await.is_err());
     std::fs::rename(&away, &path).unwrap();
-    assert_eq!(ledger.take_slot(&slot(2), Cap::of(9)).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(2), SlotLimits::in_all(9)).await, Ok(SlotOutcome::Acquired));
 }
 
 #[cfg(unix)]
 #[test]
 fn a_link_to_nowhere_is_named() {
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     std::os::unix::fs::symlink("nowhere/ledger.db", &path).unwrap();
     let error = refused(&path);
     assert!(matches!(error, FileError::DanglingLink { .. }), "{error}");
@@ -125,12 +131,14 @@ fn a_killed_host_leaves_all_that_it_was_answered() {
     if let Some(path) = std::env::var_os(TO_WRITE) {
         let ledger = FileLedger::open(path).unwrap();
         for number in 0.. {
-            runtime.block_on(ledger.take_slot(&slot(number), Cap::of(usize::MAX))).unwrap();
+            runtime
+                .block_on(ledger.take_slot(&slot(number), SlotLimits::in_all(usize::MAX)))
+                .unwrap();
             println!("answered {number}");
         }
     }
     for answers in [1, 10, 50] {
-        let (_kept, path) = place();
+        let (_kept, path) = fixture();
         // This very test, in a process of its own.
         let mut host = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "a_killed_host_leaves_all_that_it_was_answered", "--nocapture"])
@@ -156,7 +164,7 @@ fn a_killed_host_leaves_all_that_it_was_answered() {
 
 #[test]
 fn a_file_serves_one_at_a_time() {
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     let first = FileLedger::open(&path).unwrap();
     let error = refused(&path);
     assert!(matches!(error, FileError::InUse { .. }), "{error}");
@@ -174,7 +182,7 @@ fn a_file_serves_one_at_a_time() {
 
 #[test]
 fn a_missing_directory_is_named() {
-    let (directory, _) = place();
+    let (directory, _) = fixture();
     let error = refused(&directory.path().join("state/ledger.db"));
     assert!(matches!(error, FileError::NoDirectory { .. }), "{error}");
     let named = format!("there is no directory {}", directory.path().join("state").display());
@@ -183,7 +191,7 @@ fn a_missing_directory_is_named() {
 
 #[test]
 fn what_is_no_ledger_stays_as_it_is() {
-    let (directory, path) = place();
+    let (directory, path) = fixture();
     let text = "[ledger]\nfile = \"groundcrew.db\"\n".repeat(100);
     std::fs::write(&path, &text).unwrap();
     for path in [path.as_path(), directory.path()] {
@@ -196,7 +204,7 @@ fn what_is_no_ledger_stays_as_it_is() {
 #[test]
 fn a_database_of_something_else_is_no_ledger() {
     const TABLE: TableDefinition<'_, u64, u64> = TableDefinition::new("elsewhere");
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     let database = Database::create(&path).unwrap();
     let writing = database.begin_write().unwrap();
     writing.open_table(TABLE).unwrap().insert(1, 2).unwrap();
@@ -209,7 +217,7 @@ fn a_database_of_something_else_is_no_ledger() {
 #[test]
 fn a_newer_format_is_refused() {
     const ABOUT: TableDefinition<'_, &str, u64> = TableDefinition::new("groundcrew ledger");
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     drop(FileLedger::open(&path).unwrap());
     let database = Database::open(&path).unwrap();
     let writing = database.begin_write().unwrap();
@@ -222,7 +230,7 @@ fn a_newer_format_is_refused() {
 
 #[test]
 fn an_empty_file_becomes_a_ledger() {
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     std::fs::write(&path, "").unwrap();
     drop(FileLedger::open(&path).unwrap());
     FileLedger::open(&path).unwrap();
@@ -230,7 +238,7 @@ fn an_empty_file_becomes_a_ledger() {
 
 #[tokio::test]
 async fn a_file_that_was_cut_short_is_damaged() {
-    let (_kept, path) = place();
+    let (_kept, path) = fixture();
     let ledger = FileLedger::open(&path).unwrap();
     for number in 0..100 {
         ledger.free_slot(&slot(number), Some(&failed(1)), None).await.unwrap();

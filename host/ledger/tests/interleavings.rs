@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{Both, account, at, client, failed, key, sim_with, slot, target, told};
+use common::{FullLedger, account, at, client, delivered, failed, key, sim_with, slot, target};
 use fastrand::Rng;
 use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
-use groundcrew_core::notification::{Claim, Claimed};
-use groundcrew_core::ports::{Cap, Clock, Ledger, LedgerError, Progress, Slot, Taken};
+use groundcrew_core::notification::{Claim, ClaimOutcome};
+use groundcrew_core::ports::{
+    Clock, Ledger, LedgerError, Slot, SlotLimits, SlotOutcome, UpdateProgress,
+};
 use groundcrew_ledger::{
     DynamoLedger, Item, Key, MemoryStore, Store, StoreError, StoreLedger, Write,
 };
@@ -34,12 +36,12 @@ const ACCOUNTS: usize = 5;
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
 /// A store on the other side of a network.
-struct Far {
+struct RemoteStore {
     store: Arc<MemoryStore>,
     rng: Mutex<Rng>,
 }
 
-impl Far {
+impl RemoteStore {
     async fn travel(&self) {
         let milliseconds = self.rng.lock().unwrap().u64(0..40);
         sleep(Duration::from_millis(milliseconds)).await;
@@ -52,7 +54,7 @@ impl Far {
 }
 
 #[async_trait]
-impl Store for Far {
+impl Store for RemoteStore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         self.travel().await;
         let item = self.store.get(key).await;
@@ -77,26 +79,26 @@ impl Store for Far {
 
 /// What is true of all hosts together.
 #[derive(Default)]
-struct Truth {
+struct SharedState {
     running: BTreeSet<AccountId>,
     most: usize,
     runs: BTreeMap<AccountId, u32>,
-    told: BTreeMap<AccountId, u32>,
+    delivered: BTreeMap<AccountId, u32>,
 }
 
 /// One host: runs every account once, and tells every notification unless it is told.
 struct Host<'a> {
     name: String,
-    ledger: Arc<dyn Both>,
+    ledger: Arc<dyn FullLedger>,
     clock: SimClock,
-    truth: &'a Mutex<Truth>,
+    shared_state: &'a Mutex<SharedState>,
     rng: Mutex<Rng>,
 }
 
 impl Host<'_> {
     async fn live(&self) {
         let runs = (0..ACCOUNTS).map(|number| self.run(number));
-        let tells = (0..ACCOUNTS).map(|number| self.tell(number));
+        let tells = (0..ACCOUNTS).map(|number| self.deliver(number));
         tokio::join!(join_all(runs), join_all(tells));
     }
 
@@ -106,7 +108,7 @@ impl Host<'_> {
     }
 
     /// Calls until there is an answer, as the engine does.
-    async fn insist<T, F>(&self, call: impl Fn() -> F) -> T
+    async fn retry_until_success<T, F>(&self, call: impl Fn() -> F) -> T
     where
         F: Future<Output = Result<T, LedgerError>>,
     {
@@ -122,27 +124,36 @@ impl Host<'_> {
         let slot = Slot { token: self.name.clone(), ..slot(number) };
         loop {
             self.idle().await;
-            match self.insist(|| self.ledger.take_slot(&slot, Cap::of(CAP))).await {
-                Taken::Yes => break,
-                Taken::Already(taken) if taken.token == slot.token => break,
-                Taken::Already(_) | Taken::Full | Taken::OuFull => {}
-                Taken::GivenUp => panic!("nobody gives anything up"),
+            match self
+                .retry_until_success(|| self.ledger.take_slot(&slot, SlotLimits::in_all(CAP)))
+                .await
+            {
+                SlotOutcome::Acquired => break,
+                SlotOutcome::AlreadyHeld(taken) if taken.token == slot.token => break,
+                SlotOutcome::AlreadyHeld(_)
+                | SlotOutcome::LimitReached
+                | SlotOutcome::OuLimitReached => {}
+                SlotOutcome::DeadLettered => panic!("nobody gives anything up"),
             }
         }
         {
-            let mut truth = self.truth.lock().unwrap();
-            assert!(truth.running.insert(slot.account.clone()), "two hold a slot of one account");
-            truth.most = truth.most.max(truth.running.len());
-            *truth.runs.entry(slot.account.clone()).or_default() += 1;
+            let mut shared_state = self.shared_state.lock().unwrap();
+            assert!(
+                shared_state.running.insert(slot.account.clone()),
+                "two hold a slot of one account"
+            );
+            shared_state.most = shared_state.most.max(shared_state.running.len());
+            *shared_state.runs.entry(slot.account.clone()).or_default() += 1;
         }
         self.idle().await;
-        let known = self.insist(|| self.ledger.progress(&slot.account, &slot.target)).await;
+        let known =
+            self.retry_until_success(|| self.ledger.progress(&slot.account, &slot.target)).await;
         let progress = failed(known.failed_attempts + 1);
-        self.truth.lock().unwrap().running.remove(&slot.account);
-        self.insist(|| self.ledger.free_slot(&slot, Some(&progress), None)).await;
+        self.shared_state.lock().unwrap().running.remove(&slot.account);
+        self.retry_until_success(|| self.ledger.free_slot(&slot, Some(&progress), None)).await;
     }
 
-    async fn tell(&self, number: usize) {
+    async fn deliver(&self, number: usize) {
         loop {
             self.idle().await;
             let now = self.clock.now();
@@ -156,15 +167,24 @@ impl Host<'_> {
                 until: now + Duration::from_secs(600),
                 redriven: 0,
             };
-            match self.insist(|| self.ledger.claim(&claim)).await {
-                Claimed::Settled(_) => return,
-                Claimed::Busy { until } | Claimed::Held { until, .. } => {
+            match self.retry_until_success(|| self.ledger.claim(&claim)).await {
+                ClaimOutcome::Completed(_) => return,
+                ClaimOutcome::ClaimedByOther { until } | ClaimOutcome::Held { until, .. } => {
                     sleep(until.duration_since(now).try_into().unwrap()).await;
                 }
-                Claimed::Ours(_) => {
-                    *self.truth.lock().unwrap().told.entry(account(number)).or_default() += 1;
-                    let (key, told) = (key(number), told());
-                    self.insist(|| self.ledger.settle(&key, &self.name, &told, now)).await;
+                ClaimOutcome::Acquired(_) => {
+                    *self
+                        .shared_state
+                        .lock()
+                        .unwrap()
+                        .delivered
+                        .entry(account(number))
+                        .or_default() += 1;
+                    let (key, delivered) = (key(number), delivered());
+                    self.retry_until_success(|| {
+                        self.ledger.complete(&key, &self.name, &delivered, now)
+                    })
+                    .await;
                 }
             }
         }
@@ -172,15 +192,15 @@ impl Host<'_> {
 }
 
 /// Lets hosts live, each with a ledger of its own, and looks at what they did.
-async fn play(ledgers: Vec<Arc<dyn Both>>, clock: SimClock, seed: u64) {
+async fn play(ledgers: Vec<Arc<dyn FullLedger>>, clock: SimClock, seed: u64) {
     fastrand::seed(seed);
-    let truth = Mutex::default();
+    let shared_state = Mutex::default();
     let number = u32::try_from(ledgers.len()).unwrap();
-    let host = |(number, ledger): (usize, &Arc<dyn Both>)| Host {
+    let host = |(number, ledger): (usize, &Arc<dyn FullLedger>)| Host {
         name: format!("host-{number}"),
         ledger: Arc::clone(ledger),
         clock,
-        truth: &truth,
+        shared_state: &shared_state,
         rng: Mutex::new(Rng::new()),
     };
     let hosts: Vec<_> = ledgers.iter().enumerate().map(host).collect();
@@ -188,14 +208,14 @@ async fn play(ledgers: Vec<Arc<dyn Both>>, clock: SimClock, seed: u64) {
     timeout(LONGEST, lives).await.expect("hosts wait for each other");
 
     let (ledger, target) = (&ledgers[0], target());
-    let progress = hosts[0].insist(|| ledger.all_progress(&target)).await;
+    let progress = hosts[0].retry_until_success(|| ledger.all_progress(&target)).await;
     assert_eq!(progress, (0..ACCOUNTS).map(|n| (account(n), failed(number))).collect());
-    assert_eq!(hosts[0].insist(|| ledger.slots()).await, vec![]);
-    let truth = truth.lock().unwrap();
-    assert!((1..=CAP).contains(&truth.most), "{} at once", truth.most);
+    assert_eq!(hosts[0].retry_until_success(|| ledger.slots()).await, vec![]);
+    let shared_state = shared_state.lock().unwrap();
+    assert!((1..=CAP).contains(&shared_state.most), "{} at once", shared_state.most);
     let each = |count: u32| (0..ACCOUNTS).map(|number| (account(number), count)).collect();
-    assert_eq!(truth.runs, each(number));
-    assert_eq!(truth.told, each(1));
+    assert_eq!(shared_state.runs, each(number));
+    assert_eq!(shared_state.delivered, each(1));
 }
 
 /// A store on which another host gives an account up, and frees its slot, before one of the reads.
@@ -208,7 +228,7 @@ struct GivenUpBefore {
 impl GivenUpBefore {
     fn ledger(store: &Arc<MemoryStore>, read: u32) -> StoreLedger<Self> {
         let (store, reads) = (Arc::clone(store), AtomicU32::new(0));
-        StoreLedger::over(Self { store, reads, read })
+        StoreLedger::with_store(Self { store, reads, read })
     }
 }
 
@@ -217,7 +237,7 @@ impl Store for GivenUpBefore {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         if self.reads.fetch_add(1, Ordering::Relaxed) == self.read {
             let other = Self::ledger(&self.store, u32::MAX);
-            let given_up = Progress { dead_lettered: true, ..failed(1) };
+            let given_up = UpdateProgress { dead_lettered: true, ..failed(1) };
             other.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
         }
         self.store.get(key).await
@@ -234,16 +254,20 @@ impl Store for GivenUpBefore {
 
 /// What another host gives up between any two reads is not begun.
 #[rstest]
-#[case::before_all(0, Taken::GivenUp)]
-#[case::after_the_slots(1, Taken::Already(slot(1)))]
-#[case::after_all(9, Taken::Already(slot(1)))]
-fn what_is_given_up_meanwhile_is_not_begun(#[case] read: u32, #[case] expected: Taken) {
+#[case::before_all(0, SlotOutcome::DeadLettered)]
+#[case::after_the_slots(1, SlotOutcome::AlreadyHeld(slot(1)))]
+#[case::after_all(9, SlotOutcome::AlreadyHeld(slot(1)))]
+fn what_is_given_up_meanwhile_is_not_begun(#[case] read: u32, #[case] expected: SlotOutcome) {
     run(async {
         let store = Arc::new(MemoryStore::default());
         let holder = GivenUpBefore::ledger(&store, u32::MAX);
-        assert_eq!(holder.take_slot(&slot(1), Cap::of(CAP)).await, Ok(Taken::Yes));
+        assert_eq!(
+            holder.take_slot(&slot(1), SlotLimits::in_all(CAP)).await,
+            Ok(SlotOutcome::Acquired)
+        );
         let late = Slot { token: "late".into(), ..slot(1) };
-        let taken = GivenUpBefore::ledger(&store, read).take_slot(&late, Cap::of(CAP)).await;
+        let taken =
+            GivenUpBefore::ledger(&store, read).take_slot(&late, SlotLimits::in_all(CAP)).await;
         assert_eq!(taken, Ok(expected));
     });
 }
@@ -257,8 +281,8 @@ proptest! {
             let store = Arc::new(MemoryStore::default());
             let ledgers = (0..hosts).map(|number| {
                 let rng = Mutex::new(Rng::with_seed(seed ^ number as u64));
-                let far = Far { store: Arc::clone(&store), rng };
-                Arc::new(StoreLedger::over(far)) as Arc<dyn Both>
+                let far = RemoteStore { store: Arc::clone(&store), rng };
+                Arc::new(StoreLedger::with_store(far)) as Arc<dyn FullLedger>
             });
             play(ledgers.collect(), SimClock::starting_at(at(0)), seed).await;
         });
@@ -274,7 +298,7 @@ fn hosts_on_a_table(#[case] faults: FaultLevel, #[case] seed: u64) {
         let sim = sim_with(faults, seed);
         let ledger = || {
             let ledger = DynamoLedger::new(client(&sim), sim.table_name());
-            Arc::new(ledger) as Arc<dyn Both>
+            Arc::new(ledger) as Arc<dyn FullLedger>
         };
         play(vec![ledger(), ledger(), ledger()], sim.clock(), seed).await;
     });

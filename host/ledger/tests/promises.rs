@@ -6,17 +6,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::{
-    Both, Kind, Place, account, at, claim, entry, failed, key, signature, slot, target, told,
+    FullLedger, Kind, LedgerFixture, account, at, claim, delivered, entry, failed, issued_by, key,
+    slot, target,
 };
 use futures_util::future::join_all;
 use groundcrew_core::catalog::{ArtifactId, RecordId};
-use groundcrew_core::due::Footing;
-use groundcrew_core::notification::{Claimed, NotificationState};
+use groundcrew_core::notification::{ClaimOutcome, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, Cap, Ended, Freed, Heartbeat, HeldRecord, HostKind, LaneRecord, LaneSeen, Orders,
-    Pause, PlanRecord, PlanStanding, Progress, Slot, SweepRecord, Taken, Telling,
+    AlertClaim, Approval, ApprovalState, FreedSlot, Heartbeat, HeldAccount, HostKind, LaneRecord,
+    LaneSummary, Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd,
+    UpdateProgress,
 };
+use groundcrew_core::update_need::AppliedState;
 use rstest::rstest;
 
 #[rstest]
@@ -24,16 +26,22 @@ use rstest::rstest;
 async fn slots_are_taken_once_each_and_never_more_than_the_cap(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    assert_eq!(one.take_slot(&slot(1), Cap::of(2)).await, Ok(Taken::Yes));
-    assert_eq!(two.take_slot(&slot(1), Cap::of(2)).await, Ok(Taken::Already(slot(1))));
-    assert_eq!(two.take_slot(&slot(2), Cap::of(2)).await, Ok(Taken::Yes));
-    assert_eq!(one.take_slot(&slot(3), Cap::of(2)).await, Ok(Taken::Full));
-    assert_eq!(one.take_slot(&slot(2), Cap::of(2)).await, Ok(Taken::Already(slot(2))));
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    assert_eq!(one.take_slot(&slot(1), SlotLimits::in_all(2)).await, Ok(SlotOutcome::Acquired));
+    assert_eq!(
+        two.take_slot(&slot(1), SlotLimits::in_all(2)).await,
+        Ok(SlotOutcome::AlreadyHeld(slot(1)))
+    );
+    assert_eq!(two.take_slot(&slot(2), SlotLimits::in_all(2)).await, Ok(SlotOutcome::Acquired));
+    assert_eq!(one.take_slot(&slot(3), SlotLimits::in_all(2)).await, Ok(SlotOutcome::LimitReached));
+    assert_eq!(
+        one.take_slot(&slot(2), SlotLimits::in_all(2)).await,
+        Ok(SlotOutcome::AlreadyHeld(slot(2)))
+    );
     assert_eq!(one.slots().await, Ok(vec![slot(1), slot(2)]));
     one.free_slot(&slot(1), None, None).await.unwrap();
-    assert_eq!(two.take_slot(&slot(3), Cap::of(2)).await, Ok(Taken::Yes));
+    assert_eq!(two.take_slot(&slot(3), SlotLimits::in_all(2)).await, Ok(SlotOutcome::Acquired));
     assert_eq!(one.slots().await, Ok(vec![slot(2), slot(3)]));
 }
 
@@ -42,14 +50,14 @@ async fn slots_are_taken_once_each_and_never_more_than_the_cap(
 async fn a_record_is_kept_with_its_slot(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let ledger = place.host();
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
     let record = RecordId::new("rec-1");
-    ledger.note_record(&slot(1), &record).await.unwrap();
+    ledger.record_start(&slot(1), &record).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![]));
-    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
+    ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await.unwrap();
     for _ in 0..2 {
-        ledger.note_record(&slot(1), &record).await.unwrap();
+        ledger.record_start(&slot(1), &record).await.unwrap();
         let slots = ledger.slots().await.unwrap();
         assert_eq!(slots[0].record.as_ref(), Some(&record));
     }
@@ -60,15 +68,15 @@ async fn a_record_is_kept_with_its_slot(
 async fn a_slot_that_another_host_has_taken_over_is_left_alone(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let ledger = place.host();
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
     let late = Slot { token: "another".into(), ..slot(1) };
-    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
-    let ended = Ended { succeeded: false, at: at(1) };
+    ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await.unwrap();
+    let ended = UpdateEnd { succeeded: false, at: at(1) };
     ledger.free_slot(&late, Some(&failed(1)), Some(ended)).await.unwrap();
-    ledger.note_record(&late, &RecordId::new("rec-1")).await.unwrap();
+    ledger.record_start(&late, &RecordId::new("rec-1")).await.unwrap();
     assert_eq!(ledger.slots().await, Ok(vec![slot(1)]));
-    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
+    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(UpdateProgress::default()));
     assert_eq!(ledger.lanes().await, Ok([].into()));
 }
 
@@ -77,16 +85,16 @@ async fn a_slot_that_another_host_has_taken_over_is_left_alone(
 async fn a_lane_counts_its_failures_once_each(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    let ended = |succeeded, second| Some(Ended { succeeded, at: at(second) });
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    let ended = |succeeded, second| Some(UpdateEnd { succeeded, at: at(second) });
     let record = |failures_in_a_row, second| LaneRecord {
         failures_in_a_row,
         last_ended: Some(at(second)),
         ..LaneRecord::default()
     };
     for number in 1..=3 {
-        one.take_slot(&slot(number), Cap::of(9)).await.unwrap();
+        one.take_slot(&slot(number), SlotLimits::in_all(9)).await.unwrap();
     }
     // Each twice, as after a lost answer.
     for _ in 0..2 {
@@ -109,18 +117,18 @@ async fn a_lane_counts_its_failures_once_each(
     assert_eq!(two.pause_lane("all", &later).await.as_ref(), Ok(&paused));
     assert_eq!(paused, LaneRecord { paused: Some(pause), ..record(3, 8) });
     assert_eq!(two.lanes().await, Ok([("all".to_owned(), paused.clone())].into()));
-    let resumed = two.order_resume("all", &signature(11)).await;
+    let resumed = two.order_resume("all", &issued_by(11)).await;
     assert_eq!(resumed, Ok(paused.paused));
     assert_eq!(two.lanes().await, Ok([("all".to_owned(), record(0, 8))].into()));
     let done = LaneRecord { succeeded: 1, typical_seconds: 10, ..record(0, 10) };
     assert_eq!(
         one.free_slot(&slot(3), None, ended(true, 10)).await,
-        Ok(Freed { lane: done.clone(), written: true })
+        Ok(FreedSlot { lane: done.clone(), written: true })
     );
     // Another host has done it.
     assert_eq!(
         two.free_slot(&slot(3), None, ended(true, 10)).await,
-        Ok(Freed { lane: done, written: false })
+        Ok(FreedSlot { lane: done, written: false })
     );
 }
 
@@ -129,11 +137,11 @@ async fn a_lane_counts_its_failures_once_each(
 async fn a_slot_is_freed_together_with_the_progress(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let ledger = place.host();
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
     let other = ArtifactId::new("pa-3");
-    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(Progress::default()));
-    ledger.take_slot(&slot(1), Cap::of(1)).await.unwrap();
+    assert_eq!(ledger.progress(&account(1), &target()).await, Ok(UpdateProgress::default()));
+    ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await.unwrap();
     for _ in 0..2 {
         ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
         assert_eq!(ledger.slots().await, Ok(vec![]));
@@ -144,7 +152,7 @@ async fn a_slot_is_freed_together_with_the_progress(
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     ledger.free_slot(&slot(1), None, None).await.unwrap();
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(2)));
-    assert_eq!(ledger.progress(&account(1), &other).await, Ok(Progress::default()));
+    assert_eq!(ledger.progress(&account(1), &other).await, Ok(UpdateProgress::default()));
     assert_eq!(ledger.all_progress(&target()).await.unwrap(), [(account(1), failed(2))].into());
     assert!(ledger.all_progress(&other).await.unwrap().is_empty());
 }
@@ -154,10 +162,10 @@ async fn a_slot_is_freed_together_with_the_progress(
 async fn all_progress_is_listed_however_much_it_is(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let ledger = place.host();
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
     // DynamoDB answers a megabyte at a time.
-    let long = Progress { last_error: Some("no ".repeat(50_000)), ..failed(1) };
+    let long = UpdateProgress { last_error: Some("no ".repeat(50_000)), ..failed(1) };
     for number in 0..20 {
         ledger.free_slot(&slot(number), Some(&long), None).await.unwrap();
     }
@@ -171,9 +179,9 @@ async fn all_progress_is_listed_however_much_it_is(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn it_begins_once(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let place = Place::new(kind);
-    assert_eq!(place.host().began(at(1)).await, Ok(at(1)));
-    assert_eq!(place.host().began(at(0)).await, Ok(at(1)));
+    let fixture = LedgerFixture::new(kind);
+    assert_eq!(fixture.host().began(at(1)).await, Ok(at(1)));
+    assert_eq!(fixture.host().began(at(0)).await, Ok(at(1)));
 }
 
 #[rstest]
@@ -181,33 +189,36 @@ async fn it_begins_once(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: 
 async fn a_notification_is_taken_and_settled(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    let taken = NotificationState::Taken { by: "one".into(), until: at(60) };
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    let taken = NotificationState::Claimed { by: "one".into(), until: at(60) };
     assert_eq!(one.notification(&key(1)).await, Ok(None));
     let claimed = one.claim(&claim(1, "one", 0)).await;
-    assert_eq!(claimed, Ok(Claimed::Ours(entry(1, taken.clone(), 1))));
+    assert_eq!(claimed, Ok(ClaimOutcome::Acquired(entry(1, taken.clone(), 1))));
     assert_eq!(two.notification(&key(1)).await, Ok(Some(entry(1, taken, 1))));
     let claimed = two.claim(&claim(1, "two", 59)).await;
-    assert_eq!(claimed, Ok(Claimed::Busy { until: at(60) }));
+    assert_eq!(claimed, Ok(ClaimOutcome::ClaimedByOther { until: at(60) }));
     // The first has died. When it is back, it is too late.
-    let Ok(Claimed::Ours(second)) = two.claim(&claim(1, "two", 60)).await else {
+    let Ok(ClaimOutcome::Acquired(second)) = two.claim(&claim(1, "two", 60)).await else {
         panic!("the claim was over");
     };
     assert_eq!(second.attempts, 2);
-    assert_eq!(one.settle(&key(1), "one", &told(), at(61)).await, Ok(false));
+    assert_eq!(one.complete(&key(1), "one", &delivered(), at(61)).await, Ok(false));
     assert_eq!(two.notification(&key(1)).await, Ok(Some(second.clone())));
-    assert_eq!(two.settle(&key(1), "two", &told(), at(62)).await, Ok(true));
-    let settled = groundcrew_core::notification::NotificationEntry {
-        state: told(),
+    assert_eq!(two.complete(&key(1), "two", &delivered(), at(62)).await, Ok(true));
+    let completed = groundcrew_core::notification::NotificationEntry {
+        state: delivered(),
         changed_at: at(62),
         ..second
     };
-    assert_eq!(one.claim(&claim(1, "one", 1000)).await, Ok(Claimed::Settled(settled.clone())));
-    assert_eq!(two.settle(&key(1), "two", &told(), at(63)).await, Ok(false));
-    assert_eq!(one.notification(&key(1)).await, Ok(Some(settled)));
+    assert_eq!(
+        one.claim(&claim(1, "one", 1000)).await,
+        Ok(ClaimOutcome::Completed(completed.clone()))
+    );
+    assert_eq!(two.complete(&key(1), "two", &delivered(), at(63)).await, Ok(false));
+    assert_eq!(one.notification(&key(1)).await, Ok(Some(completed)));
     assert_eq!(one.notification(&key(2)).await, Ok(None));
-    assert_eq!(one.settle(&key(2), "one", &told(), at(63)).await, Ok(false));
+    assert_eq!(one.complete(&key(2), "one", &delivered(), at(63)).await, Ok(false));
 }
 
 #[rstest]
@@ -215,24 +226,24 @@ async fn a_notification_is_taken_and_settled(
 async fn an_entry_is_recorded_unless_there_is_one(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let ledger = place.host();
-    let recorded = entry(1, NotificationState::Recorded, 0);
-    assert_eq!(ledger.record(&key(1), &recorded).await, Ok(true));
-    assert_eq!(ledger.record(&key(1), &entry(1, told(), 0)).await, Ok(false));
-    assert_eq!(ledger.claim(&claim(1, "one", 0)).await, Ok(Claimed::Settled(recorded)));
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
+    let recorded = entry(1, NotificationState::Suppressed, 0);
+    assert_eq!(ledger.insert_if_absent(&key(1), &recorded).await, Ok(true));
+    assert_eq!(ledger.insert_if_absent(&key(1), &entry(1, delivered(), 0)).await, Ok(false));
+    assert_eq!(ledger.claim(&claim(1, "one", 0)).await, Ok(ClaimOutcome::Completed(recorded)));
 }
 
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn what_is_noted_stays_noted(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let place = Place::new(kind);
-    let ledger = place.host();
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
     for what in ["alert/ams", ""] {
-        assert_eq!(ledger.noted(what).await, Ok(false));
+        assert_eq!(ledger.has_marker(what).await, Ok(false));
         for second in [0, 1] {
-            ledger.note(what, at(second)).await.unwrap();
-            assert_eq!(ledger.noted(what).await, Ok(true));
+            ledger.record_marker(what, at(second)).await.unwrap();
+            assert_eq!(ledger.has_marker(what).await, Ok(true));
         }
     }
 }
@@ -242,15 +253,18 @@ async fn what_is_noted_stays_noted(#[values(Kind::Memory, Kind::File, Kind::Dyna
 async fn many_hosts_at_once_never_exceed_the_cap(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let hosts: Vec<_> = (0..4).map(|_| place.host()).collect();
+    let fixture = LedgerFixture::new(kind);
+    let hosts: Vec<_> = (0..4).map(|_| fixture.host()).collect();
     let slots: Vec<_> = (0..40).map(slot).collect();
-    let takes = slots.iter().enumerate().map(|(n, slot)| hosts[n % 4].take_slot(slot, Cap::of(5)));
+    let takes = slots
+        .iter()
+        .enumerate()
+        .map(|(n, slot)| hosts[n % 4].take_slot(slot, SlotLimits::in_all(5)));
     let taken: Vec<_> = join_all(takes).await.into_iter().map(Result::unwrap).collect();
-    assert_eq!(taken.iter().filter(|taken| **taken == Taken::Yes).count(), 5);
-    assert_eq!(taken.iter().filter(|taken| **taken == Taken::Full).count(), 35);
+    assert_eq!(taken.iter().filter(|taken| **taken == SlotOutcome::Acquired).count(), 5);
+    assert_eq!(taken.iter().filter(|taken| **taken == SlotOutcome::LimitReached).count(), 35);
     let held = hosts[0].slots().await.unwrap();
-    let won = slots.iter().zip(&taken).filter(|(_, taken)| **taken == Taken::Yes);
+    let won = slots.iter().zip(&taken).filter(|(_, taken)| **taken == SlotOutcome::Acquired);
     assert_eq!(held, won.map(|(slot, _)| slot.clone()).collect::<Vec<_>>());
 }
 
@@ -259,11 +273,11 @@ async fn many_hosts_at_once_never_exceed_the_cap(
 async fn slots_freed_at_once_are_all_freed(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let hosts: Vec<_> = (0..4).map(|_| place.host()).collect();
+    let fixture = LedgerFixture::new(kind);
+    let hosts: Vec<_> = (0..4).map(|_| fixture.host()).collect();
     let slots: Vec<_> = (0..30).map(slot).collect();
     for slot in &slots {
-        hosts[0].take_slot(slot, Cap::of(30)).await.unwrap();
+        hosts[0].take_slot(slot, SlotLimits::in_all(30)).await.unwrap();
     }
     let (target, failed) = (target(), failed(1));
     let frees = slots
@@ -280,30 +294,30 @@ async fn slots_freed_at_once_are_all_freed(
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn of_claims_at_once_one_wins(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let place = Place::new(kind);
-    let hosts: Vec<_> = (0..8).map(|number| (place.host(), format!("host-{number}"))).collect();
+    let fixture = LedgerFixture::new(kind);
+    let hosts: Vec<_> = (0..8).map(|number| (fixture.host(), format!("host-{number}"))).collect();
     let claims = hosts
         .iter()
         .map(|(host, name)| async move { host.claim(&claim(1, name, 0)).await.unwrap() });
     let claimed = join_all(claims).await;
-    let ours = |claimed: &&Claimed| matches!(claimed, Claimed::Ours(_));
+    let ours = |claimed: &&ClaimOutcome| matches!(claimed, ClaimOutcome::Acquired(_));
     assert_eq!(claimed.iter().filter(ours).count(), 1);
-    let busy = Claimed::Busy { until: at(60) };
+    let busy = ClaimOutcome::ClaimedByOther { until: at(60) };
     assert_eq!(claimed.iter().filter(|claimed| **claimed == busy).count(), 7);
 }
 
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn an_ou_has_slots_of_its_own(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
-    let place = Place::new(kind);
-    let ledger = place.host();
-    let cap = Cap { total: 3, per_ou: Some(2) };
+    let fixture = LedgerFixture::new(kind);
+    let ledger = fixture.host();
+    let cap = SlotLimits { total: 3, per_ou: Some(2) };
     let elsewhere = |number| Slot { ou: Some("ou-b".into()), ..slot(number) };
-    assert_eq!(ledger.take_slot(&slot(1), cap).await, Ok(Taken::Yes));
-    assert_eq!(ledger.take_slot(&slot(2), cap).await, Ok(Taken::Yes));
-    assert_eq!(ledger.take_slot(&slot(3), cap).await, Ok(Taken::OuFull));
-    assert_eq!(ledger.take_slot(&elsewhere(3), cap).await, Ok(Taken::Yes));
-    assert_eq!(ledger.take_slot(&elsewhere(4), cap).await, Ok(Taken::Full));
+    assert_eq!(ledger.take_slot(&slot(1), cap).await, Ok(SlotOutcome::Acquired));
+    assert_eq!(ledger.take_slot(&slot(2), cap).await, Ok(SlotOutcome::Acquired));
+    assert_eq!(ledger.take_slot(&slot(3), cap).await, Ok(SlotOutcome::OuLimitReached));
+    assert_eq!(ledger.take_slot(&elsewhere(3), cap).await, Ok(SlotOutcome::Acquired));
+    assert_eq!(ledger.take_slot(&elsewhere(4), cap).await, Ok(SlotOutcome::LimitReached));
 }
 
 #[rstest]
@@ -311,28 +325,28 @@ async fn an_ou_has_slots_of_its_own(#[values(Kind::Memory, Kind::File, Kind::Dyn
 async fn a_plan_is_approved_once_it_is_needed(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    let plan = |number: u8| PlanId::of(&[number; 6]);
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    let plan = |number: u8| PlanId::from_digest(&[number; 6]);
     let approval = |second| Approval { by: "ada".into(), at: at(second) };
-    assert_eq!(one.approve(&plan(1), &signature(1)).await, Ok(PlanStanding::Unknown));
+    assert_eq!(one.approve(&plan(1), &issued_by(1)).await, Ok(ApprovalState::Unknown));
     assert_eq!(one.orders().await, Ok(Orders::default()));
     for second in [2, 3] {
-        let needed = two.need_plan(&plan(1), at(second)).await;
+        let needed = two.record_pending_plan(&plan(1), at(second)).await;
         assert_eq!(needed, Ok(PlanRecord { since: at(2), approved: None }));
     }
     // The first to approve has done it.
-    assert_eq!(one.approve(&plan(1), &signature(4)).await, Ok(PlanStanding::Waits));
-    let approved = PlanStanding::Approved(approval(4));
-    assert_eq!(one.approve(&plan(1), &signature(5)).await, Ok(approved));
+    assert_eq!(one.approve(&plan(1), &issued_by(4)).await, Ok(ApprovalState::Pending));
+    let approved = ApprovalState::Approved(approval(4));
+    assert_eq!(one.approve(&plan(1), &issued_by(5)).await, Ok(approved));
     let record = two.orders().await.unwrap().plans.remove(&plan(1)).unwrap();
     assert_eq!(record.approved, Some(approval(4)));
     // The oldest are forgotten.
     for number in 2..=21 {
-        one.need_plan(&plan(number), at(number.into())).await.unwrap();
+        one.record_pending_plan(&plan(number), at(number.into())).await.unwrap();
     }
     let orders = two.orders().await.unwrap();
-    assert_eq!(orders.plans.len(), Orders::PLANS);
+    assert_eq!(orders.plans.len(), Orders::MAX_PLANS);
     assert!(!orders.plans.contains_key(&plan(1)));
 }
 
@@ -341,12 +355,12 @@ async fn a_plan_is_approved_once_it_is_needed(
 async fn what_operators_ask_for_and_sweeps_see_is_kept(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    one.order_sweep(&signature(7)).await.unwrap();
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    one.order_sweep(&issued_by(7)).await.unwrap();
     assert_eq!(two.overview().await.unwrap().orders.sweep, Some(at(7)));
     // By a clock that is behind it is another order all the same, and never an earlier one.
-    two.order_sweep(&signature(6)).await.unwrap();
+    two.order_sweep(&issued_by(6)).await.unwrap();
     let second = two.overview().await.unwrap().orders.sweep;
     assert!(second > Some(at(7)) && second < Some(at(8)), "{second:?}");
     assert_eq!(one.last_sweep().await, Ok(None));
@@ -362,10 +376,16 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         closed: 1,
         lanes: [(
             "all".into(),
-            LaneSeen { to_update: 4, given_up: 0, held: 1, succeeded: 0, began_with: Some(0) },
+            LaneSummary {
+                to_update: 4,
+                dead_lettered: 0,
+                held: 1,
+                succeeded: 0,
+                began_with: Some(0),
+            },
         )]
         .into(),
-        held: vec![HeldRecord {
+        held: vec![HeldAccount {
             account: account(1),
             until: at(9),
             reason: "freeze".into(),
@@ -374,8 +394,8 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         held_in_all: 1,
         held_back: vec![],
     };
-    one.note_sweep(&SweepRecord { accounts: 0, ..sweep.clone() }).await.unwrap();
-    one.note_sweep(&sweep).await.unwrap();
+    one.record_sweep(&SweepRecord { accounts: 0, ..sweep.clone() }).await.unwrap();
+    one.record_sweep(&sweep).await.unwrap();
     assert_eq!(two.last_sweep().await, Ok(Some(sweep)));
 }
 
@@ -384,16 +404,16 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
 async fn one_host_tells_and_another_when_it_died(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    assert_eq!(one.claim_telling("x", "one", at(0)).await, Ok(Telling::Ours));
-    assert_eq!(one.claim_telling("x", "one", at(1)).await, Ok(Telling::Ours));
-    assert_eq!(two.claim_telling("x", "two", at(60)).await, Ok(Telling::Theirs));
-    assert_eq!(two.claim_telling("y", "two", at(60)).await, Ok(Telling::Ours));
-    assert_eq!(two.claim_telling("x", "two", at(61)).await, Ok(Telling::Ours));
-    two.note_told("x", "two", at(602)).await.unwrap();
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    assert_eq!(one.claim_alert("x", "one", at(0)).await, Ok(AlertClaim::Acquired));
+    assert_eq!(one.claim_alert("x", "one", at(1)).await, Ok(AlertClaim::Acquired));
+    assert_eq!(two.claim_alert("x", "two", at(60)).await, Ok(AlertClaim::ClaimedByOther));
+    assert_eq!(two.claim_alert("y", "two", at(60)).await, Ok(AlertClaim::Acquired));
+    assert_eq!(two.claim_alert("x", "two", at(61)).await, Ok(AlertClaim::Acquired));
+    two.record_alerted("x", "two", at(602)).await.unwrap();
     for host in ["one", "two"] {
-        assert_eq!(one.claim_telling("x", host, at(9_000)).await, Ok(Telling::Done));
+        assert_eq!(one.claim_alert("x", host, at(9_000)).await, Ok(AlertClaim::Published));
     }
 }
 
@@ -402,27 +422,31 @@ async fn one_host_tells_and_another_when_it_died(
 async fn what_was_given_up_is_redriven_once(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (ledger, target) = (place.host(), target());
-    let given_up = Progress { dead_lettered: true, ..failed(5) };
-    let (accounts, by) = ([account(1)].into(), signature(9));
+    let fixture = LedgerFixture::new(kind);
+    let (ledger, target) = (fixture.host(), target());
+    let given_up = UpdateProgress { dead_lettered: true, ..failed(5) };
+    let (accounts, by) = ([account(1)].into(), issued_by(9));
     let redrive = || ledger.order_redrive(&accounts, &target, &by);
     assert_eq!(redrive().await, Ok([].into()));
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     assert_eq!(redrive().await, Ok([].into()));
     assert_eq!(ledger.orders().await, Ok(Orders::default()), "nothing was ordered");
     ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
-    let redriven = Progress { redriven: 1, lane: Some("all".into()), ..Progress::default() };
+    let redriven =
+        UpdateProgress { redriven: 1, lane: Some("all".into()), ..UpdateProgress::default() };
     assert_eq!(redrive().await, Ok([(account(1), redriven.clone())].into()));
     assert_eq!(redrive().await, Ok([].into()));
     assert_eq!(ledger.progress(&account(1), &target).await, Ok(redriven));
     assert_eq!(ledger.orders().await.unwrap().sweep, Some(at(9)));
     // How often is remembered, whatever comes of it.
-    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
+    assert_eq!(ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await, Ok(SlotOutcome::Acquired));
     ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
     let progress = ledger.progress(&account(1), &target).await.unwrap();
-    assert_eq!(progress, Progress { redriven: 1, ..given_up });
-    assert_eq!(ledger.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::GivenUp));
+    assert_eq!(progress, UpdateProgress { redriven: 1, ..given_up });
+    assert_eq!(
+        ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await,
+        Ok(SlotOutcome::DeadLettered)
+    );
 }
 
 #[rstest]
@@ -430,19 +454,20 @@ async fn what_was_given_up_is_redriven_once(
 async fn footings_are_noted_many_at_once(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    let footing = |record: &str| Footing {
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    let applied_state = |record: &str| AppliedState {
         record: RecordId::new(record),
         ou: Some("ou-a".into()),
         landing_zone: Some("3.3".into()),
     };
-    let all: BTreeMap<_, _> = (0..250).map(|number| (account(number), footing("rec-1"))).collect();
-    one.note_footings(&all).await.unwrap();
-    two.note_footings(&[(account(7), footing("rec-2"))].into()).await.unwrap();
+    let all: BTreeMap<_, _> =
+        (0..250).map(|number| (account(number), applied_state("rec-1"))).collect();
+    one.record_applied_states(&all).await.unwrap();
+    two.record_applied_states(&[(account(7), applied_state("rec-2"))].into()).await.unwrap();
     let mut expected = all;
-    expected.insert(account(7), footing("rec-2"));
-    assert_eq!(one.footings().await, Ok(expected));
+    expected.insert(account(7), applied_state("rec-2"));
+    assert_eq!(one.applied_states().await, Ok(expected));
 }
 
 #[rstest]
@@ -450,9 +475,9 @@ async fn footings_are_noted_many_at_once(
 async fn each_host_has_a_heartbeat_until_it_stops(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
-    let beat = |host: &str, kind, second| Heartbeat {
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
+    let heartbeat = |host: &str, kind, second| Heartbeat {
         host: host.into(),
         version: "0.1.0".into(),
         kind,
@@ -462,20 +487,21 @@ async fn each_host_has_a_heartbeat_until_it_stops(
     let (service, lambda) = (HostKind::Service, HostKind::Lambda);
     assert_eq!(one.hosts().await.unwrap().last(), None);
     // At once, as at the start of a stack.
-    let beats = [beat("one", service, 0), beat("two", lambda, 0)];
-    let (first, second) = tokio::join!(one.beat(&beats[0]), two.beat(&beats[1]));
+    let heartbeats = [heartbeat("one", service, 0), heartbeat("two", lambda, 0)];
+    let (first, second) =
+        tokio::join!(one.record_heartbeat(&heartbeats[0]), two.record_heartbeat(&heartbeats[1]));
     assert_eq!((first, second), (Ok(()), Ok(())));
-    one.beat(&beat("one", service, 60)).await.unwrap();
+    one.record_heartbeat(&heartbeat("one", service, 60)).await.unwrap();
     let hosts = two.hosts().await.unwrap();
     let running: Vec<Heartbeat> = hosts.running(at(100)).cloned().collect();
-    assert_eq!(running, [beat("one", service, 60), beat("two", lambda, 0)]);
+    assert_eq!(running, [heartbeat("one", service, 60), heartbeat("two", lambda, 0)]);
     for _ in 0..2 {
-        one.leave("one", at(90)).await.unwrap();
+        one.remove_heartbeat("one", at(90)).await.unwrap();
         let hosts = two.hosts().await.unwrap();
         assert_eq!(hosts.running(at(100)).count(), 1);
         // The other is killed.
         let last = hosts.last().unwrap();
-        assert_eq!((last.heartbeat, last.stopped), (beat("one", service, 90), true));
+        assert_eq!((last.heartbeat, last.stopped), (heartbeat("one", service, 90), true));
         assert_eq!(hosts.running(at(181)).count(), 0);
     }
 }
@@ -486,27 +512,27 @@ async fn each_host_has_a_heartbeat_until_it_stops(
 async fn what_was_tried_and_not_told_is_listed_until_it_is(
     #[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind,
 ) {
-    let place = Place::new(kind);
-    let (one, two) = (place.host(), place.host());
+    let fixture = LedgerFixture::new(kind);
+    let (one, two) = (fixture.host(), fixture.host());
     let failed =
         NotificationState::Failed { error: "no".into(), effect_possible: false, for_good: None };
     let held = NotificationState::Held { until: at(20), reason: "no owner".into() };
-    let states = |ledger: Arc<dyn Both>| async move {
-        let untold = ledger.untold().await.unwrap();
-        untold.into_values().map(|entry| entry.state).collect::<Vec<_>>()
+    let states = |ledger: Arc<dyn FullLedger>| async move {
+        let undelivered = ledger.undelivered().await.unwrap();
+        undelivered.into_values().map(|entry| entry.state).collect::<Vec<_>>()
     };
-    assert!(matches!(one.claim(&claim(1, "one", 0)).await, Ok(Claimed::Ours(_))));
+    assert!(matches!(one.claim(&claim(1, "one", 0)).await, Ok(ClaimOutcome::Acquired(_))));
     assert!(states(one.clone()).await.is_empty());
-    one.settle(&key(1), "one", &failed, at(1)).await.unwrap();
+    one.complete(&key(1), "one", &failed, at(1)).await.unwrap();
     assert_eq!(states(two.clone()).await, std::slice::from_ref(&failed));
-    assert!(matches!(two.claim(&claim(1, "two", 10)).await, Ok(Claimed::Ours(_))));
-    two.settle(&key(1), "two", &held, at(11)).await.unwrap();
+    assert!(matches!(two.claim(&claim(1, "two", 10)).await, Ok(ClaimOutcome::Acquired(_))));
+    two.complete(&key(1), "two", &held, at(11)).await.unwrap();
     assert_eq!(states(one.clone()).await, [held]);
-    assert!(matches!(one.claim(&claim(1, "one", 20)).await, Ok(Claimed::Ours(_))));
-    one.settle(&key(1), "one", &told(), at(21)).await.unwrap();
+    assert!(matches!(one.claim(&claim(1, "one", 20)).await, Ok(ClaimOutcome::Acquired(_))));
+    one.complete(&key(1), "one", &delivered(), at(21)).await.unwrap();
     assert!(states(two.clone()).await.is_empty());
     // Told at once: never listed.
-    assert!(matches!(one.claim(&claim(2, "one", 0)).await, Ok(Claimed::Ours(_))));
-    one.settle(&key(2), "one", &told(), at(1)).await.unwrap();
+    assert!(matches!(one.claim(&claim(2, "one", 0)).await, Ok(ClaimOutcome::Acquired(_))));
+    one.complete(&key(2), "one", &delivered(), at(1)).await.unwrap();
     assert!(states(two).await.is_empty());
 }

@@ -6,9 +6,9 @@ mod common;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use common::{account, at, signature, slot};
-use groundcrew_core::ports::{Cap, Ledger, OrderLedger, Pause, Taken};
-use groundcrew_ledger::{FileError, FileLedger, Share, SharedLedger, socket_of};
+use common::{account, at, issued_by, slot};
+use groundcrew_core::ports::{Ledger, OrderLedger, Pause, SlotLimits, SlotOutcome};
+use groundcrew_ledger::{FileError, FileLedger, SharedLedger, SharedLedgerServer, socket_path};
 
 #[tokio::test]
 async fn whoever_connects_is_one_more_host() {
@@ -19,10 +19,10 @@ async fn whoever_connects_is_one_more_host() {
     assert!(matches!(FileLedger::open(&file), Err(FileError::InUse { .. })));
 
     // One that died left its socket.
-    drop(Share::of(&file).unwrap());
-    std::fs::write(socket_of(&file), "").unwrap();
-    let share = Share::of(&file).unwrap();
-    let mode = std::fs::metadata(socket_of(&file)).unwrap().permissions().mode();
+    drop(SharedLedgerServer::bind(&file).unwrap());
+    std::fs::write(socket_path(&file), "").unwrap();
+    let share = SharedLedgerServer::bind(&file).unwrap();
+    let mode = std::fs::metadata(socket_path(&file)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "only for the host's own user");
     let serving = tokio::spawn({
         let ledger = ledger.clone();
@@ -30,10 +30,16 @@ async fn whoever_connects_is_one_more_host() {
     });
 
     let operator = SharedLedger::connect(&file).await.unwrap();
-    assert_eq!(operator.take_slot(&slot(1), Cap::of(1)).await, Ok(Taken::Yes));
-    assert_eq!(ledger.take_slot(&slot(2), Cap::of(1)).await, Ok(Taken::Full));
+    assert_eq!(
+        operator.take_slot(&slot(1), SlotLimits::in_all(1)).await,
+        Ok(SlotOutcome::Acquired)
+    );
+    assert_eq!(
+        ledger.take_slot(&slot(2), SlotLimits::in_all(1)).await,
+        Ok(SlotOutcome::LimitReached)
+    );
     let pause = Pause { why: "paused by ada".into(), at: at(1), automatic: false };
-    assert_eq!(operator.order_pause("all", &signature(1)).await, Ok(None));
+    assert_eq!(operator.order_pause("all", &issued_by(1)).await, Ok(None));
     assert_eq!(ledger.lanes().await.unwrap()["all"].paused, Some(pause));
     assert_eq!(operator.trail().await, ledger.trail().await);
     assert_eq!(operator.trail().await.unwrap().len(), 1);
@@ -41,7 +47,7 @@ async fn whoever_connects_is_one_more_host() {
     assert_eq!(operator.slots().await.unwrap()[0].account, account(1));
 
     // A second operator at the same time, who sends nonsense.
-    let mut other = tokio::net::UnixStream::connect(socket_of(&file)).await.unwrap();
+    let mut other = tokio::net::UnixStream::connect(socket_path(&file)).await.unwrap();
     tokio::io::AsyncWriteExt::write_all(&mut other, b"{\"Get\": 1}\n").await.unwrap();
     let mut answer = Vec::new();
     tokio::io::AsyncReadExt::read_to_end(&mut other, &mut answer).await.unwrap();
@@ -50,7 +56,7 @@ async fn whoever_connects_is_one_more_host() {
 
     serving.abort();
     assert!(serving.await.unwrap_err().is_cancelled());
-    assert!(!socket_of(&file).exists(), "it is removed with its host");
+    assert!(!socket_path(&file).exists(), "it is removed with its host");
     let why = operator.slots().await.unwrap_err().to_string();
     assert!(why.contains("does not answer"), "{why}");
 }

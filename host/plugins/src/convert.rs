@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use groundcrew_core::account::{Account, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductStatus, ProvisionedProduct};
-use groundcrew_core::decision::{Action, Candidate, Cause, NamedLanes, SettingProblem, Verdict};
+use groundcrew_core::decision::{
+    Action, Candidate, Cause, NamedLanes, PolicyDecision, SettingProblem,
+};
 use groundcrew_core::event::Event;
 use jiff::Timestamp;
 use tracing::Level;
@@ -186,24 +188,24 @@ pub(crate) fn verdict(
     plugin: &str,
     lanes: &[String],
     answer: Result<decide::Decision, types::Failure>,
-) -> Result<Verdict, CallError> {
+) -> Result<PolicyDecision, CallError> {
     let invalid = |reason: String| CallError::invalid(plugin, reason);
     match answer.map_err(|error| failure(plugin, error))? {
-        decide::Decision::Abstain => Ok(Verdict::Abstain),
-        decide::Decision::Proceed(None) => Ok(Verdict::Proceed(None)),
+        decide::Decision::Abstain => Ok(PolicyDecision::Abstain),
+        decide::Decision::Proceed(None) => Ok(PolicyDecision::Proceed(None)),
         decide::Decision::Proceed(Some(lane)) => {
-            Ok(Verdict::Proceed(Some(known_lane(lane, lanes).map_err(invalid)?)))
+            Ok(PolicyDecision::Proceed(Some(known_lane(lane, lanes).map_err(invalid)?)))
         }
         decide::Decision::Skip(reason) => {
             check_reason(&reason).map_err(invalid)?;
-            Ok(Verdict::Skip(reason))
+            Ok(PolicyDecision::Skip(reason))
         }
         decide::Decision::Hold(decide::PolicyHold { until, reason, lane }) => {
             check_reason(&reason).map_err(invalid)?;
             let lane = lane.map(|lane| known_lane(lane, lanes)).transpose().map_err(invalid)?;
             let until = Timestamp::from_second(until)
                 .map_err(|error| invalid(format!("it holds until {until}: {error}")))?;
-            Ok(Verdict::Hold { until, reason, lane })
+            Ok(PolicyDecision::Hold { until, reason, lane })
         }
     }
 }

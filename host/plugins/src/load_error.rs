@@ -43,7 +43,7 @@ pub enum LoadError {
     },
     /// A script that is not text.
     #[error("plugin `{plugin}`: {} is not UTF-8 text: byte {at} is none", path.display())]
-    NotText {
+    TextDecodeError {
         /// The plugin.
         plugin: String,
         /// The file.

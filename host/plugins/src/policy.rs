@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use groundcrew_core::decision::{Candidate, NamedLanes, Verdict};
+use groundcrew_core::decision::{Candidate, NamedLanes, PolicyDecision};
 use groundcrew_core::ports;
 use tokio::sync::Semaphore;
 
@@ -56,7 +56,7 @@ impl LoadedPolicy {
     ///
     /// # Errors
     /// When the plugin fails, reaches a limit or answers nonsense.
-    pub async fn decide(&self, candidate: &Candidate) -> Result<Verdict, CallError> {
+    pub async fn decide(&self, candidate: &Candidate) -> Result<PolicyDecision, CallError> {
         match self.instance {
             Instance::Fresh => {
                 // The semaphore is never closed.
@@ -93,7 +93,7 @@ impl LoadedPolicy {
         &self,
         sandbox: &mut Sandbox<decide::Guest>,
         candidate: &Candidate,
-    ) -> Result<Verdict, CallError> {
+    ) -> Result<PolicyDecision, CallError> {
         let parts = Parts::of(&candidate.account, &candidate.tags);
         let lowered = convert::candidate(candidate, &parts);
         let answer = sandbox.evaluate(lowered, about(candidate)).await?;
@@ -107,7 +107,10 @@ fn about(candidate: &Candidate) -> About<'_> {
 
 #[async_trait]
 impl ports::Policy for LoadedPolicy {
-    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, ports::PolicyFailure> {
+    async fn evaluate(
+        &self,
+        candidate: &Candidate,
+    ) -> Result<PolicyDecision, ports::PolicyFailure> {
         Ok(self.decide(candidate).await?)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn read(
         path: path.to_owned(),
         source,
     })?;
-    let script = str::from_utf8(&bytes).map_err(|error| LoadError::NotText {
+    let script = str::from_utf8(&bytes).map_err(|error| LoadError::TextDecodeError {
         plugin: plugin.to_owned(),
         path: path.to_owned(),
         at: error.valid_up_to(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_core::support_case::SupportCase;
@@ -143,12 +143,13 @@ fn refused(error: AwsError) -> Failure {
     }
 }
 
-fn kind(class: Class) -> FailureKind {
+fn kind(class: ErrorClass) -> FailureKind {
     match class {
-        Class::Contention | Class::Throttled | Class::Transient | Class::Unknown => {
-            FailureKind::Transient
-        }
-        Class::Denied => FailureKind::Denied,
-        Class::NotFound | Class::Permanent => FailureKind::Permanent,
+        ErrorClass::Contention
+        | ErrorClass::Throttled
+        | ErrorClass::Transient
+        | ErrorClass::Unknown => FailureKind::Transient,
+        ErrorClass::Denied => FailureKind::Denied,
+        ErrorClass::NotFound | ErrorClass::Permanent => FailureKind::Permanent,
     }
 }

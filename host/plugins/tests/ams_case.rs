@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use groundcrew_core::account::Tags;
-use groundcrew_core::aws_error::Class;
-use groundcrew_core::notification::{Notification, NotifyFailureKind, Receipt, Verdict};
+use groundcrew_core::aws_error::ErrorClass;
+use groundcrew_core::notification::{GateDecision, Notification, NotifyFailureKind, Receipt};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_core::support_case::{self, SupportCase};
 use groundcrew_plugins::{LoadError, NotifierSpec};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 async fn case(settings: Value, notification: &Notification) -> SupportCase {
     let cases = Arc::new(Recorder::default());
     let notifier = runtime().load_notifier(ams_case(settings, cases.clone())).await.unwrap();
-    let receipt = Receipt { reference: "case-1".to_owned(), verdict: Verdict::Go };
+    let receipt = Receipt { reference: "case-1".to_owned(), decision: GateDecision::Go };
     assert_eq!(notifier.notify(notification).await, Ok(receipt));
     let [(key, case)] = &cases.opened()[..] else { panic!("{:?}", cases.opened()) };
     assert_eq!(*key, notification.key);
@@ -104,7 +104,7 @@ async fn names_are_data(#[case] name: &str, #[case] shown: &str) {
     assert_eq!(case.subject, default.subject.replace("payments-prod", shown));
     assert_eq!(case.body, default.body.replace("payments-prod", shown));
     assert_eq!(
-        support_case::reference_of(&case.text(&notification.key)),
+        support_case::find_reference_line(&case.full_body(&notification.key)),
         Some(support_case::reference_line(&notification.key).as_str())
     );
 }
@@ -165,7 +165,7 @@ async fn a_template_without_end() {
 #[tokio::test]
 async fn what_aws_support_says_is_handed_on() {
     let cases =
-        Arc::new(Recorder::failing("SubscriptionRequiredException", Class::Permanent, false));
+        Arc::new(Recorder::failing("SubscriptionRequiredException", ErrorClass::Permanent, false));
     let notifier = runtime().load_notifier(ams_case(json!({}), cases)).await.unwrap();
     let failure = notifier.notify(&notification()).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);

@@ -1,6 +1,6 @@
 //! What is found out about a plugin when it is loaded.
 
-use groundcrew_core::decision::Verdict;
+use groundcrew_core::decision::PolicyDecision;
 use groundcrew_plugins::{CallError, Instance, LoadError, PolicySpec, Source};
 use groundcrew_testkit::components::{self, ABSTAIN, LOG, PolicyComponent, RECEIPT, SUPPORT_CASES};
 use groundcrew_testkit::policies::{load_bytes, managed_tag, runtime, spec, tagged};
@@ -120,15 +120,15 @@ async fn a_log_is_granted() {
         ..ABSTAIN
     };
     let policy = load_bytes(&runtime(), &plugin.build()).await.unwrap();
-    assert_eq!(policy.decide(&tagged(&[])).await, Ok(Verdict::Abstain));
+    assert_eq!(policy.decide(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
 }
 
 /// An instance is fresh for each evaluation, or kept, as the config says.
 #[rstest]
-#[case(Instance::Fresh, Verdict::Abstain)]
-#[case(Instance::Kept, Verdict::Proceed(None))]
+#[case(Instance::Fresh, PolicyDecision::Abstain)]
+#[case(Instance::Kept, PolicyDecision::Proceed(None))]
 #[tokio::test]
-async fn what_an_instance_remembers(#[case] instance: Instance, #[case] second: Verdict) {
+async fn what_an_instance_remembers(#[case] instance: Instance, #[case] second: PolicyDecision) {
     let plugin = PolicyComponent {
         fields: "(global $calls (mut i32) (i32.const 0))",
         // The case of the decision: abstain at first, then proceed.
@@ -139,7 +139,7 @@ async fn what_an_instance_remembers(#[case] instance: Instance, #[case] second: 
     std::fs::write(file.path(), plugin.build()).unwrap();
     let spec = PolicySpec { instance, ..spec("counter", Source::File(file.path().to_owned())) };
     let policy = runtime().load_policy(spec).await.unwrap();
-    assert_eq!(policy.decide(&tagged(&[])).await, Ok(Verdict::Abstain));
+    assert_eq!(policy.decide(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
     assert_eq!(policy.decide(&tagged(&[])).await, Ok(second));
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use groundcrew_core::config::Config;
-use groundcrew_core::doctor::{GrantFacts, ObstacleKind, Probe, SecretFacts};
-use groundcrew_core::http::{HttpGrant, SecretPlace};
+use groundcrew_core::doctor::{ConnectionFailureKind, GrantFacts, Probe, SecretFacts};
+use groundcrew_core::http::{HttpGrant, SecretLocation};
 use groundcrew_testkit::http_server::{
     Behavior, HttpServer, KEY, LoopbackNetwork, PUBLIC, SHORT, SLACK, STORED, TOKEN, answer,
     authority, authority_for, direct, file, proxy, toml,
@@ -48,14 +48,17 @@ async fn nothing_is_sent_unless_it_is_asked_for() {
          \"SIGNING_KEY\" }}"
     ));
     let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
-    let had = |what: &str, name: &str| SecretFacts {
+    let readable = |what: &str, name: &str| SecretFacts {
         what: what.to_owned(),
-        place: SecretPlace::Variable(name.to_owned()),
-        had: Ok(()),
+        location: SecretLocation::EnvironmentVariable(name.to_owned()),
+        readable: Ok(()),
     };
     assert_eq!(
         facts.secrets,
-        [had("the header field `authorization`", "TOKEN"), had("the signature", "SIGNING_KEY")]
+        [
+            readable("the header field `authorization`", "TOKEN"),
+            readable("the signature", "SIGNING_KEY")
+        ]
     );
     assert_eq!((facts.connection, facts.probe), (Ok(()), None));
     assert_eq!(facts.addresses, [PUBLIC.parse::<IpAddr>().unwrap()]);
@@ -85,11 +88,13 @@ async fn a_probe_is_a_head_with_the_secrets_of_the_grant() {
     "\"key\" of the Secrets Manager secret cmdb: expected"
 )]
 #[tokio::test]
-async fn a_secret_that_cannot_be_had(#[case] place: &str, #[case] expected: &str) {
+async fn a_secret_that_cannot_be_had(#[case] location: &str, #[case] expected: &str) {
     let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
-    let grant = grant(&format!("{PLAIN}headers = {{ Authorization = {place} }}"));
+    let grant = grant(&format!("{PLAIN}headers = {{ Authorization = {location} }}"));
     let facts = examine(&grant, LoopbackNetwork::public(&web), true).await;
-    let [SecretFacts { had: Err(reason), .. }] = &facts.secrets[..] else { panic!("{facts:?}") };
+    let [SecretFacts { readable: Err(reason), .. }] = &facts.secrets[..] else {
+        panic!("{facts:?}")
+    };
     assert!(reason.contains(expected), "{reason}");
     // Without it nothing is asked.
     assert_eq!((facts.probe, web.seen().len()), (None, 0));
@@ -104,8 +109,8 @@ async fn a_secret_that_does_not_fit_into_a_url() {
          secrets.good = { env = \"TOKEN\" }\nsecrets.bad = { env = \"TEAMS\" }\n",
     );
     let facts = examine(&grant, LoopbackNetwork::public(&web), true).await;
-    let wrong: Vec<_> = facts.secrets.iter().filter(|secret| secret.had.is_err()).collect();
-    let [SecretFacts { what, had: Err(reason), .. }] = &wrong[..] else { panic!("{facts:?}") };
+    let wrong: Vec<_> = facts.secrets.iter().filter(|secret| secret.readable.is_err()).collect();
+    let [SecretFacts { what, readable: Err(reason), .. }] = &wrong[..] else { panic!("{facts:?}") };
     assert_eq!(what, "`$(bad)`");
     assert!(reason.contains("TEAMS: it has a query"), "{reason}");
     assert_eq!((facts.probe, web.seen().len()), (None, 0));
@@ -115,16 +120,16 @@ async fn a_secret_that_does_not_fit_into_a_url() {
 #[case::private(PLAIN, &["10.1.2.3"], None)]
 #[case::not_allowed(
     "url = \"http://a.example/\"", &["10.1.2.3", "127.0.0.1"],
-    Some((ObstacleKind::Refused, "has the address 10.1.2.3, which"))
+    Some((ConnectionFailureKind::AddressForbidden, "has the address 10.1.2.3, which"))
 )]
 #[case::one_of_two("url = \"http://a.example/\"", &["10.1.2.3", PUBLIC], None)]
-#[case::never(PLAIN, &["169.254.169.254"], Some((ObstacleKind::Refused, "it is never reached")))]
-#[case::without_address(PLAIN, &[], Some((ObstacleKind::Unresolved, "it has no address")))]
+#[case::never(PLAIN, &["169.254.169.254"], Some((ConnectionFailureKind::AddressForbidden, "it is never reached")))]
+#[case::without_address(PLAIN, &[], Some((ConnectionFailureKind::Unresolved, "it has no address")))]
 #[tokio::test]
 async fn where_a_name_leads(
     #[case] lines: &str,
     #[case] addresses: &[&str],
-    #[case] expected: Option<(ObstacleKind, &str)>,
+    #[case] expected: Option<(ConnectionFailureKind, &str)>,
 ) {
     let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let facts = examine(&grant(lines), LoopbackNetwork::to(&web, &[addresses]), false).await;
@@ -135,7 +140,7 @@ async fn where_a_name_leads(
 }
 
 /// What is in the way of a connection: what kind it is, and what its reason says.
-fn assert_obstacle(facts: &GrantFacts, expected: Option<(ObstacleKind, &str)>) {
+fn assert_obstacle(facts: &GrantFacts, expected: Option<(ConnectionFailureKind, &str)>) {
     match (&facts.connection, expected) {
         (Ok(()), None) => {}
         (Err(obstacle), Some((kind, reason))) => {
@@ -152,26 +157,26 @@ const YEARS: (i32, i32) = (2020, 4096);
 #[case::trusted("a.example", YEARS, true, None)]
 #[case::unknown_issuer(
     "a.example", YEARS, false,
-    Some((ObstacleKind::UnknownIssuer, "is not trusted: invalid peer certificate"))
+    Some((ConnectionFailureKind::UnknownIssuer, "is not trusted: invalid peer certificate"))
 )]
 #[case::another_name(
     "b.example", YEARS, true,
-    Some((ObstacleKind::OtherName, "for name \"a.example\"; certificate is only valid for DnsName(\"b"))
+    Some((ConnectionFailureKind::NameMismatch, "for name \"a.example\"; certificate is only valid for DnsName(\"b"))
 )]
 #[case::expired(
     "a.example", (2019, 2020), true,
-    Some((ObstacleKind::Expired, "it was valid until 2020-01-01T00:00:00Z"))
+    Some((ConnectionFailureKind::Expired, "it was valid until 2020-01-01T00:00:00Z"))
 )]
 #[case::not_yet_valid(
     "a.example", (4000, 4096), true,
-    Some((ObstacleKind::NotYetValid, "it is valid from 4000-01-01T00:00:00Z"))
+    Some((ConnectionFailureKind::NotYetValid, "it is valid from 4000-01-01T00:00:00Z"))
 )]
 #[tokio::test]
 async fn whom_a_certificate_is_trusted_from(
     #[case] server: &str,
     #[case] years: (i32, i32),
     #[case] named: bool,
-    #[case] expected: Option<(ObstacleKind, &str)>,
+    #[case] expected: Option<(ConnectionFailureKind, &str)>,
 ) {
     let (pem, tls) = authority_for(server, years);
     let (others, _) = authority("a.example");
@@ -191,7 +196,7 @@ async fn a_server_without_tls() {
     let ca = file(&pem);
     let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {}", toml(&ca)));
     let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
-    assert_obstacle(&facts, Some((ObstacleKind::NoTls, "no TLS with a.example")));
+    assert_obstacle(&facts, Some((ConnectionFailureKind::NoTls, "no TLS with a.example")));
 }
 
 #[rstest]
@@ -204,7 +209,7 @@ async fn a_ca_file_that_cannot_be_used(#[case] path: &str, #[case] expected: &st
     let path = if path.is_empty() { empty.display().to_string() } else { path.to_owned() };
     let grant = grant(&format!("url = \"https://a.example/\"\nca_file = {path:?}"));
     let facts = examine(&grant, LoopbackNetwork::public(&web), false).await;
-    assert_obstacle(&facts, Some((ObstacleKind::CaFile, expected)));
+    assert_obstacle(&facts, Some((ConnectionFailureKind::CaFile, expected)));
 }
 
 /// The proxy resolves the name. It is told where to lead a tunnel, and nothing else.
@@ -229,7 +234,7 @@ async fn by_a_proxy() {
 async fn a_server_that_says_nothing() {
     let web = HttpServer::new(&[Behavior::Stalls("")]).await;
     let facts = direct(LoopbackNetwork::public(&web)).examine(&grant(PLAIN), true, SHORT).await;
-    let Some(Probe::Unanswered(reason)) = &facts.probe else { panic!("{facts:?}") };
+    let Some(Probe::NoAnswer(reason)) = &facts.probe else { panic!("{facts:?}") };
     assert!(reason.starts_with("it took longer than"), "{reason}");
 }
 
@@ -238,5 +243,5 @@ async fn a_server_that_hangs_up() {
     let web = HttpServer::new(&[answer("200 OK", "", ""), Behavior::Resets]).await;
     // The first connection is the look without a request.
     let facts = examine(&grant(PLAIN), LoopbackNetwork::public(&web), true).await;
-    assert!(matches!(facts.probe, Some(Probe::Unanswered(_))), "{facts:?}");
+    assert!(matches!(facts.probe, Some(Probe::NoAnswer(_))), "{facts:?}");
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use groundcrew_core::decision::{Action, Candidate, Verdict};
+use groundcrew_core::decision::{Action, Candidate, PolicyDecision};
 use groundcrew_core::ports::Policy;
 use groundcrew_plugins::{
     CallError, Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, Source,
@@ -154,8 +154,8 @@ async fn ends_with_its_own_error(
     let other = load(&runtime, ABSTAIN, Instance::Kept).await;
     for _ in 0..2 {
         assert_eq!(hostile.decide(&onboard()).await, Err(expected.clone()));
-        assert_eq!(other.decide(&onboard()).await, Ok(Verdict::Abstain));
-        assert_eq!(hostile.decide(&update()).await, Ok(Verdict::Abstain));
+        assert_eq!(other.decide(&onboard()).await, Ok(PolicyDecision::Abstain));
+        assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
     }
     let failure = hostile.evaluate(&onboard()).await.unwrap_err();
     assert_eq!(failure.code, expected.code());
@@ -206,7 +206,7 @@ async fn nonsense_is_an_invalid_result(#[case] onboards: &'static str, #[case] e
     let CallError::InvalidResult { plugin, reason } = &error else { panic!("{error:?}") };
     assert_eq!(plugin, "hostile");
     assert!(reason.contains(expected), "{reason}");
-    assert_eq!(hostile.decide(&update()).await, Ok(Verdict::Abstain));
+    assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn its_own_failure_is_no_failure_of_the_sandbox() {
     let failing = load(&runtime(), plugin, Instance::Fresh).await;
     let failure = failing.evaluate(&onboard()).await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.transient), ("{}", true));
-    assert_eq!(failing.decide(&update()).await, Ok(Verdict::Abstain));
+    assert_eq!(failing.decide(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
 #[rstest]
@@ -246,7 +246,7 @@ async fn is_found_when_it_is_loaded(#[case] plugin: PolicyComponent, #[case] exp
     assert_eq!(error, expected);
     assert!(!runtime.deadline_fired(), "loading has no part in a simulation");
     let other = load(&runtime, ABSTAIN, Instance::Fresh).await;
-    assert_eq!(other.decide(&onboard()).await, Ok(Verdict::Abstain));
+    assert_eq!(other.decide(&onboard()).await, Ok(PolicyDecision::Abstain));
 }
 
 #[rstest]
@@ -273,7 +273,7 @@ async fn a_loop_ends_and_a_paused_clock_stands_still() {
     let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
     let hostile = load(&runtime, plugin, Instance::Fresh).await;
     let start = tokio::time::Instant::now();
-    assert_eq!(hostile.decide(&update()).await, Ok(Verdict::Abstain));
+    assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
     assert!(!runtime.deadline_fired());
     assert_eq!(hostile.decide(&onboard()).await, Err(timeout()));
     assert!(runtime.deadline_fired());
@@ -305,7 +305,7 @@ async fn a_cancelled_call_harms_nobody() {
         _ = hostile.decide(&candidate) => panic!("it loops"),
         () = tokio::task::yield_now() => {}
     }
-    assert_eq!(hostile.decide(&update()).await, Ok(Verdict::Abstain));
+    assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
 /// Waiting takes no time, so that a simulation's clock has no reason to jump.
@@ -327,6 +327,6 @@ async fn waiting_is_over_at_once() {
     };
     let waiting = load(&runtime(), plugin, Instance::Fresh).await;
     let start = tokio::time::Instant::now();
-    assert_eq!(waiting.decide(&onboard()).await, Ok(Verdict::Abstain));
+    assert_eq!(waiting.decide(&onboard()).await, Ok(PolicyDecision::Abstain));
     assert_eq!(start.elapsed(), std::time::Duration::ZERO);
 }

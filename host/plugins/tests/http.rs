@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, Verdict};
+use groundcrew_core::notification::{GateDecision, NotifyFailure, NotifyFailureKind, Receipt};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::http::NoHttp;
 use groundcrew_plugins::{LoadError, NotifierSpec, Runtime, RuntimeOptions};
@@ -70,7 +70,7 @@ async fn what_is_sent() {
     let web = HttpServer::new(&[answer("201 Created", "Location: /hooks/1\r\n", "")]).await;
     let network = LoopbackNetwork::public(&web);
     let told = tell(&hook(URL, SECRETS), &network).await;
-    assert_eq!(told, Ok(Receipt { reference: "/hooks/1".to_owned(), verdict: Verdict::Go }));
+    assert_eq!(told, Ok(Receipt { reference: "/hooks/1".to_owned(), decision: GateDecision::Go }));
     let seen = web.only();
     assert_eq!(seen.line, "POST /api/hooks HTTP/1.1");
     assert_eq!(seen.body, r#"{"id":"111122223333"}"#);
@@ -488,7 +488,7 @@ async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
     let config = format!("[[notifiers]]\nname = \"x\"\nplugin = {}\n", toml(component.path()));
     let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
     let told = tell(&config, &LoopbackNetwork::public(&web)).await;
-    assert_eq!(told, Ok(Receipt { reference: "r-1".to_owned(), verdict: Verdict::Go }));
+    assert_eq!(told, Ok(Receipt { reference: "r-1".to_owned(), decision: GateDecision::Go }));
 }
 
 #[rstest]

@@ -1,7 +1,7 @@
 //! The bundled plugin, through the runtime.
 
 use groundcrew_core::account::Tags;
-use groundcrew_core::decision::{Candidate, NamedLanes, Verdict};
+use groundcrew_core::decision::{Candidate, NamedLanes, PolicyDecision};
 use groundcrew_plugins::{Instance, LoadError, PolicySpec, World, bundled};
 use groundcrew_testkit::policies::{candidate, managed_tag, runtime, tagged};
 use rstest::rstest;
@@ -31,17 +31,17 @@ fn unreadable() -> Candidate {
     candidate(Tags::Unreadable("AccessDeniedException".to_owned()))
 }
 
-fn proceed(lane: &str) -> Verdict {
-    Verdict::Proceed(Some(lane.to_owned()))
+fn proceed(lane: &str) -> PolicyDecision {
+    PolicyDecision::Proceed(Some(lane.to_owned()))
 }
 
-fn skip(reason: &str) -> Verdict {
-    Verdict::Skip(reason.to_owned())
+fn skip(reason: &str) -> PolicyDecision {
+    PolicyDecision::Skip(reason.to_owned())
 }
 
 #[rstest]
-#[case(all(), untagged(), Verdict::Proceed(None))]
-#[case(tagged_only(), managed(), Verdict::Proceed(None))]
+#[case(all(), untagged(), PolicyDecision::Proceed(None))]
+#[case(tagged_only(), managed(), PolicyDecision::Proceed(None))]
 #[case(tagged_only(), untagged(), skip("untagged"))]
 #[case(tagged_only(), unreadable(), skip("tags-unreadable"))]
 #[case(priority(), managed(), proceed("first"))]
@@ -51,7 +51,7 @@ fn skip(reason: &str) -> Verdict {
 async fn decides(
     #[case] settings: Value,
     #[case] candidate: Candidate,
-    #[case] expected: Verdict,
+    #[case] expected: PolicyDecision,
     #[values(Instance::Fresh, Instance::Kept)] instance: Instance,
 ) {
     let spec = PolicySpec { instance, ..managed_tag(settings) };
@@ -100,5 +100,8 @@ async fn waits_for_nobody() {
     let policy = runtime().load_policy(managed_tag(all())).await.unwrap();
     let candidate = managed();
     let (one, other) = tokio::join!(policy.decide(&candidate), policy.decide(&candidate));
-    assert_eq!((one, other), (Ok(Verdict::Proceed(None)), Ok(Verdict::Proceed(None))));
+    assert_eq!(
+        (one, other),
+        (Ok(PolicyDecision::Proceed(None)), Ok(PolicyDecision::Proceed(None)))
+    );
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use groundcrew_core::aws_error::Class;
+use groundcrew_core::aws_error::ErrorClass;
 use groundcrew_core::decision::Cause;
 use groundcrew_core::limits::Limits;
 use groundcrew_core::notification::{
-    Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict,
+    GateDecision, Notification, NotifyFailure, NotifyFailureKind, Receipt,
 };
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_core::support_case::SupportCase;
@@ -36,7 +36,7 @@ fn artifact() -> Notification {
 }
 
 fn receipt(reference: &str) -> Result<Receipt, NotifyFailure> {
-    Ok(Receipt { reference: reference.to_owned(), verdict: Verdict::Go })
+    Ok(Receipt { reference: reference.to_owned(), decision: GateDecision::Go })
 }
 
 async fn load(
@@ -239,7 +239,7 @@ async fn a_cancelled_call_harms_nobody() {
 /// Policies are asked while notifications wait, however many.
 #[tokio::test]
 async fn notifications_that_wait_hold_up_no_policy() {
-    use groundcrew_core::decision::Verdict;
+    use groundcrew_core::decision::PolicyDecision;
 
     let runtime = runtime();
     let cases = Arc::new(Recorder::silent());
@@ -252,7 +252,7 @@ async fn notifications_that_wait_hold_up_no_policy() {
         .collect();
     tokio::task::yield_now().await;
     let policy = policies::load_bytes(&runtime, &ABSTAIN.build()).await.unwrap();
-    assert_eq!(policy.decide(&policies::tagged(&[])).await, Ok(Verdict::Abstain));
+    assert_eq!(policy.decide(&policies::tagged(&[])).await, Ok(PolicyDecision::Abstain));
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
@@ -306,23 +306,41 @@ async fn the_host_knows_what_may_have_happened() {
 
 /// What AWS Support says reaches the plugin, which hands it on.
 #[rstest]
-#[case::throttled("ThrottlingException", Class::Throttled, false, NotifyFailureKind::Transient, "")]
-#[case::lost("", Class::Transient, true, NotifyFailureKind::Transient, "CreateCase: no")]
-#[case::unknown("Odd", Class::Unknown, false, NotifyFailureKind::Transient, "CreateCase: Odd: no")]
-#[case::busy("ConflictException", Class::Contention, false, NotifyFailureKind::Transient, "")]
-#[case::denied("AccessDeniedException", Class::Denied, false, NotifyFailureKind::Denied, "")]
-#[case::missing("CaseIdNotFound", Class::NotFound, false, NotifyFailureKind::Permanent, "")]
-#[case::refused("ValidationException", Class::Permanent, false, NotifyFailureKind::Permanent, "")]
+#[case::throttled(
+    "ThrottlingException",
+    ErrorClass::Throttled,
+    false,
+    NotifyFailureKind::Transient,
+    ""
+)]
+#[case::lost("", ErrorClass::Transient, true, NotifyFailureKind::Transient, "CreateCase: no")]
+#[case::unknown(
+    "Odd",
+    ErrorClass::Unknown,
+    false,
+    NotifyFailureKind::Transient,
+    "CreateCase: Odd: no"
+)]
+#[case::busy("ConflictException", ErrorClass::Contention, false, NotifyFailureKind::Transient, "")]
+#[case::denied("AccessDeniedException", ErrorClass::Denied, false, NotifyFailureKind::Denied, "")]
+#[case::missing("CaseIdNotFound", ErrorClass::NotFound, false, NotifyFailureKind::Permanent, "")]
+#[case::refused(
+    "ValidationException",
+    ErrorClass::Permanent,
+    false,
+    NotifyFailureKind::Permanent,
+    ""
+)]
 #[case::no_plan(
     "SubscriptionRequiredException",
-    Class::Unknown,
+    ErrorClass::Unknown,
     false,
     NotifyFailureKind::Denied,
     "needs a Business, Enterprise On-Ramp or Enterprise support plan"
 )]
 #[case::too_many(
     "CaseCreationLimitExceeded",
-    Class::Permanent,
+    ErrorClass::Permanent,
     false,
     NotifyFailureKind::Transient,
     "as many cases as AWS Support allows"
@@ -330,7 +348,7 @@ async fn the_host_knows_what_may_have_happened() {
 #[tokio::test]
 async fn what_aws_support_refuses(
     #[case] code: &str,
-    #[case] class: Class,
+    #[case] class: ErrorClass,
     #[case] effect_possible: bool,
     #[case] kind: NotifyFailureKind,
     #[case] message: &str,

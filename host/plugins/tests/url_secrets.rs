@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use groundcrew_core::notification::{NotifyFailure, NotifyFailureKind, Receipt, Verdict};
+use groundcrew_core::notification::{GateDecision, NotifyFailure, NotifyFailureKind, Receipt};
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::{Runtime, RuntimeOptions};
 use groundcrew_testkit::http_server::{
@@ -69,7 +69,7 @@ async fn what_is_sent(#[case] url: &str, #[case] grant: &str, #[case] path: Stri
     let web = HttpServer::new(&[answer("200 OK", "", "ok")]).await;
     let told = tell(&hook(url, grant), &LoopbackNetwork::public(&web)).await;
     let reference = "onboard/111122223333/ams".to_owned();
-    assert_eq!(told, Ok(Receipt { reference, verdict: Verdict::Go }));
+    assert_eq!(told, Ok(Receipt { reference, decision: GateDecision::Go }));
     let seen = web.only();
     assert_eq!(seen.line, format!("POST {path} HTTP/1.1"));
     assert_eq!(seen.body, r#"{"text":"111122223333"}"#);

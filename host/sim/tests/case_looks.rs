@@ -27,7 +27,7 @@ fn case() -> SupportCase {
 
 fn key(number: usize) -> NotificationKey {
     let account: AccountId = format!("{number:012}").parse().unwrap();
-    NotificationKey::onboard(&account, "ams")
+    NotificationKey::for_onboarding(&account, "ams")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_servicecatalog::types::ProvisionedProductViewFilterBy;
 use common::{Setup, run};
 use groundcrew_aws::LaunchPath;
-use groundcrew_core::aws_error::Class;
+use groundcrew_core::aws_error::ErrorClass;
 use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductStatus, ProvisionedProduct, RecordStatus, UpdateRequest,
 };
@@ -87,7 +87,7 @@ fn accounts_are_on_the_versions_of_the_snapshot_and_a_release_makes_all_outdated
         for (body, artifact) in bodies.into_iter().zip([before, after]) {
             assert!(body.contains(artifact.as_str()), "{body}");
             let event = groundcrew_core::event::Event::parse(body).unwrap();
-            assert_eq!(event.wake(), groundcrew_core::event::Wake::Sweep);
+            assert_eq!(event.update_trigger(), groundcrew_core::event::UpdateTrigger::Sweep);
         }
     });
 }
@@ -155,7 +155,7 @@ fn the_quota_and_a_product_under_change_are_contention() {
         for product in [&products[5], &products[0]] {
             let request = request(&setup, product, "other").await;
             let error = setup.catalog.start_update(&request).await.unwrap_err();
-            assert_eq!(error.class, Class::Contention, "{error}");
+            assert_eq!(error.class, ErrorClass::Contention, "{error}");
             assert!(!error.effect_possible);
         }
         assert!(!setup.sim.foreign_operation(&products[6].account, Duration::from_secs(60)));
@@ -204,7 +204,7 @@ fn an_unknown_user_is_created_and_an_unknown_unit_refused() {
 
         let nowhere = UpdateRequest { parameters: given(known, "Nowhere"), ..first.clone() };
         let error = setup.catalog.start_update(&nowhere).await.unwrap_err();
-        assert_eq!(error.class, Class::Permanent, "{error}");
+        assert_eq!(error.class, ErrorClass::Permanent, "{error}");
         assert!(setup.sim.operations().is_empty());
 
         let same_user = UpdateRequest { parameters: given(known, unit), ..first };
@@ -252,7 +252,7 @@ fn replies_lost_for_good_may_have_had_an_effect() {
             setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
         }
         let error = setup.catalog.start_update(&request).await.unwrap_err();
-        assert_eq!(error.class, Class::Transient, "{error}");
+        assert_eq!(error.class, ErrorClass::Transient, "{error}");
         assert!(error.effect_possible);
         assert_eq!(error.code, "");
         assert_eq!(setup.sim.operations().len(), 1);
@@ -263,7 +263,7 @@ fn replies_lost_for_good_may_have_had_an_effect() {
         let other = UpdateRequest { token: "other".into(), ..request };
         setup.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
         let error = setup.catalog.start_update(&other).await.unwrap_err();
-        assert_eq!(error.class, Class::Contention, "{error}");
+        assert_eq!(error.class, ErrorClass::Contention, "{error}");
         assert!(error.effect_possible);
     });
 }
@@ -289,7 +289,7 @@ fn launch_paths_are_found_missed_or_to_be_chosen() {
 
         setup.sim.set_launch_paths(&[]);
         let error = setup.catalog.launch_path(&product).await.unwrap_err();
-        assert_eq!(error.class, Class::NotFound);
+        assert_eq!(error.class, ErrorClass::NotFound);
         assert!(error.message.contains("associate the role"), "{error}");
 
         let ours = setup.sim.portfolio_name();
@@ -298,7 +298,7 @@ fn launch_paths_are_found_missed_or_to_be_chosen() {
 
         setup.sim.set_launch_paths(&[("lpv2-one", ours), ("lpv2-two", ours)]);
         let error = setup.catalog.launch_path(&product).await.unwrap_err();
-        assert_eq!(error.class, Class::NotFound);
+        assert_eq!(error.class, ErrorClass::NotFound);
         assert!(error.message.contains("lpv2-one, lpv2-two"), "{error}");
 
         let chosen = groundcrew_aws::ServiceCatalog::new(
@@ -320,7 +320,7 @@ fn a_wrong_product_name_is_explained() {
             LaunchPath::OfPortfolio(String::new()),
         );
         let error = catalog.account_factory().await.unwrap_err();
-        assert_eq!(error.class, Class::NotFound);
+        assert_eq!(error.class, ErrorClass::NotFound);
         assert!(error.message.contains("account_factory.product_name"), "{error}");
     });
 }

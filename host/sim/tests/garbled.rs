@@ -4,8 +4,8 @@
 mod common;
 
 use common::{Setup, run};
-use groundcrew_core::aws_error::Class;
-use groundcrew_core::ports::{Alert, Alerts as _, Catalog as _, Directory as _};
+use groundcrew_core::aws_error::ErrorClass;
+use groundcrew_core::ports::{AccountDirectory as _, Alert, Alerts as _, Catalog as _};
 use groundcrew_sim::Fault;
 use rstest::rstest;
 
@@ -50,7 +50,7 @@ fn many_are_told_as_what_they_are(#[case] fault: Fault, #[case] expected: &str) 
         let setup = Setup::of(1);
         (0..100).for_each(|_| setup.sim.inject_fault("DescribeProductAsAdmin", fault));
         let error = setup.catalog.account_factory().await.unwrap_err();
-        assert_eq!((error.class, error.code.as_str()), (Class::Transient, ""));
+        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Transient, ""));
         assert!(error.message.contains(expected), "{error}");
         assert!(error.message.contains("look for a proxy"), "{error}");
     });

@@ -23,14 +23,14 @@ use groundcrew_aws::{
     OrganizationsDirectory, ServiceCatalog,
 };
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::{ProductId, ProvisionedProduct, RecordId, UpdateRequest};
 use groundcrew_core::config::Config;
-use groundcrew_core::doctor::{Ledger, LedgerFile};
+use groundcrew_core::doctor::{LedgerFacts, LedgerFile};
 use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::parameters::Parameters;
 use groundcrew_core::ports::{
-    Catalog as _, Directory as _, IdentityStore as _, LandingZones as _, SupportCases as _,
+    AccountDirectory as _, Catalog as _, IdentityStore as _, LandingZones as _, SupportCases as _,
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, random_fleet};
@@ -222,7 +222,7 @@ fn an_answer_about_something_else_is_not_believed(
         Place::new(|_, _| {}).await.look(operation).await.unwrap();
         let place = Place::new(setting(called, at, other.into())).await;
         let error = place.look(operation).await.unwrap_err();
-        assert_eq!(error.class, Class::Transient, "{error}");
+        assert_eq!(error.class, ErrorClass::Transient, "{error}");
         assert!(error.to_string().contains(&format!("the answer is about {other}")), "{error}");
         // What was begun has begun, whatever is said of it.
         assert_eq!(error.effect_possible, called == "UpdateProvisionedProduct");
@@ -341,14 +341,14 @@ fn a_case_that_is_there(
     run(async {
         let place = Place::new(setting("DescribeCases", at, to)).await;
         let support = AwsSupport::new(place.clients.support.clone());
-        let key = NotificationKey::onboard(&place.account, "ams");
+        let key = NotificationKey::for_onboarding(&place.account, "ams");
         support.open(&key, &case()).await.unwrap();
         let again = support.open(&key, &case()).await;
         let cases = place.sim.cases().len();
         match (again, expected) {
             (Ok(_), Ok(expected)) => assert_eq!(cases, expected),
             (Err(error), Err(part)) => {
-                assert_eq!((cases, error.class), (1, Class::Transient));
+                assert_eq!((cases, error.class), (1, ErrorClass::Transient));
                 assert!(error.to_string().contains(part), "{error}");
             }
             (again, _) => panic!("{again:?}"),
@@ -377,7 +377,7 @@ fn a_baseline_that_was_not_asked_for() {
             };
             let place = Place::new(change).await;
             let config = Config::parse("crew.toml", "").unwrap();
-            let ledger = |_: &std::path::Path| Ledger::File {
+            let ledger = |_: &std::path::Path| LedgerFacts::File {
                 path: String::new(),
                 state: LedgerFile::Absent,
             };

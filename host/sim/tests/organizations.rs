@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::{Setup, run};
 use groundcrew_aws::ResourceTags;
 use groundcrew_core::account::{Account, AccountState};
-use groundcrew_core::aws_error::Class;
-use groundcrew_core::ports::{Directory, TagIndex};
+use groundcrew_core::aws_error::ErrorClass;
+use groundcrew_core::ports::{AccountDirectory, TagIndex};
 use groundcrew_sim::{FaultLevel, Snapshot, random_fleet};
 
 async fn all_accounts(setup: &Setup) -> (Vec<Arc<Account>>, usize) {
@@ -60,7 +60,7 @@ fn one_account_is_as_in_the_listing() {
         let error = setup.directory.account(&"999999999999".parse().unwrap()).await.unwrap_err();
         assert_eq!(
             (error.class, error.code.as_str()),
-            (Class::NotFound, "AccountNotFoundException")
+            (ErrorClass::NotFound, "AccountNotFoundException")
         );
     });
 }
@@ -81,7 +81,10 @@ fn tags_are_read_or_denied() {
         );
         assert!(tags("111122223335").await.unwrap().is_empty());
         let error = tags("111122223334").await.unwrap_err();
-        assert_eq!((error.class, error.code.as_str()), (Class::Denied, "AccessDeniedException"));
+        assert_eq!(
+            (error.class, error.code.as_str()),
+            (ErrorClass::Denied, "AccessDeniedException")
+        );
         assert_eq!(setup.sim.calls()["ListTagsForResource"], 3);
     });
 }
@@ -158,6 +161,6 @@ fn the_tag_index_lists_accounts_with_tags() {
         let error = index.tagged(Some("nonsense")).await.unwrap_err();
         assert_eq!(error.code, "InvalidParameterException");
         setup.sim.deny("GetResources");
-        assert_eq!(index.tagged(None).await.unwrap_err().class, Class::Denied);
+        assert_eq!(index.tagged(None).await.unwrap_err().class, ErrorClass::Denied);
     });
 }

@@ -9,12 +9,12 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use common::{Setup, run};
 use groundcrew_aws::SqsEvents;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
-use groundcrew_core::ports::{DeadLetter, EventQueue, Hint, UpdateQueue};
+use groundcrew_core::ports::{DeadLetter, EventQueue, QueuedUpdate, UpdateQueue};
 use groundcrew_sim::{Fault, QueueOptions};
 use tokio::time::sleep;
 
-fn hint(account: u64, attempt: u32) -> Hint {
-    Hint {
+fn queued_update(account: u64, attempt: u32) -> QueuedUpdate {
+    QueuedUpdate {
         account: format!("{account:012}").parse().unwrap(),
         provisioned_product: ProvisionedProductId::new(format!("pp-{account}")),
         target: ArtifactId::new("pa-1"),
@@ -248,24 +248,25 @@ fn a_long_poll_ends_when_something_comes_or_when_its_time_is_up() {
 fn hints_come_back_as_they_were_sent_and_repeats_are_swallowed() {
     run(async {
         let setup = Setup::of(1);
-        let hints: Vec<Hint> = (0..23).map(|account| hint(account, 1)).collect();
-        assert_eq!(setup.updates.send(&hints).await.unwrap(), []);
-        assert_eq!(setup.updates.send(&hints).await.unwrap(), []);
+        let queued_updates: Vec<QueuedUpdate> =
+            (0..23).map(|account| queued_update(account, 1)).collect();
+        assert_eq!(setup.updates.send(&queued_updates).await.unwrap(), []);
+        assert_eq!(setup.updates.send(&queued_updates).await.unwrap(), []);
         let mut received = Vec::new();
         while let more = setup.updates.receive(10, Duration::ZERO).await.unwrap()
             && !more.is_empty()
         {
             for message in more {
                 let message = message.unwrap();
-                setup.updates.delete(&message.receipt).await.unwrap();
+                setup.updates.delete(&message.receipt_handle).await.unwrap();
                 received.push(message.body);
             }
         }
-        assert_eq!(received, hints);
+        assert_eq!(received, queued_updates);
         assert_eq!(setup.sim.calls()["SendMessageBatch"], 6);
         assert_eq!(setup.updates.receive(0, Duration::from_secs(20)).await.unwrap(), []);
         // Another attempt is no repeat.
-        setup.updates.send(&[hint(0, 2)]).await.unwrap();
+        setup.updates.send(&[queued_update(0, 2)]).await.unwrap();
         assert_eq!(setup.updates.receive(10, Duration::ZERO).await.unwrap().len(), 1);
     });
 }
@@ -275,7 +276,7 @@ fn a_lost_reply_to_a_send_does_not_double_a_hint() {
     run(async {
         let setup = Setup::of(1);
         setup.sim.inject_fault("SendMessageBatch", Fault::ReplyDropped);
-        setup.updates.send(&[hint(1, 1)]).await.unwrap();
+        setup.updates.send(&[queued_update(1, 1)]).await.unwrap();
         assert_eq!(setup.sim.calls()["SendMessageBatch"], 2);
         assert_eq!(setup.sim.messages(&setup.sim.updates_url()).len(), 1);
     });
@@ -285,15 +286,15 @@ fn a_lost_reply_to_a_send_does_not_double_a_hint() {
 fn a_postponed_hint_comes_again_then() {
     run(async {
         let setup = Setup::of(1);
-        setup.updates.send(&[hint(1, 1)]).await.unwrap();
+        setup.updates.send(&[queued_update(1, 1)]).await.unwrap();
         let first = setup.updates.receive(1, Duration::ZERO).await.unwrap().remove(0).unwrap();
-        setup.updates.postpone(&first.receipt, Duration::from_secs(3600)).await.unwrap();
+        setup.updates.postpone(&first.receipt_handle, Duration::from_secs(3600)).await.unwrap();
         sleep(Duration::from_secs(3500)).await;
         assert_eq!(setup.updates.receive(1, Duration::ZERO).await.unwrap(), []);
         sleep(Duration::from_secs(100)).await;
         assert_eq!(setup.updates.receive(1, Duration::ZERO).await.unwrap().len(), 1);
-        let error = setup.updates.delete(&first.receipt).await.unwrap_err();
-        assert_eq!(error.class, groundcrew_core::aws_error::Class::NotFound, "{error}");
+        let error = setup.updates.delete(&first.receipt_handle).await.unwrap_err();
+        assert_eq!(error.class, groundcrew_core::aws_error::ErrorClass::NotFound, "{error}");
     });
 }
 
@@ -318,13 +319,13 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
         setup.updates.reject(unreadable).await.unwrap();
         assert!(setup.sim.messages(&setup.sim.updates_url()).is_empty());
 
-        let hint = hint(1, 5);
+        let queued_update = queued_update(1, 5);
         let letter = DeadLetter {
             redriven: 0,
-            account: hint.account,
-            provisioned_product: hint.provisioned_product,
-            target: hint.target,
-            lane: hint.lane,
+            account: queued_update.account,
+            provisioned_product: queued_update.provisioned_product,
+            target: queued_update.target,
+            lane: queued_update.lane,
             reason: "The parent organizational unit 'Custom' is not enrolled".into(),
             attempts: 5,
         };
@@ -358,7 +359,7 @@ fn events_may_come_through_a_fifo_queue() {
         let received = events.receive(Duration::from_secs(20)).await.unwrap();
         let bodies: Vec<&str> = received.iter().map(|event| event.body.as_str()).collect();
         assert_eq!(bodies, ["one", "two"]);
-        events.delete(&received[0].receipt).await.unwrap();
+        events.delete(&received[0].receipt_handle).await.unwrap();
         events.reject(&received[1], "no event").await.unwrap();
         assert_eq!(fifo.setup.sim.messages(&fifo.url), Vec::<String>::new());
         let letter = r#"{"reason":"no event","unreadable":"two"}"#;

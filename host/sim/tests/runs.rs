@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{Setup, run};
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::{RecordStatus, UpdateRequest};
 use groundcrew_core::parameters::Parameters;
-use groundcrew_core::ports::{Alert, Alerts, Catalog, Clock, Directory, EventQueue};
+use groundcrew_core::ports::{AccountDirectory, Alert, Alerts, Catalog, Clock, EventQueue};
 use groundcrew_sim::{FaultLevel, OperationLog, random_fleet};
 use tokio::time::sleep;
 
@@ -50,7 +50,7 @@ fn subjects_and_topics_are_checked_as_sns_does() {
         assert!(publish(&other, "a").await.unwrap_err().is_not_found_exception());
         let alerts = groundcrew_aws::SnsAlerts::new(setup.clients.sns.clone(), other);
         let alert = Alert { subject: "s".into(), message: "m".into() };
-        assert_eq!(alerts.publish(&alert).await.unwrap_err().class, Class::NotFound);
+        assert_eq!(alerts.publish(&alert).await.unwrap_err().class, ErrorClass::NotFound);
     });
 }
 
@@ -110,7 +110,7 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
                     }
                     if let Ok(events) = setup.events.receive(Duration::from_secs(20)).await {
                         for event in events {
-                            let _ = setup.events.delete(&event.receipt).await;
+                            let _ = setup.events.delete(&event.receipt_handle).await;
                         }
                     }
                 }

@@ -1,9 +1,9 @@
 //! Opens support cases of AMS, without a plugin.
 
 use groundcrew_aws::AwsSupport;
-use groundcrew_core::aws_error::Class;
+use groundcrew_core::aws_error::ErrorClass;
 use groundcrew_core::notification::{
-    NotificationKey, NotifyFailure, NotifyFailureKind, Receipt, Verdict,
+    GateDecision, NotificationKey, NotifyFailure, NotifyFailureKind, Receipt,
 };
 use groundcrew_core::ports::SupportCases as _;
 use groundcrew_core::support_case::SupportCase;
@@ -29,11 +29,11 @@ pub async fn open(
         issue_type: "technical".into(),
     };
     match support.open(key, &case).await {
-        Ok(reference) => Ok(Receipt { reference, verdict: Verdict::Go }),
+        Ok(reference) => Ok(Receipt { reference, decision: GateDecision::Go }),
         Err(error) => Err(NotifyFailure {
             kind: match error.class {
-                Class::Denied => NotifyFailureKind::Denied,
-                Class::NotFound | Class::Permanent => NotifyFailureKind::Permanent,
+                ErrorClass::Denied => NotifyFailureKind::Denied,
+                ErrorClass::NotFound | ErrorClass::Permanent => NotifyFailureKind::Permanent,
                 _ => NotifyFailureKind::Transient,
             },
             code: error.code.clone(),

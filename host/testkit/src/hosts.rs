@@ -10,7 +10,7 @@ use groundcrew_aws::{
 };
 use groundcrew_core::ports::{EventQueue, Ledger, NotificationLedger};
 use groundcrew_engine::notifications::NotificationPorts;
-use groundcrew_engine::{Silent, UpdatePorts};
+use groundcrew_engine::{NoopObserver, UpdatePorts};
 use groundcrew_sim::SimAws;
 
 /// SDK clients on a simulated AWS.
@@ -44,7 +44,7 @@ pub fn updates(sim: &SimAws, ledger: Arc<dyn Ledger>) -> UpdatePorts {
         alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
         ledger,
         clock: Arc::new(sim.clock()),
-        witness: Arc::new(Silent),
+        observer: Arc::new(NoopObserver),
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::config::Config;
 use groundcrew_core::http::Secret;
 use groundcrew_core::ports::{Clock, SecretStore};
@@ -348,8 +348,8 @@ impl SecretStore for FakeSecrets {
         };
         match id {
             "cmdb" => Ok(Secret::new(format!(r#"{{"token":"{STORED}-{turn}"}}"#))),
-            "throttled" => Err(error("ThrottlingException", Class::Throttled)),
-            _ => Err(error("AccessDeniedException", Class::Denied)),
+            "throttled" => Err(error("ThrottlingException", ErrorClass::Throttled)),
+            _ => Err(error("AccessDeniedException", ErrorClass::Denied)),
         }
     }
 
@@ -382,14 +382,14 @@ pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<FakeSecrets>) ->
     let notifier = &config.notifiers[0];
     let secrets = Secrets::new(variable, store);
     NotifierSpec {
-        name: notifier.component.name.clone(),
-        source: match &notifier.component.plugin {
-            groundcrew_core::config::Plugin::File(path) => Source::File(path.clone()),
+        name: notifier.plugin_config.name.clone(),
+        source: match &notifier.plugin_config.plugin {
+            groundcrew_core::config::PluginSource::File(path) => Source::File(path.clone()),
             plugin => Source::Bundled(plugin.name()),
         },
         sha256: None,
-        settings: notifier.component.settings.json.clone(),
-        limits: notifier.component.limits,
+        settings: notifier.plugin_config.settings.json.clone(),
+        limits: notifier.plugin_config.limits,
         support: None,
         http: Some(HttpAccess {
             grants: notifier.grants.http.clone(),

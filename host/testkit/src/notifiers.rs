@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, OrganizationalUnit, Tags};
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::decision::Cause;
 use groundcrew_core::event::Event;
 use groundcrew_core::limits::Limits;
@@ -45,7 +45,7 @@ impl SupportCases for Recorder {
 
 impl Recorder {
     /// Fails with this code of AWS.
-    pub fn failing(code: &str, class: Class, effect_possible: bool) -> Self {
+    pub fn failing(code: &str, class: ErrorClass, effect_possible: bool) -> Self {
         let error = AwsError {
             code: code.to_owned(),
             effect_possible,
@@ -121,7 +121,7 @@ pub fn notification() -> Notification {
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
     let tags = [("cost-center", "4711"), ("owner", "payments")];
     Notification {
-        key: NotificationKey::onboard(&account, "ams"),
+        key: NotificationKey::for_onboarding(&account, "ams"),
         cause: Cause::Lifecycle,
         account: Some(Arc::new(Account {
             id: account.clone(),

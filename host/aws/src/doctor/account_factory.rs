@@ -6,10 +6,10 @@ use aws_sdk_servicecatalog::types::PrincipalType;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::ProductId;
 use groundcrew_core::config::Config;
-use groundcrew_core::doctor::{Fact, Portfolio, Principal, Product, Units};
-use groundcrew_core::ports::{Catalog as _, Directory as _};
+use groundcrew_core::doctor::{Fact, Portfolio, Principal, ProductFacts, UnitFacts};
+use groundcrew_core::ports::{AccountDirectory as _, Catalog as _};
 
-use super::{LONG_PATIENCE, PATIENCE, control_tower, of, unread, within};
+use super::{LONG_PATIENCE, PATIENCE, control_tower, of, read_failure, within};
 use crate::clients::Clients;
 use crate::organizations::OrganizationsDirectory;
 use crate::service_catalog::{LaunchPath, ServiceCatalog};
@@ -22,7 +22,7 @@ const SERVICE: &str = "servicecatalog";
 pub(super) async fn product_and_units(
     clients: &Clients,
     config: &Config,
-) -> (Fact<Product>, Option<Fact<Units>>) {
+) -> (Fact<ProductFacts>, Option<Fact<UnitFacts>>) {
     let factory = &config.account_factory;
     let catalog = ServiceCatalog::new(
         clients.service_catalog.clone(),
@@ -32,7 +32,7 @@ pub(super) async fn product_and_units(
     let found = async { catalog.product().await.map_err(of(SERVICE)) };
     let id = match within(PATIENCE, SERVICE, "DescribeProductAsAdmin", found).await {
         Ok(id) => id,
-        Err(unread) => return (Err(unread), None),
+        Err(read_failure) => return (Err(read_failure), None),
     };
     let (artifact, paths, portfolios, units) = tokio::join!(
         within(PATIENCE, SERVICE, "ListProvisioningArtifacts", async {
@@ -44,7 +44,7 @@ pub(super) async fn product_and_units(
         within(PATIENCE, SERVICE, "ListPortfoliosForProduct", portfolios(clients, &id)),
         within(LONG_PATIENCE, "organizations", "ListAccounts", units(clients, &catalog, &id)),
     );
-    (Ok(Product { id, artifact, paths, portfolios }), Some(units))
+    (Ok(ProductFacts { id, artifact, paths, portfolios }), Some(units))
 }
 
 async fn portfolios(clients: &Clients, product: &ProductId) -> Fact<Vec<Portfolio>> {
@@ -57,7 +57,7 @@ async fn portfolios(clients: &Clients, product: &ProductId) -> Fact<Vec<Portfoli
             .set_page_token(next)
             .send()
             .await
-            .map_err(unread(SERVICE, "ListPortfoliosForProduct"))?;
+            .map_err(read_failure(SERVICE, "ListPortfoliosForProduct"))?;
         for detail in answer.portfolio_details.unwrap_or_default() {
             let Some(id) = detail.id else { continue };
             portfolios.push(Portfolio {
@@ -83,7 +83,7 @@ async fn principals(clients: &Clients, portfolio: &str) -> Fact<Vec<Principal>> 
             .set_page_token(next)
             .send()
             .await
-            .map_err(unread(SERVICE, "ListPrincipalsForPortfolio"))?;
+            .map_err(read_failure(SERVICE, "ListPrincipalsForPortfolio"))?;
         principals.extend(answer.principals.unwrap_or_default().into_iter().filter_map(|found| {
             Some(Principal {
                 arn: found.principal_arn?,
@@ -97,14 +97,18 @@ async fn principals(clients: &Clients, portfolio: &str) -> Fact<Vec<Principal>> 
     }
 }
 
-async fn units(clients: &Clients, catalog: &ServiceCatalog, product: &ProductId) -> Fact<Units> {
+async fn units(
+    clients: &Clients,
+    catalog: &ServiceCatalog,
+    product: &ProductId,
+) -> Fact<UnitFacts> {
     let directory = OrganizationsDirectory::new(clients.organizations.clone());
     let (registered, (enrolled, accounts)) =
         tokio::join!(control_tower::registered(clients), async {
             tokio::join!(enrolled(catalog, product), accounts(&directory))
         });
     let enrolled = enrolled?;
-    let mut units = Units { registered: registered?, ..Units::default() };
+    let mut units = UnitFacts { registered: registered?, ..UnitFacts::default() };
     for (account, way) in accounts? {
         if !enrolled.contains(&account) {
             continue;

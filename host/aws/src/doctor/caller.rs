@@ -1,8 +1,8 @@
 //! Who calls, and which organization that is in.
 
-use groundcrew_core::doctor::{Caller, Fact, Organization, Unread};
+use groundcrew_core::doctor::{Caller, Fact, Organization, ReadFailure};
 
-use super::{incomplete, unread};
+use super::{incomplete, read_failure};
 use crate::clients::Clients;
 use crate::error::without_credentials;
 
@@ -11,8 +11,8 @@ pub(super) async fn caller(clients: &Clients) -> Fact<Caller> {
     let answer =
         clients.sts.get_caller_identity().send().await.map_err(
             |error| match without_credentials(&error) {
-                Some(text) => Unread::no_credentials("sts:GetCallerIdentity", text),
-                None => unread("sts", OPERATION)(error),
+                Some(text) => ReadFailure::no_credentials("sts:GetCallerIdentity", text),
+                None => read_failure("sts", OPERATION)(error),
             },
         )?;
     match (answer.account, answer.arn) {
@@ -28,7 +28,7 @@ pub(super) async fn organization(clients: &Clients) -> Fact<Organization> {
         .describe_organization()
         .send()
         .await
-        .map_err(unread("organizations", OPERATION))?;
+        .map_err(read_failure("organizations", OPERATION))?;
     let read = answer.organization.and_then(|organization| {
         Some(Organization {
             id: organization.id?,

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_sdk_controltower::types::{EnabledBaselineFilter, LandingZoneDriftStatus};
 use aws_smithy_types::Document;
-use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZone, LandingZoneDetail};
+use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZoneDetail, LandingZoneFacts};
 
-use super::{incomplete, of, unread};
+use super::{incomplete, of, read_failure};
 use crate::clients::Clients;
 use crate::error::compare;
 use crate::identity_store::instances;
@@ -17,18 +17,18 @@ const SERVICE: &str = "controltower";
 /// Name of the baseline that a registered OU has.
 const OU_BASELINE: &str = "AWSControlTowerBaseline";
 
-pub(super) async fn landing_zone(clients: &Clients) -> Fact<Option<LandingZone>> {
+pub(super) async fn landing_zone(clients: &Clients) -> Fact<Option<LandingZoneFacts>> {
     let answer = clients
         .control_tower
         .list_landing_zones()
         .send()
         .await
-        .map_err(unread(SERVICE, "ListLandingZones"))?;
+        .map_err(read_failure(SERVICE, "ListLandingZones"))?;
     // An organization has one at most.
     let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
         return Ok(None);
     };
-    Ok(Some(LandingZone { detail: detail(clients, &arn).await, arn }))
+    Ok(Some(LandingZoneFacts { detail: detail(clients, &arn).await, arn }))
 }
 
 async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
@@ -39,7 +39,7 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
         .landing_zone_identifier(arn)
         .send()
         .await
-        .map_err(unread(SERVICE, OPERATION))?;
+        .map_err(read_failure(SERVICE, OPERATION))?;
     let zone = answer.landing_zone.ok_or_else(|| incomplete(SERVICE, OPERATION, "landingZone"))?;
     compare(OPERATION, "arn", zone.arn(), arn).map_err(of(SERVICE))?;
     let in_manifest = |path: &[&str]| {
@@ -74,7 +74,7 @@ pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
             .set_next_token(next)
             .send()
             .await
-            .map_err(unread(SERVICE, "ListEnabledBaselines"))?;
+            .map_err(read_failure(SERVICE, "ListEnabledBaselines"))?;
         // arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/OU
         // An OU that has another baseline only is not registered.
         let ours = answer.enabled_baselines.iter();
@@ -105,7 +105,7 @@ async fn ou_baseline(clients: &Clients) -> Fact<Option<String>> {
             .set_next_token(next)
             .send()
             .await
-            .map_err(unread(SERVICE, "ListBaselines"))?;
+            .map_err(read_failure(SERVICE, "ListBaselines"))?;
         let found = answer.baselines.into_iter().find(|baseline| baseline.name == OU_BASELINE);
         next = answer.next_token;
         if found.is_some() || next.is_none() {

@@ -14,9 +14,12 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use groundcrew_core::aws_error::{AwsError, Class};
-use groundcrew_core::config::{Config, LedgerPlace};
-use groundcrew_core::doctor::{AwsFacts, Fact, Facts, Ledger, Reason, Table, Unread, granted};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
+use groundcrew_core::config::{Config, LedgerLocation};
+use groundcrew_core::doctor::{
+    AwsFacts, Fact, Facts, LedgerFacts, ReadFailure, ReadFailureReason, TableFacts,
+    granted_service_codes,
+};
 
 use crate::clients::Clients;
 use crate::error::{of_read, unexpected};
@@ -27,16 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The same for a listing of every account: ten thousand of them are six hundred calls.
 const LONG_PATIENCE: Duration = Duration::from_secs(300);
 
-/// Reads everything that the config uses, all at once. `look_at_file` looks at the ledger where
+/// Reads everything that the config uses, all at once. `examine_file` looks at the ledger where
 /// it is a file, which is not AWS's.
 pub async fn examine(
     clients: &Clients,
     config: &Config,
-    look_at_file: impl FnOnce(&Path) -> Ledger,
+    examine_file: impl FnOnce(&Path) -> LedgerFacts,
 ) -> Facts {
     let caller = within(PATIENCE, "sts", "GetCallerIdentity", caller::caller(clients)).await;
-    let useless =
-        |unread: &Unread| matches!(unread.reason, Reason::NoCredentials | Reason::Rejected);
+    let useless = |read_failure: &ReadFailure| {
+        matches!(
+            read_failure.reason,
+            ReadFailureReason::NoCredentials | ReadFailureReason::Rejected
+        )
+    };
     let known = !caller.as_ref().is_err_and(useless);
     let (aws, ledger) = tokio::join!(
         async {
@@ -46,16 +53,16 @@ pub async fn examine(
             }
         },
         async {
-            let name = match &config.ledger.place {
-                LedgerPlace::File(path) => return look_at_file(path),
-                LedgerPlace::Table(name) => name,
+            let name = match &config.ledger.location {
+                LedgerLocation::File(path) => return examine_file(path),
+                LedgerLocation::Table(name) => name,
             };
             let read = table(clients, name);
             let table = match known {
                 true => Some(within(PATIENCE, "dynamodb", "DescribeTable", read).await),
                 false => None,
             };
-            Ledger::Table { name: name.clone(), table }
+            LedgerFacts::Table { name: name.clone(), table }
         },
     );
     // Other systems are no part of AWS: whoever can send requests looks at them.
@@ -69,7 +76,7 @@ async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
         Some(within(PATIENCE, "sqs", "GetQueueAttributes", read).await)
     };
     let queues = &config.queues;
-    let codes = granted(config);
+    let codes = granted_service_codes(config);
     let (
         organization,
         landing_zone,
@@ -123,29 +130,29 @@ async fn within<T>(
 ) -> Fact<T> {
     tokio::time::timeout(patience, read)
         .await
-        .unwrap_or_else(|_| Err(Unread::too_slow(format!("{service}:{operation}"), patience)))
+        .unwrap_or_else(|_| Err(ReadFailure::too_slow(format!("{service}:{operation}"), patience)))
 }
 
 /// Turns an error of a port into what could not be read of a service.
-fn of(service: &'static str) -> impl Fn(AwsError) -> Unread {
-    move |error| Unread::of(service, &error)
+fn of(service: &'static str) -> impl Fn(AwsError) -> ReadFailure {
+    move |error| ReadFailure::from_aws_error(service, &error)
 }
 
 /// Turns an error of a call into what could not be read.
-fn unread<E>(
+fn read_failure<E>(
     service: &'static str,
     operation: &'static str,
-) -> impl FnOnce(SdkError<E, HttpResponse>) -> Unread
+) -> impl FnOnce(SdkError<E, HttpResponse>) -> ReadFailure
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    move |error| Unread::of(service, &of_read(operation, error))
+    move |error| ReadFailure::from_aws_error(service, &of_read(operation, error))
 }
 
 /// An answer that lacks something.
-fn incomplete(service: &'static str, operation: &'static str, what: &str) -> Unread {
+fn incomplete(service: &'static str, operation: &'static str, what: &str) -> ReadFailure {
     let text = format!("the answer has no {what}");
-    Unread::of(service, &unexpected(operation, Class::Transient, text))
+    ReadFailure::from_aws_error(service, &unexpected(operation, ErrorClass::Transient, text))
 }
 
 async fn topic(clients: &Clients, arn: &str) -> Fact<BTreeMap<String, String>> {
@@ -155,7 +162,7 @@ async fn topic(clients: &Clients, arn: &str) -> Fact<BTreeMap<String, String>> {
         .topic_arn(arn)
         .send()
         .await
-        .map_err(unread("sns", "GetTopicAttributes"))?;
+        .map_err(read_failure("sns", "GetTopicAttributes"))?;
     Ok(answer.attributes.unwrap_or_default().into_iter().collect())
 }
 
@@ -166,12 +173,12 @@ async fn services(clients: &Clients, codes: &BTreeSet<String>) -> Fact<BTreeSet<
         .set_service_code_list(Some(codes.iter().cloned().collect()))
         .send()
         .await
-        .map_err(unread("support", "DescribeServices"))?;
+        .map_err(read_failure("support", "DescribeServices"))?;
     let offered = answer.services.unwrap_or_default();
     Ok(offered.into_iter().filter_map(|service| service.code).collect())
 }
 
-async fn table(clients: &Clients, name: &str) -> Fact<Table> {
+async fn table(clients: &Clients, name: &str) -> Fact<TableFacts> {
     use aws_sdk_dynamodb::types::KeyType;
     const OPERATION: &str = "DescribeTable";
     let answer = clients
@@ -180,7 +187,7 @@ async fn table(clients: &Clients, name: &str) -> Fact<Table> {
         .table_name(name)
         .send()
         .await
-        .map_err(unread("dynamodb", OPERATION))?;
+        .map_err(read_failure("dynamodb", OPERATION))?;
     let table = answer.table.ok_or_else(|| incomplete("dynamodb", OPERATION, "Table"))?;
     let key = |wanted: KeyType| {
         let key = table.key_schema().iter().find(|key| key.key_type == wanted)?;
@@ -188,7 +195,7 @@ async fn table(clients: &Clients, name: &str) -> Fact<Table> {
         let kind = definitions.iter().find(|one| one.attribute_name == key.attribute_name)?;
         Some((key.attribute_name.clone(), kind.attribute_type.as_str().to_owned()))
     };
-    Ok(Table {
+    Ok(TableFacts {
         partition: key(KeyType::Hash),
         sort: key(KeyType::Range),
         status: table.table_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_sqs::types::QueueAttributeName;
-use groundcrew_core::doctor::{DeadLetters, Fact, Queue, Redrive};
+use groundcrew_core::doctor::{DeadLetterQueue, Fact, QueueFacts, RedrivePolicy};
 
-use super::unread;
+use super::read_failure;
 use crate::clients::Clients;
 
-pub(super) async fn queue(clients: &Clients, url: &str) -> Fact<Queue> {
+pub(super) async fn queue(clients: &Clients, url: &str) -> Fact<QueueFacts> {
     let attributes = attributes(clients, url).await?;
-    let dead_letters = match Redrive::of(&attributes) {
+    let dead_letters = match RedrivePolicy::from_attributes(&attributes) {
         None => None,
         Some(redrive) => {
-            Some(DeadLetters { attributes: dead_letters(clients, &redrive).await, redrive })
+            Some(DeadLetterQueue { attributes: dead_letters(clients, &redrive).await, redrive })
         }
     };
-    Ok(Queue { attributes, dead_letters })
+    Ok(QueueFacts { attributes, dead_letters })
 }
 
 async fn attributes(clients: &Clients, url: &str) -> Fact<BTreeMap<String, String>> {
@@ -27,12 +27,15 @@ async fn attributes(clients: &Clients, url: &str) -> Fact<BTreeMap<String, Strin
         .attribute_names(QueueAttributeName::All)
         .send()
         .await
-        .map_err(unread("sqs", "GetQueueAttributes"))?;
+        .map_err(read_failure("sqs", "GetQueueAttributes"))?;
     let attributes = answer.attributes.unwrap_or_default();
     Ok(attributes.into_iter().map(|(name, value)| (name.as_str().to_owned(), value)).collect())
 }
 
-async fn dead_letters(clients: &Clients, redrive: &Redrive) -> Fact<BTreeMap<String, String>> {
+async fn dead_letters(
+    clients: &Clients,
+    redrive: &RedrivePolicy,
+) -> Fact<BTreeMap<String, String>> {
     let answer = clients
         .sqs
         .get_queue_url()
@@ -40,6 +43,6 @@ async fn dead_letters(clients: &Clients, redrive: &Redrive) -> Fact<BTreeMap<Str
         .queue_owner_aws_account_id(&redrive.owner)
         .send()
         .await
-        .map_err(unread("sqs", "GetQueueUrl"))?;
+        .map_err(read_failure("sqs", "GetQueueUrl"))?;
     attributes(clients, &answer.queue_url.unwrap_or_default()).await
 }

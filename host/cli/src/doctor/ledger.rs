@@ -3,20 +3,20 @@
 use std::fs::OpenOptions;
 use std::path::Path;
 
-use groundcrew_core::doctor::{Ledger, LedgerFile};
+use groundcrew_core::doctor::{LedgerFacts, LedgerFile};
 use groundcrew_ledger::{FileError, FileLedger};
 
-pub fn look(path: &Path) -> Ledger {
+pub fn look(path: &Path) -> LedgerFacts {
     // Opening a file that isn't there would make it.
     let state = match path.exists() {
         true => match FileLedger::open(path) {
-            Ok(_) => LedgerFile::Good,
+            Ok(_) => LedgerFile::Usable,
             Err(FileError::InUse { .. }) => LedgerFile::InUse,
-            Err(error) => LedgerFile::Bad(error.to_string()),
+            Err(error) => LedgerFile::Unusable(error.to_string()),
         },
         false => can_be_made(path),
     };
-    Ledger::File { path: path.display().to_string(), state }
+    LedgerFacts::File { path: path.display().to_string(), state }
 }
 
 /// Whether the directory takes files: the only way to know is to put one there, of which
@@ -29,7 +29,7 @@ fn can_be_made(path: &Path) -> LedgerFile {
             let _ = std::fs::remove_file(&probe);
             LedgerFile::Absent
         }
-        Err(error) => LedgerFile::Bad(FileError::new(path, error).to_string()),
+        Err(error) => LedgerFile::Unusable(FileError::from_io_error(path, error).to_string()),
     }
 }
 
@@ -39,8 +39,8 @@ mod tests {
 
     fn state(path: &Path) -> LedgerFile {
         match look(path) {
-            Ledger::File { state, .. } => state,
-            Ledger::Table { .. } => panic!("a file is no table"),
+            LedgerFacts::File { state, .. } => state,
+            LedgerFacts::Table { .. } => panic!("a file is no table"),
         }
     }
 
@@ -54,12 +54,12 @@ mod tests {
         let held = FileLedger::open(&path).unwrap();
         assert_eq!(state(&path), LedgerFile::InUse);
         drop(held);
-        assert_eq!(state(&path), LedgerFile::Good);
+        assert_eq!(state(&path), LedgerFile::Usable);
 
         std::fs::write(&path, "something else, and long enough").unwrap();
-        assert!(matches!(state(&path), LedgerFile::Bad(_)));
+        assert!(matches!(state(&path), LedgerFile::Unusable(_)));
         let nowhere = dir.path().join("none/crew.db");
-        let LedgerFile::Bad(error) = state(&nowhere) else { panic!("there is no directory") };
+        let LedgerFile::Unusable(error) = state(&nowhere) else { panic!("there is no directory") };
         assert!(error.contains("there is no directory"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use groundcrew_aws::doctor;
-use groundcrew_core::doctor::{Check, Facts, Finding, judge};
+use groundcrew_core::doctor::{Check, Facts, Finding, evaluate};
 
 use crate::commands::{Doctor, Format};
 use crate::failure::Failure;
@@ -67,7 +67,7 @@ async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
     );
     let facts = Facts { notifiers, ..facts };
     let mut findings = vec![Finding::ok(Check::Config, describe(&loaded))];
-    findings.extend(judge(config, &facts));
+    findings.extend(evaluate(config, &facts));
     Ok((region, findings))
 }
 

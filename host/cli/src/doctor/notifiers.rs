@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_aws::Clients;
-use groundcrew_core::config::Notifier;
+use groundcrew_core::config::NotifierConfig;
 use groundcrew_core::doctor::NotifierFacts;
 use groundcrew_plugins::LoadedNotifier;
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// the folder of the config, and `probe` says whether requests are sent.
 pub async fn look(
     clients: &Clients,
-    notifiers: &[Notifier],
+    notifiers: &[NotifierConfig],
     loaded: &[Arc<LoadedNotifier>],
     base: &Path,
     probe: bool,
@@ -28,7 +28,7 @@ pub async fn look(
     let http = &http;
     let each = notifiers.iter().zip(loaded).map(|(notifier, loaded)| async move {
         let grants = notifier.grants.http.iter().map(|grant| async move {
-            http.examine(&grant.clone().within(base), probe, PATIENCE).await
+            http.examine(&grant.clone().relative_to(base), probe, PATIENCE).await
         });
         NotifierFacts {
             imports_http: loaded.imports_http(),

@@ -14,9 +14,9 @@ use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
 use groundcrew_core::onboarding::QueuedNotification;
-use groundcrew_core::ports::{Alerts, Delivery, NotificationQueue, Unreadable};
+use groundcrew_core::ports::{Alerts, NotificationQueue, ReceivedNotification, UnreadableMessage};
 use groundcrew_engine::notifications::Notifications;
-use groundcrew_engine::unreadable;
+use groundcrew_engine::unreadable_message_alert;
 use jiff::Timestamp;
 
 use crate::handle::failure;
@@ -59,11 +59,13 @@ pub async fn take(
         let mut left: Vec<(String, Option<String>)> = Vec::new();
         for message in group {
             // In their order: what follows waits for what was before it.
-            let stays = match left.is_empty() {
-                true => stays(&message, onboarding, queue, alerts, until).await,
+            let still_queued = match left.is_empty() {
+                true => still_queued(&message, onboarding, queue, alerts, until).await,
                 false => Some(None),
             };
-            left.extend(stays.map(|reason| (message.message_id.unwrap_or_default(), reason)));
+            left.extend(
+                still_queued.map(|reason| (message.message_id.unwrap_or_default(), reason)),
+            );
         }
         left
     });
@@ -79,7 +81,7 @@ pub async fn take(
 
 /// Sees to one message; `None` if it is done with. Otherwise it is to stay in the queue: with an
 /// error, unless it is one of the notifications queue, where staying is nothing wrong.
-async fn stays(
+async fn still_queued(
     message: &SqsMessage,
     onboarding: &Notifications,
     queue: Queue<'_>,
@@ -87,14 +89,15 @@ async fn stays(
     until: Option<Timestamp>,
 ) -> Option<Option<String>> {
     let body = message.body.as_deref().unwrap_or_default();
-    let receipt = message.receipt_handle.clone().unwrap_or_default();
+    let receipt_handle = message.receipt_handle.clone().unwrap_or_default();
     let notification = serde_json::from_str::<QueuedNotification>(body);
     match (notification, queue) {
         (Ok(notification), Some((queue, _))) => {
-            let times = message.attributes.get("ApproximateReceiveCount");
-            let times = times.and_then(|times| times.parse().ok()).unwrap_or(1);
-            let delivery = Delivery { notification, receipt, times };
-            onboarding.take(queue, &delivery).await.stays.then_some(None)
+            let receive_count = message.attributes.get("ApproximateReceiveCount");
+            let receive_count =
+                receive_count.and_then(|receive_count| receive_count.parse().ok()).unwrap_or(1);
+            let message = ReceivedNotification { notification, receipt_handle, receive_count };
+            onboarding.process_message(queue, &message).await.still_queued.then_some(None)
         }
         (Ok(_), None) => Some(Some(
             "a message of the notifications queue came, but the config names no \
@@ -102,15 +105,16 @@ async fn stays(
                 .to_owned(),
         )),
         (Err(error), Some((queue, name))) if is_unreadable(message, name) => {
-            let unread = Unreadable {
+            let unread = UnreadableMessage {
                 reason: format!("not a message of the notifications queue: {error}"),
                 body: body.to_owned(),
-                receipt,
+                receipt_handle,
             };
-            let put_away = match alerts.publish(&unreadable("notifications", &unread)).await {
-                Ok(()) => queue.reject(&unread).await,
-                Err(error) => Err(error),
-            };
+            let put_away =
+                match alerts.publish(&unreadable_message_alert("notifications", &unread)).await {
+                    Ok(()) => queue.reject(&unread).await,
+                    Err(error) => Err(error),
+                };
             if let Err(error) = &put_away {
                 tracing::error!(%error, "could not put away a message that can't be read");
             }

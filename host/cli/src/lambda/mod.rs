@@ -13,11 +13,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use groundcrew_core::config::LedgerPlace;
+use groundcrew_core::config::LedgerLocation;
 use groundcrew_core::ports::{Alerts, NotificationQueue};
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::suggestions::CommandSuggestions;
 use groundcrew_engine::notifications::Notifications;
-use groundcrew_engine::{GRACE, Host, Silent, Ticker};
+use groundcrew_engine::{Host, NoopObserver, SHUTDOWN_GRACE, Ticker};
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
@@ -66,8 +66,8 @@ pub fn run() -> Result<(), Failure> {
         let file = config_file()?;
         let mut read = read(Some(&file))?;
         // Whoever reads an alert has a config of their own, and not the one within the Lambda.
-        read.config.suggested = Suggested::default();
-        if let LedgerPlace::File(_) = read.config.ledger.place {
+        read.config.suggestions = CommandSuggestions::default();
+        if let LedgerLocation::File(_) = read.config.ledger.location {
             return Err(Failure::Usage(format!(
                 "{}: a Lambda keeps no files, so its ledger has to be a DynamoDB table: write \
                  `[ledger]` with `table = \"…\"`",
@@ -148,7 +148,7 @@ async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Valu
 async fn update(read: Read) -> Result<(), Failure> {
     let aws = RealAws::of(&read).await?;
     let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
-    let ports = aws.ports_without_events(&loaded, Arc::new(Silent))?;
+    let ports = aws.ports_without_events(&loaded, Arc::new(NoopObserver))?;
     let host = Host::new(ports, loaded.update_settings(aws.host()));
     // Lambda invokes a process again only when it has answered.
     let ticker = Mutex::new(Ticker::new(host));
@@ -157,7 +157,7 @@ async fn update(read: Read) -> Result<(), Failure> {
         async move {
             let begun = Timestamp::now();
             let deadline = until(event.context.deadline()).unwrap_or(begun + TICK);
-            ticker.lock().await.tick(Some(event.payload.get()), deadline - GRACE).await;
+            ticker.lock().await.tick(Some(event.payload.get()), deadline - SHUTDOWN_GRACE).await;
             let took = Timestamp::now().duration_since(begun).as_millis();
             Ok::<_, Diagnostic>(json!({ "outcome": "ticked", "milliseconds": took }))
         }

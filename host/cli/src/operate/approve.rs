@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal, Write as _};
 
 use groundcrew_core::plan_id::{PlanId, RuleChange, rule_changes};
 use groundcrew_core::ports::{
-    Approval, ApprovedPlan, LaneSeen, LedgerError, Orders, PlanStanding, SweepRecord,
+    Approval, ApprovalState, ApprovedPlan, LaneSummary, LedgerError, Orders, SweepRecord,
 };
 
 use super::desk::Desk;
@@ -37,20 +37,20 @@ impl Known {
         })
     }
 
-    fn standing(&self, plan: &PlanId) -> PlanStanding {
-        self.orders.standing(plan, self.sweep.as_ref())
+    fn approval_state(&self, plan: &PlanId) -> ApprovalState {
+        self.orders.approval_state(plan, self.sweep.as_ref())
     }
 
     /// Why a plan can't be approved that doesn't wait for it.
-    fn refusal(&self, plan: &PlanId, standing: &PlanStanding) -> Failure {
-        let why = match standing {
-            PlanStanding::Superseded { by: None } => {
+    fn refusal(&self, plan: &PlanId, approval_state: &ApprovalState) -> Failure {
+        let why = match approval_state {
+            ApprovalState::Superseded { by: None } => {
                 "plans need no approval, by the config of the host that swept last".to_owned()
             }
-            PlanStanding::Superseded { by: Some(by) } => {
-                let stands = match self.standing(by) {
-                    PlanStanding::Waits => "waits for approval now",
-                    PlanStanding::Approved(_) => "is approved",
+            ApprovalState::Superseded { by: Some(by) } => {
+                let stands = match self.approval_state(by) {
+                    ApprovalState::Pending => "waits for approval now",
+                    ApprovalState::Approved(_) => "is approved",
                     _ => "has nothing to start",
                 };
                 format!("superseded, by another version or other rules; {by} {stands}")
@@ -79,24 +79,24 @@ pub fn run(options: &Approve) -> Result<(), Failure> {
             let desk = Desk::open(&options.config).await?;
             Known::of(&desk).await?
         };
-        match known.standing(plan) {
-            PlanStanding::Waits => {}
-            PlanStanding::Approved(approval) => return approved_already(plan, &approval),
-            standing => return Err(known.refusal(plan, &standing)),
+        match known.approval_state(plan) {
+            ApprovalState::Pending => {}
+            ApprovalState::Approved(approval) => return approved_already(plan, &approval),
+            approval_state => return Err(known.refusal(plan, &approval_state)),
         }
         screen(&render(plan, &known))?;
         if !options.yes {
             confirm(plan)?;
         }
         let desk = Desk::open(&options.config).await?;
-        let signature = operator::signature(&desk.aws).await;
+        let issued_by = operator::issued_by(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
-        match ledger.approve(plan, &signature).await? {
-            PlanStanding::Waits => {
-                screen(&format!("{plan}: approved by {}; {}\n", signature.by, desk.who()))
+        match ledger.approve(plan, &issued_by).await? {
+            ApprovalState::Pending => {
+                screen(&format!("{plan}: approved by {}; {}\n", issued_by.by, desk.who()))
             }
-            PlanStanding::Approved(approval) => approved_already(plan, &approval),
-            standing => Err(Known::of(&desk).await?.refusal(plan, &standing)),
+            ApprovalState::Approved(approval) => approved_already(plan, &approval),
+            approval_state => Err(Known::of(&desk).await?.refusal(plan, &approval_state)),
         }
     })
 }
@@ -149,14 +149,14 @@ fn write(plan: &PlanId, known: &Known, out: &mut String) -> std::fmt::Result {
     writeln!(out)?;
     lanes(known, sweep, out)?;
     writeln!(out)?;
-    let sum = |of: fn(&LaneSeen) -> usize| sweep.lanes.values().map(of).sum::<usize>();
+    let sum = |of: fn(&LaneSummary) -> usize| sweep.lanes.values().map(of).sum::<usize>();
     let accounts = Totals {
         total: sweep.accounts,
         updated: None,
         to_update: sum(|seen| seen.to_update),
         skipped: sweep.skipped,
         held: sweep.held_in_all,
-        failed: Some(sum(|seen| seen.given_up)),
+        failed: Some(sum(|seen| seen.dead_lettered)),
         current: sweep.current,
         not_enrolled: None,
         closed: sweep.closed,
@@ -248,7 +248,7 @@ mod tests {
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
     fn plan(number: u8) -> PlanId {
-        PlanId::of(&[number; 6])
+        PlanId::from_digest(&[number; 6])
     }
 
     fn rules(rules: &[(&str, &str)]) -> std::collections::BTreeMap<String, String> {
@@ -411,7 +411,7 @@ mod tests {
         known.orders.plans.insert(plan(9), record);
         known.orders.plans.insert(plan(2), PlanRecord { since: AT, approved: None });
         known.sweep.as_mut().unwrap().plan = made.map(plan);
-        let refusal = known.refusal(&plan(asked), &known.standing(&plan(asked)));
+        let refusal = known.refusal(&plan(asked), &known.approval_state(&plan(asked)));
         let Failure::Usage(text) = refusal else { panic!("{refusal}") };
         assert_eq!(text, format!("{}: {message}", plan(asked)));
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use groundcrew_core::ports::{Given, Operator, Order};
+use groundcrew_core::ports::{Operator, Order, TrailEntry};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -32,19 +32,20 @@ struct Entry {
     /// In words.
     what: String,
     /// Whether a host has seen it, which then carries it out.
-    taken_in: bool,
+    #[serde(rename = "taken_in")]
+    last_logged: bool,
 }
 
 pub fn run(options: &Audit) -> Result<(), Failure> {
     crate::runtime::current_thread()?.block_on(async {
-        let (trail, taken_in) = in_time(async {
+        let (trail, last_logged) = in_time(async {
             let desk = Desk::look(&options.config).await?;
             let ledger = &desk.aws.ledger().updates;
-            let taken_in = ledger.orders().await?.taken_in;
-            Ok((ledger.trail().await?, taken_in))
+            let last_logged = ledger.orders().await?.last_logged;
+            Ok((ledger.trail().await?, last_logged))
         })
         .await?;
-        let report = Report::of(trail, taken_in, options.since.map(|Since(since)| since));
+        let report = Report::of(trail, last_logged, options.since.map(|Since(since)| since));
         match options.format {
             Format::Text => screen(&render(&report)),
             Format::Json => print(&json(&report)?),
@@ -53,17 +54,20 @@ pub fn run(options: &Audit) -> Result<(), Failure> {
 }
 
 impl Report {
-    fn of(trail: Vec<Given>, taken_in: u64, since: Option<Timestamp>) -> Self {
-        let wanted = |given: &Given| since.is_none_or(|since| given.at >= since);
-        let entry = |given: Given| Entry {
-            number: given.number,
-            at: given.at,
-            by: given.by,
-            what: given.order.to_string(),
-            order: given.order,
-            taken_in: given.number <= taken_in,
+    fn of(trail: Vec<TrailEntry>, last_logged: u64, since: Option<Timestamp>) -> Self {
+        let wanted = |trail_entry: &TrailEntry| since.is_none_or(|since| trail_entry.at >= since);
+        let entry = |trail_entry: TrailEntry| Entry {
+            number: trail_entry.number,
+            at: trail_entry.at,
+            by: trail_entry.by,
+            what: trail_entry.order.to_string(),
+            order: trail_entry.order,
+            last_logged: trail_entry.number <= last_logged,
         };
-        Self { kept: Given::KEPT, orders: trail.into_iter().filter(wanted).map(entry).collect() }
+        Self {
+            kept: TrailEntry::MAX_ENTRIES,
+            orders: trail.into_iter().filter(wanted).map(entry).collect(),
+        }
     }
 }
 
@@ -77,7 +81,7 @@ fn render(report: &Report) -> String {
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     for entry in &report.orders {
         let second = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let waits = if entry.taken_in { "" } else { "; no groundcrew has taken it in yet" };
+        let waits = if entry.last_logged { "" } else { "; no groundcrew has taken it in yet" };
         paragraph(out, &format!("{second}  {}", entry.what))?;
         paragraph(out, &format!("            by {}{waits}", entry.by))?;
     }
@@ -97,31 +101,31 @@ mod tests {
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
-    fn given(number: u64, order: Order) -> Given {
+    fn trail_entry(number: u64, order: Order) -> TrailEntry {
         let by = Operator::new(
             Some("arn:aws:sts::123456789012:assumed-role/ops/ada".into()),
             Some("ada".into()),
             Some("desk".into()),
         );
         let at = AT + std::time::Duration::from_secs(number);
-        Given { number, at, by, order }
+        TrailEntry { number, at, by, order }
     }
 
-    fn trail() -> Vec<Given> {
+    fn trail() -> Vec<TrailEntry> {
         let accounts = (1..=6_u64).map(|number| format!("{number:012}").parse().unwrap());
         let target = groundcrew_core::catalog::ArtifactId::new("pa-aaaaaaaaaaaac");
         vec![
-            given(7, Order::Pause { lane: "canary".into() }),
-            given(
+            trail_entry(7, Order::Pause { lane: "canary".into() }),
+            trail_entry(
                 8,
                 Order::Resume {
                     lane: "canary".into(),
                     paused: "failed updates in a row: 3 (failure_threshold)\u{1b}[2J".into(),
                 },
             ),
-            Given {
+            TrailEntry {
                 by: Operator::default(),
-                ..given(9, Order::Redrive { target, accounts: accounts.collect() })
+                ..trail_entry(9, Order::Redrive { target, accounts: accounts.collect() })
             },
         ]
     }
@@ -146,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_full_trail_says_so() {
-        let trail = (1..=Given::KEPT).map(|number| given(number, Order::Sweep)).collect();
+        let trail =
+            (1..=TrailEntry::MAX_ENTRIES).map(|number| trail_entry(number, Order::Sweep)).collect();
         let screen = render(&Report::of(trail, 0, None));
         assert!(screen.ends_with("The last 1,000 orders are kept.\n"));
     }

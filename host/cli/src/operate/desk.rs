@@ -44,7 +44,7 @@ impl Desk {
 
     /// What becomes of what was asked for.
     pub(super) fn who(&self) -> String {
-        let wait = count(self.config.updates.wait.as_secs() as usize, "second");
+        let wait = count(self.config.updates.poll_interval.as_secs() as usize, "second");
         match (self.aws.ledger().shared, &self.aws.ledger().file) {
             (true, _) => format!("the running groundcrew takes it in within {wait}"),
             (false, _) if self.is_table() => {
@@ -56,7 +56,7 @@ impl Desk {
     }
 
     pub(super) fn is_table(&self) -> bool {
-        matches!(self.config.ledger.place, groundcrew_core::config::LedgerPlace::Table(_))
+        matches!(self.config.ledger.location, groundcrew_core::config::LedgerLocation::Table(_))
     }
 
     pub(super) fn lanes(&self, named: Option<&str>) -> Result<Vec<String>, Failure> {
@@ -79,7 +79,7 @@ impl Desk {
         };
         let now = Timestamp::now();
         let hosts = ledger.updates.hosts().await?;
-        let hosts = Hosts::of(hosts, presence, now, &self.config.suggested);
+        let hosts = Hosts::of(hosts, presence, now, &self.config.suggestions);
         let notifications = Notifications::of(&self.config, &self.aws).await?;
         let mut report = Report::of(&self.config, &*ledger.updates, now, hosts).await?;
         report.ask(&self.aws.catalog(&self.config)).await;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use groundcrew_core::ports::{self, Gone, Heartbeat, HostKind};
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::ports::{self, GoneHost, Heartbeat, HostKind};
+use groundcrew_core::suggestions::CommandSuggestions;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub struct Hosts {
     /// Whether a process has the ledger file open and answers, heartbeat or not. Never of a table.
     pub answers: bool,
     /// When none runs: the one that ran last, as far as that is known.
-    pub last: Option<Gone>,
+    pub last: Option<GoneHost>,
     /// How to start one.
     #[serde(skip)]
     pub start: String,
@@ -41,7 +41,7 @@ impl Hosts {
         known: ports::Hosts,
         presence: Presence,
         now: Timestamp,
-        suggested: &Suggested,
+        suggestions: &CommandSuggestions,
     ) -> Self {
         let running: Vec<Heartbeat> = match presence {
             // Whatever was written a moment ago: it is this process that has the file open.
@@ -52,7 +52,7 @@ impl Hosts {
             answers: presence == Presence::Answers,
             last: known.last().filter(|_| running.is_empty()),
             running,
-            start: suggested.command("run"),
+            start: suggestions.command("run"),
         }
     }
 
@@ -110,7 +110,7 @@ impl Hosts {
     /// How there is one again.
     fn how(&self) -> String {
         match &self.last {
-            Some(Gone { heartbeat: Heartbeat { kind: HostKind::Lambda, .. }, .. }) => {
+            Some(GoneHost { heartbeat: Heartbeat { kind: HostKind::Lambda, .. }, .. }) => {
                 "look whether its schedule is enabled, and at its log".to_owned()
             }
             _ => format!("start one with `{}`", self.start),
@@ -132,7 +132,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
-    fn beat(host: &str, kind: HostKind, seconds_ago: u64) -> Heartbeat {
+    fn heartbeat(host: &str, kind: HostKind, seconds_ago: u64) -> Heartbeat {
         Heartbeat {
             host: host.into(),
             version: "0.1.0".into(),
@@ -144,13 +144,13 @@ mod tests {
 
     fn known(beats: &[Heartbeat]) -> ports::Hosts {
         let mut hosts = ports::Hosts::default();
-        beats.iter().for_each(|heartbeat| hosts.beat(heartbeat));
+        beats.iter().for_each(|heartbeat| hosts.record_heartbeat(heartbeat));
         hosts
     }
 
     fn screen(known: ports::Hosts, presence: Presence, in_flight: bool) -> String {
         let mut out = String::new();
-        Hosts::of(known, presence, NOW, &Suggested::with_config("crew.toml"))
+        Hosts::of(known, presence, NOW, &CommandSuggestions::with_config("crew.toml"))
             .write(NOW, in_flight, &mut out)
             .unwrap();
         for line in out.lines() {
@@ -161,14 +161,15 @@ mod tests {
 
     #[test]
     fn hosts_that_run() {
-        let two = [beat("12-ab", HostKind::Service, 12), beat("34-cd", HostKind::Lambda, 40)];
+        let two =
+            [heartbeat("12-ab", HostKind::Service, 12), heartbeat("34-cd", HostKind::Lambda, 40)];
         insta::assert_snapshot!(screen(known(&two), Presence::ByHeartbeats, true), @"
         host        12-ab: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC,
                     last heard of 00:00:12 ago
         host        34-cd: groundcrew 0.1.0 in a Lambda since 2026-09-21 12:13 UTC, last
                     heard of 00:00:40 ago
         ");
-        let file = known(&[beat("file", HostKind::Service, 12)]);
+        let file = known(&[heartbeat("file", HostKind::Service, 12)]);
         insta::assert_snapshot!(screen(file, Presence::Answers, true), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
                     heard of 00:00:12 ago
@@ -182,7 +183,7 @@ mod tests {
         host        none is known to run on this ledger; start one with
                     `groundcrew run --config crew.toml`
         ");
-        let killed = known(&[beat("12-ab", HostKind::Service, 600)]);
+        let killed = known(&[heartbeat("12-ab", HostKind::Service, 600)]);
         insta::assert_snapshot!(screen(killed.clone(), by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
                     (groundcrew 0.1.0 as a service) was last heard of: what was in
@@ -195,13 +196,13 @@ mod tests {
                     `groundcrew run --config crew.toml`
         ");
         let mut stopped = killed;
-        stopped.leave("12-ab", NOW - Duration::from_secs(300));
+        stopped.remove_heartbeat("12-ab", NOW - Duration::from_secs(300));
         insta::assert_snapshot!(screen(stopped, by, true), @"
         host        none runs on this ledger since 2026-09-21 14:08 UTC, when 12-ab
                     (groundcrew 0.1.0 as a service) stopped: what was in flight may have
                     ended; start one with `groundcrew run --config crew.toml`
         ");
-        let lambda = known(&[beat("34-cd", HostKind::Lambda, 600)]);
+        let lambda = known(&[heartbeat("34-cd", HostKind::Lambda, 600)]);
         insta::assert_snapshot!(screen(lambda, by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 34-cd
                     (groundcrew 0.1.0 in a Lambda) was last heard of: what was in flight
@@ -212,7 +213,7 @@ mod tests {
     /// Whoever can open a file knows that no host has it open.
     #[test]
     fn a_file_that_nobody_has_open() {
-        let killed = known(&[beat("file", HostKind::Service, 5)]);
+        let killed = known(&[heartbeat("file", HostKind::Service, 5)]);
         insta::assert_snapshot!(screen(killed, Presence::None, true), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last heard of: what was in
@@ -227,7 +228,7 @@ mod tests {
         host        one has the ledger file open; it has not shown itself yet, or is of
                     a version that does not
         ");
-        let stuck = known(&[beat("file", HostKind::Service, 600)]);
+        let stuck = known(&[heartbeat("file", HostKind::Service, 600)]);
         insta::assert_snapshot!(screen(stuck, Presence::Answers, true), @"
         host        one has the ledger file open, and its loop has not come round since
                     2026-09-21 14:03 UTC: see its log

@@ -1,5 +1,5 @@
 //! What operators look at and ask for while the service or the Lambda runs. All of it goes
-//! through the ledger, which the host reads every `wait_seconds`.
+//! through the ledger, which the host reads every `poll_interval`.
 
 mod approve;
 mod audit;
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::config::suggestion;
-use groundcrew_core::ports::{Cleared, Progress, UpdateQueue as _};
+use groundcrew_core::ports::{RemovedDeadLetters, UpdateProgress, UpdateQueue as _};
 use jiff::Timestamp;
 
 use crate::commands::{Format, Lane, Redrive, Status, Sweep};
@@ -57,10 +57,10 @@ pub fn pause(options: &Lane) -> Result<(), Failure> {
     crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         let lanes = desk.lanes(options.lane.as_deref())?;
-        let signature = operator::signature(&desk.aws).await;
+        let issued_by = operator::issued_by(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
         for lane in lanes {
-            match ledger.order_pause(&lane, &signature).await? {
+            match ledger.order_pause(&lane, &issued_by).await? {
                 Some(earlier) => {
                     let since = crate::wording::minute(earlier.at);
                     screen(&format!("{lane}: paused already since {since}: {}\n", earlier.why))?;
@@ -76,11 +76,11 @@ pub fn resume(options: &Lane) -> Result<(), Failure> {
     crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
         let lanes = desk.lanes(options.lane.as_deref())?;
-        let signature = operator::signature(&desk.aws).await;
+        let issued_by = operator::issued_by(&desk.aws).await;
         let ledger = &desk.aws.ledger().updates;
         let mut any = false;
         for lane in lanes {
-            match ledger.order_resume(&lane, &signature).await? {
+            match ledger.order_resume(&lane, &issued_by).await? {
                 None => print(&format!("{lane}: is not paused\n"))?,
                 Some(pause) => {
                     any = true;
@@ -99,8 +99,8 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
     }
     crate::runtime::current_thread()?.block_on(async {
         let desk = Desk::open(&options.config).await?;
-        let signature = operator::signature(&desk.aws).await;
-        desk.aws.ledger().updates.order_sweep(&signature).await?;
+        let issued_by = operator::issued_by(&desk.aws).await;
+        desk.aws.ledger().updates.order_sweep(&issued_by).await?;
         // A host that starts begins with a sweep.
         let least = match desk.aws.ledger().shared || desk.is_table() {
             true => format!(
@@ -116,7 +116,8 @@ pub fn sweep(options: &Sweep) -> Result<(), Failure> {
 
 /// Hands over again what a notifier could not be told.
 async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
-    let mut known = desk.config.notifiers.iter().map(|notifier| notifier.component.name.as_str());
+    let mut known =
+        desk.config.notifiers.iter().map(|notifier| notifier.plugin_config.name.as_str());
     if !known.clone().any(|name| name == notifier) {
         let hint = suggestion(notifier, known.clone());
         let known = known.by_ref().collect::<Vec<_>>().join(", ");
@@ -132,17 +133,17 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
                    told by `groundcrew notify`, with the event of its alert";
         Failure::Usage(why.to_owned())
     })?;
-    let signature = operator::signature(&desk.aws).await;
+    let issued_by = operator::issued_by(&desk.aws).await;
     let ledger = &desk.aws.ledger().updates;
-    ledger.order_redrive_notifications(notifier, &signature).await?;
+    ledger.order_redrive_notifications(notifier, &issued_by).await?;
     let cleared = queue.redrive(notifier, Timestamp::now()).await?;
-    print(&format!("{} handed over again\n", count(cleared.taken, "notification")))?;
-    came_since(cleared)
+    print(&format!("{} handed over again\n", count(cleared.removed, "notification")))?;
+    arrived_since(cleared)
 }
 
 /// What is in a dead-letter queue after a command and wasn't before.
-fn came_since(cleared: Cleared) -> Result<(), Failure> {
-    match cleared.came_since {
+fn arrived_since(cleared: RemovedDeadLetters) -> Result<(), Failure> {
+    match cleared.arrived_since {
         0 => Ok(()),
         letters => print(&format!(
             "{} came meanwhile and left there: see the alert for the cause before redriving again\n",
@@ -171,7 +172,7 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         };
         let ledger = &desk.aws.ledger().updates;
         let progress = ledger.all_progress(&sweep.target).await?;
-        let wanted = |account: &AccountId, progress: &Progress| {
+        let wanted = |account: &AccountId, progress: &UpdateProgress| {
             options.all
                 || options.account.contains(account)
                 || options.lane.is_some() && progress.lane == options.lane
@@ -179,8 +180,8 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         let given_up = progress.iter().filter(|(_, known)| known.dead_lettered);
         let wanted = given_up.filter(|(account, progress)| wanted(account, progress));
         let wanted: BTreeSet<AccountId> = wanted.map(|(account, _)| account.clone()).collect();
-        let signature = operator::signature(&desk.aws).await;
-        let redriven = ledger.order_redrive(&wanted, &sweep.target, &signature).await;
+        let issued_by = operator::issued_by(&desk.aws).await;
+        let redriven = ledger.order_redrive(&wanted, &sweep.target, &issued_by).await;
         let redriven = redriven?;
         for (account, progress) in &redriven {
             let lane = progress.lane.as_deref().unwrap_or("-");
@@ -200,14 +201,14 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         }
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
         if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
-            let removed = queue.remove_letters(&redriven, began).await.map_err(|error| {
+            let removed = queue.remove_dead_letters(&redriven, began).await.map_err(|error| {
                 Failure::from(error).although(
                     "they are redriven, and their dead letters are still in the queue, where they do \
                      no harm",
                 )
             })?;
-            print(&format!("{} removed\n", count(removed.taken, "dead letter")))?;
-            came_since(removed)?;
+            print(&format!("{} removed\n", count(removed.removed, "dead letter")))?;
+            arrived_since(removed)?;
         }
         match others.is_empty() {
             true => Ok(()),

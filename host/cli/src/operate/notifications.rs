@@ -7,7 +7,7 @@ use std::time::Duration;
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::{NotificationEntry, NotificationKey, NotificationState};
 use groundcrew_core::ports::{LedgerError, QueueDepth};
-use groundcrew_core::suggested::{Suggested, word};
+use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
 use serde::Serialize;
 
 use crate::ports::RealAws;
@@ -31,10 +31,11 @@ pub struct Notifications {
     /// `None` without a notifications queue.
     pub queue: Option<Depth>,
     /// Each of those that failed or are held, by their keys.
-    pub untold: Vec<Untold>,
+    #[serde(rename = "untold")]
+    pub undelivered: Vec<Undelivered>,
     /// Writes the command that has those of a notifier told again.
     #[serde(skip)]
-    pub suggested: Suggested,
+    pub suggestions: CommandSuggestions,
 }
 
 /// How much is in the notifications queue.
@@ -52,7 +53,7 @@ pub enum Depth {
 
 /// A notification that was tried and not told.
 #[derive(Debug, Serialize)]
-pub struct Untold {
+pub struct Undelivered {
     pub key: NotificationKey,
     #[serde(flatten)]
     pub entry: NotificationEntry,
@@ -64,8 +65,9 @@ impl Notifications {
         if config.notifiers.is_empty() {
             return Ok(None);
         }
-        let untold = aws.ledger().notifications.untold().await?;
-        let untold = untold.into_iter().map(|(key, entry)| Untold { key, entry }).collect();
+        let undelivered = aws.ledger().notifications.undelivered().await?;
+        let undelivered =
+            undelivered.into_iter().map(|(key, entry)| Undelivered { key, entry }).collect();
         let queue = match tokio::time::timeout(PATIENCE, aws.notifications_depth(config)).await {
             Ok(None) => None,
             Ok(Some(Ok(depth))) => Some(Depth::Known(depth)),
@@ -75,12 +77,16 @@ impl Notifications {
                 Some(Depth::Unread { error })
             }
         };
-        Ok(Some(Self::put_together(queue, untold, config.suggested.clone())))
+        Ok(Some(Self::put_together(queue, undelivered, config.suggestions.clone())))
     }
 
-    fn put_together(queue: Option<Depth>, untold: Vec<Untold>, suggested: Suggested) -> Self {
+    fn put_together(
+        queue: Option<Depth>,
+        undelivered: Vec<Undelivered>,
+        suggestions: CommandSuggestions,
+    ) -> Self {
         let number = |is: fn(&NotificationState) -> bool| {
-            untold.iter().filter(|one| is(&one.entry.state)).count()
+            undelivered.iter().filter(|one| is(&one.entry.state)).count()
         };
         use NotificationState::{Failed, Held};
         Self {
@@ -88,8 +94,8 @@ impl Notifications {
             failed_for_good: number(|state| matches!(state, Failed { for_good: Some(_), .. })),
             held: number(|state| matches!(state, Held { .. })),
             queue,
-            untold,
-            suggested,
+            undelivered,
+            suggestions,
         }
     }
 
@@ -114,7 +120,7 @@ impl Notifications {
             }
         }
         paragraph(out, &format!("notifiers   {}", parts.join(", ")))?;
-        let mut last: Vec<&Untold> = self.untold.iter().collect();
+        let mut last: Vec<&Undelivered> = self.undelivered.iter().collect();
         last.sort_by_key(|one| std::cmp::Reverse(one.entry.changed_at));
         for one in last.iter().take(LISTED) {
             paragraph(out, &self.line(one))?;
@@ -129,7 +135,7 @@ impl Notifications {
         }
     }
 
-    fn line(&self, Untold { key, entry }: &Untold) -> String {
+    fn line(&self, Undelivered { key, entry }: &Undelivered) -> String {
         let notifier = &entry.notifier;
         let about = match &entry.account {
             Some(account) => account.as_str(),
@@ -145,8 +151,8 @@ impl Notifications {
             NotificationState::Failed { error, for_good, .. } => {
                 let again = match for_good {
                     Some(_) => {
-                        let command = format!("redrive --notifier {}", word(notifier));
-                        format!("; after a look there: `{}`", self.suggested.command(&command))
+                        let command = format!("redrive --notifier {}", shell_quote(notifier));
+                        format!("; after a look there: `{}`", self.suggestions.command(&command))
                     }
                     None => String::new(),
                 };
@@ -157,9 +163,9 @@ impl Notifications {
                 )
             }
             // These are not listed.
-            NotificationState::Taken { .. }
-            | NotificationState::Told { .. }
-            | NotificationState::Recorded => format!("not told    {notifier} of {about}"),
+            NotificationState::Claimed { .. }
+            | NotificationState::Delivered { .. }
+            | NotificationState::Suppressed => format!("not told    {notifier} of {about}"),
         }
     }
 }
@@ -171,10 +177,10 @@ mod tests {
 
     const AT: Timestamp = Timestamp::constant(1_790_000_000, 0);
 
-    fn untold(number: u64, state: NotificationState) -> Untold {
+    fn undelivered(number: u64, state: NotificationState) -> Undelivered {
         let account: groundcrew_core::account::AccountId = format!("{number:012}").parse().unwrap();
-        Untold {
-            key: NotificationKey::onboard(&account, "ams"),
+        Undelivered {
+            key: NotificationKey::for_onboarding(&account, "ams"),
             entry: NotificationEntry {
                 account: Some(account),
                 notifier: "ams".into(),
@@ -190,10 +196,10 @@ mod tests {
         NotificationState::Failed { error, effect_possible: true, for_good }
     }
 
-    fn screen(queue: Option<Depth>, untold: Vec<Untold>) -> String {
+    fn screen(queue: Option<Depth>, undelivered: Vec<Undelivered>) -> String {
         let mut out = String::new();
-        let suggested = Suggested::with_config("crew.toml");
-        Notifications::put_together(queue, untold, suggested).write(&mut out).unwrap();
+        let suggestions = CommandSuggestions::with_config("crew.toml");
+        Notifications::put_together(queue, undelivered, suggestions).write(&mut out).unwrap();
         for line in out.lines() {
             assert!(line.chars().count() <= 80, "over 80 columns: {line}");
         }
@@ -204,8 +210,12 @@ mod tests {
     fn some_are_not_told() {
         let held = NotificationState::Held { until: AT, reason: "no owner yet".into() };
         let depth = QueueDepth { waiting: 1200, hidden: 2, dead_letters: 1 };
-        let untold = vec![untold(1, failed(None)), untold(2, held), untold(3, failed(Some(0)))];
-        insta::assert_snapshot!(screen(Some(Depth::Known(depth)), untold), @"
+        let undelivered = vec![
+            undelivered(1, failed(None)),
+            undelivered(2, held),
+            undelivered(3, failed(Some(0))),
+        ];
+        insta::assert_snapshot!(screen(Some(Depth::Known(depth)), undelivered), @"
         notifiers   1 failing, 1 failed for good, 1 held, in the queue 1,200 waiting and
                     2 being told or to be tried again, 1 dead letter
         not told    ams of 000000000001 after 3 attempts, the last at 2026-09-21 14:13
@@ -219,7 +229,7 @@ mod tests {
 
     #[test]
     fn many_are_counted() {
-        let many = (1..=14).map(|number| untold(number, failed(None))).collect();
+        let many = (1..=14).map(|number| undelivered(number, failed(None))).collect();
         let screen = screen(None, many);
         assert_eq!(screen.matches("not told    ams of").count(), LISTED);
         assert!(screen.starts_with("notifiers   14 failing, 0 failed for good, 0 held\n"));

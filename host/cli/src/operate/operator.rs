@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use groundcrew_core::ports::{Operator, Signature};
+use groundcrew_core::ports::{IssuedBy, Operator};
 use jiff::Timestamp;
 
 use crate::ports::RealAws;
@@ -11,9 +11,9 @@ use crate::ports::RealAws;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The signature of an order that is given now by whoever runs this process.
-pub async fn signature(aws: &RealAws) -> Signature {
+pub async fn issued_by(aws: &RealAws) -> IssuedBy {
     let arn = tokio::time::timeout(PATIENCE, aws.caller_arn()).await.ok().flatten();
-    Signature { by: Operator::new(arn, user(), host()), at: Timestamp::now() }
+    IssuedBy { by: Operator::new(arn, user(), host()), at: Timestamp::now() }
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
-use groundcrew_core::plan::{LaneWork, times};
+use groundcrew_core::plan::{LaneWork, lane_schedules};
 use groundcrew_core::ports::{
-    Catalog, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError, Overview, Progress,
-    Slot, SweepRecord,
+    BlockingLane, Catalog, HeldAccount, LaneRecord, LaneSummary, Ledger, LedgerError,
+    LedgerOverview, Slot, SweepRecord, UpdateProgress,
 };
 use groundcrew_core::scheduler::StartWhen;
-use groundcrew_core::suggested::{Suggested, word};
+use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -40,12 +40,12 @@ pub struct Report {
     /// The updates that the ledger has as begun, and how Service Catalog says that they stand.
     pub in_flight: Vec<InFlight>,
     pub failed: Vec<Failed>,
-    pub held: Vec<HeldRecord>,
+    pub held: Vec<HeldAccount>,
     pub held_in_all: usize,
     /// The lane whose turn it is, while it soaks after the lanes before it.
     pub soaks: Option<Soaks>,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
-    pub held_back: Vec<HeldBack>,
+    pub held_back: Vec<BlockingLane>,
     /// Plans that need or needed approval, the newest first.
     pub plans: Vec<Plan>,
     /// What notifiers are still to be told; `None` where none is configured.
@@ -143,9 +143,9 @@ impl Report {
         config: &Config,
         now: Timestamp,
         hosts: Hosts,
-        overview: &Overview,
+        overview: &LedgerOverview,
         sweep: Option<SweepRecord>,
-        progress: BTreeMap<AccountId, Progress>,
+        progress: BTreeMap<AccountId, UpdateProgress>,
     ) -> Self {
         let given_up: Vec<Failed> = progress
             .into_iter()
@@ -193,7 +193,7 @@ impl Report {
             let until = soak_of(config, overview, at).filter(|until| *until > now)?;
             Some(Soaks { lane: lane.name.clone(), accounts: lane.waiting, until })
         });
-        let ends = times(&config.rules(), &left).iter().map(|lane| now + lane.ends).max();
+        let ends = lane_schedules(&config.rules(), &left).iter().map(|lane| now + lane.ends).max();
         let mut plans: Vec<Plan> = overview
             .orders
             .plans
@@ -238,8 +238,9 @@ impl Report {
 fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
     let updated = lanes.iter().map(|lane| lane.done).sum::<u64>();
     // Those that were updated before the sweep were current when it saw them.
-    let before =
-        |seen: &LaneSeen| seen.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded));
+    let before = |seen: &LaneSummary| {
+        seen.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded))
+    };
     let updated_before = sweep.lanes.values().map(before).sum::<u64>();
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Totals {
@@ -256,17 +257,17 @@ fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
 }
 
 /// What the last sweep saw of a lane.
-fn seen<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSeen> {
+fn seen<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSummary> {
     sweep?.lanes.get(lane)
 }
 
 /// What of a lane is held and keeps other lanes back.
-fn held_back_in<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s HeldBack> {
+fn held_back_in<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s BlockingLane> {
     sweep?.held_back.iter().find(|held| held.lane == lane)
 }
 
 /// Updates of a lane that succeeded since a sweep first saw the target.
-fn done(seen: &LaneSeen, record: &LaneRecord) -> u64 {
+fn done(seen: &LaneSummary, record: &LaneRecord) -> u64 {
     record.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded))
 }
 
@@ -288,7 +289,7 @@ fn waiting(
 ) -> usize {
     let Some(seen) = seen(sweep, lane) else { return 0 };
     let done = usize::try_from(record.succeeded.saturating_sub(seen.succeeded));
-    let over = done.unwrap_or(usize::MAX).saturating_add(failed.saturating_sub(seen.given_up));
+    let over = done.unwrap_or(usize::MAX).saturating_add(failed.saturating_sub(seen.dead_lettered));
     seen.to_update.saturating_sub(over).saturating_sub(running)
 }
 
@@ -312,7 +313,7 @@ fn next_lane(lanes: &[Lane]) -> Option<(usize, &Lane)> {
 }
 
 /// Until when a lane soaks after what was updated in those before it.
-fn soak_of(config: &Config, overview: &Overview, lane: usize) -> Option<Timestamp> {
+fn soak_of(config: &Config, overview: &LedgerOverview, lane: usize) -> Option<Timestamp> {
     let soak = config.lanes.get(lane)?.soak;
     let ended = config.lanes[..lane].iter().filter_map(|earlier| {
         overview.lanes.get(&earlier.name).and_then(|record| record.last_ended)
@@ -325,32 +326,32 @@ fn waits_for(
     config: &Config,
     lanes: &[Lane],
     sweep: Option<&SweepRecord>,
-    overview: &Overview,
+    overview: &LedgerOverview,
 ) -> Option<String> {
-    let suggested = &config.suggested;
+    let suggestions = &config.suggestions;
     let open = lanes.iter().any(|lane| lane.waiting > 0);
     let plan = sweep.and_then(|sweep| sweep.plan.as_ref());
     if let Some(plan) = plan.filter(|plan| open && !overview.orders.is_approved(plan)) {
-        let approve = suggested.command(&format!("approve {plan}"));
+        let approve = suggestions.command(&format!("approve {plan}"));
         return Some(format!("approval: `{approve}`"));
     }
-    paused(lanes, suggested).or_else(|| unsuccessful(config, lanes))
+    paused(lanes, suggestions).or_else(|| unsuccessful(config, lanes))
 }
 
 /// The lanes that are paused, where accounts wait for that.
-fn paused(lanes: &[Lane], suggested: &Suggested) -> Option<String> {
+fn paused(lanes: &[Lane], suggestions: &CommandSuggestions) -> Option<String> {
     let last = lanes.iter().rposition(|lane| lane.waiting > 0)?;
     let paused = lanes[..=last].iter().filter(|lane| lane.paused.is_some());
     let names: Vec<&String> = paused.map(|lane| &lane.name).collect();
     match names.as_slice() {
         [] => None,
         [name] => {
-            let resume = suggested.command(&format!("resume {}", word(name)));
+            let resume = suggestions.command(&format!("resume {}", shell_quote(name)));
             Some(format!("lane `{name}`: `{resume}`"))
         }
         names => {
             let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            Some(format!("lanes {}: `{}`", listed.join(", "), suggested.command("resume")))
+            Some(format!("lanes {}: `{}`", listed.join(", "), suggestions.command("resume")))
         }
     }
 }
@@ -362,13 +363,13 @@ fn unsuccessful(config: &Config, lanes: &[Lane]) -> Option<String> {
         return None;
     }
     let earlier = lanes[..at].iter().find(|earlier| earlier.failed > 0)?;
-    let redrive = format!("redrive --lane {}", word(&earlier.name));
+    let redrive = format!("redrive --lane {}", shell_quote(&earlier.name));
     Some(format!(
         "lane `{}`: it asks the lanes before it for success, and {} of `{}` failed: `{}`",
         lane.name,
         count(earlier.failed, "account"),
         earlier.name,
-        config.suggested.command(&redrive)
+        config.suggestions.command(&redrive)
     ))
 }
 
@@ -385,7 +386,7 @@ mod tests {
     pub fn config() -> Config {
         let text = "[[lanes]]\nname = \"canary\"\nconcurrency = 1\n[[lanes]]\nname = \"prod\"\n";
         let config = Config::parse("crew.toml", text).unwrap();
-        Config { suggested: Suggested::with_config("crew.toml"), ..config }
+        Config { suggestions: CommandSuggestions::with_config("crew.toml"), ..config }
     }
 
     fn slot(number: u64, lane: &str, age: u64) -> Slot {
@@ -405,9 +406,9 @@ mod tests {
     }
 
     fn sweep(canary: usize, prod: usize) -> SweepRecord {
-        let seen = |to_update, succeeded| LaneSeen {
+        let seen = |to_update, succeeded| LaneSummary {
             to_update,
-            given_up: 1,
+            dead_lettered: 1,
             held: 0,
             succeeded,
             began_with: Some(4),
@@ -429,8 +430,8 @@ mod tests {
         }
     }
 
-    fn failed(lane: &str) -> Progress {
-        Progress {
+    fn failed(lane: &str) -> UpdateProgress {
+        UpdateProgress {
             failed_attempts: 5,
             last_error: Some("no".into()),
             dead_lettered: true,
@@ -442,10 +443,10 @@ mod tests {
 
     fn hosts(runs: bool) -> Hosts {
         let presence = if runs { Presence::Answers } else { Presence::None };
-        Hosts::of(Default::default(), presence, NOW, &Suggested::with_config("crew.toml"))
+        Hosts::of(Default::default(), presence, NOW, &CommandSuggestions::with_config("crew.toml"))
     }
 
-    fn report(overview: &Overview, sweep: SweepRecord) -> Report {
+    fn report(overview: &LedgerOverview, sweep: SweepRecord) -> Report {
         let progress =
             [1, 2].map(|number: u64| (format!("{number:012}").parse().unwrap(), failed("canary")));
         Report::put_together(&config(), NOW, hosts(true), overview, Some(sweep), progress.into())
@@ -455,7 +456,7 @@ mod tests {
     #[test]
     fn what_was_done_since_the_sweep_does_not_wait() {
         let record = LaneRecord { succeeded: 9, typical_seconds: 600, ..LaneRecord::default() };
-        let overview = Overview {
+        let overview = LedgerOverview {
             slots: vec![slot(3, "canary", 200)],
             lanes: [("canary".to_owned(), record)].into(),
             orders: Orders::default(),
@@ -474,7 +475,8 @@ mod tests {
     /// What was in flight when the hosts were killed is not followed by anybody.
     #[test]
     fn without_a_host_there_is_no_end() {
-        let overview = Overview { slots: vec![slot(3, "canary", 200)], ..Overview::default() };
+        let overview =
+            LedgerOverview { slots: vec![slot(3, "canary", 200)], ..LedgerOverview::default() };
         let sweep = || Some(sweep(6, 4));
         let ends = |runs| {
             let hosts = hosts(runs);
@@ -490,14 +492,14 @@ mod tests {
         let until = NOW + Duration::from_secs(3600);
         let mut sweep = sweep(0, 4);
         sweep.lanes.get_mut("canary").unwrap().held = 2;
-        sweep.held_back = vec![HeldBack {
+        sweep.held_back = vec![BlockingLane {
             lane: "canary".into(),
             since: NOW,
             until,
             accounts: 2,
             waiting: vec![("prod".into(), 4)],
         }];
-        let report = report(&Overview::default(), sweep);
+        let report = report(&LedgerOverview::default(), sweep);
         assert_eq!(report.lanes[0].held, 2);
         // Two of 20 min, one after the other, then four at once.
         assert_eq!(report.ends_at, Some(until + Duration::from_secs(3 * 1200)));
@@ -510,8 +512,10 @@ mod tests {
         config.lanes[1].soak = Duration::from_secs(3600);
         let ended = NOW - Duration::from_secs(600);
         let record = LaneRecord { last_ended: Some(ended), ..LaneRecord::default() };
-        let overview =
-            Overview { lanes: [("canary".to_owned(), record)].into(), ..Overview::default() };
+        let overview = LedgerOverview {
+            lanes: [("canary".to_owned(), record)].into(),
+            ..LedgerOverview::default()
+        };
         let report = |canary, prod| {
             let sweep = Some(sweep(canary, prod));
             Report::put_together(&config, NOW, hosts(true), &overview, sweep, [].into())
@@ -536,7 +540,7 @@ mod tests {
             let failed =
                 ["000000000001".parse().unwrap()].map(|account| (account, failed("canary")));
             let sweep = Some(sweep(canary, 4));
-            let overview = Overview::default();
+            let overview = LedgerOverview::default();
             let report =
                 Report::put_together(config, NOW, hosts(true), &overview, sweep, failed.into());
             (report.ends_at.is_some(), report.waits_for)
@@ -554,7 +558,7 @@ mod tests {
         let pause = || Pause { why: "by ada".into(), at: NOW, automatic: false };
         let record = || LaneRecord { paused: Some(pause()), ..LaneRecord::default() };
         let lanes = ["canary", "prod"].map(|lane| (lane.to_owned(), record()));
-        let overview = Overview { lanes: lanes.into(), ..Overview::default() };
+        let overview = LedgerOverview { lanes: lanes.into(), ..LedgerOverview::default() };
         let report = report(&overview, sweep(0, 4));
         let expected = "lanes `canary`, `prod`: `groundcrew resume --config crew.toml`";
         assert_eq!(report.waits_for.as_deref(), Some(expected));
@@ -564,9 +568,11 @@ mod tests {
     fn what_waits_for_an_operator_has_no_end() {
         let pause = Pause { why: "by ada".into(), at: NOW, automatic: false };
         let record = LaneRecord { paused: Some(pause), ..LaneRecord::default() };
-        let mut overview =
-            Overview { lanes: [("prod".to_owned(), record)].into(), ..Overview::default() };
-        let report = |overview: &Overview, sweep| {
+        let mut overview = LedgerOverview {
+            lanes: [("prod".to_owned(), record)].into(),
+            ..LedgerOverview::default()
+        };
+        let report = |overview: &LedgerOverview, sweep| {
             let report = super::tests::report(overview, sweep);
             (report.ends_at.is_some(), report.waits_for)
         };
@@ -574,7 +580,7 @@ mod tests {
         assert_eq!(report(&overview, sweep(3, 4)), (false, resume));
         // Nothing of that lane is left.
         assert_eq!(report(&overview, sweep(3, 0)), (true, None));
-        let plan = PlanId::of(&[7; 6]);
+        let plan = PlanId::from_digest(&[7; 6]);
         overview.orders.plans = [(plan.clone(), PlanRecord { since: NOW, approved: None })].into();
         let waits = SweepRecord { plan: Some(plan), ..sweep(3, 4) };
         let approve =

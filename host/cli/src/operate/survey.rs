@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::Decision;
-use groundcrew_core::scheduler::{Standing, Sweep};
-use groundcrew_core::suggested::Suggested;
-use groundcrew_engine::{Host, Notice, Witness};
+use groundcrew_core::pipeline::FinalDecision;
+use groundcrew_core::scheduler::{CandidateState, Sweep};
+use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_engine::{EngineEvent, Host, Observer};
 use jiff::Timestamp;
 
 use crate::failure::Failure;
@@ -27,11 +27,11 @@ const LISTED: usize = 8;
 
 /// Keeps the decisions.
 #[derive(Default)]
-struct Decisions(Mutex<BTreeMap<AccountId, Decision>>);
+struct Decisions(Mutex<BTreeMap<AccountId, FinalDecision>>);
 
-impl Witness for Decisions {
-    fn see(&self, _: Timestamp, notice: Notice<'_>) {
-        if let Notice::Decided { account, decision } = notice {
+impl Observer for Decisions {
+    fn observe(&self, _: Timestamp, event: EngineEvent<'_>) {
+        if let EngineEvent::Decided { account, decision } = event {
             let mut decisions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             decisions.insert(account.clone(), decision.clone());
         }
@@ -46,50 +46,55 @@ pub fn run(config: &Path) -> Result<(), Failure> {
         let decisions = Arc::new(Decisions::default());
         let ports = aws.quiet_ports(&loaded, decisions.clone())?;
         let host = Host::new(ports, loaded.update_settings(aws.host()));
-        let Some(sweep) = host.survey().await? else {
+        let Some(sweep) = host.dry_run_sweep().await? else {
             return screen(
                 "The landing zone is being changed (GetLandingZone says PROCESSING): no sweep is made.\n",
             );
         };
         let decisions = decisions.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let lanes: Vec<String> = loaded.config.lane_names();
-        screen(&render(&sweep, &lanes, decisions, &loaded.config.suggested))
+        screen(&render(&sweep, &lanes, decisions, &loaded.config.suggestions))
     })
 }
 
 fn render(
     sweep: &Sweep,
     lanes: &[String],
-    decisions: BTreeMap<AccountId, Decision>,
-    suggested: &Suggested,
+    decisions: BTreeMap<AccountId, FinalDecision>,
+    suggestions: &CommandSuggestions,
 ) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
-    let _ = write(sweep, lanes, decisions, suggested, &mut out);
+    let _ = write(sweep, lanes, decisions, suggestions, &mut out);
     out
 }
 
 fn totals(sweep: &Sweep) -> Totals {
-    let number =
-        |is: fn(&Standing) -> bool| sweep.accounts.values().filter(|standing| is(standing)).count();
+    let number = |is: fn(&CandidateState) -> bool| {
+        sweep.accounts.values().filter(|candidate_state| is(candidate_state)).count()
+    };
     Totals {
         total: sweep.accounts.len(),
         updated: None,
-        to_update: number(|standing| matches!(standing, Standing::Outdated { .. })),
-        skipped: number(|standing| matches!(standing, Standing::Skipped)),
-        held: number(|standing| matches!(standing, Standing::Held { .. })),
-        failed: Some(number(|standing| matches!(standing, Standing::GivenUp { .. }))),
-        current: number(|standing| matches!(standing, Standing::Current)),
+        to_update: number(|candidate_state| {
+            matches!(candidate_state, CandidateState::Outdated { .. })
+        }),
+        skipped: number(|candidate_state| matches!(candidate_state, CandidateState::Skipped)),
+        held: number(|candidate_state| matches!(candidate_state, CandidateState::Held { .. })),
+        failed: Some(number(|candidate_state| {
+            matches!(candidate_state, CandidateState::DeadLettered { .. })
+        })),
+        current: number(|candidate_state| matches!(candidate_state, CandidateState::Current)),
         not_enrolled: None,
-        closed: number(|standing| matches!(standing, Standing::Closed)),
+        closed: number(|candidate_state| matches!(candidate_state, CandidateState::Closed)),
     }
 }
 
 fn write(
     sweep: &Sweep,
     lanes: &[String],
-    decisions: BTreeMap<AccountId, Decision>,
-    suggested: &Suggested,
+    decisions: BTreeMap<AccountId, FinalDecision>,
+    suggestions: &CommandSuggestions,
     out: &mut String,
 ) -> std::fmt::Result {
     let target = sweep.account_factory.target.as_str();
@@ -101,7 +106,7 @@ fn write(
     let decided: Vec<Decided> = decisions
         .into_iter()
         .map(|(account, decision)| {
-            let lane = |lane: LaneId| lanes.get(lane.place()).cloned().unwrap_or_default();
+            let lane = |lane: LaneId| lanes.get(lane.index()).cloned().unwrap_or_default();
             Decided::new(account.as_str(), "", decision, lane)
         })
         .collect();
@@ -114,15 +119,17 @@ fn write(
     let given_up: Vec<&str> = sweep
         .accounts
         .iter()
-        .filter(|(_, standing)| matches!(standing, Standing::GivenUp { .. }))
+        .filter(|(_, candidate_state)| {
+            matches!(candidate_state, CandidateState::DeadLettered { .. })
+        })
         .map(|(account, _)| account.as_str())
         .collect();
     if !given_up.is_empty() {
         let line = format!(
             "  failed    {}; `{}` says why, `{}` tries them again",
             crate::wording::list(&given_up),
-            suggested.command("status"),
-            suggested.command("redrive --all")
+            suggestions.command("status"),
+            suggestions.command("redrive --all")
         );
         paragraph(out, &line)?;
     }

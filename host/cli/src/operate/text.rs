@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::totals::Totals;
     use groundcrew_core::catalog::ProvisionedProductId;
-    use groundcrew_core::ports::{Heartbeat, HeldBack, HeldRecord, HostKind};
+    use groundcrew_core::ports::{BlockingLane, Heartbeat, HeldAccount, HostKind};
     use jiff::Timestamp;
     use rstest::rstest;
 
@@ -191,15 +191,16 @@ mod tests {
 
     fn hosts(presence: Presence) -> Hosts {
         let mut known = groundcrew_core::ports::Hosts::default();
-        known.beat(&Heartbeat {
+        known.record_heartbeat(&Heartbeat {
             host: "file".into(),
             version: "0.1.0".into(),
             kind: HostKind::Service,
             since: AT - Duration::from_secs(7200),
             at: AT - Duration::from_secs(12),
         });
-        let suggested = groundcrew_core::suggested::Suggested::with_config("crew.toml");
-        Hosts::of(known, presence, AT, &suggested)
+        let suggestions =
+            groundcrew_core::suggestions::CommandSuggestions::with_config("crew.toml");
+        Hosts::of(known, presence, AT, &suggestions)
     }
 
     fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
@@ -248,7 +249,7 @@ mod tests {
                          Tower."
                     .into(),
             }],
-            held: vec![HeldRecord {
+            held: vec![HeldAccount {
                 account: account(3),
                 until: AT,
                 reason: "change freeze".into(),
@@ -404,7 +405,7 @@ mod tests {
     fn waiting_for_held_accounts() {
         let mut report = report();
         report.lanes[0].held = 3;
-        report.held_back = vec![HeldBack {
+        report.held_back = vec![BlockingLane {
             lane: "canary".into(),
             since: AT,
             until: AT + Duration::from_secs(3600),

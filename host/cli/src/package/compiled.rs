@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use groundcrew_core::config::{Config, Plugin};
+use groundcrew_core::config::{Config, PluginSource};
 use groundcrew_plugins::Source;
 use groundcrew_plugins::package::Compiler;
 
@@ -25,16 +25,16 @@ pub struct Compiled {
 pub fn compile(config: &Config, base: &Path) -> Result<Vec<Compiled>, Failure> {
     let failed = |error: &dyn std::fmt::Display| Failure::Other(error.to_string());
     let compiler = Compiler::new().map_err(|error| failed(&error))?;
-    let policies = config.policies.iter().map(|policy| &policy.component.plugin);
-    let notifiers = config.notifiers.iter().map(|notifier| &notifier.component.plugin);
+    let policies = config.policies.iter().map(|policy| &policy.plugin_config.plugin);
+    let notifiers = config.notifiers.iter().map(|notifier| &notifier.plugin_config.plugin);
     let mut plugins: Vec<(String, Source)> = policies
         .chain(notifiers)
-        .chain([&Plugin::Bundled(ALWAYS.to_owned())])
+        .chain([&PluginSource::Bundled(ALWAYS.to_owned())])
         .map(|plugin| {
             let name = match plugin {
-                Plugin::Bundled(name) => name.clone(),
-                Plugin::File(path) => path.display().to_string(),
-                Plugin::Script(_) => "policy scripts".to_owned(),
+                PluginSource::Bundled(name) => name.clone(),
+                PluginSource::File(path) => path.display().to_string(),
+                PluginSource::Script(_) => "policy scripts".to_owned(),
             };
             (name, source(plugin, base))
         })

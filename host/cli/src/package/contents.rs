@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component as PathPart, Path};
 
-use groundcrew_core::config::{Component, Config, Notifier, Plugin, Problem};
-use groundcrew_core::http::SecretPlace;
+use groundcrew_core::config::{Config, NotifierConfig, PluginConfig, PluginSource, Problem};
+use groundcrew_core::http::SecretLocation;
 use groundcrew_plugins::files;
 
 use crate::commands::Target;
@@ -50,43 +50,43 @@ impl Contents {
     pub fn gather(config: &Config, base: &Path, target: Target) -> Self {
         let mut contents = Self::default();
         for policy in &config.policies {
-            contents.plugin("policy", &policy.component, base);
+            contents.plugin("policy", &policy.plugin_config, base);
         }
         for notifier in &config.notifiers {
-            contents.plugin("notifier", &notifier.component, base);
+            contents.plugin("notifier", &notifier.plugin_config, base);
             contents.grants(notifier, base, target);
         }
         contents
     }
 
-    fn plugin(&mut self, what: &str, component: &Component, base: &Path) {
-        let about = format!("{what} `{}`", component.name);
-        match &component.plugin {
-            Plugin::Bundled(_) => {}
-            Plugin::File(path) => {
-                self.file(&about, component.line, path, base, Missing::ToldElsewhere)
+    fn plugin(&mut self, what: &str, plugin_config: &PluginConfig, base: &Path) {
+        let about = format!("{what} `{}`", plugin_config.name);
+        match &plugin_config.plugin {
+            PluginSource::Bundled(_) => {}
+            PluginSource::File(path) => {
+                self.file(&about, plugin_config.line, path, base, Missing::ToldElsewhere)
             }
-            Plugin::Script(path) => {
-                self.file(&about, component.line, path, base, Missing::ToldElsewhere);
+            PluginSource::Script(path) => {
+                self.file(&about, plugin_config.line, path, base, Missing::ToldElsewhere);
                 if packaged(path).is_ok() {
                     for data in ["data.toml", "data.json"] {
                         let path = path.with_extension(data);
-                        self.file(&about, component.line, &path, base, Missing::ToldElsewhere);
+                        self.file(&about, plugin_config.line, &path, base, Missing::ToldElsewhere);
                     }
                 }
             }
         }
     }
 
-    fn grants(&mut self, notifier: &Notifier, base: &Path, target: Target) {
-        let Component { name, line, .. } = &notifier.component;
+    fn grants(&mut self, notifier: &NotifierConfig, base: &Path, target: Target) {
+        let PluginConfig { name, line, .. } = &notifier.plugin_config;
         let about = format!("notifier `{name}`");
         for grant in &notifier.grants.http {
             if let Some(path) = &grant.ca_file {
                 self.file(&format!("{about}, `ca_file`"), *line, path, base, Missing::IsWrong);
             }
             for secret in grant.secrets() {
-                let SecretPlace::File(path) = &secret.place else { continue };
+                let SecretLocation::File(path) = &secret.location else { continue };
                 let shown = path.display();
                 match target {
                     Target::Container if path.is_absolute() => self.notices.push(format!(

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::config::{Config, LedgerPlace};
+use groundcrew_core::config::{Config, LedgerLocation};
 use groundcrew_plugins::files;
 use groundcrew_plugins::package::{BUILD, BUILD_FILE};
 
@@ -241,7 +241,7 @@ fn place(options: &Package) -> Result<PathBuf, String> {
 
 /// What is not to be expected of a ledger in a file.
 fn notice_of_ledger(config: &Config, target: Target) -> Option<String> {
-    let LedgerPlace::File(file) = &config.ledger.place else { return None };
+    let LedgerLocation::File(file) = &config.ledger.location else { return None };
     Some(match target {
         Target::Lambda => {
             "the config keeps the ledger in a file, and a Lambda keeps no files: the \

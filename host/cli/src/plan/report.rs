@@ -6,8 +6,8 @@ use std::time::Duration;
 use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_core::plan::{Finder, Found, LaneWork, times};
+use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
+use groundcrew_core::plan::{CandidateFinder, LaneWork, PrePolicyState, lane_schedules};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::scheduler::{LaneRules, WhenHeld};
 use groundcrew_core::snapshot::Snapshot;
@@ -125,9 +125,9 @@ pub struct PolicyFails {
 
 /// Asks the policies about every account that is outdated.
 pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
-    let panel = loaded.panel(Action::Update);
+    let pipeline = loaded.pipeline(Action::Update);
     let rules = loaded.config.rules();
-    let mut finder = Finder::new(snapshot, at, loaded.config.updates.causes);
+    let mut finder = CandidateFinder::new(snapshot, at, loaded.config.updates.causes);
     let mut accounts = Totals { total: snapshot.accounts.len(), ..Totals::default() };
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
     let (mut without_product, mut closed) = (Vec::new(), Vec::new());
@@ -135,32 +135,32 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
     let mut work = vec![LaneWork::default(); rules.lanes.len()];
     for account in &snapshot.accounts {
         let candidate = match finder.find(account) {
-            Ok(Found::Outdated(candidate)) => candidate,
-            Ok(Found::Current) => {
+            Ok(PrePolicyState::Outdated(candidate)) => candidate,
+            Ok(PrePolicyState::Current) => {
                 accounts.current += 1;
                 continue;
             }
-            Ok(Found::Closed(state)) => {
+            Ok(PrePolicyState::Closed(state)) => {
                 accounts.closed += 1;
                 let (account, name) = (account.id.clone(), account.name.clone());
                 closed.push(Closed { account, name, state });
                 continue;
             }
-            Ok(Found::LeftAlone(why)) => {
+            Ok(PrePolicyState::Excluded(why)) => {
                 accounts.skipped += 1;
                 decisions.push(Decided::left_alone(&account.id, &account.name, why));
                 continue;
             }
             // A snapshot with an id that is none isn't read at all.
-            Ok(Found::NotEnrolled) | Err(_) => {
+            Ok(PrePolicyState::NotEnrolled) | Err(_) => {
                 let (account, name) = (account.id.clone(), account.name.clone());
                 without_product.push(WithoutProduct { account, name });
                 continue;
             }
         };
-        let heard = panel.hear(&candidate).await;
-        for answer in &heard.answers {
-            let Err(failure) = &answer.said else { continue };
+        let evaluation = pipeline.evaluate(&candidate).await;
+        for answer in &evaluation.results {
+            let Err(failure) = &answer.result else { continue };
             let key = (answer.policy.name.clone(), failure.code.clone());
             let fails = failures.entry(key).or_insert_with(|| PolicyFails {
                 policy: answer.policy.name.clone(),
@@ -172,32 +172,34 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             fails.accounts += 1;
         }
         let takes = Duration::from_secs(account.update_seconds);
-        match &heard.decision.outcome {
-            Outcome::Proceed { lane } => {
+        match &evaluation.decision.outcome {
+            DecisionOutcome::Proceed { lane } => {
                 accounts.to_update += 1;
-                if let Some(work) = work.get_mut(lane.place()) {
+                if let Some(work) = work.get_mut(lane.index()) {
                     work.updates.push(takes);
                 }
             }
-            Outcome::Skip { .. } => accounts.skipped += 1,
-            Outcome::Hold { until, lane, .. } => {
+            DecisionOutcome::Skip { .. } => accounts.skipped += 1,
+            DecisionOutcome::Hold { until, lane, .. } => {
                 accounts.held += 1;
-                if let Some(work) = lane.and_then(|lane| work.get_mut(lane.place())) {
+                if let Some(work) = lane.and_then(|lane| work.get_mut(lane.index())) {
                     let left = Duration::try_from(*until - at).unwrap_or_default();
                     work.held.push((left, takes));
                 }
             }
         }
-        let decided = |decision: Decision| {
-            Decided::new(&account.id, &account.name, decision, |lane| panel.lane(lane).to_owned())
+        let decided = |decision: FinalDecision| {
+            Decided::new(&account.id, &account.name, decision, |lane| {
+                pipeline.lane_name(lane).to_owned()
+            })
         };
-        monitored.extend(heard.instead.map(decided));
-        decisions.push(decided(heard.decision));
+        monitored.extend(evaluation.with_monitored.map(decided));
+        decisions.push(decided(evaluation.decision));
     }
 
     accounts.not_enrolled = Some(without_product.len());
     let after = |span: Duration| at.checked_add(span).unwrap_or(Timestamp::MAX);
-    let times = times(&rules, &work);
+    let times = lane_schedules(&rules, &work);
     let whole = times.iter().map(|time| time.ends).max().unwrap_or_default();
     let lanes = rules.lanes.iter().zip(times).enumerate();
     Report {
@@ -255,21 +257,21 @@ fn waits_for(
 impl Decided {
     /// An account that a rule of the config leaves alone.
     pub fn left_alone(account: &str, name: &str, why: &str) -> Self {
-        let outcome = Outcome::Skip { reason: why.to_owned() };
-        Self::new(account, name, Decision { outcome, policy: None }, |_| String::new())
+        let outcome = DecisionOutcome::Skip { reason: why.to_owned() };
+        Self::new(account, name, FinalDecision { outcome, policy: None }, |_| String::new())
     }
 
     /// A decision about an account. `lane` names a lane.
     pub fn new(
         account: &str,
         name: &str,
-        decision: Decision,
+        decision: FinalDecision,
         lane: impl FnOnce(LaneId) -> String,
     ) -> Self {
         let (word, named, reason, until) = match decision.outcome {
-            Outcome::Proceed { lane: index } => ("proceed", Some(lane(index)), None, None),
-            Outcome::Skip { reason } => ("skip", None, Some(reason), None),
-            Outcome::Hold { until, reason, lane: index } => {
+            DecisionOutcome::Proceed { lane: index } => ("proceed", Some(lane(index)), None, None),
+            DecisionOutcome::Skip { reason } => ("skip", None, Some(reason), None),
+            DecisionOutcome::Hold { until, reason, lane: index } => {
                 ("hold", index.map(lane), Some(reason), Some(until))
             }
         };

@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use groundcrew_core::decision::Verdict;
+use groundcrew_core::decision::PolicyDecision;
 use groundcrew_core::ports::PolicyFailure;
 
 use super::cases::{Expect, Expected};
 
 /// What a policy answers.
-pub type Answer = Result<Verdict, PolicyFailure>;
+pub type Answer = Result<PolicyDecision, PolicyFailure>;
 
 /// Whether an answer is not the expected one. What isn't written may be anything.
 pub fn differs(expect: &Expect, answer: &Answer) -> bool {
     let (decision, lane, reason, until) = match answer {
-        Ok(Verdict::Abstain) => (Expected::Abstain, None, None, None),
-        Ok(Verdict::Proceed(lane)) => (Expected::Proceed, lane.as_deref(), None, None),
-        Ok(Verdict::Skip(reason)) => (Expected::Skip, None, Some(reason.as_str()), None),
-        Ok(Verdict::Hold { until, reason, lane }) => {
+        Ok(PolicyDecision::Abstain) => (Expected::Abstain, None, None, None),
+        Ok(PolicyDecision::Proceed(lane)) => (Expected::Proceed, lane.as_deref(), None, None),
+        Ok(PolicyDecision::Skip(reason)) => (Expected::Skip, None, Some(reason.as_str()), None),
+        Ok(PolicyDecision::Hold { until, reason, lane }) => {
             (Expected::Hold, lane.as_deref(), Some(reason.as_str()), Some(*until))
         }
         Err(failure) => (Expected::Failure, None, Some(failure.message.as_str()), None),
@@ -32,11 +32,11 @@ pub fn differs(expect: &Expect, answer: &Answer) -> bool {
 /// An answer in one line.
 pub fn describe(answer: &Answer) -> String {
     match answer {
-        Ok(Verdict::Abstain) => "abstain".to_owned(),
-        Ok(Verdict::Proceed(None)) => "proceed".to_owned(),
-        Ok(Verdict::Proceed(Some(lane))) => format!("proceed, lane \"{lane}\""),
-        Ok(Verdict::Skip(reason)) => format!("skip, reason \"{reason}\""),
-        Ok(Verdict::Hold { until, reason, lane }) => {
+        Ok(PolicyDecision::Abstain) => "abstain".to_owned(),
+        Ok(PolicyDecision::Proceed(None)) => "proceed".to_owned(),
+        Ok(PolicyDecision::Proceed(Some(lane))) => format!("proceed, lane \"{lane}\""),
+        Ok(PolicyDecision::Skip(reason)) => format!("skip, reason \"{reason}\""),
+        Ok(PolicyDecision::Hold { until, reason, lane }) => {
             let lane = lane.as_ref().map(|lane| format!(", lane \"{lane}\"")).unwrap_or_default();
             format!("hold{lane}, until {until}, reason \"{reason}\"")
         }
@@ -70,12 +70,12 @@ impl fmt::Display for Expect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use groundcrew_core::decision::Verdict::{Abstain, Proceed, Skip};
+    use groundcrew_core::decision::PolicyDecision::{Abstain, Proceed, Skip};
     use jiff::Timestamp;
     use rstest::rstest;
 
     fn hold(until: i64) -> Answer {
-        Ok(Verdict::Hold {
+        Ok(PolicyDecision::Hold {
             until: Timestamp::constant(until, 0),
             reason: "frozen".into(),
             lane: Some("canary".into()),

@@ -8,10 +8,10 @@ mod finding;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use groundcrew_core::config::{Plugin, Settings};
-use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::config::{PluginSettings, PluginSource};
+use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::limits::Limits;
-use groundcrew_core::pipeline::Outcome;
+use groundcrew_core::pipeline::DecisionOutcome;
 use groundcrew_core::ports::Policy;
 use groundcrew_core::text::printable;
 use groundcrew_plugins::{
@@ -190,9 +190,9 @@ impl Subject {
             let loaded = loading.await.map_err(|failure| failure.to_string())?;
             return Ok(Self::Config(Box::new(loaded)));
         }
-        let plugin = Plugin::named(file.plugin.as_deref().unwrap_or_default());
+        let plugin = PluginSource::from_key(file.plugin.as_deref().unwrap_or_default());
         let data = ScriptData::of(&plugin, base).map_err(|error| format!("{name}:1: {error}"))?;
-        let settings = Settings::empty(1).or(file.settings.clone());
+        let settings = PluginSettings::empty(1).with_defaults(file.settings.clone());
         let spec = PolicySpec {
             name: plugin.name(),
             source: source(&plugin, base),
@@ -221,17 +221,17 @@ impl Subject {
         match self {
             Self::Policy(policy) => policy.evaluate(candidate).await,
             Self::Config(loaded) => {
-                let panel = loaded.panel(candidate.action);
-                let heard = panel.hear(candidate).await;
-                Ok(match heard.decision.outcome {
+                let pipeline = loaded.pipeline(candidate.action);
+                let evaluation = pipeline.evaluate(candidate).await;
+                Ok(match evaluation.decision.outcome {
                     // Only updates have lanes.
-                    Outcome::Proceed { lane } => Verdict::Proceed(
-                        Some(panel.lane(lane).to_owned()).filter(|lane| !lane.is_empty()),
+                    DecisionOutcome::Proceed { lane } => PolicyDecision::Proceed(
+                        Some(pipeline.lane_name(lane).to_owned()).filter(|lane| !lane.is_empty()),
                     ),
-                    Outcome::Skip { reason } => Verdict::Skip(reason),
-                    Outcome::Hold { until, reason, lane } => {
-                        let lane = lane.map(|lane| panel.lane(lane).to_owned());
-                        Verdict::Hold { until, reason, lane }
+                    DecisionOutcome::Skip { reason } => PolicyDecision::Skip(reason),
+                    DecisionOutcome::Hold { until, reason, lane } => {
+                        let lane = lane.map(|lane| pipeline.lane_name(lane).to_owned());
+                        PolicyDecision::Hold { until, reason, lane }
                     }
                 })
             }

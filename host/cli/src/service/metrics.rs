@@ -2,9 +2,9 @@
 
 use groundcrew_aws::Calls;
 use groundcrew_core::config::Config;
-use groundcrew_core::pipeline::Outcome;
-use groundcrew_core::scheduler::{LaneView, View};
-use groundcrew_engine::{Notice, Witness};
+use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::scheduler::{LaneView, SchedulerView};
+use groundcrew_engine::{EngineEvent, Observer};
 use jiff::Timestamp;
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -113,7 +113,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    fn stands(&self, view: &View) {
+    fn record_status(&self, view: &SchedulerView) {
         for (name, lane) in self.lanes.iter().zip(&view.lanes) {
             let LaneView { waiting, in_flight, held, paused } = lane;
             let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -128,36 +128,36 @@ impl Metrics {
     }
 }
 
-impl Witness for Metrics {
-    fn see(&self, _: Timestamp, notice: Notice<'_>) {
-        match notice {
-            Notice::Stands(view) => self.stands(view),
-            Notice::Swept { accounts, outdated, .. } => {
+impl Observer for Metrics {
+    fn observe(&self, _: Timestamp, event: EngineEvent<'_>) {
+        match event {
+            EngineEvent::Status(view) => self.record_status(view),
+            EngineEvent::Swept { accounts, outdated, .. } => {
                 self.sweeps.inc();
                 self.accounts.set(i64::try_from(accounts).unwrap_or(i64::MAX));
                 self.outdated.set(i64::try_from(outdated).unwrap_or(i64::MAX));
             }
-            Notice::Decided { decision, .. } => {
+            EngineEvent::Decided { decision, .. } => {
                 let verdict = match decision.outcome {
-                    Outcome::Proceed { .. } => "proceed",
-                    Outcome::Skip { .. } => "skip",
-                    Outcome::Hold { .. } => "hold",
+                    DecisionOutcome::Proceed { .. } => "proceed",
+                    DecisionOutcome::Skip { .. } => "skip",
+                    DecisionOutcome::Hold { .. } => "hold",
                 };
                 self.decisions.with_label_values(&[verdict]).inc();
             }
-            Notice::Started(slot) => self.started.with_label_values(&[&slot.lane]).inc(),
-            Notice::Ended { slot, ending } => {
+            EngineEvent::Started(slot) => self.started.with_label_values(&[&slot.lane]).inc(),
+            EngineEvent::Ended { slot, ending } => {
                 self.ended.with_label_values(&[slot.lane.as_str(), ending.name()]).inc();
             }
-            Notice::Told(told) => {
-                let outcome = told.outcome.to_string();
-                self.notifications.with_label_values(&[told.notifier.as_str(), &outcome]).inc();
+            EngineEvent::NotificationHandled(delivery) => {
+                let outcome = delivery.outcome.to_string();
+                self.notifications.with_label_values(&[delivery.notifier.as_str(), &outcome]).inc();
             }
-            Notice::Alerted(_) => self.alerts.inc(),
+            EngineEvent::Alerted(_) => self.alerts.inc(),
             // Its notifications are counted.
-            Notice::Handled(_) => {}
+            EngineEvent::EventHandled(_) => {}
             // `/readyz` says it.
-            Notice::Beaten(_) => {}
+            EngineEvent::HeartbeatWritten(_) => {}
         }
     }
 }

@@ -8,8 +8,8 @@ mod metrics;
 
 use std::sync::Arc;
 
-use groundcrew_engine::{Health, Host, Witness};
-use groundcrew_ledger::Share;
+use groundcrew_engine::{Health, Host, Observer};
+use groundcrew_ledger::SharedLedgerServer;
 use tokio::net::TcpListener;
 
 use crate::commands::Run;
@@ -35,21 +35,24 @@ async fn serve(options: &Run) -> Result<(), Failure> {
     let read = read(Some(&options.config))?;
     let aws = RealAws::of(&read).await?.steady();
     // Before the plugins, which may take their time: whoever looks meanwhile is answered.
-    let sharing = aws.ledger().file.clone().and_then(|(path, ledger)| match Share::of(&path) {
-        Ok(share) => Some(tokio::spawn(async move { share.serve(ledger).await })),
-        Err(error) => {
-            tracing::warn!("{error}");
-            None
-        }
-    });
+    let sharing =
+        aws.ledger().file.clone().and_then(|(path, ledger)| {
+            match SharedLedgerServer::bind(&path) {
+                Ok(share) => Some(tokio::spawn(async move { share.serve(ledger).await })),
+                Err(error) => {
+                    tracing::warn!("{error}");
+                    None
+                }
+            }
+        });
     let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
     let metrics = Metrics::new(&loaded.config, aws.calls().clone())
         .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
     let updates = &loaded.config.updates;
-    let health = Arc::new(Health::new(updates.wait, updates.sweep_interval));
-    let witness: Vec<Arc<dyn Witness>> = vec![metrics.clone(), health.clone()];
-    let ports = aws.ports(&loaded, Arc::new(witness))?;
+    let health = Arc::new(Health::new(updates.poll_interval, updates.sweep_interval));
+    let observer: Vec<Arc<dyn Observer>> = vec![metrics.clone(), health.clone()];
+    let ports = aws.ports(&loaded, Arc::new(observer))?;
     let host = Host::new(ports, loaded.update_settings(aws.host()));
 
     let listen = options.listen;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use groundcrew_aws::AwsSupport;
-use groundcrew_engine::{Host, Settings, Until};
+use groundcrew_engine::{Host, Until, UpdateSettings};
 use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 use jiff::Timestamp;
@@ -109,13 +109,13 @@ async fn simulate(
     let ports = ports::simulated(&sim, clients, &loaded, recorder.clone());
     let settings = loaded.update_settings(ports::SIMULATED_HOST.to_owned());
     // A rehearsal is what somebody looks at before they approve, and nobody asks whether it runs.
-    let settings = Settings { approval: None, version: None, ..settings };
+    let settings = UpdateSettings { approval: None, version: None, ..settings };
     let host = Host::new(ports, settings);
     sim.announce_artifact();
     for event in events {
         sim.inject_event(event);
     }
-    let waiting = host.run(Until::SettledOr(begin + LONGEST)).await;
+    let waiting = host.run(Until::QuiescentOr(begin + LONGEST)).await;
     recorder.finish();
     Ok(Report::new(report::Sources {
         options,

@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
+use groundcrew_core::ignore_reason::IgnoreReason;
 use groundcrew_core::notification::NotificationKey;
-use groundcrew_core::pipeline::{Decision, Outcome};
-use groundcrew_core::rule::Rule;
-use groundcrew_engine::notifications::{HandledOutcome, Told, ToldOutcome};
-use groundcrew_engine::{Ending, Notice, Witness};
+use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
+use groundcrew_engine::notifications::{Delivery, DeliveryOutcome, EventOutcome};
+use groundcrew_engine::{EngineEvent, Observer, UpdateEnding};
 use jiff::Timestamp;
 
 use super::progress::Progress;
@@ -31,15 +31,15 @@ pub enum Last {
     Running,
     Succeeded,
     Retried,
-    GivenUp(String),
+    DeadLettered(String),
 }
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandledEvent {
     pub event: Option<String>,
-    pub outcome: HandledOutcome,
-    pub rule: Option<Rule>,
+    pub outcome: EventOutcome,
+    pub rule: Option<IgnoreReason>,
     pub reason: Option<String>,
 }
 
@@ -52,13 +52,13 @@ pub struct Recorder {
 struct Seen {
     progress: Progress,
     begin: Option<Timestamp>,
-    decisions: BTreeMap<AccountId, Decision>,
+    decisions: BTreeMap<AccountId, FinalDecision>,
     /// The first decision about each account.
-    first_decisions: BTreeMap<AccountId, Decision>,
+    first_decisions: BTreeMap<AccountId, FinalDecision>,
     /// Until when accounts were held that had not been started yet.
     held_until: BTreeMap<AccountId, Timestamp>,
     courses: BTreeMap<AccountId, Course>,
-    told: BTreeMap<NotificationKey, Told>,
+    told: BTreeMap<NotificationKey, Delivery>,
     /// What became of events, and how often.
     events: Vec<(HandledEvent, u64)>,
     alerts: Vec<String>,
@@ -85,11 +85,11 @@ impl Recorder {
         }
     }
 
-    pub fn decisions(&self) -> BTreeMap<AccountId, Decision> {
+    pub fn decisions(&self) -> BTreeMap<AccountId, FinalDecision> {
         self.seen().decisions.clone()
     }
 
-    pub fn first_decisions(&self) -> BTreeMap<AccountId, Decision> {
+    pub fn first_decisions(&self) -> BTreeMap<AccountId, FinalDecision> {
         self.seen().first_decisions.clone()
     }
 
@@ -103,7 +103,7 @@ impl Recorder {
     }
 
     /// The last that became of each notification.
-    pub fn told(&self) -> Vec<Told> {
+    pub fn told(&self) -> Vec<Delivery> {
         self.seen().told.values().cloned().collect()
     }
 
@@ -135,21 +135,23 @@ impl Recorder {
     }
 }
 
-impl Witness for Recorder {
-    fn see(&self, now: Timestamp, notice: Notice<'_>) {
+impl Observer for Recorder {
+    fn observe(&self, now: Timestamp, event: EngineEvent<'_>) {
         let mut seen = self.seen();
         let begin = *seen.begin.get_or_insert(now);
-        match notice {
-            Notice::Swept { outdated, .. } => {
+        match event {
+            EngineEvent::Swept { outdated, .. } => {
                 let open = u64::try_from(outdated).unwrap_or(u64::MAX);
                 // The first sweep sees them all; later ones see what is left.
                 seen.outdated = seen.outdated.max(open);
             }
-            Notice::Decided { account, decision } => {
+            EngineEvent::Decided { account, decision } => {
                 // Only what is to be updated counts as still to be done.
-                let skips = |decision: &Decision| matches!(decision.outcome, Outcome::Skip { .. });
+                let skips = |decision: &FinalDecision| {
+                    matches!(decision.outcome, DecisionOutcome::Skip { .. })
+                };
                 seen.first_decisions.entry(account.clone()).or_insert_with(|| decision.clone());
-                if let Outcome::Hold { until, .. } = decision.outcome
+                if let DecisionOutcome::Hold { until, .. } = decision.outcome
                     && !seen.courses.contains_key(account)
                 {
                     let held = seen.held_until.entry(account.clone()).or_insert(until);
@@ -162,7 +164,7 @@ impl Witness for Recorder {
                     _ => {}
                 }
             }
-            Notice::Started(slot) => {
+            EngineEvent::Started(slot) => {
                 let attempts = seen.courses.get(&slot.account).map_or(0, |course| course.attempts);
                 let course = Course {
                     lane: slot.lane.clone(),
@@ -173,38 +175,40 @@ impl Witness for Recorder {
                 };
                 seen.courses.insert(slot.account.clone(), course);
             }
-            Notice::Ended { slot, ending } => {
-                if !matches!(ending, Ending::Retried(_)) {
+            EngineEvent::Ended { slot, ending } => {
+                if !matches!(ending, UpdateEnding::Retried(_)) {
                     seen.done += 1;
                 }
                 if let Some(course) = seen.courses.get_mut(&slot.account) {
                     course.end = Some(now);
                     course.last = match ending {
-                        Ending::Succeeded => Last::Succeeded,
-                        Ending::Retried(_) => Last::Retried,
-                        Ending::GivenUp(reason) => Last::GivenUp(reason.to_owned()),
+                        UpdateEnding::Succeeded => Last::Succeeded,
+                        UpdateEnding::Retried(_) => Last::Retried,
+                        UpdateEnding::DeadLettered(reason) => Last::DeadLettered(reason.to_owned()),
                     };
-                } else if let Ending::GivenUp(reason) = ending {
+                } else if let UpdateEnding::DeadLettered(reason) = ending {
                     // Refused before it began.
                     let course = Course {
                         lane: slot.lane.clone(),
                         attempts: 0,
                         start: now,
                         end: Some(now),
-                        last: Last::GivenUp(reason.to_owned()),
+                        last: Last::DeadLettered(reason.to_owned()),
                     };
                     seen.courses.insert(slot.account.clone(), course);
                 }
             }
-            Notice::Told(told) => {
+            EngineEvent::NotificationHandled(delivery) => {
                 // The last word counts: a failure may be made good. That it was told already is
                 // no news.
-                let key = told.key.clone();
-                if told.outcome != ToldOutcome::AlreadyTold || !seen.told.contains_key(&key) {
-                    seen.told.insert(key, told.clone());
+                let key = delivery.key.clone();
+                if delivery.outcome != DeliveryOutcome::AlreadyDelivered
+                    || !seen.told.contains_key(&key)
+                {
+                    seen.told.insert(key, delivery.clone());
                 }
             }
-            Notice::Handled(handled) => {
+            EngineEvent::EventHandled(handled) => {
                 let event = HandledEvent {
                     event: handled.event.clone(),
                     outcome: handled.outcome,
@@ -216,8 +220,8 @@ impl Witness for Recorder {
                     None => seen.events.push((event, 1)),
                 }
             }
-            Notice::Alerted(alert) => seen.alerts.push(alert.subject.clone()),
-            Notice::Stands(_) | Notice::Beaten(_) => return,
+            EngineEvent::Alerted(alert) => seen.alerts.push(alert.subject.clone()),
+            EngineEvent::Status(_) | EngineEvent::HeartbeatWritten(_) => return,
         }
         let after = Duration::try_from(now - begin).unwrap_or_default();
         let (done, of) = (seen.done.min(seen.outdated), seen.outdated);

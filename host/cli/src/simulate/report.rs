@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::config::Config;
+use groundcrew_core::ignore_reason::IgnoreReason;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::list_schedule::{Job, LaneLimits, earliest_end};
-use groundcrew_core::pipeline::Outcome;
-use groundcrew_core::rule::Rule;
-use groundcrew_core::scheduler::Blocked;
-use groundcrew_engine::Waiting;
+use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::scheduler::BlockedReason;
+use groundcrew_engine::BlockedLane;
 use groundcrew_sim::{OperationLog, SimAws, Snapshot};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -59,20 +59,22 @@ pub struct WaitingLane {
     pub why: String,
 }
 
-impl From<Waiting> for WaitingLane {
-    fn from(Waiting { lane, blocked }: Waiting) -> Self {
+impl From<BlockedLane> for WaitingLane {
+    fn from(BlockedLane { lane, blocked }: BlockedLane) -> Self {
         let why = match blocked {
-            Blocked::Paused { lane: paused, why } => format!("lane `{paused}` is paused: {why}"),
-            Blocked::Failed { lane: failed, accounts } => format!(
+            BlockedReason::Paused { lane: paused, why } => {
+                format!("lane `{paused}` is paused: {why}")
+            }
+            BlockedReason::Failed { lane: failed, accounts } => format!(
                 "it asks the lanes before it for success, and {} of `{failed}` failed",
                 count(accounts, "account")
             ),
-            Blocked::Unapproved { plan } => format!("{plan} waits for approval"),
-            Blocked::Held { lane: earlier, accounts, until } => format!(
+            BlockedReason::Unapproved { plan } => format!("{plan} waits for approval"),
+            BlockedReason::Held { lane: earlier, accounts, until } => format!(
                 "policies hold {} of lane `{earlier}` until {until}",
                 count(accounts, "account")
             ),
-            Blocked::Soaking { until } => {
+            BlockedReason::Soaking { until } => {
                 format!("the lanes before it soak until {}", minute(until))
             }
         };
@@ -154,7 +156,7 @@ pub struct Notification {
     pub reference: Option<String>,
     /// By which rule it was not told.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Rule>,
+    pub rule: Option<IgnoreReason>,
     #[serde(skip)]
     pub detail: Option<String>,
 }
@@ -168,7 +170,7 @@ pub struct Event {
     pub outcome: String,
     /// By which rule it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<Rule>,
+    pub rule: Option<IgnoreReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How many there were.
@@ -190,7 +192,7 @@ pub struct Sources<'a> {
     pub begin: Timestamp,
     pub real: Duration,
     pub reproducible: bool,
-    pub waiting: Option<Waiting>,
+    pub waiting: Option<BlockedLane>,
 }
 
 impl Report {
@@ -248,7 +250,7 @@ impl Report {
         let first_decisions = recorder.first_decisions().into_iter().map(|(account, decision)| {
             let name = names.get(account.as_str()).copied().unwrap_or_default();
             let lane = |index: usize| config.lanes.get(index).map(|lane| lane.name.clone());
-            let lane = |id: LaneId| lane(id.place()).unwrap_or_default();
+            let lane = |id: LaneId| lane(id.index()).unwrap_or_default();
             plan::Decided::new(account.as_str(), name, decision, lane)
         });
         Self {
@@ -275,7 +277,7 @@ impl Report {
                 .map(|told| Notification {
                     notifier: told.notifier,
                     account: told.account,
-                    about: told.about,
+                    about: told.description,
                     outcome: told.outcome.to_string(),
                     reference: told.reference,
                     rule: told.rule,
@@ -381,7 +383,7 @@ fn run(
 ) -> Run {
     let (outcome, reason) = match &course.last {
         Last::Succeeded => ("succeeded", None),
-        Last::GivenUp(reason) => ("failed", Some(reason.clone())),
+        Last::DeadLettered(reason) => ("failed", Some(reason.clone())),
         Last::Retried => ("failed", None),
         Last::Running => ("running", None),
     };
@@ -399,12 +401,12 @@ fn run(
 fn decisions(config: &Config, recorder: &Recorder) -> Vec<Decided> {
     let decided = recorder.decisions().into_iter().map(|(account, decision)| {
         let (word, lane, reason) = match decision.outcome {
-            Outcome::Proceed { lane } => {
-                ("proceed", config.lanes.get(lane.place()).map(|lane| lane.name.clone()), None)
+            DecisionOutcome::Proceed { lane } => {
+                ("proceed", config.lanes.get(lane.index()).map(|lane| lane.name.clone()), None)
             }
-            Outcome::Skip { reason } => ("skip", None, Some(reason)),
-            Outcome::Hold { until, reason, lane } => {
-                let lane = lane.and_then(|lane| config.lanes.get(lane.place()));
+            DecisionOutcome::Skip { reason } => ("skip", None, Some(reason)),
+            DecisionOutcome::Hold { until, reason, lane } => {
+                let lane = lane.and_then(|lane| config.lanes.get(lane.index()));
                 let lane = lane.map(|lane| lane.name.clone());
                 ("hold", lane, Some(format!("{reason} (until {until})")))
             }
@@ -431,7 +433,7 @@ fn accounts(
         let id = account.id.as_str();
         let of_its_kind = match (last.get(id), decided.get(id)) {
             (Some(Last::Succeeded), _) => &mut updated,
-            (Some(Last::GivenUp(_)), _) => &mut failed,
+            (Some(Last::DeadLettered(_)), _) => &mut failed,
             _ if account.state.is_some_and(AccountState::is_closed) => &mut accounts.closed,
             _ if !account.enrolled => &mut not_enrolled,
             // A decision tells that it was due, or left alone by a rule of the config.

@@ -10,13 +10,13 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::AccountFactory;
 use groundcrew_core::config::Config;
+use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource, TagSource};
 use groundcrew_core::ports::Page;
-use groundcrew_core::reading::{Reading, Source, TagsRoute};
 use groundcrew_core::snapshot::{self as core, SnapshotAccount};
-use groundcrew_engine::snapshot::{Reader, ReaderPorts};
+use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
 use jiff::Timestamp;
 use tokio::time::interval;
 
@@ -58,30 +58,30 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
     let (catalog, directory) = (&readers.catalog, &readers.directory);
     let factory = catalog.account_factory().await.map_err(told)?;
     let (account, tags) = tokio::join!(directory.account(id), directory.tags(id));
-    let source = Source { region: config.region.clone(), product: factory.product.clone() };
-    let mut reading = Reading::new(source, Timestamp::now());
+    let source = SnapshotSource { region: config.region.clone(), product: factory.product.clone() };
+    let mut partial_snapshot = PartialSnapshot::new(source, Timestamp::now());
     match account {
-        Ok(account) => reading.accounts.items.push(SnapshotAccount::from(&*account)),
+        Ok(account) => partial_snapshot.accounts.items.push(SnapshotAccount::from(&*account)),
         // An organization without it.
-        Err(error) if error.class == Class::NotFound => {}
+        Err(error) if error.class == ErrorClass::NotFound => {}
         Err(error) => return Err(told(error)),
     }
     match tags {
-        Ok(tags) => drop(reading.tags.insert(id.clone(), tags)),
-        Err(error) => drop(reading.unreadable.insert(id.clone(), error.to_string())),
+        Ok(tags) => drop(partial_snapshot.tags.insert(id.clone(), tags)),
+        Err(error) => drop(partial_snapshot.unreadable.insert(id.clone(), error.to_string())),
     }
     let mut page = None;
     loop {
         let products = catalog.provisioned_products(&factory.product, page.as_deref()).await;
         let Page { items, next } = products.map_err(told)?;
         let of_account = items.into_iter().filter(|product| product.account == *id);
-        reading.products.items.extend(of_account.map(Into::into));
+        partial_snapshot.products.items.extend(of_account.map(Into::into));
         match next {
             Some(next) => page = Some(next),
             None => break,
         }
     }
-    Ok(reading.snapshot(&factory, &config.account_factory.product_name, this_second()))
+    Ok(partial_snapshot.snapshot(&factory, &config.account_factory.product_name, this_second()))
 }
 
 async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
@@ -91,7 +91,8 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
         // Found out before the long work.
         can_write(out).map_err(|error| Failure::unwritable(out, error, "--out"))?;
     }
-    let Organization { snapshot, route, readers } = organization(config, partial.as_ref()).await?;
+    let Organization { snapshot, tag_source, readers } =
+        organization(config, partial.as_ref()).await?;
     let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
     match &partial {
         None => print(&json)?,
@@ -106,7 +107,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
     let summary = Summary {
         place: out,
         snapshot: &snapshot,
-        route: route.as_ref(),
+        tag_source: tag_source.as_ref(),
         calls: readers.clients.calls.by_operation(),
         took: began.elapsed(),
     };
@@ -117,7 +118,7 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
 /// An organization that was read, and how.
 struct Organization {
     snapshot: core::Snapshot,
-    route: Option<TagsRoute>,
+    tag_source: Option<TagSource>,
     readers: Readers,
 }
 
@@ -131,18 +132,18 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
         signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
     };
 
-    let reading = begin(config, &factory, partial);
-    let reader = Reader::new(
-        ReaderPorts {
+    let partial_snapshot = begin(config, &factory, partial);
+    let reader = SnapshotReader::new(
+        SnapshotPorts {
             catalog: readers.catalog.clone(),
             directory: readers.directory.clone(),
             tag_index: readers.tag_index.clone(),
         },
-        reading,
+        partial_snapshot,
     );
     let save = || {
         if let Some(partial) = partial {
-            partial.save(&reader.reading());
+            partial.save(&reader.partial_snapshot());
         }
     };
     save();
@@ -155,22 +156,25 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
             read = &mut reads => break read.err().map(told),
             signal = &mut stop => break Some(Failure::Other(format!("stopped by {signal}"))),
             _ = saves.tick() => save(),
-            _ = shows.tick() => progress.show(reader.so_far()),
+            _ = shows.tick() => progress.show(reader.progress()),
         }
     };
-    progress.finish(reader.so_far());
+    progress.finish(reader.progress());
     if let Some(trouble) = trouble {
         let Some(partial) = partial else { return Err(trouble) };
         save();
         return Err(Failure::Other(format!("{trouble}\n{}", partial.advice())));
     }
 
-    let (snapshot, route) = {
-        let reading = reader.reading();
+    let (snapshot, tag_source) = {
+        let partial_snapshot = reader.partial_snapshot();
         let name = &config.account_factory.product_name;
-        (reading.snapshot(&factory, name, this_second()), reading.route.clone())
+        (
+            partial_snapshot.snapshot(&factory, name, this_second()),
+            partial_snapshot.tag_source.clone(),
+        )
     };
-    Ok(Organization { snapshot, route, readers })
+    Ok(Organization { snapshot, tag_source, readers })
 }
 
 fn this_second() -> Timestamp {
@@ -179,11 +183,11 @@ fn this_second() -> Timestamp {
 }
 
 /// What an earlier run has left, or nothing yet.
-fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -> Reading {
+fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -> PartialSnapshot {
     let now = Timestamp::now();
-    let source = Source { region: config.region.clone(), product: factory.product.clone() };
+    let source = SnapshotSource { region: config.region.clone(), product: factory.product.clone() };
     let known = partial.and_then(|partial| partial.load(&source, now));
-    known.unwrap_or_else(|| Reading::new(source, now))
+    known.unwrap_or_else(|| PartialSnapshot::new(source, now))
 }
 
 /// An error of AWS with what to do about it.

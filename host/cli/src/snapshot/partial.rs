@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use groundcrew_core::reading::{Reading, Source};
+use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource};
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 
@@ -34,7 +34,7 @@ impl Partial {
 
     /// What an earlier run has left of the same organization lately. Says on stderr whether
     /// it is used.
-    pub fn load(&self, source: &Source, now: Timestamp) -> Option<Reading> {
+    pub fn load(&self, source: &SnapshotSource, now: Timestamp) -> Option<PartialSnapshot> {
         let name = self.path.display();
         let text = match files::read_text(&self.path, files::SNAPSHOT) {
             Ok(text) => text,
@@ -48,13 +48,13 @@ impl Partial {
             }
         };
         match usable(&text, source, now) {
-            Ok(reading) => {
+            Ok(partial_snapshot) => {
                 tell(&format!(
                     "Going on with {name}: {} and the tags of {} are known",
-                    count(reading.accounts.items.len(), "account"),
-                    reading.index.items.len().max(reading.tags.len())
+                    count(partial_snapshot.accounts.items.len(), "account"),
+                    partial_snapshot.index.items.len().max(partial_snapshot.tags.len())
                 ));
-                Some(reading)
+                Some(partial_snapshot)
             }
             Err(why) => {
                 tell(&format!("{name} {why}: everything is read anew"));
@@ -65,8 +65,8 @@ impl Partial {
 
     /// Keeps what is known so far. That it can't be kept is told once: then a run that stops begins
     /// anew, which is slower, and no more.
-    pub fn save(&self, reading: &Reading) {
-        let written = serde_json::to_vec(reading)
+    pub fn save(&self, partial_snapshot: &PartialSnapshot) {
+        let written = serde_json::to_vec(partial_snapshot)
             .map_err(std::io::Error::from)
             .and_then(|json| write_whole(&self.path, &json));
         self.kept.set(written.is_ok());
@@ -104,17 +104,17 @@ impl Partial {
 }
 
 /// The reading, or why it is of no use.
-fn usable(text: &str, source: &Source, now: Timestamp) -> Result<Reading, String> {
-    let reading: Reading =
+fn usable(text: &str, source: &SnapshotSource, now: Timestamp) -> Result<PartialSnapshot, String> {
+    let partial_snapshot: PartialSnapshot =
         serde_json::from_str(text).map_err(|error| format!("can't be understood ({error})"))?;
-    if reading.source != *source {
-        let Source { region, product } = &reading.source;
+    if partial_snapshot.source != *source {
+        let SnapshotSource { region, product } = &partial_snapshot.source;
         return Err(format!("is of another organization or Region ({product} in {region})"));
     }
     // Of the future is no better than old.
-    let age = Duration::try_from(now - reading.began).unwrap_or(Duration::MAX);
+    let age = Duration::try_from(now - partial_snapshot.began).unwrap_or(Duration::MAX);
     match age <= GOOD_FOR {
-        true => Ok(reading),
+        true => Ok(partial_snapshot),
         false if age == Duration::MAX => Err("is from the future".to_owned()),
         false => Err(format!("was begun {} ago", span(age))),
     }
@@ -127,12 +127,14 @@ mod tests {
 
     #[test]
     fn only_what_is_lately_of_the_same_organization_is_of_use() {
-        let source =
-            |product| Source { region: "us-east-1".into(), product: ProductId::new(product) };
+        let source = |product| SnapshotSource {
+            region: "us-east-1".into(),
+            product: ProductId::new(product),
+        };
         let now: Timestamp = "2026-09-01T08:00:00Z".parse().unwrap();
         let usable = |seconds: u64, of| {
             let began = now - Duration::from_secs(seconds);
-            let text = serde_json::to_string(&Reading::new(source(of), began)).unwrap();
+            let text = serde_json::to_string(&PartialSnapshot::new(source(of), began)).unwrap();
             usable(&text, &source("prod-a"), now).map(|_| ())
         };
         assert_eq!(usable(60, "prod-a"), Ok(()));

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, stderr};
 
-use groundcrew_engine::snapshot::ReadSoFar;
+use groundcrew_engine::snapshot::ReadProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::tell;
@@ -25,18 +25,18 @@ impl Progress {
         Self { bar, listed: false, tenths: 0 }
     }
 
-    pub fn show(&mut self, so_far: ReadSoFar) {
-        if so_far.listed && !self.listed {
+    pub fn show(&mut self, progress: ReadProgress) {
+        if progress.listed && !self.listed {
             self.listed = true;
             if self.bar.is_none() {
-                tell(&listed(so_far));
+                tell(&listed(progress));
             }
         }
-        match so_far.listed && so_far.one_by_one {
-            true => self.show_asked(so_far.asked, so_far.accounts),
+        match progress.listed && progress.one_by_one {
+            true => self.show_asked(progress.tags_read, progress.accounts),
             false => {
                 if let Some(bar) = &self.bar {
-                    bar.set_message(listed(so_far));
+                    bar.set_message(listed(progress));
                     bar.tick();
                 }
             }
@@ -69,8 +69,8 @@ impl Progress {
     }
 
     /// Shows the last of it, and clears the bar.
-    pub fn finish(&mut self, so_far: ReadSoFar) {
-        self.show(so_far);
+    pub fn finish(&mut self, progress: ReadProgress) {
+        self.show(progress);
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -83,11 +83,11 @@ fn set(bar: &ProgressBar, template: &str) {
     }
 }
 
-fn listed(so_far: ReadSoFar) -> String {
+fn listed(progress: ReadProgress) -> String {
     format!(
         "{} accounts, {} provisioned products, {} accounts in the tag index",
-        thousands(so_far.accounts as u64),
-        thousands(so_far.products as u64),
-        thousands(so_far.indexed as u64)
+        thousands(progress.accounts as u64),
+        thousands(progress.products as u64),
+        thousands(progress.indexed as u64)
     )
 }

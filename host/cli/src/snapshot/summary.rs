@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountState;
 use groundcrew_core::catalog::ProductStatus;
-use groundcrew_core::reading::TagsRoute;
+use groundcrew_core::partial_snapshot::TagSource;
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
 
 use crate::wording::{calls, count, list, paragraph, thousands};
@@ -17,7 +17,7 @@ pub struct Summary<'a> {
     /// Where the snapshot is.
     pub place: &'a Path,
     pub snapshot: &'a Snapshot,
-    pub route: Option<&'a TagsRoute>,
+    pub tag_source: Option<&'a TagSource>,
     pub calls: BTreeMap<String, u64>,
     pub took: Duration,
 }
@@ -78,14 +78,14 @@ impl Summary<'_> {
     }
 
     fn tags(&self, out: &mut String) -> std::fmt::Result {
-        let route = match self.route {
-            Some(TagsRoute::Batch { agreed }) => {
+        let tag_source = match self.tag_source {
+            Some(TagSource::Batch { agreed }) => {
                 format!("in batch, checked against {}", count(*agreed, "account"))
             }
-            Some(TagsRoute::OneByOne { why }) => format!("one by one: {why}"),
+            Some(TagSource::OneByOne { why }) => format!("one by one: {why}"),
             None => "not read".to_owned(),
         };
-        paragraph(out, &format!("tags        {route}"))?;
+        paragraph(out, &format!("tags        {tag_source}"))?;
         let unreadable: Vec<(&str, &str)> = self
             .snapshot
             .accounts
@@ -168,12 +168,12 @@ mod tests {
         snapshot
     }
 
-    fn screen(snapshot: &Snapshot, place: &str, route: Option<&TagsRoute>) -> String {
+    fn screen(snapshot: &Snapshot, place: &str, tag_source: Option<&TagSource>) -> String {
         let calls = [("ListAccounts", 70), ("SearchProvisionedProducts", 14), ("GetResources", 4)];
         let summary = Summary {
             place: Path::new(place),
             snapshot,
-            route,
+            tag_source,
             calls: calls.map(|(name, count)| (name.to_owned(), count)).into(),
             took: Duration::from_millis(8_250),
         };
@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn in_batch() {
-        let route = TagsRoute::Batch { agreed: 20 };
-        insta::assert_snapshot!(screen(&snapshot(), "snapshot.json", Some(&route)), @r"
+        let tag_source = TagSource::Batch { agreed: 20 };
+        insta::assert_snapshot!(screen(&snapshot(), "snapshot.json", Some(&tag_source)), @r"
         Snapshot: 1,234 accounts in snapshot.json
 
         accounts    1,234: 1,233 active, 1 suspended
@@ -210,8 +210,8 @@ mod tests {
     #[test]
     fn one_by_one() {
         let why = "the tag index can't be read: GetResources: AccessDeniedException: User: arn:aws:sts::123456789012:assumed-role/groundcrew/session is not authorized to perform: tag:GetResources";
-        let route = TagsRoute::OneByOne { why: why.into() };
-        insta::assert_snapshot!(screen(&snapshot(), "-", Some(&route)), @r"
+        let tag_source = TagSource::OneByOne { why: why.into() };
+        insta::assert_snapshot!(screen(&snapshot(), "-", Some(&tag_source)), @r"
         Snapshot: 1,234 accounts on stdout
 
         accounts    1,234: 1,233 active, 1 suspended
@@ -236,8 +236,8 @@ mod tests {
 
     #[test]
     fn an_empty_organization() {
-        let route = TagsRoute::Batch { agreed: 0 };
-        insta::assert_snapshot!(screen(&Snapshot::default(), "a/b.json", Some(&route)), @r"
+        let tag_source = TagSource::Batch { agreed: 0 };
+        insta::assert_snapshot!(screen(&Snapshot::default(), "a/b.json", Some(&tag_source)), @r"
         Snapshot: 0 accounts in a/b.json
 
         accounts    0

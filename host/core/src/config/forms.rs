@@ -12,7 +12,9 @@ use strum::VariantNames;
 use toml::de::DeValue;
 
 use super::keys::Form;
-use crate::http::{self, HttpSecret, SecretPlace, UrlError, UrlSecret, is_framing, placeholders};
+use crate::http::{
+    self, HttpSecret, SecretLocation, UrlError, UrlSecret, is_framing, placeholders,
+};
 
 /// Durations are within these bounds.
 const SHORTEST: time::Duration = time::Duration::from_millis(1);
@@ -82,15 +84,20 @@ impl<T: TryFrom<u32>, const MIN: u32, const MAX: u32> Parse for Integer<T, MIN, 
     }
 }
 
-/// [`Form::Integer`]: so many seconds, from `MIN` to `MAX`.
+/// [`Form::Seconds`]: from `MIN` to `MAX` seconds.
 pub enum Seconds<const MIN: u32, const MAX: u32> {}
 
 impl<const MIN: u32, const MAX: u32> Parse for Seconds<MIN, MAX> {
     type Value = time::Duration;
-    const FORM: Form = Integer::<u64, MIN, MAX>::FORM;
+    const FORM: Form = Form::Seconds { min: MIN, max: MAX };
 
     fn parse(value: &DeValue<'_>) -> Result<time::Duration, String> {
-        Integer::<u64, MIN, MAX>::parse(value).map(time::Duration::from_secs)
+        let read = match integer(value) {
+            Some(seconds) => time::Duration::from_secs(seconds.into()),
+            None => duration(value)?,
+        };
+        let [min, max] = [MIN, MAX].map(|bound| time::Duration::from_secs(bound.into()));
+        (min..=max).contains(&read).then_some(read).ok_or_else(|| show(value))
     }
 }
 
@@ -122,12 +129,12 @@ impl<T: VariantNames + FromStr> Parse for Choices<T> {
 pub struct Names<T>(PhantomData<T>);
 
 /// The names of [`Names`].
-pub trait Known {
+pub trait KnownNames {
     /// All of them.
     const NAMES: &'static [&'static str];
 }
 
-impl<T: Known> Parse for Names<T> {
+impl<T: KnownNames> Parse for Names<T> {
     type Value = Vec<String>;
     const FORM: Form = Form::Choices(T::NAMES);
 
@@ -208,13 +215,13 @@ fn secret(value: &DeValue<'_>) -> Result<HttpSecret, String> {
     if table.keys().any(|key| !known.contains(&key.get_ref().as_ref())) {
         return Err(found());
     }
-    let place = match (text("env")?, text("file")?, text("secret")?, text("field")?) {
-        (Some(name), None, None, None) => SecretPlace::Variable(name),
-        (None, Some(path), None, None) => SecretPlace::File(path.into()),
-        (None, None, Some(id), field) => SecretPlace::Stored { id, field },
+    let location = match (text("env")?, text("file")?, text("secret")?, text("field")?) {
+        (Some(name), None, None, None) => SecretLocation::EnvironmentVariable(name),
+        (None, Some(path), None, None) => SecretLocation::File(path.into()),
+        (None, None, Some(id), field) => SecretLocation::SecretsManager { id, field },
         _ => return Err(found()),
     };
-    Ok(HttpSecret { prefix: text("prefix")?.unwrap_or_default(), place })
+    Ok(HttpSecret { prefix: text("prefix")?.unwrap_or_default(), location })
 }
 
 fn secrets(value: &DeValue<'_>) -> Result<Vec<(String, HttpSecret)>, String> {
@@ -282,7 +289,7 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// `64MiB`, `64KiB`, `1GiB` or plain bytes as `4096B`.
 fn bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let digits = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let factor: u64 = match unit.trim() {
         "B" => 1,

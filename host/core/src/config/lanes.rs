@@ -2,7 +2,7 @@
 
 use toml::de::DeTable;
 
-use super::Updates;
+use super::UpdatesConfig;
 use super::keys;
 use super::reader::Reader;
 use crate::scheduler::LaneRules;
@@ -11,7 +11,7 @@ use crate::scheduler::LaneRules;
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: Option<&DeTable<'_>>,
-    updates: &Updates,
+    updates: &UpdatesConfig,
 ) -> (Vec<LaneRules>, Vec<usize>) {
     let (mut lanes, mut lines): (Vec<LaneRules>, Vec<usize>) = Default::default();
     for section in reader.tables::<keys::Lanes>(root) {

@@ -21,19 +21,22 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub(crate) use plugins::AMS_CASE;
-pub use plugins::{Component, Grants, Instance, Mode, Notifier, OnFailure, Plugin, Policy};
-pub use problem::{OVERLAY, Problem, Problems, nearest, suggestion};
+pub use plugins::{
+    Grants, InstanceReuse, NotifierConfig, OnFailure, PluginConfig, PluginSource, PolicyConfig,
+    PolicyMode,
+};
+pub use problem::{OVERLAY_VARIABLE, Problem, Problems, nearest, suggestion};
 pub use schema::schema;
-pub use settings::Settings;
-pub use updates::{Approval, OnCause, Updates};
+pub use settings::PluginSettings;
+pub use updates::{ApprovalMode, CauseAction, UpdatesConfig};
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
 use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
 use crate::route::Route;
-use crate::scheduler::{LaneRules, Rules};
-use crate::suggested::Suggested;
+use crate::scheduler::{LaneRules, SchedulerRules};
+use crate::suggestions::CommandSuggestions;
 use reader::Reader;
 
 /// A complete configuration.
@@ -42,35 +45,35 @@ pub struct Config {
     /// Control Tower's home Region.
     pub region: String,
     /// Which product accounts are made from.
-    pub account_factory: AccountFactory,
+    pub account_factory: AccountFactoryConfig,
     /// How accounts are brought up to date.
-    pub updates: Updates,
+    pub updates: UpdatesConfig,
     /// At least one, in the order in which they run.
     pub lanes: Vec<LaneRules>,
     /// The lines of the lanes; none for the one that exists when none is written.
     pub lane_lines: Vec<usize>,
     /// The SQS queues, as far as configured.
-    pub queues: Queues,
+    pub queues: QueuesConfig,
     /// Where groundcrew keeps what AWS does not remember.
-    pub ledger: Ledger,
+    pub ledger: LedgerConfig,
     /// ARN of the SNS topic of alerts, where configured.
     pub alerts_topic: Option<String>,
     /// In the order in which they are asked.
-    pub policies: Vec<Policy>,
+    pub policies: Vec<PolicyConfig>,
     /// In the order in which they are written.
-    pub notifiers: Vec<Notifier>,
+    pub notifiers: Vec<NotifierConfig>,
     /// Which events are told to which notifiers: the first that an event takes counts.
     pub routes: Vec<Route>,
     /// What is read all the same, and should be written otherwise: older names of keys.
     pub warnings: Vec<Problem>,
     /// How commands are suggested to whoever uses this config. It is not in the text: by
     /// default they name no config.
-    pub suggested: Suggested,
+    pub suggestions: CommandSuggestions,
 }
 
 /// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccountFactory {
+pub struct AccountFactoryConfig {
     /// Name of the product.
     pub product_name: String,
     /// Name of the portfolio.
@@ -85,7 +88,7 @@ pub struct AccountFactory {
 
 /// `[queues]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Queues {
+pub struct QueuesConfig {
     /// The FIFO queue of accounts to update.
     pub updates_url: Option<String>,
     /// The FIFO queue of notifications.
@@ -96,16 +99,16 @@ pub struct Queues {
 
 /// `[ledger]`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ledger {
+pub struct LedgerConfig {
     /// Where it is.
-    pub place: LedgerPlace,
+    pub location: LedgerLocation,
     /// Accounts that joined within this time and have no entry have lost their event.
     pub onboarding_lookback: Duration,
 }
 
 /// Where the ledger is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LedgerPlace {
+pub enum LedgerLocation {
     /// A file, relative to the config file.
     File(PathBuf),
     /// A DynamoDB table.
@@ -128,18 +131,18 @@ impl Config {
     /// wrong reads as its default, so that plugins can be checked all the same. `None` only
     /// with at least one problem.
     pub fn read(text: &str) -> (Option<Self>, Vec<Problem>) {
-        Self::read_over(text, "")
+        Self::read_with_overlay(text, "")
     }
 
     /// Reads a configuration with an overlay: TOML too, whose values come in place of the
     /// file's. Tables are laid over each other key by key; a list replaces the file's as a
     /// whole. The lines of problems go on in the overlay after the last of the file.
-    pub fn read_over(text: &str, over: &str) -> (Option<Self>, Vec<Problem>) {
-        let texts = overlay::Texts::new(text, over);
+    pub fn read_with_overlay(text: &str, over: &str) -> (Option<Self>, Vec<Problem>) {
+        let texts = overlay::LayeredToml::new(text, over);
         let mut reader = Reader::new(&texts.both);
         let (root, errors) = texts.parse();
         for error in errors {
-            reader.not_toml(&error);
+            reader.toml_error(&error);
         }
         let config = read(&mut reader, &root);
         if config.is_none() && reader.problems.is_empty() {
@@ -149,21 +152,21 @@ impl Config {
     }
 
     /// The scheduler's part of it.
-    pub fn rules(&self) -> Rules {
+    pub fn rules(&self) -> SchedulerRules {
         let updates = &self.updates;
-        Rules {
+        SchedulerRules {
             lanes: self.lanes.clone(),
             max_concurrent_operations: updates
                 .max_concurrent_operations
                 .min(updates.account_quota - updates.reserve),
             per_ou_limit: updates.per_ou_limit,
-            max_attempts: updates.max_receive_count,
-            wait: updates.wait,
+            max_attempts: updates.max_attempts,
+            poll_interval: updates.poll_interval,
             operation_timeout: updates.operation_timeout,
             window: updates.window,
             sweep_interval: updates.sweep_interval,
             min_sweep_interval: updates.min_sweep_interval,
-            suggested: self.suggested.clone(),
+            suggestions: self.suggestions.clone(),
         }
     }
 
@@ -184,11 +187,11 @@ impl Config {
                         let known = self.lane_names();
                         let hint = suggestion(name, known.iter().map(String::as_str));
                         problems.push(Problem {
-                            line: policy.component.line,
+                            line: policy.plugin_config.line,
                             message: format!(
                                 "policy `{}` names the lane `{name}`, which is not one of \
                                  [[lanes]]: {}{hint}",
-                                policy.component.name,
+                                policy.plugin_config.name,
                                 known.join(", ")
                             ),
                         });
@@ -230,12 +233,12 @@ impl Config {
 
 /// Everything is read, whatever is wrong. `None` when a default is wrong.
 fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
-    reader.known_tables(root);
+    reader.check_table_names(root);
     let root = Some(root);
     let aws: keys::Aws = reader.table(root)?.keys;
     let region = aws.region.value;
     let factory: keys::AccountFactory = reader.table(root)?.keys;
-    let account_factory = AccountFactory {
+    let account_factory = AccountFactoryConfig {
         product_name: factory.product_name.value,
         portfolio_name: factory.portfolio_name.value,
         launch_path: factory.launch_path.value.map(LaunchPathId::new),
@@ -245,10 +248,10 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
             .value
             .unwrap_or_else(|| region.clone()),
     };
-    let updates = Updates::read(reader, root, account_factory.parameters)?;
+    let updates = UpdatesConfig::read(reader, root, account_factory.parameters)?;
     let (lanes, lane_lines) = lanes::read(reader, root, &updates);
     let queues: keys::Queues = reader.table(root)?.keys;
-    let queues = Queues {
+    let queues = QueuesConfig {
         updates_url: queues.updates_url.value,
         notifications_url: queues.notifications_url.value,
         events_url: queues.events_url.value,
@@ -271,11 +274,11 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
         notifiers,
         routes,
         warnings: std::mem::take(&mut reader.warnings),
-        suggested: Suggested::default(),
+        suggestions: CommandSuggestions::default(),
     })
 }
 
-fn read_ledger(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Option<Ledger> {
+fn read_ledger(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Option<LedgerConfig> {
     let ledger: keys::Ledger = reader.table(root)?.keys;
     let (file, table) = (ledger.file.value, ledger.table.value);
     if file.is_some() && table.is_some() {
@@ -284,9 +287,9 @@ fn read_ledger(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Option<Le
             "`ledger` has both `file` and `table`: a ledger is in one place; remove one",
         );
     }
-    let place = match table {
-        Some(table) => LedgerPlace::Table(table),
-        None => LedgerPlace::File(file.unwrap_or_else(|| "groundcrew.db".to_owned()).into()),
+    let location = match table {
+        Some(table) => LedgerLocation::Table(table),
+        None => LedgerLocation::File(file.unwrap_or_else(|| "groundcrew.db".to_owned()).into()),
     };
-    Some(Ledger { place, onboarding_lookback: ledger.onboarding_lookback.value })
+    Some(LedgerConfig { location, onboarding_lookback: ledger.onboarding_lookback.value })
 }

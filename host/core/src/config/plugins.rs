@@ -8,47 +8,47 @@ use toml::de::DeTable;
 use super::forms::{is_header, is_name};
 use super::keys;
 use super::problem::suggestion;
-use super::reader::{Reader, Unknown};
-use super::settings::Settings;
+use super::reader::{FreeformTable, Reader};
+use super::settings::PluginSettings;
 use crate::decision::Action;
 use crate::http::{self, HttpGrant, Scheme, Signing, UrlSecret};
 use crate::limits::{HttpLimits, Limits};
 
 /// A plugin as the user wrote it: what policies and notifiers have in common.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Component {
+pub struct PluginConfig {
     /// Its name in logs and reports.
     pub name: String,
     /// Where it comes from.
-    pub plugin: Plugin,
+    pub plugin: PluginSource,
     /// Digest that it must have, in lower case.
     pub sha256: Option<String>,
     /// What one call may use.
     pub limits: Limits,
     /// What it is configured with.
-    pub settings: Settings,
+    pub settings: PluginSettings,
     /// Where it is named: problems with it are shown there.
     pub line: usize,
 }
 
 /// One of `[[policies]]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Policy {
+pub struct PolicyConfig {
     /// Its plugin.
-    pub component: Component,
+    pub plugin_config: PluginConfig,
     /// What it is asked about.
     pub actions: Vec<Action>,
     /// What happens when it fails; `None` leaves it to what it is asked about.
     pub on_failure: Option<OnFailure>,
     /// How instances are used.
-    pub instance: Instance,
+    pub instance: InstanceReuse,
     /// Whether its answers count.
-    pub mode: Mode,
+    pub mode: PolicyMode,
 }
 
 /// Where a plugin comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plugin {
+pub enum PluginSource {
     /// One that comes with groundcrew, by its name.
     Bundled(String),
     /// A component, relative to the config file.
@@ -57,9 +57,9 @@ pub enum Plugin {
     Script(PathBuf),
 }
 
-impl Plugin {
+impl PluginSource {
     /// The plugin that `plugin = "…"` means.
-    pub fn named(plugin: &str) -> Self {
+    pub fn from_key(plugin: &str) -> Self {
         match plugin.contains(['/', '\\', '.']) {
             true if plugin.ends_with(".rego") => Self::Script(plugin.into()),
             true => Self::File(plugin.into()),
@@ -93,7 +93,7 @@ pub enum OnFailure {
 /// Whether a policy's answers count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
-pub enum Mode {
+pub enum PolicyMode {
     /// They do.
     Enforce,
     /// It is asked and its answers are logged, no more.
@@ -103,7 +103,7 @@ pub enum Mode {
 /// How instances of a plugin are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
-pub enum Instance {
+pub enum InstanceReuse {
     /// A fresh one for each question.
     Fresh,
     /// One is asked again and again until it fails.
@@ -112,9 +112,9 @@ pub enum Instance {
 
 /// One of `[[notifiers]]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Notifier {
+pub struct NotifierConfig {
     /// Its plugin.
-    pub component: Component,
+    pub plugin_config: PluginConfig,
     /// The lifecycle events that it says it listens to.
     pub on: Option<Vec<String>>,
     /// Whether it is asked before the others, and may keep them from being told.
@@ -141,53 +141,59 @@ const REGO: &str = "rego";
 /// grant: naming it says as much.
 pub(crate) const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
 
-pub(super) fn read_policies(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Vec<Policy> {
-    let mut policies: Vec<Policy> = Vec::new();
+pub(super) fn read_policies(
+    reader: &mut Reader<'_>,
+    root: Option<&DeTable<'_>>,
+) -> Vec<PolicyConfig> {
+    let mut policies: Vec<PolicyConfig> = Vec::new();
     for section in reader.tables::<keys::Policies>(root) {
         let policy = section.keys;
         let limits = reader.table::<keys::Limits>(section.table);
-        let settings = reader.unknown(section.table, &keys::SETTINGS);
+        let settings = reader.freeform_table(section.table, &keys::SETTINGS);
         let settings = read_settings(reader, settings, section.line);
         let (Some(limits), Some(plugin)) = (limits, policy.plugin.value) else { continue };
-        let plugin = Plugin::named(&plugin);
-        let component = Component {
+        let plugin = PluginSource::from_key(&plugin);
+        let plugin_config = PluginConfig {
             name: policy.name.value.unwrap_or_else(|| plugin.name()),
             plugin,
             sha256: policy.sha256.value,
-            limits: limits.keys.of_plugin(),
+            limits: limits.keys.plugin_limits(),
             settings,
             line: policy.plugin.line,
         };
-        if component.plugin == Plugin::Bundled(REGO.to_owned()) {
+        if plugin_config.plugin == PluginSource::Bundled(REGO.to_owned()) {
             let message = format!(
                 "the plugin `{REGO}` runs policy scripts: name the script instead, as in \
                  `plugin = \"ring-rollout.rego\"`"
             );
-            reader.problem(component.line, message);
+            reader.problem(plugin_config.line, message);
         }
-        let others = policies.iter().map(|policy| &policy.component);
-        own_name(reader, policy.name.line, "policy", &component, others);
-        let unless_told = match component.plugin {
-            Plugin::Script(_) => Instance::Kept,
-            Plugin::Bundled(_) | Plugin::File(_) => Instance::Fresh,
+        let others = policies.iter().map(|policy| &policy.plugin_config);
+        check_unique_name(reader, policy.name.line, "policy", &plugin_config, others);
+        let default = match plugin_config.plugin {
+            PluginSource::Script(_) => InstanceReuse::Kept,
+            PluginSource::Bundled(_) | PluginSource::File(_) => InstanceReuse::Fresh,
         };
-        policies.push(Policy {
-            component,
+        policies.push(PolicyConfig {
+            plugin_config,
             actions: policy.actions.value,
             on_failure: policy.on_failure.value,
-            instance: policy.instance.value.unwrap_or(unless_told),
+            instance: policy.instance.value.unwrap_or(default),
             mode: policy.mode.value,
         });
     }
     policies
 }
 
-pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>) -> Vec<Notifier> {
-    let mut notifiers: Vec<Notifier> = Vec::new();
+pub(super) fn read_notifiers(
+    reader: &mut Reader<'_>,
+    root: Option<&DeTable<'_>>,
+) -> Vec<NotifierConfig> {
+    let mut notifiers: Vec<NotifierConfig> = Vec::new();
     for section in reader.tables::<keys::Notifiers>(root) {
         let notifier = section.keys;
         let limits = reader.table::<keys::NotifierLimits>(section.table);
-        let settings = reader.unknown(section.table, &keys::NOTIFIER_SETTINGS);
+        let settings = reader.freeform_table(section.table, &keys::NOTIFIER_SETTINGS);
         let settings = read_settings(reader, settings, section.line);
         let grants = reader.table::<keys::Grants>(section.table);
         let http = grants.as_ref().and_then(|grants| grants.table);
@@ -197,44 +203,44 @@ pub(super) fn read_notifiers(reader: &mut Reader<'_>, root: Option<&DeTable<'_>>
             continue;
         };
         let (limits, grants) = (limits.keys, grants.keys);
-        let plugin = Plugin::named(&plugin);
-        let component = Component {
+        let plugin = PluginSource::from_key(&plugin);
+        let plugin_config = PluginConfig {
             name: notifier.name.value.unwrap_or_else(|| plugin.name()),
             plugin,
             sha256: notifier.sha256.value,
-            limits: limits.of_plugin(),
+            limits: limits.plugin_limits(),
             settings,
             line: notifier.plugin.line,
         };
         let support_cases = grants.support_cases.value.unwrap_or_else(|| {
             let (plugin, service_code) = AMS_CASE;
-            match component.plugin == Plugin::Bundled(plugin.to_owned()) {
+            match plugin_config.plugin == PluginSource::Bundled(plugin.to_owned()) {
                 true => vec![service_code.to_owned()],
                 false => vec![],
             }
         });
-        let others = notifiers.iter().map(|notifier| &notifier.component);
-        own_name(reader, notifier.name.line, "notifier", &component, others);
-        if !is_name(&component.name) {
+        let others = notifiers.iter().map(|notifier| &notifier.plugin_config);
+        check_unique_name(reader, notifier.name.line, "notifier", &plugin_config, others);
+        if !is_name(&plugin_config.name) {
             let message = format!(
                 "the notifier `{}` needs a `name` of its own: {}",
-                component.name,
+                plugin_config.name,
                 keys::Form::Name
             );
-            reader.problem(component.line, message);
+            reader.problem(plugin_config.line, message);
         }
-        if let Plugin::Script(script) = &component.plugin {
+        if let PluginSource::Script(script) = &plugin_config.plugin {
             let message = format!(
                 "the notifier `{}` is a script, `{}`: only policies can be scripts; name a bundled \
                  notifier or a `.wasm` component",
-                component.name,
+                plugin_config.name,
                 script.display()
             );
-            reader.problem(component.line, message);
+            reader.problem(plugin_config.line, message);
         }
-        check_settings(reader, &component, &http);
-        notifiers.push(Notifier {
-            component,
+        check_settings(reader, &plugin_config, &http);
+        notifiers.push(NotifierConfig {
+            plugin_config,
             on: notifier.on.value,
             gate: notifier.gate.value,
             grants: Grants { support_cases, http },
@@ -335,9 +341,9 @@ fn check_placeholders(
 
 /// Every placeholder in a URL among a notifier's settings is one of its grants. A URL is known by
 /// its beginning: in other texts `$(…)` may be anything.
-fn check_settings(reader: &mut Reader<'_>, component: &Component, grants: &[HttpGrant]) {
+fn check_settings(reader: &mut Reader<'_>, plugin_config: &PluginConfig, grants: &[HttpGrant]) {
     let secrets: Vec<&UrlSecret> = grants.iter().flat_map(|grant| &grant.secrets).collect();
-    for (at, text) in component.settings.texts() {
+    for (at, text) in plugin_config.settings.texts() {
         if !(text.starts_with("https://") || text.starts_with("http://")) {
             continue;
         }
@@ -347,25 +353,25 @@ fn check_settings(reader: &mut Reader<'_>, component: &Component, grants: &[Http
                 let message = format!(
                     "notifier `{}`, setting `{}`: `{}` is the placeholder of no secret{hint}: name \
                      it in `secrets` of the [[notifiers.grants.http]] that grants this URL",
-                    component.name,
+                    plugin_config.name,
                     at.trim_start_matches('/').replace('/', "."),
                     http::placeholder(name)
                 );
-                reader.problem(component.settings.line(&at), message);
+                reader.problem(plugin_config.settings.line(&at), message);
             }
         }
     }
 }
 
 /// Each has its own name.
-fn own_name<'c>(
+fn check_unique_name<'c>(
     reader: &mut Reader<'_>,
     line: usize,
     what: &str,
-    component: &Component,
-    mut others: impl Iterator<Item = &'c Component>,
+    plugin_config: &PluginConfig,
+    mut others: impl Iterator<Item = &'c PluginConfig>,
 ) {
-    let name = &component.name;
+    let name = &plugin_config.name;
     if others.any(|other| other.name == *name) {
         let message = format!("a second {what} is named `{name}`: each needs its own `name`");
         reader.problem(line, message);
@@ -375,9 +381,9 @@ fn own_name<'c>(
 /// The settings of a plugin, whose own table begins at `line`.
 fn read_settings(
     reader: &mut Reader<'_>,
-    settings: Option<Unknown<'_, '_>>,
+    settings: Option<FreeformTable<'_, '_>>,
     line: usize,
-) -> Settings {
-    let Some(settings) = settings else { return Settings::empty(line) };
-    settings.read(reader).unwrap_or_else(|| Settings::empty(settings.line))
+) -> PluginSettings {
+    let Some(settings) = settings else { return PluginSettings::empty(line) };
+    settings.read(reader).unwrap_or_else(|| PluginSettings::empty(settings.line))
 }

@@ -25,7 +25,7 @@ pub struct Problems {
 }
 
 /// The environment variable that has the overlay of a config.
-pub const OVERLAY: &str = "GROUNDCREW_OVERLAY";
+pub const OVERLAY_VARIABLE: &str = "GROUNDCREW_OVERLAY";
 
 impl Problems {
     /// Sorts the problems and drops repeats.
@@ -53,7 +53,7 @@ impl fmt::Display for Problems {
                 None | Some(0) => {
                     write!(f, "{}:{}: {message}", printable(&self.file), problem.line)?;
                 }
-                Some(line) => write!(f, "{OVERLAY}:{line}: {message}")?,
+                Some(line) => write!(f, "{OVERLAY_VARIABLE}:{line}: {message}")?,
             }
         }
         Ok(())

@@ -5,9 +5,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::forms::{Parse, show};
-use super::keys::{Key, TABLES, Table, Unwritten};
+use super::keys::{Key, KeyDefault, TABLES, Table};
 use super::problem::{Problem, suggestion};
-use super::settings::Settings;
+use super::settings::PluginSettings;
 
 /// Turns byte offsets into lines and collects problems.
 pub(super) struct Reader<'a> {
@@ -18,25 +18,25 @@ pub(super) struct Reader<'a> {
 }
 
 /// What the keys of one table say; `table!` makes it.
-pub(super) trait Values: Sized {
+pub(super) trait TableValues: Sized {
     /// The table.
     const TABLE: &'static Table;
 
     /// Reads it. `None` when a default hasn't the form of its key, which a test rules out.
-    fn read(from: &mut Written<'_, '_, '_>) -> Option<Self>;
+    fn read(from: &mut TableReader<'_, '_, '_>) -> Option<Self>;
 }
 
 /// What one key says.
-pub(super) struct Read<T> {
+pub(super) struct KeyValue<T> {
     pub value: T,
     /// Line of the key, or of its table when it isn't written.
     pub line: usize,
 }
 
-impl<T> Read<Option<T>> {
+impl<T> KeyValue<Option<T>> {
     /// What a key says that always says something.
-    pub fn always(self) -> Option<Read<T>> {
-        Some(Read { value: self.value?, line: self.line })
+    pub fn required(self) -> Option<KeyValue<T>> {
+        Some(KeyValue { value: self.value?, line: self.line })
     }
 }
 
@@ -64,13 +64,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes what the TOML parser can't read.
-    pub fn not_toml(&mut self, error: &toml::de::Error) {
+    pub fn toml_error(&mut self, error: &toml::de::Error) {
         let line = self.line(error.span().map_or(0, |span| span.start));
         self.problem(line, format!("not TOML: {}", error.message().trim()));
     }
 
     /// Checks the tables' names against those that exist.
-    pub fn known_tables(&mut self, root: &DeTable<'_>) {
+    pub fn check_table_names(&mut self, root: &DeTable<'_>) {
         let names: Vec<&str> =
             TABLES.iter().map(|table| table.name).filter(|name| !name.contains('.')).collect();
         for key in root.keys() {
@@ -84,7 +84,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One table within another; an absent one reads as empty.
-    pub fn table<'t, 'i, V: Values>(
+    pub fn table<'t, 'i, V: TableValues>(
         &mut self,
         parent: Option<&'t DeTable<'i>>,
     ) -> Option<Section<'t, 'i, V>> {
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Tables within another that are written once for each thing.
-    pub fn tables<'t, 'i, V: Values>(
+    pub fn tables<'t, 'i, V: TableValues>(
         &mut self,
         parent: Option<&'t DeTable<'i>>,
     ) -> Vec<Section<'t, 'i, V>> {
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
-    fn section<'t, 'i, V: Values>(
+    fn section<'t, 'i, V: TableValues>(
         &mut self,
         value: &'t Spanned<DeValue<'i>>,
         line: usize,
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         let spec = V::TABLE;
         let table = value.get_ref().as_table();
         match table {
-            Some(table) => self.known_keys(spec, table),
+            Some(table) => self.check_key_names(spec, table),
             None => {
                 let found = show(value.get_ref());
                 self.problem(line, format!("`{}` is {found}, expected a table", spec.name));
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         self.values(table, line)
     }
 
-    fn known_keys(&mut self, spec: &Table, table: &DeTable<'_>) {
+    fn check_key_names(&mut self, spec: &Table, table: &DeTable<'_>) {
         let keys = spec.keys.iter().map(|key| key.name);
         let names: Vec<&str> = keys.chain(spec.tables().map(Table::own_name)).collect();
         for key in table.keys() {
@@ -152,59 +152,59 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn values<'t, 'i, V: Values>(
+    fn values<'t, 'i, V: TableValues>(
         &mut self,
         table: Option<&'t DeTable<'i>>,
         line: usize,
     ) -> Option<Section<'t, 'i, V>> {
-        let keys = V::read(&mut Written { reader: self, spec: V::TABLE, table, line })?;
+        let keys = V::read(&mut TableReader { reader: self, spec: V::TABLE, table, line })?;
         Some(Section { keys, line, table })
     }
 
     /// A table within another whose keys the host doesn't know.
-    pub fn unknown<'t, 'i>(
+    pub fn freeform_table<'t, 'i>(
         &self,
         parent: Option<&'t DeTable<'i>>,
         spec: &Table,
-    ) -> Option<Unknown<'t, 'i>> {
+    ) -> Option<FreeformTable<'t, 'i>> {
         let name = spec.own_name();
         let (key, value) = parent?.get_key_value(name)?;
-        Some(Unknown { name, value: value.get_ref(), line: self.line(key.span().start) })
+        Some(FreeformTable { name, value: value.get_ref(), line: self.line(key.span().start) })
     }
 }
 
 /// A table whose keys the host doesn't know.
-pub(super) struct Unknown<'t, 'i> {
+pub(super) struct FreeformTable<'t, 'i> {
     name: &'static str,
     value: &'t DeValue<'i>,
     /// Where it begins.
     pub line: usize,
 }
 
-impl Unknown<'_, '_> {
+impl FreeformTable<'_, '_> {
     /// What it says; `None` when it is no table.
-    pub fn read(&self, reader: &mut Reader<'_>) -> Option<Settings> {
+    pub fn read(&self, reader: &mut Reader<'_>) -> Option<PluginSettings> {
         let table = self.value.as_table();
         if table.is_none() {
             reader.problem(self.line, format!("`{}` is not a table", self.name));
         }
-        table.map(|table| Settings::read(reader, table, self.line))
+        table.map(|table| PluginSettings::read(reader, table, self.line))
     }
 }
 
 /// A table as it is written, while its keys are read.
-pub(super) struct Written<'r, 'a, 't> {
+pub(super) struct TableReader<'r, 'a, 't> {
     reader: &'r mut Reader<'a>,
     spec: &'static Table,
     table: Option<&'t DeTable<'t>>,
     line: usize,
 }
 
-impl<'t> Written<'_, '_, 't> {
+impl<'t> TableReader<'_, '_, 't> {
     /// Reads a key. Its value is `None` when it is wrong, or neither written nor given by a default.
-    pub fn read<F: Parse>(&mut self, key: &Key) -> Read<Option<F::Value>> {
+    pub fn read<F: Parse>(&mut self, key: &Key) -> KeyValue<Option<F::Value>> {
         let Some((name, line, value)) = self.find(key) else {
-            return Read { value: self.unwritten::<F>(key), line: self.line };
+            return KeyValue { value: self.default_value::<F>(key), line: self.line };
         };
         let value = match F::parse(value.get_ref()) {
             Ok(value) => Some(value),
@@ -217,13 +217,13 @@ impl<'t> Written<'_, '_, 't> {
                 default::<F>(key)
             }
         };
-        Read { value, line }
+        KeyValue { value, line }
     }
 
     /// What holds when the key isn't written.
-    fn unwritten<F: Parse>(&mut self, key: &Key) -> Option<F::Value> {
+    fn default_value<F: Parse>(&mut self, key: &Key) -> Option<F::Value> {
         // A table that isn't written at all is not missing its keys.
-        if key.default == Unwritten::Required && self.table.is_some() {
+        if key.default == KeyDefault::Required && self.table.is_some() {
             let heading = self.spec.heading();
             let message = format!("`{}` is missing in {heading}: expected {}", key.name, key.form);
             self.reader.problem(self.line, message);
@@ -234,8 +234,7 @@ impl<'t> Written<'_, '_, 't> {
     /// The name by which a key is written, its line, and its value.
     fn find(&mut self, key: &Key) -> Option<(&'static str, usize, &'t Spanned<DeValue<'t>>)> {
         let table = self.table?;
-        let names = std::iter::once(key.name).chain(key.aliases.iter().copied());
-        let mut written = names.filter_map(|name| {
+        let mut written = key.names().filter_map(|name| {
             let (at, value) = table.get_key_value(name)?;
             Some((name, self.reader.line(at.span().start), value))
         });
@@ -261,7 +260,7 @@ impl<'t> Written<'_, '_, 't> {
 
 /// A default, which is kept as the text that would be written, its quotes left out.
 fn default<F: Parse>(key: &Key) -> Option<F::Value> {
-    let Unwritten::Is(text) = key.default else { return None };
+    let KeyDefault::Is(text) = key.default else { return None };
     let written = DeValue::parse(text).ok().and_then(|value| F::parse(value.get_ref()).ok());
     written.or_else(|| F::parse(&DeValue::String(text.into())).ok())
 }
@@ -275,7 +274,7 @@ mod tests {
     use rstest::rstest;
 
     /// The name of a table, all defaults of which have the form of their key.
-    fn with_defaults<V: Values>() -> &'static str {
+    fn with_defaults<V: TableValues>() -> &'static str {
         let section: Option<Section<'_, '_, V>> = Reader::new("").table(None);
         assert!(section.is_some(), "{:?}", V::TABLE);
         V::TABLE.name

@@ -5,11 +5,11 @@ use toml::de::DeTable;
 
 use super::keys;
 use super::problem::suggestion;
-use super::reader::{Read, Reader, Section};
-use super::{Notifier, Policy};
+use super::reader::{KeyValue, Reader, Section};
+use super::{NotifierConfig, PolicyConfig};
 use crate::decision::Action;
 use crate::pattern::Pattern;
-use crate::route::{OncePer, Route, When};
+use crate::route::{EventMatch, OncePer, Route};
 
 /// What a notifier listens to that no route names and that says nothing itself.
 const CREATED: &str = "CreateManagedAccount";
@@ -18,13 +18,13 @@ const CREATED: &str = "CreateManagedAccount";
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: Option<&DeTable<'_>>,
-    policies: &[Policy],
-    notifiers: &[Notifier],
+    policies: &[PolicyConfig],
+    notifiers: &[NotifierConfig],
 ) -> Vec<Route> {
     let mut routes = Vec::new();
     let asked = policies.iter().filter(|policy| policy.actions.contains(&Action::Onboard));
-    let asked: Vec<&str> = asked.map(|policy| policy.component.name.as_str()).collect();
-    let known = notifiers.iter().map(|notifier| notifier.component.name.as_str());
+    let asked: Vec<&str> = asked.map(|policy| policy.plugin_config.name.as_str()).collect();
+    let known = notifiers.iter().map(|notifier| notifier.plugin_config.name.as_str());
     let known: Vec<&str> = known.collect();
     for section in reader.tables::<keys::Routes>(root) {
         let when = read_when(reader, &section);
@@ -38,26 +38,29 @@ pub(super) fn read(
         }
     }
     for notifier in notifiers {
-        let name = &notifier.component.name;
+        let name = &notifier.plugin_config.name;
         let named = routes.iter().any(|route| route.notifiers.contains(name));
         let events = match &notifier.on {
             Some(on) => on.clone(),
             None if named => continue,
             None => vec![CREATED.to_owned()],
         };
-        let when = When::Named { events, states: vec!["SUCCEEDED".to_owned()] };
+        let when = EventMatch::ByName { events, states: vec!["SUCCEEDED".to_owned()] };
         let notifiers = vec![name.clone()];
         routes.push(Route { when, policies: None, notifiers, once_per: OncePer::Account });
     }
     routes
 }
 
-fn read_when(reader: &mut Reader<'_>, section: &Section<'_, '_, keys::Routes>) -> Option<When> {
+fn read_when(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_, keys::Routes>,
+) -> Option<EventMatch> {
     let keys::Routes { events, states, pattern_json: json, .. } = &section.keys;
-    let pattern = reader.unknown(section.table, &keys::ROUTE_PATTERN);
+    let pattern = reader.freeform_table(section.table, &keys::ROUTE_PATTERN);
     match (&events.value, pattern, &json.value) {
         (Some(events), None, None) => {
-            Some(When::Named { events: events.clone(), states: states.value.clone() })
+            Some(EventMatch::ByName { events: events.clone(), states: states.value.clone() })
         }
         (None, Some(pattern), None) => {
             let settings = pattern.read(reader)?;
@@ -96,9 +99,9 @@ fn read_pattern(
     key: &str,
     pattern: &Json,
     line: impl Fn(&str) -> usize,
-) -> Option<When> {
-    match Pattern::read(pattern) {
-        Ok(pattern) => Some(When::Matches(pattern)),
+) -> Option<EventMatch> {
+    match Pattern::parse(pattern) {
+        Ok(pattern) => Some(EventMatch::ByPattern(pattern)),
         Err(error) => {
             let at = error.at.trim_start_matches('/').replace('/', ".");
             let at = if at.is_empty() { String::new() } else { format!(".{at}") };
@@ -111,7 +114,7 @@ fn read_pattern(
 fn check_names(
     reader: &mut Reader<'_>,
     key: &str,
-    names: &Read<Option<Vec<String>>>,
+    names: &KeyValue<Option<Vec<String>>>,
     known: &[&str],
     what: &str,
 ) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{Form, Key, TABLES, Table, Unwritten};
+use super::keys::{Form, Key, KeyDefault, TABLES, Table};
 
 /// The JSON Schema (2020-12) of a configuration, made from [`TABLES`]. It says what a value
 /// looks like; `groundcrew check` knows more.
@@ -29,7 +29,7 @@ fn of_table(table: &Table) -> Value {
     let required: Vec<&str> = table
         .keys
         .iter()
-        .filter(|key| key.default == Unwritten::Required)
+        .filter(|key| key.default == KeyDefault::Required)
         .map(|key| key.name)
         .collect();
     // A table without keys of its own is a plugin's.
@@ -51,7 +51,7 @@ fn of_key(key: &Key) -> Value {
     let mut schema = of_form(key.form);
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), key.meaning.into());
-        if let Unwritten::Is(text) = key.default {
+        if let KeyDefault::Is(text) = key.default {
             // Numbers and lists are written as they are, texts without their quotes.
             let default = match key.form {
                 Form::Integer { .. } | Form::Choices(_) | Form::Texts | Form::Flag => {
@@ -80,6 +80,10 @@ fn of_form(form: Form) -> Value {
         Form::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Form::Name => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$" }),
         Form::Duration => json!({ "type": "string", "pattern": "^[0-9]" }),
+        Form::Seconds { min, max } => json!({ "anyOf": [
+            { "type": "string", "pattern": "^[0-9]" },
+            { "type": "integer", "minimum": min, "maximum": max },
+        ] }),
         Form::Bytes => json!({ "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|GiB)$" }),
         Form::Choice(choices) => json!({ "enum": choices }),
         Form::Choices(choices) => json!({ "type": "array", "items": { "enum": choices } }),
@@ -103,14 +107,14 @@ fn of_form(form: Form) -> Value {
 /// A secret, with these keys as well.
 fn of_secret(more: &[&str]) -> Value {
     let text = || json!({ "type": "string", "minLength": 1 });
-    let of = |place: &str, own: &[&str]| {
-        let names = [place];
+    let of = |location: &str, own: &[&str]| {
+        let names = [location];
         let names = names.iter().chain(more).chain(own);
         let properties: Map<_, _> = names.map(|&name| (name.to_owned(), text())).collect();
         json!({
             "type": "object",
             "properties": properties,
-            "required": [place],
+            "required": [location],
             "additionalProperties": false,
         })
     };
@@ -129,7 +133,7 @@ mod tests {
             name: "open",
             aliases: &["is_open"],
             form: Form::Flag,
-            default: Unwritten::Is("true"),
+            default: KeyDefault::Is("true"),
             meaning: "Whether it is open.",
         }],
     };
@@ -152,6 +156,6 @@ mod tests {
         assert_eq!(policies["properties"]["mode"]["default"], "enforce");
         assert_eq!(policies["properties"]["limits"]["properties"]["timeout"]["default"], "2s");
         assert_eq!(policies["properties"]["settings"]["additionalProperties"], true);
-        assert_eq!(schema["properties"]["updates"]["properties"]["wait_seconds"]["default"], 30);
+        assert_eq!(schema["properties"]["updates"]["properties"]["poll_interval"]["default"], "30s");
     }
 }

@@ -11,13 +11,13 @@ use super::reader::Reader;
 
 /// Settings of a plugin, as JSON, and the line of each value by its JSON pointer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub struct PluginSettings {
     /// A JSON object.
     pub json: Json,
     lines: BTreeMap<String, usize>,
 }
 
-impl Settings {
+impl PluginSettings {
     /// No settings; problems with them are shown at `line`.
     pub fn empty(line: usize) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Settings {
         let mut reader = Reader::new(text);
         let (root, errors) = DeTable::parse_recoverable(text);
         for error in errors {
-            reader.not_toml(&error);
+            reader.toml_error(&error);
         }
         match reader.problems.is_empty() {
             true => Ok(Self::read(&reader, root.get_ref(), 1)),
@@ -43,7 +43,7 @@ impl Settings {
     }
 
     /// These settings, and of others the keys that these lack.
-    pub fn or(mut self, others: serde_json::Map<String, Json>) -> Self {
+    pub fn with_defaults(mut self, others: serde_json::Map<String, Json>) -> Self {
         if let Json::Object(own) = &mut self.json {
             for (key, value) in others {
                 own.entry(key).or_insert(value);

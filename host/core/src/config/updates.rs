@@ -7,13 +7,13 @@ use toml::de::DeTable;
 
 use super::keys;
 use super::reader::Reader;
-use crate::due::Causes;
 use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
+use crate::update_need::Causes;
 
 /// `[updates]`; see [`keys::UPDATES`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Updates {
+pub struct UpdatesConfig {
     /// Most updates at once.
     pub max_concurrent_operations: usize,
     /// Control Tower's quota of concurrent account operations.
@@ -23,15 +23,15 @@ pub struct Updates {
     /// Most updates at once of accounts directly in the same OU.
     pub per_ou_limit: Option<usize>,
     /// Whether somebody has to approve of a plan before anything is started.
-    pub approval: Approval,
+    pub approval: ApprovalMode,
     /// For which causes accounts are updated.
     pub causes: Causes,
     /// Between two looks at a running update.
-    pub wait: Duration,
+    pub poll_interval: Duration,
     /// An update running longer is worth an alert.
     pub operation_timeout: Duration,
     /// Failed updates before an account is given up.
-    pub max_receive_count: u32,
+    pub max_attempts: u32,
     /// What happens when every policy abstains.
     pub default: Fallback,
     /// How much work the queue holds at most.
@@ -45,7 +45,7 @@ pub struct Updates {
 /// Whether a plan needs approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
-pub enum Approval {
+pub enum ApprovalMode {
     /// It needs none.
     None,
     /// Nothing is started before somebody has approved of it.
@@ -55,14 +55,14 @@ pub enum Approval {
 /// What happens to an account for a cause other than an outdated version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
-pub enum OnCause {
+pub enum CauseAction {
     /// It is updated.
     Update,
     /// It is left alone.
     Skip,
 }
 
-impl OnCause {
+impl CauseAction {
     /// Whether the cause leads to an update.
     pub fn updates(self) -> bool {
         match self {
@@ -72,13 +72,13 @@ impl OnCause {
     }
 }
 
-impl From<bool> for OnCause {
+impl From<bool> for CauseAction {
     fn from(updates: bool) -> Self {
         if updates { Self::Update } else { Self::Skip }
     }
 }
 
-impl Updates {
+impl UpdatesConfig {
     /// `parameters` is where updates have theirs from.
     pub(super) fn read(
         reader: &mut Reader<'_>,
@@ -124,11 +124,11 @@ impl Updates {
             );
         }
         let (moved, moved_line) = (updates.on_moved.value, updates.on_moved.line);
-        let unless_told = match parameters {
-            ParameterSource::Rebuild => OnCause::Update,
-            ParameterSource::Previous => OnCause::Skip,
+        let default = match parameters {
+            ParameterSource::Rebuild => CauseAction::Update,
+            ParameterSource::Previous => CauseAction::Skip,
         };
-        if (moved, parameters) == (Some(OnCause::Update), ParameterSource::Previous) {
+        if (moved, parameters) == (Some(CauseAction::Update), ParameterSource::Previous) {
             reader.problem(
                 moved_line,
                 "`updates.on_moved` is \"update\" and `account_factory.parameters` is \
@@ -143,14 +143,14 @@ impl Updates {
             per_ou_limit: updates.per_ou_limit.value,
             approval: updates.approval.value,
             causes: Causes {
-                moved: moved.unwrap_or(unless_told).updates(),
+                moved: moved.unwrap_or(default).updates(),
                 landing_zone: updates.on_landing_zone.value.updates(),
                 tainted: updates.on_tainted.value.updates(),
                 error: updates.on_error.value.updates(),
             },
-            wait: updates.wait_seconds.value,
+            poll_interval: updates.poll_interval.value,
             operation_timeout: updates.operation_timeout.value,
-            max_receive_count: updates.max_receive_count.value,
+            max_attempts: updates.max_attempts.value,
             default: updates.default.value,
             window: window.value,
             sweep_interval: longest.value,

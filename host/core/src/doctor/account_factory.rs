@@ -1,17 +1,20 @@
 //! Account Factory: the product, its artifact, the launch path, and who may launch it.
 
-use super::{Caller, Check, Fact, Finding, Portfolio, Principal, Product, Reason, Unread, list};
+use super::{
+    Caller, Check, Fact, Finding, Portfolio, Principal, ProductFacts, ReadFailure,
+    ReadFailureReason, list,
+};
 use crate::catalog::{LaunchPathSummary, launch_paths_of};
 use crate::config::Config;
 
-pub(super) fn judge(
+pub(super) fn evaluate(
     config: &Config,
     caller: Option<&Caller>,
-    product: &Fact<Product>,
+    product: &Fact<ProductFacts>,
 ) -> Vec<Finding> {
     let product = match product {
         Ok(product) => product,
-        Err(unread) => return no_product(config, unread),
+        Err(read_failure) => return no_product(config, read_failure),
     };
     let artifact = match &product.artifact {
         Ok(Some((id, name))) => {
@@ -23,27 +26,27 @@ pub(super) fn judge(
             "look at the product's versions in the Service Catalog console: Control Tower keeps \
              one active; updating the landing zone makes one",
         ),
-        Err(unread) => unread.needed(Check::Artifact),
+        Err(read_failure) => read_failure.required_finding(Check::Artifact),
     };
     let name = &config.account_factory.product_name;
     vec![
         Finding::ok(Check::Product, format!("{} ({name})", product.id)),
         artifact,
-        launch_path(config, &product.paths).for_updates(config),
-        portfolio(config, caller, product).for_updates(config),
+        launch_path(config, &product.paths).downgraded_without_updates(config),
+        portfolio(config, caller, product).downgraded_without_updates(config),
     ]
 }
 
-fn no_product(config: &Config, unread: &Unread) -> Vec<Finding> {
+fn no_product(config: &Config, read_failure: &ReadFailure) -> Vec<Finding> {
     let name = &config.account_factory.product_name;
-    let product = match unread.reason {
-        Reason::Absent => Finding::failed(
+    let product = match read_failure.reason {
+        ReadFailureReason::Absent => Finding::failed(
             Check::Product,
             format!("no product is named \"{name}\""),
             "set account_factory.product_name to the name that the Service Catalog console shows, \
              and call from Control Tower's management account and home Region",
         ),
-        _ => unread.needed(Check::Product),
+        _ => read_failure.required_finding(Check::Product),
     };
     let without =
         |check| Finding::unknown(check, "not looked at without the product", "see the product");
@@ -55,7 +58,7 @@ fn launch_path(config: &Config, paths: &Fact<Vec<LaunchPathSummary>>) -> Finding
     let factory = &config.account_factory;
     let paths = match paths {
         Ok(paths) => paths,
-        Err(unread) => return unread.needed(CHECK),
+        Err(read_failure) => return read_failure.required_finding(CHECK),
     };
     let ids = |paths: &[LaunchPathSummary]| {
         list(&paths.iter().map(|path| path.id.as_str()).collect::<Vec<_>>())
@@ -91,11 +94,11 @@ fn launch_path(config: &Config, paths: &Fact<Vec<LaunchPathSummary>>) -> Finding
     }
 }
 
-fn portfolio(config: &Config, caller: Option<&Caller>, product: &Product) -> Finding {
+fn portfolio(config: &Config, caller: Option<&Caller>, product: &ProductFacts) -> Finding {
     const CHECK: Check = Check::Portfolio;
     let portfolios = match &product.portfolios {
         Ok(portfolios) => portfolios,
-        Err(unread) => return unread.not_needed(CHECK),
+        Err(read_failure) => return read_failure.optional_finding(CHECK),
     };
     // The one that the config names, or the only one.
     let name = &config.account_factory.portfolio_name;
@@ -121,7 +124,7 @@ fn portfolio(config: &Config, caller: Option<&Caller>, product: &Product) -> Fin
     };
     let principals = match &portfolio.principals {
         Ok(principals) => principals,
-        Err(unread) => return unread.not_needed(CHECK),
+        Err(read_failure) => return read_failure.optional_finding(CHECK),
     };
     let Some(caller) = caller else {
         return Finding::unknown(CHECK, "who calls is not known", "see the credentials");
@@ -133,7 +136,7 @@ fn association(
     caller: &Caller,
     portfolio: &Portfolio,
     principals: &[Principal],
-    product: &Product,
+    product: &ProductFacts,
 ) -> Finding {
     const CHECK: Check = Check::Portfolio;
     let Portfolio { id, name, .. } = portfolio;
@@ -183,7 +186,7 @@ mod tests {
         LaunchPathSummary { id: LaunchPathId::new(id), portfolio: Some(portfolio.into()) }
     }
 
-    fn product(paths: Vec<LaunchPathSummary>, portfolios: &[(&str, Vec<&str>)]) -> Product {
+    fn product(paths: Vec<LaunchPathSummary>, portfolios: &[(&str, Vec<&str>)]) -> ProductFacts {
         let portfolios = portfolios
             .iter()
             .map(|(name, principals)| Portfolio {
@@ -195,7 +198,7 @@ mod tests {
                     .collect()),
             })
             .collect();
-        Product {
+        ProductFacts {
             id: ProductId::new("prod-1"),
             artifact: Ok(Some((ArtifactId::new("pa-1"), "Version 1".into()))),
             paths: Ok(paths),
@@ -203,14 +206,14 @@ mod tests {
         }
     }
 
-    fn of(check: Check, config: &str, product: Product) -> Finding {
+    fn of(check: Check, config: &str, product: ProductFacts) -> Finding {
         let queue = "\n[queues]\nupdates_url = \"https://sqs.us-east-1.amazonaws.com/1/u.fifo\"\n";
         let config = Config::parse("c", &format!("{config}{queue}")).unwrap();
         let caller = Caller {
             account: "111122223333".into(),
             arn: "arn:aws:sts::111122223333:assumed-role/crew/s".into(),
         };
-        let mut findings = judge(&config, Some(&caller), &Ok(product));
+        let mut findings = evaluate(&config, Some(&caller), &Ok(product));
         findings.retain(|finding| finding.check == check);
         findings.remove(0)
     }
@@ -263,7 +266,7 @@ mod tests {
     #[test]
     fn without_updates_a_missing_launch_path_is_a_warning() {
         let config = Config::parse("c", "").unwrap();
-        let findings = judge(&config, None, &Ok(product(Vec::new(), &[])));
+        let findings = evaluate(&config, None, &Ok(product(Vec::new(), &[])));
         assert_eq!(findings[2].status, Status::Warning, "{findings:?}");
     }
 }

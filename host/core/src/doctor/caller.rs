@@ -94,7 +94,7 @@ pub(super) fn credentials(caller: &Fact<Caller>) -> Finding {
             Check::Credentials,
             format!("account {}, {}", caller.account, caller.name()),
         ),
-        Err(unread) => unread.needed(Check::Credentials),
+        Err(read_failure) => read_failure.required_finding(Check::Credentials),
     }
 }
 
@@ -106,14 +106,14 @@ pub(super) fn organization(
     const CHECK: Check = Check::Organization;
     let organization = match organization {
         Ok(organization) => organization,
-        Err(unread) if unread.message.contains("AWSOrganizationsNotInUseException") => {
+        Err(read_failure) if read_failure.message.contains("AWSOrganizationsNotInUseException") => {
             return Finding::failed(
                 CHECK,
                 "the account is in no organization",
                 "use credentials of the organization's management account",
             );
         }
-        Err(unread) => return unread.not_needed(CHECK),
+        Err(read_failure) => return read_failure.optional_finding(CHECK),
     };
     let Organization { id, management_account } = organization;
     match caller {
@@ -129,7 +129,7 @@ pub(super) fn organization(
             ),
             format!("use credentials of a role in {management_account}"),
         )
-        .for_updates(config),
+        .downgraded_without_updates(config),
         None => {
             Finding::ok(CHECK, format!("{id}, with the management account {management_account}"))
         }

@@ -1,14 +1,14 @@
 //! Control Tower: its home Region, its landing zone, the OUs it governs, and Identity Center.
 
 use super::facts::LandingZoneDetail;
-use super::{Check, Fact, Finding, IdentityCenter, LandingZone, Units, count, list};
+use super::{Check, Fact, Finding, IdentityCenter, LandingZoneFacts, UnitFacts, count, list};
 use crate::config::Config;
 use crate::parameters::ParameterSource;
 
 /// OUs that are named before the rest is only counted.
 const NAMED: usize = 4;
 
-pub(super) fn home_region(config: &Config, zone: &Fact<Option<LandingZone>>) -> Finding {
+pub(super) fn home_region(config: &Config, zone: &Fact<Option<LandingZoneFacts>>) -> Finding {
     const CHECK: Check = Check::HomeRegion;
     let region = &config.region;
     let zone = match zone {
@@ -20,7 +20,7 @@ pub(super) fn home_region(config: &Config, zone: &Fact<Option<LandingZone>>) -> 
                 "set aws.region to Control Tower's home Region, and run in its management account",
             );
         }
-        Err(unread) => return unread.not_needed(CHECK),
+        Err(read_failure) => return read_failure.optional_finding(CHECK),
     };
     // arn:aws:controltower:REGION:ACCOUNT:landingzone/ID
     match zone.arn.split(':').nth(3) {
@@ -33,7 +33,7 @@ pub(super) fn home_region(config: &Config, zone: &Fact<Option<LandingZone>>) -> 
     }
 }
 
-pub(super) fn landing_zone(zone: &Fact<Option<LandingZone>>) -> Vec<Finding> {
+pub(super) fn landing_zone(zone: &Fact<Option<LandingZoneFacts>>) -> Vec<Finding> {
     const CHECK: Check = Check::LandingZone;
     let detail = match zone {
         Ok(Some(zone)) => &zone.detail,
@@ -44,11 +44,11 @@ pub(super) fn landing_zone(zone: &Fact<Option<LandingZone>>) -> Vec<Finding> {
                 "see the home Region; where Control Tower was never set up, set it up first",
             )];
         }
-        Err(unread) => return vec![unread.not_needed(CHECK)],
+        Err(read_failure) => return vec![read_failure.optional_finding(CHECK)],
     };
     let detail = match detail {
         Ok(detail) => detail,
-        Err(unread) => return vec![unread.not_needed(CHECK)],
+        Err(read_failure) => return vec![read_failure.optional_finding(CHECK)],
     };
     let version = match &detail.latest_version {
         Some(latest) if *latest != detail.version => {
@@ -81,15 +81,18 @@ pub(super) fn landing_zone(zone: &Fact<Option<LandingZone>>) -> Vec<Finding> {
     findings
 }
 
-pub(super) fn units(zone: &Fact<Option<LandingZone>>, units: &Option<Fact<Units>>) -> Finding {
+pub(super) fn units(
+    zone: &Fact<Option<LandingZoneFacts>>,
+    units: &Option<Fact<UnitFacts>>,
+) -> Finding {
     const CHECK: Check = Check::OrganizationalUnits;
     let units = match units {
         Some(Ok(units)) => units,
         // Accounts are listed by every sweep, baselines by a doctor alone.
-        Some(Err(unread)) if unread.action.starts_with("controltower:") => {
-            return unread.not_needed(CHECK);
+        Some(Err(read_failure)) if read_failure.action.starts_with("controltower:") => {
+            return read_failure.optional_finding(CHECK);
         }
-        Some(Err(unread)) => return unread.needed(CHECK),
+        Some(Err(read_failure)) => return read_failure.required_finding(CHECK),
         None => {
             return Finding::unknown(
                 CHECK,
@@ -149,7 +152,7 @@ pub(super) fn units(zone: &Fact<Option<LandingZone>>, units: &Option<Fact<Units>
 
 pub(super) fn identity_center(
     config: &Config,
-    zone: &Fact<Option<LandingZone>>,
+    zone: &Fact<Option<LandingZoneFacts>>,
     instances: &Fact<Vec<IdentityCenter>>,
 ) -> Finding {
     const CHECK: Check = Check::IdentityCenter;
@@ -171,8 +174,8 @@ pub(super) fn identity_center(
     }
     let instances = match instances {
         Ok(instances) => instances,
-        Err(unread) if needed => return unread.needed(CHECK),
-        Err(unread) => return unread.not_needed(CHECK),
+        Err(read_failure) if needed => return read_failure.required_finding(CHECK),
+        Err(read_failure) => return read_failure.optional_finding(CHECK),
     };
     let region = &factory.identity_center_region;
     match instances.iter().find(|instance| instance.status.as_deref() != Some("CREATE_FAILED")) {
@@ -198,7 +201,7 @@ pub(super) fn identity_center(
     }
 }
 
-fn detail(zone: &Fact<Option<LandingZone>>) -> Option<&LandingZoneDetail> {
+fn detail(zone: &Fact<Option<LandingZoneFacts>>) -> Option<&LandingZoneDetail> {
     zone.as_ref().ok()?.as_ref()?.detail.as_ref().ok()
 }
 
@@ -208,9 +211,9 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn zone(region: &str, detail: LandingZoneDetail) -> Fact<Option<LandingZone>> {
+    fn zone(region: &str, detail: LandingZoneDetail) -> Fact<Option<LandingZoneFacts>> {
         let arn = format!("arn:aws:controltower:{region}:111122223333:landingzone/1A2B");
-        Ok(Some(LandingZone { arn, detail: Ok(detail) }))
+        Ok(Some(LandingZoneFacts { arn, detail: Ok(detail) }))
     }
 
     fn in_status(status: &str) -> LandingZoneDetail {
@@ -226,7 +229,7 @@ mod tests {
     #[case(zone("eu-west-1", in_status("ACTIVE")), Status::Failed, "home Region is eu-west-1")]
     #[case(Ok(None), Status::Failed, "no landing zone in us-east-1")]
     fn the_home_region_is_the_landing_zones(
-        #[case] zone: Fact<Option<LandingZone>>,
+        #[case] zone: Fact<Option<LandingZoneFacts>>,
         #[case] status: Status,
         #[case] found: &str,
     ) {
@@ -257,8 +260,8 @@ mod tests {
         assert_eq!(found, "version 3.2, and 3.3 is available, ACTIVE");
     }
 
-    fn of(registered: &[&str], enrolled: &[(&str, &str, usize)], under_root: usize) -> Units {
-        Units {
+    fn of(registered: &[&str], enrolled: &[(&str, &str, usize)], under_root: usize) -> UnitFacts {
+        UnitFacts {
             registered: registered.iter().map(|id| (*id).to_owned()).collect(),
             enrolled: enrolled
                 .iter()
@@ -280,7 +283,7 @@ mod tests {
     #[case(of(&[], &[("a", "Prod", 2)], 0), Status::Unknown, "1 OU with enrolled accounts")]
     #[case(of(&[], &[], 0), Status::Ok, "no account is enrolled yet")]
     fn units_of_enrolled_accounts_are_registered(
-        #[case] read: Units,
+        #[case] read: UnitFacts,
         #[case] status: Status,
         #[case] found: &str,
     ) {
@@ -308,7 +311,7 @@ mod tests {
     #[rstest]
     #[case::found("rebuild", Some(true), &["ACTIVE"], Status::Ok, "identity store d-")]
     #[case::elsewhere("rebuild", Some(true), &[], Status::Failed, "no instance in eu-west-2")]
-    #[case::not_needed("previous", Some(true), &[], Status::Warning, "no instance in eu-west-2")]
+    #[case::optional_finding("previous", Some(true), &[], Status::Warning, "no instance in eu-west-2")]
     #[case::unused("rebuild", Some(false), &[], Status::Warning, "leaves access to others")]
     #[case::unused_and_not_needed("previous", Some(false), &[], Status::NotConfigured, "others")]
     fn updates_need_identity_center_to_rebuild_parameters(

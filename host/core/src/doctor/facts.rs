@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Caller, DeadLetters, Fact, NotifierFacts};
+use super::{Caller, DeadLetterQueue, Fact, NotifierFacts};
 use crate::catalog::{ArtifactId, LaunchPathSummary, ProductId};
 
 /// Everything that was read.
@@ -13,7 +13,7 @@ pub struct Facts {
     /// What AWS says; nothing when the credentials are no good.
     pub aws: Option<AwsFacts>,
     /// The ledger.
-    pub ledger: Ledger,
+    pub ledger: LedgerFacts,
     /// What was found out about notifiers, in the order of the config.
     pub notifiers: Vec<NotifierFacts>,
 }
@@ -24,20 +24,20 @@ pub struct AwsFacts {
     /// The organization that the calling account is in.
     pub organization: Fact<Organization>,
     /// Control Tower's landing zone, if there is one.
-    pub landing_zone: Fact<Option<LandingZone>>,
+    pub landing_zone: Fact<Option<LandingZoneFacts>>,
     /// Registered OUs, and those of enrolled accounts. `None` without a product, by which
     /// enrolled accounts are found.
-    pub units: Option<Fact<Units>>,
+    pub units: Option<Fact<UnitFacts>>,
     /// The instances of IAM Identity Center in its Region.
     pub identity_center: Fact<Vec<IdentityCenter>>,
     /// The Account Factory product.
-    pub product: Fact<Product>,
+    pub product: Fact<ProductFacts>,
     /// The updates queue, where configured.
-    pub updates_queue: Option<Fact<Queue>>,
+    pub updates_queue: Option<Fact<QueueFacts>>,
     /// The notifications queue, where configured.
-    pub notifications_queue: Option<Fact<Queue>>,
+    pub notifications_queue: Option<Fact<QueueFacts>>,
     /// The events queue, where configured.
-    pub events_queue: Option<Fact<Queue>>,
+    pub events_queue: Option<Fact<QueueFacts>>,
     /// Attributes of the alerts topic, where configured.
     pub topic: Option<Fact<BTreeMap<String, String>>>,
     /// Of the service codes that notifiers are granted, those that AWS Support offers. Nothing
@@ -56,7 +56,7 @@ pub struct Organization {
 
 /// Control Tower's landing zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LandingZone {
+pub struct LandingZoneFacts {
     /// Its ARN, with the home Region.
     pub arn: String,
     /// What `GetLandingZone` says of it.
@@ -82,7 +82,7 @@ pub struct LandingZoneDetail {
 
 /// OUs by what Control Tower and Account Factory say of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Units {
+pub struct UnitFacts {
     /// Ids of those that have the baseline by which Control Tower governs OUs.
     pub registered: BTreeSet<String>,
     /// By id, those that hold enrolled accounts: names from the top-level one down, and how
@@ -105,7 +105,7 @@ pub struct IdentityCenter {
 
 /// The Account Factory product.
 #[derive(Clone, Debug)]
-pub struct Product {
+pub struct ProductFacts {
     /// Its id.
     pub id: ProductId,
     /// Id and name of its newest active artifact, if there is one.
@@ -138,16 +138,16 @@ pub struct Principal {
 
 /// An SQS queue.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct QueueFacts {
     /// Its attributes.
     pub attributes: BTreeMap<String, String>,
     /// The queue that its redrive policy names, if it has one.
-    pub dead_letters: Option<DeadLetters>,
+    pub dead_letters: Option<DeadLetterQueue>,
 }
 
 /// The ledger.
 #[derive(Clone, Debug)]
-pub enum Ledger {
+pub enum LedgerFacts {
     /// A file.
     File {
         /// Its path.
@@ -160,7 +160,7 @@ pub enum Ledger {
         /// Its name.
         name: String,
         /// How it is; `None` when it was not looked at for want of credentials.
-        table: Option<Fact<Table>>,
+        table: Option<Fact<TableFacts>>,
     },
 }
 
@@ -168,18 +168,18 @@ pub enum Ledger {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerFile {
     /// It is there and can be used.
-    Good,
+    Usable,
     /// It isn't there, but can be made.
     Absent,
     /// Another process has it open.
     InUse,
     /// It can't be used, and why, with what to do.
-    Bad(String),
+    Unusable(String),
 }
 
 /// A DynamoDB table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
+pub struct TableFacts {
     /// As in `ACTIVE`.
     pub status: String,
     /// Name and type (`S`, `N` or `B`) of the partition key.

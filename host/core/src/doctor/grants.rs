@@ -3,15 +3,15 @@
 use super::notifiers::NotifierFacts;
 use super::requests::{Requests, requests};
 use super::{Check, Finding, list};
-use crate::config::{AMS_CASE, Notifier, Plugin};
+use crate::config::{AMS_CASE, NotifierConfig, PluginSource};
 use crate::http::{HttpGrant, placeholder, placeholders};
 
 const CHECK: Check = Check::Notifiers;
 
 /// HTTP grants that no request uses. Told only where it is certain: the component sends none, an
 /// earlier grant takes them all, or the plugin is a bundled one, whose requests are known.
-pub(super) fn unused_http(notifier: &Notifier, facts: &NotifierFacts) -> Vec<Finding> {
-    let (name, grants) = (&notifier.component.name, &notifier.grants.http);
+pub(super) fn unused_http(notifier: &NotifierConfig, facts: &NotifierFacts) -> Vec<Finding> {
+    let (name, grants) = (&notifier.plugin_config.name, &notifier.grants.http);
     if grants.is_empty() {
         return vec![];
     }
@@ -26,10 +26,10 @@ pub(super) fn unused_http(notifier: &Notifier, facts: &NotifierFacts) -> Vec<Fin
     let mut findings = Vec::new();
     for (index, grant) in grants.iter().enumerate() {
         if let Some(requests) = &requests
-            && !requests.iter().any(|one| one.may_go_to(grant))
+            && !requests.iter().any(|one| one.may_match(grant))
         {
-            findings.push(goes_elsewhere(notifier, grant));
-        } else if let Some(first) = grants[..index].iter().find(|first| takes_all(first, grant)) {
+            findings.push(unused_grant(notifier, grant));
+        } else if let Some(first) = grants[..index].iter().find(|first| covers_all(first, grant)) {
             findings.push(Finding::warning(
                 CHECK,
                 format!(
@@ -42,15 +42,15 @@ pub(super) fn unused_http(notifier: &Notifier, facts: &NotifierFacts) -> Vec<Fin
             findings.extend(unused_methods(notifier, grant, requests));
         }
     }
-    findings.extend(requests.iter().flatten().filter_map(|one| uncovered(notifier, one)));
+    findings.extend(requests.iter().flatten().filter_map(|one| uncovered_requests(notifier, one)));
     findings
 }
 
 /// A grant that no setting of a bundled notifier points to.
-fn goes_elsewhere(notifier: &Notifier, grant: &HttpGrant) -> Finding {
-    let component = &notifier.component;
+fn unused_grant(notifier: &NotifierConfig, grant: &HttpGrant) -> Finding {
+    let plugin_config = &notifier.plugin_config;
     let named = |secret: &str| {
-        let texts = component.settings.texts();
+        let texts = plugin_config.settings.texts();
         texts.iter().any(|(_, text)| placeholders(text).any(|name| name == secret))
     };
     let unnamed = grant.secrets.iter().filter(|one| !named(&one.name));
@@ -63,15 +63,15 @@ fn goes_elsewhere(notifier: &Notifier, grant: &HttpGrant) -> Finding {
         CHECK,
         format!(
             "`{}`: no request of {} with these settings goes to {grant}{secrets}",
-            component.name,
-            component.plugin.name()
+            plugin_config.name,
+            plugin_config.plugin.name()
         ),
         "remove the grant, or mend the URL in the settings",
     )
 }
 
 /// Whether all requests that the second covers go by the first, which stands before it.
-fn takes_all(first: &HttpGrant, second: &HttpGrant) -> bool {
+fn covers_all(first: &HttpGrant, second: &HttpGrant) -> bool {
     first.url.covers(&second.url)
         && first.query.iter().all(|parameter| second.query.contains(parameter))
         && second.methods.iter().all(|method| first.methods.contains(method))
@@ -79,22 +79,22 @@ fn takes_all(first: &HttpGrant, second: &HttpGrant) -> bool {
 
 /// Methods of a grant that a bundled notifier does not use there.
 fn unused_methods(
-    notifier: &Notifier,
+    notifier: &NotifierConfig,
     grant: &HttpGrant,
     requests: &[Requests<'_>],
 ) -> Option<Finding> {
     let used = |method: &&str| {
-        requests.iter().any(|one| one.methods.contains(method) && one.may_go_to(grant))
+        requests.iter().any(|one| one.methods.contains(method) && one.may_match(grant))
     };
     let methods = grant.methods.iter().map(String::as_str);
     let unused: Vec<&str> = methods.filter(|method| !used(method)).collect();
-    let component = &notifier.component;
+    let plugin_config = &notifier.plugin_config;
     (!unused.is_empty()).then(|| {
         let found = format!(
             "`{}`: {grant} is granted {}, which no request of {} with these settings uses",
-            component.name,
+            plugin_config.name,
             list(&unused),
-            component.plugin.name(),
+            plugin_config.plugin.name(),
         );
         let fix = format!("take {} out of its `methods`", list(&unused));
         Finding::warning(CHECK, found, fix)
@@ -102,15 +102,15 @@ fn unused_methods(
 }
 
 /// All of these of a notifier.
-pub(super) fn ungranted(notifier: &Notifier) -> Vec<Finding> {
+pub(super) fn ungranted_requests(notifier: &NotifierConfig) -> Vec<Finding> {
     let requests = requests(notifier).into_iter().flatten();
-    requests.filter_map(|one| uncovered(notifier, &one)).collect()
+    requests.filter_map(|one| uncovered_requests(notifier, &one)).collect()
 }
 
 /// Requests of a bundled notifier that no grant covers.
-fn uncovered(notifier: &Notifier, requests: &Requests<'_>) -> Option<Finding> {
-    let component = &notifier.component;
-    let there = || notifier.grants.http.iter().filter(|grant| requests.may_go_to(grant));
+fn uncovered_requests(notifier: &NotifierConfig, requests: &Requests<'_>) -> Option<Finding> {
+    let plugin_config = &notifier.plugin_config;
+    let there = || notifier.grants.http.iter().filter(|grant| requests.may_match(grant));
     let granted =
         |method: &&str| there().any(|grant| grant.methods.iter().any(|one| one == method));
     let lacking: Vec<&str> =
@@ -119,7 +119,7 @@ fn uncovered(notifier: &Notifier, requests: &Requests<'_>) -> Option<Finding> {
     (!lacking.is_empty()).then(|| {
         let found = format!(
             "`{}`: no grant covers {} to the URL that the setting `{}` makes, at {host}",
-            component.name,
+            plugin_config.name,
             list(&lacking),
             requests.setting
         );
@@ -132,12 +132,12 @@ fn uncovered(notifier: &Notifier, requests: &Requests<'_>) -> Option<Finding> {
 }
 
 /// Grants of support cases that no call uses.
-pub(super) fn unused_cases(notifier: &Notifier, facts: &NotifierFacts) -> Option<Finding> {
-    let (component, codes) = (&notifier.component, &notifier.grants.support_cases);
+pub(super) fn unused_cases(notifier: &NotifierConfig, facts: &NotifierFacts) -> Option<Finding> {
+    let (plugin_config, codes) = (&notifier.plugin_config, &notifier.grants.support_cases);
     if codes.is_empty() {
         return None;
     }
-    let name = &component.name;
+    let name = &plugin_config.name;
     if !facts.imports_support_cases {
         let found = format!(
             "`{name}`: it is granted the support cases {}, and opens none: its component does not \
@@ -147,10 +147,10 @@ pub(super) fn unused_cases(notifier: &Notifier, facts: &NotifierFacts) -> Option
         return Some(Finding::warning(CHECK, found, "remove its `support_cases`"));
     }
     let (ams_case, usual) = AMS_CASE;
-    if component.plugin != Plugin::Bundled(ams_case.to_owned()) {
+    if plugin_config.plugin != PluginSource::Bundled(ams_case.to_owned()) {
         return None;
     }
-    let opens = component.settings.json.get("service_code").and_then(serde_json::Value::as_str);
+    let opens = plugin_config.settings.json.get("service_code").and_then(serde_json::Value::as_str);
     let opens = opens.unwrap_or(usual);
     let fix = format!("write `support_cases = [{opens:?}]` in [notifiers.grants]");
     let unused: Vec<&String> = codes.iter().filter(|code| *code != opens).collect();

@@ -1,20 +1,20 @@
 //! The ledger: a file that can be had, or a table of the right shape.
 
-use super::{Check, Fact, Facts, Finding, Ledger, LedgerFile, Reason, Table};
+use super::{Check, Fact, Facts, Finding, LedgerFacts, LedgerFile, ReadFailureReason, TableFacts};
 
 const CHECK: Check = Check::Ledger;
 
 pub(super) fn ledger(facts: &Facts) -> Vec<Finding> {
     match &facts.ledger {
-        Ledger::File { path, state } => vec![file(path, state)],
-        Ledger::Table { name, table: Some(table) } => self::table(name, table),
-        Ledger::Table { table: None, .. } => vec![Finding::without_credentials(CHECK)],
+        LedgerFacts::File { path, state } => vec![file(path, state)],
+        LedgerFacts::Table { name, table: Some(table) } => self::table(name, table),
+        LedgerFacts::Table { table: None, .. } => vec![Finding::without_credentials(CHECK)],
     }
 }
 
 fn file(path: &str, state: &LedgerFile) -> Finding {
     match state {
-        LedgerFile::Good => Finding::ok(CHECK, format!("the file {path}")),
+        LedgerFile::Usable => Finding::ok(CHECK, format!("the file {path}")),
         LedgerFile::Absent => Finding::ok(CHECK, format!("the file {path}, which will be made")),
         LedgerFile::InUse => Finding::warning(
             CHECK,
@@ -22,7 +22,7 @@ fn file(path: &str, state: &LedgerFile) -> Finding {
             "if that is the one that is meant to run, all is well; a second one on this file \
              will not start",
         ),
-        LedgerFile::Bad(error) => {
+        LedgerFile::Unusable(error) => {
             // What to do is the last thing that such an error says.
             let (found, fix) = error.rsplit_once(": ").unwrap_or((error, "look after the file"));
             Finding::failed(CHECK, found, fix)
@@ -30,18 +30,21 @@ fn file(path: &str, state: &LedgerFile) -> Finding {
     }
 }
 
-fn table(name: &str, table: &Fact<Table>) -> Vec<Finding> {
-    const MAKE: &str = "make a table with the string keys pk (partition) and sk (sort)";
+fn table(name: &str, table: &Fact<TableFacts>) -> Vec<Finding> {
+    const CREATE_TABLE_ADVICE: &str =
+        "make a table with the string keys pk (partition) and sk (sort)";
     let table = match table {
         Ok(table) => table,
-        Err(unread) if unread.reason == Reason::Absent => {
+        Err(read_failure) if read_failure.reason == ReadFailureReason::Absent => {
             return vec![Finding::failed(
                 CHECK,
                 format!("there is no table {name} for this caller"),
-                format!("{MAKE} in the home Region, or set ledger.table to one that is there"),
+                format!(
+                    "{CREATE_TABLE_ADVICE} in the home Region, or set ledger.table to one that is there"
+                ),
             )];
         }
-        Err(unread) => return vec![unread.not_needed(CHECK)],
+        Err(read_failure) => return vec![read_failure.optional_finding(CHECK)],
     };
     let mut findings = Vec::new();
     let is = |key: &Option<(String, String)>, name: &str| {
@@ -59,7 +62,7 @@ fn table(name: &str, table: &Fact<Table>) -> Vec<Finding> {
                 key(&table.partition),
                 key(&table.sort)
             ),
-            format!("{MAKE}, and set ledger.table to it: keys can't be changed"),
+            format!("{CREATE_TABLE_ADVICE}, and set ledger.table to it: keys can't be changed"),
         ));
     }
     match table.status.as_str() {
@@ -84,16 +87,16 @@ fn table(name: &str, table: &Fact<Table>) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Status, Unread};
+    use super::super::{ReadFailure, Status};
     use super::*;
     use rstest::rstest;
 
-    fn keyed(status: &str, partition: &str, sort: Option<&str>) -> Table {
+    fn keyed(status: &str, partition: &str, sort: Option<&str>) -> TableFacts {
         let key = |text: &str| {
             let (name, kind) = text.split_once(' ').unwrap();
             (name.to_owned(), kind.to_owned())
         };
-        Table { status: status.into(), partition: Some(key(partition)), sort: sort.map(key) }
+        TableFacts { status: status.into(), partition: Some(key(partition)), sort: sort.map(key) }
     }
 
     #[rstest]
@@ -103,26 +106,26 @@ mod tests {
     #[case(keyed("ACTIVE", "pk S", None), Status::Failed, "key pk (S) and the sort key none")]
     #[case(keyed("ACTIVE", "pk N", Some("sk S")), Status::Failed, "partition key pk (N)")]
     #[case(keyed("ACTIVE", "id S", Some("sk S")), Status::Failed, "partition key id (S)")]
-    fn a_table_has_its_keys(#[case] found: Table, #[case] status: Status, #[case] told: &str) {
+    fn a_table_has_its_keys(#[case] found: TableFacts, #[case] status: Status, #[case] told: &str) {
         let findings = table("crew", &Ok(found));
         assert_eq!(findings[0].status, status, "{findings:?}");
         assert!(findings[0].found.contains(told), "{findings:?}");
     }
 
     #[rstest]
-    #[case(Reason::Absent, Status::Failed)]
-    #[case(Reason::Denied, Status::Unknown)]
-    fn a_table_may_be_unreadable(#[case] reason: Reason, #[case] status: Status) {
-        let unread =
-            Unread { action: "dynamodb:DescribeTable".into(), reason, message: "no".into() };
-        assert_eq!(table("crew", &Err(unread))[0].status, status);
+    #[case(ReadFailureReason::Absent, Status::Failed)]
+    #[case(ReadFailureReason::Denied, Status::Unknown)]
+    fn a_table_may_be_unreadable(#[case] reason: ReadFailureReason, #[case] status: Status) {
+        let read_failure =
+            ReadFailure { action: "dynamodb:DescribeTable".into(), reason, message: "no".into() };
+        assert_eq!(table("crew", &Err(read_failure))[0].status, status);
     }
 
     #[rstest]
-    #[case(LedgerFile::Good, Status::Ok, None)]
+    #[case(LedgerFile::Usable, Status::Ok, None)]
     #[case(LedgerFile::Absent, Status::Ok, None)]
     #[case(LedgerFile::InUse, Status::Warning, Some("all is well"))]
-    #[case(LedgerFile::Bad("ledger file a.db: it is damaged: put back a copy".into()), Status::Failed, Some("put back a copy"))]
+    #[case(LedgerFile::Unusable("ledger file a.db: it is damaged: put back a copy".into()), Status::Failed, Some("put back a copy"))]
     fn a_file_can_be_had(
         #[case] state: LedgerFile,
         #[case] status: Status,

@@ -16,28 +16,30 @@ mod grants;
 mod ledger;
 mod notifiers;
 mod queues;
+mod read_failure;
 mod requests;
 mod support;
 mod topic;
-mod unread;
 
 use serde::Serialize;
 
 pub use caller::Caller;
 pub use facts::{
-    AwsFacts, Facts, IdentityCenter, LandingZone, LandingZoneDetail, Ledger, LedgerFile,
-    Organization, Portfolio, Principal, Product, Queue, Table, Units,
+    AwsFacts, Facts, IdentityCenter, LandingZoneDetail, LandingZoneFacts, LedgerFacts, LedgerFile,
+    Organization, Portfolio, Principal, ProductFacts, QueueFacts, TableFacts, UnitFacts,
 };
-pub use notifiers::{GrantFacts, NotifierFacts, Obstacle, ObstacleKind, Probe, SecretFacts};
-pub use queues::{DeadLetters, Redrive};
-pub use support::granted;
-pub use unread::{Reason, Unread};
+pub use notifiers::{
+    ConnectionFailure, ConnectionFailureKind, GrantFacts, NotifierFacts, Probe, SecretFacts,
+};
+pub use queues::{DeadLetterQueue, RedrivePolicy};
+pub use read_failure::{ReadFailure, ReadFailureReason};
+pub use support::granted_service_codes;
 
-use crate::config::{Config, Notifier};
-use queues::Role;
+use crate::config::{Config, NotifierConfig};
+use queues::QueueRole;
 
 /// Something that was read, or why it could not be.
-pub type Fact<T> = Result<T, Unread>;
+pub type Fact<T> = Result<T, ReadFailure>;
 
 /// What is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -172,7 +174,7 @@ impl Finding {
     }
 
     /// A failure of what only updates need is no failure where there are none.
-    fn for_updates(self, config: &Config) -> Self {
+    fn downgraded_without_updates(self, config: &Config) -> Self {
         match self.status {
             Status::Failed if config.queues.updates_url.is_none() => Self {
                 status: Status::Warning,
@@ -189,16 +191,16 @@ impl Finding {
 
 /// Requests that a bundled notifier would make and that no grant of its covers, as far as its settings
 /// tell, each with the fix.
-pub fn ungranted(notifier: &Notifier) -> Vec<Finding> {
-    grants::ungranted(notifier)
+pub fn ungranted_requests(notifier: &NotifierConfig) -> Vec<Finding> {
+    grants::ungranted_requests(notifier)
 }
 
 /// Judges everything that was read, in the order in which it is shown.
-pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
+pub fn evaluate(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![caller::credentials(&facts.caller)];
     match &facts.aws {
-        Some(aws) => judge_aws(config, facts, aws, &mut findings),
-        None => findings.extend(NEED_CREDENTIALS.map(Finding::without_credentials)),
+        Some(aws) => evaluate_aws(config, facts, aws, &mut findings),
+        None => findings.extend(CHECKS_WITH_CREDENTIALS.map(Finding::without_credentials)),
     }
     findings.extend(ledger::ledger(facts));
     findings.extend(notifiers::notifiers(config, &facts.notifiers));
@@ -208,7 +210,7 @@ pub fn judge(config: &Config, facts: &Facts) -> Vec<Finding> {
 
 /// The checks that nothing can be said about without credentials; the ledger, which may be a
 /// file, speaks for itself.
-const NEED_CREDENTIALS: [Check; 14] = [
+const CHECKS_WITH_CREDENTIALS: [Check; 14] = [
     Check::Organization,
     Check::HomeRegion,
     Check::LandingZone,
@@ -225,19 +227,19 @@ const NEED_CREDENTIALS: [Check; 14] = [
     Check::Support,
 ];
 
-fn judge_aws(config: &Config, facts: &Facts, aws: &AwsFacts, findings: &mut Vec<Finding>) {
+fn evaluate_aws(config: &Config, facts: &Facts, aws: &AwsFacts, findings: &mut Vec<Finding>) {
     let caller = facts.caller.as_ref().ok();
     findings.push(caller::organization(config, caller, &aws.organization));
     findings.push(control_tower::home_region(config, &aws.landing_zone));
     findings.extend(control_tower::landing_zone(&aws.landing_zone));
     findings.push(control_tower::units(&aws.landing_zone, &aws.units));
     findings.push(control_tower::identity_center(config, &aws.landing_zone, &aws.identity_center));
-    findings.extend(account_factory::judge(config, caller, &aws.product));
+    findings.extend(account_factory::evaluate(config, caller, &aws.product));
     let queues = &config.queues;
     for (role, url, queue) in [
-        (Role::Updates, &queues.updates_url, &aws.updates_queue),
-        (Role::Notifications, &queues.notifications_url, &aws.notifications_queue),
-        (Role::Events, &queues.events_url, &aws.events_queue),
+        (QueueRole::Updates, &queues.updates_url, &aws.updates_queue),
+        (QueueRole::Notifications, &queues.notifications_url, &aws.notifications_queue),
+        (QueueRole::Events, &queues.events_url, &aws.events_queue),
     ] {
         findings.extend(queues::queue(config, role, url.as_deref(), queue.as_ref()));
     }

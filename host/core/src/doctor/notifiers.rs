@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::grants::{unused_cases, unused_http};
 use super::{Check, Finding, list};
 use crate::config::Config;
-use crate::http::{AddressKind, HttpGrant, SecretPlace};
+use crate::http::{AddressKind, HttpGrant, SecretLocation};
 
 const CHECK: Check = Check::Notifiers;
 
@@ -33,7 +33,7 @@ pub struct GrantFacts {
     pub addresses: Vec<IpAddr>,
     /// Whether the host has an address that may be reached, answers there, and has a certificate
     /// that is trusted; or what is in the way.
-    pub connection: Result<(), Obstacle>,
+    pub connection: Result<(), ConnectionFailure>,
     /// What came of a request, where one was sent.
     pub probe: Option<Probe>,
 }
@@ -44,37 +44,37 @@ pub struct SecretFacts {
     /// What it is for.
     pub what: String,
     /// Where it was looked for.
-    pub place: SecretPlace,
+    pub location: SecretLocation,
     /// Whether it can be had and is fit for what it is for, or why not.
-    pub had: Result<(), String>,
+    pub readable: Result<(), String>,
 }
 
 /// Why no connection came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
+pub struct ConnectionFailure {
     /// What kind of obstacle it is.
-    pub kind: ObstacleKind,
+    pub kind: ConnectionFailureKind,
     /// What it is.
     pub reason: String,
 }
 
 /// Kinds of obstacles, each with another fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ObstacleKind {
+pub enum ConnectionFailureKind {
     /// The host's name has no address.
     Unresolved,
     /// None of the host's addresses may be reached.
-    Refused,
+    AddressForbidden,
     /// Nobody takes a connection there.
-    Unconnected,
+    NoConnection,
     /// The proxy opens no tunnel.
     Proxy,
     /// It took too long.
-    Late,
+    TimedOut,
     /// The certificate was issued by somebody who isn't trusted.
     UnknownIssuer,
     /// The certificate is for another name.
-    OtherName,
+    NameMismatch,
     /// The certificate was valid once.
     Expired,
     /// The certificate will be valid.
@@ -86,7 +86,7 @@ pub enum ObstacleKind {
     /// The grant's `ca_file` can't be used.
     CaFile,
     /// The system has no certificates that could be trusted.
-    NoRoots,
+    NoRootCertificates,
 }
 
 /// What came of a harmless request.
@@ -95,14 +95,14 @@ pub enum Probe {
     /// A status came.
     Answered(u16),
     /// No answer came.
-    Unanswered(String),
+    NoAnswer(String),
 }
 
 /// Judges the notifiers: `facts` are those of each one, in the order of the config.
 pub(super) fn notifiers(config: &Config, facts: &[NotifierFacts]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (notifier, facts) in config.notifiers.iter().zip(facts) {
-        let name = &notifier.component.name;
+        let name = &notifier.plugin_config.name;
         for (granted, facts) in notifier.grants.http.iter().zip(&facts.grants) {
             findings.extend(grant(name, granted, facts));
         }
@@ -119,18 +119,18 @@ pub(super) fn notifiers(config: &Config, facts: &[NotifierFacts]) -> Vec<Finding
 fn grant(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Vec<Finding> {
     let GrantFacts { grant, secrets, addresses, connection, probe } = facts;
     let mut findings = Vec::new();
-    for SecretFacts { what, place, had } in secrets {
-        if let Err(reason) = had {
+    for SecretFacts { what, location, readable } in secrets {
+        if let Err(reason) = readable {
             findings.push(Finding::failed(
                 CHECK,
                 format!("`{notifier}`: the secret for {what} of {grant} can't be had: {reason}"),
-                secret_fix(place),
+                secret_fix(location),
             ));
         }
     }
     match connection {
-        Err(obstacle) => findings.push(in_the_way(notifier, granted, facts, obstacle)),
-        Ok(()) => findings.extend(refused_ones(notifier, granted, facts)),
+        Err(failure) => findings.push(connection_finding(notifier, granted, facts, failure)),
+        Ok(()) => findings.extend(some_addresses_forbidden(notifier, granted, facts)),
     }
     let answers = match probe.as_ref().map(|probe| answer(notifier, granted, facts, probe)) {
         None => String::new(),
@@ -140,38 +140,38 @@ fn grant(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Vec<Finding
             return findings;
         }
     };
-    if connection.is_err() || secrets.iter().any(|secret| secret.had.is_err()) {
+    if connection.is_err() || secrets.iter().any(|secret| secret.readable.is_err()) {
         return findings;
     }
-    let places: Vec<String> = secrets.iter().map(|secret| secret.place.to_string()).collect();
-    let had = match secrets.len() {
+    let places: Vec<String> = secrets.iter().map(|secret| secret.location.to_string()).collect();
+    let readable = match secrets.len() {
         0 => String::new(),
         1 => format!("its secret is there ({}), ", list(&places)),
         number => format!("its {number} secrets are there ({}), ", list(&places)),
     };
-    let at = match (&granted.proxy, reached(granted, addresses)) {
+    let at = match (&granted.proxy, reachable_addresses(granted, addresses)) {
         (Some(proxy), _) => format!(" by the proxy {proxy}"),
         (None, addresses) if addresses.is_empty() => String::new(),
         (None, addresses) => format!(" at {}", list(&addresses)),
     };
-    let found = format!("`{notifier}`: {grant}: {had}it can be reached{at}{answers}");
+    let found = format!("`{notifier}`: {grant}: {readable}it can be reached{at}{answers}");
     findings.push(Finding::ok(CHECK, found));
     findings
 }
 
 /// What to do where a secret can't be had.
-fn secret_fix(place: &SecretPlace) -> String {
-    let fix = match place {
-        SecretPlace::Variable(name) => {
+fn secret_fix(location: &SecretLocation) -> String {
+    let fix = match location {
+        SecretLocation::EnvironmentVariable(name) => {
             return format!(
                 "set {name} in groundcrew's environment; the doctor looks in that of its own shell"
             );
         }
-        SecretPlace::File(_) => {
+        SecretLocation::File(_) => {
             "put the secret there, and let the user read it that groundcrew \
                                  runs as"
         }
-        SecretPlace::Stored { .. } => {
+        SecretLocation::SecretsManager { .. } => {
             "see to what AWS says; groundcrew's role needs secretsmanager:GetSecretValue on this secret"
         }
     };
@@ -179,25 +179,25 @@ fn secret_fix(place: &SecretPlace) -> String {
 }
 
 /// What is special about an address of a grant, unless the grant allows it.
-fn refused(granted: &HttpGrant, address: IpAddr) -> Option<AddressKind> {
-    AddressKind::of(address).filter(|kind| !(granted.allow_private && kind.can_be_allowed()))
+fn forbidden(granted: &HttpGrant, address: IpAddr) -> Option<AddressKind> {
+    AddressKind::classify(address).filter(|kind| !(granted.allow_private && kind.can_be_allowed()))
 }
 
 /// The addresses that may be reached.
-fn reached(granted: &HttpGrant, addresses: &[IpAddr]) -> Vec<String> {
-    let allowed = addresses.iter().filter(|address| refused(granted, **address).is_none());
+fn reachable_addresses(granted: &HttpGrant, addresses: &[IpAddr]) -> Vec<String> {
+    let allowed = addresses.iter().filter(|address| forbidden(granted, **address).is_none());
     allowed.map(ToString::to_string).collect()
 }
 
 /// The addresses that may not, each with why, and what would open them.
-fn told_of_refused(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(String, &'static str)> {
-    let refused: Vec<(IpAddr, AddressKind)> = addresses
+fn describe_forbidden(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(String, &'static str)> {
+    let forbidden: Vec<(IpAddr, AddressKind)> = addresses
         .iter()
-        .filter_map(|address| Some((*address, refused(granted, *address)?)))
+        .filter_map(|address| Some((*address, forbidden(granted, *address)?)))
         .collect();
     let told: Vec<String> =
-        refused.iter().map(|(address, kind)| format!("{address} is {kind}")).collect();
-    let fix = match refused.iter().any(|(_, kind)| kind.can_be_allowed()) {
+        forbidden.iter().map(|(address, kind)| format!("{address} is {kind}")).collect();
+    let fix = match forbidden.iter().any(|(_, kind)| kind.can_be_allowed()) {
         true => {
             "write `allow_private = true` in its [[notifiers.grants.http]], if that is where \
              requests shall go"
@@ -208,8 +208,12 @@ fn told_of_refused(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(String,
 }
 
 /// Some addresses of a host that can be reached may not be.
-fn refused_ones(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Option<Finding> {
-    let (told, fix) = told_of_refused(granted, &facts.addresses)?;
+fn some_addresses_forbidden(
+    notifier: &str,
+    granted: &HttpGrant,
+    facts: &GrantFacts,
+) -> Option<Finding> {
+    let (told, fix) = describe_forbidden(granted, &facts.addresses)?;
     let found = format!(
         "`{notifier}`: {}: not all addresses of {} may be reached: {told}; requests go to the others",
         facts.grant,
@@ -219,30 +223,32 @@ fn refused_ones(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Opti
 }
 
 /// Why a grant's host can't be reached, and what to do.
-fn in_the_way(
+fn connection_finding(
     notifier: &str,
     granted: &HttpGrant,
     facts: &GrantFacts,
-    obstacle: &Obstacle,
+    failure: &ConnectionFailure,
 ) -> Finding {
-    use ObstacleKind as Kind;
-    let Obstacle { kind, reason } = obstacle;
+    use ConnectionFailureKind as Kind;
+    let ConnectionFailure { kind, reason } = failure;
     let grant = &facts.grant;
-    if let (Kind::Refused, Some((told, fix))) = (kind, told_of_refused(granted, &facts.addresses)) {
+    if let (Kind::AddressForbidden, Some((told, fix))) =
+        (kind, describe_forbidden(granted, &facts.addresses))
+    {
         let host = granted.url.host();
         let found = format!("`{notifier}`: {grant}: {host} may not be reached: {told}");
         return Finding::failed(CHECK, found, fix);
     }
     let what = match kind {
         Kind::Unresolved
-        | Kind::Refused
-        | Kind::Unconnected
+        | Kind::AddressForbidden
+        | Kind::NoConnection
         | Kind::Proxy
-        | Kind::Late
+        | Kind::TimedOut
         | Kind::CaFile
-        | Kind::NoRoots => "can't be reached from here",
+        | Kind::NoRootCertificates => "can't be reached from here",
         Kind::UnknownIssuer => "has a certificate of an issuer that is not trusted here",
-        Kind::OtherName => "has a certificate of another name",
+        Kind::NameMismatch => "has a certificate of another name",
         Kind::Expired => "has a certificate that has expired",
         Kind::NotYetValid => "has a certificate that is not valid yet",
         Kind::Untrusted => "has a certificate that is not trusted here",
@@ -250,8 +256,8 @@ fn in_the_way(
     };
     let fix = match kind {
         Kind::Unresolved => "mend the host in `url`, or have this machine's name server know it",
-        Kind::Refused => "mend the host in `url`, or what its name leads to",
-        Kind::Unconnected | Kind::Late => {
+        Kind::AddressForbidden => "mend the host in `url`, or what its name leads to",
+        Kind::NoConnection | Kind::TimedOut => {
             "look whether the other system is up, and let this machine reach it: firewall, security \
              group, route; or name a `proxy` in its [[notifiers.grants.http]]"
         }
@@ -264,7 +270,7 @@ fn in_the_way(
             "if the issuer is your own, or that of a proxy which opens TLS, name its certificate \
              (PEM) by `ca_file` in the grant; if not, have the other system send its whole chain"
         }
-        Kind::OtherName => {
+        Kind::NameMismatch => {
             "name the host in `url` as the certificate does, or have one issued for this name"
         }
         Kind::Expired => {
@@ -276,7 +282,7 @@ fn in_the_way(
         Kind::Untrusted => "have the other system's certificate mended",
         Kind::NoTls => "look whether TLS 1.2 or 1.3 is spoken on this port, or mend `url`",
         Kind::CaFile => "mend the file that `ca_file` names: certificates of authorities in PEM",
-        Kind::NoRoots => {
+        Kind::NoRootCertificates => {
             "install the system's certificates (ca-certificates), or name some by `ca_file`"
         }
     };
@@ -289,7 +295,7 @@ fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe
     let named = |what: String| format!("`{notifier}`: {what}");
     let status = match probe {
         Probe::Answered(status) => *status,
-        Probe::Unanswered(reason) => {
+        Probe::NoAnswer(reason) => {
             return Finding::failed(
                 CHECK,
                 named(format!("no answer to HEAD {grant}: {reason}")),
@@ -364,17 +370,20 @@ mod tests {
         Config::parse("crew.toml", &text).unwrap().notifiers.remove(0).grants.http.remove(0)
     }
 
-    fn facts(connection: Result<(), (ObstacleKind, &str)>, probe: Option<Probe>) -> GrantFacts {
+    fn facts(
+        connection: Result<(), (ConnectionFailureKind, &str)>,
+        probe: Option<Probe>,
+    ) -> GrantFacts {
         GrantFacts {
             grant: URL.into(),
             secrets: vec![SecretFacts {
                 what: "the header field `authorization`".into(),
-                place: SecretPlace::Variable("TOKEN".into()),
-                had: Ok(()),
+                location: SecretLocation::EnvironmentVariable("TOKEN".into()),
+                readable: Ok(()),
             }],
             addresses: vec!["93.184.216.34".parse().unwrap()],
             connection: connection
-                .map_err(|(kind, reason)| Obstacle { kind, reason: reason.to_owned() }),
+                .map_err(|(kind, reason)| ConnectionFailure { kind, reason: reason.to_owned() }),
             probe,
         }
     }
@@ -383,14 +392,14 @@ mod tests {
         facts(Ok(()), Some(Probe::Answered(status)))
     }
 
-    fn lacks(place: SecretPlace) -> GrantFacts {
+    fn lacks(location: SecretLocation) -> GrantFacts {
         let mut facts = facts(Ok(()), None);
-        facts.secrets[0].place = place;
-        facts.secrets[0].had = Err("it is not there".into());
+        facts.secrets[0].location = location;
+        facts.secrets[0].readable = Err("it is not there".into());
         facts
     }
 
-    fn obstacle(kind: ObstacleKind) -> GrantFacts {
+    fn failure(kind: ConnectionFailureKind) -> GrantFacts {
         facts(Err((kind, "why")), None)
     }
 
@@ -405,7 +414,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::reached(
+    #[case::reachable_addresses(
         facts(Ok(()), None), Status::Ok,
         "its secret is there (the environment variable TOKEN), it can be reached at 93.184.216.34", ""
     )]
@@ -440,82 +449,87 @@ mod tests {
         "whoever runs it"
     )]
     #[case::silent(
-        facts(Ok(()), Some(Probe::Unanswered("it took too long".into()))), Status::Failed,
+        facts(Ok(()), Some(Probe::NoAnswer("it took too long".into()))), Status::Failed,
         "no answer to HEAD https://hooks.example.com/: it took too long", "whoever runs"
     )]
     #[case::no_variable(
-        lacks(SecretPlace::Variable("TOKEN".into())), Status::Failed,
+        lacks(SecretLocation::EnvironmentVariable("TOKEN".into())), Status::Failed,
         "the secret for the header field `authorization` of https://hooks.example.com/ can't be had: it \
          is not there", "set TOKEN in groundcrew's environment"
     )]
-    #[case::no_file(lacks(SecretPlace::File("k".into())), Status::Failed, "had", "let the user read")]
+    #[case::no_file(lacks(SecretLocation::File("k".into())), Status::Failed, "had", "let the user read")]
     #[case::not_stored(
-        lacks(SecretPlace::Stored { id: "k".into(), field: None }), Status::Failed, "had",
+        lacks(SecretLocation::SecretsManager { id: "k".into(), field: None }), Status::Failed, "had",
         "needs secretsmanager:GetSecretValue"
     )]
     #[case::name(
-        obstacle(ObstacleKind::Unresolved),
+        failure(ConnectionFailureKind::Unresolved),
         Status::Failed,
         "reached from here: why",
         "name server"
     )]
     #[case::nobody(
-        obstacle(ObstacleKind::Unconnected),
+        failure(ConnectionFailureKind::NoConnection),
         Status::Failed,
         "reached from here: why",
         "firewall"
     )]
     #[case::late(
-        obstacle(ObstacleKind::Late),
+        failure(ConnectionFailureKind::TimedOut),
         Status::Failed,
         "reached from here: why",
         "firewall"
     )]
     #[case::proxy(
-        obstacle(ObstacleKind::Proxy),
+        failure(ConnectionFailureKind::Proxy),
         Status::Failed,
         "reached from here: why",
         "mend `proxy`"
     )]
     #[case::issuer(
-        obstacle(ObstacleKind::UnknownIssuer),
+        failure(ConnectionFailureKind::UnknownIssuer),
         Status::Failed,
         "has a certificate of an issuer that is not trusted here: why",
         "(PEM) by `ca_file`"
     )]
     #[case::other_name(
-        obstacle(ObstacleKind::OtherName),
+        failure(ConnectionFailureKind::NameMismatch),
         Status::Failed,
         "of another name: why",
         "host in `url`"
     )]
-    #[case::expired(obstacle(ObstacleKind::Expired), Status::Failed, "has expired: why", "renewed")]
+    #[case::expired(
+        failure(ConnectionFailureKind::Expired),
+        Status::Failed,
+        "has expired: why",
+        "renewed"
+    )]
     #[case::future(
-        obstacle(ObstacleKind::NotYetValid),
+        failure(ConnectionFailureKind::NotYetValid),
         Status::Failed,
         "not valid yet: why",
         "clock"
     )]
     #[case::untrusted(
-        obstacle(ObstacleKind::Untrusted),
+        failure(ConnectionFailureKind::Untrusted),
         Status::Failed,
         "not trusted here: why",
         "mended"
     )]
     #[case::no_tls(
-        obstacle(ObstacleKind::NoTls),
+        failure(ConnectionFailureKind::NoTls),
         Status::Failed,
         "speaks no TLS",
         "TLS 1.2 or 1.3"
     )]
     #[case::ca_file(
-        obstacle(ObstacleKind::CaFile),
+        failure(ConnectionFailureKind::CaFile),
         Status::Failed,
         "from here: why",
         "`ca_file` names"
     )]
     #[case::no_roots(
-        obstacle(ObstacleKind::NoRoots),
+        failure(ConnectionFailureKind::NoRootCertificates),
         Status::Failed,
         "from here: why",
         "ca-certificates"
@@ -533,7 +547,7 @@ mod tests {
     #[test]
     fn an_issuer_beside_a_ca_file() {
         let granted = granted(&format!("url = \"{URL}\"\nca_file = \"ours.pem\""));
-        let findings = grant("chat", &granted, &obstacle(ObstacleKind::UnknownIssuer));
+        let findings = grant("chat", &granted, &failure(ConnectionFailureKind::UnknownIssuer));
         assert_only(&findings, Status::Failed, "not trusted here", "into the grant's `ca_file`");
     }
 
@@ -557,8 +571,8 @@ mod tests {
     /// With several things wrong, each is told, and that it can be reached is not.
     #[test]
     fn each_thing_that_is_wrong() {
-        let mut facts = facts(Err((ObstacleKind::Unconnected, "refused")), None);
-        facts.secrets[0].had = Err("no".into());
+        let mut facts = facts(Err((ConnectionFailureKind::NoConnection, "refused")), None);
+        facts.secrets[0].readable = Err("no".into());
         let findings = grant("chat", &granted(&format!("url = \"{URL}\"")), &facts);
         let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
         assert_eq!(statuses, [Status::Failed, Status::Failed], "{findings:?}");
@@ -587,8 +601,12 @@ mod tests {
     ) {
         let granted = granted(&format!("url = \"{URL}\"\n{lines}"));
         let addresses: Vec<IpAddr> = addresses.iter().map(|one| one.parse().unwrap()).collect();
-        let none = reached(&granted, &addresses).is_empty();
-        let connection = if none { Err((ObstacleKind::Refused, "one of them")) } else { Ok(()) };
+        let none = reachable_addresses(&granted, &addresses).is_empty();
+        let connection = if none {
+            Err((ConnectionFailureKind::AddressForbidden, "one of them"))
+        } else {
+            Ok(())
+        };
         let facts = GrantFacts { addresses, ..facts(connection, None) };
         let findings = grant("chat", &granted, &facts);
         assert_eq!(findings.len(), expected.len(), "{findings:?}");

@@ -5,32 +5,32 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Check, Fact, Finding, Queue, Reason, count};
+use super::{Check, Fact, Finding, QueueFacts, ReadFailureReason, count};
 use crate::config::Config;
 
 /// Starting an update, or handling an event, takes several calls, each of which may be
 /// throttled: a message that shows up again meanwhile is worked on twice.
-const LEAST_VISIBILITY: Duration = Duration::from_secs(60);
+const MIN_VISIBILITY: Duration = Duration::from_secs(60);
 
 /// What is left of a message's time after a notifier has run into its timeout.
-const ANSWER: Duration = Duration::from_secs(30);
+const ANSWER_MARGIN: Duration = Duration::from_secs(30);
 
 /// A host that is down for a weekend loses nothing that is kept so long.
-const LEAST_RETENTION: Duration = Duration::from_secs(4 * 24 * 3600);
+const MIN_RETENTION: Duration = Duration::from_secs(4 * 24 * 3600);
 
-/// Whoever waits for a free slot is received again and again: every `wait_seconds`, for as
+/// Whoever waits for a free slot is received again and again: every `poll_interval`, for as
 /// long as others use the quota.
-const LEAST_RECEIVES: u64 = 100;
+const MIN_RECEIVES: u64 = 100;
 /// What a gate holds is received by the hour, for thirteen days. SQS itself would give it up
 /// without an alert.
-const LEAST_RECEIVES_HELD: u64 = 400;
+const MIN_RECEIVES_HELD: u64 = 400;
 
 /// The longest that SQS keeps a message.
-const MOST_RETENTION: &str = "1209600";
+const MAX_RETENTION: &str = "1209600";
 
 /// What a queue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum QueueRole {
     Updates,
     Notifications,
     Events,
@@ -38,7 +38,7 @@ pub(super) enum Role {
 
 /// Where a queue puts what was received too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Redrive {
+pub struct RedrivePolicy {
     /// Name of the dead-letter queue.
     pub name: String,
     /// Id of the account that it is in.
@@ -49,16 +49,16 @@ pub struct Redrive {
 
 /// A dead-letter queue.
 #[derive(Clone, Debug)]
-pub struct DeadLetters {
+pub struct DeadLetterQueue {
     /// What the redrive policy says.
-    pub redrive: Redrive,
+    pub redrive: RedrivePolicy,
     /// Its attributes.
     pub attributes: Fact<BTreeMap<String, String>>,
 }
 
-impl Redrive {
+impl RedrivePolicy {
     /// Reads the redrive policy in a queue's attributes, if it has one.
-    pub fn of(attributes: &BTreeMap<String, String>) -> Option<Self> {
+    pub fn from_attributes(attributes: &BTreeMap<String, String>) -> Option<Self> {
         let policy: Value = serde_json::from_str(attributes.get("RedrivePolicy")?).ok()?;
         // arn:aws:sqs:REGION:ACCOUNT:NAME
         let mut arn = policy["deadLetterTargetArn"].as_str()?.rsplit(':');
@@ -74,7 +74,7 @@ impl Redrive {
     }
 }
 
-impl Role {
+impl QueueRole {
     fn check(self) -> Check {
         match self {
             Self::Updates => Check::UpdatesQueue,
@@ -83,10 +83,10 @@ impl Role {
         }
     }
 
-    fn least_receives(self) -> u64 {
+    fn min_receives(self) -> u64 {
         match self {
-            Self::Updates | Self::Events => LEAST_RECEIVES,
-            Self::Notifications => LEAST_RECEIVES_HELD,
+            Self::Updates | Self::Events => MIN_RECEIVES,
+            Self::Notifications => MIN_RECEIVES_HELD,
         }
     }
 
@@ -99,7 +99,7 @@ impl Role {
     }
 
     /// What it means that there is none.
-    fn without(self) -> &'static str {
+    fn absence_meaning(self) -> &'static str {
         match self {
             Self::Updates => "no account is updated",
             Self::Notifications => "notifiers are called at once",
@@ -114,12 +114,12 @@ impl Role {
 
     /// The least that a received message should be hidden.
     fn visibility(self, config: &Config) -> Duration {
-        let longest = config.notifiers.iter().map(|notifier| notifier.component.limits.timeout);
+        let longest = config.notifiers.iter().map(|notifier| notifier.plugin_config.limits.timeout);
         match self {
             Self::Notifications => longest
                 .max()
-                .map_or(LEAST_VISIBILITY, |timeout| LEAST_VISIBILITY.max(timeout + ANSWER)),
-            _ => LEAST_VISIBILITY,
+                .map_or(MIN_VISIBILITY, |timeout| MIN_VISIBILITY.max(timeout + ANSWER_MARGIN)),
+            _ => MIN_VISIBILITY,
         }
     }
 
@@ -127,35 +127,35 @@ impl Role {
     fn retention(self, config: &Config) -> Duration {
         match self {
             Self::Updates => config.updates.window,
-            _ => LEAST_RETENTION,
+            _ => MIN_RETENTION,
         }
     }
 }
 
 pub(super) fn queue(
     config: &Config,
-    role: Role,
+    role: QueueRole,
     url: Option<&str>,
-    queue: Option<&Fact<Queue>>,
+    queue: Option<&Fact<QueueFacts>>,
 ) -> Vec<Finding> {
     let check = role.check();
     let (Some(url), Some(queue)) = (url, queue) else {
         return vec![Finding::not_configured(
             check,
-            format!("{} is not set: {}", role.key(), role.without()),
+            format!("{} is not set: {}", role.key(), role.absence_meaning()),
         )];
     };
     let queue = match queue {
         Ok(queue) => queue,
-        Err(unread) if unread.reason == Reason::Absent => {
+        Err(read_failure) if read_failure.reason == ReadFailureReason::Absent => {
             return vec![absent(config, role, url)];
         }
-        Err(unread) => return vec![unread.needed(check)],
+        Err(read_failure) => return vec![read_failure.required_finding(check)],
     };
     let mut findings = Vec::new();
     kind(role, url, queue, &mut findings);
     times(config, role, queue, &mut findings);
-    if role == Role::Events {
+    if role == QueueRole::Events {
         senders(queue, &mut findings);
     }
     dead_letters(role, name(url), queue, &mut findings);
@@ -163,7 +163,7 @@ pub(super) fn queue(
         findings.push(Finding::ok(check, summary(url, queue)));
     }
     // Beside whatever else is found: the doctor can't see the rule.
-    if role == Role::Events && is_fifo(&queue.attributes) {
+    if role == QueueRole::Events && is_fifo(&queue.attributes) {
         findings.push(Finding::ok(
             check,
             format!("{} is a FIFO queue: its rule's target needs a MessageGroupId", name(url)),
@@ -172,7 +172,7 @@ pub(super) fn queue(
     findings
 }
 
-fn absent(config: &Config, role: Role, url: &str) -> Finding {
+fn absent(config: &Config, role: QueueRole, url: &str) -> Finding {
     // https://sqs.REGION.amazonaws.com/ACCOUNT/NAME
     let host = url.split("://").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let elsewhere = host
@@ -193,7 +193,7 @@ fn absent(config: &Config, role: Role, url: &str) -> Finding {
     }
 }
 
-fn kind(role: Role, url: &str, queue: &Queue, findings: &mut Vec<Finding>) {
+fn kind(role: QueueRole, url: &str, queue: &QueueFacts, findings: &mut Vec<Finding>) {
     let name = name(url);
     if role.fifo() && !is_fifo(&queue.attributes) {
         findings.push(Finding::failed(
@@ -208,7 +208,7 @@ fn kind(role: Role, url: &str, queue: &Queue, findings: &mut Vec<Finding>) {
     }
 }
 
-fn times(config: &Config, role: Role, queue: &Queue, findings: &mut Vec<Finding>) {
+fn times(config: &Config, role: QueueRole, queue: &QueueFacts, findings: &mut Vec<Finding>) {
     let mut least = |attribute: &str, least: Duration, what: &str, otherwise: &str| {
         let Some(found) = seconds(&queue.attributes, attribute) else { return };
         if found < least {
@@ -230,14 +230,14 @@ fn times(config: &Config, role: Role, queue: &Queue, findings: &mut Vec<Finding>
         role.retention(config).min(Duration::from_secs(14 * 24 * 3600)),
         "messages are thrown away after",
         match role {
-            Role::Updates => "that is updates.window, the work that is handed over at once",
+            QueueRole::Updates => "that is updates.window, the work that is handed over at once",
             _ => "what comes in while no host runs would be lost",
         },
     );
 }
 
 /// Whether EventBridge can get its events into the queue.
-fn senders(queue: &Queue, findings: &mut Vec<Finding>) {
+fn senders(queue: &QueueFacts, findings: &mut Vec<Finding>) {
     let attribute = |name| queue.attributes.get(name).map(String::as_str).unwrap_or_default();
     let key = attribute("KmsMasterKeyId");
     if key.ends_with("alias/aws/sqs") {
@@ -258,7 +258,7 @@ fn senders(queue: &Queue, findings: &mut Vec<Finding>) {
     }
 }
 
-fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Finding>) {
+fn dead_letters(role: QueueRole, source: &str, queue: &QueueFacts, findings: &mut Vec<Finding>) {
     let check = role.check();
     let Some(dead) = &queue.dead_letters else {
         findings.push(Finding::failed(
@@ -272,24 +272,24 @@ fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Find
                 } else {
                     "a queue for them"
                 },
-                role.least_receives()
+                role.min_receives()
             ),
         ));
         return;
     };
     let name = &dead.redrive.name;
     let why = match role {
-        Role::Updates => Some((
+        QueueRole::Updates => Some((
             "an account is a dead letter",
-            "each wait for a free slot costs one; failures are counted by updates.max_receive_count",
+            "each wait for a free slot costs one; failures are counted by updates.max_attempts",
         )),
-        Role::Notifications => Some((
+        QueueRole::Notifications => Some((
             "a notification is a dead letter, without an alert",
             "what a gate holds is received by the hour; deliveries that fail are counted apart",
         )),
-        Role::Events => None,
+        QueueRole::Events => None,
     };
-    let least = role.least_receives();
+    let least = role.min_receives();
     if let (Some((what, why)), Some(max)) = (why, dead.redrive.max_receives)
         && max < least
     {
@@ -301,7 +301,7 @@ fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Find
     }
     let attributes = match &dead.attributes {
         Ok(attributes) => attributes,
-        Err(unread) if unread.reason == Reason::Absent => {
+        Err(read_failure) if read_failure.reason == ReadFailureReason::Absent => {
             findings.push(Finding::failed(
                 check,
                 format!("its dead-letter queue {name} does not exist"),
@@ -309,8 +309,8 @@ fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Find
             ));
             return;
         }
-        Err(unread) => {
-            findings.push(unread.needed(check));
+        Err(read_failure) => {
+            findings.push(read_failure.required_finding(check));
             return;
         }
     };
@@ -341,14 +341,14 @@ fn dead_letters(role: Role, source: &str, queue: &Queue, findings: &mut Vec<Find
             check,
             format!("the dead-letter queue {name} keeps messages for {} only", span(kept)),
             format!(
-                "set its MessageRetentionPeriod to {MOST_RETENTION}: it should keep them longer \
+                "set its MessageRetentionPeriod to {MAX_RETENTION}: it should keep them longer \
                  than the queue that they come from"
             ),
         ));
     }
 }
 
-fn summary(url: &str, queue: &Queue) -> String {
+fn summary(url: &str, queue: &QueueFacts) -> String {
     let attributes = &queue.attributes;
     let mut parts = vec![name(url).to_owned()];
     if let Some(dead) = &queue.dead_letters {
@@ -385,7 +385,7 @@ fn name(url: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Status, Unread};
+    use super::super::{ReadFailure, Status};
     use super::*;
     use rstest::rstest;
 
@@ -396,7 +396,7 @@ mod tests {
     }
 
     /// A good FIFO queue, or a good standard one, with some attributes changed.
-    fn good(fifo: bool, changed: &[(&str, &str)], dead: &[(&str, &str)]) -> Queue {
+    fn good(fifo: bool, changed: &[(&str, &str)], dead: &[(&str, &str)]) -> QueueFacts {
         let name = if fifo { "dead.fifo" } else { "dead" };
         let policy = format!(
             r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:111122223333:{name}","maxReceiveCount":"1000"}}"#
@@ -414,12 +414,12 @@ mod tests {
         }
         own.extend(attributes(changed));
         of_dead.extend(attributes(dead));
-        let dead_letters =
-            Redrive::of(&own).map(|redrive| DeadLetters { redrive, attributes: Ok(of_dead) });
-        Queue { attributes: own, dead_letters }
+        let dead_letters = RedrivePolicy::from_attributes(&own)
+            .map(|redrive| DeadLetterQueue { redrive, attributes: Ok(of_dead) });
+        QueueFacts { attributes: own, dead_letters }
     }
 
-    fn judged(role: Role, found: Fact<Queue>) -> Vec<Finding> {
+    fn judged(role: QueueRole, found: Fact<QueueFacts>) -> Vec<Finding> {
         let config = Config::parse("c", "").unwrap();
         queue(&config, role, Some(URL), Some(&found))
     }
@@ -427,40 +427,40 @@ mod tests {
     #[test]
     fn a_redrive_policy_is_read() {
         let queue = good(true, &[], &[]);
-        let expected = Redrive {
+        let expected = RedrivePolicy {
             name: "dead.fifo".into(),
             owner: "111122223333".into(),
             max_receives: Some(1000),
         };
-        assert_eq!(Redrive::of(&queue.attributes), Some(expected));
-        assert_eq!(Redrive::of(&attributes(&[("RedrivePolicy", "{}")])), None);
+        assert_eq!(RedrivePolicy::from_attributes(&queue.attributes), Some(expected));
+        assert_eq!(RedrivePolicy::from_attributes(&attributes(&[("RedrivePolicy", "{}")])), None);
     }
 
     #[rstest]
-    #[case(Role::Updates, true)]
-    #[case(Role::Notifications, true)]
-    #[case(Role::Events, false)]
-    fn good_queues_are_good(#[case] role: Role, #[case] fifo: bool) {
+    #[case(QueueRole::Updates, true)]
+    #[case(QueueRole::Notifications, true)]
+    #[case(QueueRole::Events, false)]
+    fn good_queues_are_good(#[case] role: QueueRole, #[case] fifo: bool) {
         let findings = judged(role, Ok(good(fifo, &[], &[])));
         let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
         assert_eq!(statuses, [Status::Ok], "{findings:?}");
     }
 
     #[rstest]
-    #[case(Role::Updates, good(false, &[], &[]), Status::Failed, "is a standard queue")]
-    #[case(Role::Updates, good(true, &[("RedrivePolicy", "")], &[]), Status::Failed, "no dead-letter queue")]
-    #[case(Role::Updates, good(true, &[("VisibilityTimeout", "30")], &[]), Status::Warning, "seen again after 30s")]
-    #[case(Role::Updates, good(true, &[("MessageRetentionPeriod", "3600")], &[]), Status::Warning, "thrown away after 1h")]
-    #[case(Role::Updates, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":5}"#)], &[]), Status::Warning, "after 5 receives")]
-    #[case(Role::Notifications, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":100}"#)], &[]), Status::Warning, "after 100 receives")]
-    #[case(Role::Updates, good(true, &[], &[("FifoQueue", "false")]), Status::Failed, "of the other kind")]
-    #[case(Role::Updates, good(true, &[], &[("ApproximateNumberOfMessages", "2")]), Status::Warning, "2 messages in the dead-letter queue")]
-    #[case(Role::Updates, good(true, &[], &[("MessageRetentionPeriod", "345600")]), Status::Warning, "for 4d only")]
-    #[case(Role::Events, good(false, &[("Policy", "")], &[]), Status::Warning, "does not let EventBridge")]
-    #[case(Role::Events, good(false, &[("KmsMasterKeyId", "alias/aws/sqs")], &[]), Status::Failed, "which EventBridge may not use")]
+    #[case(QueueRole::Updates, good(false, &[], &[]), Status::Failed, "is a standard queue")]
+    #[case(QueueRole::Updates, good(true, &[("RedrivePolicy", "")], &[]), Status::Failed, "no dead-letter queue")]
+    #[case(QueueRole::Updates, good(true, &[("VisibilityTimeout", "30")], &[]), Status::Warning, "seen again after 30s")]
+    #[case(QueueRole::Updates, good(true, &[("MessageRetentionPeriod", "3600")], &[]), Status::Warning, "thrown away after 1h")]
+    #[case(QueueRole::Updates, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":5}"#)], &[]), Status::Warning, "after 5 receives")]
+    #[case(QueueRole::Notifications, good(true, &[("RedrivePolicy", r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:1:d.fifo","maxReceiveCount":100}"#)], &[]), Status::Warning, "after 100 receives")]
+    #[case(QueueRole::Updates, good(true, &[], &[("FifoQueue", "false")]), Status::Failed, "of the other kind")]
+    #[case(QueueRole::Updates, good(true, &[], &[("ApproximateNumberOfMessages", "2")]), Status::Warning, "2 messages in the dead-letter queue")]
+    #[case(QueueRole::Updates, good(true, &[], &[("MessageRetentionPeriod", "345600")]), Status::Warning, "for 4d only")]
+    #[case(QueueRole::Events, good(false, &[("Policy", "")], &[]), Status::Warning, "does not let EventBridge")]
+    #[case(QueueRole::Events, good(false, &[("KmsMasterKeyId", "alias/aws/sqs")], &[]), Status::Failed, "which EventBridge may not use")]
     fn what_is_wrong_is_found(
-        #[case] role: Role,
-        #[case] queue: Queue,
+        #[case] role: QueueRole,
+        #[case] queue: QueueFacts,
         #[case] status: Status,
         #[case] found: &str,
     ) {
@@ -476,12 +476,12 @@ mod tests {
     #[case("eu-west-1", "is in us-east-1, and groundcrew calls eu-west-1")]
     fn a_missing_queue_may_be_in_another_region(#[case] region: &str, #[case] found: &str) {
         let config = Config::parse("c", &format!("[aws]\nregion = \"{region}\"")).unwrap();
-        let unread = Unread {
+        let read_failure = ReadFailure {
             action: "sqs:GetQueueAttributes".into(),
-            reason: Reason::Absent,
+            reason: ReadFailureReason::Absent,
             message: String::new(),
         };
-        let findings = queue(&config, Role::Updates, Some(URL), Some(&Err(unread)));
+        let findings = queue(&config, QueueRole::Updates, Some(URL), Some(&Err(read_failure)));
         assert!(findings[0].found.contains(found), "{findings:?}");
     }
 
@@ -493,7 +493,7 @@ mod tests {
         )
         .unwrap();
         let found = Ok(good(true, &[], &[]));
-        let findings = queue(&config, Role::Notifications, Some(URL), Some(&found));
+        let findings = queue(&config, QueueRole::Notifications, Some(URL), Some(&found));
         assert!(findings[0].fix.as_ref().unwrap().contains("at least 330"), "{findings:?}");
     }
 
@@ -509,7 +509,7 @@ mod tests {
         #[case] dead: &[(&str, &str)],
         #[case] expected: &[Status],
     ) {
-        let findings = judged(Role::Events, Ok(good(true, changed, dead)));
+        let findings = judged(QueueRole::Events, Ok(good(true, changed, dead)));
         let statuses: Vec<Status> = findings.iter().map(|finding| finding.status).collect();
         assert_eq!(statuses, expected, "{findings:?}");
         let note = findings.last().unwrap();
@@ -522,7 +522,7 @@ mod tests {
 
     #[test]
     fn no_queue_is_no_problem() {
-        let findings = queue(&Config::parse("c", "").unwrap(), Role::Events, None, None);
+        let findings = queue(&Config::parse("c", "").unwrap(), QueueRole::Events, None, None);
         assert_eq!(findings[0].status, Status::NotConfigured);
     }
 }

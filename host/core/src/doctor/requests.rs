@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::config::{Notifier, Plugin};
+use crate::config::{NotifierConfig, PluginSource};
 use crate::http::{HttpGrant, Url};
 
 /// Requests of a bundled notifier to the URL of one of its settings.
@@ -14,12 +14,12 @@ pub(super) struct Requests<'s> {
     /// Their methods.
     pub(super) methods: Vec<&'s str>,
     /// What is known of the URL; nothing where a template begins before the host ends.
-    target: Option<Target>,
+    target: Option<RequestTarget>,
 }
 
 /// A URL, as far as it is the same for all notifications.
 #[derive(Debug)]
-struct Target {
+struct RequestTarget {
     /// All of it, or up to the last `/` before the first template.
     url: Url,
     /// What the segment begins with that a template continues; `None` where the path is known.
@@ -29,13 +29,13 @@ struct Target {
 }
 
 /// The requests of a notifier. `None` where they are not known: it is not a bundled one.
-pub(super) fn requests(notifier: &Notifier) -> Option<Vec<Requests<'_>>> {
-    let Plugin::Bundled(plugin) = &notifier.component.plugin else { return None };
-    let settings = &notifier.component.settings.json;
+pub(super) fn requests(notifier: &NotifierConfig) -> Option<Vec<Requests<'_>>> {
+    let PluginSource::Bundled(plugin) = &notifier.plugin_config.plugin else { return None };
+    let settings = &notifier.plugin_config.settings.json;
     let request = |setting: &'static str, methods, url: &str| Requests {
         setting,
         methods,
-        target: Target::of_template(url),
+        target: RequestTarget::from_template(url),
     };
     // What it takes when nothing is set is what the settings of the plugin say.
     let text = |at: &str, unset| settings.pointer(at).and_then(Value::as_str).unwrap_or(unset);
@@ -72,7 +72,7 @@ pub(super) fn requests(notifier: &Notifier) -> Option<Vec<Requests<'_>>> {
 
 impl Requests<'_> {
     /// Whether one of them may be within a grant's URL and query. Only when it can't is it false.
-    pub(super) fn may_go_to(&self, grant: &HttpGrant) -> bool {
+    pub(super) fn may_match(&self, grant: &HttpGrant) -> bool {
         self.target.as_ref().is_none_or(|target| target.may_be_within(grant))
     }
 
@@ -82,8 +82,8 @@ impl Requests<'_> {
     }
 }
 
-impl Target {
-    fn of_template(text: &str) -> Option<Self> {
+impl RequestTarget {
+    fn from_template(text: &str) -> Option<Self> {
         let template = ["{{", "{%", "{#"].iter().filter_map(|begin| text.find(begin)).min();
         let known = &text[..template.unwrap_or(text.len())];
         let known = known.split('#').next().unwrap_or_default();
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn notifier(plugin: &str, settings: &str, grant: &str) -> Notifier {
+    fn notifier(plugin: &str, settings: &str, grant: &str) -> NotifierConfig {
         let secrets = match grant.contains("$(s)") {
             true => "secrets = { s = { env = \"S\" } }\n",
             false => "",
@@ -179,7 +179,7 @@ mod tests {
     fn where_a_request_may_go(#[case] url: &str, #[case] grant: &str, #[case] expected: bool) {
         let notifier = notifier("webhook", &format!("url = \"{url}\""), grant);
         let requests = requests(&notifier).unwrap();
-        assert_eq!(requests[0].may_go_to(&notifier.grants.http[0]), expected);
+        assert_eq!(requests[0].may_match(&notifier.grants.http[0]), expected);
     }
 
     #[rstest]
@@ -206,7 +206,7 @@ mod tests {
         let requests = requests(&notifier).unwrap();
         let found = requests.iter().map(|one| format!("{} {}", one.setting, one.methods.join(" ")));
         assert_eq!(found.collect::<Vec<_>>(), expected);
-        assert!(requests.iter().all(|one| one.may_go_to(&notifier.grants.http[0])), "{requests:?}");
+        assert!(requests.iter().all(|one| one.may_match(&notifier.grants.http[0])), "{requests:?}");
     }
 
     #[test]

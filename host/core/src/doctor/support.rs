@@ -12,14 +12,14 @@ pub(super) fn support(config: &Config, offered: Option<&Fact<BTreeSet<String>>>)
     };
     let offered = match offered {
         Ok(offered) => offered,
-        Err(unread) => {
-            return vec![match unread.reason {
-                super::Reason::NoSupportPlan => unread.needed(CHECK),
-                _ => unread.not_needed(CHECK),
+        Err(read_failure) => {
+            return vec![match read_failure.reason {
+                super::ReadFailureReason::NoSupportPlan => read_failure.required_finding(CHECK),
+                _ => read_failure.optional_finding(CHECK),
             }];
         }
     };
-    let granted = granted(config);
+    let granted = granted_service_codes(config);
     let missing: Vec<&String> = granted.difference(offered).collect();
     match missing.is_empty() {
         true => {
@@ -36,14 +36,14 @@ pub(super) fn support(config: &Config, offered: Option<&Fact<BTreeSet<String>>>)
 }
 
 /// The service codes that any notifier may open cases for.
-pub fn granted(config: &Config) -> BTreeSet<String> {
+pub fn granted_service_codes(config: &Config) -> BTreeSet<String> {
     let grants = config.notifiers.iter().map(|notifier| &notifier.grants.support_cases);
     grants.flatten().cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Reason, Status, Unread};
+    use super::super::{ReadFailure, ReadFailureReason, Status};
     use super::*;
     use rstest::rstest;
 
@@ -54,15 +54,15 @@ mod tests {
         support(&config, offered.as_ref()).remove(0)
     }
 
-    fn unread(reason: Reason) -> Fact<BTreeSet<String>> {
-        Err(Unread { action: "support:DescribeServices".into(), reason, message: "no".into() })
+    fn read_failure(reason: ReadFailureReason) -> Fact<BTreeSet<String>> {
+        Err(ReadFailure { action: "support:DescribeServices".into(), reason, message: "no".into() })
     }
 
     #[rstest]
     #[case(Some(Ok(BTreeSet::from([CODE.to_owned()]))), Status::Ok)]
     #[case(Some(Ok(BTreeSet::new())), Status::Warning)]
-    #[case(Some(unread(Reason::NoSupportPlan)), Status::Failed)]
-    #[case(Some(unread(Reason::Denied)), Status::Unknown)]
+    #[case(Some(read_failure(ReadFailureReason::NoSupportPlan)), Status::Failed)]
+    #[case(Some(read_failure(ReadFailureReason::Denied)), Status::Unknown)]
     #[case(None, Status::NotConfigured)]
     fn a_plan_is_needed_for_cases(
         #[case] offered: Option<Fact<BTreeSet<String>>>,

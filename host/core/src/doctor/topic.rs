@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Fact, Finding, Reason, count};
+use super::{Check, Fact, Finding, ReadFailureReason, count};
 use crate::config::Config;
 
 pub(super) fn topic(
@@ -36,14 +36,14 @@ pub(super) fn topic(
     }
     let attributes = match attributes {
         Ok(attributes) => attributes,
-        Err(unread) => {
-            findings.push(match unread.reason {
-                Reason::Absent => Finding::failed(
+        Err(read_failure) => {
+            findings.push(match read_failure.reason {
+                ReadFailureReason::Absent => Finding::failed(
                     CHECK,
                     format!("there is no topic {name} in {region}"),
                     "make it, or set alerts.topic_arn to one that is there",
                 ),
-                _ => unread.not_needed(CHECK),
+                _ => read_failure.optional_finding(CHECK),
             });
             return findings;
         }
@@ -72,7 +72,7 @@ pub(super) fn topic(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Status, Unread};
+    use super::super::{ReadFailure, Status};
     use super::*;
     use rstest::rstest;
 
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Reason::Absent, Status::Failed)]
-    #[case(Reason::Denied, Status::Unknown)]
-    fn a_topic_may_be_unreadable(#[case] reason: Reason, #[case] status: Status) {
-        let unread =
-            Unread { action: "sns:GetTopicAttributes".into(), reason, message: "no".into() };
-        assert_eq!(judged(ARN, Err(unread)).status, status);
+    #[case(ReadFailureReason::Absent, Status::Failed)]
+    #[case(ReadFailureReason::Denied, Status::Unknown)]
+    fn a_topic_may_be_unreadable(#[case] reason: ReadFailureReason, #[case] status: Status) {
+        let read_failure =
+            ReadFailure { action: "sns:GetTopicAttributes".into(), reason, message: "no".into() };
+        assert_eq!(judged(ARN, Err(read_failure)).status, status);
     }
 
     #[test]

@@ -26,10 +26,10 @@ pub enum AddressKind {
 impl AddressKind {
     /// What is special about this address, if anything is. One that carries an IPv4 address,
     /// as `::ffff:10.0.0.1` and those of NAT64 do, is what that one is.
-    pub fn of(address: IpAddr) -> Option<Self> {
+    pub fn classify(address: IpAddr) -> Option<Self> {
         match address {
-            IpAddr::V4(address) => of_v4(address),
-            IpAddr::V6(address) => of_v6(address),
+            IpAddr::V4(address) => classify_v4(address),
+            IpAddr::V6(address) => classify_v6(address),
         }
     }
 
@@ -51,7 +51,7 @@ impl fmt::Display for AddressKind {
     }
 }
 
-fn of_v4(address: Ipv4Addr) -> Option<AddressKind> {
+fn classify_v4(address: Ipv4Addr) -> Option<AddressKind> {
     match address.octets() {
         [169, 254, 169, 254] | [169, 254, 170, 2 | 23] => Some(AddressKind::Metadata),
         [127, ..] => Some(AddressKind::Loopback),
@@ -72,10 +72,10 @@ fn of_v4(address: Ipv4Addr) -> Option<AddressKind> {
     }
 }
 
-fn of_v6(address: Ipv6Addr) -> Option<AddressKind> {
+fn classify_v6(address: Ipv6Addr) -> Option<AddressKind> {
     let carried = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        of_v4(Ipv4Addr::new(a, b, c, d))
+        classify_v4(Ipv4Addr::new(a, b, c, d))
     };
     match address.segments() {
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] => Some(AddressKind::Metadata),
@@ -137,7 +137,7 @@ mod tests {
     #[case::site_local("fec0::1", Some(AddressKind::Unusable))]
     #[case::broadcast("255.255.255.255", Some(AddressKind::Unusable))]
     fn kinds(#[case] address: &str, #[case] kind: Option<AddressKind>) {
-        assert_eq!(AddressKind::of(address.parse().unwrap()), kind);
+        assert_eq!(AddressKind::classify(address.parse().unwrap()), kind);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::placeholder::{self, UrlSecret};
-use super::secret::{HttpSecret, SecretPlace};
+use super::secret::{HttpSecret, SecretLocation};
 use super::url::Url;
 
 /// One of `[[notifiers.grants.http]]`: URLs that a notifier may reach, and how.
@@ -42,15 +42,15 @@ pub struct Signing {
 
 impl HttpGrant {
     /// The first parameter that the query of a request lacks.
-    fn lacks(&self, query: Option<&str>) -> Option<&String> {
+    fn missing_parameter(&self, query: Option<&str>) -> Option<&String> {
         let has = |parameter: &String| parameters(query).any(|other| other == parameter);
         self.query.iter().find(|parameter| !has(parameter))
     }
 
     /// A placeholder of this grant that a request has in another place than the grant, from where
     /// the other system could hand the secret on.
-    fn misplaced(&self, url: &Url, query: Option<&str>) -> Option<&UrlSecret> {
-        let (_, rest) = self.url.covered(url);
+    fn misplaced_placeholder(&self, url: &Url, query: Option<&str>) -> Option<&UrlSecret> {
+        let (_, rest) = self.url.strip_covered(url);
         let others = parameters(query).filter(|one| !self.query.iter().any(|own| own == one));
         let others: Vec<&str> = others.chain([rest]).collect();
         let is_within = |secret: &&UrlSecret| {
@@ -61,7 +61,7 @@ impl HttpGrant {
     }
 
     /// The same, with its files in a folder, unless their paths are absolute.
-    pub fn within(mut self, folder: &Path) -> Self {
+    pub fn relative_to(mut self, folder: &Path) -> Self {
         if let Some(file) = &mut self.ca_file {
             *file = folder.join(&*file);
         }
@@ -69,7 +69,7 @@ impl HttpGrant {
         let secrets = self.secrets.iter_mut().map(|one| &mut one.secret);
         let signing = self.sign.iter_mut().map(|sign| &mut sign.key);
         for secret in headers.chain(secrets).chain(signing) {
-            if let SecretPlace::File(file) = &mut secret.place {
+            if let SecretLocation::File(file) = &mut secret.location {
                 *file = folder.join(&*file);
             }
         }
@@ -112,14 +112,14 @@ pub fn grant_for<'g>(
     method: &str,
     url: &Url,
     query: Option<&str>,
-) -> Result<&'g HttpGrant, Denied> {
-    let denied = |why| Denied { method: method.to_owned(), url: url.to_string(), why };
+) -> Result<&'g HttpGrant, RequestDenied> {
+    let denied = |reason| RequestDenied { method: method.to_owned(), url: url.to_string(), reason };
     let mut reaching = grants.iter().filter(|grant| grant.url.covers(url));
-    let mut covering = reaching.clone().filter(|grant| grant.lacks(query).is_none());
+    let mut covering = reaching.clone().filter(|grant| grant.missing_parameter(query).is_none());
     if let Some(grant) = covering.clone().find(|grant| grant.allows(method)) {
-        return match grant.misplaced(url, query) {
+        return match grant.misplaced_placeholder(url, query) {
             None => Ok(grant),
-            Some(secret) => Err(denied(Why::Misplaced {
+            Some(secret) => Err(denied(DeniedReason::Misplaced {
                 grant: grant.to_string(),
                 placeholder: placeholder::written(&secret.name),
             })),
@@ -127,28 +127,29 @@ pub fn grant_for<'g>(
     }
     if let Some(nearest) = covering.next() {
         let (grant, methods) = (nearest.to_string(), nearest.methods.clone());
-        return Err(denied(Why::Method { grant, methods }));
+        return Err(denied(DeniedReason::Method { grant, methods }));
     }
-    let lacking = reaching.find_map(|grant| Some((grant.to_string(), grant.lacks(query)?.clone())));
+    let lacking = reaching
+        .find_map(|grant| Some((grant.to_string(), grant.missing_parameter(query)?.clone())));
     Err(denied(match lacking {
-        Some((grant, parameter)) => Why::Query { grant, parameter },
-        None => Why::Nothing,
+        Some((grant, parameter)) => DeniedReason::Query { grant, parameter },
+        None => DeniedReason::NoGrant,
     }))
 }
 
 /// A request that no grant covers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Denied {
+pub struct RequestDenied {
     method: String,
     /// Without its query.
     url: String,
-    why: Why,
+    reason: DeniedReason,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Why {
+enum DeniedReason {
     /// No grant covers the URL.
-    Nothing,
+    NoGrant,
     /// The nearest grant has other methods.
     Method { grant: String, methods: Vec<String> },
     /// The nearest grant asks for a parameter that the request lacks.
@@ -157,11 +158,11 @@ enum Why {
     Misplaced { grant: String, placeholder: String },
 }
 
-impl fmt::Display for Denied {
+impl fmt::Display for RequestDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, url, why } = self;
-        match why {
-            Why::Nothing => {
+        let Self { method, url, reason } = self;
+        match reason {
+            DeniedReason::NoGrant => {
                 write!(f, "{method} {url} is not granted; to grant it, write below the notifier:")?;
                 write!(f, "\n\n[[notifiers.grants.http]]\nurl = {url:?}")?;
                 write!(f, "\nmethods = [{method:?}]\n")?;
@@ -172,19 +173,19 @@ impl fmt::Display for Denied {
                 }
                 Ok(())
             }
-            Why::Method { grant, methods } => {
+            DeniedReason::Method { grant, methods } => {
                 let methods: Vec<_> =
                     methods.iter().chain([method]).map(|method| format!("{method:?}")).collect();
                 write!(f, "{method} is not granted for {url}; to grant it, write in the ")?;
                 write!(f, "[[notifiers.grants.http]] of {grant}:")?;
                 write!(f, "\n\nmethods = [{}]\n", methods.join(", "))
             }
-            Why::Query { grant, parameter } => write!(
+            DeniedReason::Query { grant, parameter } => write!(
                 f,
                 "{method} {url} is not granted: the [[notifiers.grants.http]] of {grant} asks for \
                  `{parameter}` in the query; write it into the plugin's URL as well"
             ),
-            Why::Misplaced { grant, placeholder } => write!(
+            DeniedReason::Misplaced { grant, placeholder } => write!(
                 f,
                 "{method} {url} is not granted: it has `{placeholder}` in another place than the \
                  [[notifiers.grants.http]] of {grant}, and the secret goes nowhere else"
@@ -271,7 +272,7 @@ mod tests {
             name: name.to_owned(),
             secret: HttpSecret {
                 prefix: String::new(),
-                place: SecretPlace::Variable("S".to_owned()),
+                location: SecretLocation::EnvironmentVariable("S".to_owned()),
             },
         };
         let mut grant = grant("https://a/x/$(s)", &["POST"]);

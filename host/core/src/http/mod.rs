@@ -13,12 +13,14 @@ mod url;
 mod webhook;
 
 pub use address::AddressKind;
-pub use grant::{Denied, HttpGrant, Signing, grant_for};
-pub use placeholder::{Unfit, UrlSecret, fill, names as placeholders, written as placeholder};
+pub use grant::{HttpGrant, RequestDenied, Signing, grant_for};
+pub use placeholder::{
+    UnfitSecret, UrlSecret, fill_placeholders, names as placeholders, written as placeholder,
+};
 pub use redact::Redactor;
-pub use secret::{HttpSecret, Secret, SecretPlace};
+pub use secret::{HttpSecret, Secret, SecretLocation};
 pub use url::{Scheme, Url, UrlError};
-pub use webhook::plain_secret;
+pub use webhook::webhook_with_plain_secret;
 
 /// The methods that a grant can name.
 pub const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];

@@ -30,15 +30,15 @@ pub fn names(text: &str) -> impl Iterator<Item = &str> {
 /// Why a secret can't take the place of a placeholder. Never shows the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
-pub struct Unfit {
+pub struct UnfitSecret {
     /// The placeholder's name; nothing where no single one is to blame.
     pub name: Option<String>,
     problem: String,
 }
 
-impl Unfit {
+impl UnfitSecret {
     /// For which no single secret is to blame.
-    pub fn whole(problem: &str) -> Self {
+    pub fn for_request(problem: &str) -> Self {
         Self { name: None, problem: problem.to_owned() }
     }
 }
@@ -51,11 +51,15 @@ impl Unfit {
 ///
 /// # Errors
 /// Which secret can't be put there, and why.
-pub fn fill(path: &str, query: Option<&str>, values: &[(String, Secret)]) -> Result<Secret, Unfit> {
+pub fn fill_placeholders(
+    path: &str,
+    query: Option<&str>,
+    values: &[(String, Secret)],
+) -> Result<Secret, UnfitSecret> {
     let mut parts = Vec::new();
     let mut queries: Vec<&str> = Vec::new();
     for (name, value) in values {
-        let unfit = |problem: String| Unfit { name: Some(name.clone()), problem };
+        let unfit = |problem: String| UnfitSecret { name: Some(name.clone()), problem };
         let placeholder = written(name);
         let value = value.expose();
         if path.contains(&placeholder) {
@@ -63,7 +67,7 @@ pub fn fill(path: &str, query: Option<&str>, values: &[(String, Secret)]) -> Res
                 Some((part, query)) => (part, Some(query)),
                 None => (value, None),
             };
-            check_part(part).map_err(unfit)?;
+            check_path_part(part).map_err(unfit)?;
             if let Some(own_query) = own_query {
                 if !path.ends_with(&placeholder) {
                     let problem = "it has a query, but the URL's path goes on after it";
@@ -79,15 +83,15 @@ pub fn fill(path: &str, query: Option<&str>, values: &[(String, Secret)]) -> Res
             check_query(value).map_err(problem)?;
         }
     }
-    let mut filled = put(path, &parts);
+    let mut filled = replace_placeholders(path, &parts);
     // The secrets are right by themselves. Beside what is around them they may not be.
-    url::check_path(&filled).map_err(|problem| Unfit {
+    url::check_path(&filled).map_err(|problem| UnfitSecret {
         name: None,
         problem: format!("with the secrets in it, the URL's path {problem}"),
     })?;
     let whole: Vec<_> =
         values.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-    let query = query.map(|query| put(query, &whole));
+    let query = query.map(|query| replace_placeholders(query, &whole));
     queries.extend(query.as_deref());
     for (index, query) in queries.into_iter().enumerate() {
         filled.push(if index == 0 { '?' } else { '&' });
@@ -98,7 +102,7 @@ pub fn fill(path: &str, query: Option<&str>, values: &[(String, Secret)]) -> Res
 
 /// The text with values in the place of their placeholders. What looks like a placeholder within
 /// a value is none.
-fn put(text: &str, values: &[(&str, &str)]) -> String {
+fn replace_placeholders(text: &str, values: &[(&str, &str)]) -> String {
     let mut pieces = text.split("$(");
     let mut filled = pieces.next().unwrap_or_default().to_owned();
     for piece in pieces {
@@ -115,7 +119,7 @@ fn put(text: &str, values: &[(&str, &str)]) -> String {
 }
 
 /// That a secret is fit for a path, by itself: so that of several the right one is blamed.
-fn check_part(part: &str) -> Result<(), String> {
+fn check_path_part(part: &str) -> Result<(), String> {
     if part.contains("://") {
         return Err("it is a whole URL: expected only what the placeholder stands for".to_owned());
     }
@@ -144,9 +148,9 @@ mod tests {
 
     use super::*;
 
-    fn filled(path: &str, query: Option<&str>, value: &str) -> Result<String, Unfit> {
+    fn filled(path: &str, query: Option<&str>, value: &str) -> Result<String, UnfitSecret> {
         let values = [("s".to_owned(), Secret::new(value))];
-        fill(path, query, &values).map(|filled| filled.expose().to_owned())
+        fill_placeholders(path, query, &values).map(|filled| filled.expose().to_owned())
     }
 
     #[test]
@@ -230,7 +234,7 @@ mod tests {
     #[test]
     fn a_secret_has_no_placeholders() {
         let values = [("a", "x$(b)"), ("b", "y")].map(|(n, v)| (n.to_owned(), Secret::new(v)));
-        let filled = fill("/$(b)/$(a)/$(c)", None, &values).unwrap();
+        let filled = fill_placeholders("/$(b)/$(a)/$(c)", None, &values).unwrap();
         assert_eq!(filled.expose(), "/y/x$(b)/$(c)");
     }
 
@@ -240,7 +244,7 @@ mod tests {
         fn nothing_climbs(value in "[a.%2eE5cCfF/\\\\;?#:@ ~-]{0,12}") {
             if let Ok(filled) = filled("/services/$(s)", None, &value) {
                 let path = filled.split('?').next().unwrap();
-                let url = super::super::Url::of_parts("https", "a", path).unwrap();
+                let url = super::super::Url::from_parts("https", "a", path).unwrap();
                 let below = super::super::Url::parse("https://a/services/").unwrap();
                 prop_assert!(below.covers(&url), "{filled}");
                 prop_assert!(!filled.contains('#'), "{filled}");

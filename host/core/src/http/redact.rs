@@ -13,38 +13,38 @@ use data_encoding::HEXLOWER;
 
 /// So many bytes of a secret in a row are taken out, wherever they stand. Shorter parts of it may
 /// be words of any text.
-const PART: usize = 12;
+const MIN_MATCH: usize = 12;
 
 /// A secret shorter than this is not looked for: it would be found in every text.
-const SHORTEST: usize = 6;
+const MIN_SECRET: usize = 6;
 
 /// How often what is escaped may be escaped again.
-const LAYERS: usize = 3;
+const MAX_ESCAPE_LAYERS: usize = 3;
 
 /// Takes secrets out of texts.
 #[derive(Default)]
 pub struct Redactor {
     /// What stands for each secret.
-    shown: Vec<String>,
+    replacements: Vec<String>,
     /// By length: parts in plain form, and whose they are.
     parts: HashMap<usize, HashMap<Vec<u8>, usize>>,
 }
 
 impl Redactor {
     /// Has a secret taken out; `shown` is put in its place.
-    pub fn add(&mut self, shown: &str, secret: &Secret) {
+    pub fn add(&mut self, replacement: &str, secret: &Secret) {
         let secret = secret.expose().as_bytes();
-        if secret.len() < SHORTEST {
+        if secret.len() < MIN_SECRET {
             return;
         }
-        let index = self.shown.len();
-        self.shown.push(shown.to_owned());
+        let index = self.replacements.len();
+        self.replacements.push(replacement.to_owned());
         for form in std::iter::once(secret.to_vec())
             .chain(base64(secret))
             .chain([HEXLOWER.encode(secret).into_bytes()])
         {
             let plain: Vec<u8> = plain(&form).into_iter().map(|place| place.byte).collect();
-            let length = plain.len().min(PART);
+            let length = plain.len().min(MIN_MATCH);
             let parts = self.parts.entry(length).or_default();
             for part in plain.windows(length.max(1)) {
                 parts.entry(part.to_vec()).or_insert(index);
@@ -75,7 +75,7 @@ impl Redactor {
             if let Some(index) = mark {
                 if before != Some(*index) {
                     redacted.extend_from_slice(bytes.get(done..place.start).unwrap_or_default());
-                    redacted.extend_from_slice(self.shown[*index].as_bytes());
+                    redacted.extend_from_slice(self.replacements[*index].as_bytes());
                 }
                 done = place.end;
             }
@@ -91,7 +91,7 @@ impl Redactor {
 
 /// A byte of a text in plain form, and which bytes of the text it comes from.
 #[derive(Clone, Copy)]
-struct Place {
+struct PlainByte {
     byte: u8,
     start: usize,
     end: usize,
@@ -100,11 +100,11 @@ struct Place {
 /// A text without escapes, in lower case, and without all that is no visible ASCII character. A
 /// secret in a URL or a header field has nothing else, and whoever shows the text leaves it out: the
 /// zeros of UTF-16, control characters, blanks and line breaks.
-fn plain(bytes: &[u8]) -> Vec<Place> {
-    let place = |(start, &byte): (usize, &u8)| Place { byte, start, end: start + 1 };
-    let mut text: Vec<Place> = bytes.iter().enumerate().map(place).collect();
+fn plain(bytes: &[u8]) -> Vec<PlainByte> {
+    let place = |(start, &byte): (usize, &u8)| PlainByte { byte, start, end: start + 1 };
+    let mut text: Vec<PlainByte> = bytes.iter().enumerate().map(place).collect();
     text.retain(is_visible);
-    for _ in 0..LAYERS {
+    for _ in 0..MAX_ESCAPE_LAYERS {
         let mut shorter = unescaped(&text);
         shorter.retain(is_visible);
         if shorter.len() == text.len() {
@@ -119,18 +119,18 @@ fn plain(bytes: &[u8]) -> Vec<Place> {
 }
 
 /// Whether a byte is part of what is compared. Forms write a space as `+`.
-fn is_visible(place: &Place) -> bool {
+fn is_visible(place: &PlainByte) -> bool {
     place.byte.is_ascii_graphic() && place.byte != b'+'
 }
 
 /// One layer of escapes less.
-fn unescaped(text: &[Place]) -> Vec<Place> {
+fn unescaped(text: &[PlainByte]) -> Vec<PlainByte> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, ..] = rest {
         let (byte, length) = escape(rest).unwrap_or((first.byte, 1));
         let last = rest.get(length - 1).unwrap_or(first);
-        plain.push(Place { byte, start: first.start, end: last.end });
+        plain.push(PlainByte { byte, start: first.start, end: last.end });
         rest = rest.get(length..).unwrap_or_default();
     }
     plain
@@ -138,7 +138,7 @@ fn unescaped(text: &[Place]) -> Vec<Place> {
 
 /// The ASCII character that an escape at the beginning of a text stands for, and the escape's
 /// length: of URLs, of JSON and JavaScript, of HTML.
-fn escape(text: &[Place]) -> Option<(u8, usize)> {
+fn escape(text: &[PlainByte]) -> Option<(u8, usize)> {
     let at = |index: usize| text.get(index).map(|place| place.byte);
     let number = |from: usize, digits: usize, radix: u32| {
         (from..from + digits).try_fold(0_u32, |number, index| {
@@ -319,9 +319,9 @@ mod tests {
             secret in "[A-Za-z0-9/_-]{12,40}",
             encoded in proptest::collection::vec(any::<bool>(), 40),
         ) {
-            let written: String = secret.chars().zip(&encoded).map(|(letter, encode)| match encode {
-                true => format!("%{:02X}", u32::from(letter)),
-                false => letter.to_string(),
+            let written: String = secret.chars().zip(&encoded).map(|(character, encode)| match encode {
+                true => format!("%{:02X}", u32::from(character)),
+                false => character.to_string(),
             }).collect();
             prop_assert_eq!(redact(&secret, &format!("<!{written}!>")), "<!$(s)!>");
         }

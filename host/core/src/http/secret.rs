@@ -27,13 +27,13 @@ impl fmt::Debug for Secret {
 
 /// Where the host finds a secret, as the config says it. Never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretPlace {
+pub enum SecretLocation {
     /// An environment variable of the host.
-    Variable(String),
+    EnvironmentVariable(String),
     /// A file, of which line breaks at the end don't count.
     File(PathBuf),
     /// A secret in AWS Secrets Manager.
-    Stored {
+    SecretsManager {
         /// Its name or ARN.
         id: String,
         /// The field that is meant, of a secret that is a JSON object.
@@ -41,13 +41,15 @@ pub enum SecretPlace {
     },
 }
 
-impl fmt::Display for SecretPlace {
+impl fmt::Display for SecretLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::EnvironmentVariable(name) => write!(f, "the environment variable {name}"),
             Self::File(path) => write!(f, "the file {}", path.display()),
-            Self::Stored { id, field: None } => write!(f, "the Secrets Manager secret {id}"),
-            Self::Stored { id, field: Some(field) } => {
+            Self::SecretsManager { id, field: None } => {
+                write!(f, "the Secrets Manager secret {id}")
+            }
+            Self::SecretsManager { id, field: Some(field) } => {
                 write!(f, "the field {field:?} of the Secrets Manager secret {id}")
             }
         }
@@ -60,7 +62,7 @@ pub struct HttpSecret {
     /// What stands before it, for example `Bearer `. No secret.
     pub prefix: String,
     /// Where it is.
-    pub place: SecretPlace,
+    pub location: SecretLocation,
 }
 
 #[cfg(test)]

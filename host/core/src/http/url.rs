@@ -80,14 +80,14 @@ impl Url {
         }
         let path_at = rest.find('/').unwrap_or(rest.len());
         let (authority, path) = rest.split_at(path_at);
-        Self::of_parts(scheme, authority, path)
+        Self::from_parts(scheme, authority, path)
     }
 
     /// A URL of its parts. An empty path is `/`.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub fn of_parts(scheme: &str, authority: &str, path: &str) -> Result<Self, UrlError> {
+    pub fn from_parts(scheme: &str, authority: &str, path: &str) -> Result<Self, UrlError> {
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -159,7 +159,7 @@ impl Url {
     }
 
     /// The other's path where this one covers it: as far as this one's segments go, and the rest.
-    pub(super) fn covered<'o>(&self, other: &'o Self) -> (&'o str, &'o str) {
+    pub(super) fn strip_covered<'o>(&self, other: &'o Self) -> (&'o str, &'o str) {
         let count = segments(&self.path).count();
         let end = other.path.match_indices('/').map(|(at, _)| at).nth(count);
         other.path.split_at(end.unwrap_or(other.path.len()))
@@ -318,7 +318,7 @@ mod tests {
     #[case::space("/api/ x")]
     #[case::not_ascii("/api/ä")]
     fn paths_of_two_readings(#[case] path: &str) {
-        let error = Url::of_parts("https", "a", path).unwrap_err();
+        let error = Url::from_parts("https", "a", path).unwrap_err();
         assert!(matches!(error, UrlError::Path(_)), "{error}");
     }
 
@@ -336,7 +336,7 @@ mod tests {
     #[case("https://a/", "https://b.a/", false)]
     #[case("https://a.example.com/", "https://A.EXAMPLE.com:443/x", true)]
     #[case("https://[::1]/", "https://[0:0:0:0:0:0:0:1]/", true)]
-    fn covers(#[case] grant: &str, #[case] request: &str, #[case] covered: bool) {
-        assert_eq!(url(grant).covers(&url(request)), covered);
+    fn covers(#[case] grant: &str, #[case] request: &str, #[case] strip_covered: bool) {
+        assert_eq!(url(grant).covers(&url(request)), strip_covered);
     }
 }

@@ -4,7 +4,7 @@ use super::Url;
 
 /// Which system this URL posts to, if its path or query is a secret that is written plainly. Sources:
 /// Slack's, Microsoft's and Discord's own documentation of incoming webhooks.
-pub fn plain_secret(url: &str) -> Option<&'static str> {
+pub fn webhook_with_plain_secret(url: &str) -> Option<&'static str> {
     if super::placeholders(url).next().is_some() {
         return None;
     }
@@ -50,6 +50,6 @@ mod tests {
     #[case::any("https://hooks.example.com/a/b/c", None)]
     #[case::no_url("not a URL", None)]
     fn a_webhook_with_its_secret(#[case] url: &str, #[case] expected: Option<&str>) {
-        assert_eq!(plain_secret(url), expected);
+        assert_eq!(webhook_with_plain_secret(url), expected);
     }
 }

@@ -14,7 +14,7 @@ use crate::catalog::{
 };
 use crate::http::Secret;
 use crate::notification::NotificationKey;
-use crate::parameters::User;
+use crate::parameters::IdentityCenterUser;
 use crate::support_case::SupportCase;
 
 /// Service Catalog: the truth on what is outdated, under change or failed.
@@ -62,12 +62,12 @@ pub trait Catalog: Send + Sync {
 #[async_trait]
 pub trait IdentityStore: Send + Sync {
     /// The user with this email address, if there is one.
-    async fn user(&self, email: &str) -> Result<Option<User>, AwsError>;
+    async fn user(&self, email: &str) -> Result<Option<IdentityCenterUser>, AwsError>;
 }
 
 /// AWS Organizations.
 #[async_trait]
-pub trait Directory: Send + Sync {
+pub trait AccountDirectory: Send + Sync {
     /// A page of the organization's accounts.
     async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError>;
 
@@ -79,7 +79,7 @@ pub trait Directory: Send + Sync {
 }
 
 /// An index of the tags of many accounts (Resource Groups Tagging API). Whether it covers
-/// accounts, AWS says nowhere: whoever uses it holds it against [`Directory::tags`].
+/// accounts, AWS says nowhere: whoever uses it holds it against [`AccountDirectory::tags`].
 #[async_trait]
 pub trait TagIndex: Send + Sync {
     /// A page of the accounts that have a tag or once had one, with their tags.

@@ -37,24 +37,24 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// A service writes one so often, and a Lambda with every tick and as often within one. At
     /// a DynamoDB table that is a read and a write of one small item.
-    pub const EVERY: Duration = Duration::from_secs(60);
+    pub const INTERVAL: Duration = Duration::from_secs(60);
 
     /// A host whose last one is older is taken to have ended: two in a row may be lost.
-    pub const FRESH: Duration = Duration::from_secs(3 * 60);
+    pub const TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
     /// One that lies further ahead was written by a clock that was wrong: it would show a host that
     /// was killed as running until then.
-    pub const AHEAD: Duration = Duration::from_secs(60 * 60);
+    pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
     /// Whether the host is taken to run at this moment.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        now <= self.at + Self::FRESH && self.at <= now + Self::AHEAD
+        now <= self.at + Self::TIMEOUT && self.at <= now + Self::MAX_CLOCK_SKEW
     }
 }
 
 /// A host that runs no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub struct GoneHost {
     /// Its last sign of life; when it has `stopped`, that was then.
     #[serde(flatten)]
     pub heartbeat: Heartbeat,
@@ -69,24 +69,24 @@ pub struct Hosts {
     /// stay until another host writes one.
     pub heartbeats: BTreeMap<String, Heartbeat>,
     /// Of those that are not among them any more, the one that ran last.
-    pub gone: Option<Gone>,
+    pub gone: Option<GoneHost>,
 }
 
 impl Hosts {
     /// Takes a heartbeat in, and puts away those that are not fresh by then.
-    pub fn beat(&mut self, heartbeat: &Heartbeat) {
+    pub fn record_heartbeat(&mut self, heartbeat: &Heartbeat) {
         self.heartbeats.insert(heartbeat.host.clone(), heartbeat.clone());
         let stale = |one: &Heartbeat| !one.is_fresh(heartbeat.at);
         let names: Vec<String> =
             self.heartbeats.values().filter(|one| stale(one)).map(|one| one.host.clone()).collect();
         for name in names {
-            self.put_away(&name, None);
+            self.retire(&name, None);
         }
     }
 
     /// Takes in that a host has stopped. One that is not known changes nothing.
-    pub fn leave(&mut self, host: &str, at: Timestamp) {
-        self.put_away(host, Some(at));
+    pub fn remove_heartbeat(&mut self, host: &str, at: Timestamp) {
+        self.retire(host, Some(at));
     }
 
     /// The hosts that run at this moment, in the order of their names.
@@ -96,20 +96,20 @@ impl Hosts {
 
     /// The host that ran last, when none does at this moment; `None` when no host ever wrote a
     /// heartbeat.
-    pub fn last(&self) -> Option<Gone> {
+    pub fn last(&self) -> Option<GoneHost> {
         let stale = self
             .heartbeats
             .values()
-            .map(|heartbeat| Gone { heartbeat: heartbeat.clone(), stopped: false });
+            .map(|heartbeat| GoneHost { heartbeat: heartbeat.clone(), stopped: false });
         stale.chain(self.gone.clone()).max_by_key(|gone| gone.heartbeat.at)
     }
 
-    fn put_away(&mut self, host: &str, stopped: Option<Timestamp>) {
+    fn retire(&mut self, host: &str, stopped: Option<Timestamp>) {
         let Some(heartbeat) = self.heartbeats.remove(host) else { return };
         let at = stopped.unwrap_or(heartbeat.at);
         if self.gone.as_ref().is_none_or(|gone| gone.heartbeat.at <= at) {
             let heartbeat = Heartbeat { at, ..heartbeat };
-            self.gone = Some(Gone { heartbeat, stopped: stopped.is_some() });
+            self.gone = Some(GoneHost { heartbeat, stopped: stopped.is_some() });
         }
     }
 }
@@ -118,10 +118,10 @@ impl Hosts {
 #[async_trait]
 pub trait Heartbeats: Send + Sync {
     /// Writes a heartbeat in place of the host's last.
-    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), LedgerError>;
+    async fn record_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), LedgerError>;
 
     /// Removes the heartbeat of a host that stops at this moment. Again it does nothing.
-    async fn leave(&self, host: &str, at: Timestamp) -> Result<(), LedgerError>;
+    async fn remove_heartbeat(&self, host: &str, at: Timestamp) -> Result<(), LedgerError>;
 
     /// What hosts have written.
     async fn hosts(&self) -> Result<Hosts, LedgerError>;
@@ -135,7 +135,7 @@ mod tests {
         Timestamp::constant(1_000_000 + second, 0)
     }
 
-    fn beat(host: &str, second: i64) -> Heartbeat {
+    fn heartbeat(host: &str, second: i64) -> Heartbeat {
         Heartbeat {
             host: host.into(),
             version: "0.1.0".into(),
@@ -153,20 +153,20 @@ mod tests {
     fn a_host_runs_while_its_heartbeat_is_fresh() {
         let mut hosts = Hosts::default();
         assert_eq!((running(&hosts, 0), hosts.last()), (vec![], None));
-        hosts.beat(&beat("one", 0));
-        hosts.beat(&beat("two", 60));
+        hosts.record_heartbeat(&heartbeat("one", 0));
+        hosts.record_heartbeat(&heartbeat("two", 60));
         assert_eq!(running(&hosts, 180), ["one", "two"]);
         assert_eq!(running(&hosts, 181), ["two"]);
         assert_eq!(running(&hosts, 241), Vec::<&str>::new());
         let last = hosts.last().unwrap();
-        assert_eq!((last.heartbeat, last.stopped), (beat("two", 60), false));
+        assert_eq!((last.heartbeat, last.stopped), (heartbeat("two", 60), false));
     }
 
     /// The clock of whoever looks may be behind that of the host.
     #[test]
     fn a_heartbeat_of_later_is_fresh() {
         let mut hosts = Hosts::default();
-        hosts.beat(&beat("one", 1000));
+        hosts.record_heartbeat(&heartbeat("one", 1000));
         assert_eq!(running(&hosts, 0), ["one"]);
         // By a clock that was wrong.
         assert_eq!(running(&hosts, -3000), Vec::<&str>::new());
@@ -175,15 +175,15 @@ mod tests {
     #[test]
     fn a_host_that_stopped_is_gone_since_then() {
         let mut hosts = Hosts::default();
-        hosts.beat(&beat("one", 0));
-        hosts.leave("one", at(30));
+        hosts.record_heartbeat(&heartbeat("one", 0));
+        hosts.remove_heartbeat("one", at(30));
         assert_eq!(running(&hosts, 30), Vec::<&str>::new());
         let last = hosts.last().unwrap();
         assert_eq!((last.heartbeat.at, last.stopped), (at(30), true));
         let before = hosts.clone();
-        hosts.leave("one", at(90));
+        hosts.remove_heartbeat("one", at(90));
         assert_eq!(hosts, before);
-        hosts.beat(&beat("one", 100));
+        hosts.record_heartbeat(&heartbeat("one", 100));
         assert_eq!(running(&hosts, 100), ["one"]);
     }
 
@@ -191,13 +191,13 @@ mod tests {
     #[test]
     fn those_that_are_not_fresh_are_put_away_by_the_next_heartbeat() {
         let mut hosts = Hosts::default();
-        hosts.beat(&beat("one", 0));
-        hosts.beat(&beat("two", 100));
-        hosts.beat(&beat("three", 200));
+        hosts.record_heartbeat(&heartbeat("one", 0));
+        hosts.record_heartbeat(&heartbeat("two", 100));
+        hosts.record_heartbeat(&heartbeat("three", 200));
         assert_eq!(hosts.heartbeats.keys().collect::<Vec<_>>(), ["three", "two"]);
-        hosts.beat(&beat("three", 2000));
+        hosts.record_heartbeat(&heartbeat("three", 2000));
         assert_eq!(hosts.heartbeats.len(), 1);
-        hosts.leave("three", at(2010));
+        hosts.remove_heartbeat("three", at(2010));
         let last = hosts.last().unwrap();
         assert_eq!((last.heartbeat.host.as_str(), last.stopped), ("three", true));
     }

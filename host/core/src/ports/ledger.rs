@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::AccountId;
 use crate::catalog::{ArtifactId, ProvisionedProductId, RecordId};
-use crate::due::Footing;
-use crate::notification::{Claim, Claimed, NotificationEntry, NotificationKey, NotificationState};
+use crate::notification::{
+    Claim, ClaimOutcome, NotificationEntry, NotificationKey, NotificationState,
+};
 use crate::plan_id::PlanId;
 use crate::ports::{Heartbeats, OrderLedger, Orders, PlanRecord};
+use crate::update_need::AppliedState;
 
 /// A ledger that can't be read or written. The text names the store or the item, and says what
 /// to do.
@@ -109,7 +111,7 @@ fn passed(since: Timestamp, now: Timestamp) -> Duration {
 
 /// What became of freeing a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Freed {
+pub struct FreedSlot {
     /// The lane's record.
     pub lane: LaneRecord,
     /// Whether anything was written by that. Otherwise another host has done it.
@@ -120,38 +122,38 @@ pub struct Freed {
 // One exists at a time: its size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum SlotOutcome {
     /// It is ours.
-    Yes,
+    Acquired,
     /// The account already holds one.
-    Already(Slot),
+    AlreadyHeld(Slot),
     /// All are taken.
-    Full,
+    LimitReached,
     /// All that its OU may have are taken.
-    OuFull,
+    OuLimitReached,
     /// Another host has given the account up for this target meanwhile.
-    GivenUp,
+    DeadLettered,
 }
 
 /// How many slots there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cap {
+pub struct SlotLimits {
     /// In all.
     pub total: usize,
     /// For accounts directly in the same OU.
     pub per_ou: Option<usize>,
 }
 
-impl Cap {
+impl SlotLimits {
     /// So many in all.
-    pub fn of(total: usize) -> Self {
+    pub fn in_all(total: usize) -> Self {
         Self { total, per_ou: None }
     }
 }
 
 /// How the updates of an account to one target have gone so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct UpdateProgress {
     /// Updates that were started and failed.
     pub failed_attempts: u32,
     /// The true AWS error of the last failure.
@@ -203,7 +205,7 @@ impl LaneRecord {
     }
 
     /// Takes in how one more update, which began at `begun`, has ended.
-    pub fn end(&mut self, begun: Timestamp, ended: Ended) {
+    pub fn record_end(&mut self, begun: Timestamp, ended: UpdateEnd) {
         self.last_ended = self.last_ended.max(Some(ended.at));
         if !ended.succeeded {
             self.failures_in_a_row += 1;
@@ -233,7 +235,7 @@ pub struct Pause {
 
 /// How an update ended, for its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct UpdateEnd {
     /// Whether the account is on the target. Otherwise the update failed, and that spent an
     /// attempt.
     pub succeeded: bool,
@@ -268,24 +270,24 @@ pub struct SweepRecord {
     #[serde(default)]
     pub closed: usize,
     /// To be updated, by lane, with what the lane had done by then.
-    pub lanes: BTreeMap<String, LaneSeen>,
-    /// Held, those that are freed first before the others; at most [`SweepRecord::HELD`].
-    pub held: Vec<HeldRecord>,
+    pub lanes: BTreeMap<String, LaneSummary>,
+    /// Held, those that are freed first before the others; at most [`SweepRecord::MAX_HELD`].
+    pub held: Vec<HeldAccount>,
     /// How many are held in all.
     pub held_in_all: usize,
     /// The lanes whose held accounts keep later lanes back.
     #[serde(default)]
-    pub held_back: Vec<HeldBack>,
+    pub held_back: Vec<BlockingLane>,
 }
 
 impl SweepRecord {
     /// So many held accounts are listed.
-    pub const HELD: usize = 100;
+    pub const MAX_HELD: usize = 100;
 }
 
 /// A lane whose held accounts keep later lanes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBack {
+pub struct BlockingLane {
     /// The lane in which accounts are held.
     pub lane: String,
     /// Since when they keep others back, without a break, as sweeps saw it.
@@ -300,12 +302,12 @@ pub struct HeldBack {
 
 /// What a sweep saw of a lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneSeen {
+pub struct LaneSummary {
     /// Accounts to be updated in it, those that are being updated included.
     pub to_update: usize,
     /// Accounts of it that had been given up.
-    #[serde(default)]
-    pub given_up: usize,
+    #[serde(rename = "given_up", default)]
+    pub dead_lettered: usize,
     /// Accounts that policies held in it.
     #[serde(default)]
     pub held: usize,
@@ -319,7 +321,7 @@ pub struct LaneSeen {
 
 /// An account that a policy holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldRecord {
+pub struct HeldAccount {
     /// The account.
     pub account: AccountId,
     /// Until when.
@@ -333,18 +335,18 @@ pub struct HeldRecord {
 
 /// What became of wanting to tell something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Telling {
+pub enum AlertClaim {
     /// It is ours to tell.
-    Ours,
+    Acquired,
     /// Another host is about to.
-    Theirs,
+    ClaimedByOther,
     /// It has been told.
-    Done,
+    Published,
 }
 
 /// A host that took it on to tell something, and hasn't said within this time that it is still about
 /// to, is taken to have died: until then a lane may wait for what is to be told.
-pub const TELLING_LEASE: Duration = Duration::from_secs(60);
+pub const ALERT_LEASE: Duration = Duration::from_secs(60);
 
 /// A host that took a slot, and did not write down a record within this time, is taken to have died.
 /// A start takes seconds, unless AWS refuses it for as long.
@@ -353,7 +355,7 @@ pub const STARTING_LEASE: Duration = Duration::from_secs(10 * 60);
 /// What a ledger holds of the work under way. Other hosts and operators change it, so it is
 /// read again and again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overview {
+pub struct LedgerOverview {
     /// Every slot that is taken.
     pub slots: Vec<Slot>,
     /// What is remembered of the lanes, by their names.
@@ -372,11 +374,11 @@ pub trait Ledger: Heartbeats + OrderLedger {
     /// Takes a slot unless the account has one, `cap` are taken, or the account was given up for
     /// this target. Strict: two hosts never exceed `cap` together, and what one has given up the
     /// other does not begin.
-    async fn take_slot(&self, slot: &Slot, cap: Cap) -> Result<Taken, LedgerError>;
+    async fn take_slot(&self, slot: &Slot, limits: SlotLimits) -> Result<SlotOutcome, LedgerError>;
 
     /// Notes the record that a start answered. Nothing when the account's slot is another
     /// one by now.
-    async fn note_record(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError>;
+    async fn record_start(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError>;
 
     /// Frees a slot, writes `progress` for its account and target, and takes into its lane's
     /// record how the update `ended`, all in one step. `None` leaves either as it was. Again, or
@@ -384,9 +386,9 @@ pub trait Ledger: Heartbeats + OrderLedger {
     async fn free_slot(
         &self,
         slot: &Slot,
-        progress: Option<&Progress>,
-        ended: Option<Ended>,
-    ) -> Result<Freed, LedgerError>;
+        progress: Option<&UpdateProgress>,
+        ended: Option<UpdateEnd>,
+    ) -> Result<FreedSlot, LedgerError>;
 
     /// What is remembered of the lanes, by their names. A lane of which nothing is known is
     /// not among them.
@@ -397,11 +399,15 @@ pub trait Ledger: Heartbeats + OrderLedger {
     async fn pause_lane(&self, lane: &str, pause: &Pause) -> Result<LaneRecord, LedgerError>;
 
     /// Writes that a plan is needed, since `since` if it is not known yet.
-    async fn need_plan(&self, plan: &PlanId, since: Timestamp) -> Result<PlanRecord, LedgerError>;
+    async fn record_pending_plan(
+        &self,
+        plan: &PlanId,
+        since: Timestamp,
+    ) -> Result<PlanRecord, LedgerError>;
 
     /// What is there of the work under way.
-    async fn overview(&self) -> Result<Overview, LedgerError> {
-        Ok(Overview {
+    async fn overview(&self) -> Result<LedgerOverview, LedgerError> {
+        Ok(LedgerOverview {
             slots: self.slots().await?,
             lanes: self.lanes().await?,
             orders: self.orders().await?,
@@ -410,45 +416,50 @@ pub trait Ledger: Heartbeats + OrderLedger {
 
     /// How things stood around each account after its last successful operation, as far as
     /// that was noted.
-    async fn footings(&self) -> Result<BTreeMap<AccountId, Footing>, LedgerError>;
+    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AppliedState>, LedgerError>;
 
     /// Notes footings: those of these accounts, in place of what was noted of them.
-    async fn note_footings(
+    async fn record_applied_states(
         &self,
-        footings: &BTreeMap<AccountId, Footing>,
+        applied_states: &BTreeMap<AccountId, AppliedState>,
     ) -> Result<(), LedgerError>;
 
     /// Writes what the last completed sweep saw.
-    async fn note_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError>;
+    async fn record_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError>;
 
     /// What the last completed sweep saw.
     async fn last_sweep(&self) -> Result<Option<SweepRecord>, LedgerError>;
 
-    /// Takes it on to tell something, once for all hosts: [`Telling::Ours`] for whoever comes
+    /// Takes it on to tell something, once for all hosts: [`AlertClaim::Acquired`] for whoever comes
     /// first, for the same host again, and for another when it was not told for
-    /// [`TELLING_LEASE`].
-    async fn claim_telling(
+    /// [`ALERT_LEASE`].
+    async fn claim_alert(
         &self,
         what: &str,
         host: &str,
         now: Timestamp,
-    ) -> Result<Telling, LedgerError>;
+    ) -> Result<AlertClaim, LedgerError>;
 
     /// Writes that it has been told. Again it does nothing.
-    async fn note_told(&self, what: &str, host: &str, now: Timestamp) -> Result<(), LedgerError>;
+    async fn record_alerted(
+        &self,
+        what: &str,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError>;
 
     /// Progress of one account towards a target; the default when nothing has failed.
     async fn progress(
         &self,
         account: &AccountId,
         target: &ArtifactId,
-    ) -> Result<Progress, LedgerError>;
+    ) -> Result<UpdateProgress, LedgerError>;
 
     /// Progress of every account that has any towards this target.
     async fn all_progress(
         &self,
         target: &ArtifactId,
-    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError>;
+    ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError>;
 }
 
 /// What AWS and the other systems do not remember for us: which notifications were told.
@@ -460,11 +471,11 @@ pub trait NotificationLedger: Send + Sync {
 
     /// Takes a notification to tell it, as [`Claim::decide`] says, in one step: of two
     /// hosts that claim at once, one gets it.
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, LedgerError>;
+    async fn claim(&self, claim: &Claim) -> Result<ClaimOutcome, LedgerError>;
 
     /// Writes what became of a notification that `by` has taken. Answers whether it still
     /// had it; if not, nothing is written.
-    async fn settle(
+    async fn complete(
         &self,
         key: &NotificationKey,
         by: &str,
@@ -473,7 +484,7 @@ pub trait NotificationLedger: Send + Sync {
     ) -> Result<bool, LedgerError>;
 
     /// Writes an entry unless there is one. Answers whether it wrote.
-    async fn record(
+    async fn insert_if_absent(
         &self,
         key: &NotificationKey,
         entry: &NotificationEntry,
@@ -488,12 +499,14 @@ pub trait NotificationLedger: Send + Sync {
     /// The notifications whose last try did not end in their being told: it failed, or a gate holds
     /// them. For operators: of thousands only those that changed last; one that waits for its first
     /// try is not among them.
-    async fn untold(&self) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError>;
+    async fn undelivered(
+        &self,
+    ) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError>;
 
     /// Writes that something was said, for example an alert, so that it isn't said again.
     /// `what` is any short text. Again it does nothing.
-    async fn note(&self, what: &str, now: Timestamp) -> Result<(), LedgerError>;
+    async fn record_marker(&self, what: &str, now: Timestamp) -> Result<(), LedgerError>;
 
     /// Whether it was noted.
-    async fn noted(&self, what: &str) -> Result<bool, LedgerError>;
+    async fn has_marker(&self, what: &str) -> Result<bool, LedgerError>;
 }

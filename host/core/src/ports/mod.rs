@@ -18,24 +18,24 @@ mod queues;
 use jiff::Timestamp;
 
 pub use aws::{
-    Alert, Alerts, Catalog, Directory, IdentityStore, LandingZoneState, LandingZones, SecretStore,
-    SupportCases, TagIndex,
+    AccountDirectory, Alert, Alerts, Catalog, IdentityStore, LandingZoneState, LandingZones,
+    SecretStore, SupportCases, TagIndex,
 };
 pub use baselines::Baselines;
-pub use heartbeats::{Gone, Heartbeat, Heartbeats, HostKind, Hosts};
+pub use heartbeats::{GoneHost, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
-    Cap, Ended, Freed, HeldBack, HeldRecord, LaneRecord, LaneSeen, Ledger, LedgerError,
-    NotificationLedger, Overview, Pause, Progress, STARTING_LEASE, Slot, SweepRecord,
-    TELLING_LEASE, Taken, Telling,
+    ALERT_LEASE, AlertClaim, BlockingLane, FreedSlot, HeldAccount, LaneRecord, LaneSummary, Ledger,
+    LedgerError, LedgerOverview, NotificationLedger, Pause, STARTING_LEASE, Slot, SlotLimits,
+    SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
 };
 pub use orders::{
-    Approval, ApprovedPlan, Given, Operator, Order, OrderLedger, Orders, PlanRecord, PlanStanding,
-    Signature,
+    Approval, ApprovalState, ApprovedPlan, IssuedBy, Operator, Order, OrderLedger, Orders,
+    PlanRecord, TrailEntry,
 };
 pub use plugins::{Notifier, Policy, PolicyFailure};
 pub use queues::{
-    Cleared, DeadLetter, Delivery, EventQueue, Hint, NotificationQueue, QueueDepth, Received,
-    Unreadable, UpdateQueue,
+    DeadLetter, EventQueue, NotificationQueue, QueueDepth, QueuedUpdate, ReceivedMessage,
+    ReceivedNotification, RemovedDeadLetters, UnreadableMessage, UpdateQueue,
 };
 
 /// The time. Simulations show a virtual one.
@@ -45,7 +45,7 @@ pub trait Clock: Send + Sync {
 
     /// How often it was set to another time since it began. What was remembered of moments before
     /// counts for nothing then, as after a restart.
-    fn times_set(&self) -> u64 {
+    fn adjustments(&self) -> u64 {
         0
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{LedgerError, Pause, Progress, SweepRecord};
+use super::{LedgerError, Pause, SweepRecord, UpdateProgress};
 use crate::account::AccountId;
 use crate::catalog::ArtifactId;
 use crate::plan_id::PlanId;
@@ -19,21 +19,21 @@ pub struct Orders {
     /// When a sweep was asked for last.
     #[serde(default)]
     pub sweep: Option<Timestamp>,
-    /// The plans that need approval, by their ids: the last [`Orders::PLANS`].
+    /// The plans that need approval, by their ids: the last [`Orders::MAX_PLANS`].
     #[serde(default)]
     pub plans: BTreeMap<PlanId, PlanRecord>,
     /// Number of the last order in the trail; 0 before the first. A groundcrew that knows of no
     /// trail writes this without it.
-    #[serde(default)]
-    pub given: u64,
+    #[serde(rename = "given", default)]
+    pub last_number: u64,
     /// Number of the last order that a host has taken in and logged.
-    #[serde(default)]
-    pub taken_in: u64,
+    #[serde(rename = "taken_in", default)]
+    pub last_logged: u64,
 }
 
 impl Orders {
     /// So many plans are remembered.
-    pub const PLANS: usize = 20;
+    pub const MAX_PLANS: usize = 20;
 
     /// Whether a plan may be carried out.
     pub fn is_approved(&self, plan: &PlanId) -> bool {
@@ -42,27 +42,27 @@ impl Orders {
 
     /// Takes in that a sweep is asked for. Whatever clock `at` is by, it is not as before then:
     /// by that hosts see it.
-    pub fn ask_for_sweep(&mut self, at: Timestamp) {
+    pub fn request_sweep(&mut self, at: Timestamp) {
         let later = |last: Timestamp| last.checked_add(Duration::from_nanos(1)).unwrap_or(at);
         self.sweep = self.sweep.filter(|last| *last >= at).map(later).or(Some(at));
     }
 
     /// How a plan stands that somebody wants to approve of, when the last sweep saw `sweep`.
-    pub fn standing(&self, plan: &PlanId, sweep: Option<&SweepRecord>) -> PlanStanding {
-        let Some(record) = self.plans.get(plan) else { return PlanStanding::Unknown };
+    pub fn approval_state(&self, plan: &PlanId, sweep: Option<&SweepRecord>) -> ApprovalState {
+        let Some(record) = self.plans.get(plan) else { return ApprovalState::Unknown };
         match (sweep, &record.approved) {
             (Some(sweep), _) if sweep.plan.as_ref() != Some(plan) => {
-                PlanStanding::Superseded { by: sweep.plan.clone() }
+                ApprovalState::Superseded { by: sweep.plan.clone() }
             }
-            (_, Some(approval)) => PlanStanding::Approved(approval.clone()),
-            (_, None) => PlanStanding::Waits,
+            (_, Some(approval)) => ApprovalState::Approved(approval.clone()),
+            (_, None) => ApprovalState::Pending,
         }
     }
 
     /// The plan that waits for approval now, when the last sweep saw `sweep`.
     pub fn waiting<'s>(&self, sweep: Option<&'s SweepRecord>) -> Option<&'s PlanId> {
         let plan = sweep?.plan.as_ref()?;
-        (self.standing(plan, sweep) == PlanStanding::Waits).then_some(plan)
+        (self.approval_state(plan, sweep) == ApprovalState::Pending).then_some(plan)
     }
 }
 
@@ -87,9 +87,9 @@ pub struct Approval {
 
 /// How a plan stands that somebody wants to approve of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PlanStanding {
+pub enum ApprovalState {
     /// It waits for approval.
-    Waits,
+    Pending,
     /// Somebody was first.
     Approved(Approval),
     /// The last sweep made another plan, or none where plans need no approval any more.
@@ -148,12 +148,12 @@ pub struct Operator {
 impl Operator {
     /// Longest part, in characters. An ARN has at most 2048 characters, and of a caller hardly
     /// ever more than 150.
-    pub const LONGEST: usize = 512;
+    pub const MAX_PART_CHARS: usize = 512;
 
     /// An operator with these names; what is empty is not known, and what is too long is cut.
     pub fn new(arn: Option<String>, user: Option<String>, host: Option<String>) -> Self {
         let part = |text: Option<String>| {
-            let text: String = text?.trim().chars().take(Self::LONGEST).collect();
+            let text: String = text?.trim().chars().take(Self::MAX_PART_CHARS).collect();
             (!text.is_empty()).then_some(text)
         };
         Self { arn: part(arn), user: part(user), host: part(host) }
@@ -180,7 +180,7 @@ impl fmt::Display for Operator {
 
 /// Who gives an order, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature {
+pub struct IssuedBy {
     /// Who.
     pub by: Operator,
     /// When, by the clock of the operator's machine.
@@ -218,7 +218,7 @@ pub enum Order {
     Redrive {
         /// The artifact to update to.
         target: ArtifactId,
-        /// The accounts, at most [`Order::ACCOUNTS`].
+        /// The accounts, at most [`Order::MAX_ACCOUNTS`].
         accounts: BTreeSet<AccountId>,
     },
     /// Notifications that a notifier could not be told are told again.
@@ -236,7 +236,7 @@ pub enum Order {
 impl Order {
     /// So many accounts are in one order: whoever redrives more gives several. A transaction of
     /// DynamoDB has at most 100 actions, and an account takes one of them.
-    pub const ACCOUNTS: usize = 50;
+    pub const MAX_ACCOUNTS: usize = 50;
 }
 
 impl fmt::Display for Order {
@@ -268,7 +268,7 @@ impl fmt::Display for Order {
 
 /// An order that was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Given {
+pub struct TrailEntry {
     /// Counts from 1.
     pub number: u64,
     /// When, by the clock of the operator's machine.
@@ -280,9 +280,9 @@ pub struct Given {
     pub order: Order,
 }
 
-impl Given {
+impl TrailEntry {
     /// So many orders are kept, the last ones.
-    pub const KEPT: u64 = 1000;
+    pub const MAX_ENTRIES: u64 = 1000;
 }
 
 /// Where operators give orders. Each is written in one step with what it changes and with its entry
@@ -298,7 +298,7 @@ pub trait OrderLedger: Send + Sync {
     async fn order_pause(
         &self,
         lane: &str,
-        signature: &Signature,
+        issued_by: &IssuedBy,
     ) -> Result<Option<Pause>, LedgerError>;
 
     /// Lets a lane go on, whose failures count from zero again. Answers the pause that ended; `None`
@@ -306,11 +306,11 @@ pub trait OrderLedger: Send + Sync {
     async fn order_resume(
         &self,
         lane: &str,
-        signature: &Signature,
+        issued_by: &IssuedBy,
     ) -> Result<Option<Pause>, LedgerError>;
 
     /// Asks whichever host runs for a sweep.
-    async fn order_sweep(&self, signature: &Signature) -> Result<(), LedgerError>;
+    async fn order_sweep(&self, issued_by: &IssuedBy) -> Result<(), LedgerError>;
 
     /// Lets accounts that were given up be updated to this target again, their failures counted from
     /// zero, and asks for a sweep. Answers what is remembered of each from now on; those that were
@@ -319,34 +319,34 @@ pub trait OrderLedger: Send + Sync {
         &self,
         accounts: &BTreeSet<AccountId>,
         target: &ArtifactId,
-        signature: &Signature,
-    ) -> Result<BTreeMap<AccountId, Progress>, LedgerError>;
+        issued_by: &IssuedBy,
+    ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError>;
 
     /// Enters in the trail that a notifier's notifications are told again. Where they wait, no
     /// ledger knows.
     async fn order_redrive_notifications(
         &self,
         notifier: &str,
-        signature: &Signature,
+        issued_by: &IssuedBy,
     ) -> Result<(), LedgerError>;
 
-    /// Approves a plan that waits for it. Answers how it stood: unless [`PlanStanding::Waits`],
+    /// Approves a plan that waits for it. Answers how it stood: unless [`ApprovalState::Pending`],
     /// nothing is written.
     async fn approve(
         &self,
         plan: &PlanId,
-        signature: &Signature,
-    ) -> Result<PlanStanding, LedgerError>;
+        issued_by: &IssuedBy,
+    ) -> Result<ApprovalState, LedgerError>;
 
     /// The plan that was approved last, as it was then. `None` before the first, and where an older
     /// groundcrew took the approval.
     async fn last_approved(&self) -> Result<Option<ApprovedPlan>, LedgerError>;
 
-    /// The last orders, the oldest first: at most [`Given::KEPT`].
-    async fn trail(&self) -> Result<Vec<Given>, LedgerError>;
+    /// The last orders, the oldest first: at most [`TrailEntry::MAX_ENTRIES`].
+    async fn trail(&self) -> Result<Vec<TrailEntry>, LedgerError>;
 
     /// Writes that the orders up to this number were taken in and logged. Again it does nothing.
-    async fn note_taken_in(&self, number: u64) -> Result<(), LedgerError>;
+    async fn record_logged(&self, number: u64) -> Result<(), LedgerError>;
 }
 
 #[cfg(test)]
@@ -382,13 +382,13 @@ mod tests {
     #[test]
     fn names_are_cut() {
         let long = Operator::new(Some("é".repeat(9_999)), None, None);
-        assert_eq!(long.to_string().chars().count(), Operator::LONGEST);
+        assert_eq!(long.to_string().chars().count(), Operator::MAX_PART_CHARS);
     }
 
     #[rstest]
     #[case(
         Order::Approve {
-            plan: PlanId::of(&[7; 6]),
+            plan: PlanId::from_digest(&[7; 6]),
             lanes: [("canary".into(), 3)].into(),
             held: [].into(),
         },
@@ -397,7 +397,7 @@ mod tests {
     )]
     #[case(
         Order::Approve {
-            plan: PlanId::of(&[7; 6]),
+            plan: PlanId::from_digest(&[7; 6]),
             lanes: [("canary".into(), 0), ("prod".into(), 33)].into(),
             held: [("canary".into(), 3)].into(),
         },
@@ -438,9 +438,12 @@ mod tests {
     fn an_order_of_a_newer_groundcrew_is_read() {
         let json = r#"{"number":7,"at":"2026-09-21T14:13:20Z","by":{"user":"ada","badge":9},
                        "order":"dance","partner":"bob"}"#;
-        let given: Given = serde_json::from_str(json).unwrap();
-        assert_eq!((given.number, given.at, &given.order), (7, AT, &Order::Other));
-        assert_eq!(given.by.to_string(), "ada");
+        let trail_entry: TrailEntry = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            (trail_entry.number, trail_entry.at, &trail_entry.order),
+            (7, AT, &Order::Other)
+        );
+        assert_eq!(trail_entry.by.to_string(), "ada");
     }
 
     #[test]
@@ -448,8 +451,8 @@ mod tests {
         let json = r#"{"sweep":"2026-09-21T14:13:20Z","plans":{"plan-070707070707":
             {"since":"2026-09-21T14:13:20Z","approved":{"by":"ada","at":"2026-09-21T14:13:20Z"}}}}"#;
         let orders: Orders = serde_json::from_str(json).unwrap();
-        assert_eq!((orders.given, orders.taken_in), (0, 0));
-        assert!(orders.is_approved(&PlanId::of(&[7; 6])));
+        assert_eq!((orders.last_number, orders.last_logged), (0, 0));
+        assert!(orders.is_approved(&PlanId::from_digest(&[7; 6])));
     }
 
     /// As it was written before plans told of their rules.
@@ -462,23 +465,24 @@ mod tests {
 
     #[test]
     fn plans_stand_by_the_last_sweep() {
-        let plan = |number: u8| PlanId::of(&[number; 6]);
+        let plan = |number: u8| PlanId::from_digest(&[number; 6]);
         let approval = Approval { by: "ada".into(), at: AT };
         let waits = PlanRecord { since: AT, approved: None };
         let approved = PlanRecord { since: AT, approved: Some(approval.clone()) };
         let plans = [(plan(1), waits), (plan(2), approved)].into();
         let orders = Orders { plans, ..Orders::default() };
         let by = |made: Option<u8>| SweepRecord { plan: made.map(plan), ..an_older_sweep() };
-        let stands = |of: u8, sweep: Option<&SweepRecord>| orders.standing(&plan(of), sweep);
-        assert_eq!(stands(3, None), PlanStanding::Unknown);
-        assert_eq!(stands(3, Some(&by(Some(3)))), PlanStanding::Unknown);
-        assert_eq!(stands(1, None), PlanStanding::Waits);
-        assert_eq!(stands(1, Some(&by(Some(1)))), PlanStanding::Waits);
-        assert_eq!(stands(2, Some(&by(Some(2)))), PlanStanding::Approved(approval));
+        let approval_state =
+            |of: u8, sweep: Option<&SweepRecord>| orders.approval_state(&plan(of), sweep);
+        assert_eq!(approval_state(3, None), ApprovalState::Unknown);
+        assert_eq!(approval_state(3, Some(&by(Some(3)))), ApprovalState::Unknown);
+        assert_eq!(approval_state(1, None), ApprovalState::Pending);
+        assert_eq!(approval_state(1, Some(&by(Some(1)))), ApprovalState::Pending);
+        assert_eq!(approval_state(2, Some(&by(Some(2)))), ApprovalState::Approved(approval));
         for of in [1, 2] {
-            let superseded = PlanStanding::Superseded { by: Some(plan(3)) };
-            assert_eq!(stands(of, Some(&by(Some(3)))), superseded);
-            assert_eq!(stands(of, Some(&by(None))), PlanStanding::Superseded { by: None });
+            let superseded = ApprovalState::Superseded { by: Some(plan(3)) };
+            assert_eq!(approval_state(of, Some(&by(Some(3)))), superseded);
+            assert_eq!(approval_state(of, Some(&by(None))), ApprovalState::Superseded { by: None });
         }
         assert_eq!(orders.waiting(Some(&by(Some(1)))), Some(&plan(1)));
         assert_eq!(orders.waiting(Some(&by(Some(2)))), None);

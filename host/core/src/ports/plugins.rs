@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::decision::{Candidate, Verdict};
+use crate::decision::{Candidate, PolicyDecision};
 use crate::notification::{Notification, NotifyFailure, Receipt};
 
 /// A failed call of a policy plugin.
@@ -21,7 +21,7 @@ pub struct PolicyFailure {
 #[async_trait]
 pub trait Policy: Send + Sync {
     /// Asks. Never panics, whatever the plugin does, and ends within its limits.
-    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure>;
+    async fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, PolicyFailure>;
 }
 
 /// One configured notifier, ready to be used.

@@ -15,28 +15,28 @@ use crate::onboarding::QueuedNotification;
 
 /// A received message, to be deleted or postponed by its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Received<T> {
+pub struct ReceivedMessage<T> {
     /// What it says.
     pub body: T,
     /// Handle of this receipt; worthless after the visibility timeout.
-    pub receipt: String,
+    pub receipt_handle: String,
 }
 
 /// A message that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unreadable {
+pub struct UnreadableMessage {
     /// What is wrong with it.
     pub reason: String,
     /// Its body.
     pub body: String,
     /// Handle of this receipt; worthless after the visibility timeout.
-    pub receipt: String,
+    pub receipt_handle: String,
 }
 
 /// A message of the updates queue: a hint that an account may be started. Dropping one
 /// is harmless, since the next sweep finds the account again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hint {
+pub struct QueuedUpdate {
     /// The account; also the message group.
     pub account: AccountId,
     /// Its provisioned product.
@@ -86,11 +86,11 @@ pub struct QueueDepth {
 
 /// What became of taking dead letters out of their queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cleared {
+pub struct RemovedDeadLetters {
     /// Letters that were taken out.
-    pub taken: usize,
+    pub removed: usize,
     /// Letters of the same kind that came after that had begun, and were left.
-    pub came_since: usize,
+    pub arrived_since: usize,
 }
 
 /// The updates queue (SQS FIFO) and its dead-letter queue.
@@ -98,7 +98,10 @@ pub struct Cleared {
 pub trait UpdateQueue: Send + Sync {
     /// Hands over hints. Repeats within SQS's deduplication window are swallowed by it.
     /// Answers the accounts whose hint SQS refused, with its reason.
-    async fn send(&self, hints: &[Hint]) -> Result<Vec<(AccountId, String)>, AwsError>;
+    async fn send(
+        &self,
+        queued_updates: &[QueuedUpdate],
+    ) -> Result<Vec<(AccountId, String)>, AwsError>;
 
     /// Waits up to `wait` (at most 20 s) for up to `max` (at most 10) hints. A message
     /// that can't be read is answered as an error, to be rejected once somebody knows of it.
@@ -106,55 +109,55 @@ pub trait UpdateQueue: Send + Sync {
         &self,
         max: usize,
         wait: Duration,
-    ) -> Result<Vec<Result<Received<Hint>, Unreadable>>, AwsError>;
+    ) -> Result<Vec<Result<ReceivedMessage<QueuedUpdate>, UnreadableMessage>>, AwsError>;
 
     /// Moves a message that can't be read to the dead-letter queue.
-    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError>;
+    async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError>;
 
     /// Removes a message. Again it does nothing.
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError>;
 
     /// Hides a message for so long (at most 11 h); then it is received again.
-    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
+    async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError>;
 
     /// Whether SQS counts no message in it, visible, delayed or hidden. Its counts may lag by a
     /// minute.
     async fn is_empty(&self) -> Result<bool, AwsError>;
 
     /// Puts a dead letter where an operator finds it.
-    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError>;
+    async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), AwsError>;
 
     /// Removes the dead letters of these accounts that were there at `began`, since they are
     /// redriven. Others stay where they are.
-    async fn remove_letters(
+    async fn remove_dead_letters(
         &self,
         accounts: &BTreeSet<AccountId>,
         began: Timestamp,
-    ) -> Result<Cleared, AwsError>;
+    ) -> Result<RemovedDeadLetters, AwsError>;
 }
 
 /// The queue of EventBridge events (SQS standard).
 #[async_trait]
 pub trait EventQueue: Send + Sync {
     /// Waits up to `wait` (at most 20 s) for events, at most 10.
-    async fn receive(&self, wait: Duration) -> Result<Vec<Received<String>>, AwsError>;
+    async fn receive(&self, wait: Duration) -> Result<Vec<ReceivedMessage<String>>, AwsError>;
 
     /// Removes an event. Again it does nothing.
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError>;
 
     /// Moves an event that can't be read to the dead-letter queue, with the reason.
-    async fn reject(&self, event: &Received<String>, reason: &str) -> Result<(), AwsError>;
+    async fn reject(&self, event: &ReceivedMessage<String>, reason: &str) -> Result<(), AwsError>;
 }
 
 /// A notification that came out of the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct ReceivedNotification {
     /// What is to be told.
     pub notification: QueuedNotification,
     /// Handle of this receipt; worthless after the visibility timeout.
-    pub receipt: String,
+    pub receipt_handle: String,
     /// How often it has been received, this time included.
-    pub times: u32,
+    pub receive_count: u32,
 }
 
 /// The notifications queue (SQS FIFO).
@@ -166,16 +169,19 @@ pub trait NotificationQueue: Send + Sync {
 
     /// Waits up to `wait` (at most 20 s) for notifications, at most 10. A message that can't be
     /// read is answered as an error, to be rejected once somebody knows of it.
-    async fn receive(&self, wait: Duration) -> Result<Vec<Result<Delivery, Unreadable>>, AwsError>;
+    async fn receive(
+        &self,
+        wait: Duration,
+    ) -> Result<Vec<Result<ReceivedNotification, UnreadableMessage>>, AwsError>;
 
     /// Moves a message that can't be read to the dead-letter queue.
-    async fn reject(&self, message: &Unreadable) -> Result<(), AwsError>;
+    async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError>;
 
     /// Removes a message. Again it does nothing.
-    async fn delete(&self, receipt: &str) -> Result<(), AwsError>;
+    async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError>;
 
     /// Hides a message for so long (at most 11 h), and with it whatever follows in its group.
-    async fn postpone(&self, receipt: &str, delay: Duration) -> Result<(), AwsError>;
+    async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError>;
 
     /// Puts a notification that can't be told where an operator finds it, with the reason.
     async fn dead_letter(
@@ -185,5 +191,9 @@ pub trait NotificationQueue: Send + Sync {
     ) -> Result<(), AwsError>;
 
     /// Hands over again what lay in the dead-letter queue for this notifier at `began`, each once.
-    async fn redrive(&self, notifier: &str, began: Timestamp) -> Result<Cleared, AwsError>;
+    async fn redrive(
+        &self,
+        notifier: &str,
+        began: Timestamp,
+    ) -> Result<RemovedDeadLetters, AwsError>;
 }

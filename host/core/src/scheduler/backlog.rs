@@ -11,7 +11,7 @@ use crate::lane::LaneId;
 
 /// How far an account is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum BacklogStage {
     /// To be handed over, from this moment on.
     Waiting { ready: Timestamp },
     /// On its way into the queue.
@@ -24,7 +24,7 @@ pub(super) enum Stage {
 
 /// An account that still needs an update.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct BacklogEntry {
     pub provisioned_product: ProvisionedProductId,
     pub lane: LaneId,
     /// Id of the OU that the account is directly in.
@@ -32,21 +32,21 @@ pub(super) struct Entry {
     pub failed_attempts: u32,
     /// The serial number of the message by which it was handed over last.
     pub serial: u32,
-    pub stage: Stage,
+    pub stage: BacklogStage,
     /// When the stage last changed.
-    pub touched: Timestamp,
+    pub changed_at: Timestamp,
 }
 
 /// What of one lane is open.
 #[derive(Debug, Default)]
-struct Lane {
+struct LaneBacklog {
     waiting: BTreeSet<(Timestamp, AccountId)>,
     queued: BTreeSet<(Timestamp, AccountId)>,
     sending: usize,
     active: usize,
 }
 
-impl Lane {
+impl LaneBacklog {
     fn open(&self) -> usize {
         self.waiting.len() + self.queued.len() + self.sending + self.active
     }
@@ -56,8 +56,8 @@ impl Lane {
 /// and [`Backlog::remove`], so that the two never disagree.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    entries: BTreeMap<AccountId, Entry>,
-    lanes: Vec<Lane>,
+    entries: BTreeMap<AccountId, BacklogEntry>,
+    lanes: Vec<LaneBacklog>,
     /// When each lane last changed.
     changed: Vec<Timestamp>,
 }
@@ -66,58 +66,58 @@ impl Backlog {
     pub fn new(lanes: usize, now: Timestamp) -> Self {
         Self {
             entries: BTreeMap::new(),
-            lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            lanes: (0..lanes).map(|_| LaneBacklog::default()).collect(),
             changed: vec![now; lanes],
         }
     }
 
-    pub fn get(&self, account: &AccountId) -> Option<&Entry> {
+    pub fn get(&self, account: &AccountId) -> Option<&BacklogEntry> {
         self.entries.get(account)
     }
 
-    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &Entry)> {
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &BacklogEntry)> {
         self.entries.iter()
     }
 
-    pub fn put(&mut self, account: &AccountId, entry: Entry) {
-        let now = entry.touched;
+    pub fn put(&mut self, account: &AccountId, entry: BacklogEntry) {
+        let now = entry.changed_at;
         self.remove(account, now);
-        let lane = &mut self.lanes[entry.lane.place()];
+        let lane = &mut self.lanes[entry.lane.index()];
         match entry.stage {
-            Stage::Waiting { ready } => {
+            BacklogStage::Waiting { ready } => {
                 lane.waiting.insert((ready, account.clone()));
             }
-            Stage::Sending => lane.sending += 1,
-            Stage::Queued { visible } => {
+            BacklogStage::Sending => lane.sending += 1,
+            BacklogStage::Queued { visible } => {
                 lane.queued.insert((visible, account.clone()));
             }
-            Stage::Active => lane.active += 1,
+            BacklogStage::Active => lane.active += 1,
         }
         self.entries.insert(account.clone(), entry);
     }
 
     /// Moves an account to another stage; nothing when it is not in the backlog.
-    pub fn advance(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
+    pub fn set_stage(&mut self, account: &AccountId, stage: BacklogStage, now: Timestamp) {
         if let Some(entry) = self.entries.get(account) {
-            let entry = Entry { stage, touched: now, ..entry.clone() };
+            let entry = BacklogEntry { stage, changed_at: now, ..entry.clone() };
             self.put(account, entry);
         }
     }
 
-    pub fn remove(&mut self, account: &AccountId, now: Timestamp) -> Option<Entry> {
+    pub fn remove(&mut self, account: &AccountId, now: Timestamp) -> Option<BacklogEntry> {
         let entry = self.entries.remove(account)?;
-        let lane = &mut self.lanes[entry.lane.place()];
+        let lane = &mut self.lanes[entry.lane.index()];
         match entry.stage {
-            Stage::Waiting { ready } => {
+            BacklogStage::Waiting { ready } => {
                 lane.waiting.remove(&(ready, account.clone()));
             }
-            Stage::Sending => lane.sending -= 1,
-            Stage::Queued { visible } => {
+            BacklogStage::Sending => lane.sending -= 1,
+            BacklogStage::Queued { visible } => {
                 lane.queued.remove(&(visible, account.clone()));
             }
-            Stage::Active => lane.active -= 1,
+            BacklogStage::Active => lane.active -= 1,
         }
-        self.changed[entry.lane.place()] = now;
+        self.changed[entry.lane.index()] = now;
         Some(entry)
     }
 
@@ -128,31 +128,31 @@ impl Backlog {
 
     /// The first lane with an open account.
     pub fn first_open_lane(&self) -> Option<LaneId> {
-        self.lanes.iter().position(|lane| lane.open() > 0).map(LaneId::at)
+        self.lanes.iter().position(|lane| lane.open() > 0).map(LaneId::from_index)
     }
 
     /// When anything in this lane last changed.
     pub fn last_change(&self, lane: LaneId) -> Timestamp {
-        self.changed[lane.place()]
+        self.changed[lane.index()]
     }
 
     /// Accounts of the lane that are in the queue or on their way there.
-    pub fn handed_over(&self, lane: LaneId) -> usize {
-        self.lanes[lane.place()].queued.len() + self.lanes[lane.place()].sending
+    pub fn enqueued(&self, lane: LaneId) -> usize {
+        self.lanes[lane.index()].queued.len() + self.lanes[lane.index()].sending
     }
 
-    /// Up to `limit` accounts of the lane that are ready to be handed over. With `by_turns` each
+    /// Up to `limit` accounts of the lane that are ready to be handed over. With `round_robin` each
     /// OU has its turn, so that a limit of each does not hold up what could start.
     pub fn ready(
         &self,
         lane: LaneId,
         limit: usize,
         now: Timestamp,
-        by_turns: bool,
+        round_robin: bool,
     ) -> Vec<AccountId> {
-        let ready = self.lanes[lane.place()].waiting.iter().take_while(|(ready, _)| *ready <= now);
+        let ready = self.lanes[lane.index()].waiting.iter().take_while(|(ready, _)| *ready <= now);
         let ready = ready.map(|(_, account)| account);
-        if !by_turns {
+        if !round_robin {
             return ready.take(limit).cloned().collect();
         }
         let mut seen: BTreeMap<Option<&str>, usize> = BTreeMap::new();
@@ -171,27 +171,27 @@ impl Backlog {
 
     /// Accounts of the lane that are being started, run or are being settled.
     pub fn active(&self, lane: LaneId) -> usize {
-        self.lanes[lane.place()].active
+        self.lanes[lane.index()].active
     }
 
     /// Accounts of the lane that are still to be done.
     pub fn open(&self, lane: LaneId) -> usize {
-        self.lanes[lane.place()].open()
+        self.lanes[lane.index()].open()
     }
 
     /// When the next account of the lane becomes ready to be handed over.
     pub fn next_ready(&self, lane: LaneId) -> Option<Timestamp> {
-        self.lanes[lane.place()].waiting.first().map(|(ready, _)| *ready)
+        self.lanes[lane.index()].waiting.first().map(|(ready, _)| *ready)
     }
 
     /// When the first queued message of the lane is or becomes visible.
     pub fn next_visible(&self, lane: LaneId) -> Option<Timestamp> {
-        self.lanes[lane.place()].queued.first().map(|(visible, _)| *visible)
+        self.lanes[lane.index()].queued.first().map(|(visible, _)| *visible)
     }
 
     /// Accounts of the lane whose message has been visible since before `since`.
     pub fn visible_since(&self, lane: LaneId, since: Timestamp) -> Vec<AccountId> {
-        self.lanes[lane.place()]
+        self.lanes[lane.index()]
             .queued
             .iter()
             .take_while(|(visible, _)| *visible <= since)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::lanes::{Blocked, LaneRules, WhenHeld};
+use super::lanes::{BlockedReason, LaneRules, WhenHeld};
 use crate::account::AccountId;
 use crate::lane::LaneId;
 
@@ -48,16 +48,16 @@ impl Holds {
     }
 
     /// Why a lane starts nothing: the first lane before it in which accounts are held.
-    pub fn blocks(&self, lane: LaneId, rules: &[LaneRules]) -> Option<Blocked> {
-        if rules.get(lane.place())?.held == WhenHeld::Pass {
+    pub fn blocks(&self, lane: LaneId, rules: &[LaneRules]) -> Option<BlockedReason> {
+        if rules.get(lane.index())?.held == WhenHeld::Pass {
             return None;
         }
         let lanes = self.accounts.values().filter_map(|held| held.lane);
         let earliest = lanes.filter(|earlier| *earlier < lane).min()?;
         let there = self.accounts.values().filter(|held| held.lane == Some(earliest));
         let until = there.map(|held| held.until).max()?;
-        Some(Blocked::Held {
-            lane: rules.get(earliest.place())?.name.clone(),
+        Some(BlockedReason::Held {
+            lane: rules.get(earliest.index())?.name.clone(),
             accounts: self.in_lane(earliest),
             until,
         })

@@ -65,7 +65,7 @@ pub enum WhenHeld {
 
 /// Why a lane starts nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blocked {
+pub enum BlockedReason {
     /// This lane or one before it is paused.
     Paused {
         /// The lane that is.
@@ -103,52 +103,54 @@ pub enum Blocked {
 
 /// The lanes, and what is remembered of them.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct LaneStates {
     rules: Vec<LaneRules>,
     records: Vec<LaneRecord>,
     /// When a write to a lane's record was answered last: a reading that began before may not
     /// show it.
-    answered: Vec<Option<Timestamp>>,
+    last_acknowledged: Vec<Option<Timestamp>>,
     /// Accounts that were given up for the target, by lane.
-    given_up: Vec<usize>,
+    dead_lettered: Vec<usize>,
     /// Lanes whose pause is being written down: until then the ledger doesn't know of it.
     pausing: BTreeMap<String, Pause>,
 }
 
-impl Lanes {
+impl LaneStates {
     pub fn new(rules: Vec<LaneRules>) -> Self {
         let records = vec![LaneRecord::default(); rules.len()];
-        let (answered, given_up) = (vec![None; rules.len()], vec![0; rules.len()]);
-        Self { rules, records, answered, given_up, pausing: BTreeMap::new() }
+        let (last_acknowledged, dead_lettered) = (vec![None; rules.len()], vec![0; rules.len()]);
+        Self { rules, records, last_acknowledged, dead_lettered, pausing: BTreeMap::new() }
     }
 
     /// What the ledger said to a reading that began at `read_at`.
-    pub fn learn(&mut self, records: &BTreeMap<String, LaneRecord>, read_at: Timestamp) {
-        for place in 0..self.rules.len() {
-            if self.answered[place].is_none_or(|answered| answered < read_at) {
-                let record = records.get(&self.rules[place].name).cloned();
-                self.put(LaneId::at(place), record.unwrap_or_default());
+    pub fn load_records(&mut self, records: &BTreeMap<String, LaneRecord>, read_at: Timestamp) {
+        for index in 0..self.rules.len() {
+            if self.last_acknowledged[index]
+                .is_none_or(|last_acknowledged| last_acknowledged < read_at)
+            {
+                let record = records.get(&self.rules[index].name).cloned();
+                self.put(LaneId::from_index(index), record.unwrap_or_default());
             }
         }
     }
 
     /// What the ledger answered to a write to a lane's record.
-    pub fn learn_one(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
+    pub fn update_record(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
         if let Some(lane) = lane_named(&self.rules, lane) {
-            self.answered[lane.place()] = Some(now);
+            self.last_acknowledged[lane.index()] = Some(now);
             self.put(lane, record);
         }
     }
 
     fn put(&mut self, lane: LaneId, record: LaneRecord) {
-        let pausing = self.pausing.get(&self.rules[lane.place()].name).cloned();
-        self.records[lane.place()] = LaneRecord { paused: record.paused.or(pausing), ..record };
+        let pausing = self.pausing.get(&self.rules[lane.index()].name).cloned();
+        self.records[lane.index()] = LaneRecord { paused: record.paused.or(pausing), ..record };
     }
 
     /// The pause of a lane is written down.
     pub fn paused(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
         self.pausing.remove(lane);
-        self.learn_one(lane, record, now);
+        self.update_record(lane, record, now);
     }
 
     /// The lanes that a host has paused. It may have died before it told so.
@@ -163,7 +165,7 @@ impl Lanes {
 
     /// What is remembered of a lane.
     pub fn record(&self, lane: LaneId) -> &LaneRecord {
-        &self.records[lane.place()]
+        &self.records[lane.index()]
     }
 
     /// Whether a pause is being written down.
@@ -172,20 +174,20 @@ impl Lanes {
     }
 
     /// What a sweep says: the accounts that were given up, by lane.
-    pub fn sweep(&mut self, given_up: impl Iterator<Item = LaneId>) {
-        self.given_up.fill(0);
-        given_up.for_each(|lane| self.give_up(lane));
+    pub fn take_in_sweep(&mut self, dead_lettered: impl Iterator<Item = LaneId>) {
+        self.dead_lettered.fill(0);
+        dead_lettered.for_each(|lane| self.count_dead_letter(lane));
     }
 
     /// One more account was given up.
-    pub fn give_up(&mut self, lane: LaneId) {
-        if let Some(accounts) = self.given_up.get_mut(lane.place()) {
+    pub fn count_dead_letter(&mut self, lane: LaneId) {
+        if let Some(accounts) = self.dead_lettered.get_mut(lane.index()) {
             *accounts += 1;
         }
     }
 
     /// A lane that is to be paused because of its failures. It counts as paused from here on.
-    pub fn overdone(&mut self, now: Timestamp) -> Option<(String, Pause)> {
+    pub fn over_failure_threshold(&mut self, now: Timestamp) -> Option<(String, Pause)> {
         let lanes = self.rules.iter().zip(&mut self.records);
         for (rules, record) in lanes {
             let failures = record.failures_in_a_row;
@@ -202,30 +204,36 @@ impl Lanes {
     }
 
     /// Why a lane may start nothing now, when the lanes before it have nothing open.
-    pub fn blocked(&self, lane: LaneId, now: Timestamp) -> Option<Blocked> {
-        let until_here = self.rules.iter().zip(&self.records).take(lane.place() + 1);
+    pub fn blocked(&self, lane: LaneId, now: Timestamp) -> Option<BlockedReason> {
+        let until_here = self.rules.iter().zip(&self.records).take(lane.index() + 1);
         for (rules, record) in until_here {
             if let Some(pause) = &record.paused {
-                return Some(Blocked::Paused { lane: rules.name.clone(), why: pause.why.clone() });
+                return Some(BlockedReason::Paused {
+                    lane: rules.name.clone(),
+                    why: pause.why.clone(),
+                });
             }
         }
-        let rules = self.rules.get(lane.place())?;
+        let rules = self.rules.get(lane.index())?;
         if rules.start_when == StartWhen::Succeeded {
-            let given_up = self.rules.iter().zip(&self.given_up).take(lane.place());
-            if let Some((earlier, accounts)) = given_up.into_iter().find(|(_, n)| **n > 0) {
-                return Some(Blocked::Failed { lane: earlier.name.clone(), accounts: *accounts });
+            let dead_lettered = self.rules.iter().zip(&self.dead_lettered).take(lane.index());
+            if let Some((earlier, accounts)) = dead_lettered.into_iter().find(|(_, n)| **n > 0) {
+                return Some(BlockedReason::Failed {
+                    lane: earlier.name.clone(),
+                    accounts: *accounts,
+                });
             }
         }
         let ended =
-            self.records[..lane.place()].iter().filter_map(|record| record.last_ended).max();
+            self.records[..lane.index()].iter().filter_map(|record| record.last_ended).max();
         let until = ended.map(|ended| ended + rules.soak).filter(|until| *until > now);
-        until.map(|until| Blocked::Soaking { until })
+        until.map(|until| BlockedReason::Soaking { until })
     }
 }
 
 /// The lane of this name, as the ledger and the queues have it; `None` where it is no longer configured.
 pub fn lane_named(rules: &[LaneRules], name: &str) -> Option<LaneId> {
-    rules.iter().position(|rules| rules.name == name).map(LaneId::at)
+    rules.iter().position(|rules| rules.name == name).map(LaneId::from_index)
 }
 
 #[cfg(test)]
@@ -237,8 +245,8 @@ mod tests {
         Timestamp::constant(second, 0)
     }
 
-    fn lanes() -> Lanes {
-        Lanes::new(vec![
+    fn lanes() -> LaneStates {
+        LaneStates::new(vec![
             LaneRules { failure_threshold: Some(3), ..LaneRules::new("canary", 1) },
             LaneRules {
                 start_when: StartWhen::Succeeded,
@@ -257,14 +265,14 @@ mod tests {
         }
     }
 
-    fn word(blocked: Option<Blocked>) -> String {
+    fn word(blocked: Option<BlockedReason>) -> String {
         match blocked {
             None => "free".to_owned(),
-            Some(Blocked::Paused { lane, .. }) => format!("{lane} paused"),
-            Some(Blocked::Failed { lane, accounts }) => format!("{lane} failed {accounts}"),
-            Some(Blocked::Unapproved { plan }) => format!("{plan} unapproved"),
-            Some(Blocked::Held { lane, accounts, .. }) => format!("{lane} holds {accounts}"),
-            Some(Blocked::Soaking { until }) => format!("until {}", until.as_second()),
+            Some(BlockedReason::Paused { lane, .. }) => format!("{lane} paused"),
+            Some(BlockedReason::Failed { lane, accounts }) => format!("{lane} failed {accounts}"),
+            Some(BlockedReason::Unapproved { plan }) => format!("{plan} unapproved"),
+            Some(BlockedReason::Held { lane, accounts, .. }) => format!("{lane} holds {accounts}"),
+            Some(BlockedReason::Soaking { until }) => format!("until {}", until.as_second()),
         }
     }
 
@@ -273,21 +281,24 @@ mod tests {
     #[case::soaking(vec![("canary", record(0, 150, false))], 0, 200, ["free", "until 250"])]
     #[case::soaked(vec![("canary", record(0, 100, false))], 0, 200, ["free", "free"])]
     #[case::its_own_end_does_not_matter(vec![("prod", record(0, 199, false))], 0, 200, ["free", "free"])]
-    #[case::given_up(vec![("canary", record(0, 0, false))], 2, 200, ["free", "canary failed 2"])]
+    #[case::dead_lettered(vec![("canary", record(0, 0, false))], 2, 200, ["free", "canary failed 2"])]
     #[case::a_pause_blocks_those_after_it(vec![("canary", record(0, 0, true))], 0, 200, ["canary paused", "canary paused"])]
     #[case::and_none_before_it(vec![("prod", record(0, 0, true))], 0, 200, ["free", "prod paused"])]
     #[case::a_lane_that_is_gone(vec![("old", record(0, 199, true))], 0, 200, ["free", "free"])]
     fn a_lane_is_blocked(
         #[case] records: Vec<(&str, LaneRecord)>,
-        #[case] given_up: usize,
+        #[case] dead_lettered: usize,
         #[case] now: i64,
         #[case] expected: [&str; 2],
     ) {
         let mut lanes = lanes();
         let records = records.into_iter().map(|(name, record)| (name.to_owned(), record));
-        lanes.learn(&records.collect(), at(now));
-        lanes.sweep(std::iter::repeat_n(LaneId::FIRST, given_up));
-        assert_eq!([0, 1].map(|lane| word(lanes.blocked(LaneId::at(lane), at(now)))), expected);
+        lanes.load_records(&records.collect(), at(now));
+        lanes.take_in_sweep(std::iter::repeat_n(LaneId::FIRST, dead_lettered));
+        assert_eq!(
+            [0, 1].map(|lane| word(lanes.blocked(LaneId::from_index(lane), at(now)))),
+            expected
+        );
     }
 
     /// After the last of all the lanes before it, whichever that was in.
@@ -298,46 +309,46 @@ mod tests {
         let soak = Duration::from_secs(100);
         let last = LaneRules { soak, ..LaneRules::new("last", 1) };
         let mut lanes =
-            Lanes::new(vec![LaneRules::new("first", 1), LaneRules::new("second", 1), last]);
-        lanes.learn_one("first", record(0, first, false), at(first));
-        lanes.learn_one("second", record(0, second, false), at(second));
-        assert_eq!(word(lanes.blocked(LaneId::at(2), at(249))), "until 250");
-        assert_eq!(word(lanes.blocked(LaneId::at(2), at(250))), "free");
+            LaneStates::new(vec![LaneRules::new("first", 1), LaneRules::new("second", 1), last]);
+        lanes.update_record("first", record(0, first, false), at(first));
+        lanes.update_record("second", record(0, second, false), at(second));
+        assert_eq!(word(lanes.blocked(LaneId::from_index(2), at(249))), "until 250");
+        assert_eq!(word(lanes.blocked(LaneId::from_index(2), at(250))), "free");
     }
 
     #[test]
     fn failures_in_a_row_pause_a_lane_once() {
         let mut lanes = lanes();
-        lanes.learn_one("canary", record(2, 0, false), at(7));
-        lanes.learn_one("prod", record(9, 0, false), at(7));
-        assert_eq!(lanes.overdone(at(7)), None);
-        lanes.learn_one("canary", record(3, 0, false), at(7));
-        let (lane, pause) = lanes.overdone(at(7)).unwrap();
+        lanes.update_record("canary", record(2, 0, false), at(7));
+        lanes.update_record("prod", record(9, 0, false), at(7));
+        assert_eq!(lanes.over_failure_threshold(at(7)), None);
+        lanes.update_record("canary", record(3, 0, false), at(7));
+        let (lane, pause) = lanes.over_failure_threshold(at(7)).unwrap();
         assert_eq!((lane.as_str(), pause.at), ("canary", at(7)));
         assert!(pause.why.starts_with("failed updates in a row: 3"), "{}", pause.why);
         // What the ledger said before it knew changes nothing.
-        lanes.learn_one("canary", record(4, 0, false), at(7));
-        assert_eq!(lanes.overdone(at(8)), None);
-        assert_eq!(word(lanes.blocked(LaneId::at(1), at(8))), "canary paused");
+        lanes.update_record("canary", record(4, 0, false), at(7));
+        assert_eq!(lanes.over_failure_threshold(at(8)), None);
+        assert_eq!(word(lanes.blocked(LaneId::from_index(1), at(8))), "canary paused");
         // Resumed by an operator, later.
         lanes.paused("canary", record(4, 0, true), at(7));
-        lanes.learn_one("canary", record(0, 0, false), at(7));
-        assert_eq!(word(lanes.blocked(LaneId::at(1), at(200))), "free");
+        lanes.update_record("canary", record(0, 0, false), at(7));
+        assert_eq!(word(lanes.blocked(LaneId::from_index(1), at(200))), "free");
     }
 
     /// What was read before a write was answered doesn't take it back.
     #[test]
     fn a_late_reading_resumes_no_lane() {
         let mut lanes = lanes();
-        lanes.learn_one("canary", record(3, 0, false), at(5));
-        let (lane, _) = lanes.overdone(at(5)).unwrap();
+        lanes.update_record("canary", record(3, 0, false), at(5));
+        let (lane, _) = lanes.over_failure_threshold(at(5)).unwrap();
         lanes.paused(&lane, record(3, 0, true), at(7));
         let before = BTreeMap::from([("canary".to_owned(), record(3, 0, false))]);
-        lanes.learn(&before, at(6));
-        assert_eq!(word(lanes.blocked(LaneId::at(0), at(8))), "canary paused");
-        assert_eq!(lanes.overdone(at(8)), None);
+        lanes.load_records(&before, at(6));
+        assert_eq!(word(lanes.blocked(LaneId::from_index(0), at(8))), "canary paused");
+        assert_eq!(lanes.over_failure_threshold(at(8)), None);
         // Resumed by an operator.
-        lanes.learn(&BTreeMap::from([("canary".to_owned(), record(0, 0, false))]), at(8));
-        assert_eq!(word(lanes.blocked(LaneId::at(0), at(9))), "free");
+        lanes.load_records(&BTreeMap::from([("canary".to_owned(), record(0, 0, false))]), at(8));
+        assert_eq!(word(lanes.blocked(LaneId::from_index(0), at(9))), "free");
     }
 }

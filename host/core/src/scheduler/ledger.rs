@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::Scheduler;
-use super::backlog::{Entry, Stage};
-use super::messages::Action;
-use super::track::Watch;
+use super::backlog::{BacklogEntry, BacklogStage};
+use super::messages::SchedulerAction;
+use super::track::OperationState;
 use crate::account::AccountId;
 use crate::lane::LaneId;
-use crate::lease::is_taken;
-use crate::ports::{Overview, STARTING_LEASE, Slot};
+use crate::lease::is_lease_active;
+use crate::ports::{LedgerOverview, STARTING_LEASE, Slot};
 
 /// What is known of the ledger.
 #[derive(Debug)]
-pub(super) struct LedgerWatch {
+pub(super) struct LedgerReads {
     /// When it is read next; `None` while it is being read.
     pub due: Option<Timestamp>,
     /// Whether it was ever read: nothing is done before.
@@ -26,33 +26,33 @@ pub(super) struct LedgerWatch {
 
 impl Scheduler {
     /// Takes in what the ledger holds.
-    pub(super) fn read(
+    pub(super) fn ledger_read(
         &mut self,
         read_at: Timestamp,
-        overview: Overview,
+        overview: LedgerOverview,
         now: Timestamp,
-        actions: &mut Vec<Action>,
+        actions: &mut Vec<SchedulerAction>,
     ) {
-        let Overview { slots, lanes, orders } = overview;
-        self.lanes.learn(&lanes, read_at);
+        let LedgerOverview { slots, lanes, orders } = overview;
+        self.lanes.load_records(&lanes, read_at);
         if !self.ledger.known {
             // Whoever paused them may have died before it told so.
             for (lane, pause) in self.lanes.paused_by_hosts() {
-                actions.push(self.tell_pause(lane, pause));
+                actions.push(self.alert_pause(lane, pause));
             }
         }
         // Held against what was asked before, and not against the time: an operator's clock may
         // be another one. What was asked before this host began, its first sweep does.
         if self.ledger.known && orders.sweep != self.orders.sweep {
-            self.sweeps.wake(now);
+            self.sweeps.request(now);
         }
         self.orders = orders;
         self.ledger.freed.retain(|_, freed| *freed >= read_at);
         self.release(&slots, read_at, now);
-        self.learn_records(&slots);
+        self.learn_record_ids(&slots);
         self.resume(slots, now);
         self.ledger.known = true;
-        self.ledger.due = Some(now + self.rules.wait);
+        self.ledger.due = Some(now + self.rules.poll_interval);
     }
 
     /// Updates whose slot is gone: another host has seen their end. How they ended a sweep
@@ -63,18 +63,18 @@ impl Scheduler {
             .operations
             .iter()
             .filter(|(account, operation)| {
-                let settling = matches!(operation.watch, Watch::Settling(_));
+                let completing = matches!(operation.state, OperationState::Completing(_));
                 // What was refused before it began never had a slot. When one was taken doesn't
                 // tell: it is written a little later, maybe by another clock.
                 let had_one = !operation.slot.token.is_empty() && operation.known_since < read_at;
-                had_one && !settling && !held.contains(account)
+                had_one && !completing && !held.contains(account)
             })
             .map(|(account, _)| account.clone())
             .collect();
         for account in gone {
             self.operations.remove(&account);
             self.close(&account, now);
-            self.sweeps.wake(now);
+            self.sweeps.request(now);
         }
     }
 
@@ -92,35 +92,35 @@ impl Scheduler {
             // A lane that is no longer configured: the first one, so that no later lane
             // starts before this has ended.
             let lane = self.rules.lane_named(&slot.lane).unwrap_or(LaneId::FIRST);
-            let entry = Entry {
+            let entry = BacklogEntry {
                 provisioned_product: slot.provisioned_product.clone(),
                 lane,
                 ou: slot.ou.clone(),
                 failed_attempts: slot.attempt.saturating_sub(1),
                 serial: self.backlog.get(&slot.account).map_or(0, |entry| entry.serial),
-                stage: Stage::Active,
-                touched: now,
+                stage: BacklogStage::Active,
+                changed_at: now,
             };
             self.backlog.put(&slot.account, entry);
             // What another host is about to start is not started here, unless that host died.
             let theirs = slot.record.is_none() && slot.host != self.host;
             let until = slot.taken_at + STARTING_LEASE;
-            let theirs = theirs && is_taken(slot.taken_at, until, now);
-            let look_at = if theirs { until } else { now };
-            self.run(slot, look_at);
+            let theirs = theirs && is_lease_active(slot.taken_at, until, now);
+            let poll_at = if theirs { until } else { now };
+            self.track(slot, poll_at);
         }
     }
 
     /// Another host has noted the record of its start by now.
-    fn learn_records(&mut self, slots: &[Slot]) {
+    fn learn_record_ids(&mut self, slots: &[Slot]) {
         for slot in slots.iter().filter(|slot| slot.record.is_some()) {
             if let Some(operation) = self.operations.get_mut(&slot.account)
                 && operation.slot.token == slot.token
                 && operation.slot.record.is_none()
-                && let Watch::Due(_) = operation.watch
+                && let OperationState::PollDue(_) = operation.state
             {
                 operation.slot = slot.clone();
-                operation.watch = Watch::Due(self.now);
+                operation.state = OperationState::PollDue(self.now);
             }
         }
     }

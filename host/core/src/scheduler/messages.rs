@@ -10,7 +10,8 @@ use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
 use crate::ports::{
-    Alert, DeadLetter, Ended, HeldBack, Hint, LaneRecord, Overview, Pause, Progress, Received, Slot,
+    Alert, BlockingLane, DeadLetter, LaneRecord, LedgerOverview, Pause, QueuedUpdate,
+    ReceivedMessage, Slot, UpdateEnd, UpdateProgress,
 };
 use crate::start_refusal::StartRefusal;
 
@@ -27,15 +28,15 @@ pub enum Observation {
         /// When the reading began.
         read_at: Timestamp,
         /// What was read.
-        overview: Overview,
+        overview: LedgerOverview,
     },
     /// The ledger could not be read.
-    LedgerUnread,
+    LedgerUnavailable,
     /// An event says that accounts may have become outdated.
-    Woken,
+    SweepRequested,
     /// An event says that an operation on this account has ended.
-    AccountWoken(AccountId),
-    /// [`Action::PauseLane`] is written down.
+    OperationEnded(AccountId),
+    /// [`SchedulerAction::PauseLane`] is written down.
     LanePaused {
         /// The lane.
         lane: String,
@@ -52,7 +53,7 @@ pub enum Observation {
     /// The hints of these accounts are in the queue, or were already.
     Queued(Vec<AccountId>),
     /// These accounts could not be handed over.
-    NotQueued {
+    EnqueueFailed {
         /// The accounts.
         accounts: Vec<AccountId>,
         /// Why.
@@ -64,42 +65,42 @@ pub enum Observation {
         until: Timestamp,
     },
     /// Nothing came out of the queue, which counts no message at all.
-    NothingQueued,
+    QueueEmpty,
     /// Hints came out of the queue; none when the wait was in vain.
-    Received(Vec<Received<Hint>>),
+    Received(Vec<ReceivedMessage<QueuedUpdate>>),
     /// The queue could not be read.
-    NotReceived {
+    ReceiveFailed {
         /// Why.
         reason: String,
     },
-    /// What became of [`Action::Start`].
-    Start {
+    /// What became of [`SchedulerAction::Start`].
+    StartEnded {
         /// The account.
         account: AccountId,
         /// What became of it.
         outcome: StartOutcome,
     },
-    /// What became of [`Action::Look`].
-    Looked {
+    /// What became of [`SchedulerAction::Poll`].
+    Polled {
         /// The account.
         account: AccountId,
         /// Token of the slot whose update was looked at.
         token: String,
         /// What was seen.
-        sight: Sight,
+        poll_result: PollResult,
     },
-    /// [`Action::Settle`] is written down.
-    Settled {
+    /// [`SchedulerAction::Complete`] is written down.
+    Completed {
         /// The account.
         account: AccountId,
         /// What is remembered of the slot's lane by now.
         lane: LaneRecord,
     },
-    /// [`Action::Settle`] was left to another host, which is about to do it.
-    Unsettled(Settlement),
-    /// [`Action::AskApproval`], [`Action::TellPause`] or [`Action::TellHeldBack`] is done, by
+    /// [`SchedulerAction::Complete`] was left to another host, which is about to do it.
+    CompletionDeferred(Completion),
+    /// [`SchedulerAction::RequestApproval`], [`SchedulerAction::AlertPause`] or [`SchedulerAction::AlertHeldBack`] is done, by
     /// whichever host.
-    Told,
+    Alerted,
 }
 
 /// What a completed sweep saw.
@@ -110,16 +111,16 @@ pub struct Sweep {
     /// The product and the target.
     pub account_factory: AccountFactory,
     /// Every enrolled account.
-    pub accounts: BTreeMap<AccountId, Standing>,
+    pub accounts: BTreeMap<AccountId, CandidateState>,
     /// The plan that must be approved before anything is started, where plans need approval.
     pub plan: Option<PlanId>,
     /// The lanes whose held accounts keep later lanes back, and since when they do.
-    pub held_back: Vec<HeldBack>,
+    pub held_back: Vec<BlockingLane>,
 }
 
 /// How an account stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum CandidateState {
     /// On the target.
     Current,
     /// To be updated.
@@ -141,7 +142,7 @@ pub enum Standing {
     Closed,
     /// Not to be updated: its updates to this target have failed, and it is in the
     /// dead-letter queue.
-    GivenUp {
+    DeadLettered {
         /// The lane that it was in; the first if that is no longer configured.
         lane: LaneId,
     },
@@ -160,30 +161,30 @@ pub enum StartOutcome {
     /// The update runs; the slot holds its record.
     Started(Slot),
     /// The update may have started: the answer was lost. The slot is taken.
-    Unsure(Slot),
+    Unconfirmed(Slot),
     /// It is on the target already.
     Current,
     /// It no longer belongs in this lane: policy now says something else.
-    Decided(Standing),
+    DecisionChanged(CandidateState),
     /// Something else runs on the account. No slot is taken.
     AccountBusy,
     /// No operation is free, or no slot: for no account. No slot is taken.
-    NothingFree,
+    NoCapacity,
     /// So many updates run in its OU that no other may start there. No slot is taken.
-    OuBusy,
+    OuLimitReached,
     /// AWS refused, or parameters of the account are unknown. No slot is taken.
     Refused(StartRefusal),
     /// The ledger could not be read or written. No slot is taken.
-    LedgerUnread,
+    LedgerUnavailable,
 }
 
 /// What a look at a running update saw.
 #[derive(Clone, Debug)]
-pub enum Sight {
+pub enum PollResult {
     /// Its record, for a slot that had none yet.
     Adopted(Slot),
     /// It had not begun after all; the slot is to be freed.
-    NeverBegan(StartRefusal),
+    NeverStarted(StartRefusal),
     /// It had not begun, or came to nothing: somebody else has updated the account to another
     /// artifact meanwhile. The slot is to be freed. It costs no attempt.
     Superseded,
@@ -194,44 +195,44 @@ pub enum Sight {
     /// It failed.
     Failed(Record),
     /// It could not be seen.
-    Unseen(AwsError),
+    PollFailed(AwsError),
 }
 
 /// Something the shell is to do.
 // A handful exist at once: their size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Read the ledger; answer [`Observation::Ledger`] or [`Observation::LedgerUnread`].
+pub enum SchedulerAction {
+    /// Read the ledger; answer [`Observation::Ledger`] or [`Observation::LedgerUnavailable`].
     ReadLedger,
     /// Sweep the organization; answer [`Observation::Swept`], [`Observation::SweepFailed`] or
     /// [`Observation::SweepPostponed`].
     Sweep,
-    /// Hand over hints; answer [`Observation::Queued`] or [`Observation::NotQueued`].
-    Enqueue(Vec<Hint>),
+    /// Hand over hints; answer [`Observation::Queued`] or [`Observation::EnqueueFailed`].
+    EnqueueUpdates(Vec<QueuedUpdate>),
     /// Receive up to so many hints; answer [`Observation::Received`] or
-    /// [`Observation::NotReceived`].
+    /// [`Observation::ReceiveFailed`].
     Receive {
         /// As many as there are free slots.
         max: usize,
     },
     /// Examine the account once more, take a slot, start its update, delete the message;
-    /// answer [`Observation::Start`].
-    Start(Received<Hint>),
-    /// Look at a running update; answer [`Observation::Looked`].
-    Look(Slot),
-    /// Write down how an update ended and free its slot; answer [`Observation::Settled`] or
-    /// [`Observation::Unsettled`].
-    Settle(Settlement),
+    /// answer [`Observation::StartEnded`].
+    Start(ReceivedMessage<QueuedUpdate>),
+    /// Look at a running update; answer [`Observation::Polled`].
+    Poll(Slot),
+    /// Write down how an update ended and free its slot; answer [`Observation::Completed`] or
+    /// [`Observation::CompletionDeferred`].
+    Complete(Completion),
     /// Delete a message.
-    Drop {
+    DeleteMessage {
         /// Its receipt.
-        receipt: String,
+        receipt_handle: String,
     },
     /// Hide a message until a moment.
-    Postpone {
+    PostponeMessage {
         /// Its receipt.
-        receipt: String,
+        receipt_handle: String,
         /// The moment.
         until: Timestamp,
     },
@@ -242,8 +243,8 @@ pub enum Action {
         /// Why.
         pause: Pause,
     },
-    /// Tell that a lane is paused, unless that was done; answer [`Observation::Told`].
-    TellPause {
+    /// Tell that a lane is paused, unless that was done; answer [`Observation::Alerted`].
+    AlertPause {
         /// Its name.
         lane: String,
         /// Which pause.
@@ -252,16 +253,16 @@ pub enum Action {
         alert: Alert,
     },
     /// Tell that held accounts have kept other lanes back for long, unless that was done; answer
-    /// [`Observation::Told`].
-    TellHeldBack {
+    /// [`Observation::Alerted`].
+    AlertHeldBack {
         /// Which lane, and since when.
-        held_back: HeldBack,
+        held_back: BlockingLane,
         /// What people are told.
         alert: Alert,
     },
     /// Write down that a plan needs approval, and ask for it unless that was done. Answer
-    /// [`Observation::Told`].
-    AskApproval {
+    /// [`Observation::Alerted`].
+    RequestApproval {
         /// The plan.
         plan: PlanId,
         /// What people are asked.
@@ -279,16 +280,16 @@ pub enum Action {
 
 /// How an update ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settlement {
+pub struct Completion {
     /// Its slot, to be freed.
     pub slot: Slot,
     /// How the update ended, for its lane: `None` when it failed for a reason that isn't its
     /// own, and is tried again.
-    pub ended: Option<Ended>,
+    pub ended: Option<UpdateEnd>,
     /// What to write down for the account and target; `None` leaves it as it is.
-    pub progress: Option<Progress>,
+    pub progress: Option<UpdateProgress>,
     /// Dead letter and alert, to be out before the slot is freed.
-    pub burial: Option<(DeadLetter, Alert)>,
+    pub dead_letter: Option<(DeadLetter, Alert)>,
     /// Why it did not succeed; nothing when it did.
     pub reason: Option<String>,
 }

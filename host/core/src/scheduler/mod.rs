@@ -26,13 +26,13 @@
 //! was sent and received, `start` and `track` how updates begin and end, `ledger` what other hosts
 //! and operators did. What is to be done now follows from all of it, here.
 
+mod alert_texts;
 mod backlog;
+mod candidates;
 mod holds;
 mod lanes;
 mod ledger;
-mod letters;
 mod messages;
-mod place;
 mod queue;
 mod start;
 mod sweeps;
@@ -44,30 +44,32 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use lanes::{Blocked, LaneRules, StartWhen, WhenHeld};
-pub use messages::{Action, Observation, Settlement, Sight, Standing, StartOutcome, Sweep};
+pub use lanes::{BlockedReason, LaneRules, StartWhen, WhenHeld};
+pub use messages::{
+    CandidateState, Completion, Observation, PollResult, SchedulerAction, StartOutcome, Sweep,
+};
 
 use crate::account::AccountId;
 use crate::backoff::Backoff;
 use crate::catalog::AccountFactory;
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, HeldBack, Hint, Orders, Pause, Received};
-use crate::suggested::Suggested;
-use backlog::{Backlog, Stage};
+use crate::ports::{Alert, BlockingLane, Orders, Pause, QueuedUpdate, ReceivedMessage};
+use crate::suggestions::CommandSuggestions;
+use alert_texts::{approval_needed, lane_paused};
+use backlog::{Backlog, BacklogStage};
 use holds::Holds;
-use lanes::Lanes;
-use ledger::LedgerWatch;
-use letters::{approval, paused};
+use lanes::LaneStates;
+use ledger::LedgerReads;
 use queue::{LOST_AFTER, LOST_IF_EMPTY};
-use sweeps::Sweeps;
-use track::{Operation, Watch};
+use sweeps::SweepSchedule;
+use track::{Operation, OperationState};
 
-pub use view::{LaneView, View};
+pub use view::{LaneView, SchedulerView};
 
 /// What the operator configured.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct SchedulerRules {
     /// The lanes, in the order in which they run.
     pub lanes: Vec<LaneRules>,
     /// Most updates at once, over all lanes.
@@ -77,7 +79,7 @@ pub struct Rules {
     /// Failed updates of one account to one target before it is given up.
     pub max_attempts: u32,
     /// Between two looks at a running update, and between two at the ledger.
-    pub wait: Duration,
+    pub poll_interval: Duration,
     /// An update running longer than this is worth an alert.
     pub operation_timeout: Duration,
     /// How much work the queue holds at most: about what is done in this time.
@@ -87,10 +89,10 @@ pub struct Rules {
     /// Between two sweeps, at least, when events ask for them.
     pub min_sweep_interval: Duration,
     /// How alerts suggest commands.
-    pub suggested: Suggested,
+    pub suggestions: CommandSuggestions,
 }
 
-impl Rules {
+impl SchedulerRules {
     /// The lane of this name, as the ledger and the queues have it; `None` where it is no longer
     /// configured.
     pub fn lane_named(&self, name: &str) -> Option<LaneId> {
@@ -99,42 +101,42 @@ impl Rules {
 
     /// The rules of a lane, which is one of these.
     pub fn lane(&self, lane: LaneId) -> &LaneRules {
-        &self.lanes[lane.place()]
+        &self.lanes[lane.index()]
     }
 
     /// The lanes, in their order.
     pub fn lane_ids(&self) -> impl Iterator<Item = LaneId> + use<> {
-        (0..self.lanes.len()).map(LaneId::at)
+        (0..self.lanes.len()).map(LaneId::from_index)
     }
 }
 
 /// Taken for the duration of an update until one has been seen: the middle of the 10 to
 /// 30 minutes that Control Tower takes.
-const TYPICAL_UPDATE: Duration = Duration::from_secs(20 * 60);
+const INITIAL_UPDATE_DURATION: Duration = Duration::from_secs(20 * 60);
 /// After a failed update, before the next try; doubled with each.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(60), RETRY_MAX);
 /// The longest such wait.
 const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// Held accounts that have kept other lanes back for longer than this are worth an alert.
-const HELD_BACK: Duration = Duration::from_secs(24 * 60 * 60);
+const HELD_BACK_ALERT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// An alert about the same trouble of the host as a whole goes out at most this often.
-const TROUBLE_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
+const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The state machine. See the module.
 #[derive(Debug)]
 pub struct Scheduler {
-    rules: Rules,
+    rules: SchedulerRules,
     /// The name of this host in the ledger.
     host: String,
     /// The last moment at which something was observed.
     now: Timestamp,
     target: Option<AccountFactory>,
     backlog: Backlog,
-    lanes: Lanes,
-    sweeps: Sweeps,
+    lanes: LaneStates,
+    sweeps: SweepSchedule,
     operations: BTreeMap<AccountId, Operation>,
     /// Messages whose account is being examined and started.
-    starting: BTreeMap<AccountId, Received<Hint>>,
+    starting: BTreeMap<AccountId, ReceivedMessage<QueuedUpdate>>,
     /// Accounts whose update ended or that were decided anew since the running sweep
     /// began: what that sweep saw of them is stale.
     changed: BTreeSet<AccountId>,
@@ -143,24 +145,24 @@ pub struct Scheduler {
     receiving: bool,
     /// Whether hints may be in the queue that nobody waits for any more: of a host that was stopped,
     /// or of accounts that were decided anew. Looked for after each sweep, until none comes.
-    stale: bool,
+    may_hold_stale_messages: bool,
     /// Nothing is started before this: no operation was free.
     blocked_until: Timestamp,
     /// Alerts about the host as a whole that are out, by cause.
-    troubled: BTreeMap<&'static str, Timestamp>,
+    last_host_alerts: BTreeMap<&'static str, Timestamp>,
     typical_update: Duration,
     holds: Holds,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
-    held_back: Vec<HeldBack>,
+    held_back: Vec<BlockingLane>,
     /// Those of which this host has told: lane and since when.
-    told_held_back: BTreeSet<(String, Timestamp)>,
-    ledger: LedgerWatch,
+    alerted_held_back: BTreeSet<(String, Timestamp)>,
+    ledger: LedgerReads,
     /// The plan of the last sweep, where plans need approval.
     plan: Option<PlanId>,
     /// The plan whose approval was asked for last by this host.
-    asked: Option<PlanId>,
+    approval_requested: Option<PlanId>,
     /// What is being told right now, whatever happens meanwhile.
-    telling: usize,
+    pending_alerts: usize,
     orders: Orders,
     /// Observations but ticks.
     observed: u64,
@@ -168,13 +170,13 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A scheduler that has seen nothing yet; its first wishes are the ledger and a sweep.
-    pub fn new(rules: Rules, host: impl Into<String>, now: Timestamp) -> Self {
+    pub fn new(rules: SchedulerRules, host: impl Into<String>, now: Timestamp) -> Self {
         Self {
             now,
             host: host.into(),
             backlog: Backlog::new(rules.lanes.len(), now),
-            lanes: Lanes::new(rules.lanes.clone()),
-            sweeps: Sweeps::new(rules.sweep_interval, rules.min_sweep_interval, now),
+            lanes: LaneStates::new(rules.lanes.clone()),
+            sweeps: SweepSchedule::new(rules.sweep_interval, rules.min_sweep_interval, now),
             rules,
             target: None,
             operations: BTreeMap::new(),
@@ -182,133 +184,148 @@ impl Scheduler {
             changed: BTreeSet::new(),
             busy: BTreeMap::new(),
             receiving: false,
-            stale: false,
+            may_hold_stale_messages: false,
             blocked_until: now,
-            troubled: BTreeMap::new(),
-            typical_update: TYPICAL_UPDATE,
+            last_host_alerts: BTreeMap::new(),
+            typical_update: INITIAL_UPDATE_DURATION,
             holds: Holds::default(),
             held_back: Vec::new(),
-            told_held_back: BTreeSet::new(),
-            ledger: LedgerWatch { due: Some(now), known: false, freed: BTreeMap::new() },
+            alerted_held_back: BTreeSet::new(),
+            ledger: LedgerReads { due: Some(now), known: false, freed: BTreeMap::new() },
             plan: None,
-            asked: None,
-            telling: 0,
+            approval_requested: None,
+            pending_alerts: 0,
             orders: Orders::default(),
             observed: 0,
         }
     }
 
     /// Takes in what was seen, and answers what to do now.
-    pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Vec<Action> {
+    pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Vec<SchedulerAction> {
         let mut actions = Vec::new();
         self.now = now;
         self.observed += u64::from(!matches!(observation, Observation::Tick));
         match observation {
             Observation::Tick => {}
             Observation::Ledger { read_at, overview } => {
-                self.read(read_at, overview, now, &mut actions);
+                self.ledger_read(read_at, overview, now, &mut actions);
             }
-            Observation::LedgerUnread => self.ledger.due = Some(now + self.rules.wait),
+            Observation::LedgerUnavailable => {
+                self.ledger.due = Some(now + self.rules.poll_interval)
+            }
             Observation::LanePaused { lane, record } => {
                 let pause = record.paused.clone().filter(|pause| pause.automatic);
                 self.lanes.paused(&lane, record, now);
-                actions.extend(pause.map(|pause| self.tell_pause(lane, pause)));
+                actions.extend(pause.map(|pause| self.alert_pause(lane, pause)));
             }
-            Observation::Woken => self.sweeps.wake(now),
-            Observation::AccountWoken(account) => {
-                match self.operations.get_mut(&account).map(|operation| &mut operation.watch) {
-                    Some(Watch::Due(at)) => *at = now,
-                    Some(Watch::Looking { again }) => *again = true,
-                    Some(Watch::Settling(_) | Watch::Left { .. }) | None => {}
+            Observation::SweepRequested => self.sweeps.request(now),
+            Observation::OperationEnded(account) => {
+                match self.operations.get_mut(&account).map(|operation| &mut operation.state) {
+                    Some(OperationState::PollDue(at)) => *at = now,
+                    Some(OperationState::Polling { again }) => *again = true,
+                    Some(
+                        OperationState::Completing(_) | OperationState::LeftToOtherHost { .. },
+                    )
+                    | None => {}
                 }
             }
             Observation::Swept(sweep) => {
                 self.swept(sweep, now);
-                self.stale = true;
+                self.may_hold_stale_messages = true;
             }
             Observation::SweepFailed { reason } => {
                 // One may fail for what is over by the next.
                 if self.sweeps.fail(now) > 1 {
                     let subject = "The sweep of the organization fails";
-                    actions.extend(self.trouble(subject, &reason, now));
+                    actions.extend(self.host_alert(subject, &reason, now));
                 }
             }
             Observation::SweepPostponed { until } => self.sweeps.postpone(until),
             Observation::Queued(accounts) => {
                 for account in &accounts {
-                    self.sent(account, Stage::Queued { visible: now }, now);
+                    self.sent(account, BacklogStage::Queued { visible: now }, now);
                 }
             }
-            Observation::NotQueued { accounts, reason } => {
+            Observation::EnqueueFailed { accounts, reason } => {
                 let ready = now + RETRY.after(1);
                 for account in &accounts {
-                    self.sent(account, Stage::Waiting { ready }, now);
+                    self.sent(account, BacklogStage::Waiting { ready }, now);
                 }
-                actions.extend(self.trouble("The updates queue takes no messages", &reason, now));
+                actions.extend(self.host_alert(
+                    "The updates queue takes no messages",
+                    &reason,
+                    now,
+                ));
             }
             Observation::Received(messages) => {
                 self.receiving = false;
                 if messages.is_empty() {
                     self.nothing_received(LOST_AFTER, now);
-                    self.stale = false;
+                    self.may_hold_stale_messages = false;
                 }
                 for message in messages {
                     actions.push(self.received(message, now));
                 }
             }
-            Observation::NothingQueued => {
+            Observation::QueueEmpty => {
                 self.receiving = false;
-                self.stale = false;
+                self.may_hold_stale_messages = false;
                 self.nothing_received(LOST_IF_EMPTY, now);
             }
-            Observation::NotReceived { reason } => {
+            Observation::ReceiveFailed { reason } => {
                 self.receiving = false;
-                self.blocked_until = self.blocked_until.max(now + self.rules.wait);
-                actions.extend(self.trouble("The updates queue can't be read", &reason, now));
+                self.blocked_until = self.blocked_until.max(now + self.rules.poll_interval);
+                actions.extend(self.host_alert("The updates queue can't be read", &reason, now));
             }
-            Observation::Start { account, outcome } => {
+            Observation::StartEnded { account, outcome } => {
                 self.start_ended(&account, outcome, now, &mut actions);
             }
-            Observation::Looked { account, token, sight } => {
-                self.looked(&account, &token, sight, now, &mut actions);
+            Observation::Polled { account, token, poll_result } => {
+                self.polled(&account, &token, poll_result, now, &mut actions);
             }
-            Observation::Settled { account, lane } => {
+            Observation::Completed { account, lane } => {
                 if let Some(operation) = self.operations.get(&account) {
-                    self.lanes.learn_one(&operation.slot.lane, lane, now);
+                    self.lanes.update_record(&operation.slot.lane, lane, now);
                 }
                 self.ledger.freed.insert(account.clone(), now);
-                self.settled(&account, now);
+                self.completed(&account, now);
             }
-            Observation::Unsettled(settlement) => {
-                let account = settlement.slot.account.clone();
+            Observation::CompletionDeferred(completion) => {
+                let account = completion.slot.account.clone();
                 if let Some(operation) = self.operations.get_mut(&account)
-                    && let Watch::Settling(then) = operation.watch
+                    && let OperationState::Completing(after) = operation.state
                 {
-                    let at = now + self.rules.wait;
-                    operation.watch = Watch::Left { at, settlement: Box::new(settlement), then };
+                    let at = now + self.rules.poll_interval;
+                    operation.state = OperationState::LeftToOtherHost {
+                        at,
+                        completion: Box::new(completion),
+                        after,
+                    };
                 }
             }
-            Observation::Told => self.telling = self.telling.saturating_sub(1),
+            Observation::Alerted => self.pending_alerts = self.pending_alerts.saturating_sub(1),
         }
-        self.plan(now, &mut actions);
+        self.push_due_actions(now, &mut actions);
         actions
     }
 
     /// When to call [`Scheduler::observe`] with [`Observation::Tick`] if nothing else
     /// happens before.
     pub fn next_wake(&self) -> Option<Timestamp> {
-        let looks = self
+        let polls = self
             .operations
             .values()
-            .filter_map(|operation| match operation.watch {
-                Watch::Due(at) | Watch::Left { at, .. } => Some(at),
-                Watch::Looking { .. } | Watch::Settling(_) => None,
+            .filter_map(|operation| match operation.state {
+                OperationState::PollDue(at) | OperationState::LeftToOtherHost { at, .. } => {
+                    Some(at)
+                }
+                OperationState::Polling { .. } | OperationState::Completing(_) => None,
             })
             .min();
         let sweep = if self.ledger.known { self.sweeps.due() } else { None };
-        let mut next = [self.ledger.due, sweep, looks].into_iter().flatten().min();
+        let mut next = [self.ledger.due, sweep, polls].into_iter().flatten().min();
         if let Some(lane) = self.runnable_lane() {
-            let feed = match self.wants_feeding(lane) {
+            let top_up_at = match self.needs_top_up(lane) {
                 true => self.backlog.next_ready(lane),
                 false => None,
             };
@@ -316,27 +333,27 @@ impl Scheduler {
                 true => None,
                 false => self.backlog.next_visible(lane).map(|at| at.max(self.blocked_until)),
             };
-            next = [next, feed, receive].into_iter().flatten().min();
-        } else if let Some((_, Blocked::Soaking { until })) = self.blocked() {
+            next = [next, top_up_at, receive].into_iter().flatten().min();
+        } else if let Some((_, BlockedReason::Soaking { until })) = self.blocked() {
             next = next.into_iter().chain([until]).min();
         }
         next
     }
 
     /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
-    pub fn blocked(&self) -> Option<(LaneId, Blocked)> {
+    pub fn blocked(&self) -> Option<(LaneId, BlockedReason)> {
         let lane = self.next_lane()?;
-        Some((lane, self.held_back(lane)?))
+        Some((lane, self.block_reason(lane)?))
     }
 
     /// Why a lane may start nothing now, when the lanes before it have nothing open.
-    fn held_back(&self, lane: LaneId) -> Option<Blocked> {
+    fn block_reason(&self, lane: LaneId) -> Option<BlockedReason> {
         let unapproved = self.plan.as_ref().filter(|plan| !self.orders.is_approved(plan));
-        let unapproved = unapproved.map(|plan| Blocked::Unapproved { plan: plan.clone() });
+        let unapproved = unapproved.map(|plan| BlockedReason::Unapproved { plan: plan.clone() });
         let blocked = unapproved.or_else(|| self.lanes.blocked(lane, self.now));
         match blocked {
             // The lane soaks anew after what is held.
-            None | Some(Blocked::Soaking { .. }) => {
+            None | Some(BlockedReason::Soaking { .. }) => {
                 self.holds.blocks(lane, &self.rules.lanes).or(blocked)
             }
             blocked => blocked,
@@ -346,10 +363,10 @@ impl Scheduler {
     /// Whether all that can be done before `end` is done: nothing is open but what waits for
     /// an operator, nothing is held until a moment before that, nothing is still to be told, and
     /// a sweep that began after the last change confirms it.
-    pub fn is_settled(&self, end: Timestamp) -> bool {
-        let telling = self.lanes.is_pausing() || self.telling > 0;
+    pub fn is_quiescent(&self, end: Timestamp) -> bool {
+        let pending_alerts = self.lanes.is_pausing() || self.pending_alerts > 0;
         let holds = self.holds.next().is_some_and(|hold| hold <= end);
-        if telling || holds || self.sweeps.is_running() {
+        if pending_alerts || holds || self.sweeps.is_running() {
             return false;
         }
         // For an operator, or for a hold that lasts longer than `end`.
@@ -382,13 +399,13 @@ impl Scheduler {
 
     /// The lane that may run now, if any: the next, when nothing holds it back.
     fn runnable_lane(&self) -> Option<LaneId> {
-        self.next_lane().filter(|lane| self.held_back(*lane).is_none())
+        self.next_lane().filter(|lane| self.block_reason(*lane).is_none())
     }
 
     /// Whether the lane whose turn it is waits for somebody to resume or redrive something, or
     /// for policies to let held accounts go.
     fn waits_for_others(&self) -> bool {
-        let waits = |blocked: &Blocked| !matches!(blocked, Blocked::Soaking { .. });
+        let waits = |blocked: &BlockedReason| !matches!(blocked, BlockedReason::Soaking { .. });
         self.blocked().is_some_and(|(_, blocked)| waits(&blocked))
     }
 
@@ -405,52 +422,53 @@ impl Scheduler {
 
     // ---- deciding what to do ----
 
-    fn plan(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+    fn push_due_actions(&mut self, now: Timestamp, actions: &mut Vec<SchedulerAction>) {
         if self.ledger.due.is_some_and(|due| due <= now) {
             self.ledger.due = None;
-            actions.push(Action::ReadLedger);
+            actions.push(SchedulerAction::ReadLedger);
         }
         // What runs already, and what is paused, has to be known before anything is begun.
         if !self.ledger.known {
             return;
         }
-        self.look(now, actions);
-        while let Some((lane, pause)) = self.lanes.overdone(now) {
-            actions.push(Action::PauseLane { lane, pause });
+        self.poll_due(now, actions);
+        while let Some((lane, pause)) = self.lanes.over_failure_threshold(now) {
+            actions.push(SchedulerAction::PauseLane { lane, pause });
         }
-        if self.wants_confirmation() {
-            self.sweeps.hurry(now);
+        if self.needs_confirming_sweep() {
+            self.sweeps.request_now(now);
         }
-        if self.sweeps.begin(now) {
+        if self.sweeps.start_if_due(now) {
             self.changed.clear();
-            actions.push(Action::Sweep);
+            actions.push(SchedulerAction::Sweep);
         }
-        actions.extend(self.ask_approval());
-        self.tell_held_back(now, actions);
+        actions.extend(self.request_approval());
+        self.alert_held_back(now, actions);
         let Some(lane) = self.runnable_lane() else {
             // Where nothing is to be done, whatever is there is stale.
             let idle = self.backlog.is_empty() && self.confirmed_before(None);
-            if idle && self.stale && !self.receiving && self.blocked_until <= now {
+            if idle && self.may_hold_stale_messages && !self.receiving && self.blocked_until <= now
+            {
                 self.receiving = true;
-                actions.push(Action::Receive { max: 10 });
+                actions.push(SchedulerAction::Receive { max: 10 });
             }
             return;
         };
-        self.feed(lane, now, actions);
+        self.top_up_queue(lane, now, actions);
         let free = self.free(lane);
         let visible = self.backlog.next_visible(lane).is_some_and(|visible| visible <= now);
         if free > 0 && visible && !self.receiving && self.blocked_until <= now {
             self.receiving = true;
             // SQS hands out at most ten messages a call.
-            actions.push(Action::Receive { max: free.min(10) });
+            actions.push(SchedulerAction::Receive { max: free.min(10) });
         }
     }
 
     /// Asks for approval of a plan that would start something, once.
-    fn ask_approval(&mut self) -> Option<Action> {
-        let (_, Blocked::Unapproved { plan }) = self.blocked()? else { return None };
+    fn request_approval(&mut self) -> Option<SchedulerAction> {
+        let (_, BlockedReason::Unapproved { plan }) = self.blocked()? else { return None };
         let target = self.target.as_ref()?;
-        if self.asked.as_ref() == Some(&plan) {
+        if self.approval_requested.as_ref() == Some(&plan) {
             return None;
         }
         let lanes: Vec<(String, usize, usize)> = self
@@ -461,46 +479,53 @@ impl Scheduler {
                 (name, self.backlog.open(lane), self.holds.in_lane(lane))
             })
             .collect();
-        let alert = approval(&plan, target.target.as_str(), &lanes, &self.rules.suggested);
-        self.asked = Some(plan.clone());
-        self.telling += 1;
-        Some(Action::AskApproval { plan, alert })
+        let alert = approval_needed(&plan, target.target.as_str(), &lanes, &self.rules.suggestions);
+        self.approval_requested = Some(plan.clone());
+        self.pending_alerts += 1;
+        Some(SchedulerAction::RequestApproval { plan, alert })
     }
 
     /// Whether only a sweep is missing: lanes are done and none has confirmed it yet.
-    fn wants_confirmation(&self) -> bool {
+    fn needs_confirming_sweep(&self) -> bool {
         !self.sweeps.is_running() && !self.confirmed_before(self.backlog.first_open_lane())
     }
 
     // ---- telling people ----
 
-    fn tell_pause(&mut self, lane: String, pause: Pause) -> Action {
-        self.telling += 1;
-        let alert = paused(&lane, &pause);
-        Action::TellPause { lane, pause, alert }
+    fn alert_pause(&mut self, lane: String, pause: Pause) -> SchedulerAction {
+        self.pending_alerts += 1;
+        let alert = lane_paused(&lane, &pause);
+        SchedulerAction::AlertPause { lane, pause, alert }
     }
 
     /// Held accounts that have kept other lanes back for long: once for as long as they do.
-    fn tell_held_back(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+    fn alert_held_back(&mut self, now: Timestamp, actions: &mut Vec<SchedulerAction>) {
         for held_back in &self.held_back {
             let key = (held_back.lane.clone(), held_back.since);
-            if held_back.since + HELD_BACK <= now && self.told_held_back.insert(key) {
-                self.telling += 1;
-                let alert = letters::held_back(held_back);
-                actions.push(Action::TellHeldBack { held_back: held_back.clone(), alert });
+            if held_back.since + HELD_BACK_ALERT_AFTER <= now && self.alerted_held_back.insert(key)
+            {
+                self.pending_alerts += 1;
+                let alert = alert_texts::held_accounts(held_back);
+                actions
+                    .push(SchedulerAction::AlertHeldBack { held_back: held_back.clone(), alert });
             }
         }
     }
 
     /// An alert about the host as a whole, unless one about the same is out already.
-    fn trouble(&mut self, subject: &'static str, reason: &str, now: Timestamp) -> Option<Action> {
-        let last = self.troubled.get(subject);
-        if last.is_some_and(|last| now < *last + TROUBLE_REPEAT) {
+    fn host_alert(
+        &mut self,
+        subject: &'static str,
+        reason: &str,
+        now: Timestamp,
+    ) -> Option<SchedulerAction> {
+        let last = self.last_host_alerts.get(subject);
+        if last.is_some_and(|last| now < *last + ALERT_REPEAT) {
             return None;
         }
-        self.troubled.insert(subject, now);
-        let span = now.as_second().div_euclid(TROUBLE_REPEAT.as_secs().cast_signed());
+        self.last_host_alerts.insert(subject, now);
+        let span = now.as_second().div_euclid(ALERT_REPEAT.as_secs().cast_signed());
         let alert = Alert { subject: subject.to_owned(), message: reason.to_owned() };
-        Some(Action::Alert { what: format!("trouble: {subject}, {span}"), alert })
+        Some(SchedulerAction::Alert { what: format!("trouble: {subject}, {span}"), alert })
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Scheduler;
-use super::backlog::{Entry, Stage};
-use super::messages::Action;
+use super::backlog::{BacklogEntry, BacklogStage};
+use super::messages::SchedulerAction;
 use crate::account::AccountId;
 use crate::lane::LaneId;
-use crate::ports::{Hint, Received};
+use crate::ports::{QueuedUpdate, ReceivedMessage};
 
 /// A message that was visible for so long and was not received is lost: it is sent again.
 /// Longer than SQS remembers a deduplication id (5 minutes), which would swallow it.
@@ -20,22 +20,27 @@ pub(super) const LOST_IF_EMPTY: Duration = Duration::from_secs(40);
 
 impl Scheduler {
     /// Keeps a window of the lane's work in the queue, topped up when half is gone.
-    pub(super) fn feed(&mut self, lane: LaneId, now: Timestamp, actions: &mut Vec<Action>) {
+    pub(super) fn top_up_queue(
+        &mut self,
+        lane: LaneId,
+        now: Timestamp,
+        actions: &mut Vec<SchedulerAction>,
+    ) {
         let Some(target) = &self.target else { return };
-        if !self.wants_feeding(lane) {
+        if !self.needs_top_up(lane) {
             return;
         }
-        let room = self.window(lane) - self.backlog.handed_over(lane);
-        let mut hints = Vec::new();
-        let by_turns = self.rules.per_ou_limit.is_some();
-        for account in self.backlog.ready(lane, room, now, by_turns) {
+        let room = self.window(lane) - self.backlog.enqueued(lane);
+        let mut queued_updates = Vec::new();
+        let round_robin = self.rules.per_ou_limit.is_some();
+        for account in self.backlog.ready(lane, room, now, round_robin) {
             let Some(entry) = self.backlog.get(&account) else {
                 continue;
             };
             // Above whatever an earlier run, or an earlier cause, has used.
             let seconds = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
             let serial = entry.serial.saturating_add(1).max(seconds);
-            hints.push(Hint {
+            queued_updates.push(QueuedUpdate {
                 account: account.clone(),
                 provisioned_product: entry.provisioned_product.clone(),
                 target: target.target.clone(),
@@ -43,16 +48,21 @@ impl Scheduler {
                 attempt: entry.failed_attempts + 1,
                 serial,
             });
-            let entry = Entry { stage: Stage::Sending, serial, touched: now, ..entry.clone() };
+            let entry = BacklogEntry {
+                stage: BacklogStage::Sending,
+                serial,
+                changed_at: now,
+                ..entry.clone()
+            };
             self.backlog.put(&account, entry);
         }
-        if !hints.is_empty() {
-            actions.push(Action::Enqueue(hints));
+        if !queued_updates.is_empty() {
+            actions.push(SchedulerAction::EnqueueUpdates(queued_updates));
         }
     }
 
-    pub(super) fn wants_feeding(&self, lane: LaneId) -> bool {
-        self.backlog.handed_over(lane) <= self.window(lane) / 2
+    pub(super) fn needs_top_up(&self, lane: LaneId) -> bool {
+        self.backlog.enqueued(lane) <= self.window(lane) / 2
     }
 
     /// How many messages the queue holds at most: what is done within the window.
@@ -64,48 +74,57 @@ impl Scheduler {
 
     /// A message has been sent, or could not be: unless the account was decided anew
     /// meanwhile, it is on.
-    pub(super) fn sent(&mut self, account: &AccountId, stage: Stage, now: Timestamp) {
-        if self.backlog.get(account).is_some_and(|entry| entry.stage == Stage::Sending) {
-            self.backlog.advance(account, stage, now);
+    pub(super) fn sent(&mut self, account: &AccountId, stage: BacklogStage, now: Timestamp) {
+        if self.backlog.get(account).is_some_and(|entry| entry.stage == BacklogStage::Sending) {
+            self.backlog.set_stage(account, stage, now);
         }
     }
 
-    pub(super) fn received(&mut self, message: Received<Hint>, now: Timestamp) -> Action {
-        let hint = &message.body;
+    pub(super) fn received(
+        &mut self,
+        message: ReceivedMessage<QueuedUpdate>,
+        now: Timestamp,
+    ) -> SchedulerAction {
+        let queued_update = &message.body;
         let lane = self.runnable_lane();
-        let current = self.backlog.get(&hint.account).is_some_and(|entry| {
+        let current = self.backlog.get(&queued_update.account).is_some_and(|entry| {
             let expected = match entry.stage {
                 // Still sending: the message was faster than the answer that it was taken.
                 // Waiting: it was given up as lost, and is there after all.
-                Stage::Queued { .. } | Stage::Sending => true,
-                Stage::Waiting { ready } => ready <= now,
-                Stage::Active => false,
+                BacklogStage::Queued { .. } | BacklogStage::Sending => true,
+                BacklogStage::Waiting { ready } => ready <= now,
+                BacklogStage::Active => false,
             };
             expected
                 && Some(entry.lane) == lane
-                && self.rules.lane(entry.lane).name == hint.lane
-                && entry.failed_attempts + 1 == hint.attempt
-                && self.target.as_ref().is_some_and(|target| target.target == hint.target)
+                && self.rules.lane(entry.lane).name == queued_update.lane
+                && entry.failed_attempts + 1 == queued_update.attempt
+                && self.target.as_ref().is_some_and(|target| target.target == queued_update.target)
         });
         let free = lane.map_or(0, |lane| self.free(lane));
         if !current {
             // The very message that this account waits for, made void by a newer decision:
             // it is handed over again.
-            let awaited = self.backlog.get(&hint.account).is_some_and(|entry| {
-                entry.serial == hint.serial && matches!(entry.stage, Stage::Queued { .. })
+            let awaited = self.backlog.get(&queued_update.account).is_some_and(|entry| {
+                entry.serial == queued_update.serial
+                    && matches!(entry.stage, BacklogStage::Queued { .. })
             });
             if awaited {
-                self.backlog.advance(&hint.account, Stage::Waiting { ready: now }, now);
+                self.backlog.set_stage(
+                    &queued_update.account,
+                    BacklogStage::Waiting { ready: now },
+                    now,
+                );
             }
-            return Action::Drop { receipt: message.receipt };
+            return SchedulerAction::DeleteMessage { receipt_handle: message.receipt_handle };
         }
-        let ou = self.backlog.get(&hint.account).and_then(|entry| entry.ou.clone());
+        let ou = self.backlog.get(&queued_update.account).and_then(|entry| entry.ou.clone());
         if free == 0 || self.is_ou_full(ou.as_deref()) {
-            return self.postpone(message, now + self.rules.wait, now);
+            return self.postpone(message, now + self.rules.poll_interval, now);
         }
-        self.backlog.advance(&hint.account, Stage::Active, now);
-        self.starting.insert(hint.account.clone(), message.clone());
-        Action::Start(message)
+        self.backlog.set_stage(&queued_update.account, BacklogStage::Active, now);
+        self.starting.insert(queued_update.account.clone(), message.clone());
+        SchedulerAction::Start(message)
     }
 
     /// Whether no other update may start in an OU now.
@@ -123,12 +142,12 @@ impl Scheduler {
 
     pub(super) fn postpone(
         &mut self,
-        message: Received<Hint>,
+        message: ReceivedMessage<QueuedUpdate>,
         until: Timestamp,
         now: Timestamp,
-    ) -> Action {
-        self.backlog.advance(&message.body.account, Stage::Queued { visible: until }, now);
-        Action::Postpone { receipt: message.receipt, until }
+    ) -> SchedulerAction {
+        self.backlog.set_stage(&message.body.account, BacklogStage::Queued { visible: until }, now);
+        SchedulerAction::PostponeMessage { receipt_handle: message.receipt_handle, until }
     }
 
     /// The wait was in vain although messages should be there. Those that were visible for
@@ -138,7 +157,7 @@ impl Scheduler {
             return;
         };
         for account in self.backlog.visible_since(lane, now - lost_after) {
-            self.backlog.advance(&account, Stage::Waiting { ready: now }, now);
+            self.backlog.set_stage(&account, BacklogStage::Waiting { ready: now }, now);
         }
         self.blocked_until = self.blocked_until.max(now + Duration::from_secs(1));
     }

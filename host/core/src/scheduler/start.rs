@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::letters::blocked;
-use super::messages::{Action, StartOutcome};
+use super::alert_texts::account_busy;
+use super::messages::{SchedulerAction, StartOutcome};
 use super::{RETRY_MAX, Scheduler};
 use crate::account::AccountId;
-use crate::aws_error::Class;
-use crate::ports::{Hint, Received, Slot};
+use crate::aws_error::ErrorClass;
+use crate::ports::{QueuedUpdate, ReceivedMessage, Slot};
 use crate::start_refusal::StartRefusal;
 
 impl Scheduler {
@@ -18,43 +18,43 @@ impl Scheduler {
         account: &AccountId,
         outcome: StartOutcome,
         now: Timestamp,
-        actions: &mut Vec<Action>,
+        actions: &mut Vec<SchedulerAction>,
     ) {
         let Some(message) = self.starting.remove(account) else {
             return;
         };
-        if matches!(outcome, StartOutcome::Refused(_) | StartOutcome::LedgerUnread) {
+        if matches!(outcome, StartOutcome::Refused(_) | StartOutcome::LedgerUnavailable) {
             // Its slot was freed, if it had one.
             self.ledger.freed.insert(account.clone(), now);
         }
-        let receipt = message.receipt.clone();
+        let receipt_handle = message.receipt_handle.clone();
         if !matches!(outcome, StartOutcome::AccountBusy) {
             self.busy.remove(account);
         }
         match outcome {
-            StartOutcome::Started(slot) | StartOutcome::Unsure(slot) => {
-                self.run(slot, now + self.rules.wait);
-                actions.push(Action::Drop { receipt });
+            StartOutcome::Started(slot) | StartOutcome::Unconfirmed(slot) => {
+                self.track(slot, now + self.rules.poll_interval);
+                actions.push(SchedulerAction::DeleteMessage { receipt_handle });
             }
             StartOutcome::Current => {
                 self.close(account, now);
-                actions.push(Action::Drop { receipt });
+                actions.push(SchedulerAction::DeleteMessage { receipt_handle });
             }
-            StartOutcome::Decided(standing) => {
+            StartOutcome::DecisionChanged(candidate_state) => {
                 self.changed.insert(account.clone());
-                self.place(account, standing, true, now);
-                actions.push(Action::Drop { receipt });
+                self.apply_state(account, candidate_state, true, now);
+                actions.push(SchedulerAction::DeleteMessage { receipt_handle });
             }
             StartOutcome::AccountBusy => {
                 actions.extend(self.busy(account, now));
-                actions.push(self.postpone(message, now + self.rules.wait, now));
+                actions.push(self.postpone(message, now + self.rules.poll_interval, now));
             }
-            StartOutcome::NothingFree => {
-                self.blocked_until = self.blocked_until.max(now + self.rules.wait);
-                actions.push(self.postpone(message, now + self.rules.wait, now));
+            StartOutcome::NoCapacity => {
+                self.blocked_until = self.blocked_until.max(now + self.rules.poll_interval);
+                actions.push(self.postpone(message, now + self.rules.poll_interval, now));
             }
-            StartOutcome::OuBusy | StartOutcome::LedgerUnread => {
-                actions.push(self.postpone(message, now + self.rules.wait, now));
+            StartOutcome::OuLimitReached | StartOutcome::LedgerUnavailable => {
+                actions.push(self.postpone(message, now + self.rules.poll_interval, now));
             }
             StartOutcome::Refused(refusal) => self.refused(message, &refusal, now, actions),
         }
@@ -62,32 +62,36 @@ impl Scheduler {
 
     fn refused(
         &mut self,
-        message: Received<Hint>,
+        message: ReceivedMessage<QueuedUpdate>,
         refusal: &StartRefusal,
         now: Timestamp,
-        actions: &mut Vec<Action>,
+        actions: &mut Vec<SchedulerAction>,
     ) {
         match refusal.class() {
-            Class::Contention | Class::Throttled | Class::Transient => {
-                if refusal.class() != Class::Transient {
-                    self.blocked_until = self.blocked_until.max(now + self.rules.wait);
+            ErrorClass::Contention | ErrorClass::Throttled | ErrorClass::Transient => {
+                if refusal.class() != ErrorClass::Transient {
+                    self.blocked_until = self.blocked_until.max(now + self.rules.poll_interval);
                 }
-                actions.push(self.postpone(message, now + self.rules.wait, now));
+                actions.push(self.postpone(message, now + self.rules.poll_interval, now));
             }
             // Not this account's fault: every other start would be refused as well.
-            Class::Denied | Class::NotFound => {
+            ErrorClass::Denied | ErrorClass::NotFound => {
                 self.blocked_until = self.blocked_until.max(now + RETRY_MAX);
-                actions.extend(self.trouble("Updates can't be started", &refusal.to_string(), now));
+                actions.extend(self.host_alert(
+                    "Updates can't be started",
+                    &refusal.to_string(),
+                    now,
+                ));
                 actions.push(self.postpone(message, now + RETRY_MAX, now));
             }
-            Class::Permanent | Class::Unknown => {
-                let hint = message.body;
+            ErrorClass::Permanent | ErrorClass::Unknown => {
+                let queued_update = message.body;
                 let slot = Slot {
-                    account: hint.account,
-                    provisioned_product: hint.provisioned_product,
-                    target: hint.target,
-                    lane: hint.lane,
-                    attempt: hint.attempt,
+                    account: queued_update.account,
+                    provisioned_product: queued_update.provisioned_product,
+                    target: queued_update.target,
+                    lane: queued_update.lane,
+                    attempt: queued_update.attempt,
                     token: String::new(),
                     record: None,
                     taken_at: now,
@@ -95,8 +99,10 @@ impl Scheduler {
                     ou: None,
                     landing_zone: None,
                 };
-                actions.push(Action::Drop { receipt: message.receipt });
-                self.run(slot.clone(), now);
+                actions.push(SchedulerAction::DeleteMessage {
+                    receipt_handle: message.receipt_handle,
+                });
+                self.track(slot.clone(), now);
                 self.fail(slot, refusal.class(), refusal.to_string(), now, actions);
             }
         }
@@ -104,7 +110,7 @@ impl Scheduler {
 
     /// Something else runs on the account. It is waited for, and told once when it takes
     /// longer than any update: the lanes that follow wait as well.
-    fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<Action> {
+    fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<SchedulerAction> {
         let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
         let age = Duration::try_from(now.duration_since(*since)).unwrap_or_default();
         if *told || age < self.rules.operation_timeout {
@@ -113,6 +119,6 @@ impl Scheduler {
         *told = true;
         let day = now.as_second().div_euclid(86_400);
         let what = format!("busy: {account}, {day}");
-        Some(Action::Alert { what, alert: blocked(account, age) })
+        Some(SchedulerAction::Alert { what, alert: account_busy(account, age) })
     }
 }

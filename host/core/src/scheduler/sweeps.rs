@@ -11,13 +11,13 @@ const RETRY: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs
 
 /// The sweeps of one host: at most one at a time.
 #[derive(Debug)]
-pub(super) struct Sweeps {
+pub(super) struct SweepSchedule {
     interval: Duration,
     min_interval: Duration,
     /// When the running sweep was asked for.
     running: Option<Timestamp>,
     /// When the last sweep was asked for, however it ended.
-    last_begun: Option<Timestamp>,
+    last_started: Option<Timestamp>,
     /// When the last completed sweep began.
     completed: Option<Timestamp>,
     /// When the next one is due.
@@ -25,13 +25,13 @@ pub(super) struct Sweeps {
     failures: u32,
 }
 
-impl Sweeps {
+impl SweepSchedule {
     pub fn new(interval: Duration, min_interval: Duration, now: Timestamp) -> Self {
         Self {
             interval,
             min_interval,
             running: None,
-            last_begun: None,
+            last_started: None,
             completed: None,
             due: now,
             failures: 0,
@@ -53,31 +53,31 @@ impl Sweeps {
     }
 
     /// Asks for a sweep soon: at most one each `min_interval`.
-    pub fn wake(&mut self, now: Timestamp) {
-        let earliest = self.last_begun.map_or(now, |last| (last + self.min_interval).max(now));
+    pub fn request(&mut self, now: Timestamp) {
+        let earliest = self.last_started.map_or(now, |last| (last + self.min_interval).max(now));
         self.due = self.due.min(earliest);
     }
 
     /// Asks for a sweep now. Nothing while failures are being waited out.
-    pub fn hurry(&mut self, now: Timestamp) {
+    pub fn request_now(&mut self, now: Timestamp) {
         if self.failures == 0 {
             self.due = self.due.min(now);
         }
     }
 
     /// Asks for a sweep at a moment, or as soon after it as `min_interval` allows.
-    pub fn at(&mut self, moment: Timestamp) {
-        let earliest = self.last_begun.map_or(moment, |last| last + self.min_interval);
+    pub fn request_at(&mut self, moment: Timestamp) {
+        let earliest = self.last_started.map_or(moment, |last| last + self.min_interval);
         self.due = self.due.min(moment.max(earliest));
     }
 
     /// Whether to begin one now; then it counts as running.
-    pub fn begin(&mut self, now: Timestamp) -> bool {
+    pub fn start_if_due(&mut self, now: Timestamp) -> bool {
         if self.running.is_some() || now < self.due {
             return false;
         }
         self.running = Some(now);
-        self.last_begun = Some(now);
+        self.last_started = Some(now);
         // What wakes this host while the sweep runs may not be seen by it, so that only
         // requests from here on count for the next.
         self.due = now + self.interval;

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::backlog::{Entry, Stage};
-use super::letters::{burial, diagnose, overdue};
-use super::messages::{Action, Settlement, Sight};
+use super::alert_texts::{classify_record, dead_letter_and_alert, update_overdue};
+use super::backlog::{BacklogEntry, BacklogStage};
+use super::messages::{Completion, PollResult, SchedulerAction};
 use super::{RETRY, Scheduler};
 use crate::account::AccountId;
-use crate::aws_error::Class;
-use crate::ports::{Ended, Progress, Slot};
+use crate::aws_error::ErrorClass;
+use crate::ports::{Slot, UpdateEnd, UpdateProgress};
 
 /// An update that holds a slot.
 #[derive(Clone, Debug)]
@@ -16,27 +16,27 @@ pub(super) struct Operation {
     pub slot: Slot,
     /// Since when this host knows that the slot is taken.
     pub known_since: Timestamp,
-    pub watch: Watch,
+    pub state: OperationState,
     pub timeout_alerted: bool,
 }
 
 /// What is being done about a running update.
 #[derive(Clone, Debug)]
-pub(super) enum Watch {
+pub(super) enum OperationState {
     /// It is looked at next at this moment.
-    Due(Timestamp),
+    PollDue(Timestamp),
     /// A look is under way; `again` when an event came meanwhile.
-    Looking { again: bool },
+    Polling { again: bool },
     /// Its end is being written down.
-    Settling(Then),
+    Completing(AfterCompletion),
     /// Another host is about to write its end down. From this moment on it is tried here again:
     /// the other may have died.
-    Left { at: Timestamp, settlement: Box<Settlement>, then: Then },
+    LeftToOtherHost { at: Timestamp, completion: Box<Completion>, after: AfterCompletion },
 }
 
 /// What an account does once its update is settled.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Then {
+pub(super) enum AfterCompletion {
     /// Nothing more.
     Close,
     /// Another try, from a moment on.
@@ -44,23 +44,23 @@ pub(super) enum Then {
 }
 
 impl Scheduler {
-    pub(super) fn run(&mut self, slot: Slot, look_at: Timestamp) {
+    pub(super) fn track(&mut self, slot: Slot, poll_at: Timestamp) {
         let account = slot.account.clone();
-        let watch = Watch::Due(look_at);
-        let operation = Operation { slot, known_since: self.now, watch, timeout_alerted: false };
+        let state = OperationState::PollDue(poll_at);
+        let operation = Operation { slot, known_since: self.now, state, timeout_alerted: false };
         self.operations.insert(account, operation);
     }
 
-    pub(super) fn look(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+    pub(super) fn poll_due(&mut self, now: Timestamp, actions: &mut Vec<SchedulerAction>) {
         for operation in self.operations.values_mut() {
-            match &operation.watch {
-                Watch::Due(at) if *at <= now => {
-                    operation.watch = Watch::Looking { again: false };
-                    actions.push(Action::Look(operation.slot.clone()));
+            match &operation.state {
+                OperationState::PollDue(at) if *at <= now => {
+                    operation.state = OperationState::Polling { again: false };
+                    actions.push(SchedulerAction::Poll(operation.slot.clone()));
                 }
-                Watch::Left { at, settlement, then } if *at <= now => {
-                    actions.push(Action::Settle((**settlement).clone()));
-                    operation.watch = Watch::Settling(*then);
+                OperationState::LeftToOtherHost { at, completion, after } if *at <= now => {
+                    actions.push(SchedulerAction::Complete((**completion).clone()));
+                    operation.state = OperationState::Completing(*after);
                 }
                 _ => {}
             }
@@ -68,65 +68,69 @@ impl Scheduler {
             if age >= self.rules.operation_timeout && !operation.timeout_alerted {
                 operation.timeout_alerted = true;
                 let what = format!("overdue: {}, {}", operation.slot.account, operation.slot.token);
-                let alert = overdue(&operation.slot, age);
-                actions.push(Action::Alert { what, alert });
+                let alert = update_overdue(&operation.slot, age);
+                actions.push(SchedulerAction::Alert { what, alert });
             }
         }
     }
 
-    pub(super) fn looked(
+    pub(super) fn polled(
         &mut self,
         account: &AccountId,
         token: &str,
-        sight: Sight,
+        poll_result: PollResult,
         now: Timestamp,
-        actions: &mut Vec<Action>,
+        actions: &mut Vec<SchedulerAction>,
     ) {
         let operation = self.operations.get_mut(account);
         // Another host may have settled it meanwhile, and the account may run once more.
         let Some(operation) = operation.filter(|operation| operation.slot.token == token) else {
             return;
         };
-        let again = matches!(operation.watch, Watch::Looking { again: true });
-        let next = if again { now } else { now + self.rules.wait };
-        match sight {
-            Sight::Running | Sight::Unseen(_) => operation.watch = Watch::Due(next),
-            Sight::Adopted(slot) => {
-                operation.slot = slot;
-                operation.watch = Watch::Due(now);
+        let again = matches!(operation.state, OperationState::Polling { again: true });
+        let next = if again { now } else { now + self.rules.poll_interval };
+        match poll_result {
+            PollResult::Running | PollResult::PollFailed(_) => {
+                operation.state = OperationState::PollDue(next)
             }
-            Sight::Succeeded => {
+            PollResult::Adopted(slot) => {
+                operation.slot = slot;
+                operation.state = OperationState::PollDue(now);
+            }
+            PollResult::Succeeded => {
                 let slot = operation.slot.clone();
                 let took = slot.age(now);
                 // A moving average over about eight updates.
                 self.typical_update = (self.typical_update * 7 + took) / 8;
-                let ended = Some(Ended { succeeded: true, at: now });
+                let ended = Some(UpdateEnd { succeeded: true, at: now });
                 // What failed before it is over: another cause may bring the account here again.
-                let progress = (slot.attempt > 1).then(Progress::default);
-                self.settle(
-                    Settlement { slot, progress, ended, burial: None, reason: None },
-                    Then::Close,
+                let progress = (slot.attempt > 1).then(UpdateProgress::default);
+                self.complete(
+                    Completion { slot, progress, ended, dead_letter: None, reason: None },
+                    AfterCompletion::Close,
                     actions,
                 );
             }
-            Sight::Failed(record) => {
+            PollResult::Failed(record) => {
                 let slot = operation.slot.clone();
-                let (class, reason) = diagnose(&record);
+                let (class, reason) = classify_record(&record);
                 // What ran and failed spends an attempt, but for contention and throttling.
                 let class = match class {
-                    Class::Transient | Class::Denied | Class::NotFound => Class::Unknown,
+                    ErrorClass::Transient | ErrorClass::Denied | ErrorClass::NotFound => {
+                        ErrorClass::Unknown
+                    }
                     class => class,
                 };
                 self.fail(slot, class, reason, now, actions);
             }
-            Sight::NeverBegan(refusal) => {
+            PollResult::NeverStarted(refusal) => {
                 let slot = operation.slot.clone();
                 self.fail(slot, refusal.class(), refusal.to_string(), now, actions);
             }
-            Sight::Superseded => {
+            PollResult::Superseded => {
                 let slot = operation.slot.clone();
                 let reason = "somebody else has updated the account to another artifact";
-                self.fail(slot, Class::Contention, reason.to_owned(), now, actions);
+                self.fail(slot, ErrorClass::Contention, reason.to_owned(), now, actions);
             }
         }
     }
@@ -137,84 +141,92 @@ impl Scheduler {
     pub(super) fn fail(
         &mut self,
         slot: Slot,
-        class: Class,
+        class: ErrorClass,
         reason: String,
         now: Timestamp,
-        actions: &mut Vec<Action>,
+        actions: &mut Vec<SchedulerAction>,
     ) {
         let before = slot.attempt.saturating_sub(1);
-        if !matches!(class, Class::Permanent | Class::Unknown) {
-            let ready = now + self.rules.wait;
+        if !matches!(class, ErrorClass::Permanent | ErrorClass::Unknown) {
+            let ready = now + self.rules.poll_interval;
             self.blocked_until = self.blocked_until.max(ready);
-            let then = Then::Retry { failed_attempts: before, ready };
-            self.settle(
-                Settlement {
+            let after = AfterCompletion::Retry { failed_attempts: before, ready };
+            self.complete(
+                Completion {
                     slot,
                     progress: None,
                     ended: None,
-                    burial: None,
+                    dead_letter: None,
                     reason: Some(reason),
                 },
-                then,
+                after,
                 actions,
             );
             return;
         }
         let failed_attempts = before + 1;
-        let dead_lettered = class == Class::Permanent || failed_attempts >= self.rules.max_attempts;
-        let then = if dead_lettered {
-            Then::Close
+        let dead_lettered =
+            class == ErrorClass::Permanent || failed_attempts >= self.rules.max_attempts;
+        let after = if dead_lettered {
+            AfterCompletion::Close
         } else {
-            Then::Retry { failed_attempts, ready: now + RETRY.after(failed_attempts) }
+            AfterCompletion::Retry { failed_attempts, ready: now + RETRY.after(failed_attempts) }
         };
-        let burial = dead_lettered.then(|| burial(&slot, &reason, failed_attempts));
+        let dead_letter =
+            dead_lettered.then(|| dead_letter_and_alert(&slot, &reason, failed_attempts));
         let lane = self.rules.lane_named(&slot.lane);
         if let (true, Some(lane)) = (dead_lettered, lane) {
-            self.lanes.give_up(lane);
+            self.lanes.count_dead_letter(lane);
         }
-        let progress = Progress {
+        let progress = UpdateProgress {
             failed_attempts,
             last_error: Some(reason.clone()),
             dead_lettered,
             lane: Some(slot.lane.clone()),
             redriven: 0,
-            retry_at: match then {
-                Then::Retry { ready, .. } => Some(ready),
-                Then::Close => None,
+            retry_at: match after {
+                AfterCompletion::Retry { ready, .. } => Some(ready),
+                AfterCompletion::Close => None,
             },
         };
-        let ended = Some(Ended { succeeded: false, at: now });
+        let ended = Some(UpdateEnd { succeeded: false, at: now });
         let (progress, reason) = (Some(progress), Some(reason));
-        self.settle(Settlement { slot, progress, ended, burial, reason }, then, actions);
+        self.complete(Completion { slot, progress, ended, dead_letter, reason }, after, actions);
     }
 
-    fn settle(&mut self, settlement: Settlement, then: Then, actions: &mut Vec<Action>) {
-        if let Some(operation) = self.operations.get_mut(&settlement.slot.account) {
-            operation.watch = Watch::Settling(then);
+    fn complete(
+        &mut self,
+        completion: Completion,
+        after: AfterCompletion,
+        actions: &mut Vec<SchedulerAction>,
+    ) {
+        if let Some(operation) = self.operations.get_mut(&completion.slot.account) {
+            operation.state = OperationState::Completing(after);
         }
-        actions.push(Action::Settle(settlement));
+        actions.push(SchedulerAction::Complete(completion));
     }
 
-    pub(super) fn settled(&mut self, account: &AccountId, now: Timestamp) {
+    pub(super) fn completed(&mut self, account: &AccountId, now: Timestamp) {
         let Some(operation) = self.operations.remove(account) else {
             return;
         };
-        match operation.watch {
-            Watch::Settling(Then::Retry { failed_attempts, ready }) => {
+        match operation.state {
+            OperationState::Completing(AfterCompletion::Retry { failed_attempts, ready }) => {
                 self.changed.insert(account.clone());
                 // Attempts are counted for each target: those towards the last one are void.
                 let same = self.target.as_ref().is_none_or(|t| t.target == operation.slot.target);
                 let failed_attempts = if same { failed_attempts } else { 0 };
                 if let Some(entry) = self.backlog.get(account) {
-                    let stage = Stage::Waiting { ready };
-                    let entry = Entry { failed_attempts, stage, touched: now, ..entry.clone() };
+                    let stage = BacklogStage::Waiting { ready };
+                    let entry =
+                        BacklogEntry { failed_attempts, stage, changed_at: now, ..entry.clone() };
                     self.backlog.put(account, entry);
                 }
             }
-            Watch::Settling(Then::Close)
-            | Watch::Due(_)
-            | Watch::Looking { .. }
-            | Watch::Left { .. } => {
+            OperationState::Completing(AfterCompletion::Close)
+            | OperationState::PollDue(_)
+            | OperationState::Polling { .. }
+            | OperationState::LeftToOtherHost { .. } => {
                 self.close(account, now);
             }
         }

@@ -2,16 +2,16 @@
 
 use jiff::Timestamp;
 
-use super::{Blocked, Scheduler};
+use super::{BlockedReason, Scheduler};
 use crate::lane::LaneId;
 
 /// The work as a whole, as this host sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub struct SchedulerView {
     /// The lanes, in their order.
     pub lanes: Vec<LaneView>,
     /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
-    pub blocked: Option<(LaneId, Blocked)>,
+    pub blocked: Option<(LaneId, BlockedReason)>,
     /// When the last completed sweep began.
     pub swept: Option<Timestamp>,
     /// How much has been observed but the passing of time. A host that lives observes something
@@ -34,7 +34,7 @@ pub struct LaneView {
 
 impl Scheduler {
     /// The work as a whole.
-    pub fn view(&self) -> View {
+    pub fn view(&self) -> SchedulerView {
         let lanes = self.rules.lane_ids().map(|lane| {
             let in_flight = self.backlog.active(lane);
             LaneView {
@@ -44,7 +44,7 @@ impl Scheduler {
                 paused: self.lanes.record(lane).paused.is_some(),
             }
         });
-        View {
+        SchedulerView {
             lanes: lanes.collect(),
             blocked: self.blocked(),
             swept: self.sweeps.completed(),

@@ -1,22 +1,22 @@
 //! The scheduler's promises, in a world of random durations, failures and losses.
 
+mod simulated_fleet;
 mod steps;
-mod world;
 
 use groundcrew_core::list_schedule::makespan;
 use proptest::prelude::*;
 use rstest::rstest;
+use simulated_fleet::{Account, LaneConditions, Outcome, Scenario, SimulatedFleet};
 use std::time::Duration;
-use world::{Account, Gate, Outcome, Setting, World};
 
 fn plain(lane: usize, seconds: u64) -> Account {
     Account { lane: Some(lane), held: 0, seconds, failures: vec![] }
 }
 
-fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Setting {
-    Setting {
+fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Scenario {
+    Scenario {
         lanes,
-        gates: vec![],
+        lane_conditions: vec![],
         cap,
         max_attempts: 5,
         accounts,
@@ -35,7 +35,7 @@ fn calm(lanes: Vec<usize>, cap: usize, accounts: Vec<Account>) -> Setting {
 fn five_tagged_then_five_untagged_one_at_a_time() {
     let tagged = [600, 900, 1200, 1500, 700].map(|seconds| plain(0, seconds));
     let others = [600, 650, 700, 750, 800].map(|seconds| plain(1, seconds));
-    let outcome = World::run(calm(vec![4, 1], 4, [tagged, others].concat()));
+    let outcome = SimulatedFleet::run(calm(vec![4, 1], 4, [tagged, others].concat()));
 
     type Run = (usize, usize, i64, i64);
     let (first, second): (Vec<Run>, Vec<Run>) = outcome.runs.iter().partition(|run| run.1 == 0);
@@ -76,9 +76,9 @@ fn failures(
 ) {
     let mut account = plain(0, 600);
     account.failures = vec![text; times];
-    let mut setting = calm(vec![2, 1], 2, vec![account, plain(0, 600), plain(1, 600)]);
-    setting.max_attempts = 3;
-    let outcome = World::run(setting);
+    let mut scenario = calm(vec![2, 1], 2, vec![account, plain(0, 600), plain(1, 600)]);
+    scenario.max_attempts = 3;
+    let outcome = SimulatedFleet::run(scenario);
     assert_eq!(outcome.updated.contains(&0), updated);
     assert_eq!(outcome.attempts[&0], attempts);
     assert_eq!(outcome.dead.len(), usize::from(!updated));
@@ -93,8 +93,11 @@ fn failures(
 fn a_held_account_is_updated_when_its_time_comes(#[case] pass: bool, #[case] order: [usize; 2]) {
     let mut held = plain(0, 600);
     held.held = 50_000;
-    let outcome = World::run(Setting {
-        gates: vec![Gate::default(), Gate { pass, ..Gate::default() }],
+    let outcome = SimulatedFleet::run(Scenario {
+        lane_conditions: vec![
+            LaneConditions::default(),
+            LaneConditions { pass, ..LaneConditions::default() },
+        ],
         ..calm(vec![1, 1], 1, vec![held, plain(1, 700)])
     });
     let runs: Vec<usize> = outcome.runs.iter().map(|run| run.0).collect();
@@ -111,7 +114,7 @@ fn close_to_the_list_schedule(#[case] events: bool, #[case] ratio: f64) {
     for cap in [1, 4, 5, 10] {
         let durations = (0..600).map(|index| 600 + (index * 7919) % 1200);
         let accounts: Vec<Account> = durations.map(|seconds| plain(0, seconds)).collect();
-        let outcome = World::run(Setting { events, ..calm(vec![cap], cap, accounts) });
+        let outcome = SimulatedFleet::run(Scenario { events, ..calm(vec![cap], cap, accounts) });
         let jobs = outcome.runs.iter().map(|run| Duration::from_secs((run.3 - run.2) as u64));
         let bound = makespan(jobs, cap).as_secs_f64();
         let end = outcome.runs.iter().map(|run| run.3).max().unwrap() as f64;
@@ -123,23 +126,23 @@ fn close_to_the_list_schedule(#[case] events: bool, #[case] ratio: f64) {
 const FAILS: &str = "a stack set instance failed";
 
 /// Canaries of which some fail for good, and then production.
-fn rollout(failing: usize, gate: Gate, threshold: Option<u32>) -> Outcome {
+fn rollout(failing: usize, gate: LaneConditions, threshold: Option<u32>) -> Outcome {
     let canary = |number: usize| Account {
         failures: if number < failing { vec![FAILS] } else { vec![] },
         ..plain(0, 600)
     };
     let accounts = (0..3).map(canary).chain((0..2).map(|_| plain(1, 600))).collect();
-    let first = Gate { failure_threshold: threshold, ..Gate::default() };
-    World::run(Setting {
+    let first = LaneConditions { failure_threshold: threshold, ..LaneConditions::default() };
+    SimulatedFleet::run(Scenario {
         max_attempts: 1,
-        gates: vec![first, gate],
+        lane_conditions: vec![first, gate],
         ..calm(vec![1, 4], 4, accounts)
     })
 }
 
 #[test]
 fn a_lane_soaks() {
-    let outcome = rollout(0, Gate { soak: 7200, ..Gate::default() }, None);
+    let outcome = rollout(0, LaneConditions { soak: 7200, ..LaneConditions::default() }, None);
     let (canary, prod) = (outcome.runs[2], outcome.runs[3]);
     assert!((canary.3 + 7200..canary.3 + 7260).contains(&prod.2), "{canary:?} {prod:?}");
     assert_eq!(outcome.updated.len(), 5);
@@ -155,7 +158,7 @@ fn failed_canaries_stop_production_where_it_asks_for_success(
     #[case] updated: usize,
     #[case] waits: bool,
 ) {
-    let outcome = rollout(failing, Gate { succeeded, ..Gate::default() }, None);
+    let outcome = rollout(failing, LaneConditions { succeeded, ..LaneConditions::default() }, None);
     assert_eq!((outcome.updated.len(), outcome.waits), (updated, waits));
     assert_eq!(outcome.dead.len(), failing);
 }
@@ -168,7 +171,7 @@ fn failures_in_a_row_pause_a_lane_and_those_after_it(
     #[case] updated: usize,
     #[case] paused: &[&str],
 ) {
-    let outcome = rollout(failing, Gate::default(), Some(2));
+    let outcome = rollout(failing, LaneConditions::default(), Some(2));
     assert_eq!(outcome.updated.len(), updated);
     assert!(outcome.paused.iter().eq(paused));
     // Two failed, and nothing was started after them.
@@ -182,10 +185,10 @@ fn failures_that_are_not_in_a_row_pause_nothing() {
         failures: if number.is_multiple_of(2) { vec![FAILS] } else { vec![] },
         ..plain(0, 600)
     };
-    let gate = Gate { failure_threshold: Some(2), ..Gate::default() };
-    let outcome = World::run(Setting {
+    let gate = LaneConditions { failure_threshold: Some(2), ..LaneConditions::default() };
+    let outcome = SimulatedFleet::run(Scenario {
         max_attempts: 1,
-        gates: vec![gate],
+        lane_conditions: vec![gate],
         ..calm(vec![1], 1, (0..6).map(canary).collect())
     });
     assert_eq!((outcome.dead.len(), outcome.updated.len()), (3, 3));
@@ -199,7 +202,7 @@ fn failures_that_are_not_in_a_row_pause_nothing() {
 #[case(None, 5)]
 fn an_ou_has_a_limit_of_its_own(#[case] per_ou: Option<usize>, #[case] at_once: usize) {
     let accounts = (0..10).map(|_| plain(0, 600)).collect();
-    let outcome = World::run(Setting { per_ou, ..calm(vec![5], 5, accounts) });
+    let outcome = SimulatedFleet::run(Scenario { per_ou, ..calm(vec![5], 5, accounts) });
     assert_eq!((outcome.updated.len(), outcome.most_at_once), (10, at_once));
     let bound = 10usize.div_ceil(at_once) as i64 * 600;
     // A message whose OU has no room is hidden for `wait`, 30 of the 600 seconds.
@@ -218,7 +221,8 @@ fn a_plan_waits_for_approval(
     #[case] waits: bool,
 ) {
     let accounts = (0..3).map(|_| plain(0, 600)).collect();
-    let outcome = World::run(Setting { approval: Some(after), ..calm(vec![2], 2, accounts) });
+    let outcome =
+        SimulatedFleet::run(Scenario { approval: Some(after), ..calm(vec![2], 2, accounts) });
     assert_eq!((outcome.updated.len(), outcome.waits), (updated, waits));
     assert_eq!(outcome.alerts, ["plan-010203040506 waits for approval: 3 accounts"]);
     assert!(outcome.ended_at >= after.unwrap_or(0) as i64);
@@ -246,10 +250,10 @@ fn accounts() -> impl Strategy<Value = Vec<Account>> {
     prop::collection::vec(account, 0..25)
 }
 
-fn gates() -> impl Strategy<Value = Vec<Gate>> {
+fn lane_conditions() -> impl Strategy<Value = Vec<LaneConditions>> {
     let soak = prop_oneof![Just(0u64), 1u64..9000];
     let gate = (any::<bool>(), any::<bool>(), soak, prop::option::of(1u32..4));
-    let gate = gate.prop_map(|(succeeded, pass, soak, failure_threshold)| Gate {
+    let gate = gate.prop_map(|(succeeded, pass, soak, failure_threshold)| LaneConditions {
         succeeded,
         pass,
         soak,
@@ -258,9 +262,9 @@ fn gates() -> impl Strategy<Value = Vec<Gate>> {
     prop_oneof![Just(vec![]), prop::collection::vec(gate, 3)]
 }
 
-fn settings() -> impl Strategy<Value = Setting> {
+fn scenarios() -> impl Strategy<Value = Scenario> {
     (
-        (prop::collection::vec(1usize..6, 3), gates()),
+        (prop::collection::vec(1usize..6, 3), lane_conditions()),
         1usize..6,
         1u32..4,
         accounts(),
@@ -270,7 +274,7 @@ fn settings() -> impl Strategy<Value = Setting> {
     )
         .prop_map(
             |(
-                (lanes, gates),
+                (lanes, lane_conditions),
                 cap,
                 max_attempts,
                 accounts,
@@ -278,9 +282,9 @@ fn settings() -> impl Strategy<Value = Setting> {
                 (sweeps, events, seed),
                 (per_ou, approval),
             )| {
-                Setting {
+                Scenario {
                     lanes,
-                    gates,
+                    lane_conditions,
                     cap,
                     max_attempts,
                     accounts,
@@ -304,9 +308,9 @@ proptest! {
     /// in exactly one terminal state, or waits for an operator; and each that was given up is
     /// alerted once.
     #[test]
-    fn promises_hold_whatever_happens(setting in settings()) {
-        let outcome: Outcome = World::run(setting.clone());
-        for (number, account) in setting.accounts.iter().enumerate() {
+    fn promises_hold_whatever_happens(scenario in scenarios()) {
+        let outcome: Outcome = SimulatedFleet::run(scenario.clone());
+        for (number, account) in scenario.accounts.iter().enumerate() {
             let ends = [
                 account.lane.is_none(),
                 outcome.updated.contains(&number),
@@ -315,7 +319,7 @@ proptest! {
             let ends = ends.iter().filter(|end| **end).count();
             prop_assert!(ends == 1 || ends == 0 && outcome.waits, "account {number}: {ends}");
             let spent = outcome.dead.get(&number).copied().unwrap_or(0);
-            prop_assert!(spent <= setting.max_attempts);
+            prop_assert!(spent <= scenario.max_attempts);
         }
         let alerts = outcome.alerts.iter().filter(|subject| subject.starts_with("Update of account") && subject.ends_with("failed"));
         prop_assert_eq!(alerts.count(), outcome.dead.len());
@@ -324,7 +328,7 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_run(setting in settings()) {
-        prop_assert_eq!(World::run(setting.clone()), World::run(setting));
+    fn the_same_seed_gives_the_same_run(scenario in scenarios()) {
+        prop_assert_eq!(SimulatedFleet::run(scenario.clone()), SimulatedFleet::run(scenario));
     }
 }

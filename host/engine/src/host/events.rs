@@ -3,45 +3,45 @@
 use std::sync::Arc;
 
 use groundcrew_core::envelope;
-use groundcrew_core::event::{Event, NotAnEvent, Wake};
-use groundcrew_core::ports::{Alert, Clock, EventQueue, Received};
+use groundcrew_core::event::{Event, InvalidEvent, UpdateTrigger};
+use groundcrew_core::ports::{Alert, Clock, EventQueue, ReceivedMessage};
 use groundcrew_core::scheduler::Observation;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::alerter::Alerter;
-use crate::alerts::shown;
-use crate::notifications::{HandledOutcome, Notifications};
-use crate::queues::{LONG_POLL, QUEUE_RETRY, with_room};
-use crate::retry::joined;
-use crate::stop::Stop;
-use crate::{Notice, Witness};
+use crate::alerts::excerpt;
+use crate::notifications::{EventOutcome, Notifications};
+use crate::queues::{LONG_POLL, QUEUE_RETRY, receive_with_permits};
+use crate::retry::task_result;
+use crate::stop::StopSignal;
+use crate::{EngineEvent, Observer};
 
 /// Most events that are handled at once.
-const HANDLING: usize = 100;
+const MAX_CONCURRENT_EVENTS: usize = 100;
 
 /// What handling an event takes.
-pub(super) struct Events {
+pub(super) struct EventHandler {
     pub(super) queue: Arc<dyn EventQueue>,
     pub(super) notifications: Option<Arc<Notifications>>,
     pub(super) alerter: Arc<Alerter>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) witness: Arc<dyn Witness>,
-    pub(super) stop: Stop,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) stop: StopSignal,
 }
 
 /// Events that came out of their queue, each with the right to be handled now; `None` when the queue
 /// could not be read.
-type Batch = Option<Vec<(Message, OwnedSemaphorePermit)>>;
+type Batch = Option<Vec<(EventMessage, OwnedSemaphorePermit)>>;
 
 /// A message of the events queue, and the events in it.
-struct Message {
-    received: Received<String>,
-    events: Vec<Result<Arc<Event>, NotAnEvent>>,
+struct EventMessage {
+    received: ReceivedMessage<String>,
+    events: Vec<Result<Arc<Event>, InvalidEvent>>,
 }
 
-impl Message {
-    fn of(received: Received<String>) -> Self {
+impl EventMessage {
+    fn from_received(received: ReceivedMessage<String>) -> Self {
         let events = envelope::events(&received.body).into_iter();
         Self { events: events.map(|event| event.map(Arc::new)).collect(), received }
     }
@@ -49,51 +49,52 @@ impl Message {
 
 /// The events of a host on their way.
 pub(super) struct EventLoop {
-    events: Arc<Events>,
+    events: Arc<EventHandler>,
     /// The right to handle an event now.
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     receives: JoinSet<Option<Batch>>,
     handled: JoinSet<()>,
     /// Whether no event may wait in the queue that somebody has to be told of.
-    quiet: bool,
+    is_drained: bool,
 }
 
 impl EventLoop {
     /// Listens from now on.
-    pub(super) fn new(events: Events) -> Self {
-        let quiet = events.notifications.is_none();
+    pub(super) fn new(events: EventHandler) -> Self {
+        let is_drained = events.notifications.is_none();
         let mut this = Self {
             events: Arc::new(events),
-            room: Arc::new(Semaphore::new(HANDLING)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_EVENTS)),
             receives: JoinSet::new(),
             handled: JoinSet::new(),
-            quiet,
+            is_drained,
         };
-        this.listen();
+        this.receive_next();
         this
     }
 
     /// Whether nobody waits to be told: the queue holds no event as far as is known, and none is
     /// being handled.
     pub(super) fn is_idle(&self) -> bool {
-        self.quiet && self.handled.is_empty()
+        self.is_drained && self.handled.is_empty()
     }
 
     /// Waits for events, once, as soon as there is room for as many as come at once.
-    fn listen(&mut self) {
+    fn receive_next(&mut self) {
         if self.events.stop.is_set() {
             return;
         }
-        let (events, room) = (Arc::clone(&self.events), Arc::clone(&self.room));
+        let (events, permits) = (Arc::clone(&self.events), Arc::clone(&self.permits));
         self.receives.spawn(async move {
             let receive = events.queue.receive(LONG_POLL);
-            let (mut room, received) = with_room(&events.stop, &room, receive).await?;
-            let Some(received) = events.alerter.queue_read("events", received).await else {
+            let (mut permits, received) =
+                receive_with_permits(&events.stop, &permits, receive).await?;
+            let Some(received) = events.alerter.track_queue_read("events", received).await else {
                 events.stop.unless_stopped(tokio::time::sleep(QUEUE_RETRY)).await;
                 return Some(None);
             };
-            let with_room = |one| Some((Message::of(one), room.split(1)?));
-            Some(Some(received.into_iter().filter_map(with_room).collect()))
+            let with_permit = |one| Some((EventMessage::from_received(one), permits.split(1)?));
+            Some(Some(received.into_iter().filter_map(with_permit).collect()))
         });
     }
 
@@ -103,25 +104,26 @@ impl EventLoop {
         tokio::select! {
             biased;
             Some(received) = self.receives.join_next() => {
-                Some(self.received(joined(received).flatten()))
+                Some(self.handle_received(task_result(received).flatten()))
             }
             Some(handled) = self.handled.join_next() => {
-                joined(handled);
+                task_result(handled);
                 Some(Vec::new())
             }
             else => None,
         }
     }
 
-    fn received(&mut self, received: Option<Batch>) -> Vec<Observation> {
+    fn handle_received(&mut self, received: Option<Batch>) -> Vec<Observation> {
         // Nothing more comes once the host is to stop.
         let Some(batch) = received else { return Vec::new() };
-        let untold = self.events.notifications.is_some();
-        self.quiet = !untold || batch.as_ref().is_some_and(Vec::is_empty);
+        let notifies = self.events.notifications.is_some();
+        self.is_drained = !notifies || batch.as_ref().is_some_and(Vec::is_empty);
         let batch = batch.unwrap_or_default();
         // What it means to the updates doesn't wait for anybody to be told.
         let understood = batch.iter().flat_map(|(message, _)| &message.events);
-        let wakes = understood.flatten().filter_map(|event| wake(event)).collect();
+        let observations =
+            understood.flatten().filter_map(|event| observation_for(event)).collect();
         for (message, permit) in batch {
             let events = Arc::clone(&self.events);
             self.handled.spawn(async move {
@@ -129,8 +131,8 @@ impl EventLoop {
                 drop(permit);
             });
         }
-        self.listen();
-        wakes
+        self.receive_next();
+        observations
     }
 
     /// Lets what is being handled end.
@@ -139,95 +141,95 @@ impl EventLoop {
     }
 
     /// Cuts off whatever is under way, as a crash would.
-    pub(super) async fn cut_off(&mut self) {
+    pub(super) async fn abort(&mut self) {
         self.receives.shutdown().await;
         self.handled.shutdown().await;
     }
 }
 
-impl Events {
+impl EventHandler {
     /// Sees to a message of the events queue: an event, or what carries events. It is deleted once
     /// each is understood and whoever has to be told of an account was told; to the updates
     /// it is only a wake-up, and lost ones are made good by sweeps.
-    async fn handle(&self, Message { received, events }: &Message) {
-        let (mut again, mut wrong) = (false, Vec::new());
+    async fn handle(&self, EventMessage { received, events }: &EventMessage) {
+        let (mut retry, mut wrong) = (false, Vec::new());
         for event in events {
-            let seen = match event {
-                Ok(event) => self.tell(event).await,
-                Err(wrong) => self.refuse(wrong).await,
+            let disposition = match event {
+                Ok(event) => self.deliver(event).await,
+                Err(wrong) => self.reject(wrong).await,
             };
-            match seen {
-                Seen::Done => {}
-                Seen::Again => again = true,
-                Seen::Malformed(reason) => wrong.push(reason),
+            match disposition {
+                EventDisposition::Done => {}
+                EventDisposition::Retry => retry = true,
+                EventDisposition::Malformed(reason) => wrong.push(reason),
             }
         }
         // Left in the queue it comes again, and what was done is found done.
-        if again {
+        if retry {
             return;
         }
         if !wrong.is_empty() {
             if let Err(error) = self.queue.reject(received, &wrong.join("; ")).await {
-                self.alerter.unmoved("events", &error).await;
+                self.alerter.alert_unmoved("events", &error).await;
             }
-        } else if let Err(error) = self.queue.delete(&received.receipt).await {
+        } else if let Err(error) = self.queue.delete(&received.receipt_handle).await {
             tracing::warn!(%error, "could not delete an event; it comes again");
         }
     }
 
     /// Tells people of what is no event.
-    async fn refuse(&self, wrong: &NotAnEvent) -> Seen {
+    async fn reject(&self, wrong: &InvalidEvent) -> EventDisposition {
         let reason = wrong.to_string();
         let alert = Alert {
             subject: "An event can't be read".into(),
             message: format!(
                 "It goes to the dead-letter queue.\nReason: {reason}\nEvent: {}",
-                shown(&wrong.text)
+                excerpt(&wrong.text)
             ),
         };
         // What fails here is done when the event comes again: nothing else waits.
-        match self.alerter.try_alert(&alert).await {
-            true => Seen::Malformed(reason),
-            false => Seen::Again,
+        match self.alerter.try_publish(&alert).await {
+            true => EventDisposition::Malformed(reason),
+            false => EventDisposition::Retry,
         }
     }
 
     /// Tells notifiers of an event.
-    async fn tell(&self, event: &Arc<Event>) -> Seen {
-        let Some(notifications) = &self.notifications else { return Seen::Done };
+    async fn deliver(&self, event: &Arc<Event>) -> EventDisposition {
+        let Some(notifications) = &self.notifications else { return EventDisposition::Done };
         let handled = notifications.handle(event, None).await;
         let now = self.clock.now();
-        self.witness.see(now, Notice::Handled(&handled));
-        handled.show(&*self.witness, now);
+        self.observer.observe(now, EngineEvent::EventHandled(&handled));
+        handled.report_to(&*self.observer, now);
         match handled.outcome {
-            HandledOutcome::Failed if handled.malformed => {
-                Seen::Malformed(handled.reason.unwrap_or_default())
+            EventOutcome::Failed if handled.malformed => {
+                EventDisposition::Malformed(handled.reason.unwrap_or_default())
             }
-            HandledOutcome::Failed => Seen::Again,
-            _ => Seen::Done,
+            EventOutcome::Failed => EventDisposition::Retry,
+            _ => EventDisposition::Done,
         }
     }
 }
 
 /// What became of one event of a message.
-enum Seen {
+enum EventDisposition {
     Done,
     /// It has to come again.
-    Again,
+    Retry,
     /// It is wrong, for this reason, and somebody knows.
     Malformed(String),
 }
 
 /// What each event in a text means to the updates.
-pub(super) fn wakes(text: &str) -> Vec<Observation> {
-    envelope::events(text).iter().flatten().filter_map(wake).collect()
+pub(super) fn observations_in(text: &str) -> Vec<Observation> {
+    envelope::events(text).iter().flatten().filter_map(observation_for).collect()
 }
 
 /// What an event means to the updates.
-fn wake(event: &Event) -> Option<Observation> {
-    match event.wake() {
-        Wake::Sweep => Some(Observation::Woken),
-        Wake::Account(account) => Some(Observation::AccountWoken(account)),
-        Wake::None => None,
+fn observation_for(event: &Event) -> Option<Observation> {
+    match event.update_trigger() {
+        UpdateTrigger::Sweep => Some(Observation::SweepRequested),
+        UpdateTrigger::Account(account) => Some(Observation::OperationEnded(account)),
+        UpdateTrigger::None => None,
     }
 }

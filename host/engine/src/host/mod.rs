@@ -1,8 +1,8 @@
 //! A host: drives the updates and the notifications, as a service or, in `tick`, by ticks.
 
-mod announcer;
 mod events;
 mod heartbeat;
+mod notification_sink;
 mod tick;
 
 use std::pin::pin;
@@ -10,30 +10,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use groundcrew_core::ports::{EventQueue, HostKind};
-use groundcrew_core::scheduler::{Blocked, Observation, Sweep};
+use groundcrew_core::scheduler::{BlockedReason, Observation, Sweep};
 use jiff::Timestamp;
 
-use crate::Notice;
+use crate::EngineEvent;
 use crate::alerter::Alerter;
-use crate::notifications::{NotificationLoop, Notifications, Worker};
-use crate::stop::Stop;
-use crate::updates::{Announcements, Settings, SweepError, UpdateLoop, UpdatePorts, Updates};
-use announcer::Announcer;
-use events::{EventLoop, Events};
-use heartbeat::{Heartbeats, Sign};
+use crate::notifications::{DeliveryWorker, NotificationLoop, Notifications};
+use crate::stop::StopSignal;
+use crate::updates::{EventSink, SweepError, UpdateLoop, UpdatePorts, UpdateSettings, Updates};
+use events::{EventHandler, EventLoop};
+use heartbeat::{HeartbeatConfig, HeartbeatWriter};
+use notification_sink::NotificationSink;
 
 pub use tick::Ticker;
 
 /// Between two rounds of the loop when nothing at all is awaited.
-const IDLE: Duration = Duration::from_secs(60);
+const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
 /// What calls under way get to end when the host is stopped: services are killed after 10
 /// seconds by Docker, and after 30 by ECS and Kubernetes. With the heartbeat that is removed then,
 /// and that may take a second, a host ends within 8.
-pub const GRACE: Duration = Duration::from_secs(7);
+pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
 
 /// The world as a host reaches it.
 #[derive(Clone)]
-pub struct Ports {
+pub struct HostPorts {
     /// For its updates.
     pub updates: UpdatePorts,
     /// The queue of events.
@@ -48,58 +48,58 @@ pub enum Until {
     /// When nothing is left to do before this moment: every account is up to date,
     /// skipped, given up, held for longer or in a lane that waits for an operator, and a
     /// sweep has confirmed it. Or at this moment, with whatever is left.
-    SettledOr(Timestamp),
+    QuiescentOr(Timestamp),
 }
 
 /// A lane that was left waiting for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct BlockedLane {
     /// The lane.
     pub lane: String,
     /// What it waits for.
-    pub blocked: Blocked,
+    pub blocked: BlockedReason,
 }
 
 /// A host that has not begun.
 pub struct Host {
-    ports: Ports,
-    settings: Settings,
+    ports: HostPorts,
+    settings: UpdateSettings,
     alerter: Arc<Alerter>,
     updates: Arc<Updates>,
     kind: HostKind,
-    stop: Stop,
+    stop: StopSignal,
     /// When it started.
     since: Timestamp,
 }
 
 impl Host {
     /// A service.
-    pub fn new(ports: Ports, settings: Settings) -> Self {
-        Self::of(ports, settings, HostKind::Service)
+    pub fn new(ports: HostPorts, settings: UpdateSettings) -> Self {
+        Self::with_kind(ports, settings, HostKind::Service)
     }
 
-    fn of(ports: Ports, settings: Settings, kind: HostKind) -> Self {
-        let UpdatePorts { alerts, ledger, clock, witness, .. } = &ports.updates;
+    fn with_kind(ports: HostPorts, settings: UpdateSettings, kind: HostKind) -> Self {
+        let UpdatePorts { alerts, ledger, clock, observer, .. } = &ports.updates;
         let alerter = Arc::new(Alerter {
             alerts: alerts.clone(),
             ledger: ledger.clone(),
             clock: clock.clone(),
-            witness: witness.clone(),
+            observer: observer.clone(),
             host: settings.host.clone(),
-            wait: settings.rules.wait,
-            told: Mutex::default(),
+            poll_interval: settings.rules.poll_interval,
+            recent: Mutex::default(),
         });
         let since = clock.now();
-        let stop = Stop::new();
-        let announcer = ports.notifications.clone().map(|notifications| {
-            let (clock, witness) = (clock.clone(), witness.clone());
-            Arc::new(Announcer { notifications, clock, witness }) as Arc<dyn Announcements>
+        let stop = StopSignal::new();
+        let notification_sink = ports.notifications.clone().map(|notifications| {
+            let (clock, observer) = (clock.clone(), observer.clone());
+            Arc::new(NotificationSink { notifications, clock, observer }) as Arc<dyn EventSink>
         });
         let updates = Updates::new(
             ports.updates.clone(),
             settings.clone(),
             alerter.clone(),
-            announcer,
+            notification_sink,
             kind,
             stop.clone(),
         );
@@ -111,46 +111,51 @@ impl Host {
     ///
     /// # Errors
     /// Why it could not be completed.
-    pub async fn survey(&self) -> Result<Option<Sweep>, SweepError> {
-        self.updates.survey().await
+    pub async fn dry_run_sweep(&self) -> Result<Option<Sweep>, SweepError> {
+        self.updates.dry_run_sweep().await
     }
 
     /// Runs until there is nothing left to do. What is under way when it ends is in
     /// the ledger, and is resumed by the next run. Answers the lane whose turn it was, if that
     /// was held back.
-    pub async fn run(&self, until: Until) -> Option<Waiting> {
+    pub async fn run(&self, until: Until) -> Option<BlockedLane> {
         self.drive(Some(until), std::future::pending()).await
     }
 
     /// Runs until `stop` is ready. Then nothing more is received or begun; the calls
-    /// under way are given [`GRACE`] to end, and what is left is in the ledger and the queues,
+    /// under way are given [`SHUTDOWN_GRACE`] to end, and what is left is in the ledger and the queues,
     /// for the next run or another host.
     pub async fn serve(&self, stop: impl Future<Output = ()>) {
         self.drive(None, stop).await;
     }
 
-    async fn drive(&self, until: Option<Until>, stop: impl Future<Output = ()>) -> Option<Waiting> {
+    async fn drive(
+        &self,
+        until: Option<Until>,
+        stop: impl Future<Output = ()>,
+    ) -> Option<BlockedLane> {
         let clock = self.ports.updates.clock.clone();
-        let end = until.map(|Until::SettledOr(end)| end);
-        let mut running = Running::of(self);
+        let end = until.map(|Until::QuiescentOr(end)| end);
+        let mut running = RunningHost::for_host(self);
         let mut stop = pin!(stop);
         running.updates.observe([Observation::Tick]);
         loop {
             let now = clock.now();
-            running.updates.follow_the_time();
-            self.show(&running.updates);
-            running.heartbeats.beat_if_due();
+            running.updates.restart_if_clock_set();
+            self.report_status(&running.updates);
+            running.heartbeats.write_if_due();
             if let Some(end) = end {
-                let settled = running.updates.is_settled(end);
-                if now >= end || settled && running.is_told() {
+                let quiescent = running.updates.is_quiescent(end);
+                if now >= end || quiescent && running.is_notified() {
                     break;
                 }
             }
             let wake = [running.updates.next_wake(), end, running.heartbeats.next_due()];
             let wake = wake.into_iter().flatten().min();
-            let wait = wake.map_or(IDLE, |wake| Duration::try_from(wake - now).unwrap_or_default());
+            let wait = wake
+                .map_or(MAX_IDLE_WAIT, |wake| Duration::try_from(wake - now).unwrap_or_default());
             // A service shows that it lives, however far off the next thing is.
-            let wait = if until.is_none() { wait.min(IDLE) } else { wait };
+            let wait = if until.is_none() { wait.min(MAX_IDLE_WAIT) } else { wait };
             tokio::select! {
                 // What has come in is taken in before time passes.
                 biased;
@@ -162,29 +167,29 @@ impl Host {
         if until.is_none() {
             self.stop.set(true);
             // Whatever takes longer is cut off, as it would be by a crash.
-            let _ = tokio::time::timeout(GRACE, running.finish()).await;
+            let _ = tokio::time::timeout(SHUTDOWN_GRACE, running.finish()).await;
         }
-        running.cut_off().await;
-        running.heartbeats.leave().await;
-        running.waiting()
+        running.abort().await;
+        running.heartbeats.remove_heartbeat().await;
+        running.blocked_lane()
     }
 
     /// Shows how the updates stand.
-    fn show(&self, updates: &UpdateLoop) {
-        let UpdatePorts { clock, witness, .. } = &self.ports.updates;
-        witness.see(clock.now(), Notice::Stands(&updates.view()));
+    fn report_status(&self, updates: &UpdateLoop) {
+        let UpdatePorts { clock, observer, .. } = &self.ports.updates;
+        observer.observe(clock.now(), EngineEvent::Status(&updates.view()));
     }
 
     fn update_loop(&self) -> UpdateLoop {
         UpdateLoop::new(self.updates.clone())
     }
 
-    fn heartbeats(&self) -> Heartbeats {
-        let UpdatePorts { ledger, clock, witness, .. } = &self.ports.updates;
-        Heartbeats::new(Sign {
+    fn heartbeat_writer(&self) -> HeartbeatWriter {
+        let UpdatePorts { ledger, clock, observer, .. } = &self.ports.updates;
+        HeartbeatWriter::new(HeartbeatConfig {
             ledger: ledger.clone(),
             clock: clock.clone(),
-            witness: witness.clone(),
+            observer: observer.clone(),
             stop: self.stop.clone(),
             host: self.settings.host.clone(),
             version: self.settings.version.clone(),
@@ -194,50 +199,50 @@ impl Host {
     }
 
     fn events(&self) -> EventLoop {
-        EventLoop::new(Events {
+        EventLoop::new(EventHandler {
             queue: self.ports.events.clone(),
             notifications: self.ports.notifications.clone(),
             alerter: self.alerter.clone(),
             clock: self.ports.updates.clock.clone(),
-            witness: self.ports.updates.witness.clone(),
+            observer: self.ports.updates.observer.clone(),
             stop: self.stop.clone(),
         })
     }
 
     fn notification_loop(&self) -> Option<NotificationLoop> {
         let notifications = self.ports.notifications.clone()?;
-        Some(NotificationLoop::new(Worker {
+        Some(NotificationLoop::new(DeliveryWorker {
             notifications,
             alerter: self.alerter.clone(),
             clock: self.ports.updates.clock.clone(),
-            witness: self.ports.updates.witness.clone(),
+            observer: self.ports.updates.observer.clone(),
             stop: self.stop.clone(),
         }))
     }
 }
 
 /// A service on its way.
-struct Running {
+struct RunningHost {
     updates: UpdateLoop,
     events: EventLoop,
     notifications: Option<NotificationLoop>,
-    heartbeats: Heartbeats,
+    heartbeats: HeartbeatWriter,
 }
 
-impl Running {
-    fn of(host: &Host) -> Self {
+impl RunningHost {
+    fn for_host(host: &Host) -> Self {
         Self {
             updates: host.update_loop(),
             events: host.events(),
             notifications: host.notification_loop(),
-            heartbeats: host.heartbeats(),
+            heartbeats: host.heartbeat_writer(),
         }
     }
 
     /// Takes in one thing that has come of what is under way. Waits for ever when nothing is.
     async fn step(&mut self) {
         let Self { updates, events, notifications, heartbeats } = self;
-        let told = async {
+        let delivered = async {
             match notifications {
                 Some(notifications) => notifications.next().await,
                 None => None,
@@ -249,19 +254,19 @@ impl Running {
                 let swept = observations.iter().any(|one| matches!(one, Observation::Swept(_)));
                 updates.observe(observations);
                 if swept && let Some(notifications) = notifications {
-                    notifications.make_up();
+                    notifications.start_backfill();
                 }
             }
-            Some(wakes) = events.next() => updates.observe(wakes),
-            Some(()) = told => {}
-            Some(()) = heartbeats.written() => {}
+            Some(observations) = events.next() => updates.observe(observations),
+            Some(()) = delivered => {}
+            Some(()) = heartbeats.next_written() => {}
             else => std::future::pending().await,
         }
     }
 
     /// Whether nobody waits to be told of an account that landed. What is in the notifications queue
     /// stays there.
-    fn is_told(&self) -> bool {
+    fn is_notified(&self) -> bool {
         let sweeps = self.notifications.as_ref().is_none_or(NotificationLoop::is_idle);
         self.events.is_idle() && sweeps
     }
@@ -269,25 +274,25 @@ impl Running {
     /// Lets the calls under way end, and what follows from them be written down.
     async fn finish(&mut self) {
         let Self { updates, events, notifications, heartbeats } = self;
-        let told = async {
+        let delivered = async {
             if let Some(notifications) = notifications {
                 notifications.finish().await;
             }
         };
-        tokio::join!(updates.finish(), events.finish(), told, heartbeats.finish());
+        tokio::join!(updates.finish(), events.finish(), delivered, heartbeats.finish());
     }
 
     /// Cuts off whatever is under way.
-    async fn cut_off(&mut self) {
-        self.updates.cut_off().await;
-        self.events.cut_off().await;
+    async fn abort(&mut self) {
+        self.updates.abort().await;
+        self.events.abort().await;
         if let Some(notifications) = &mut self.notifications {
-            notifications.cut_off().await;
+            notifications.abort().await;
         }
-        self.heartbeats.cut_off().await;
+        self.heartbeats.abort().await;
     }
 
-    fn waiting(&self) -> Option<Waiting> {
-        self.updates.blocked().map(|(lane, blocked)| Waiting { lane, blocked })
+    fn blocked_lane(&self) -> Option<BlockedLane> {
+        self.updates.blocked().map(|(lane, blocked)| BlockedLane { lane, blocked })
     }
 }

@@ -13,20 +13,20 @@ use groundcrew_core::scheduler::Observation;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::events::wakes;
-use super::heartbeat::Heartbeats;
-use super::{GRACE, Host, Waiting};
+use super::events::observations_in;
+use super::heartbeat::HeartbeatWriter;
+use super::{BlockedLane, Host, SHUTDOWN_GRACE};
 use crate::updates::UpdateLoop;
 
 /// What is due so soon is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MAX_WAIT_IN_TICK: Duration = Duration::from_secs(2);
 
 /// A host that is driven by ticks.
 pub struct Ticker {
     host: Host,
     clock: Arc<dyn Clock>,
     updates: UpdateLoop,
-    heartbeats: Heartbeats,
+    heartbeats: HeartbeatWriter,
     /// When the last tick ended.
     ended: Timestamp,
 }
@@ -34,15 +34,15 @@ pub struct Ticker {
 impl Ticker {
     /// Nothing is known yet: the first tick sweeps the organization.
     pub fn new(host: Host) -> Self {
-        let host = Host::of(host.ports, host.settings, HostKind::Lambda);
+        let host = Host::with_kind(host.ports, host.settings, HostKind::Lambda);
         let clock = host.ports.updates.clock.clone();
-        let (updates, heartbeats) = (host.update_loop(), host.heartbeats());
+        let (updates, heartbeats) = (host.update_loop(), host.heartbeat_writer());
         let ended = clock.now();
         Self { host, clock, updates, heartbeats, ended }
     }
 
     /// Does what there is to do, until nothing is or until `deadline`; then calls under way are
-    /// given [`GRACE`] to end. `event` is what led to the tick, as EventBridge delivers it; one
+    /// given [`SHUTDOWN_GRACE`] to end. `event` is what led to the tick, as EventBridge delivers it; one
     /// that means nothing to the updates is a tick like any other.
     pub async fn tick(&mut self, event: Option<&str>, deadline: Timestamp) {
         // The machine's clock may be set meanwhile.
@@ -54,18 +54,19 @@ impl Ticker {
                 "the machine's clock shows a time before the end of the last tick: the ledger and \
                  the organization are read anew"
             );
-            self.updates.begin_anew();
+            self.updates.restart();
         }
         self.tick_until(deadline, event).await;
         self.ended = self.clock.now();
     }
 
     async fn tick_until(&mut self, deadline: Instant, event: Option<&str>) {
-        self.heartbeats.beat();
-        self.updates.observe(event.map(wakes).into_iter().flatten().chain([Observation::Tick]));
+        self.heartbeats.write();
+        self.updates
+            .observe(event.map(observations_in).into_iter().flatten().chain([Observation::Tick]));
         loop {
-            self.host.show(&self.updates);
-            self.heartbeats.beat_if_due();
+            self.host.report_status(&self.updates);
+            self.heartbeats.write_if_due();
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -74,15 +75,15 @@ impl Ticker {
             let next = self.updates.next_wake();
             let wait = next.map(|next| Duration::try_from(next - now).unwrap_or_default());
             let idle = self.updates.is_idle() && self.heartbeats.is_idle();
-            if idle && wait.is_none_or(|wait| wait > PATIENCE) {
+            if idle && wait.is_none_or(|wait| wait > MAX_WAIT_IN_TICK) {
                 return;
             }
             tokio::select! {
                 biased;
                 Some(observations) = self.updates.next() => self.updates.observe(observations),
-                Some(()) = self.heartbeats.written() => {}
+                Some(()) = self.heartbeats.next_written() => {}
                 // Often enough for the next heartbeat.
-                () = sleep(wait.unwrap_or(left).min(left).min(Heartbeat::EVERY)) => {
+                () = sleep(wait.unwrap_or(left).min(left).min(Heartbeat::INTERVAL)) => {
                     self.updates.observe([Observation::Tick]);
                 }
             }
@@ -92,22 +93,22 @@ impl Ticker {
             self.host.stop.set(true);
             // Whatever takes longer is cut off, as it would be by a crash.
             let finish = async { tokio::join!(self.updates.finish(), self.heartbeats.finish()) };
-            let _ = tokio::time::timeout(GRACE, finish).await;
-            self.updates.cut_off().await;
-            self.heartbeats.cut_off().await;
+            let _ = tokio::time::timeout(SHUTDOWN_GRACE, finish).await;
+            self.updates.abort().await;
+            self.heartbeats.abort().await;
             self.host.stop.set(false);
             // It may wait for answers that never come.
-            self.updates.forget();
+            self.updates.reset_scheduler();
         }
     }
 
     /// Whether nothing is left to do before `end`.
-    pub fn is_settled(&self, end: Timestamp) -> bool {
-        self.updates.is_settled(end)
+    pub fn is_quiescent(&self, end: Timestamp) -> bool {
+        self.updates.is_quiescent(end)
     }
 
     /// The lane whose turn it is, if that is held back.
-    pub fn waiting(&self) -> Option<Waiting> {
-        self.updates.blocked().map(|(lane, blocked)| Waiting { lane, blocked })
+    pub fn blocked_lane(&self) -> Option<BlockedLane> {
+        self.updates.blocked().map(|(lane, blocked)| BlockedLane { lane, blocked })
     }
 }

@@ -5,12 +5,12 @@
 //! `tell` tells one notifier under the ledger's claim, `queue` takes notifications out of their
 //! queue, `sweep` looks for accounts whose event was lost, `report` is what is said of it all.
 
-mod due;
+mod backfill;
+mod deliver;
 mod queue;
+mod recipients;
 mod report;
 mod subject;
-mod sweep;
-mod tell;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,31 +20,31 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
-use groundcrew_core::event::{Event, EventError, NotAnEvent};
-use groundcrew_core::lane::Lanes;
+use groundcrew_core::event::{Event, EventError, InvalidEvent};
+use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::lane::LaneNames;
 use groundcrew_core::notification::NotificationState;
-use groundcrew_core::onboarding::{Found, Plan, QueuedNotification, plan};
+use groundcrew_core::onboarding::{Discovery, EventPlan, QueuedNotification, plan_event};
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Alert, Alerts, Baselines, Catalog, Clock, Directory, LedgerError, NotificationLedger,
+    AccountDirectory, Alert, Alerts, Baselines, Catalog, Clock, LedgerError, NotificationLedger,
     NotificationQueue, Notifier,
 };
 use groundcrew_core::route::{OncePer, Route};
-use groundcrew_core::rule::Rule;
-use groundcrew_core::suggested::{Suggested, word};
+use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::alerts::shown;
-use crate::{AskedPolicy, Panel};
-use due::{Listener, parts};
-use subject::Matter;
+use crate::alerts::excerpt;
+use crate::{ConfiguredPolicy, PolicyPipeline};
+use recipients::{Recipient, split_by_once_per};
+use subject::NotificationSubject;
 
-pub use queue::Taken;
-pub(crate) use worker::{NotificationLoop, Worker};
+pub use queue::MessageOutcome;
+pub(crate) use worker::{DeliveryWorker, NotificationLoop};
 
-pub use report::{Handled, HandledOutcome, Told, ToldOutcome};
+pub use report::{Delivery, DeliveryOutcome, EventOutcome, EventReport};
 
 /// The world as onboarding reaches it.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ pub struct NotificationPorts {
     /// Control Tower, which knows those that have no provisioned product.
     pub baselines: Arc<dyn Baselines>,
     /// AWS Organizations.
-    pub directory: Arc<dyn Directory>,
+    pub directory: Arc<dyn AccountDirectory>,
     /// Where people are told.
     pub alerts: Arc<dyn Alerts>,
     /// What was told already.
@@ -77,7 +77,7 @@ pub struct NotificationSettings {
     /// Name of this host in the ledger: no two that run have the same.
     pub host: String,
     /// How alerts suggest commands.
-    pub suggested: Suggested,
+    pub suggestions: CommandSuggestions,
 }
 
 /// A route, and the policies that are asked about what takes it, in their order.
@@ -86,7 +86,7 @@ pub struct ConfiguredRoute {
     /// The route.
     pub route: Route,
     /// The policies.
-    pub policies: Vec<AskedPolicy>,
+    pub policies: Vec<ConfiguredPolicy>,
 }
 
 /// A notifier and what the operator said about it.
@@ -106,16 +106,16 @@ pub struct ConfiguredNotifier {
 
 /// So many things are told to one notifier at once, so that one that is down leaves room for the
 /// others.
-const AT_ONCE: usize = 10;
+const MAX_CONCURRENT_PER_NOTIFIER: usize = 10;
 
 /// Tells notifiers of accounts that landed, and of whatever else is routed to them.
 pub struct Notifications {
     ports: NotificationPorts,
     settings: NotificationSettings,
     /// Of each route its policies.
-    panels: Vec<Panel>,
+    pipelines: Vec<PolicyPipeline>,
     /// The right to tell something to a notifier now, by its name.
-    turns: BTreeMap<String, Semaphore>,
+    permits_by_notifier: BTreeMap<String, Semaphore>,
     /// When the ledger began: once known, it doesn't change.
     began: OnceCell<Timestamp>,
 }
@@ -123,13 +123,15 @@ pub struct Notifications {
 impl Notifications {
     /// Ready to take events.
     pub fn new(ports: NotificationPorts, settings: NotificationSettings) -> Self {
-        let panel = |route: &ConfiguredRoute| {
-            Panel::new(route.policies.clone(), Lanes::default(), Fallback::Proceed)
+        let pipeline = |route: &ConfiguredRoute| {
+            PolicyPipeline::new(route.policies.clone(), LaneNames::default(), Fallback::Proceed)
         };
-        let turn = |notifier: &ConfiguredNotifier| (notifier.name.clone(), Semaphore::new(AT_ONCE));
-        let panels = settings.routes.iter().map(panel).collect();
-        let turns = settings.notifiers.iter().map(turn).collect();
-        Self { ports, settings, panels, turns, began: OnceCell::new() }
+        let permit = |notifier: &ConfiguredNotifier| {
+            (notifier.name.clone(), Semaphore::new(MAX_CONCURRENT_PER_NOTIFIER))
+        };
+        let pipelines = settings.routes.iter().map(pipeline).collect();
+        let permits_by_notifier = settings.notifiers.iter().map(permit).collect();
+        Self { ports, settings, pipelines, permits_by_notifier, began: OnceCell::new() }
     }
 
     /// Takes one event. Never panics, whatever the event says. Waits no
@@ -138,25 +140,25 @@ impl Notifications {
     ///
     /// Safe to be called again with the same event, at the same time too, and to be killed
     /// at any moment.
-    pub async fn handle(&self, event: &Arc<Event>, until: Option<Timestamp>) -> Handled {
-        let handled = self.plan(event, until).await;
-        self.conclude(handled, Some(event)).await
+    pub async fn handle(&self, event: &Arc<Event>, until: Option<Timestamp>) -> EventReport {
+        let handled = self.process(event, until).await;
+        self.finish(handled, Some(event)).await
     }
 
     /// Tells people of a text that is no event.
-    pub async fn refuse(&self, wrong: &NotAnEvent) -> Handled {
-        self.malformed(Handled::of(None), &wrong.text, &wrong.error).await
+    pub async fn reject(&self, wrong: &InvalidEvent) -> EventReport {
+        self.reject_malformed(EventReport::for_event(None), &wrong.text, &wrong.error).await
     }
 
     /// Takes every event in a text, one after the other: an event, or what carries events, such as
     /// a message of SNS or a batch of SQS. One that fails keeps none of the others from being
     /// handled. Never empty.
-    pub async fn handle_all(&self, text: &str, until: Option<Timestamp>) -> Vec<Handled> {
+    pub async fn handle_all(&self, text: &str, until: Option<Timestamp>) -> Vec<EventReport> {
         let mut handled = Vec::new();
         for event in envelope::events(text) {
             handled.push(match event {
                 Ok(event) => self.handle(&Arc::new(event), until).await,
-                Err(wrong) => self.refuse(&wrong).await,
+                Err(wrong) => self.reject(&wrong).await,
             });
         }
         handled
@@ -164,54 +166,57 @@ impl Notifications {
 
     /// Tells one notifier of an event, by hand: whatever routes, policies and gates say. Told
     /// before, it is not told again. Nobody is alerted of what fails.
-    pub async fn tell_only(&self, event: &Arc<Event>, notifier: &str) -> Handled {
+    pub async fn deliver_to(&self, event: &Arc<Event>, notifier: &str) -> EventReport {
         let event = Arc::clone(event);
-        let handled = Handled::of(Some(&event));
-        let matter = match matter(&event) {
+        let handled = EventReport::for_event(Some(&event));
+        let subject = match subject_for(&event) {
             // Somebody says that it is new.
-            Ok(Some(Matter::Landed(landed, _))) => Matter::Landed(landed, Found::Created),
-            Ok(Some(matter)) => matter,
-            Ok(None) => return handled.broken("the event tells of nothing".to_owned()),
-            Err(error) => return handled.broken(error.to_string()),
+            Ok(Some(NotificationSubject::Onboarding(enrolled, _))) => {
+                NotificationSubject::Onboarding(enrolled, Discovery::Created)
+            }
+            Ok(Some(subject)) => subject,
+            Ok(None) => return handled.failed_as_a_whole("the event tells of nothing".to_owned()),
+            Err(error) => return handled.failed_as_a_whole(error.to_string()),
         };
         let Some(notifier) = self.settings.notifiers.iter().find(|one| one.name == notifier) else {
-            return handled.broken(format!("no notifier is named `{notifier}`"));
+            return handled.failed_as_a_whole(format!("no notifier is named `{notifier}`"));
         };
         // Its route says whether that is once for each account, where there is one.
-        let listeners = self.listeners(&event);
-        let own = listeners.iter().find(|one| one.notifier.name == notifier.name);
-        let once_per = own.map_or(OncePer::Account, |listener| listener.once_per);
-        let matter = match once_per {
-            OncePer::Account => matter,
-            OncePer::Event => matter.of_event(&event),
+        let recipients = self.recipients(&event);
+        let own = recipients.iter().find(|one| one.notifier.name == notifier.name);
+        let once_per = own.map_or(OncePer::Account, |recipient| recipient.once_per);
+        let subject = match once_per {
+            OncePer::Account => subject,
+            OncePer::Event => subject.as_event(&event),
         };
-        let panel = Panel::new(Vec::new(), Lanes::default(), Fallback::Proceed);
+        let pipeline = PolicyPipeline::new(Vec::new(), LaneNames::default(), Fallback::Proceed);
         // Somebody wants it told, although it failed for good.
-        let known = self.ports.ledger.notification(&matter.key(&notifier.name)).await;
+        let known = self.ports.ledger.notification(&subject.key(&notifier.name)).await;
         let redriven = match known.ok().flatten().map(|entry| entry.state) {
             Some(NotificationState::Failed { for_good: Some(last), .. }) => last.saturating_add(1),
             _ => 0,
         };
-        let listener = Listener { notifier, panel: &panel, once_per, begun: false, redriven };
-        let told = self.tell_all(matter, Some(event), &[listener], None).await;
-        told.iter().for_each(log);
-        handled.with(told)
+        let recipient =
+            Recipient { notifier, pipeline: &pipeline, once_per, in_progress: false, redriven };
+        let deliveries = self.deliver_all(subject, Some(event), &[recipient], None).await;
+        deliveries.iter().for_each(log);
+        handled.with_deliveries(deliveries)
     }
 
     /// Looks for accounts whose event was lost and tells of them, as the event of a
     /// schedule has [`Self::handle`] do.
-    pub async fn make_up(&self) -> Handled {
-        let handled = self.sweep(Handled::of(None), None).await;
-        self.conclude(handled, None).await
+    pub async fn backfill(&self) -> EventReport {
+        let handled = self.run_backfill(EventReport::for_event(None), None).await;
+        self.finish(handled, None).await
     }
 
     /// Logs what was done, and sees to it that people hear of what was not.
-    async fn conclude(&self, mut handled: Handled, event: Option<&Event>) -> Handled {
+    async fn finish(&self, mut handled: EventReport, event: Option<&Event>) -> EventReport {
         handled.notifications.iter().for_each(log);
-        let failed: Vec<&Told> =
-            handled.notifications.iter().filter(|t| t.outcome == ToldOutcome::Failed).collect();
+        let failed: Vec<&Delivery> =
+            handled.notifications.iter().filter(|t| t.outcome == DeliveryOutcome::Failed).collect();
         let alerts: Vec<(String, Alert)> =
-            failed.into_iter().map(|told| self.failed(told, event)).collect();
+            failed.into_iter().map(|delivery| self.failure_alert(delivery, event)).collect();
         let mut known = BTreeSet::new();
         for (what, alert) in alerts {
             if self.alert_once(&mut handled, &what, alert).await {
@@ -219,83 +224,84 @@ impl Notifications {
             }
         }
         // What people know to have failed for good is no failure of this event.
-        let is_known = |told: &Told| {
-            told.failed_before()
-                && told.note_of_failing_for_good().is_some_and(|note| known.contains(&note))
+        let is_known = |delivery: &Delivery| {
+            delivery.failed_before()
+                && delivery.failed_for_good_marker().is_some_and(|marker| known.contains(&marker))
         };
         if handled.notifications.iter().any(is_known) {
-            for told in handled.notifications.iter_mut().filter(|told| is_known(told)) {
-                told.outcome = ToldOutcome::Skipped;
+            for delivery in handled.notifications.iter_mut().filter(|delivery| is_known(delivery)) {
+                delivery.outcome = DeliveryOutcome::Skipped;
             }
-            if handled.outcome == HandledOutcome::Failed && handled.reason.is_none() {
-                handled.outcome = HandledOutcome::Ignored;
+            if handled.outcome == EventOutcome::Failed && handled.reason.is_none() {
+                handled.outcome = EventOutcome::Ignored;
             }
-            handled = handled.with(Vec::new());
+            handled = handled.with_deliveries(Vec::new());
         }
         handled
     }
 
-    async fn plan(&self, event: &Arc<Event>, until: Option<Timestamp>) -> Handled {
-        let handled = Handled::of(Some(event));
-        let matter = match matter(event) {
-            Err(error) => return self.malformed(handled, &event.json, &error).await,
-            Ok(None) => return self.sweep(handled, until).await,
-            Ok(Some(matter)) => matter,
+    async fn process(&self, event: &Arc<Event>, until: Option<Timestamp>) -> EventReport {
+        let handled = EventReport::for_event(Some(event));
+        let subject = match subject_for(event) {
+            Err(error) => return self.reject_malformed(handled, &event.json, &error).await,
+            Ok(None) => return self.run_backfill(handled, until).await,
+            Ok(Some(subject)) => subject,
         };
-        let listeners = self.listeners(event);
-        if listeners.is_empty() {
-            let rule = if event.is_api_call() { Rule::ApiCall } else { Rule::NoRoute };
+        let recipients = self.recipients(event);
+        if recipients.is_empty() {
+            let rule =
+                if event.is_api_call() { IgnoreReason::ApiCall } else { IgnoreReason::NoRoute };
             return handled.ignored(
                 rule,
-                match plan(event) {
-                    Ok(Plan::Other { reason, .. }) if rule == Rule::ApiCall => reason,
-                    Ok(Plan::Other { reason, .. }) => format!("{reason}; no route takes it"),
+                match plan_event(event) {
+                    Ok(EventPlan::Other { reason, .. }) if rule == IgnoreReason::ApiCall => reason,
+                    Ok(EventPlan::Other { reason, .. }) => format!("{reason}; no route takes it"),
                     _ => format!("no notifier listens to {}", event.name),
                 },
             );
         }
-        let mut told = Vec::new();
+        let mut deliveries = Vec::new();
         match &self.ports.queue {
             Some(queue) => {
                 let (each, once): (Vec<_>, Vec<_>) =
-                    listeners.into_iter().partition(|one| one.once_per == OncePer::Event);
+                    recipients.into_iter().partition(|one| one.once_per == OncePer::Event);
                 let queue = queue.as_ref();
-                told.extend(self.hand_over(queue, &matter, Some(event), &once).await);
-                let matter = matter.of_event(event);
-                told.extend(self.hand_over(queue, &matter, Some(event), &each).await);
+                deliveries.extend(self.enqueue(queue, &subject, Some(event), &once).await);
+                let subject = subject.as_event(event);
+                deliveries.extend(self.enqueue(queue, &subject, Some(event), &each).await);
             }
             None => {
-                for (matter, listeners) in parts(matter, event, listeners) {
-                    told.extend(
-                        self.tell_all(matter, Some(event.clone()), &listeners, until).await,
+                for (subject, recipients) in split_by_once_per(subject, event, recipients) {
+                    deliveries.extend(
+                        self.deliver_all(subject, Some(event.clone()), &recipients, until).await,
                     );
                 }
             }
         }
-        handled.with(told)
+        handled.with_deliveries(deliveries)
     }
 
     /// Puts a message for each notifier into the queue.
-    async fn hand_over(
+    async fn enqueue(
         &self,
         queue: &dyn NotificationQueue,
-        matter: &Matter,
+        subject: &NotificationSubject,
         event: Option<&Event>,
-        listeners: &[Listener<'_>],
-    ) -> Vec<Told> {
-        let sent = listeners.iter().map(async |listener| {
-            let name = &listener.notifier.name;
+        recipients: &[Recipient<'_>],
+    ) -> Vec<Delivery> {
+        let sent = recipients.iter().map(async |recipient| {
+            let name = &recipient.notifier.name;
             let message = QueuedNotification {
-                key: matter.key(name),
+                key: subject.key(name),
                 notifier: name.clone(),
-                account: matter.account().cloned(),
+                account: subject.account().cloned(),
                 event: event.map(|event| event.json.clone()),
                 redriven: 0,
             };
-            let told = matter.told(name);
+            let delivery = subject.delivery(name);
             match queue.send(&message).await {
-                Ok(()) => told.now(ToldOutcome::Queued),
-                Err(error) => told.failed(error.to_string()),
+                Ok(()) => delivery.with_outcome(DeliveryOutcome::Queued),
+                Err(error) => delivery.failed(error.to_string()),
             }
         });
         join_all(sent).await
@@ -306,14 +312,19 @@ impl Notifications {
         self.began.get_or_try_init(|| self.ports.ledger.began(now)).await.copied()
     }
 
-    async fn malformed(&self, mut handled: Handled, text: &str, error: &EventError) -> Handled {
-        handled = handled.broken(error.to_string());
+    async fn reject_malformed(
+        &self,
+        mut handled: EventReport,
+        text: &str,
+        error: &EventError,
+    ) -> EventReport {
+        handled = handled.failed_as_a_whole(error.to_string());
         let alert = Alert {
             subject: "An event can't be understood".into(),
             message: format!(
                 "Nothing was done about it. If it is about an account that landed, the next sweep \
                  finds the account.\nError: {error}\nEvent: {}",
-                shown(text)
+                excerpt(text)
             ),
         };
         // Until somebody knows of it, it has to come again.
@@ -323,15 +334,15 @@ impl Notifications {
     }
 
     /// The alert about a notification that could not be delivered, and what it is noted as.
-    fn failed(&self, told: &Told, event: Option<&Event>) -> (String, Alert) {
+    fn failure_alert(&self, delivery: &Delivery, event: Option<&Event>) -> (String, Alert) {
         let text = event.map_or("none: a sweep found the account", |event| &event.json);
-        let error = told.detail.as_deref().unwrap_or("unknown");
-        let key = &told.key;
-        let notifier = &told.notifier;
-        let by_hand = format!("notify --notifier {} --event EVENT.json", word(notifier));
-        let by_hand = self.settings.suggested.command(&by_hand);
+        let error = delivery.detail.as_deref().unwrap_or("unknown");
+        let key = &delivery.key;
+        let notifier = &delivery.notifier;
+        let by_hand = format!("notify --notifier {} --event EVENT.json", shell_quote(notifier));
+        let by_hand = self.settings.suggestions.command(&by_hand);
         let again = match event {
-            _ if told.for_good.is_some() => format!(
+            _ if delivery.for_good.is_some() => format!(
                 "It is not sent again by itself, since the other system may have it. Look there. If it \
                  does not, put the event below into the file EVENT.json:\n\n  {by_hand}"
             ),
@@ -340,36 +351,38 @@ impl Notifications {
                  file EVENT.json:\n\n  {by_hand}\n\nWith queues.notifications_url it would be \
                  tried again."
             ),
-            Some(event) if !told.key.is_of_landed() => {
+            Some(event) if !delivery.key.is_onboarding() => {
                 format!("It is tried again when {} is delivered again.", event.name)
             }
             _ => "It is tried again when the event is delivered again, and by the next sweep."
                 .to_owned(),
         };
         let alert = Alert {
-            subject: format!("Notifier {notifier} was not told of {}", told.about),
+            subject: format!("Notifier {notifier} was not told of {}", delivery.description),
             message: format!(
                 "{again}\nError: {error}\nNotification: {key}\nEvent: {}",
-                shown(text)
+                excerpt(text)
             ),
         };
-        let what = told.note_of_failing_for_good();
+        let what = delivery.failed_for_good_marker();
         (what.unwrap_or_else(|| format!("failed {key} {}", digest(error))), alert)
     }
 
     /// Publishes an alert unless it went out before: AWS delivers events again, Lambda tries
     /// again, and one alert is enough. What can't be looked up goes out. Answers whether it is
     /// out.
-    async fn alert_once(&self, handled: &mut Handled, what: &str, alert: Alert) -> bool {
+    async fn alert_once(&self, handled: &mut EventReport, what: &str, alert: Alert) -> bool {
         tracing::warn!(subject = alert.subject, text = alert.message, "alert");
-        match self.ports.ledger.noted(what).await {
+        match self.ports.ledger.has_marker(what).await {
             Ok(true) => return true,
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "could not look up whether an alert is out"),
         }
         match self.ports.alerts.publish(&alert).await {
             Ok(()) => {
-                if let Err(error) = self.ports.ledger.note(what, self.ports.clock.now()).await {
+                if let Err(error) =
+                    self.ports.ledger.record_marker(what, self.ports.clock.now()).await
+                {
                     tracing::warn!(%error, "could not note that an alert is out");
                 }
                 handled.alerts.push(alert);
@@ -384,26 +397,28 @@ impl Notifications {
     }
 }
 
-fn log(told: &Told) {
+fn log(delivery: &Delivery) {
     tracing::info!(
-        notifier = told.notifier,
-        about = told.about,
-        outcome = %told.outcome,
-        reference = told.reference.as_deref().unwrap_or(""),
-        detail = told.detail.as_deref().unwrap_or(""),
+        notifier = delivery.notifier,
+        about = delivery.description,
+        outcome = %delivery.outcome,
+        reference = delivery.reference.as_deref().unwrap_or(""),
+        detail = delivery.detail.as_deref().unwrap_or(""),
         "notification"
     );
 }
 
 /// What there is to tell of an event; `None` when it asks for a sweep.
-fn matter(event: &Arc<Event>) -> Result<Option<Matter>, EventError> {
-    Ok(match plan(event)? {
-        Plan::Sweep => None,
-        Plan::Tell(landed) => {
-            let found = if landed.created { Found::Created } else { Found::Updated };
-            Some(Matter::Landed(landed, found))
+fn subject_for(event: &Arc<Event>) -> Result<Option<NotificationSubject>, EventError> {
+    Ok(match plan_event(event)? {
+        EventPlan::Backfill => None,
+        EventPlan::Deliver(enrolled) => {
+            let found = if enrolled.created { Discovery::Created } else { Discovery::Updated };
+            Some(NotificationSubject::Onboarding(enrolled, found))
         }
-        Plan::Other { account, .. } => Some(Matter::Event(Arc::clone(event), account)),
+        EventPlan::Other { account, .. } => {
+            Some(NotificationSubject::Event(Arc::clone(event), account))
+        }
     })
 }
 

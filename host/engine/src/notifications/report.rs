@@ -5,28 +5,28 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::event::Event;
+use groundcrew_core::ignore_reason::IgnoreReason;
 use groundcrew_core::notification::{
-    NotificationEntry, NotificationKey, NotificationState, Verdict,
+    GateDecision, NotificationEntry, NotificationKey, NotificationState,
 };
 use groundcrew_core::ports::Alert;
-use groundcrew_core::rule::Rule;
 use jiff::Timestamp;
 
-use crate::{Notice, Witness};
+use crate::{EngineEvent, Observer};
 
 /// What became of one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handled {
+pub struct EventReport {
     /// The event's name; `None` when it could not be read.
     pub event: Option<String>,
     /// What was done.
-    pub outcome: HandledOutcome,
+    pub outcome: EventOutcome,
     /// By which rule it was ignored; `None` if it was not.
-    pub rule: Option<Rule>,
+    pub rule: Option<IgnoreReason>,
     /// Why nothing was done, or what went wrong with the event as a whole.
     pub reason: Option<String>,
     /// What became of each notification.
-    pub notifications: Vec<Told>,
+    pub notifications: Vec<Delivery>,
     /// The alerts that are out.
     pub alerts: Vec<Alert>,
     /// Whether the event itself is wrong: delivering it again can't help.
@@ -35,7 +35,7 @@ pub struct Handled {
 
 /// What was done about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HandledOutcome {
+pub enum EventOutcome {
     /// At least one notifier was told, and none failed.
     Notified,
     /// It was handed over to the notifications queue.
@@ -46,7 +46,7 @@ pub enum HandledOutcome {
     Failed,
 }
 
-impl fmt::Display for HandledOutcome {
+impl fmt::Display for EventOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Notified => "notified",
@@ -59,21 +59,21 @@ impl fmt::Display for HandledOutcome {
 
 /// What became of one notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Delivery {
     /// Name of the notifier.
     pub notifier: String,
     /// What the ledger knows it by.
     pub key: NotificationKey,
     /// What it is about, for people: `account 111122223333`, or an event.
-    pub about: String,
+    pub description: String,
     /// The account, if it is about one.
     pub account: Option<AccountId>,
     /// What became of it.
-    pub outcome: ToldOutcome,
+    pub outcome: DeliveryOutcome,
     /// What the other system calls the result.
     pub reference: Option<String>,
     /// By which rule it was not told; `None` if it was told, or was to be.
-    pub rule: Option<Rule>,
+    pub rule: Option<IgnoreReason>,
     /// Why it was not told.
     pub detail: Option<String>,
     /// Whether telling again can't help.
@@ -87,18 +87,18 @@ pub struct Told {
     /// How often it was tried.
     pub attempts: u32,
     /// What a gate says about those that come after it.
-    pub verdict: Verdict,
+    pub decision: GateDecision,
 }
 
 /// What became of one notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ToldOutcome {
+pub enum DeliveryOutcome {
     /// The other system was told now.
-    Told,
+    Delivered,
     /// It was told before.
-    AlreadyTold,
+    AlreadyDelivered,
     /// The account is older than the ledger: it is written down as not to be told.
-    Recorded,
+    Suppressed,
     /// A policy or a gate says not to tell.
     Skipped,
     /// It is not told yet: a gate holds it, or has not answered.
@@ -109,12 +109,12 @@ pub enum ToldOutcome {
     Failed,
 }
 
-impl fmt::Display for ToldOutcome {
+impl fmt::Display for DeliveryOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Told => "told",
-            Self::AlreadyTold => "already-told",
-            Self::Recorded => "recorded",
+            Self::Delivered => "told",
+            Self::AlreadyDelivered => "already-told",
+            Self::Suppressed => "recorded",
             Self::Skipped => "skipped",
             Self::Held => "held",
             Self::Queued => "queued",
@@ -123,17 +123,19 @@ impl fmt::Display for ToldOutcome {
     }
 }
 
-impl Handled {
+impl EventReport {
     /// Shows what became of the notifications, and the alerts that are out.
-    pub(crate) fn show(&self, witness: &dyn Witness, now: Timestamp) {
-        self.notifications.iter().for_each(|told| witness.see(now, Notice::Told(told)));
-        self.alerts.iter().for_each(|alert| witness.see(now, Notice::Alerted(alert)));
+    pub(crate) fn report_to(&self, observer: &dyn Observer, now: Timestamp) {
+        self.notifications
+            .iter()
+            .for_each(|delivery| observer.observe(now, EngineEvent::NotificationHandled(delivery)));
+        self.alerts.iter().for_each(|alert| observer.observe(now, EngineEvent::Alerted(alert)));
     }
 
-    pub(super) fn of(event: Option<&Event>) -> Self {
+    pub(super) fn for_event(event: Option<&Event>) -> Self {
         Self {
             event: event.map(|event| event.name.clone()),
-            outcome: HandledOutcome::Ignored,
+            outcome: EventOutcome::Ignored,
             rule: None,
             reason: None,
             notifications: Vec::new(),
@@ -142,27 +144,27 @@ impl Handled {
         }
     }
 
-    pub(super) fn ignored(self, rule: Rule, reason: String) -> Self {
+    pub(super) fn ignored(self, rule: IgnoreReason, reason: String) -> Self {
         let (rule, reason) = (Some(rule), Some(reason));
-        Self { outcome: HandledOutcome::Ignored, rule, reason, ..self }
+        Self { outcome: EventOutcome::Ignored, rule, reason, ..self }
     }
 
     /// With these notifications, which say what the outcome is.
-    pub(super) fn with(mut self, told: Vec<Told>) -> Self {
-        self.notifications.extend(told);
-        let any = |outcome| self.notifications.iter().any(|told| told.outcome == outcome);
-        self.outcome = if any(ToldOutcome::Failed) || self.outcome == HandledOutcome::Failed {
-            HandledOutcome::Failed
-        } else if any(ToldOutcome::Told) {
-            HandledOutcome::Notified
-        } else if any(ToldOutcome::Queued) {
-            HandledOutcome::Queued
+    pub(super) fn with_deliveries(mut self, deliveries: Vec<Delivery>) -> Self {
+        self.notifications.extend(deliveries);
+        let any = |outcome| self.notifications.iter().any(|delivery| delivery.outcome == outcome);
+        self.outcome = if any(DeliveryOutcome::Failed) || self.outcome == EventOutcome::Failed {
+            EventOutcome::Failed
+        } else if any(DeliveryOutcome::Delivered) {
+            EventOutcome::Notified
+        } else if any(DeliveryOutcome::Queued) {
+            EventOutcome::Queued
         } else {
-            HandledOutcome::Ignored
+            EventOutcome::Ignored
         };
         self.rule = None;
-        if self.outcome == HandledOutcome::Ignored {
-            let (rule, reason) = by_rule(&self.notifications);
+        if self.outcome == EventOutcome::Ignored {
+            let (rule, reason) = ignored_because(&self.notifications);
             self.rule = Some(rule);
             self.reason.get_or_insert(reason);
         }
@@ -170,8 +172,8 @@ impl Handled {
     }
 
     /// It has failed as a whole.
-    pub(super) fn broken(mut self, reason: String) -> Self {
-        self.outcome = HandledOutcome::Failed;
+    pub(super) fn failed_as_a_whole(mut self, reason: String) -> Self {
+        self.outcome = EventOutcome::Failed;
         self.rule = None;
         self.add_reason(reason);
         self
@@ -185,19 +187,19 @@ impl Handled {
     }
 }
 
-impl Told {
-    pub(super) fn of(
+impl Delivery {
+    pub(super) fn new(
         notifier: &str,
         key: NotificationKey,
-        about: String,
+        description: String,
         account: Option<AccountId>,
     ) -> Self {
         Self {
             notifier: notifier.to_owned(),
             key,
-            about,
+            description,
             account,
-            outcome: ToldOutcome::Queued,
+            outcome: DeliveryOutcome::Queued,
             reference: None,
             rule: None,
             detail: None,
@@ -205,92 +207,94 @@ impl Told {
             retry_after: None,
             for_good: None,
             attempts: 0,
-            verdict: Verdict::Go,
+            decision: GateDecision::Go,
         }
     }
 
-    pub(super) fn now(self, outcome: ToldOutcome) -> Self {
+    pub(super) fn with_outcome(self, outcome: DeliveryOutcome) -> Self {
         Self { outcome, ..self }
     }
 
     pub(super) fn failed(self, error: impl Into<String>) -> Self {
-        self.now(ToldOutcome::Failed).because(error)
+        self.with_outcome(DeliveryOutcome::Failed).with_detail(error)
     }
 
     /// As the ledger has it.
-    pub(super) fn settled(self, entry: &NotificationEntry) -> Self {
+    pub(super) fn from_entry(self, entry: &NotificationEntry) -> Self {
         match &entry.state {
-            NotificationState::Told { reference, verdict } => Self {
+            NotificationState::Delivered { reference, decision } => Self {
                 reference: Some(reference.clone()),
-                verdict: verdict.clone(),
-                rule: Some(match self.key.is_of_landed() {
-                    true => Rule::OncePerAccount,
-                    false => Rule::OncePerEvent,
+                decision: decision.clone(),
+                rule: Some(match self.key.is_onboarding() {
+                    true => IgnoreReason::OncePerAccount,
+                    false => IgnoreReason::OncePerEvent,
                 }),
-                ..self.now(ToldOutcome::AlreadyTold)
+                ..self.with_outcome(DeliveryOutcome::AlreadyDelivered)
             },
             NotificationState::Failed { error, for_good, .. } => Self {
                 permanent: true,
                 for_good: *for_good,
                 attempts: entry.attempts,
-                ..self.failed(for_good_reason(error)).by(Rule::FailedForGood)
+                ..self.failed(failed_for_good_reason(error)).with_rule(IgnoreReason::FailedForGood)
             },
             _ => self
-                .now(ToldOutcome::Recorded)
-                .by(Rule::JoinedBefore)
-                .because("the account was there before"),
+                .with_outcome(DeliveryOutcome::Suppressed)
+                .with_rule(IgnoreReason::JoinedBefore)
+                .with_detail("the account was there before"),
         }
     }
 
     /// Whether it failed for good at an earlier time, and was not tried now.
     pub(super) fn failed_before(&self) -> bool {
-        self.outcome == ToldOutcome::Failed && self.rule == Some(Rule::FailedForGood)
+        self.outcome == DeliveryOutcome::Failed && self.rule == Some(IgnoreReason::FailedForGood)
     }
 
     /// What the ledger notes once people know that it failed for good.
-    pub(super) fn note_of_failing_for_good(&self) -> Option<String> {
+    pub(super) fn failed_for_good_marker(&self) -> Option<String> {
         Some(format!("failed for good {} {}", self.key, self.for_good?))
     }
 
-    pub(super) fn with_verdict(self, verdict: Verdict) -> Self {
-        Self { verdict, ..self }
+    pub(super) fn with_decision(self, decision: GateDecision) -> Self {
+        Self { decision, ..self }
     }
 
-    pub(super) fn by(self, rule: Rule) -> Self {
+    pub(super) fn with_rule(self, rule: IgnoreReason) -> Self {
         Self { rule: Some(rule), ..self }
     }
 
-    pub(super) fn because(self, detail: impl Into<String>) -> Self {
+    pub(super) fn with_detail(self, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..self }
     }
 }
 
 /// Why what failed for good is not tried again.
-pub(super) fn for_good_reason(error: &str) -> String {
+pub(super) fn failed_for_good_reason(error: &str) -> String {
     format!(
         "{error} (the other system may have it all the same, so it is not sent again by itself)"
     )
 }
 
 /// The rule by which nobody was told, and why, for people. What is held comes first: it is not over.
-fn by_rule(notifications: &[Told]) -> (Rule, String) {
-    let held = notifications.iter().find(|told| told.outcome == ToldOutcome::Held);
+fn ignored_because(notifications: &[Delivery]) -> (IgnoreReason, String) {
+    let held = notifications.iter().find(|delivery| delivery.outcome == DeliveryOutcome::Held);
     let Some(first) = held.or(notifications.first()) else {
-        return (Rule::NothingLost, "no account is to be told of".to_owned());
+        return (IgnoreReason::NothingLost, "no account is to be told of".to_owned());
     };
-    let rule = first.rule.unwrap_or(Rule::NoRoute);
+    let rule = first.rule.unwrap_or(IgnoreReason::NoRoute);
     let detail = || first.detail.clone().unwrap_or_else(|| "it is not to be told".to_owned());
-    let alike = notifications.iter().all(|told| told.rule == first.rule);
+    let alike = notifications.iter().all(|delivery| delivery.rule == first.rule);
     let reason = match rule {
         _ if held.is_some() => detail(),
         _ if !alike => "every notifier was told before, or is not to be told".to_owned(),
-        Rule::OncePerAccount => {
+        IgnoreReason::OncePerAccount => {
             "every notifier was told of the account before, and is told once for \
                                  each account (`once_per = \"account\"`)"
                 .to_owned()
         }
-        Rule::OncePerEvent => "every notifier was told of this very event before".to_owned(),
-        Rule::JoinedBefore => "the account is not new: it joined before the lookback \
+        IgnoreReason::OncePerEvent => {
+            "every notifier was told of this very event before".to_owned()
+        }
+        IgnoreReason::JoinedBefore => "the account is not new: it joined before the lookback \
                                (`ledger.onboarding_lookback`), or before the ledger began"
             .to_owned(),
         _ => detail(),

@@ -2,54 +2,54 @@
 
 use std::sync::Arc;
 
-use groundcrew_core::ports::{Clock, Delivery, NotificationQueue};
+use groundcrew_core::ports::{Clock, NotificationQueue, ReceivedNotification};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::Notifications;
-use crate::Witness;
+use crate::Observer;
 use crate::alerter::Alerter;
-use crate::alerts::unreadable;
-use crate::queues::{LONG_POLL, QUEUE_RETRY, with_room};
-use crate::retry::joined;
-use crate::stop::Stop;
+use crate::alerts::unreadable_message_alert;
+use crate::queues::{LONG_POLL, QUEUE_RETRY, receive_with_permits};
+use crate::retry::task_result;
+use crate::stop::StopSignal;
 
 /// Most notifications that are seen to at once, those that wait for the turn of their notifier
 /// included, so that one that hangs delays no other.
-const TELLING: usize = 400;
+const MAX_CONCURRENT_DELIVERIES: usize = 400;
 
 /// What seeing to a notification takes.
-pub(crate) struct Worker {
+pub(crate) struct DeliveryWorker {
     pub(crate) notifications: Arc<Notifications>,
     pub(crate) alerter: Arc<Alerter>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) witness: Arc<dyn Witness>,
-    pub(crate) stop: Stop,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) stop: StopSignal,
 }
 
 /// Notifications that came out of their queue, each with the right to be told now.
-type Batch = Vec<(Delivery, OwnedSemaphorePermit)>;
+type Batch = Vec<(ReceivedNotification, OwnedSemaphorePermit)>;
 
 /// The notifications of a host on their way.
 pub(crate) struct NotificationLoop {
-    worker: Arc<Worker>,
+    worker: Arc<DeliveryWorker>,
     /// The right to see to a notification now.
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     receives: JoinSet<Option<Batch>>,
-    told: JoinSet<()>,
+    deliveries: JoinSet<()>,
     /// At most one looks for accounts whose event was lost.
-    sweeps: JoinSet<()>,
+    backfills: JoinSet<()>,
 }
 
 impl NotificationLoop {
     /// Takes what is in the queue from now on.
-    pub(crate) fn new(worker: Worker) -> Self {
+    pub(crate) fn new(worker: DeliveryWorker) -> Self {
         let mut this = Self {
             worker: Arc::new(worker),
-            room: Arc::new(Semaphore::new(TELLING)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_DELIVERIES)),
             receives: JoinSet::new(),
-            told: JoinSet::new(),
-            sweeps: JoinSet::new(),
+            deliveries: JoinSet::new(),
+            backfills: JoinSet::new(),
         };
         this.receive();
         this
@@ -57,7 +57,7 @@ impl NotificationLoop {
 
     /// Whether no account whose event was lost is looked for. What is in the queue stays there.
     pub(crate) fn is_idle(&self) -> bool {
-        self.sweeps.is_empty()
+        self.backfills.is_empty()
     }
 
     /// Waits for notifications, once, as soon as there is room for as many as come at once.
@@ -66,24 +66,28 @@ impl NotificationLoop {
             return;
         }
         let Some(queue) = self.worker.notifications.queue().cloned() else { return };
-        let (worker, room) = (Arc::clone(&self.worker), Arc::clone(&self.room));
+        let (worker, permits) = (Arc::clone(&self.worker), Arc::clone(&self.permits));
         self.receives.spawn(async move {
             let receive = queue.receive(LONG_POLL);
-            let (mut room, received) = with_room(&worker.stop, &room, receive).await?;
-            let Some(deliveries) = worker.alerter.queue_read("notifications", received).await
+            let (mut permits, received) =
+                receive_with_permits(&worker.stop, &permits, receive).await?;
+            let Some(messages) = worker.alerter.track_queue_read("notifications", received).await
             else {
                 worker.stop.unless_stopped(tokio::time::sleep(QUEUE_RETRY)).await;
                 return Some(Vec::new());
             };
             let mut delivered = Vec::new();
-            for delivery in deliveries {
-                match delivery {
-                    Ok(delivery) => delivered.extend(room.split(1).map(|one| (delivery, one))),
+            for message in messages {
+                match message {
+                    Ok(message) => delivered.extend(permits.split(1).map(|one| (message, one))),
                     Err(message) => {
-                        if worker.alerter.try_alert(&unreadable("notifications", &message)).await
+                        if worker
+                            .alerter
+                            .try_publish(&unreadable_message_alert("notifications", &message))
+                            .await
                             && let Err(error) = queue.reject(&message).await
                         {
-                            worker.alerter.unmoved("notifications", &error).await;
+                            worker.alerter.alert_unmoved("notifications", &error).await;
                         }
                     }
                 }
@@ -99,39 +103,39 @@ impl NotificationLoop {
             biased;
             Some(received) = self.receives.join_next() => {
                 // Nothing more comes once the host is to stop.
-                if let Some(batch) = joined(received).flatten() {
-                    batch.into_iter().for_each(|(delivery, permit)| self.tell(delivery, permit));
+                if let Some(batch) = task_result(received).flatten() {
+                    batch.into_iter().for_each(|(message, permit)| self.deliver(message, permit));
                     self.receive();
                 }
                 Some(())
             }
-            Some(done) = self.told.join_next() => joined(done).or(Some(())),
-            Some(done) = self.sweeps.join_next() => joined(done).or(Some(())),
+            Some(done) = self.deliveries.join_next() => task_result(done).or(Some(())),
+            Some(done) = self.backfills.join_next() => task_result(done).or(Some(())),
             else => None,
         }
     }
 
     /// Tells what came out of the queue.
-    fn tell(&mut self, delivery: Delivery, permit: OwnedSemaphorePermit) {
+    fn deliver(&mut self, message: ReceivedNotification, permit: OwnedSemaphorePermit) {
         let worker = Arc::clone(&self.worker);
-        self.told.spawn(async move {
+        self.deliveries.spawn(async move {
             if let Some(queue) = worker.notifications.queue() {
-                worker.tell(queue.as_ref(), &delivery).await;
+                worker.deliver(queue.as_ref(), &message).await;
             }
             drop(permit);
         });
     }
 
     /// Looks for accounts whose event was lost, beside everything else.
-    pub(crate) fn make_up(&mut self) {
+    pub(crate) fn start_backfill(&mut self) {
         // One that still goes on looks at the same accounts.
-        if !self.sweeps.is_empty() {
+        if !self.backfills.is_empty() {
             return;
         }
         let worker = Arc::clone(&self.worker);
-        self.sweeps.spawn(async move {
-            let handled = worker.notifications.make_up().await;
-            handled.show(&*worker.witness, worker.clock.now());
+        self.backfills.spawn(async move {
+            let handled = worker.notifications.backfill().await;
+            handled.report_to(&*worker.observer, worker.clock.now());
         });
     }
 
@@ -141,18 +145,19 @@ impl NotificationLoop {
     }
 
     /// Cuts off whatever is under way, as a crash would.
-    pub(crate) async fn cut_off(&mut self) {
+    pub(crate) async fn abort(&mut self) {
         self.receives.shutdown().await;
-        self.told.shutdown().await;
-        self.sweeps.shutdown().await;
+        self.deliveries.shutdown().await;
+        self.backfills.shutdown().await;
     }
 }
 
-impl Worker {
-    async fn tell(&self, queue: &dyn NotificationQueue, delivery: &Delivery) {
-        let taken = self.notifications.take_unless(queue, delivery, self.stop.ordered()).await;
-        if let Some(taken) = taken {
-            taken.handled.show(&*self.witness, self.clock.now());
+impl DeliveryWorker {
+    async fn deliver(&self, queue: &dyn NotificationQueue, message: &ReceivedNotification) {
+        let outcome =
+            self.notifications.process_message_unless(queue, message, self.stop.requested()).await;
+        if let Some(outcome) = outcome {
+            outcome.handled.report_to(&*self.observer, self.clock.now());
         }
     }
 }

@@ -1,17 +1,17 @@
 //! Asking the policies about an update.
 
 use groundcrew_core::decision::Candidate;
-use groundcrew_core::pipeline::Decision;
+use groundcrew_core::pipeline::FinalDecision;
 use groundcrew_core::ports::Alert;
 
 use super::Updates;
-use crate::Notice;
+use crate::EngineEvent;
 
 impl Updates {
     /// Asks the policies about an update, and tells of those that fail.
-    pub(super) async fn decide(&self, candidate: &Candidate) -> Decision {
-        let heard = self.panel.hear(candidate).await;
-        for (asked, failure) in heard.failures() {
+    pub(super) async fn decide(&self, candidate: &Candidate) -> FinalDecision {
+        let evaluation = self.pipeline.evaluate(candidate).await;
+        for (asked, failure) in evaluation.failures() {
             let alert = Alert {
                 subject: format!("Policy {} fails", asked.name),
                 message: format!(
@@ -20,10 +20,11 @@ impl Updates {
                     candidate.account.id
                 ),
             };
-            self.alerter.alert_once(&format!("policy {}", asked.name), &alert).await;
+            self.alerter.publish_rate_limited(&format!("policy {}", asked.name), &alert).await;
         }
-        let notice = Notice::Decided { account: &candidate.account.id, decision: &heard.decision };
-        self.ports.witness.see(self.now(), notice);
-        heard.decision
+        let event =
+            EngineEvent::Decided { account: &candidate.account.id, decision: &evaluation.decision };
+        self.ports.observer.observe(self.now(), event);
+        evaluation.decision
     }
 }

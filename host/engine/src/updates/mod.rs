@@ -11,9 +11,9 @@ mod orders;
 mod parameters;
 mod queue;
 mod start;
-mod steps;
 mod sweep;
 mod track;
+mod update_loop;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,25 +21,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
-use groundcrew_core::due::{Causes, Footing};
 use groundcrew_core::event::Event;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::{
-    Alerts, Catalog, Clock, Directory, HostKind, IdentityStore, LandingZones, Ledger, UpdateQueue,
+    AccountDirectory, Alerts, Catalog, Clock, HostKind, IdentityStore, LandingZones, Ledger,
+    UpdateQueue,
 };
-use groundcrew_core::scheduler::{Rules, Scheduler};
+use groundcrew_core::scheduler::{Scheduler, SchedulerRules};
+use groundcrew_core::update_need::{AppliedState, Causes};
 use jiff::Timestamp;
 
 use crate::alerter::Alerter;
-use crate::policies::{AskedPolicy, Panel};
-use crate::stop::Stop;
-use crate::witness::Witness;
+use crate::observer::Observer;
+use crate::policies::{ConfiguredPolicy, PolicyPipeline};
+use crate::stop::StopSignal;
 
-pub(crate) use steps::UpdateLoop;
 pub use sweep::{SweepError, plan_id};
+pub(crate) use update_loop::UpdateLoop;
 
 /// The world as updates reach it.
 #[derive(Clone)]
@@ -47,7 +48,7 @@ pub struct UpdatePorts {
     /// Service Catalog.
     pub catalog: Arc<dyn Catalog>,
     /// AWS Organizations.
-    pub directory: Arc<dyn Directory>,
+    pub directory: Arc<dyn AccountDirectory>,
     /// AWS Control Tower.
     pub landing_zones: Arc<dyn LandingZones>,
     /// IAM Identity Center.
@@ -61,21 +62,21 @@ pub struct UpdatePorts {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whoever wants to see what happens.
-    pub witness: Arc<dyn Witness>,
+    pub observer: Arc<dyn Observer>,
 }
 
 /// Whoever wants to know what updates do to accounts.
 #[async_trait]
-pub(crate) trait Announcements: Send + Sync {
+pub(crate) trait EventSink: Send + Sync {
     /// Takes an event over: it is not lost when this returns.
-    async fn announce(&self, event: Event);
+    async fn emit(&self, event: Event);
 }
 
 /// What updates go by.
 #[derive(Clone)]
-pub struct Settings {
+pub struct UpdateSettings {
     /// The scheduler's rules.
-    pub rules: Rules,
+    pub rules: SchedulerRules,
     /// Control Tower's quota of concurrent account operations, shared by everybody.
     pub account_quota: usize,
     /// Of these, so many are left free for others.
@@ -95,57 +96,57 @@ pub struct Settings {
     /// What happens to an account when every policy abstains.
     pub fallback: Fallback,
     /// The policies that are asked about updates, in their order.
-    pub policies: Vec<AskedPolicy>,
+    pub policies: Vec<ConfiguredPolicy>,
 }
 
 /// Performs what the scheduler asks for.
 pub(crate) struct Updates {
     ports: UpdatePorts,
-    settings: Settings,
-    panel: Panel,
+    settings: UpdateSettings,
+    pipeline: PolicyPipeline,
     alerter: Arc<Alerter>,
-    announcements: Option<Arc<dyn Announcements>>,
+    event_sink: Option<Arc<dyn EventSink>>,
     kind: HostKind,
-    stop: Stop,
-    state: Mutex<State>,
+    stop: StopSignal,
+    cache: Mutex<UpdateCache>,
 }
 
 /// The accounts of the organization.
-type Listing = Arc<BTreeMap<AccountId, Arc<Account>>>;
+type AccountsById = Arc<BTreeMap<AccountId, Arc<Account>>>;
 
 /// What is remembered between actions; nothing that a restart must not forget.
 #[derive(Default)]
-struct State {
+struct UpdateCache {
     product: Option<ProductId>,
     launch_path: Option<LaunchPathId>,
     /// Accounts as a sweep listed them, and when.
-    directory: Option<(Timestamp, Listing)>,
+    accounts: Option<(Timestamp, AccountsById)>,
     /// Tags as sweeps saw them, and when.
     tags: BTreeMap<AccountId, (Timestamp, Tags)>,
     /// Version of the landing zone at the last sweep.
     landing_zone: Option<String>,
     /// How things stood around accounts, as the last sweep found it in the ledger.
-    footings: BTreeMap<AccountId, Footing>,
+    applied_states: BTreeMap<AccountId, AppliedState>,
 }
 
 impl Updates {
     pub(crate) fn new(
         ports: UpdatePorts,
-        settings: Settings,
+        settings: UpdateSettings,
         alerter: Arc<Alerter>,
-        announcements: Option<Arc<dyn Announcements>>,
+        event_sink: Option<Arc<dyn EventSink>>,
         kind: HostKind,
-        stop: Stop,
+        stop: StopSignal,
     ) -> Self {
         let lanes = settings.rules.lanes.iter().map(|lane| lane.name.clone()).collect();
-        let panel = Panel::new(settings.policies.clone(), lanes, settings.fallback);
-        let state = Mutex::default();
-        Self { ports, settings, panel, alerter, announcements, kind, stop, state }
+        let pipeline = PolicyPipeline::new(settings.policies.clone(), lanes, settings.fallback);
+        let cache = Mutex::default();
+        Self { ports, settings, pipeline, alerter, event_sink, kind, stop, cache }
     }
 
     /// The name of a lane.
-    pub(crate) fn lane(&self, lane: LaneId) -> &str {
-        self.panel.lane(lane)
+    pub(crate) fn lane_name(&self, lane: LaneId) -> &str {
+        self.pipeline.lane_name(lane)
     }
 
     fn now(&self) -> Timestamp {
@@ -153,13 +154,13 @@ impl Updates {
     }
 
     /// How often the time was set.
-    fn times_set(&self) -> u64 {
-        self.ports.clock.times_set()
+    fn adjustments(&self) -> u64 {
+        self.ports.clock.adjustments()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn cache(&self) -> MutexGuard<'_, UpdateCache> {
         // Nothing panics while it is held; were it so, the state would still be whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A scheduler that knows nothing yet.
@@ -168,11 +169,11 @@ impl Updates {
     }
 
     /// Forgets what it knows by moments, after the time was set.
-    fn forget_moments(&self) {
-        let mut state = self.state();
-        state.directory = None;
-        state.tags.clear();
-        drop(state);
-        self.alerter.forget_moments();
+    fn forget_timestamps(&self) {
+        let mut cache = self.cache();
+        cache.accounts = None;
+        cache.tags.clear();
+        drop(cache);
+        self.alerter.forget_timestamps();
     }
 }

@@ -9,27 +9,27 @@ impl Updates {
     /// hosts that read them at the same time both do, and one that dies in between leaves it to the
     /// next. Without it they are carried out all the same.
     pub(super) async fn log_orders(&self, orders: &Orders) {
-        if orders.given > orders.taken_in
-            && let Err(error) = self.log_orders_after(orders.taken_in).await
+        if orders.last_number > orders.last_logged
+            && let Err(error) = self.log_orders_after(orders.last_logged).await
         {
             tracing::warn!(%error, "the trail of orders can't be read or written");
         }
     }
 
-    async fn log_orders_after(&self, taken_in: u64) -> Result<(), LedgerError> {
+    async fn log_orders_after(&self, last_logged: u64) -> Result<(), LedgerError> {
         let ledger = &self.ports.ledger;
         let trail = ledger.trail().await?;
-        for given in trail.iter().filter(|given| given.number > taken_in) {
+        for trail_entry in trail.iter().filter(|trail_entry| trail_entry.number > last_logged) {
             tracing::info!(
-                number = given.number,
-                by = %given.by,
-                at = %given.at,
-                what = %given.order,
+                number = trail_entry.number,
+                by = %trail_entry.by,
+                at = %trail_entry.at,
+                what = %trail_entry.order,
                 "order"
             );
         }
         match trail.last() {
-            Some(last) => ledger.note_taken_in(last.number).await,
+            Some(last) => ledger.record_logged(last.number).await,
             None => Ok(()),
         }
     }

@@ -1,13 +1,13 @@
 //! Gathering what the parameters of an update are rebuilt from.
 
 use groundcrew_core::account::Account;
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::ProvisionedProduct;
 use groundcrew_core::parameters::{Outputs, ParameterSource, Parameters, rebuild};
 use groundcrew_core::start_refusal::StartRefusal;
 
 use super::Updates;
-use super::start::read;
+use super::start::as_transient;
 
 impl Updates {
     /// The parameters for an update of this account. A failed read tells what to do about it,
@@ -23,9 +23,9 @@ impl Updates {
         if self.settings.parameters == ParameterSource::Previous {
             return Ok(Parameters::Previous);
         }
-        let outputs = self.outputs(product).await.map_err(read)?;
+        let outputs = self.outputs(product).await.map_err(as_transient)?;
         let user = match outputs.sso_user_email() {
-            Some(email) => self.ports.identities.user(email).await.map_err(read)?,
+            Some(email) => self.ports.identities.user(email).await.map_err(as_transient)?,
             None => None,
         };
         Ok(Parameters::Rebuilt(rebuild(account, &outputs, user.as_ref())?))
@@ -37,9 +37,9 @@ impl Updates {
             return Ok(Outputs::NeverSucceeded);
         };
         match self.ports.catalog.outputs(record).await {
-            Ok(outputs) => Ok(Outputs::Of(record.clone(), outputs)),
+            Ok(outputs) => Ok(Outputs::Found(record.clone(), outputs)),
             // Of this account alone: others must not wait for it.
-            Err(error) if error.class == Class::NotFound => Ok(Outputs::Gone(record.clone())),
+            Err(error) if error.class == ErrorClass::NotFound => Ok(Outputs::Gone(record.clone())),
             Err(error) => Err(error),
         }
     }

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use groundcrew_core::ports::{Hint, HostKind};
+use groundcrew_core::ports::{HostKind, QueuedUpdate};
 use groundcrew_core::scheduler::Observation;
 
 use super::Updates;
-use crate::alerts::unreadable;
+use crate::alerts::unreadable_message_alert;
 use crate::queues::{LONG_POLL, SHORT_POLL};
 
 impl Updates {
     /// Hands over hints.
-    pub(super) async fn enqueue(&self, hints: Vec<Hint>) -> Vec<Observation> {
-        let accounts = hints.iter().map(|hint| hint.account.clone());
-        match self.ports.queue.send(&hints).await {
+    pub(super) async fn enqueue(&self, queued_updates: Vec<QueuedUpdate>) -> Vec<Observation> {
+        let accounts = queued_updates.iter().map(|queued_update| queued_update.account.clone());
+        match self.ports.queue.send(&queued_updates).await {
             Err(error) => {
                 let (accounts, reason) = (accounts.collect(), error.to_string());
-                vec![Observation::NotQueued { accounts, reason }]
+                vec![Observation::EnqueueFailed { accounts, reason }]
             }
             Ok(refused) => {
                 let queued = accounts
@@ -25,7 +25,7 @@ impl Updates {
                 let mut observations = vec![Observation::Queued(queued)];
                 observations.extend(refused.iter().map(|(account, reason)| {
                     let accounts = vec![account.clone()];
-                    Observation::NotQueued { accounts, reason: reason.clone() }
+                    Observation::EnqueueFailed { accounts, reason: reason.clone() }
                 }));
                 observations
             }
@@ -41,7 +41,7 @@ impl Updates {
         let messages = match self.ports.queue.receive(max, poll).await {
             Ok(messages) => messages,
             Err(error) => {
-                return Observation::NotReceived { reason: error.to_string() };
+                return Observation::ReceiveFailed { reason: error.to_string() };
             }
         };
         let mut received = Vec::new();
@@ -49,17 +49,20 @@ impl Updates {
             match message {
                 Ok(message) => received.push(message),
                 Err(message) => {
-                    if self.alerter.try_alert(&unreadable("updates", &message)).await
+                    if self
+                        .alerter
+                        .try_publish(&unreadable_message_alert("updates", &message))
+                        .await
                         && let Err(error) = self.ports.queue.reject(&message).await
                     {
-                        self.alerter.unmoved("updates", &error).await;
+                        self.alerter.alert_unmoved("updates", &error).await;
                     }
                 }
             }
         }
         if received.is_empty() {
             match self.ports.queue.is_empty().await {
-                Ok(true) => return Observation::NothingQueued,
+                Ok(true) => return Observation::QueueEmpty,
                 Ok(false) => {}
                 // It only takes longer then until messages that are lost are sent again.
                 Err(error) => {
@@ -72,15 +75,15 @@ impl Updates {
 
     /// Takes a hint that means nothing any more out of the queue. Left there it comes again, and is
     /// dropped then.
-    pub(super) async fn drop_hint(&self, receipt: &str) {
-        if let Err(error) = self.ports.queue.delete(receipt).await {
+    pub(super) async fn delete_message(&self, receipt_handle: &str) {
+        if let Err(error) = self.ports.queue.delete(receipt_handle).await {
             tracing::warn!(%error, "could not delete a message");
         }
     }
 
     /// Hides a hint for so long.
-    pub(super) async fn postpone_hint(&self, receipt: &str, delay: Duration) {
-        if let Err(error) = self.ports.queue.postpone(receipt, delay).await {
+    pub(super) async fn postpone_message(&self, receipt_handle: &str, delay: Duration) {
+        if let Err(error) = self.ports.queue.postpone(receipt_handle, delay).await {
             tracing::warn!(%error, "could not postpone a message");
         }
     }

@@ -7,27 +7,27 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use groundcrew_core::account::{Account, AccountId};
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::{
     ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
     UpdateRequest,
 };
-use groundcrew_core::due::Due;
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::Outcome;
-use groundcrew_core::ports::{Cap, Hint, LedgerError, Slot, Taken};
-use groundcrew_core::scheduler::{Standing, StartOutcome};
+use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::ports::{LedgerError, QueuedUpdate, Slot, SlotLimits, SlotOutcome};
+use groundcrew_core::scheduler::{CandidateState, StartOutcome};
 use groundcrew_core::start_refusal::StartRefusal;
+use groundcrew_core::update_need::UpdateNeed;
 use sha2::{Digest, Sha256};
 
 use super::Updates;
-use super::sweep::{is_busy, ou, standing};
-use crate::Notice;
-use crate::retry::insist;
+use super::sweep::{candidate_state, is_busy, ou};
+use crate::EngineEvent;
+use crate::retry::retry_until_success;
 
 /// How often a start whose answer was lost is repeated at once. The token makes a repeat
 /// harmless.
-const REPEATS: u32 = 3;
+const MAX_START_ATTEMPTS: u32 = 3;
 
 /// Why an update was not started.
 #[derive(Debug, thiserror::Error)]
@@ -45,117 +45,124 @@ impl From<AwsError> for StartError {
 }
 
 impl Updates {
-    pub(super) async fn start(&self, hint: &Hint) -> StartOutcome {
-        match self.try_start(hint).await {
+    pub(super) async fn start(&self, queued_update: &QueuedUpdate) -> StartOutcome {
+        match self.try_start(queued_update).await {
             Ok(outcome) => outcome,
             Err(StartError::Refused(refusal)) => StartOutcome::Refused(refusal),
             Err(StartError::Ledger(error)) => {
-                tracing::warn!(account = %hint.account, %error, "nothing is started: the ledger fails");
-                StartOutcome::LedgerUnread
+                tracing::warn!(account = %queued_update.account, %error, "nothing is started: the ledger fails");
+                StartOutcome::LedgerUnavailable
             }
         }
     }
 
-    async fn try_start(&self, hint: &Hint) -> Result<StartOutcome, StartError> {
+    async fn try_start(&self, queued_update: &QueuedUpdate) -> Result<StartOutcome, StartError> {
         let catalog = &self.ports.catalog;
         // Everything is read anew, at once: what the sweep saw may be a day old.
         let (product, account, tags, progress) = tokio::join!(
-            catalog.provisioned_product(&hint.provisioned_product),
-            self.ports.directory.account(&hint.account),
-            self.tags(&hint.account),
-            self.ports.ledger.progress(&hint.account, &hint.target),
+            catalog.provisioned_product(&queued_update.provisioned_product),
+            self.ports.directory.account(&queued_update.account),
+            self.tags(&queued_update.account),
+            self.ports.ledger.progress(&queued_update.account, &queued_update.target),
         );
-        self.remember(&hint.account, &account);
+        self.cache_account(&queued_update.account, &account);
         // Closed, or no longer enrolled, since the sweep: nobody else's trouble.
         if is_gone(&product) || is_gone(&account) {
-            return Ok(StartOutcome::Decided(Standing::Skipped));
+            return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
         }
-        let product = product.map_err(read)?;
-        if product.account != hint.account {
+        let product = product.map_err(as_transient)?;
+        if product.account != queued_update.account {
             // It would get the parameters of this account. The next sweep finds the right one.
             let (product, other) = (&product.id, &product.account);
-            tracing::warn!(account = %hint.account, %product, %other, "a hint names a product of another account: dropped");
-            return Ok(StartOutcome::Decided(Standing::Skipped));
+            tracing::warn!(account = %queued_update.account, %product, %other, "a hint names a product of another account: dropped");
+            return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
         }
         // Another host may have tried it meanwhile.
         let progress = progress?;
-        let account = account.map_err(read)?;
+        let account = account.map_err(as_transient)?;
         if is_busy(&product) {
-            return self.adopt(hint, &product, &account).await;
+            return self.adopt(queued_update, &product, &account).await;
         }
         let failed_attempts = progress.failed_attempts;
-        let ours = failed_attempts > 0 || progress.redriven > 0;
-        let cause = match self.due(&product, &hint.target, Some(&account), ours) {
-            Due::Current => return Ok(StartOutcome::Current),
-            // Since the sweep.
-            Due::Closed(state) => {
-                self.log_closed(&hint.account, state);
-                return Ok(StartOutcome::Decided(Standing::Closed));
-            }
-            Due::LeftAlone(_) => return Ok(StartOutcome::Decided(Standing::Skipped)),
-            Due::Update(cause) => cause,
-        };
+        let own_failure = failed_attempts > 0 || progress.redriven > 0;
+        let cause =
+            match self.update_need(&product, &queued_update.target, Some(&account), own_failure) {
+                UpdateNeed::Current => return Ok(StartOutcome::Current),
+                // Since the sweep.
+                UpdateNeed::Closed(state) => {
+                    self.log_closed(&queued_update.account, state);
+                    return Ok(StartOutcome::DecisionChanged(CandidateState::Closed));
+                }
+                UpdateNeed::Excluded(_) => {
+                    return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+                }
+                UpdateNeed::Update(cause) => cause,
+            };
         let decision =
-            self.decide_update(account.clone(), tags, &product, &hint.target, cause).await;
+            self.decide_update(account.clone(), tags, &product, &queued_update.target, cause).await;
         let lane = match decision.outcome {
-            Outcome::Proceed { lane } if self.panel.lane(lane) == hint.lane => lane,
+            DecisionOutcome::Proceed { lane }
+                if self.pipeline.lane_name(lane) == queued_update.lane =>
+            {
+                lane
+            }
             _ => {
-                let standing = standing(&decision, &product, &account, &progress);
-                return Ok(StartOutcome::Decided(standing));
+                let candidate_state = candidate_state(&decision, &product, &account, &progress);
+                return Ok(StartOutcome::DecisionChanged(candidate_state));
             }
         };
-        if failed_attempts + 1 != hint.attempt {
-            let standing = standing(&decision, &product, &account, &progress);
-            return Ok(StartOutcome::Decided(standing));
+        if failed_attempts + 1 != queued_update.attempt {
+            let candidate_state = candidate_state(&decision, &product, &account, &progress);
+            return Ok(StartOutcome::DecisionChanged(candidate_state));
         }
-        let under_change = catalog.under_change().await.map_err(read)?;
+        let under_change = catalog.under_change().await.map_err(as_transient)?;
         let quota = self.settings.account_quota.saturating_sub(self.settings.reserve);
         let free = quota.saturating_sub(under_change.len());
         if free == 0 {
-            return Ok(StartOutcome::NothingFree);
+            return Ok(StartOutcome::NoCapacity);
         }
-        let slot = self.slot(hint, &product, &account, None);
-        let request = self.request(&slot, &account, &product).await?;
-        match self.take(&slot, lane).await? {
-            Taken::Yes => match self.has_room(&slot, &under_change, free).await {
+        let slot = self.slot(queued_update, &product, &account, None);
+        let request = self.build_request(&slot, &account, &product).await?;
+        match self.take_slot(&slot, lane).await? {
+            SlotOutcome::Acquired => match self.has_quota_left(&slot, &under_change, free).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.free(&slot).await;
-                    return Ok(StartOutcome::NothingFree);
+                    self.free_slot(&slot).await;
+                    return Ok(StartOutcome::NoCapacity);
                 }
                 Err(error) => {
-                    self.free(&slot).await;
+                    self.free_slot(&slot).await;
                     return Err(error.into());
                 }
             },
             // Taken by an earlier run of this host for this very start.
-            Taken::Already(taken) if taken.token == slot.token => {}
-            refused => return Ok(without_slot(&refused, lane)),
+            SlotOutcome::AlreadyHeld(held) if held.token == slot.token => {}
+            refused => return Ok(outcome_without_slot(&refused, lane)),
         }
-        let begun = match self.begin(&slot, &request).await {
-            Ok(begun) => begun,
+        let started = match self.start_with_retries(&slot, &request).await {
+            Ok(started) => started,
             Err(error) => {
-                self.free(&slot).await;
+                self.free_slot(&slot).await;
                 return Err(error.into());
             }
         };
-        match begun {
+        match started {
             Some(record) => {
-                let slot = self.note(slot, record).await;
-                self.started(&slot, "update started");
+                let slot = self.record_start(slot, record).await;
+                self.report_started(&slot, "update started");
                 Ok(StartOutcome::Started(slot))
             }
             None => {
                 let lost =
                     "update started, perhaps: its answer was lost, and its record is looked for";
-                self.started(&slot, lost);
-                Ok(StartOutcome::Unsure(slot))
+                self.report_started(&slot, lost);
+                Ok(StartOutcome::Unconfirmed(slot))
             }
         }
     }
 
     /// Tells that an update runs.
-    fn started(&self, slot: &Slot, what: &str) {
+    fn report_started(&self, slot: &Slot, what: &str) {
         tracing::info!(
             account = %slot.account,
             lane = slot.lane,
@@ -165,19 +172,19 @@ impl Updates {
             artifact = %slot.target,
             "{what}"
         );
-        self.ports.witness.see(self.now(), Notice::Started(slot));
+        self.ports.observer.observe(self.now(), EngineEvent::Started(slot));
     }
 
     /// What a sweep remembers of an account is what was seen of it last: otherwise the next sweep
     /// would decide about it as it was, and this again about it as it is.
-    fn remember(&self, id: &AccountId, account: &Result<Arc<Account>, AwsError>) {
-        let mut state = self.state();
-        let Some((_, listing)) = &mut state.directory else { return };
+    fn cache_account(&self, id: &AccountId, account: &Result<Arc<Account>, AwsError>) {
+        let mut cache = self.cache();
+        let Some((_, listing)) = &mut cache.accounts else { return };
         match account {
             Ok(account) if listing.get(id) != Some(account) => {
                 Arc::make_mut(listing).insert(id.clone(), account.clone());
             }
-            Err(error) if error.class == Class::NotFound && listing.contains_key(id) => {
+            Err(error) if error.class == ErrorClass::NotFound && listing.contains_key(id) => {
                 Arc::make_mut(listing).remove(id);
             }
             _ => {}
@@ -188,102 +195,106 @@ impl Updates {
     /// tracked, and holds a slot. Anything else is waited for.
     async fn adopt(
         &self,
-        hint: &Hint,
+        queued_update: &QueuedUpdate,
         product: &ProvisionedProduct,
         account: &Account,
     ) -> Result<StartOutcome, StartError> {
         let Some(last) = &product.last_record else {
             return Ok(StartOutcome::AccountBusy);
         };
-        let record = self.ports.catalog.record(&product.id, last).await.map_err(read)?;
-        if record.artifact.as_ref() != Some(&hint.target) || record.status.is_terminal() {
+        let record = self.ports.catalog.record(&product.id, last).await.map_err(as_transient)?;
+        if record.artifact.as_ref() != Some(&queued_update.target) || record.status.is_terminal() {
             return Ok(StartOutcome::AccountBusy);
         }
-        let Some(lane) = self.settings.rules.lane_named(&hint.lane) else {
+        let Some(lane) = self.settings.rules.lane_named(&queued_update.lane) else {
             return Ok(StartOutcome::AccountBusy);
         };
-        let slot = self.slot(hint, product, account, Some(record.id));
-        match self.take(&slot, lane).await? {
-            Taken::Yes => {
-                self.started(&slot, "an update towards the target runs already: it is followed");
+        let slot = self.slot(queued_update, product, account, Some(record.id));
+        match self.take_slot(&slot, lane).await? {
+            SlotOutcome::Acquired => {
+                self.report_started(
+                    &slot,
+                    "an update towards the target runs already: it is followed",
+                );
                 Ok(StartOutcome::Started(slot))
             }
-            refused => Ok(without_slot(&refused, lane)),
+            refused => Ok(outcome_without_slot(&refused, lane)),
         }
     }
 
     fn slot(
         &self,
-        hint: &Hint,
+        queued_update: &QueuedUpdate,
         product: &ProvisionedProduct,
         account: &Account,
         record: Option<RecordId>,
     ) -> Slot {
         Slot {
-            account: hint.account.clone(),
+            account: queued_update.account.clone(),
             provisioned_product: product.id.clone(),
-            target: hint.target.clone(),
-            lane: hint.lane.clone(),
-            attempt: hint.attempt,
-            token: token(&product.id, &hint.target, product.last_record.as_ref()),
+            target: queued_update.target.clone(),
+            lane: queued_update.lane.clone(),
+            attempt: queued_update.attempt,
+            token: token(&product.id, &queued_update.target, product.last_record.as_ref()),
             record,
             taken_at: self.now(),
             host: self.settings.host.clone(),
             ou: ou(account),
-            landing_zone: self.state().landing_zone.clone(),
+            landing_zone: self.cache().landing_zone.clone(),
         }
     }
 
-    async fn take(&self, slot: &Slot, lane: LaneId) -> Result<Taken, LedgerError> {
+    async fn take_slot(&self, slot: &Slot, lane: LaneId) -> Result<SlotOutcome, LedgerError> {
         let rules = &self.settings.rules;
-        let cap = Cap {
+        let limits = SlotLimits {
             total: rules.lane(lane).concurrency.min(rules.max_concurrent_operations),
             per_ou: rules.per_ou_limit,
         };
-        self.ports.ledger.take_slot(slot, cap).await
+        self.ports.ledger.take_slot(slot, limits).await
     }
 
     /// Whether one of the `free` operations of the quota is for this slot. Other starts, of this host
     /// and of others, may have seen the same operations free: each has written its slot before it asks
     /// here, so that whoever asks later sees the others. The first come first.
-    async fn has_room(
+    async fn has_quota_left(
         &self,
         slot: &Slot,
         under_change: &BTreeSet<ProvisionedProductId>,
         free: usize,
     ) -> Result<bool, LedgerError> {
         let slots = self.ports.ledger.slots().await?;
-        let place = |slot: &Slot| (slot.record.is_none(), slot.taken_at, slot.account.clone());
+        let rank = |slot: &Slot| (slot.record.is_none(), slot.taken_at, slot.account.clone());
         let before = slots.iter().filter(|other| {
-            !under_change.contains(&other.provisioned_product) && place(other) < place(slot)
+            !under_change.contains(&other.provisioned_product) && rank(other) < rank(slot)
         });
         Ok(before.count() < free)
     }
 
-    async fn free(&self, slot: &Slot) {
-        insist("free a slot", || self.ports.ledger.free_slot(slot, None, None)).await;
+    async fn free_slot(&self, slot: &Slot) {
+        retry_until_success("free a slot", || self.ports.ledger.free_slot(slot, None, None)).await;
     }
 
     /// Writes down the record of a start.
-    pub(super) async fn note(&self, mut slot: Slot, record: RecordId) -> Slot {
-        insist("note a record", || self.ports.ledger.note_record(&slot, &record)).await;
+    pub(super) async fn record_start(&self, mut slot: Slot, record: RecordId) -> Slot {
+        retry_until_success("note a record", || self.ports.ledger.record_start(&slot, &record))
+            .await;
         slot.record = Some(record);
         slot
     }
 
     /// The update that a slot is for. Everything that it takes is read here, so that nothing
     /// can fail between the slot and the start.
-    pub(super) async fn request(
+    pub(super) async fn build_request(
         &self,
         slot: &Slot,
         account: &Account,
         product: &ProvisionedProduct,
     ) -> Result<UpdateRequest, StartRefusal> {
         let parameters = self.parameters(account, product).await?;
-        let factory = self.product().await.map_err(read)?;
+        let factory = self.product().await.map_err(as_transient)?;
         Ok(UpdateRequest {
             provisioned_product: slot.provisioned_product.clone(),
-            launch_path: self.launch_path(&factory).await.map_err(read)?,
+            launch_path: self.launch_path(&factory).await.map_err(as_transient)?,
             product: factory,
             target: slot.target.clone(),
             parameters,
@@ -296,13 +307,13 @@ impl Updates {
     ///
     /// # Errors
     /// When it has certainly not started.
-    pub(super) async fn begin(
+    pub(super) async fn start_with_retries(
         &self,
         slot: &Slot,
         request: &UpdateRequest,
     ) -> Result<Option<RecordId>, AwsError> {
         let mut unsure = false;
-        for _ in 0..REPEATS {
+        for _ in 0..MAX_START_ATTEMPTS {
             match self.ports.catalog.start_update(request).await {
                 Ok(record) => return Ok(Some(record)),
                 // Whatever a repeat is answered, the first may have taken effect.
@@ -318,41 +329,45 @@ impl Updates {
 
     /// The Account Factory product, as the last sweep found it.
     async fn product(&self) -> Result<ProductId, AwsError> {
-        if let Some(product) = self.state().product.clone() {
+        if let Some(product) = self.cache().product.clone() {
             return Ok(product);
         }
         Ok(self.ports.catalog.account_factory().await?.product)
     }
 
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {
-        if let Some(path) = self.state().launch_path.clone() {
+        if let Some(path) = self.cache().launch_path.clone() {
             return Ok(path);
         }
         let path = self.ports.catalog.launch_path(product).await?;
-        self.state().launch_path = Some(path.clone());
+        self.cache().launch_path = Some(path.clone());
         Ok(path)
     }
 }
 
 /// What becomes of a start for which no slot was to be had.
-fn without_slot(taken: &Taken, lane: LaneId) -> StartOutcome {
-    match taken {
-        Taken::Yes | Taken::Already(_) => StartOutcome::AccountBusy,
-        Taken::Full => StartOutcome::NothingFree,
-        Taken::OuFull => StartOutcome::OuBusy,
-        Taken::GivenUp => StartOutcome::Decided(Standing::GivenUp { lane }),
+fn outcome_without_slot(outcome: &SlotOutcome, lane: LaneId) -> StartOutcome {
+    match outcome {
+        SlotOutcome::Acquired | SlotOutcome::AlreadyHeld(_) => StartOutcome::AccountBusy,
+        SlotOutcome::LimitReached => StartOutcome::NoCapacity,
+        SlotOutcome::OuLimitReached => StartOutcome::OuLimitReached,
+        SlotOutcome::DeadLettered => {
+            StartOutcome::DecisionChanged(CandidateState::DeadLettered { lane })
+        }
     }
 }
 
 fn is_gone<T>(answer: &Result<T, AwsError>) -> bool {
-    answer.as_ref().is_err_and(|error| error.class == Class::NotFound)
+    answer.as_ref().is_err_and(|error| error.class == ErrorClass::NotFound)
 }
 
 /// Whatever a read before the start is answered, nothing has run, and the account is not to
 /// blame: it does not fail for good.
-pub(super) fn read(error: AwsError) -> AwsError {
+pub(super) fn as_transient(error: AwsError) -> AwsError {
     match error.class {
-        Class::Permanent | Class::Unknown => AwsError { class: Class::Transient, ..error },
+        ErrorClass::Permanent | ErrorClass::Unknown => {
+            AwsError { class: ErrorClass::Transient, ..error }
+        }
         _ => error,
     }
 }

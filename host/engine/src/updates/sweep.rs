@@ -14,26 +14,27 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProductStatus, ProvisionedProduct,
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
-use groundcrew_core::due::{Due, Footing, Known};
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::{Decision, Outcome};
+use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
 use groundcrew_core::plan_id::{PlanId, PlanRules};
 use groundcrew_core::ports::{
-    HeldBack, HeldRecord, LaneRecord, LaneSeen, LedgerError, Page, Progress, Slot, SweepRecord,
+    BlockingLane, HeldAccount, LaneRecord, LaneSummary, LedgerError, Page, Slot, SweepRecord,
+    UpdateProgress,
 };
-use groundcrew_core::scheduler::{Standing, Sweep, WhenHeld};
+use groundcrew_core::scheduler::{CandidateState, Sweep, WhenHeld};
+use groundcrew_core::update_need::{AppliedState, ObservedAccount, UpdateNeed};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{Listing, Updates};
-use crate::Notice;
+use super::{AccountsById, Updates};
+use crate::EngineEvent;
 
 /// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
 /// it is throttled.
-const READS_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_READS: usize = 8;
 
 /// So often it is tried to read what runs and what was done as they were at one moment.
-const COUNTS: usize = 5;
+const MAX_COUNT_ATTEMPTS: usize = 5;
 
 /// The field `event` of the log line of a sweep that is complete. The alarm `NoSweepForADay` of
 /// both stacks in `deploy/cloudformation` counts these lines.
@@ -51,17 +52,17 @@ pub enum SweepError {
 }
 
 /// A sweep that came to an end.
-pub(super) enum Swept {
+pub(super) enum SweepOutcome {
     /// What there is to do, and how many accounts were decided about.
     Complete { sweep: Sweep, outdated: usize },
     /// Nothing was looked at: the landing zone is being changed, and accounts are to be updated
     /// afterwards.
-    NotNow,
+    Postponed,
 }
 
 /// How far the lanes were when a sweep began.
 #[derive(Default)]
-struct Counted {
+struct LaneCounts {
     lanes: BTreeMap<String, LaneRecord>,
     /// The accounts whose updates were not settled yet, and their lanes.
     slots: BTreeMap<AccountId, String>,
@@ -69,17 +70,17 @@ struct Counted {
 
 /// What a sweep is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Update,
+enum SweepMode {
+    Run,
     /// To be looked at: nothing is written down.
-    Show,
+    DryRun,
 }
 
 /// What a sweep makes of the enrolled accounts before policies are asked.
-struct Sorted {
-    standings: BTreeMap<AccountId, Standing>,
+struct ClassifiedProducts {
+    candidate_states: BTreeMap<AccountId, CandidateState>,
     /// Policies are asked about these, and why.
-    due: Vec<(ProvisionedProduct, Cause)>,
+    to_decide: Vec<(ProvisionedProduct, Cause)>,
 }
 
 impl Updates {
@@ -88,57 +89,57 @@ impl Updates {
     ///
     /// # Errors
     /// Why it could not be completed.
-    pub(crate) async fn survey(&self) -> Result<Option<Sweep>, SweepError> {
-        Ok(match self.look_around(Purpose::Show).await? {
-            Swept::Complete { sweep, .. } => Some(sweep),
-            Swept::NotNow => None,
+    pub(crate) async fn dry_run_sweep(&self) -> Result<Option<Sweep>, SweepError> {
+        Ok(match self.run_sweep(SweepMode::DryRun).await? {
+            SweepOutcome::Complete { sweep, .. } => Some(sweep),
+            SweepOutcome::Postponed => None,
         })
     }
 
     /// What there is to do.
-    pub(super) async fn sweep(&self) -> Result<Swept, SweepError> {
-        self.look_around(Purpose::Update).await
+    pub(super) async fn sweep(&self) -> Result<SweepOutcome, SweepError> {
+        self.run_sweep(SweepMode::Run).await
     }
 
-    async fn look_around(&self, purpose: Purpose) -> Result<Swept, SweepError> {
+    async fn run_sweep(&self, mode: SweepMode) -> Result<SweepOutcome, SweepError> {
         let started_at = self.now();
-        let counted = match purpose {
-            Purpose::Update => self.count().await?,
-            Purpose::Show => Counted::default(),
+        let lane_counts = match mode {
+            SweepMode::Run => self.count_lanes().await?,
+            SweepMode::DryRun => LaneCounts::default(),
         };
         let zone = self.ports.landing_zones.landing_zone().await?;
         if let Some(zone) = zone.as_ref().filter(|zone| zone.changing) {
             tracing::info!(version = zone.version, "the landing zone is being changed: no sweep");
-            return Ok(Swept::NotNow);
+            return Ok(SweepOutcome::Postponed);
         }
-        self.state().landing_zone = zone.map(|zone| zone.version);
+        self.cache().landing_zone = zone.map(|zone| zone.version);
         // The operator may have mended them meanwhile.
-        self.panel.forgive();
-        self.state().launch_path = None;
+        self.pipeline.reset_timeouts();
+        self.cache().launch_path = None;
         let factory = self.ports.catalog.account_factory().await?;
-        self.state().product = Some(factory.product.clone());
+        self.cache().product = Some(factory.product.clone());
         let products = self.products(&factory).await?;
         let progress = self.ports.ledger.all_progress(&factory.target).await?;
 
-        let directory = self.directory(&products).await?;
-        if self.settings.causes.need_footing() {
-            self.find_footing(&products, &directory, purpose).await?;
+        let directory = self.organization_accounts(&products).await?;
+        if self.settings.causes.need_applied_state() {
+            self.load_applied_states(&products, &directory, mode).await?;
         }
-        let Sorted { standings: mut accounts, due } =
-            self.sort(products, &directory, &factory, &progress);
-        let outdated = due.len();
+        let ClassifiedProducts { candidate_states: mut accounts, to_decide } =
+            self.classify(products, &directory, &factory, &progress);
+        let outdated = to_decide.len();
 
         let mut held = Vec::new();
-        if !due.is_empty() {
-            let tags = self.tags_of(due.iter().map(|(product, _)| &product.account)).await;
-            self.forget_tags_but(&tags);
-            for (product, cause) in due {
+        if !to_decide.is_empty() {
+            let tags = self.tags_for(to_decide.iter().map(|(product, _)| &product.account)).await;
+            self.retain_tags(&tags);
+            for (product, cause) in to_decide {
                 let id = product.account.clone();
                 let Some(account) = directory.get(&id) else {
                     // Enrolled, and gone since: 90 days after it was closed, or to another
                     // organization.
                     tracing::warn!(account = %id, "not in the organization; left alone");
-                    accounts.insert(id, Standing::Skipped);
+                    accounts.insert(id, CandidateState::Skipped);
                     continue;
                 };
                 let tags =
@@ -147,15 +148,15 @@ impl Updates {
                 let decision = self
                     .decide_update(account.clone(), tags, &product, &factory.target, cause)
                     .await;
-                if let Outcome::Hold { until, reason, lane } = &decision.outcome {
-                    held.push(HeldRecord {
+                if let DecisionOutcome::Hold { until, reason, lane } = &decision.outcome {
+                    held.push(HeldAccount {
                         account: id.clone(),
                         until: *until,
                         reason: reason.clone(),
-                        lane: lane.map(|lane| self.panel.lane(lane).to_owned()),
+                        lane: lane.map(|lane| self.pipeline.lane_name(lane).to_owned()),
                     });
                 }
-                accounts.insert(id, standing(&decision, &product, account, &before));
+                accounts.insert(id, candidate_state(&decision, &product, account, &before));
             }
         }
         let plan = self
@@ -163,207 +164,227 @@ impl Updates {
             .approval
             .as_ref()
             .map(|rules| plan_id(rules, &factory.product, &factory.target));
-        let held_back = self.held_back(&accounts, started_at).await?;
+        let held_back = self.find_blocking_lanes(&accounts, started_at).await?;
         let sweep = Sweep { started_at, account_factory: factory, accounts, plan, held_back };
-        if purpose == Purpose::Update {
-            self.note_sweep(&sweep, held, &counted).await?;
+        if mode == SweepMode::Run {
+            self.record_sweep(&sweep, held, &lane_counts).await?;
         }
-        Ok(Swept::Complete { sweep, outdated })
+        Ok(SweepOutcome::Complete { sweep, outdated })
     }
 
     /// Shows a sweep that is complete and counts.
-    pub(super) fn show_sweep(&self, sweep: &Sweep, outdated: usize) {
+    pub(super) fn report_sweep(&self, sweep: &Sweep, outdated: usize) {
         let accounts = sweep.accounts.len();
-        let current = sweep.accounts.values().filter(|s| **s == Standing::Current).count();
+        let current = sweep.accounts.values().filter(|s| **s == CandidateState::Current).count();
         tracing::info!(event = SWEEP_COMPLETED, accounts, current, outdated, "sweep completed");
-        self.ports.witness.see(self.now(), Notice::Swept { accounts, current, outdated });
+        self.ports.observer.observe(self.now(), EngineEvent::Swept { accounts, current, outdated });
     }
 
     /// What is to be done about each account, before any policy is asked.
-    fn sort(
+    fn classify(
         &self,
         products: Vec<ProvisionedProduct>,
-        directory: &Listing,
+        directory: &AccountsById,
         factory: &AccountFactory,
-        progress: &BTreeMap<AccountId, Progress>,
-    ) -> Sorted {
-        let mut sorted = Sorted { standings: BTreeMap::new(), due: Vec::new() };
+        progress: &BTreeMap<AccountId, UpdateProgress>,
+    ) -> ClassifiedProducts {
+        let mut classified =
+            ClassifiedProducts { candidate_states: BTreeMap::new(), to_decide: Vec::new() };
         for product in products {
             let known = progress.get(&product.account);
-            let given_up = known.filter(|progress| progress.dead_lettered);
-            let ours = known.is_some_and(|known| known.failed_attempts > 0 || known.redriven > 0);
+            let dead_lettered = known.filter(|progress| progress.dead_lettered);
+            let own_failure =
+                known.is_some_and(|known| known.failed_attempts > 0 || known.redriven > 0);
             let account = directory.get(&product.account).map(|account| &**account);
-            let due = self.due(&product, &factory.target, account, ours);
-            let standing = match (due, given_up) {
-                (Due::Current, _) => Standing::Current,
+            let need = self.update_need(&product, &factory.target, account, own_failure);
+            let candidate_state = match (need, dead_lettered) {
+                (UpdateNeed::Current, _) => CandidateState::Current,
                 // Also when it was given up: nothing waits for somebody to redrive it.
-                (Due::Closed(state), _) => {
+                (UpdateNeed::Closed(state), _) => {
                     self.log_closed(&product.account, state);
-                    Standing::Closed
+                    CandidateState::Closed
                 }
-                (Due::LeftAlone(why), _) => {
-                    self.leave_alone(&product.account, why);
-                    Standing::Skipped
+                (UpdateNeed::Excluded(why), _) => {
+                    self.report_excluded(&product.account, why);
+                    CandidateState::Skipped
                 }
                 // Until it is redriven or the target changes.
-                (Due::Update(_), Some(progress)) => {
-                    Standing::GivenUp { lane: self.lane_of(progress) }
+                (UpdateNeed::Update(_), Some(progress)) => {
+                    CandidateState::DeadLettered { lane: self.lane_for(progress) }
                 }
-                (Due::Update(cause), None) => {
-                    sorted.due.push((product, cause));
+                (UpdateNeed::Update(cause), None) => {
+                    classified.to_decide.push((product, cause));
                     continue;
                 }
             };
-            sorted.standings.insert(product.account, standing);
+            classified.candidate_states.insert(product.account, candidate_state);
         }
-        sorted
+        classified
     }
 
     /// Whether an account is to be updated, and why. `account` is what Organizations says of it,
     /// where that is known; `ours` says that updates of this host have failed.
-    pub(super) fn due(
+    pub(super) fn update_need(
         &self,
         product: &ProvisionedProduct,
         target: &ArtifactId,
         account: Option<&Account>,
-        ours: bool,
-    ) -> Due {
-        let state = self.state();
+        own_failure: bool,
+    ) -> UpdateNeed {
+        let cache = self.cache();
         let record = product.last_successful_record.clone();
-        let now = account.zip(record).map(|(account, record)| Footing {
+        let now = account.zip(record).map(|(account, record)| AppliedState {
             record,
             ou: ou(account),
-            landing_zone: state.landing_zone.clone(),
+            landing_zone: cache.landing_zone.clone(),
         });
-        let before = state.footings.get(&product.account);
+        let before = cache.applied_states.get(&product.account);
         let in_organization = account.and_then(|account| account.state);
-        let known = Known { product, before, now: now.as_ref(), ours, state: in_organization };
-        self.settings.causes.due(target, known)
+        let observed = ObservedAccount {
+            product,
+            before,
+            now: now.as_ref(),
+            own_failure,
+            state: in_organization,
+        };
+        self.settings.causes.update_need(target, observed)
     }
 
     /// Logs that an account is not updated because it is closed.
     pub(super) fn log_closed(&self, account: &AccountId, state: AccountState) {
-        if self.panel.is_news(account, Action::Update, &state.to_string()) {
+        if self.pipeline.differs_from_logged(account, Action::Update, &state.to_string()) {
             tracing::info!(%account, %state, "the account is closed: it is not updated");
         }
     }
 
     /// Tells that a rule of the config, and no policy, leaves an account alone.
-    fn leave_alone(&self, account: &AccountId, why: &str) {
-        if self.panel.is_news(account, Action::Update, why) {
+    fn report_excluded(&self, account: &AccountId, why: &str) {
+        if self.pipeline.differs_from_logged(account, Action::Update, why) {
             tracing::info!(%account, verdict = "skip", detail = why, policy = "updates", "decision");
         }
-        let decision = Decision { outcome: Outcome::Skip { reason: why.to_owned() }, policy: None };
-        self.ports.witness.see(self.now(), Notice::Decided { account, decision: &decision });
+        let decision = FinalDecision {
+            outcome: DecisionOutcome::Skip { reason: why.to_owned() },
+            policy: None,
+        };
+        self.ports
+            .observer
+            .observe(self.now(), EngineEvent::Decided { account, decision: &decision });
     }
 
     /// Reads how things stood around accounts after their last successful operations, and notes
     /// how they stand now where an operation has succeeded since.
-    async fn find_footing(
+    async fn load_applied_states(
         &self,
         products: &[ProvisionedProduct],
-        directory: &Listing,
-        purpose: Purpose,
+        directory: &AccountsById,
+        mode: SweepMode,
     ) -> Result<(), SweepError> {
-        let mut footings = self.ports.ledger.footings().await?;
-        let landing_zone = self.state().landing_zone.clone();
+        let mut applied_states = self.ports.ledger.applied_states().await?;
+        let landing_zone = self.cache().landing_zone.clone();
         let mut new = BTreeMap::new();
         for product in products {
             let Some(record) = &product.last_successful_record else { continue };
             let Some(account) = directory.get(&product.account) else { continue };
-            if footings.get(&product.account).is_none_or(|before| before.record != *record) {
-                let footing = Footing {
+            if applied_states.get(&product.account).is_none_or(|before| before.record != *record) {
+                let applied_state = AppliedState {
                     record: record.clone(),
                     ou: ou(account),
                     landing_zone: landing_zone.clone(),
                 };
-                new.insert(product.account.clone(), footing);
+                new.insert(product.account.clone(), applied_state);
             }
         }
-        if !new.is_empty() && purpose == Purpose::Update {
-            self.ports.ledger.note_footings(&new).await?;
+        if !new.is_empty() && mode == SweepMode::Run {
+            self.ports.ledger.record_applied_states(&new).await?;
         }
-        footings.extend(new);
-        self.state().footings = footings;
+        applied_states.extend(new);
+        self.cache().applied_states = applied_states;
         Ok(())
     }
 
     /// Reads what the lanes have done and what runs, as they were at one moment: a slot is freed and
     /// its end counted in one write.
-    async fn count(&self) -> Result<Counted, SweepError> {
+    async fn count_lanes(&self) -> Result<LaneCounts, SweepError> {
         let ledger = &self.ports.ledger;
         let mut lanes = ledger.lanes().await?;
-        for _ in 0..COUNTS {
+        for _ in 0..MAX_COUNT_ATTEMPTS {
             let slots = ledger.slots().await?;
             let again = ledger.lanes().await?;
             if again == lanes {
-                let lane_of = |slot: Slot| (slot.account, slot.lane);
-                let slots: BTreeMap<_, _> = slots.into_iter().map(lane_of).collect();
-                return Ok(Counted { lanes, slots });
+                let lane_by_account = |slot: Slot| (slot.account, slot.lane);
+                let slots: BTreeMap<_, _> = slots.into_iter().map(lane_by_account).collect();
+                return Ok(LaneCounts { lanes, slots });
             }
             lanes = again;
         }
         // So busy a fleet is counted a little wrong until the next sweep.
-        Ok(Counted { lanes, slots: BTreeMap::new() })
+        Ok(LaneCounts { lanes, slots: BTreeMap::new() })
     }
 
     /// Writes down what the sweep saw, for operators.
-    async fn note_sweep(
+    async fn record_sweep(
         &self,
         sweep: &Sweep,
-        mut held: Vec<HeldRecord>,
-        Counted { lanes: records, slots }: &Counted,
+        mut held: Vec<HeldAccount>,
+        LaneCounts { lanes: records, slots }: &LaneCounts,
     ) -> Result<(), SweepError> {
         let ledger = &self.ports.ledger;
-        let mut lanes: BTreeMap<String, LaneSeen> = BTreeMap::new();
+        let mut lanes: BTreeMap<String, LaneSummary> = BTreeMap::new();
         let before = ledger.last_sweep().await?;
         let before = before.filter(|before| before.target == sweep.account_factory.target);
         for rules in &self.settings.rules.lanes {
             let succeeded = records.get(&rules.name).map_or(0, |record| record.succeeded);
             let earlier = before.as_ref().and_then(|before| before.lanes.get(&rules.name));
-            let began_with = Some(earlier.and_then(|seen| seen.began_with).unwrap_or(succeeded));
-            let seen = LaneSeen { succeeded, began_with, ..LaneSeen::default() };
-            lanes.insert(rules.name.clone(), seen);
+            let began_with =
+                Some(earlier.and_then(|summary| summary.began_with).unwrap_or(succeeded));
+            let summary = LaneSummary { succeeded, began_with, ..LaneSummary::default() };
+            lanes.insert(rules.name.clone(), summary);
         }
         let (mut current, mut skipped, mut closed) = (0, 0, 0);
-        for (account, standing) in &sweep.accounts {
-            match standing {
+        for (account, candidate_state) in &sweep.accounts {
+            match candidate_state {
                 // Its update had not been settled when the sweep began: that it succeeded counts as
                 // done since then, or will.
-                Standing::Current if slots.contains_key(account) => {
-                    if let Some(seen) = lanes.get_mut(&slots[account]) {
-                        seen.to_update += 1;
+                CandidateState::Current if slots.contains_key(account) => {
+                    if let Some(summary) = lanes.get_mut(&slots[account]) {
+                        summary.to_update += 1;
                     }
                 }
-                Standing::Current => current += 1,
-                Standing::Skipped => skipped += 1,
-                Standing::Closed => closed += 1,
-                Standing::Outdated { lane, .. } => {
-                    if let Some(seen) = lanes.get_mut(self.panel.lane(*lane)) {
-                        seen.to_update += 1;
+                CandidateState::Current => current += 1,
+                CandidateState::Skipped => skipped += 1,
+                CandidateState::Closed => closed += 1,
+                CandidateState::Outdated { lane, .. } => {
+                    if let Some(summary) = lanes.get_mut(self.pipeline.lane_name(*lane)) {
+                        summary.to_update += 1;
                     }
                 }
-                Standing::GivenUp { lane } => {
-                    if let Some(seen) = lanes.get_mut(self.panel.lane(*lane)) {
-                        seen.given_up += 1;
+                CandidateState::DeadLettered { lane } => {
+                    if let Some(summary) = lanes.get_mut(self.pipeline.lane_name(*lane)) {
+                        summary.dead_lettered += 1;
                     }
                 }
-                Standing::Held { lane, .. } => {
-                    if let Some(seen) = lane.and_then(|lane| lanes.get_mut(self.panel.lane(lane))) {
-                        seen.held += 1;
+                CandidateState::Held { lane, .. } => {
+                    if let Some(summary) =
+                        lane.and_then(|lane| lanes.get_mut(self.pipeline.lane_name(lane)))
+                    {
+                        summary.held += 1;
                     }
                 }
             }
         }
         let held_in_all = held.len();
         held.sort_by(|one, two| (one.until, &one.account).cmp(&(two.until, &two.account)));
-        held.truncate(SweepRecord::HELD);
+        held.truncate(SweepRecord::MAX_HELD);
         let record = SweepRecord {
             began: sweep.started_at,
             completed: self.now(),
             target: sweep.account_factory.target.clone(),
             plan: sweep.plan.clone(),
-            rules: self.settings.approval.as_ref().map_or_else(BTreeMap::new, |r| r.shown.clone()),
+            rules: self
+                .settings
+                .approval
+                .as_ref()
+                .map_or_else(BTreeMap::new, |r| r.summary.clone()),
             accounts: sweep.accounts.len(),
             current,
             skipped,
@@ -373,32 +394,32 @@ impl Updates {
             held_in_all,
             held_back: sweep.held_back.clone(),
         };
-        Ok(ledger.note_sweep(&record).await?)
+        Ok(ledger.record_sweep(&record).await?)
     }
 
     /// The lanes whose held accounts keep later lanes back: since the sweep before where that saw
     /// the same, otherwise since now.
-    async fn held_back(
+    async fn find_blocking_lanes(
         &self,
-        accounts: &BTreeMap<AccountId, Standing>,
+        accounts: &BTreeMap<AccountId, CandidateState>,
         now: Timestamp,
-    ) -> Result<Vec<HeldBack>, SweepError> {
+    ) -> Result<Vec<BlockingLane>, SweepError> {
         let rules = &self.settings.rules.lanes;
         let mut held: BTreeMap<LaneId, (usize, Timestamp)> = BTreeMap::new();
         let mut to_update = vec![0; rules.len()];
-        for standing in accounts.values() {
-            match standing {
-                Standing::Held { until, lane: Some(lane) } => {
+        for candidate_state in accounts.values() {
+            match candidate_state {
+                CandidateState::Held { until, lane: Some(lane) } => {
                     let (accounts, last) = held.entry(*lane).or_insert((0, *until));
                     *accounts += 1;
                     *last = (*last).max(*until);
                 }
-                Standing::Outdated { lane, .. } => to_update[lane.place()] += 1,
+                CandidateState::Outdated { lane, .. } => to_update[lane.index()] += 1,
                 _ => {}
             }
         }
         let waiting_for = |lane: LaneId| {
-            let later = rules.iter().zip(&to_update).skip(lane.place() + 1);
+            let later = rules.iter().zip(&to_update).skip(lane.index() + 1);
             later
                 .filter(|(rules, accounts)| rules.held == WhenHeld::Wait && **accounts > 0)
                 .map(|(rules, accounts)| (rules.name.clone(), *accounts))
@@ -408,8 +429,8 @@ impl Updates {
         for (lane, (accounts, until)) in held {
             let waiting = waiting_for(lane);
             if !waiting.is_empty() {
-                let lane = self.panel.lane(lane).to_owned();
-                held_back.push(HeldBack { lane, since: now, until, accounts, waiting });
+                let lane = self.pipeline.lane_name(lane).to_owned();
+                held_back.push(BlockingLane { lane, since: now, until, accounts, waiting });
             }
         }
         if !held_back.is_empty() {
@@ -425,7 +446,7 @@ impl Updates {
     }
 
     /// The lane in which an account failed; the first where it is no longer configured.
-    fn lane_of(&self, progress: &Progress) -> LaneId {
+    fn lane_for(&self, progress: &UpdateProgress) -> LaneId {
         let named = |lane: &str| self.settings.rules.lane_named(lane);
         progress.lane.as_deref().and_then(named).unwrap_or(LaneId::FIRST)
     }
@@ -438,7 +459,7 @@ impl Updates {
         product: &ProvisionedProduct,
         target: &ArtifactId,
         cause: Cause,
-    ) -> Decision {
+    ) -> FinalDecision {
         let candidate = Candidate {
             action: Action::Update,
             cause,
@@ -470,10 +491,13 @@ impl Updates {
 
     /// The organization's accounts: as an earlier sweep listed them, if that is not too long
     /// ago and all of these are among them.
-    async fn directory(&self, wanted: &[ProvisionedProduct]) -> Result<Listing, AwsError> {
+    async fn organization_accounts(
+        &self,
+        wanted: &[ProvisionedProduct],
+    ) -> Result<AccountsById, AwsError> {
         let now = self.now();
         let rules = &self.settings.rules;
-        if let Some((listed, accounts)) = &self.state().directory {
+        if let Some((listed, accounts)) = &self.cache().accounts {
             // Whoever wants to know of moves wants to know soon, and so does whoever reopens an
             // account.
             let soon =
@@ -485,7 +509,7 @@ impl Updates {
             }
         }
         let accounts = Arc::new(self.list_accounts().await?);
-        self.state().directory = Some((now, accounts.clone()));
+        self.cache().accounts = Some((now, accounts.clone()));
         Ok(accounts)
     }
 
@@ -504,7 +528,7 @@ impl Updates {
 
     /// Tags of these accounts: as an earlier sweep saw them if that is not too long ago,
     /// otherwise read. Without a policy to show them to, none are read.
-    async fn tags_of<'a>(
+    async fn tags_for<'a>(
         &self,
         accounts: impl Iterator<Item = &'a AccountId>,
     ) -> BTreeMap<AccountId, Tags> {
@@ -516,9 +540,9 @@ impl Updates {
         let mut known = BTreeMap::new();
         let mut missing = Vec::new();
         {
-            let state = self.state();
+            let cache = self.cache();
             for id in accounts {
-                match state.tags.get(id) {
+                match cache.tags.get(id) {
                     Some((read, tags)) if *read > oldest => {
                         known.insert(id.clone(), tags.clone());
                     }
@@ -531,7 +555,7 @@ impl Updates {
                 let tags = self.tags(&id).await;
                 (id, tags)
             })
-            .buffered(READS_AT_ONCE);
+            .buffered(MAX_CONCURRENT_READS);
         while let Some((id, tags)) = reads.next().await {
             known.insert(id, tags);
         }
@@ -544,7 +568,7 @@ impl Updates {
         match self.ports.directory.tags(id).await {
             Ok(tags) => {
                 let tags = Tags::Known(tags);
-                self.state().tags.insert(id.clone(), (self.now(), tags.clone()));
+                self.cache().tags.insert(id.clone(), (self.now(), tags.clone()));
                 tags
             }
             Err(error) => Tags::Unreadable(error.to_string()),
@@ -552,28 +576,30 @@ impl Updates {
     }
 
     /// Only accounts that are still outdated need their tags kept.
-    fn forget_tags_but(&self, outdated: &BTreeMap<AccountId, Tags>) {
-        self.state().tags.retain(|id, _| outdated.contains_key(id));
+    fn retain_tags(&self, outdated: &BTreeMap<AccountId, Tags>) {
+        self.cache().tags.retain(|id, _| outdated.contains_key(id));
     }
 }
 
 /// How a decision makes an account stand.
-pub(super) fn standing(
-    decision: &Decision,
+pub(super) fn candidate_state(
+    decision: &FinalDecision,
     product: &ProvisionedProduct,
     account: &Account,
-    before: &Progress,
-) -> Standing {
+    before: &UpdateProgress,
+) -> CandidateState {
     match &decision.outcome {
-        Outcome::Proceed { lane } => Standing::Outdated {
+        DecisionOutcome::Proceed { lane } => CandidateState::Outdated {
             provisioned_product: product.id.clone(),
             lane: *lane,
             failed_attempts: before.failed_attempts,
             retry_at: before.retry_at,
             ou: ou(account),
         },
-        Outcome::Skip { .. } => Standing::Skipped,
-        Outcome::Hold { until, lane, .. } => Standing::Held { until: *until, lane: *lane },
+        DecisionOutcome::Skip { .. } => CandidateState::Skipped,
+        DecisionOutcome::Hold { until, lane, .. } => {
+            CandidateState::Held { until: *until, lane: *lane }
+        }
     }
 }
 
@@ -585,11 +611,11 @@ pub(super) fn ou(account: &Account) -> Option<String> {
 /// The plan of bringing accounts to what the factory makes, by these rules.
 pub fn plan_id(rules: &PlanRules, product: &ProductId, target: &ArtifactId) -> PlanId {
     let mut hash = Sha256::new();
-    for part in [rules.whole.as_str(), product.as_str(), target.as_str()] {
+    for part in [rules.canonical.as_str(), product.as_str(), target.as_str()] {
         hash.update(part);
         hash.update([0]);
     }
-    PlanId::of(&hash.finalize())
+    PlanId::from_digest(&hash.finalize())
 }
 
 /// Whether an operation runs on the product.

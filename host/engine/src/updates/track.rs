@@ -3,35 +3,37 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use groundcrew_core::aws_error::{AwsError, Class};
+use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::{RecordId, RecordStatus};
-use groundcrew_core::due::Footing;
 use groundcrew_core::event::Event;
-use groundcrew_core::ports::{Alert, DeadLetter, Ended, Freed, LaneRecord, Slot};
-use groundcrew_core::scheduler::{Settlement, Sight};
+use groundcrew_core::ports::{Alert, DeadLetter, FreedSlot, LaneRecord, Slot, UpdateEnd};
+use groundcrew_core::scheduler::{Completion, PollResult};
 use groundcrew_core::start_refusal::StartRefusal;
+use groundcrew_core::update_need::AppliedState;
 
 use super::Updates;
-use super::start::{read, token};
+use super::start::{as_transient, token};
 use super::sweep::is_busy;
-use crate::Notice;
-use crate::retry::insist;
-use crate::witness::Ending;
+use crate::EngineEvent;
+use crate::observer::UpdateEnding;
+use crate::retry::retry_until_success;
 
 impl Updates {
-    pub(super) async fn look(&self, slot: &Slot) -> Sight {
-        match self.try_look(slot).await {
-            Ok(sight) => sight,
+    pub(super) async fn poll(&self, slot: &Slot) -> PollResult {
+        match self.try_poll(slot).await {
+            Ok(poll_result) => poll_result,
             // The provisioned product is gone, and its update with it.
-            Err(error) if error.class == Class::NotFound => Sight::NeverBegan(error.into()),
+            Err(error) if error.class == ErrorClass::NotFound => {
+                PollResult::NeverStarted(error.into())
+            }
             Err(error) => {
                 tracing::warn!(account = %slot.account, %error, "could not look at an update");
-                Sight::Unseen(error)
+                PollResult::PollFailed(error)
             }
         }
     }
 
-    async fn try_look(&self, slot: &Slot) -> Result<Sight, AwsError> {
+    async fn try_poll(&self, slot: &Slot) -> Result<PollResult, AwsError> {
         let catalog = &self.ports.catalog;
         let Some(record) = &slot.record else {
             return self.find_record(slot).await;
@@ -39,16 +41,16 @@ impl Updates {
         let record = catalog.record(&slot.provisioned_product, record).await?;
         match record.status {
             RecordStatus::Created | RecordStatus::InProgress | RecordStatus::InProgressInError => {
-                Ok(Sight::Running)
+                Ok(PollResult::Running)
             }
-            RecordStatus::Failed => Ok(Sight::Failed(record)),
+            RecordStatus::Failed => Ok(PollResult::Failed(record)),
             RecordStatus::Succeeded => {
                 // The record alone is not proof: success is a product on target.
                 let product = catalog.provisioned_product(&slot.provisioned_product).await?;
                 Ok(match () {
-                    () if is_busy(&product) => Sight::Running,
-                    () if product.artifact == slot.target => Sight::Succeeded,
-                    () => Sight::Superseded,
+                    () if is_busy(&product) => PollResult::Running,
+                    () if product.artifact == slot.target => PollResult::Succeeded,
+                    () => PollResult::Superseded,
                 })
             }
         }
@@ -58,7 +60,7 @@ impl Updates {
     /// the product's last record from before the start. If that still is the last, nothing
     /// has started, and it is started now; otherwise the last record is the one, unless it
     /// is about another artifact.
-    async fn find_record(&self, slot: &Slot) -> Result<Sight, AwsError> {
+    async fn find_record(&self, slot: &Slot) -> Result<PollResult, AwsError> {
         let product = self.ports.catalog.provisioned_product(&slot.provisioned_product).await?;
         let last = product.last_record.as_ref();
         if token(&product.id, &slot.target, last) != slot.token
@@ -66,28 +68,33 @@ impl Updates {
         {
             let record = self.ports.catalog.record(&product.id, last).await?;
             if record.artifact.as_ref().is_none_or(|artifact| *artifact == slot.target) {
-                return Ok(Sight::Adopted(self.note(slot.clone(), last.clone()).await));
+                return Ok(PollResult::Adopted(
+                    self.record_start(slot.clone(), last.clone()).await,
+                ));
             }
             // Somebody else came first, towards another artifact.
             return Ok(match record.status.is_terminal() {
-                true => Sight::Superseded,
-                false => Sight::Running,
+                true => PollResult::Superseded,
+                false => PollResult::Running,
             });
         }
         let request = async {
-            let account = self.ports.directory.account(&slot.account).await.map_err(read)?;
-            self.request(slot, &account, &product).await
+            let account =
+                self.ports.directory.account(&slot.account).await.map_err(as_transient)?;
+            self.build_request(slot, &account, &product).await
         };
         let request = match request.await {
             Ok(request) => request,
             // Looked at again; the slot stays taken.
-            Err(StartRefusal::Aws(error)) if error.class.is_passing() => return Err(error),
-            Err(refusal) => return Ok(Sight::NeverBegan(refusal)),
+            Err(StartRefusal::Aws(error)) if error.class.is_retryable() => return Err(error),
+            Err(refusal) => return Ok(PollResult::NeverStarted(refusal)),
         };
-        match self.begin(slot, &request).await {
-            Ok(Some(record)) => Ok(Sight::Adopted(self.note(slot.clone(), record).await)),
-            Ok(None) => Ok(Sight::Running),
-            Err(error) => Ok(Sight::NeverBegan(error.into())),
+        match self.start_with_retries(slot, &request).await {
+            Ok(Some(record)) => {
+                Ok(PollResult::Adopted(self.record_start(slot.clone(), record).await))
+            }
+            Ok(None) => Ok(PollResult::Running),
+            Err(error) => Ok(PollResult::NeverStarted(error.into())),
         }
     }
 
@@ -95,29 +102,29 @@ impl Updates {
     /// freed: killed in between, the next run finds the slot, sees the end again and does
     /// it again. Answers what is remembered of the lane, or `None` when another host is about
     /// to do all this.
-    pub(super) async fn settle(&self, settlement: &Settlement) -> Option<LaneRecord> {
-        let Settlement { slot, ended, progress, burial, reason } = settlement;
-        if let Some(burial) = burial
-            && !self.bury(burial).await
+    pub(super) async fn complete(&self, completion: &Completion) -> Option<LaneRecord> {
+        let Completion { slot, ended, progress, dead_letter, reason } = completion;
+        if let Some(dead_letter) = dead_letter
+            && !self.dead_letter(dead_letter).await
         {
             return None;
         }
-        if let (Some(Ended { succeeded: true, .. }), Some(record)) = (ended, &slot.record)
-            && self.settings.causes.need_footing()
+        if let (Some(UpdateEnd { succeeded: true, .. }), Some(record)) = (ended, &slot.record)
+            && self.settings.causes.need_applied_state()
         {
-            self.note_footing(slot, record).await;
+            self.record_applied_state(slot, record).await;
         }
         let tries = AtomicU32::new(0);
         let free = || {
             tries.fetch_add(1, Ordering::Relaxed);
             self.ports.ledger.free_slot(slot, progress.as_ref(), *ended)
         };
-        let Freed { lane, written } = insist("settle an update", free).await;
+        let FreedSlot { lane, written } = retry_until_success("settle an update", free).await;
         let reason = reason.as_deref().unwrap_or_default();
-        let ending = match (burial, ended) {
-            (Some(_), _) => Ending::GivenUp(reason),
-            (None, Some(Ended { succeeded: true, .. })) => Ending::Succeeded,
-            (None, _) => Ending::Retried(reason),
+        let ending = match (dead_letter, ended) {
+            (Some(_), _) => UpdateEnding::DeadLettered(reason),
+            (None, Some(UpdateEnd { succeeded: true, .. })) => UpdateEnding::Succeeded,
+            (None, _) => UpdateEnding::Retried(reason),
         };
         // What another host has written down it has told as well. A try whose answer was lost may
         // have been this one's.
@@ -131,48 +138,52 @@ impl Updates {
                 reason,
                 "update ended"
             );
-            self.ports.witness.see(self.now(), Notice::Ended { slot, ending });
+            self.ports.observer.observe(self.now(), EngineEvent::Ended { slot, ending });
         }
         Some(lane)
     }
 
     /// Gives an account up for its target: once, whichever hosts see that it failed. Answers
     /// `false` when another is about to.
-    async fn bury(&self, (letter, alert): &(DeadLetter, Alert)) -> bool {
-        let DeadLetter { account, target, .. } = letter;
+    async fn dead_letter(&self, (dead_letter, alert): &(DeadLetter, Alert)) -> bool {
+        let DeadLetter { account, target, .. } = dead_letter;
         let ledger = &self.ports.ledger;
-        let progress = insist("read the ledger", || ledger.progress(account, target)).await;
+        let progress =
+            retry_until_success("read the ledger", || ledger.progress(account, target)).await;
         let what = format!("given up: {account}, {target}, {}", progress.redriven);
-        let letter = &DeadLetter { redriven: progress.redriven, ..letter.clone() };
+        let dead_letter = &DeadLetter { redriven: progress.redriven, ..dead_letter.clone() };
         self.alerter
-            .tell_once(&what, async || {
+            .run_once_across_hosts(&what, async || {
                 // At once, so that a queue that refuses the letter keeps nobody from knowing.
                 tokio::join!(
-                    insist("dead-letter an update", || self.ports.queue.dead_letter(letter)),
-                    self.alerter.alert(alert),
-                    self.announce(Event::of_given_up(letter, self.now())),
+                    retry_until_success("dead-letter an update", || self
+                        .ports
+                        .queue
+                        .dead_letter(dead_letter)),
+                    self.alerter.publish(alert),
+                    self.emit(Event::for_dead_letter(dead_letter, self.now())),
                 );
             })
             .await
     }
 
     /// Tells whoever wants to know of what this host did.
-    async fn announce(&self, event: Event) {
-        if let Some(announcements) = &self.announcements {
-            announcements.announce(event).await;
+    async fn emit(&self, event: Event) {
+        if let Some(event_sink) = &self.event_sink {
+            event_sink.emit(event).await;
         }
     }
 
     /// Notes how things stood around an account that was updated.
-    async fn note_footing(&self, slot: &Slot, record: &RecordId) {
-        let footing = Footing {
+    async fn record_applied_state(&self, slot: &Slot, record: &RecordId) {
+        let applied_state = AppliedState {
             record: record.clone(),
             ou: slot.ou.clone(),
             landing_zone: slot.landing_zone.clone(),
         };
-        let footings = BTreeMap::from([(slot.account.clone(), footing)]);
-        let note = || self.ports.ledger.note_footings(&footings);
-        insist("note what an account was updated to", note).await;
-        self.state().footings.extend(footings);
+        let applied_states = BTreeMap::from([(slot.account.clone(), applied_state)]);
+        let write = || self.ports.ledger.record_applied_states(&applied_states);
+        retry_until_success("note what an account was updated to", write).await;
+        self.cache().applied_states.extend(applied_states);
     }
 }

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
+use groundcrew_core::ignore_reason::IgnoreReason;
 use groundcrew_core::ports::NotificationLedger as _;
-use groundcrew_core::rule::Rule;
-use groundcrew_engine::notifications::{Handled, HandledOutcome, ToldOutcome};
+use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome, EventReport};
 use groundcrew_sim::{Fault, LandingZone, Refusal, Snapshot, SnapshotAccount};
 use rstest::rstest;
 
-use crate::place::{BEGIN, CREATED, Place, SCHEDULED, outcome, work};
+use crate::fixture::{BEGIN, CREATED, Fixture, SCHEDULED, outcome, work};
 
 const NEW: &str = "444455556666";
 const OLD: &str = "555566667777";
@@ -27,7 +27,7 @@ fn id(id: &str) -> AccountId {
 /// An organization that has an account of Account Factory, and without products: a new account, one
 /// that joined a year ago, the accounts of the landing zone, and one that nobody enrolls. All that
 /// joined lately did so a day after the ledger began.
-fn place() -> Place {
+fn fixture() -> Fixture {
     let account = |id: &str, ou: &[&str], days: u32, enrolled| SnapshotAccount {
         ou: ou.iter().map(|&name| name.to_owned()).collect(),
         joined: Some(BEGIN - DAY * days),
@@ -44,69 +44,73 @@ fn place() -> Place {
         account(MANAGEMENT, &[], 1, false),
         account(UNENROLLED, &["Workloads"], 1, false),
     ];
-    let place = Place::of(Snapshot { accounts, ..Snapshot::default() });
-    place.sim.set_landing_zone(Some(LandingZone {
+    let fixture = Fixture::of(Snapshot { accounts, ..Snapshot::default() });
+    fixture.sim.set_landing_zone(Some(LandingZone {
         audit_account: Some(AUDIT.to_owned()),
         log_archive_account: Some(LOGS.to_owned()),
         ..LandingZone::default()
     }));
-    place
+    fixture
 }
 
-async fn begun(place: &Place) {
-    place.ledger().began(BEGIN - DAY * 2).await.unwrap();
+async fn begun(fixture: &Fixture) {
+    fixture.ledger().began(BEGIN - DAY * 2).await.unwrap();
 }
 
 /// Handles what has arrived at the events queue since it was last looked at.
-async fn handle_events(place: &Place, seen: &mut usize) -> Vec<Handled> {
+async fn handle_events(fixture: &Fixture, seen: &mut usize) -> Vec<EventReport> {
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let events = place.sim.messages(&place.sim.events_url());
+    let events = fixture.sim.messages(&fixture.sim.events_url());
     let mut handled = Vec::new();
     for event in &events[*seen..] {
-        handled.push(place.handle(event).await);
+        handled.push(fixture.handle(event).await);
     }
     *seen = events.len();
     handled
 }
 
-fn told_of(handled: &[Handled]) -> Vec<(HandledOutcome, Vec<ToldOutcome>)> {
+fn told_of(handled: &[EventReport]) -> Vec<(EventOutcome, Vec<DeliveryOutcome>)> {
     handled.iter().map(outcome).collect()
 }
 
-const TOLD: (HandledOutcome, [ToldOutcome; 1]) = (HandledOutcome::Notified, [ToldOutcome::Told]);
+const TOLD: (EventOutcome, [DeliveryOutcome; 1]) =
+    (EventOutcome::Notified, [DeliveryOutcome::Delivered]);
 
 /// By its event, and not again by a sweep, by the event of a creation or when its OU is reset.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_lands_by_a_baseline_is_told_once() {
-    let (place, mut seen) = (place(), 0);
-    begun(&place).await;
-    assert!(place.sim.auto_enroll(&id(NEW), &["Workloads"]));
-    let told = handle_events(&place, &mut seen).await;
+    let (fixture, mut seen) = (fixture(), 0);
+    begun(&fixture).await;
+    assert!(fixture.sim.auto_enroll(&id(NEW), &["Workloads"]));
+    let told = handle_events(&fixture, &mut seen).await;
     assert_eq!(told_of(&told), [(TOLD.0, TOLD.1.to_vec())]);
-    let again = place.handle(&CREATED.replace("111122223333", NEW)).await;
-    assert_eq!(outcome(&again), (HandledOutcome::Ignored, vec![ToldOutcome::AlreadyTold]));
-    assert_eq!(again.rule, Some(Rule::OncePerAccount));
-    assert_eq!(place.handle(SCHEDULED).await.rule, Some(Rule::NothingLost));
-    assert!(place.sim.reset_baseline_around(&id(NEW)));
-    for handled in handle_events(&place, &mut seen).await {
-        assert_eq!((handled.outcome, handled.rule), (HandledOutcome::Ignored, Some(Rule::NoRoute)));
+    let again = fixture.handle(&CREATED.replace("111122223333", NEW)).await;
+    assert_eq!(outcome(&again), (EventOutcome::Ignored, vec![DeliveryOutcome::AlreadyDelivered]));
+    assert_eq!(again.rule, Some(IgnoreReason::OncePerAccount));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert!(fixture.sim.reset_baseline_around(&id(NEW)));
+    for handled in handle_events(&fixture, &mut seen).await {
+        assert_eq!(
+            (handled.outcome, handled.rule),
+            (EventOutcome::Ignored, Some(IgnoreReason::NoRoute))
+        );
     }
-    let [case] = place.sim.cases().try_into().unwrap();
+    let [case] = fixture.sim.cases().try_into().unwrap();
     assert!(case.body.ends_with(&format!("Ref: groundcrew/onboard/{NEW}/ams")), "{case:?}");
-    assert_eq!(place.sim.alerts(), []);
+    assert_eq!(fixture.sim.alerts(), []);
 }
 
 /// The event of its creation first, where Account Factory has made it.
 #[tokio::test(start_paused = true)]
 async fn a_created_account_that_gets_its_baseline_is_told_once() {
-    let (place, mut seen) = (place(), 0);
-    begun(&place).await;
-    let created = place.handle(&CREATED.replace("111122223333", NEW)).await;
-    assert_eq!(created.outcome, HandledOutcome::Notified);
-    assert!(place.sim.auto_enroll(&id(NEW), &["Workloads"]));
-    let [told] = handle_events(&place, &mut seen).await.try_into().unwrap();
-    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::AlreadyTold]));
-    assert_eq!(place.cases(), 1);
+    let (fixture, mut seen) = (fixture(), 0);
+    begun(&fixture).await;
+    let created = fixture.handle(&CREATED.replace("111122223333", NEW)).await;
+    assert_eq!(created.outcome, EventOutcome::Notified);
+    assert!(fixture.sim.auto_enroll(&id(NEW), &["Workloads"]));
+    let [told] = handle_events(&fixture, &mut seen).await.try_into().unwrap();
+    assert_eq!(outcome(&told), (EventOutcome::Ignored, vec![DeliveryOutcome::AlreadyDelivered]));
+    assert_eq!(fixture.cases(), 1);
 }
 
 /// Its event was lost: a sweep finds it by its baseline, and of all others without a product none.
@@ -115,55 +119,55 @@ async fn a_created_account_that_gets_its_baseline_is_told_once() {
 #[case::by_the_queue(true)]
 #[tokio::test(start_paused = true)]
 async fn a_sweep_finds_an_account_without_a_product(#[case] queue: bool) {
-    let place = Place { queue, ..place() };
-    begun(&place).await;
-    assert_eq!(place.handle(SCHEDULED).await.rule, Some(Rule::NothingLost));
-    assert!(place.sim.auto_enroll(&id(NEW), &["Workloads"]));
-    let swept = place.handle(SCHEDULED).await;
+    let fixture = Fixture { queue, ..fixture() };
+    begun(&fixture).await;
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert!(fixture.sim.auto_enroll(&id(NEW), &["Workloads"]));
+    let swept = fixture.handle(SCHEDULED).await;
     assert_eq!(swept.notifications.len(), 1, "{swept:?}");
     if queue {
-        work(&place).await;
+        work(&fixture).await;
     }
-    let [case] = place.sim.cases().try_into().unwrap();
+    let [case] = fixture.sim.cases().try_into().unwrap();
     assert!(case.body.contains(NEW), "{case:?}");
-    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Ignored);
+    assert_eq!(fixture.handle(SCHEDULED).await.outcome, EventOutcome::Ignored);
 }
 
 /// One that joined long ago is recorded when it gets a baseline, and never told of.
 #[tokio::test(start_paused = true)]
 async fn an_account_of_long_ago_is_not_told_of() {
-    let (place, mut seen) = (place(), 0);
-    begun(&place).await;
-    assert!(place.sim.auto_enroll(&id(OLD), &["Workloads"]));
-    let [told] = handle_events(&place, &mut seen).await.try_into().unwrap();
-    assert_eq!(outcome(&told), (HandledOutcome::Ignored, vec![ToldOutcome::Recorded]));
+    let (fixture, mut seen) = (fixture(), 0);
+    begun(&fixture).await;
+    assert!(fixture.sim.auto_enroll(&id(OLD), &["Workloads"]));
+    let [told] = handle_events(&fixture, &mut seen).await.try_into().unwrap();
+    assert_eq!(outcome(&told), (EventOutcome::Ignored, vec![DeliveryOutcome::Suppressed]));
     assert_eq!(
         (told.rule, told.notifications[0].rule),
-        (Some(Rule::JoinedBefore), Some(Rule::JoinedBefore))
+        (Some(IgnoreReason::JoinedBefore), Some(IgnoreReason::JoinedBefore))
     );
-    assert_eq!(place.handle(SCHEDULED).await.rule, Some(Rule::NothingLost));
-    assert_eq!(place.cases(), 0);
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(fixture.cases(), 0);
 }
 
 /// A sweep that can't read baselines tells of all others, and says what it has not seen.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_can_not_read_baselines_is_incomplete() {
-    let place = place();
-    begun(&place).await;
-    place.sim.auto_enroll(&id(NEW), &["Workloads"]);
-    place.sim.inject_fault("ListEnabledBaselines", Fault::Refused(Refusal::Denied));
-    let swept = place.handle(SCHEDULED).await;
-    assert_eq!((swept.outcome, swept.rule), (HandledOutcome::Failed, None));
+    let fixture = fixture();
+    begun(&fixture).await;
+    fixture.sim.auto_enroll(&id(NEW), &["Workloads"]);
+    fixture.sim.inject_fault("ListEnabledBaselines", Fault::Refused(Refusal::Denied));
+    let swept = fixture.handle(SCHEDULED).await;
+    assert_eq!((swept.outcome, swept.rule), (EventOutcome::Failed, None));
     let reason = swept.reason.unwrap();
     assert!(reason.contains("controltower:ListEnabledBaselines"), "{reason}");
-    assert_eq!(place.handle(SCHEDULED).await.outcome, HandledOutcome::Notified);
-    assert_eq!(place.cases(), 1);
+    assert_eq!(fixture.handle(SCHEDULED).await.outcome, EventOutcome::Notified);
+    assert_eq!(fixture.cases(), 1);
 }
 
 /// Where every account that joined lately has a product, nobody asks for baselines.
 #[tokio::test(start_paused = true)]
 async fn baselines_are_read_only_where_a_product_is_missing() {
-    let place = Place { lookback: Duration::from_secs(4000 * 24 * 3600), ..Place::new() };
-    place.handle(SCHEDULED).await;
-    assert_eq!(place.sim.calls().get("ListEnabledBaselines"), None);
+    let fixture = Fixture { lookback: Duration::from_secs(4000 * 24 * 3600), ..Fixture::new() };
+    fixture.handle(SCHEDULED).await;
+    assert_eq!(fixture.sim.calls().get("ListEnabledBaselines"), None);
 }

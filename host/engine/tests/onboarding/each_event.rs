@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use groundcrew_core::decision::{Candidate, Verdict};
-use groundcrew_core::notification::Verdict as Says;
+use groundcrew_core::decision::{Candidate, PolicyDecision};
+use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::notification::GateDecision;
 use groundcrew_core::pattern::Pattern;
 use groundcrew_core::ports::{NotificationLedger as _, PolicyFailure};
-use groundcrew_core::route::{OncePer, Route, When};
-use groundcrew_core::rule::Rule;
-use groundcrew_engine::notifications::{HandledOutcome, ToldOutcome};
+use groundcrew_core::route::{EventMatch, OncePer, Route};
+use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
 use rstest::rstest;
 use serde_json::json;
 
-use crate::place::{
-    BEGIN, CREATED, FAILED, Place, SCHEDULED, UPDATED, about, of_each, outcome, route, work,
+use crate::fixture::{
+    BEGIN, CREATED, FAILED, Fixture, SCHEDULED, UPDATED, about, of_each, outcome, route, work,
 };
 
 const CALL: &str = include_str!("../../../../tests/events/call-of-create-managed-account.json");
@@ -36,21 +36,21 @@ fn later(event: &str) -> String {
 #[case::by_the_queue(true)]
 #[tokio::test(start_paused = true)]
 async fn each_update_is_told_once(#[case] queue: bool) {
-    let place = Place { routes: updates(), queue, ..Place::new() };
-    let (_, updated) = about(&place, UPDATED);
+    let fixture = Fixture { routes: updates(), queue, ..Fixture::new() };
+    let (_, updated) = about(&fixture, UPDATED);
     let again = updated.replace("999cccaa", "000cccaa").replace("0000000-0000", "1111111-0000");
     for (event, cases) in [(&updated, 1), (&again, 1), (&updated, 1), (&later(&updated), 2)] {
-        let handled = place.handle(event).await;
+        let handled = fixture.handle(event).await;
         match queue {
-            true => assert!(work(&place).await.iter().all(|h| h.outcome != HandledOutcome::Failed)),
-            false if handled.outcome == HandledOutcome::Ignored => {
-                assert_eq!(handled.rule, Some(Rule::OncePerEvent));
+            true => assert!(work(&fixture).await.iter().all(|h| h.outcome != EventOutcome::Failed)),
+            false if handled.outcome == EventOutcome::Ignored => {
+                assert_eq!(handled.rule, Some(IgnoreReason::OncePerEvent));
             }
-            false => assert_eq!(handled.outcome, HandledOutcome::Notified),
+            false => assert_eq!(handled.outcome, EventOutcome::Notified),
         }
-        assert_eq!(place.cases(), cases, "{event}");
+        assert_eq!(fixture.cases(), cases, "{event}");
     }
-    assert_eq!(place.sim.alerts(), []);
+    assert_eq!(fixture.sim.alerts(), []);
 }
 
 /// Notifications and the telling of each event don't know of each other.
@@ -58,12 +58,12 @@ async fn each_update_is_told_once(#[case] queue: bool) {
 async fn onboarding_stays_once_beside_each_event() {
     let mut routes = updates();
     routes.push(route(&["CreateManagedAccount"], "SUCCEEDED", &["ams"]));
-    let place = Place { routes, ..Place::new() };
-    let (_, created) = about(&place, CREATED);
-    let (_, updated) = about(&place, UPDATED);
+    let fixture = Fixture { routes, ..Fixture::new() };
+    let (_, created) = about(&fixture, CREATED);
+    let (_, updated) = about(&fixture, UPDATED);
     for (event, cases) in [(&created, 1), (&updated, 2), (&created, 2), (&later(&updated), 3)] {
-        place.handle(event).await;
-        assert_eq!(place.cases(), cases);
+        fixture.handle(event).await;
+        assert_eq!(fixture.cases(), cases);
     }
 }
 
@@ -72,10 +72,10 @@ async fn onboarding_stays_once_beside_each_event() {
 async fn a_sweep_makes_up_no_event() {
     let long = Duration::from_secs(4000 * 24 * 3600);
     let created = of_each(route(&["CreateManagedAccount"], "SUCCEEDED", &["ams"]));
-    let place = Place { routes: vec![created], lookback: long, ..Place::new() };
-    place.ledger().began(BEGIN - long).await.unwrap();
-    assert_eq!(outcome(&place.handle(SCHEDULED).await), (HandledOutcome::Ignored, vec![]));
-    assert_eq!(place.cases(), 0);
+    let fixture = Fixture { routes: vec![created], lookback: long, ..Fixture::new() };
+    fixture.ledger().began(BEGIN - long).await.unwrap();
+    assert_eq!(outcome(&fixture.handle(SCHEDULED).await), (EventOutcome::Ignored, vec![]));
+    assert_eq!(fixture.cases(), 0);
 }
 
 /// A gate of onboarding is asked before those that are told of each event, for each.
@@ -83,67 +83,71 @@ async fn a_sweep_makes_up_no_event() {
 async fn a_gate_is_asked_for_each_event() {
     let mut routes = updates();
     routes.push(route(&["UpdateManagedAccount"], "SUCCEEDED", &["gate"]));
-    let stop = |_| Ok(Says::Stop { reason: "frozen".into() });
-    let place = Place { routes, gate: Some(stop), ..Place::new() };
-    let (_, updated) = about(&place, UPDATED);
-    let handled = place.handle(&updated).await;
-    let ams = handled.notifications.iter().find(|told| told.notifier == "ams").unwrap();
-    assert_eq!((ams.outcome, ams.rule), (ToldOutcome::Skipped, Some(Rule::Gate)));
-    assert_eq!(place.cases(), 0);
+    let stop = |_| Ok(GateDecision::Stop { reason: "frozen".into() });
+    let fixture = Fixture { routes, gate: Some(stop), ..Fixture::new() };
+    let (_, updated) = about(&fixture, UPDATED);
+    let handled = fixture.handle(&updated).await;
+    let ams = handled.notifications.iter().find(|delivery| delivery.notifier == "ams").unwrap();
+    assert_eq!((ams.outcome, ams.rule), (DeliveryOutcome::Skipped, Some(IgnoreReason::Gate)));
+    assert_eq!(fixture.cases(), 0);
 }
 
-fn frozen(_: &Candidate) -> Result<Verdict, PolicyFailure> {
-    Ok(Verdict::Skip("frozen".into()))
+fn frozen(_: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
+    Ok(PolicyDecision::Skip("frozen".into()))
 }
 
 /// Every event that is ignored says by which rule, with a word about it.
 #[rstest]
 #[case::not_routed(
     OF_AN_OU,
-    Rule::NoRoute,
+    IgnoreReason::NoRoute,
     "ResetEnabledBaseline of aws.controltower tells of no account that landed; no route takes it"
 )]
-#[case::failed(FAILED, Rule::NoRoute, "CreateManagedAccount has failed: ")]
+#[case::failed(FAILED, IgnoreReason::NoRoute, "CreateManagedAccount has failed: ")]
 #[case::call(
     CALL,
-    Rule::ApiCall,
+    IgnoreReason::ApiCall,
     "CreateManagedAccount is a call of the API, recorded by CloudTrail"
 )]
-#[case::nothing_lost(SCHEDULED, Rule::NothingLost, "no account is to be told of")]
+#[case::nothing_lost(SCHEDULED, IgnoreReason::NothingLost, "no account is to be told of")]
 #[tokio::test(start_paused = true)]
-async fn what_is_ignored_says_why(#[case] event: &str, #[case] rule: Rule, #[case] reason: &str) {
-    let handled = Place::new().handle(event).await;
-    assert_eq!((handled.outcome, handled.rule), (HandledOutcome::Ignored, Some(rule)));
+async fn what_is_ignored_says_why(
+    #[case] event: &str,
+    #[case] rule: IgnoreReason,
+    #[case] reason: &str,
+) {
+    let handled = Fixture::new().handle(event).await;
+    assert_eq!((handled.outcome, handled.rule), (EventOutcome::Ignored, Some(rule)));
     assert!(handled.reason.as_deref().unwrap().starts_with(reason), "{handled:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_told_or_is_old_or_forbidden_says_why() {
-    let place = Place::new();
-    let (_, created) = about(&place, CREATED);
-    place.handle(&created).await;
-    let again = place.handle(&created).await;
+    let fixture = Fixture::new();
+    let (_, created) = about(&fixture, CREATED);
+    fixture.handle(&created).await;
+    let again = fixture.handle(&created).await;
     assert_eq!(
         (again.rule, again.notifications[0].rule),
-        (Some(Rule::OncePerAccount), Some(Rule::OncePerAccount))
+        (Some(IgnoreReason::OncePerAccount), Some(IgnoreReason::OncePerAccount))
     );
     assert!(again.reason.unwrap().contains("`once_per = \"account\"`"));
 
-    let place = Place::new();
-    let (_, updated) = about(&place, UPDATED);
-    let old = place.handle(&updated).await;
+    let fixture = Fixture::new();
+    let (_, updated) = about(&fixture, UPDATED);
+    let old = fixture.handle(&updated).await;
     assert_eq!(
         (old.rule, old.notifications[0].rule),
-        (Some(Rule::JoinedBefore), Some(Rule::JoinedBefore))
+        (Some(IgnoreReason::JoinedBefore), Some(IgnoreReason::JoinedBefore))
     );
     assert!(old.reason.unwrap().contains("onboarding_lookback"));
 
-    let place = Place { policy: Some(frozen), ..Place::new() };
-    let (_, created) = about(&place, CREATED);
-    let skipped = place.handle(&created).await;
+    let fixture = Fixture { policy: Some(frozen), ..Fixture::new() };
+    let (_, created) = about(&fixture, CREATED);
+    let skipped = fixture.handle(&created).await;
     assert_eq!(
         (skipped.rule, skipped.notifications[0].rule),
-        (Some(Rule::Policy), Some(Rule::Policy))
+        (Some(IgnoreReason::Policy), Some(IgnoreReason::Policy))
     );
     assert_eq!(skipped.reason.as_deref(), Some("policy `native`: frozen"));
 }
@@ -151,18 +155,18 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
 /// A call of the API alarms nobody, and is told where a pattern asks for it.
 #[tokio::test(start_paused = true)]
 async fn a_call_of_the_api_is_no_creation() {
-    let place = Place::new();
-    place.handle(CALL).await;
-    assert_eq!((place.cases(), place.sim.alerts().len()), (0, 0));
+    let fixture = Fixture::new();
+    fixture.handle(CALL).await;
+    assert_eq!((fixture.cases(), fixture.sim.alerts().len()), (0, 0));
     let pattern =
         json!({ "detail": { "eventType": ["AwsApiCall"], "errorCode": [{ "exists": false }] } });
-    let when = When::Matches(Pattern::read(&pattern).unwrap());
+    let when = EventMatch::ByPattern(Pattern::parse(&pattern).unwrap());
     let asked =
         Route { when, policies: None, notifiers: vec!["ams".into()], once_per: OncePer::Account };
-    let place = Place { routes: vec![asked], ..Place::new() };
-    assert_eq!(place.handle(CALL).await.outcome, HandledOutcome::Notified);
+    let fixture = Fixture { routes: vec![asked], ..Fixture::new() };
+    assert_eq!(fixture.handle(CALL).await.outcome, EventOutcome::Notified);
     let broken = CREATED.replace("serviceEventDetails", "details");
-    assert_eq!(place.handle(&broken).await.outcome, HandledOutcome::Failed);
+    assert_eq!(fixture.handle(&broken).await.outcome, EventOutcome::Failed);
 }
 
 const BASELINE: &str = include_str!("../../../../tests/events/enable-baseline-of-an-account.json");
@@ -181,12 +185,12 @@ async fn a_route_that_names_an_event_has_it(#[case] reversed: bool) {
     if reversed {
         routes.reverse();
     }
-    let place = Place { routes, ..Place::new() };
-    let (account, _) = about(&place, CREATED);
+    let fixture = Fixture { routes, ..Fixture::new() };
+    let (account, _) = about(&fixture, CREATED);
     let first = BASELINE.replace("321098765432", account.as_str());
     let second = first.replace("17BSJV3IGJ2QSGA2", "3WPD0NA6TJ9AOMU2");
     for (event, cases) in [(&first, 1), (&first, 1), (&second, 2)] {
-        place.handle(event).await;
-        assert_eq!(place.cases(), cases);
+        fixture.handle(event).await;
+        assert_eq!(fixture.cases(), cases);
     }
 }

@@ -4,8 +4,8 @@
 mod auto_enrolment;
 mod each_event;
 mod events;
+mod fixture;
 mod for_good;
 mod gates;
-mod place;
 mod queue;
 mod sweep;

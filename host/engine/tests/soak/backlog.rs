@@ -9,8 +9,8 @@ use groundcrew_aws::AwsSupport;
 use groundcrew_core::event::Event;
 use groundcrew_core::notification::{Notification, NotificationKey, NotifyFailure, Receipt};
 use groundcrew_core::ports::{Clock, NotificationLedger, Notifier};
-use groundcrew_core::route::{OncePer, Route, When};
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::route::{EventMatch, OncePer, Route};
+use groundcrew_core::suggestions::CommandSuggestions;
 use groundcrew_engine::notifications::{
     ConfiguredNotifier, ConfiguredRoute, NotificationPorts, NotificationSettings, Notifications,
 };
@@ -19,7 +19,7 @@ use groundcrew_testkit::events::CREATED;
 use groundcrew_testkit::{cases, hosts};
 use jiff::Timestamp;
 
-use super::setting::Setting;
+use super::scenario::Scenario;
 
 /// What makes it another event: the id of its delivery, and its message.
 const ID: &str = "999cccaa-eaaa-0000-1111-123456789012";
@@ -40,9 +40,9 @@ pub struct Backlog {
 
 /// When notifiers were asked to tell, whichever host did.
 #[derive(Default)]
-pub struct Asked(Mutex<Vec<Timestamp>>);
+pub struct DeliveryLog(Mutex<Vec<Timestamp>>);
 
-impl Asked {
+impl DeliveryLog {
     /// How often before this moment, and how long after it for the first time.
     pub fn around(&self, moment: Timestamp) -> (usize, Option<Duration>) {
         let asked = self.0.lock().unwrap();
@@ -53,15 +53,15 @@ impl Asked {
 }
 
 /// Takes its time, and opens a case.
-struct Slow {
+struct SlowNotifier {
     takes: Duration,
     support: AwsSupport,
     sim: SimAws,
-    asked: Arc<Asked>,
+    asked: Arc<DeliveryLog>,
 }
 
 #[async_trait]
-impl Notifier for Slow {
+impl Notifier for SlowNotifier {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
         self.asked.0.lock().unwrap().push(self.sim.clock().now());
         tokio::time::sleep(self.takes).await;
@@ -75,8 +75,8 @@ impl Backlog {
         format!("999cccaa-eaaa-0000-1111-{event:012}")
     }
 
-    fn text(event: usize, setting: &Setting) -> String {
-        let account = setting.account(event % setting.snapshot.accounts.len());
+    fn text(event: usize, scenario: &Scenario) -> String {
+        let account = scenario.account(event % scenario.snapshot.accounts.len());
         CREATED
             .replace("111122223333", account.as_str())
             .replace(ID, &Self::id(event))
@@ -84,8 +84,8 @@ impl Backlog {
     }
 
     /// Lets all events arrive.
-    pub fn arrive(&self, setting: &Setting, sim: &SimAws) {
-        (0..self.events).for_each(|event| sim.inject_event(&Self::text(event, setting)));
+    pub fn arrive(&self, scenario: &Scenario, sim: &SimAws) {
+        (0..self.events).for_each(|event| sim.inject_event(&Self::text(event, scenario)));
     }
 
     /// What tells of them in a host of this name.
@@ -95,11 +95,11 @@ impl Backlog {
         sim: &SimAws,
         ledger: Arc<dyn NotificationLedger>,
         clock: Arc<dyn Clock>,
-        asked: Arc<Asked>,
+        asked: Arc<DeliveryLog>,
     ) -> Notifications {
         let ports = NotificationPorts { clock, ..hosts::notifications(sim, ledger, self.queue) };
         let route = Route {
-            when: When::Named {
+            when: EventMatch::ByName {
                 events: vec!["CreateManagedAccount".to_owned()],
                 states: vec!["SUCCEEDED".to_owned()],
             },
@@ -116,23 +116,23 @@ impl Backlog {
                 digest: "none".to_owned(),
                 gate: false,
                 timeout: Duration::from_secs(60),
-                notifier: Arc::new(Slow { takes, support, sim: sim.clone(), asked }),
+                notifier: Arc::new(SlowNotifier { takes, support, sim: sim.clone(), asked }),
             }],
             lookback: Duration::from_secs(3600),
             host: host.to_owned(),
-            suggested: Suggested::default(),
+            suggestions: CommandSuggestions::default(),
         };
         Notifications::new(ports, settings)
     }
 
     /// Whether nothing is left in the queues.
-    pub fn is_told(sim: &SimAws) -> bool {
+    pub fn is_notified(sim: &SimAws) -> bool {
         [sim.events_url(), sim.notifications_url()].iter().all(|url| sim.messages(url).is_empty())
     }
 
     /// Each event was told of once, or is a dead letter of which people know. Answers how many were
     /// told of.
-    pub fn judge(&self, setting: &Setting, sim: &SimAws) -> usize {
+    pub fn check(&self, scenario: &Scenario, sim: &SimAws) -> usize {
         let mut cases: BTreeMap<String, usize> = BTreeMap::new();
         for case in sim.cases() {
             *cases.entry(case.subject).or_default() += 1;
@@ -140,13 +140,13 @@ impl Backlog {
         let dead = [sim.events_dead_url(), sim.notifications_dead_url()];
         let letters: Vec<String> = dead.iter().flat_map(|url| sim.messages(url)).collect();
         let alerts = sim.alerts();
-        let mut told = BTreeSet::new();
+        let mut delivered = BTreeSet::new();
         for event in 0..self.events {
-            let parsed = Event::parse(&Self::text(event, setting)).unwrap();
-            let key = NotificationKey::event(&parsed, "ams").to_string();
+            let parsed = Event::parse(&Self::text(event, scenario)).unwrap();
+            let key = NotificationKey::for_event(&parsed, "ams").to_string();
             match cases.get(&key) {
                 Some(1) => {
-                    told.insert(key);
+                    delivered.insert(key);
                 }
                 Some(more) => panic!("{key} was told {more} times"),
                 None => {
@@ -157,6 +157,6 @@ impl Backlog {
                 }
             }
         }
-        told.len()
+        delivered.len()
     }
 }

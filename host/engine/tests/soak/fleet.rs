@@ -5,29 +5,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
-    Clock, Ledger, NotificationLedger, Operator, Policy, PolicyFailure, Signature,
+    Clock, IssuedBy, Ledger, NotificationLedger, Operator, Policy, PolicyFailure,
 };
-use groundcrew_core::scheduler::Blocked;
+use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::{
-    AskedPolicy, Host, OnFailure, Ports, Settings, SteadyClock, Ticker, Until, UpdatePorts,
-    Waiting, Witness,
+    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, Observer, SteadyClock, Ticker,
+    Until, UpdatePorts, UpdateSettings,
 };
-use groundcrew_ledger::{Disk, DynamoLedger, FileLedger};
+use groundcrew_ledger::{DynamoLedger, FaultyDisk, FileLedger};
 use groundcrew_sim::{LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 
-use super::backlog::{Asked, Backlog};
+use super::backlog::{Backlog, DeliveryLog};
 use super::clock::MachineClock;
+use super::heartbeats::HeartbeatChecker;
+use super::invariants::InvariantChecker;
 use super::log::Log;
-use super::pulse::Pulse;
 use super::readiness::Readiness;
-use super::setting::{CAUSES, End, LedgerKind, QUOTA, Setting, Wish, first_end};
-use super::truth::Truth;
+use super::scenario::{CAUSES, End, LedgerKind, QUOTA, Scenario, WantedDecision, first_end};
 
 pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
 /// Long enough for every fleet of these, at a time at which nothing is left to happen.
@@ -35,12 +35,12 @@ const END: Duration = Duration::from_secs(40 * 86_400);
 
 /// What happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct RunSummary {
     pub updated: usize,
-    pub given_up: usize,
+    pub dead_lettered: usize,
     pub kills: usize,
     pub stops: usize,
-    pub told: usize,
+    pub delivered: usize,
     pub moved: usize,
     pub resumed: usize,
     /// How often the notifier was asked to tell before the first host ended its first life, and how
@@ -48,76 +48,78 @@ pub struct Done {
     pub asked: (usize, Option<Duration>),
 }
 
-impl Done {
+impl RunSummary {
     pub fn add(&mut self, other: Self) {
         self.updated += other.updated;
-        self.given_up += other.given_up;
+        self.dead_lettered += other.dead_lettered;
         self.kills += other.kills;
         self.stops += other.stops;
-        self.told += other.told;
+        self.delivered += other.delivered;
         self.moved += other.moved;
         self.resumed += other.resumed;
     }
 }
 
 /// The policy of a setting.
-struct Wishes(Arc<Setting>);
+struct ScriptedPolicy(Arc<Scenario>);
 
 #[async_trait]
-impl Policy for Wishes {
-    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
-        Ok(match self.0.wish(&candidate.account.id) {
-            Wish::Lane(lane) => Verdict::Proceed(Some(self.0.rules.lanes[lane].name.clone())),
-            Wish::Skip => Verdict::Skip("unwanted".into()),
-            Wish::Hold(lane, seconds) => {
+impl Policy for ScriptedPolicy {
+    async fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
+        Ok(match self.0.wanted_decision(&candidate.account.id) {
+            WantedDecision::Lane(lane) => {
+                PolicyDecision::Proceed(Some(self.0.rules.lanes[lane].name.clone()))
+            }
+            WantedDecision::Skip => PolicyDecision::Skip("unwanted".into()),
+            WantedDecision::Hold(lane, seconds) => {
                 let lane = (lane > 0).then(|| self.0.rules.lanes[lane].name.clone());
                 let until = BEGIN + Duration::from_secs(seconds);
                 match until > candidate.now {
-                    true => Verdict::Hold { until, reason: "later".into(), lane },
-                    false => Verdict::Proceed(lane),
+                    true => PolicyDecision::Hold { until, reason: "later".into(), lane },
+                    false => PolicyDecision::Proceed(lane),
                 }
             }
         })
     }
 }
 
-struct World {
-    setting: Arc<Setting>,
+struct Soak {
+    scenario: Arc<Scenario>,
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
     notifications: Arc<dyn NotificationLedger>,
     /// What a ledger file is on.
-    disk: Disk,
-    truth: Arc<Truth>,
-    pulse: Pulse,
-    asked: Arc<Asked>,
+    disk: FaultyDisk,
+    invariants: Arc<InvariantChecker>,
+    heartbeats: HeartbeatChecker,
+    asked: Arc<DeliveryLog>,
     _directory: tempfile::TempDir,
 }
 
-pub fn run(setting: Setting) -> Done {
+pub fn run(scenario: Scenario) -> RunSummary {
     let log = Log::default();
     let _kept = log.keep();
     // Waits of the host and of the SDK are random as well.
-    fastrand::seed(setting.seed);
+    fastrand::seed(scenario.seed);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    let setting = Arc::new(setting);
-    runtime.unwrap().block_on(async move { World::new(setting, log).live().await })
+    let scenario = Arc::new(scenario);
+    runtime.unwrap().block_on(async move { Soak::new(scenario, log).run().await })
 }
 
-impl World {
-    fn new(setting: Arc<Setting>, log: Log) -> Self {
+impl Soak {
+    fn new(scenario: Arc<Scenario>, log: Log) -> Self {
         let sim = SimAws::new(SimOptions {
-            seed: setting.seed,
+            seed: scenario.seed,
             start: BEGIN,
-            snapshot: setting.snapshot.clone(),
-            faults: setting.faults,
+            snapshot: scenario.snapshot.clone(),
+            faults: scenario.faults,
             account_quota: QUOTA,
         });
         sim.announce_artifact();
         let directory = tempfile::tempdir().unwrap();
-        let disk = Disk::default();
-        let ledgers: (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) = match setting.ledger {
+        let disk = FaultyDisk::default();
+        let ledgers: (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) = match scenario.ledger {
             LedgerKind::File => {
                 let path = directory.path().join("crew.db");
                 let ledger = Arc::new(FileLedger::open_on(disk.clone(), path).unwrap());
@@ -130,44 +132,44 @@ impl World {
             }
         };
         let (ledger, notifications) = ledgers;
-        let truth = Arc::new(Truth::new(setting.clone(), sim.clone(), log));
-        let pulse = Pulse::new(sim.clone(), setting.clone());
+        let invariants = Arc::new(InvariantChecker::new(scenario.clone(), sim.clone(), log));
+        let heartbeats = HeartbeatChecker::new(sim.clone(), scenario.clone());
         let asked = Arc::default();
         Self {
-            setting,
+            scenario,
             sim,
             ledger,
             notifications,
             disk,
-            truth,
-            pulse,
+            invariants,
+            heartbeats,
             asked,
             _directory: directory,
         }
     }
 
-    fn engine(&self, name: &str, readiness: Arc<Readiness>) -> Host {
-        let (sim, setting) = (&self.sim, &self.setting);
-        let policy = AskedPolicy {
+    fn new_host(&self, name: &str, readiness: Arc<Readiness>) -> Host {
+        let (sim, scenario) = (&self.sim, &self.scenario);
+        let policy = ConfiguredPolicy {
             name: "wishes".into(),
             digest: "none".into(),
-            on_failure: OnFailure::Skip,
+            on_failure: FailureHandling::Skip,
             monitored: false,
-            policy: Arc::new(Wishes(setting.clone())),
+            policy: Arc::new(ScriptedPolicy(scenario.clone())),
         };
         let (ledger, notifications) = self.ledgers();
         let clock = self.clock();
-        let onboarding = setting.backlog.as_ref().map(|backlog| {
+        let onboarding = scenario.backlog.as_ref().map(|backlog| {
             let asked = self.asked.clone();
             Arc::new(backlog.onboarding(name, sim, notifications, clock.clone(), asked))
         });
-        let witness = Arc::new(vec![self.truth.clone() as Arc<dyn Witness>, readiness]);
-        let updates = UpdatePorts { clock, witness, ..hosts::updates(sim, ledger) };
-        let ports = Ports { updates, events: hosts::events(sim), notifications: onboarding };
-        let settings = Settings {
-            rules: setting.rules.clone(),
+        let observer = Arc::new(vec![self.invariants.clone() as Arc<dyn Observer>, readiness]);
+        let updates = UpdatePorts { clock, observer, ..hosts::updates(sim, ledger) };
+        let ports = HostPorts { updates, events: hosts::events(sim), notifications: onboarding };
+        let settings = UpdateSettings {
+            rules: scenario.rules.clone(),
             account_quota: QUOTA,
-            reserve: setting.reserve,
+            reserve: scenario.reserve,
             causes: CAUSES,
             approval: None,
             host: name.to_owned(),
@@ -181,7 +183,7 @@ impl World {
 
     /// The ledger as a host opens it: the file is open for as long as the world stands.
     fn ledgers(&self) -> (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) {
-        if self.setting.ledger == LedgerKind::File {
+        if self.scenario.ledger == LedgerKind::File {
             return (self.ledger.clone(), self.notifications.clone());
         }
         let dynamodb = hosts::clients(&self.sim).dynamodb;
@@ -191,9 +193,9 @@ impl World {
 
     /// The clock of a host as it would be: steady in a service, the machine's in a Lambda.
     fn clock(&self) -> Arc<dyn Clock> {
-        let (right, jumps) = (self.sim.clock(), self.setting.jumps.clone());
+        let (right, jumps) = (self.sim.clock(), self.scenario.jumps.clone());
         let machine = Arc::new(MachineClock { right, begin: BEGIN, jumps });
-        match self.setting.ticks {
+        match self.scenario.ticks {
             true => machine,
             false => Arc::new(SteadyClock::new(machine)),
         }
@@ -201,11 +203,11 @@ impl World {
 
     /// One host: killed as often as the setting says, and then left alone.
     async fn host(&self, number: usize) -> usize {
-        for (life, end) in self.setting.ends[number].iter().enumerate() {
+        for (life, end) in self.scenario.ends[number].iter().enumerate() {
             let name = format!("host-{number}-{life}");
             match *end {
                 End::Killed(seconds) => {
-                    let life = self.life(&name);
+                    let life = self.run_host(&name);
                     let _ = tokio::time::timeout(Duration::from_secs(seconds), life).await;
                 }
                 End::Stopped(seconds) => {
@@ -213,24 +215,24 @@ impl World {
                 }
             }
         }
-        self.to_the_end(format!("host-{number}")).await
+        self.run_to_the_end(format!("host-{number}")).await
     }
 
     /// Runs a host until all is done. When a lane waits for an operator, one comes.
-    async fn to_the_end(&self, name: String) -> usize {
+    async fn run_to_the_end(&self, name: String) -> usize {
         let mut resumed = 0;
         loop {
-            match self.life(&name).await {
-                Some(Waiting { blocked: Blocked::Paused { lane, .. }, .. }) => {
+            match self.run_host(&name).await {
+                Some(BlockedLane { blocked: BlockedReason::Paused { lane, .. }, .. }) => {
                     tokio::time::sleep(Duration::from_secs(600)).await;
-                    let signature =
-                        Signature { by: Operator::default(), at: self.sim.clock().now() };
+                    let issued_by =
+                        IssuedBy { by: Operator::default(), at: self.sim.clock().now() };
                     // Refused by a table, or while the disk is full.
-                    while self.ledger.order_resume(&lane, &signature).await.is_err() {
+                    while self.ledger.order_resume(&lane, &issued_by).await.is_err() {
                         tokio::time::sleep(Duration::from_secs(10)).await;
                     }
                     resumed += 1;
-                    self.truth.resumed(&lane);
+                    self.invariants.resumed(&lane);
                 }
                 _ => return resumed,
             }
@@ -239,30 +241,30 @@ impl World {
 
     /// One life of a service that is asked to stop.
     async fn serve(&self, name: &str, stop: impl Future<Output = ()>) {
-        let readiness = Arc::new(Readiness::new(&self.setting));
-        let engine = self.engine(name, readiness.clone());
-        let running = self.pulse.runs(name, readiness);
+        let readiness = Arc::new(Readiness::new(&self.scenario));
+        let engine = self.new_host(name, readiness.clone());
+        let running = self.heartbeats.runs(name, readiness);
         engine.serve(stop).await;
         running.stopped();
     }
 
     /// Tells whatever is left to tell.
-    async fn tell_the_rest(&self) {
-        let told = async {
-            while !Backlog::is_told(&self.sim) && self.sim.clock().now() < BEGIN + END {
+    async fn deliver_the_rest(&self) {
+        let delivered = async {
+            while !Backlog::is_notified(&self.sim) && self.sim.clock().now() < BEGIN + END {
                 tokio::time::sleep(Duration::from_secs(60)).await;
             }
         };
-        self.serve("host-last", told).await;
+        self.serve("host-last", delivered).await;
     }
 
     /// One life of a host, as a service or by ticks once a minute.
-    async fn life(&self, name: &str) -> Option<Waiting> {
-        let readiness = Arc::new(Readiness::new(&self.setting));
-        let engine = self.engine(name, readiness.clone());
-        let running = self.pulse.runs(name, readiness);
-        if !self.setting.ticks {
-            let waiting = engine.run(Until::SettledOr(BEGIN + END)).await;
+    async fn run_host(&self, name: &str) -> Option<BlockedLane> {
+        let readiness = Arc::new(Readiness::new(&self.scenario));
+        let engine = self.new_host(name, readiness.clone());
+        let running = self.heartbeats.runs(name, readiness);
+        if !self.scenario.ticks {
+            let waiting = engine.run(Until::QuiescentOr(BEGIN + END)).await;
             running.stopped();
             return waiting;
         }
@@ -272,8 +274,8 @@ impl World {
         loop {
             let now = right.now();
             ticker.tick(None, clock.now() + Duration::from_secs(50)).await;
-            if ticker.is_settled(BEGIN + END) || now >= BEGIN + END {
-                return ticker.waiting();
+            if ticker.is_quiescent(BEGIN + END) || now >= BEGIN + END {
+                return ticker.blocked_lane();
             }
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
@@ -283,29 +285,29 @@ impl World {
     async fn others(&self) {
         let clock = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
         let moves = async {
-            for (index, seconds) in &self.setting.moves {
+            for (index, seconds) in &self.scenario.moves {
                 clock(*seconds).await;
-                let account = self.setting.account(*index);
-                self.truth.moved(&account);
+                let account = self.scenario.account(*index);
+                self.invariants.moved(&account);
                 // Where the small organization has no such OU, it stays.
                 let _ = self.sim.move_account(&account, &["Sandbox"]);
             }
         };
         let closings = async {
-            for (index, closed, opened) in &self.setting.closings {
+            for (index, closed, opened) in &self.scenario.closings {
                 clock(*closed).await;
-                let account = self.setting.account(*index);
-                self.truth.closed(&account);
+                let account = self.scenario.account(*index);
+                self.invariants.closed(&account);
                 self.sim.close_account(&account);
                 if let Some(opened) = opened {
                     clock(opened - closed).await;
-                    self.truth.reopened(&account);
+                    self.invariants.reopened(&account);
                     self.sim.reopen_account(&account);
                 }
             }
         };
         let landing_zone = async {
-            if let Some((begins, lasts)) = self.setting.landing_zone {
+            if let Some((begins, lasts)) = self.scenario.landing_zone {
                 clock(begins).await;
                 let zone = |status, version: &str| LandingZone {
                     status,
@@ -318,7 +320,7 @@ impl World {
             }
         };
         let full_disk = async {
-            if let Some((begins, lasts)) = self.setting.full_disk {
+            if let Some((begins, lasts)) = self.scenario.full_disk {
                 clock(begins).await;
                 self.disk.fill();
                 clock(lasts).await;
@@ -326,9 +328,9 @@ impl World {
             }
         };
         let backlog = async {
-            if let Some(backlog) = &self.setting.backlog {
+            if let Some(backlog) = &self.scenario.backlog {
                 clock(backlog.at).await;
-                backlog.arrive(&self.setting, &self.sim);
+                backlog.arrive(&self.scenario, &self.sim);
             }
         };
         tokio::join!(moves, closings, landing_zone, full_disk, backlog);
@@ -339,37 +341,37 @@ impl World {
         tokio::select! {
             biased;
             done = what => done,
-            () = self.pulse.watch(&*self.ledger) => unreachable!("it looks for ever"),
+            () = self.heartbeats.watch(&*self.ledger) => unreachable!("it looks for ever"),
         }
     }
 
-    async fn live(self) -> Done {
-        let hosts = join_all((0..self.setting.hosts).map(|number| self.host(number)));
+    async fn run(self) -> RunSummary {
+        let hosts = join_all((0..self.scenario.hosts).map(|number| self.host(number)));
         let hosts = async { tokio::join!(hosts, self.others()) };
         let (mut resumed, ()) = self.watched(hosts).await;
-        if !self.setting.moves.is_empty() || !self.setting.closings.is_empty() {
+        if !self.scenario.moves.is_empty() || !self.scenario.closings.is_empty() {
             // Whoever moved, or was opened again, after everything was done is found by the next
             // sweep.
-            let again = self.to_the_end("host-again".to_owned());
+            let again = self.run_to_the_end("host-again".to_owned());
             resumed.push(self.watched(again).await);
         }
-        let mut told = 0;
-        if let Some(backlog) = &self.setting.backlog {
-            self.watched(self.tell_the_rest()).await;
-            told = backlog.judge(&self.setting, &self.sim);
+        let mut delivered = 0;
+        if let Some(backlog) = &self.scenario.backlog {
+            self.watched(self.deliver_the_rest()).await;
+            delivered = backlog.check(&self.scenario, &self.sim);
         }
-        let (updated, given_up) = self.truth.judge(&*self.ledger).await;
-        let first_end = first_end(&self.setting.ends).unwrap_or_default();
+        let (updated, dead_lettered) = self.invariants.check(&*self.ledger).await;
+        let first_end = first_end(&self.scenario.ends).unwrap_or_default();
         let ends =
-            |of: fn(&End) -> bool| self.setting.ends.iter().flatten().copied().filter(of).count();
-        Done {
+            |of: fn(&End) -> bool| self.scenario.ends.iter().flatten().copied().filter(of).count();
+        RunSummary {
             updated,
-            given_up,
+            dead_lettered,
             kills: ends(|end| matches!(end, End::Killed(_))),
             stops: ends(|end| matches!(end, End::Stopped(_))),
-            told,
+            delivered,
             asked: self.asked.around(BEGIN + Duration::from_secs(first_end)),
-            moved: self.setting.moves.len(),
+            moved: self.scenario.moves.len(),
             resumed: resumed.into_iter().sum(),
         }
     }

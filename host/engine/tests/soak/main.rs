@@ -9,11 +9,11 @@
 mod backlog;
 mod clock;
 mod fleet;
+mod heartbeats;
+mod invariants;
 mod log;
-mod pulse;
 mod readiness;
-mod setting;
-mod truth;
+mod scenario;
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use groundcrew_sim::FaultLevel;
 use groundcrew_testkit::replay;
 use groundcrew_testkit::seeds::seeds;
 use rstest::rstest;
-use setting::{End, LedgerKind, Setting};
+use scenario::{End, LedgerKind, Scenario};
 
 /// Seeds of a run of the test suite.
 const SEEDS: u64 = 160;
@@ -32,16 +32,16 @@ const PARTS: u64 = 4;
 #[rstest]
 fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u64) {
     let seeds = seeds(SEEDS);
-    let mut done = fleet::Done::default();
+    let mut done = fleet::RunSummary::default();
     for seed in seeds.clone().filter(|seed| seed % PARTS == part) {
         let _replay = replay!(seed);
-        done.add(fleet::run(Setting::draw(seed)));
+        done.add(fleet::run(Scenario::generate(seed)));
     }
     // The checks would hold of a fleet in which nothing happens.
     if seeds.end - seeds.start >= SEEDS {
-        assert!(done.updated > 150 && done.given_up > 5 && done.kills > 20, "{done:?}");
+        assert!(done.updated > 150 && done.dead_lettered > 5 && done.kills > 20, "{done:?}");
         assert!(done.moved > 0 && done.resumed > 0, "{done:?}");
-        assert!(done.stops > 5 && done.told > 100, "{done:?}");
+        assert!(done.stops > 5 && done.delivered > 100, "{done:?}");
     }
 }
 
@@ -54,7 +54,7 @@ fn telling_goes_on_within_two_minutes(
 ) {
     // Ten at once are told out of the notifications queue, a hundred out of that of events.
     let backlog = Backlog { at: 20, events: 150, queue, takes: if queue { 15 } else { 45 } };
-    let setting = Setting {
+    let scenario = Scenario {
         ledger,
         hosts: 1,
         ends: vec![vec![end]],
@@ -63,10 +63,10 @@ fn telling_goes_on_within_two_minutes(
         ticks: false,
         jumps: vec![],
         full_disk: None,
-        ..Setting::draw(1)
+        ..Scenario::generate(1)
     };
-    let done = fleet::run(setting);
-    assert_eq!(done.told, 150);
+    let done = fleet::run(scenario);
+    assert_eq!(done.delivered, 150);
     let (before, after) = done.asked;
     assert!(
         before > 20 && before < 150,
@@ -79,7 +79,7 @@ fn telling_goes_on_within_two_minutes(
 #[test]
 fn a_seed_can_be_replayed() {
     for seed in [3, 4, 5] {
-        let run = || fleet::run(Setting::draw(seed));
+        let run = || fleet::run(Scenario::generate(seed));
         assert_eq!(run(), run());
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use groundcrew_engine::{Health, Notice, Witness};
+use groundcrew_engine::{EngineEvent, Health, Observer};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::setting::Setting;
+use super::scenario::Scenario;
 
 /// Two heartbeats, and what a call may take.
 const NOTICED: u64 = 180;
@@ -19,29 +19,29 @@ pub struct Readiness {
     swept: Mutex<Option<Instant>>,
 }
 
-impl Witness for Readiness {
-    fn see(&self, now: Timestamp, notice: Notice<'_>) {
-        if let Notice::Swept { .. } = notice {
+impl Observer for Readiness {
+    fn observe(&self, now: Timestamp, event: EngineEvent<'_>) {
+        if let EngineEvent::Swept { .. } = event {
             *self.swept.lock().unwrap() = Some(Instant::now());
         }
-        self.health.see(now, notice);
+        self.health.observe(now, event);
     }
 }
 
 impl Readiness {
-    pub fn new(setting: &Setting) -> Self {
-        let (wait, sweep_interval) = (setting.rules.wait, setting.rules.sweep_interval);
+    pub fn new(scenario: &Scenario) -> Self {
+        let (wait, sweep_interval) = (scenario.rules.poll_interval, scenario.rules.sweep_interval);
         let health = Health::new(wait, sweep_interval);
         Self { health, sweep_interval, swept: Mutex::default() }
     }
 
     /// Checks a host that runs, so many seconds after the beginning.
-    pub fn check(&self, host: &str, setting: &Setting, second: u64) {
+    pub fn check(&self, host: &str, scenario: &Scenario, second: u64) {
         assert_eq!(self.health.stuck(), None, "{host} runs at {second}");
         let unready = self.health.unready();
         let says_unwritten =
             unready.as_ref().is_some_and(|why| why.starts_with("it can't be written down"));
-        if let Some((begins, lasts)) = setting.full_disk {
+        if let Some((begins, lasts)) = scenario.full_disk {
             let long_full = (begins + NOTICED..begins + lasts).contains(&second);
             let long_free = second < begins || second > begins + lasts + NOTICED;
             assert!(says_unwritten || !long_full, "{host} is ready at {second} with a full disk");

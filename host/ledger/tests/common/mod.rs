@@ -12,9 +12,11 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region, StalledStreamPro
 use groundcrew_core::account::AccountId;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::notification::{
-    Claim, NotificationEntry, NotificationKey, NotificationState, Verdict,
+    Claim, GateDecision, NotificationEntry, NotificationKey, NotificationState,
 };
-use groundcrew_core::ports::{Ledger, NotificationLedger, Operator, Progress, Signature, Slot};
+use groundcrew_core::ports::{
+    IssuedBy, Ledger, NotificationLedger, Operator, Slot, UpdateProgress,
+};
 use groundcrew_ledger::{
     DynamoLedger, DynamoStore, FileLedger, FileStore, MemoryLedger, MemoryStore, Store,
 };
@@ -23,9 +25,9 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 /// Both ports of a ledger.
-pub trait Both: Ledger + NotificationLedger {}
+pub trait FullLedger: Ledger + NotificationLedger {}
 
-impl<L: Ledger + NotificationLedger> Both for L {}
+impl<L: Ledger + NotificationLedger> FullLedger for L {}
 
 /// Where a ledger is.
 #[derive(Clone, Copy, Debug)]
@@ -36,14 +38,14 @@ pub enum Kind {
 }
 
 /// A place for a ledger that several hosts can reach.
-pub enum Place {
+pub enum LedgerFixture {
     /// What hosts share within a process.
-    Shared(Arc<dyn Both>, Option<TempDir>),
+    Shared(Arc<dyn FullLedger>, Option<TempDir>),
     /// What each host has a client for.
     Sim(SimAws),
 }
 
-impl Place {
+impl LedgerFixture {
     pub fn new(kind: Kind) -> Self {
         match kind {
             Kind::Memory => Self::Shared(Arc::new(MemoryLedger::new()), None),
@@ -57,7 +59,7 @@ impl Place {
     }
 
     /// The ledger as one more host sees it.
-    pub fn host(&self) -> Arc<dyn Both> {
+    pub fn host(&self) -> Arc<dyn FullLedger> {
         match self {
             Self::Shared(ledger, _) => Arc::clone(ledger),
             Self::Sim(sim) => Arc::new(DynamoLedger::new(client(sim), sim.table_name())),
@@ -114,8 +116,8 @@ pub fn at(second: i64) -> Timestamp {
 }
 
 /// Of an order of Ada's.
-pub fn signature(second: i64) -> Signature {
-    Signature { by: Operator::new(None, Some("ada".into()), None), at: at(second) }
+pub fn issued_by(second: i64) -> IssuedBy {
+    IssuedBy { by: Operator::new(None, Some("ada".into()), None), at: at(second) }
 }
 
 pub fn account(number: usize) -> AccountId {
@@ -142,8 +144,8 @@ pub fn slot(number: usize) -> Slot {
     }
 }
 
-pub fn failed(attempts: u32) -> Progress {
-    Progress {
+pub fn failed(attempts: u32) -> UpdateProgress {
+    UpdateProgress {
         failed_attempts: attempts,
         last_error: Some("no".into()),
         dead_lettered: false,
@@ -154,7 +156,7 @@ pub fn failed(attempts: u32) -> Progress {
 }
 
 pub fn key(number: usize) -> NotificationKey {
-    NotificationKey::onboard(&account(number), "ams")
+    NotificationKey::for_onboarding(&account(number), "ams")
 }
 
 /// The wish of a host to tell a notification from a second on, for a minute.
@@ -180,6 +182,6 @@ pub fn entry(number: usize, state: NotificationState, attempts: u32) -> Notifica
     }
 }
 
-pub fn told() -> NotificationState {
-    NotificationState::Told { reference: "case-1".into(), verdict: Verdict::Go }
+pub fn delivered() -> NotificationState {
+    NotificationState::Delivered { reference: "case-1".into(), decision: GateDecision::Go }
 }

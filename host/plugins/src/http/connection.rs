@@ -96,7 +96,7 @@ fn allowed(
     allow_private: bool,
 ) -> Result<Vec<SocketAddr>, HttpFailure> {
     let refused = |address: &SocketAddr| {
-        AddressKind::of(address.ip()).filter(|kind| !(allow_private && kind.can_be_allowed()))
+        AddressKind::classify(address.ip()).filter(|kind| !(allow_private && kind.can_be_allowed()))
     };
     let allowed: Vec<_> =
         addresses.iter().copied().filter(|address| refused(address).is_none()).collect();
@@ -174,7 +174,7 @@ async fn encrypt(
     let config = tls.config(grant.ca_file.as_deref())?;
     let untrusted = |distrust, reason| HttpFailure::Certificate { host: host(), distrust, reason };
     let name = ServerName::try_from(host())
-        .map_err(|error| untrusted(Distrust::OtherName, error.to_string()))?;
+        .map_err(|error| untrusted(Distrust::NameMismatch, error.to_string()))?;
     let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|source| {
         let rejected = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         match rejected {
@@ -199,7 +199,7 @@ fn distrust(error: &CertificateError) -> (Distrust, String) {
         // A signature that is not that of an issuer of the same name, who is trusted.
         Error::UnknownIssuer | Error::BadSignature => (Distrust::UnknownIssuer, error.to_string()),
         Error::NotValidForName | Error::NotValidForNameContext { .. } => {
-            (Distrust::OtherName, error.to_string())
+            (Distrust::NameMismatch, error.to_string())
         }
         Error::ExpiredContext { not_after, .. } => {
             (Distrust::Expired, format!("it was valid until {}", date(not_after)))

@@ -122,19 +122,21 @@ impl DirectHttp {
             redactor.add(&core::placeholder(name), &value);
             values.push((name.clone(), value));
         }
-        let unfit = |problem: core::Unfit| {
+        let unfit = |problem: core::UnfitSecret| {
             let blamed = |one: &&UrlSecret| problem.name.as_ref().is_none_or(|n| *n == one.name);
             let blamed: Vec<_> = grant.secrets.iter().filter(blamed).collect();
             let names: Vec<_> = blamed.iter().map(|one| one.name.as_str()).collect();
-            let places: Vec<_> = blamed.iter().map(|one| one.secret.place.to_string()).collect();
+            let places: Vec<_> = blamed.iter().map(|one| one.secret.location.to_string()).collect();
             let (what, places) = (what(&names.join(") and $(")), places.join(" and "));
             HttpFailure::Secret {
                 what,
                 source: SecretError::NoPartOfUrl { places, source: problem },
             }
         };
-        let filled = core::fill(url.path(), parts.uri.query(), &values).map_err(unfit)?;
-        let too_long = || core::Unfit::whole("with the secrets in it, the URL is too long");
+        let filled =
+            core::fill_placeholders(url.path(), parts.uri.query(), &values).map_err(unfit)?;
+        let too_long =
+            || core::UnfitSecret::for_request("with the secrets in it, the URL is too long");
         Uri::try_from(filled.expose()).map_err(|_| unfit(too_long()))
     }
 
@@ -217,7 +219,7 @@ fn field(
 ) -> Result<(HeaderName, HeaderValue), HttpFailure> {
     let unfit = || HttpFailure::Secret {
         what: what.to_owned(),
-        source: SecretError::Unfit(secret.place.clone()),
+        source: SecretError::Unfit(secret.location.clone()),
     };
     let name = HeaderName::try_from(name).map_err(|_| unfit())?;
     let mut value = HeaderValue::try_from(value.expose()).map_err(|_| unfit())?;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
-use groundcrew_core::doctor::{GrantFacts, Obstacle, ObstacleKind, Probe, SecretFacts};
+use groundcrew_core::doctor::{
+    ConnectionFailure, ConnectionFailureKind, GrantFacts, Probe, SecretFacts,
+};
 use groundcrew_core::http::{self as core, HttpGrant, HttpSecret, Redactor};
 use hyper::{Method, Request};
 
@@ -27,14 +29,14 @@ impl DirectHttp {
     pub async fn examine(&self, grant: &HttpGrant, probe: bool, patience: Duration) -> GrantFacts {
         let (mut secrets, (addresses, connection)) =
             join(self.secrets_of(grant, patience), self.reach(grant, patience)).await;
-        if secrets.iter().all(|secret| secret.had.is_ok()) {
+        if secrets.iter().all(|secret| secret.readable.is_ok()) {
             self.fit(grant, patience, &mut secrets).await;
         }
-        let sendable = connection.is_ok() && secrets.iter().all(|secret| secret.had.is_ok());
+        let sendable = connection.is_ok() && secrets.iter().all(|secret| secret.readable.is_ok());
         let probe = match probe && sendable {
             true => {
                 let answer = tokio::time::timeout(patience, self.probe(grant)).await;
-                Some(answer.unwrap_or_else(|_| Probe::Unanswered(late(patience))))
+                Some(answer.unwrap_or_else(|_| Probe::NoAnswer(late(patience))))
             }
             false => None,
         };
@@ -45,11 +47,11 @@ impl DirectHttp {
     async fn secrets_of(&self, grant: &HttpGrant, patience: Duration) -> Vec<SecretFacts> {
         let each = secrets_of(grant).map(|(what, secret)| async move {
             let read = tokio::time::timeout(patience, self.secrets().read(secret)).await;
-            let had = match read {
+            let readable = match read {
                 Ok(read) => read.map(drop).map_err(|error| error.to_string()),
-                Err(_) => Err(format!("{}: {}", secret.place, late(patience))),
+                Err(_) => Err(format!("{}: {}", secret.location, late(patience))),
             };
-            SecretFacts { what, place: secret.place.clone(), had }
+            SecretFacts { what, location: secret.location.clone(), readable }
         });
         join_all(each).await
     }
@@ -71,7 +73,7 @@ impl DirectHttp {
             if name.is_none_or(|name| name == one.name) {
                 let what = of_placeholder(&one.name);
                 let noted = secrets.iter_mut().filter(|secret| secret.what == what);
-                noted.for_each(|secret| secret.had = Err(source.to_string()));
+                noted.for_each(|secret| secret.readable = Err(source.to_string()));
             }
         }
     }
@@ -81,13 +83,16 @@ impl DirectHttp {
         &self,
         grant: &HttpGrant,
         patience: Duration,
-    ) -> (Vec<IpAddr>, Result<(), Obstacle>) {
+    ) -> (Vec<IpAddr>, Result<(), ConnectionFailure>) {
         let mut found = Vec::new();
         let open =
             connection::open_noting(self.network(), self.tls(), grant, &grant.url, &mut found);
         let connection = match tokio::time::timeout(patience, open).await {
             Ok(opened) => opened.map(drop).map_err(|failure| obstacle(&failure)),
-            Err(_) => Err(Obstacle { kind: ObstacleKind::Late, reason: late(patience) }),
+            Err(_) => Err(ConnectionFailure {
+                kind: ConnectionFailureKind::TimedOut,
+                reason: late(patience),
+            }),
         };
         let mut addresses: Vec<_> = found.iter().map(|address| address.ip()).collect();
         addresses.dedup();
@@ -97,7 +102,7 @@ impl DirectHttp {
     async fn probe(&self, grant: &HttpGrant) -> Probe {
         let request = match head(grant) {
             Ok(request) => request,
-            Err(error) => return Probe::Unanswered(error.to_string()),
+            Err(error) => return Probe::NoAnswer(error.to_string()),
         };
         let call = HttpCall {
             grant,
@@ -109,7 +114,7 @@ impl DirectHttp {
         };
         match self.send(call).await {
             Ok(answer) => Probe::Answered(answer.status().as_u16()),
-            Err(failure) => Probe::Unanswered(failure.to_string()),
+            Err(failure) => Probe::NoAnswer(failure.to_string()),
         }
     }
 }
@@ -128,25 +133,25 @@ fn head(grant: &HttpGrant) -> Result<Request<Bytes>, hyper::http::Error> {
 }
 
 /// What kind of obstacle a failure is. Those that no connection has are for whoever is asked.
-fn obstacle(failure: &HttpFailure) -> Obstacle {
-    use ObstacleKind as Kind;
+fn obstacle(failure: &HttpFailure) -> ConnectionFailure {
+    use ConnectionFailureKind as Kind;
     let kind = match failure {
         HttpFailure::Unresolved { .. } => Kind::Unresolved,
-        HttpFailure::Address { .. } => Kind::Refused,
+        HttpFailure::Address { .. } => Kind::AddressForbidden,
         HttpFailure::Proxy { .. } => Kind::Proxy,
         HttpFailure::Certificates { .. } => Kind::CaFile,
-        HttpFailure::NoCertificates(_) => Kind::NoRoots,
+        HttpFailure::NoCertificates(_) => Kind::NoRootCertificates,
         HttpFailure::Tls { .. } => Kind::NoTls,
         HttpFailure::Certificate { distrust, .. } => match distrust {
             Distrust::UnknownIssuer => Kind::UnknownIssuer,
-            Distrust::OtherName => Kind::OtherName,
+            Distrust::NameMismatch => Kind::NameMismatch,
             Distrust::Expired => Kind::Expired,
             Distrust::NotYetValid => Kind::NotYetValid,
             Distrust::Other => Kind::Untrusted,
         },
-        _ => Kind::Unconnected,
+        _ => Kind::NoConnection,
     };
-    Obstacle { kind, reason: failure.to_string() }
+    ConnectionFailure { kind, reason: failure.to_string() }
 }
 
 /// The secrets of a grant, each with what it is for.

@@ -148,7 +148,7 @@ pub enum Distrust {
     /// Nobody who is trusted has issued it.
     UnknownIssuer,
     /// It is for another name.
-    OtherName,
+    NameMismatch,
     /// It was valid once.
     Expired,
     /// It will be valid.

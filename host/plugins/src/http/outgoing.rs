@@ -99,8 +99,8 @@ impl Hooks {
         }
         let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
         let authority = part(uri.authority().map(|authority| authority.as_str()));
-        let url =
-            Url::of_parts(&part(uri.scheme_str()), &authority, uri.path()).map_err(Refusal::Url)?;
+        let url = Url::from_parts(&part(uri.scheme_str()), &authority, uri.path())
+            .map_err(Refusal::Url)?;
         if !core::METHODS.contains(&method) {
             return Err(Refusal::Method);
         }
@@ -135,7 +135,7 @@ enum Refusal {
     #[error("a method that can't be granted: those that can are {}", core::METHODS.join(", "))]
     Method,
     #[error(transparent)]
-    Denied(core::Denied),
+    Denied(core::RequestDenied),
 }
 
 type Exchange = dyn Future<Output = Result<(Response<WasiBody>, Box<Ended>), Code>> + Send;

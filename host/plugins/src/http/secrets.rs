@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::http::{HttpSecret, Secret, SecretPlace, Unfit};
+use groundcrew_core::http::{HttpSecret, Secret, SecretLocation, UnfitSecret};
 use groundcrew_core::ports::SecretStore;
 
 use crate::files;
@@ -26,41 +26,41 @@ pub enum SecretError {
     #[error("the environment variable {0} is not set")]
     Variable(String),
     /// The file can't be read.
-    #[error("{place}: {source}")]
+    #[error("{location}: {source}")]
     File {
         /// Where it was to be found.
-        place: SecretPlace,
+        location: SecretLocation,
         /// Why it can't be read.
         source: io::Error,
     },
     /// Secrets Manager doesn't hand it out.
-    #[error("{place}: {source}")]
+    #[error("{location}: {source}")]
     Store {
         /// Where it was to be found.
-        place: SecretPlace,
+        location: SecretLocation,
         /// What AWS says.
         source: Box<AwsError>,
     },
     /// The secret isn't a JSON object with that field.
     #[error("{0}: expected a JSON object in which that field is a text")]
-    Field(SecretPlace),
+    Field(SecretLocation),
     /// It is empty, or has characters that a header field can't have.
     #[error("{0}: expected one line of visible ASCII characters")]
-    Unfit(SecretPlace),
+    Unfit(SecretLocation),
     /// It can't take the place of a placeholder in a URL.
     #[error("{places}: {source}")]
     NoPartOfUrl {
         /// Where it was found; of several, where they were.
         places: String,
         /// Why it can't be a part of the URL.
-        source: Unfit,
+        source: UnfitSecret,
     },
 }
 
 impl SecretError {
     /// Whether trying again can help.
     pub(crate) fn is_transient(&self) -> bool {
-        matches!(self, Self::Store { source, .. } if source.class.is_passing())
+        matches!(self, Self::Store { source, .. } if source.class.is_retryable())
     }
 }
 
@@ -80,43 +80,43 @@ impl Secrets {
 
     /// The secret as it goes into a header field, its prefix included.
     pub(crate) async fn read(&self, secret: &HttpSecret) -> Result<Secret, SecretError> {
-        let HttpSecret { prefix, place } = secret;
-        let value = self.value(place).await?;
+        let HttpSecret { prefix, location } = secret;
+        let value = self.value(location).await?;
         let text = value.expose().trim_end_matches(['\r', '\n']);
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(SecretError::Unfit(place.clone()));
+            return Err(SecretError::Unfit(location.clone()));
         }
         Ok(Secret::new(format!("{prefix}{text}")))
     }
 
     /// Has what is kept of a secret forgotten. Answers whether any is.
     pub(crate) fn forget(&self, secret: &HttpSecret) -> bool {
-        match &secret.place {
-            SecretPlace::Stored { id, .. } => {
+        match &secret.location {
+            SecretLocation::SecretsManager { id, .. } => {
                 self.store.forget(id);
                 true
             }
-            SecretPlace::Variable(_) | SecretPlace::File(_) => false,
+            SecretLocation::EnvironmentVariable(_) | SecretLocation::File(_) => false,
         }
     }
 
-    async fn value(&self, place: &SecretPlace) -> Result<Secret, SecretError> {
-        match place {
-            SecretPlace::Variable(name) => (self.variable)(name)
+    async fn value(&self, location: &SecretLocation) -> Result<Secret, SecretError> {
+        match location {
+            SecretLocation::EnvironmentVariable(name) => (self.variable)(name)
                 .map(Secret::new)
                 .ok_or_else(|| SecretError::Variable(name.clone())),
-            SecretPlace::File(path) => files::read_text(path, files::SECRET)
+            SecretLocation::File(path) => files::read_text(path, files::SECRET)
                 .map(Secret::new)
-                .map_err(|source| SecretError::File { place: place.clone(), source }),
-            SecretPlace::Stored { id, field } => {
+                .map_err(|source| SecretError::File { location: location.clone(), source }),
+            SecretLocation::SecretsManager { id, field } => {
                 let secret = self.store.secret(id).await.map_err(|source| SecretError::Store {
-                    place: place.clone(),
+                    location: location.clone(),
                     source: Box::new(source),
                 })?;
                 match field {
                     None => Ok(secret),
                     Some(field) => {
-                        within(&secret, field).ok_or_else(|| SecretError::Field(place.clone()))
+                        within(&secret, field).ok_or_else(|| SecretError::Field(location.clone()))
                     }
                 }
             }

@@ -19,7 +19,7 @@
 ///   `SETTINGS = ["policies.settings"];`.
 /// - The comments are the meanings in documentation and schema, in Markdown.
 /// - Behind the colon is one of the [forms](crate::config::forms).
-/// - Then comes what holds when the key isn't written: one of [`Unwritten`].
+/// - Then comes what holds when the key isn't written: one of [`KeyDefault`].
 /// - `alias` is an older name of the key, which is still read, with a warning.
 ///
 /// [`Reader::table`] reads `Updates`: `updates.reserve.value` is a `usize`, because something always
@@ -27,7 +27,7 @@
 /// written. The compiler tells when a key is declared and never used.
 ///
 /// [`Table`]: super::Table
-/// [`Unwritten`]: super::Unwritten
+/// [`KeyDefault`]: super::KeyDefault
 /// [`Reader::table`]: crate::config::reader::Reader::table
 macro_rules! table {
     (
@@ -46,7 +46,7 @@ macro_rules! table {
                 name: stringify!($key),
                 aliases: &[$($alias),*],
                 form: <$form as $crate::config::forms::Parse>::FORM,
-                default: $crate::config::keys::Unwritten::$unwritten $(($text))?,
+                default: $crate::config::keys::KeyDefault::$unwritten $(($text))?,
                 meaning: concat!($($meaning),+).trim_ascii(),
             }),+],
         };
@@ -54,13 +54,13 @@ macro_rules! table {
         $(#[doc = $about])+
         pub struct $values {$(
             $(#[doc = $meaning])+
-            pub $key: $crate::config::reader::Read<table!(@type $unwritten $form)>,
+            pub $key: $crate::config::reader::KeyValue<table!(@type $unwritten $form)>,
         )+}
 
-        impl $crate::config::reader::Values for $values {
+        impl $crate::config::reader::TableValues for $values {
             const TABLE: &'static $crate::config::keys::Table = &$table;
 
-            fn read(from: &mut $crate::config::reader::Written<'_, '_, '_>) -> Option<Self> {
+            fn read(from: &mut $crate::config::reader::TableReader<'_, '_, '_>) -> Option<Self> {
                 let [$($key),+] = $table.keys else { return None };
                 Some(Self {
                     $($key: table!(@value $unwritten from.read::<$form>($key)),)+
@@ -84,7 +84,7 @@ macro_rules! table {
     (@many [$name:literal]) => { false };
     (@type Is $form:ty) => { <$form as $crate::config::forms::Parse>::Value };
     (@type $unwritten:ident $form:ty) => { Option<<$form as $crate::config::forms::Parse>::Value> };
-    (@value Is $read:expr) => { $read.always()? };
+    (@value Is $read:expr) => { $read.required()? };
     (@value $unwritten:ident $read:expr) => { $read };
 }
 

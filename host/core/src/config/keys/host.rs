@@ -2,7 +2,7 @@
 
 use super::declare::table;
 use crate::config::forms::{Choice, Duration, Integer, QueueUrl, Seconds, Text, TopicArn};
-use crate::config::{Approval, OnCause};
+use crate::config::{ApprovalMode, CauseAction};
 use crate::parameters::ParameterSource;
 use crate::pipeline::Fallback;
 use crate::scheduler::{StartWhen, WhenHeld};
@@ -57,31 +57,31 @@ table! {
         /// With `required` nothing is started before somebody has said `groundcrew approve` to the
         /// plan. An alert asks for it and names the plan. Another version, and other lanes or
         /// policies, are another plan.
-        approval: Choice<Approval> = Is("none");
+        approval: Choice<ApprovalMode> = Is("none");
         /// What happens to an account that is in another OU than after its last successful
         /// operation: an update tells Account Factory its OU. What an account was in before this
         /// ledger began is not known.
-        on_moved: Choice<OnCause> = Nothing("`update`; with `parameters = \"previous\"` `skip`");
+        on_moved: Choice<CauseAction> = Nothing("`update`; with `parameters = \"previous\"` `skip`");
         /// What happens to an account when the landing zone has another version than at its last
         /// successful operation.
-        on_landing_zone: Choice<OnCause> = Is("update");
+        on_landing_zone: Choice<CauseAction> = Is("update");
         /// What happens to an account whose provisioned product is `TAINTED` because somebody
         /// else's update failed. What groundcrew's own updates have tainted is tried again, up to
-        /// `max_receive_count`, and so is this.
-        on_tainted: Choice<OnCause> = Is("update");
+        /// `max_attempts`, and so is this.
+        on_tainted: Choice<CauseAction> = Is("update");
         /// The same for `ERROR`: the product is not usable.
-        on_error: Choice<OnCause> = Is("skip");
-        /// Seconds between two looks at a running update, between two at what operators have
-        /// changed, and before the next try when something else was in the way. The event that an
-        /// update has ended leads to a look at once.
-        wait_seconds: Seconds<1, 3600> = Is("30");
+        on_error: Choice<CauseAction> = Is("skip");
+        /// Time between two polls of a running update, between two of what operators have changed,
+        /// and before the next try when something else was in the way. The event that an update
+        /// has ended leads to a poll at once.
+        poll_interval: Seconds<1, 3600> = Is("30s"), alias "wait_seconds";
         /// An update that runs longer raises one alert. Its slot stays taken for as long as it
         /// runs.
         operation_timeout: Duration = Is("60m");
         /// Failed updates of one account to one version before it goes to the dead-letter queue and
         /// an alert goes out. Waiting for others and throttling cost none; an error that no
         /// repetition mends costs all.
-        max_receive_count: Integer<u32, 1, 100> = Is("5");
+        max_attempts: Integer<u32, 1, 100> = Is("5"), alias "max_receive_count";
         /// What happens to an account when every policy abstains: it is updated in the first lane,
         /// or skipped.
         default: Choice<Fallback> = Is("proceed");

@@ -10,6 +10,7 @@ mod host;
 mod plugins;
 
 use std::fmt;
+use std::time::Duration;
 
 pub use host::{ACCOUNT_FACTORY, ALERTS, AWS, LANES, LEDGER, QUEUES, UPDATES};
 pub(super) use host::{AccountFactory, Alerts, Aws, Lanes, Ledger, Queues, Updates};
@@ -37,6 +38,13 @@ pub enum Form {
     Name,
     /// A span of time such as `"30s"`, `"60m"`, `"24h"` or `"14d"`.
     Duration,
+    /// A span of time within bounds, or a whole number of seconds.
+    Seconds {
+        /// The shortest that is allowed, in seconds.
+        min: u32,
+        /// The longest that is allowed, in seconds.
+        max: u32,
+    },
     /// An amount of memory such as `"64MiB"`.
     Bytes,
     /// One of these texts.
@@ -76,6 +84,12 @@ impl fmt::Display for Form {
             Self::Duration => f.write_str(
                 "a duration such as \"30s\", \"60m\", \"24h\" or \"14d\", at most 366 days",
             ),
+            Self::Seconds { min, max } => {
+                let [min, max] = [min, max].map(|seconds| {
+                    humantime::format_duration(Duration::from_secs(u64::from(*seconds)))
+                });
+                write!(f, "a duration such as \"30s\", from {min} to {max}, or as many seconds")
+            }
             Self::Bytes => f.write_str("a size such as \"64MiB\""),
             Self::Choice(choices) => f.write_str(&quoted(choices)),
             Self::Choices(choices) => write!(f, "a list of {}", quoted(choices)),
@@ -117,14 +131,21 @@ pub struct Key {
     /// What may be written.
     pub form: Form,
     /// What holds when it isn't written, as it would be written.
-    pub default: Unwritten,
+    pub default: KeyDefault,
     /// What it does; Markdown.
     pub meaning: &'static str,
 }
 
+impl Key {
+    /// Its name, then its older ones.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
 /// What holds when a key isn't written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unwritten {
+pub enum KeyDefault {
     /// This text, read as if it were written.
     Is(&'static str),
     /// It must be written.

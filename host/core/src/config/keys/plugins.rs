@@ -2,10 +2,10 @@
 
 use super::declare::table;
 use crate::config::forms::{
-    Bytes, Choice, Choices, Duration, Flag, GrantUrl, Integer, Known, Name, Names, Secret, Secrets,
-    Sha256, Text, Texts, Url, UrlSecrets,
+    Bytes, Choice, Choices, Duration, Flag, GrantUrl, Integer, KnownNames, Name, Names, Secret,
+    Secrets, Sha256, Text, Texts, Url, UrlSecrets,
 };
-use crate::config::{Instance, Mode, OnFailure};
+use crate::config::{InstanceReuse, OnFailure, PolicyMode};
 use crate::decision::Action;
 use crate::limits;
 use crate::route::OncePer;
@@ -24,7 +24,7 @@ table! {
         sha256: Sha256 = Nothing("any");
         /// With `monitor` the policy is asked and its answers are logged, but they don't count;
         /// `groundcrew plan` shows what they would have changed.
-        mode: Choice<Mode> = Is("enforce");
+        mode: Choice<PolicyMode> = Is("enforce");
         /// What it is asked about.
         actions: Choices<Action> = Is("[\"update\"]");
         /// What happens to an account when the plugin fails on it (a trap, a limit, a nonsensical
@@ -36,7 +36,7 @@ table! {
         /// Whether each question gets a fresh instance of the plugin, or one instance is asked
         /// again and again, until it fails or has answered 10,000 times. `kept` is for plugins
         /// whose `configure` is costly.
-        instance: Choice<Instance> = Nothing("`kept` for a script, otherwise `fresh`");
+        instance: Choice<InstanceReuse> = Nothing("`kept` for a script, otherwise `fresh`");
     }
 }
 
@@ -67,7 +67,7 @@ macro_rules! limits {
 
         impl $values {
             /// Those that every plugin has.
-            pub fn of_plugin(&self) -> limits::Limits {
+            pub fn plugin_limits(&self) -> limits::Limits {
                 limits::Limits {
                     timeout: self.timeout.value,
                     memory: self.memory.value,
@@ -110,7 +110,7 @@ table! {
         /// *retried*, but also for every account it updates: only accounts that joined within
         /// `onboarding_lookback` are told of by it. `CreateManagedAccount` stands for accounts as
         /// well that land by a baseline alone (`EnableBaseline`, by auto-enrolment).
-        on: Names<LandingEvents> =
+        on: Names<AccountEvents> =
             Nothing("`[\"CreateManagedAccount\"]`, or nothing when one of `[[routes]]` names it");
         /// Whether it is asked before those that are no gates. What it answers can hold or stop
         /// what they are told, or give them findings (`annotations` in templates).
@@ -221,20 +221,20 @@ table! {
 /// All that a route can name.
 pub struct Events;
 
-impl Known for Events {
-    const NAMES: &'static [&'static str] = &crate::event::NAMES;
+impl KnownNames for Events {
+    const NAMES: &'static [&'static str] = &crate::event::EVENT_NAMES;
 }
 
 /// Those that `on` of a notifier can name.
-pub struct LandingEvents;
+pub struct AccountEvents;
 
-impl Known for LandingEvents {
+impl KnownNames for AccountEvents {
     const NAMES: &'static [&'static str] = &["CreateManagedAccount", "UpdateManagedAccount"];
 }
 
 /// Those that a grant can name.
 pub struct Methods;
 
-impl Known for Methods {
+impl KnownNames for Methods {
     const NAMES: &'static [&'static str] = &crate::http::METHODS;
 }

@@ -11,19 +11,19 @@ use async_trait::async_trait;
 use groundcrew_aws::{AwsSupport, Clients};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
-use groundcrew_core::decision::{Candidate, Verdict};
+use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::event::Event;
 use groundcrew_core::notification::{
-    Notification, NotifyFailure, NotifyFailureKind, Receipt, Verdict as Says,
+    GateDecision, Notification, NotifyFailure, NotifyFailureKind, Receipt,
 };
 use groundcrew_core::ports::{Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure};
-use groundcrew_core::route::{OncePer, Route, When};
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::route::{EventMatch, OncePer, Route};
+use groundcrew_core::suggestions::CommandSuggestions;
 use groundcrew_engine::notifications::{
-    ConfiguredNotifier, ConfiguredRoute, Handled, HandledOutcome, NotificationSettings,
-    Notifications, ToldOutcome,
+    ConfiguredNotifier, ConfiguredRoute, DeliveryOutcome, EventOutcome, EventReport,
+    NotificationSettings, Notifications,
 };
-use groundcrew_engine::{AskedPolicy, OnFailure};
+use groundcrew_engine::{ConfiguredPolicy, FailureHandling};
 use groundcrew_ledger::DynamoLedger;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 pub use groundcrew_testkit::events::{CREATED, FAILED, SCHEDULED, UPDATED};
@@ -50,40 +50,40 @@ impl Notifier for CaseNotifier {
     }
 }
 
-pub type Answer = fn(&Candidate) -> Result<Verdict, PolicyFailure>;
+pub type PolicyFn = fn(&Candidate) -> Result<PolicyDecision, PolicyFailure>;
 
-pub struct Asked(Answer);
+pub struct FnPolicy(PolicyFn);
 
 #[async_trait]
-impl Policy for Asked {
-    async fn evaluate(&self, candidate: &Candidate) -> Result<Verdict, PolicyFailure> {
+impl Policy for FnPolicy {
+    async fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
         (self.0)(candidate)
     }
 }
 
-pub type Finding = fn(Timestamp) -> Result<Says, NotifyFailure>;
+pub type GateFn = fn(Timestamp) -> Result<GateDecision, NotifyFailure>;
 
 /// A gate that finds what it is told to.
-pub struct Gate(Finding);
+pub struct FnGate(GateFn);
 
 #[async_trait]
-impl Notifier for Gate {
+impl Notifier for FnGate {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
-        let verdict = (self.0)(notification.now)?;
-        Ok(Receipt { reference: "looked".into(), verdict })
+        let decision = (self.0)(notification.now)?;
+        Ok(Receipt { reference: "looked".into(), decision })
     }
 }
 
 /// A webhook that answers 200 with something that is not understood: it has the message, and nobody
 /// knows. It counts its messages.
 #[derive(Default)]
-pub struct Hook {
+pub struct UnclearWebhook {
     messages: AtomicUsize,
     /// How long it takes to answer.
     takes: Duration,
 }
 
-impl Hook {
+impl UnclearWebhook {
     /// One that takes so long to answer.
     pub fn slow(takes: Duration) -> Self {
         Self { takes, ..Self::default() }
@@ -95,7 +95,7 @@ impl Hook {
 }
 
 #[async_trait]
-impl Notifier for Hook {
+impl Notifier for UnclearWebhook {
     async fn notify(&self, _: &Notification) -> Result<Receipt, NotifyFailure> {
         tokio::time::sleep(self.takes).await;
         self.messages.fetch_add(1, Ordering::Relaxed);
@@ -110,13 +110,13 @@ impl Notifier for Hook {
 }
 
 /// A simulated AWS, with the ledger in one of its tables, which outlives the hosts.
-pub struct Place {
-    pub hook: Arc<Hook>,
+pub struct Fixture {
+    pub hook: Arc<UnclearWebhook>,
     pub sim: SimAws,
     pub lookback: Duration,
-    pub policy: Option<Answer>,
+    pub policy: Option<PolicyFn>,
     pub queue: bool,
-    pub gate: Option<Finding>,
+    pub gate: Option<GateFn>,
     pub routes: Vec<Route>,
 }
 
@@ -129,14 +129,14 @@ pub fn of_each(route: Route) -> Route {
 pub fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     Route {
-        when: When::Named { events: owned(events), states: owned(&[state]) },
+        when: EventMatch::ByName { events: owned(events), states: owned(&[state]) },
         policies: None,
         notifiers: owned(notifiers),
         once_per: OncePer::Account,
     }
 }
 
-impl Place {
+impl Fixture {
     pub fn new() -> Self {
         Self::of(random_fleet(3, 0, 1))
     }
@@ -179,13 +179,13 @@ impl Place {
             notifier("ams", Arc::new(CaseNotifier(support))),
             notifier("hook", self.hook.clone()),
         ];
-        notifiers.extend(self.gate.map(|finding| notifier("gate", Arc::new(Gate(finding)))));
-        let policy = self.policy.map(|policy| AskedPolicy {
+        notifiers.extend(self.gate.map(|finding| notifier("gate", Arc::new(FnGate(finding)))));
+        let policy = self.policy.map(|policy| ConfiguredPolicy {
             name: "native".into(),
             digest: "none".into(),
-            on_failure: OnFailure::Retry,
+            on_failure: FailureHandling::Retry,
             monitored: false,
-            policy: Arc::new(Asked(policy)),
+            policy: Arc::new(FnPolicy(policy)),
         });
         Notifications::new(
             hosts::notifications(&self.sim, Arc::new(self.ledger()), self.queue),
@@ -201,12 +201,12 @@ impl Place {
                 notifiers,
                 lookback: self.lookback,
                 host: name.to_owned(),
-                suggested: Suggested::with_config("my.toml"),
+                suggestions: CommandSuggestions::with_config("my.toml"),
             },
         )
     }
 
-    pub async fn handle(&self, event: &str) -> Handled {
+    pub async fn handle(&self, event: &str) -> EventReport {
         let handled = self.host("host").handle_all(event, None).await;
         handled.into_iter().next().unwrap()
     }
@@ -217,15 +217,15 @@ impl Place {
 }
 
 /// An event about an account that the simulated organization has.
-pub fn about(place: &Place, event: &str) -> (AccountId, String) {
+pub fn about(fixture: &Fixture, event: &str) -> (AccountId, String) {
     let snapshot = random_fleet(3, 0, 1);
     let account: AccountId = snapshot.accounts[0].id.parse().unwrap();
-    assert!(place.sim.current_accounts().contains(&account));
+    assert!(fixture.sim.current_accounts().contains(&account));
     (account.clone(), event.replace("111122223333", account.as_str()))
 }
 
-pub fn outcome(handled: &Handled) -> (HandledOutcome, Vec<ToldOutcome>) {
-    (handled.outcome, handled.notifications.iter().map(|told| told.outcome).collect())
+pub fn outcome(handled: &EventReport) -> (EventOutcome, Vec<DeliveryOutcome>) {
+    (handled.outcome, handled.notifications.iter().map(|delivery| delivery.outcome).collect())
 }
 
 /// An event, read.
@@ -234,13 +234,13 @@ pub fn parsed(event: &str) -> Arc<Event> {
 }
 
 /// Takes what is in the notifications queue until nothing is left in it.
-pub async fn work(place: &Place) -> Vec<Handled> {
-    let host = place.host("worker");
+pub async fn work(fixture: &Fixture) -> Vec<EventReport> {
+    let host = fixture.host("worker");
     let queue = host.queue().unwrap().clone();
     let mut handled = Vec::new();
-    while !place.sim.messages(&place.sim.notifications_url()).is_empty() {
-        for delivery in queue.receive(Duration::from_secs(20)).await.unwrap() {
-            let taken = host.take(queue.as_ref(), &delivery.unwrap()).await;
+    while !fixture.sim.messages(&fixture.sim.notifications_url()).is_empty() {
+        for message in queue.receive(Duration::from_secs(20)).await.unwrap() {
+            let taken = host.process_message(queue.as_ref(), &message.unwrap()).await;
             handled.push(taken.handled);
         }
     }
@@ -249,15 +249,15 @@ pub async fn work(place: &Place) -> Vec<Handled> {
 
 /// Redrives what is in the dead-letter queue for a notifier. Answers how many letters were taken out.
 pub async fn redrive(
-    place: &Place,
+    fixture: &Fixture,
     queue: &Arc<dyn NotificationQueue>,
     notifier: &str,
 ) -> Result<usize, AwsError> {
-    queue.redrive(notifier, place.sim.clock().now()).await.map(|cleared| cleared.taken)
+    queue.redrive(notifier, fixture.sim.clock().now()).await.map(|removed| removed.removed)
 }
 
-pub fn letters(place: &Place) -> Vec<String> {
-    place.sim.messages(&place.sim.notifications_dead_url())
+pub fn letters(fixture: &Fixture) -> Vec<String> {
+    fixture.sim.messages(&fixture.sim.notifications_dead_url())
 }
 
 /// Lets a future run until it has waited so often; `None` when it was killed there.

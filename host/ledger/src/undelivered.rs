@@ -12,50 +12,50 @@ use serde::{Deserialize, Serialize};
 use crate::store::Key;
 
 /// The partition of the list.
-pub(crate) const UNTOLD: &str = "untold";
+pub(crate) const UNDELIVERED: &str = "untold";
 
 /// In so many items it is kept.
-const ITEMS: u32 = 64;
+const ITEM_COUNT: u32 = 64;
 
 /// So many notifications are in an item at most: those that changed last.
-const IN_AN_ITEM: usize = 100;
+const MAX_PER_ITEM: usize = 100;
 
 /// So many characters are kept of an error or a reason; the entry itself has all of it.
-const LONGEST: usize = 500;
+const MAX_ERROR_CHARS: usize = 500;
 
 /// The item that has a notification, if it is on the list.
-pub(crate) fn untold_with(key: &NotificationKey) -> Key {
+pub(crate) fn undelivered_key(key: &NotificationKey) -> Key {
     let hash = key
         .as_str()
         .bytes()
         .fold(0_u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte)));
-    Key::new(UNTOLD, format!("{:02}", hash % ITEMS))
+    Key::new(UNDELIVERED, format!("{:02}", hash % ITEM_COUNT))
 }
 
 /// Whether a notification in this state belongs on the list.
-pub(crate) fn is_untold(state: &NotificationState) -> bool {
+pub(crate) fn is_undelivered(state: &NotificationState) -> bool {
     match state {
         NotificationState::Failed { .. } | NotificationState::Held { .. } => true,
-        NotificationState::Taken { .. }
-        | NotificationState::Told { .. }
-        | NotificationState::Recorded => false,
+        NotificationState::Claimed { .. }
+        | NotificationState::Delivered { .. }
+        | NotificationState::Suppressed => false,
     }
 }
 
 /// What is in an item of the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Untold(pub(crate) BTreeMap<NotificationKey, NotificationEntry>);
+pub(crate) struct Undelivered(pub(crate) BTreeMap<NotificationKey, NotificationEntry>);
 
-impl Untold {
+impl Undelivered {
     /// Takes in what a notification has come to.
-    pub(crate) fn take_in(&mut self, key: &NotificationKey, entry: &NotificationEntry) {
-        if !is_untold(&entry.state) {
+    pub(crate) fn update(&mut self, key: &NotificationKey, entry: &NotificationEntry) {
+        if !is_undelivered(&entry.state) {
             self.0.remove(key);
             return;
         }
         self.0.insert(key.clone(), shortened(entry.clone()));
-        while self.0.len() > IN_AN_ITEM {
+        while self.0.len() > MAX_PER_ITEM {
             let oldest = self.0.iter().min_by_key(|(_, entry)| entry.changed_at);
             let Some(oldest) = oldest.map(|(key, _)| key.clone()) else { break };
             self.0.remove(&oldest);
@@ -66,7 +66,7 @@ impl Untold {
 fn shortened(mut entry: NotificationEntry) -> NotificationEntry {
     if let NotificationState::Failed { error: text, .. }
     | NotificationState::Held { reason: text, .. } = &mut entry.state
-        && let Some((end, _)) = text.char_indices().nth(LONGEST)
+        && let Some((end, _)) = text.char_indices().nth(MAX_ERROR_CHARS)
     {
         text.truncate(end);
         text.push('…');
@@ -93,26 +93,26 @@ mod tests {
             changed_at: Timestamp::constant(number as i64, 0),
         };
         let account = format!("{number:012}").parse().unwrap();
-        (NotificationKey::onboard(&account, "ams"), entry)
+        (NotificationKey::for_onboarding(&account, "ams"), entry)
     }
 
     #[test]
     fn an_item_keeps_those_that_changed_last_and_is_small() {
-        let mut untold = Untold::default();
-        for number in 0..IN_AN_ITEM * 2 {
+        let mut undelivered = Undelivered::default();
+        for number in 0..MAX_PER_ITEM * 2 {
             let (key, entry) = entry(number, &"é".repeat(10_000));
-            untold.take_in(&key, &entry);
+            undelivered.update(&key, &entry);
         }
-        assert_eq!(untold.0.len(), IN_AN_ITEM);
-        assert!(untold.0.contains_key(&entry(IN_AN_ITEM * 2 - 1, "").0));
-        assert!(!untold.0.contains_key(&entry(IN_AN_ITEM - 1, "").0));
-        assert!(serde_json::to_string(&untold).unwrap().len() < 300_000);
+        assert_eq!(undelivered.0.len(), MAX_PER_ITEM);
+        assert!(undelivered.0.contains_key(&entry(MAX_PER_ITEM * 2 - 1, "").0));
+        assert!(!undelivered.0.contains_key(&entry(MAX_PER_ITEM - 1, "").0));
+        assert!(serde_json::to_string(&undelivered).unwrap().len() < 300_000);
     }
 
     #[test]
     fn accounts_are_spread_over_the_items() {
-        let items = (0..1000).map(|number| untold_with(&entry(number, "").0));
+        let items = (0..1000).map(|number| undelivered_key(&entry(number, "").0));
         let items: std::collections::BTreeSet<Key> = items.collect();
-        assert!(items.len() > ITEMS as usize / 2, "{}", items.len());
+        assert!(items.len() > ITEM_COUNT as usize / 2, "{}", items.len());
     }
 }

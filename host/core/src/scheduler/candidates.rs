@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::backlog::{Entry, Stage};
-use super::messages::{Standing, Sweep};
+use super::backlog::{BacklogEntry, BacklogStage};
+use super::messages::{CandidateState, Sweep};
 use super::{RETRY_MAX, Scheduler};
 use crate::account::AccountId;
 
@@ -17,8 +17,8 @@ impl Scheduler {
             .backlog
             .accounts()
             .filter(|(id, entry)| {
-                entry.stage != Stage::Active
-                    && entry.touched < started_at
+                entry.stage != BacklogStage::Active
+                    && entry.changed_at < started_at
                     && !accounts.contains_key(*id)
             })
             .map(|(id, _)| id.clone())
@@ -26,38 +26,49 @@ impl Scheduler {
         for account in gone {
             self.backlog.remove(&account, now);
         }
-        self.lanes.sweep(accounts.values().filter_map(|standing| match standing {
-            Standing::GivenUp { lane } => Some(*lane),
-            _ => None,
+        self.lanes.take_in_sweep(accounts.values().filter_map(|candidate_state| {
+            match candidate_state {
+                CandidateState::DeadLettered { lane } => Some(*lane),
+                _ => None,
+            }
         }));
         let new_target = self.target.as_ref() != Some(&account_factory);
         self.target = Some(account_factory);
         // What was decided since the sweep began is newer than what it saw.
         let changed = &self.changed;
         self.holds.retain(|account| changed.contains(account));
-        for (account, standing) in accounts {
+        for (account, candidate_state) in accounts {
             let stale = self.changed.contains(&account)
-                || self.backlog.get(&account).is_some_and(|entry| entry.stage == Stage::Active);
+                || self
+                    .backlog
+                    .get(&account)
+                    .is_some_and(|entry| entry.stage == BacklogStage::Active);
             if !stale {
-                self.place(&account, standing, new_target, now);
-            } else if let Standing::Held { until, .. } = standing {
-                self.sweeps.at(until);
+                self.apply_state(&account, candidate_state, new_target, now);
+            } else if let CandidateState::Held { until, .. } = candidate_state {
+                self.sweeps.request_at(until);
             }
         }
     }
 
     /// Puts an account where a decision wants it. What is already handed over in that lane
     /// for the same target is left in the queue.
-    pub(super) fn place(
+    pub(super) fn apply_state(
         &mut self,
         account: &AccountId,
-        standing: Standing,
+        candidate_state: CandidateState,
         new_target: bool,
         now: Timestamp,
     ) {
         self.holds.remove(account);
-        match standing {
-            Standing::Outdated { provisioned_product, lane, failed_attempts, retry_at, ou } => {
+        match candidate_state {
+            CandidateState::Outdated {
+                provisioned_product,
+                lane,
+                failed_attempts,
+                retry_at,
+                ou,
+            } => {
                 let kept = self.backlog.get(account).is_some_and(|entry| {
                     entry.lane == lane
                         && !new_target
@@ -67,27 +78,30 @@ impl Scheduler {
                 if !kept {
                     // No longer than it ever waits: the clock that wrote it may have been wrong.
                     let ready = retry_at.map_or(now, |at| at.clamp(now, now + RETRY_MAX));
-                    let stage = Stage::Waiting { ready };
+                    let stage = BacklogStage::Waiting { ready };
                     let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
-                    let touched = now;
-                    let entry = Entry {
+                    let changed_at = now;
+                    let entry = BacklogEntry {
                         provisioned_product,
                         lane,
                         ou,
                         failed_attempts,
                         serial,
                         stage,
-                        touched,
+                        changed_at,
                     };
                     self.backlog.put(account, entry);
                 }
             }
-            Standing::Held { until, lane } => {
+            CandidateState::Held { until, lane } => {
                 self.backlog.remove(account, now);
                 self.holds.put(account, lane, until);
-                self.sweeps.at(until);
+                self.sweeps.request_at(until);
             }
-            Standing::Current | Standing::Skipped | Standing::Closed | Standing::GivenUp { .. } => {
+            CandidateState::Current
+            | CandidateState::Skipped
+            | CandidateState::Closed
+            | CandidateState::DeadLettered { .. } => {
                 self.backlog.remove(account, now);
             }
         }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use groundcrew_core::account::{AccountId, AccountState};
-use groundcrew_core::due::Causes;
-use groundcrew_core::scheduler::{LaneRules, Rules, StartWhen, WhenHeld};
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::scheduler::{LaneRules, SchedulerRules, StartWhen, WhenHeld};
+use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::update_need::Causes;
 use groundcrew_sim::{FaultLevel, Snapshot, random_fleet};
 
 use super::backlog::Backlog;
@@ -23,7 +23,7 @@ pub enum LedgerKind {
 
 /// What policy says of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum WantedDecision {
     Lane(usize),
     Skip,
     /// In a lane, so many seconds after the beginning. In the first lane the hold names none.
@@ -40,11 +40,11 @@ pub enum End {
 }
 
 #[derive(Debug)]
-pub struct Setting {
+pub struct Scenario {
     pub seed: u64,
     pub snapshot: Snapshot,
-    pub wishes: Vec<Wish>,
-    pub rules: Rules,
+    pub wanted_decisions: Vec<WantedDecision>,
+    pub rules: SchedulerRules,
     pub reserve: usize,
     pub ledger: LedgerKind,
     pub hosts: usize,
@@ -70,8 +70,8 @@ pub struct Setting {
 pub const QUOTA: usize = 5;
 pub const CAUSES: Causes = Causes { moved: true, landing_zone: true, tainted: true, error: true };
 
-impl Setting {
-    pub fn draw(seed: u64) -> Self {
+impl Scenario {
+    pub fn generate(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let number = rng.usize(3..14);
         let mut snapshot = random_fleet(number, 50, seed);
@@ -101,11 +101,11 @@ impl Setting {
                 ..LaneRules::new(format!("lane-{lane}"), rng.usize(1..5))
             })
             .collect();
-        let wishes = (0..number)
+        let wanted_decisions = (0..number)
             .map(|_| match rng.u32(0..12) {
-                0 => Wish::Skip,
-                1 => Wish::Hold(rng.usize(0..lanes.len()), rng.u64(1..60_000)),
-                _ => Wish::Lane(rng.usize(0..lanes.len())),
+                0 => WantedDecision::Skip,
+                1 => WantedDecision::Hold(rng.usize(0..lanes.len()), rng.u64(1..60_000)),
+                _ => WantedDecision::Lane(rng.usize(0..lanes.len())),
             })
             .collect();
         let ledger = if rng.bool() { LedgerKind::File } else { LedgerKind::Table };
@@ -152,18 +152,18 @@ impl Setting {
         Self {
             seed,
             snapshot,
-            wishes,
-            rules: Rules {
+            wanted_decisions,
+            rules: SchedulerRules {
                 lanes,
                 max_concurrent_operations: cap,
                 per_ou_limit: (rng.u32(0..4) == 0).then(|| rng.usize(1..3)),
                 max_attempts: rng.u32(1..4),
-                wait: Duration::from_secs(30),
+                poll_interval: Duration::from_secs(30),
                 operation_timeout: Duration::from_secs(7200),
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
-                suggested: Suggested::default(),
+                suggestions: CommandSuggestions::default(),
             },
             reserve,
             ledger,
@@ -193,9 +193,9 @@ impl Setting {
         self.snapshot.accounts[index].id.parse().unwrap()
     }
 
-    pub fn wish(&self, account: &AccountId) -> Wish {
+    pub fn wanted_decision(&self, account: &AccountId) -> WantedDecision {
         let index = self.snapshot.accounts.iter().position(|one| one.id == account.as_str());
-        self.wishes[index.unwrap()]
+        self.wanted_decisions[index.unwrap()]
     }
 
     /// Whether an account is closed at the end.

@@ -3,24 +3,24 @@
 use std::time::Duration;
 
 use super::{Check, Finding};
-use crate::aws_error::{AwsError, Class};
+use crate::aws_error::{AwsError, ErrorClass};
 use crate::credentials;
 
 /// Why something could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Unread {
+pub struct ReadFailure {
     /// The permission that it takes, for example `sqs:GetQueueAttributes`.
     pub action: String,
     /// What kind of obstacle it was.
-    pub reason: Reason,
+    pub reason: ReadFailureReason,
     /// What was said.
     pub message: String,
 }
 
 /// What was in the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum ReadFailureReason {
     /// There are no credentials.
     NoCredentials,
     /// AWS does not accept the credentials.
@@ -41,44 +41,50 @@ pub enum Reason {
     Other,
 }
 
-impl Unread {
+impl ReadFailure {
     /// From the error of a call. `service` is what the permissions of the service begin with.
-    pub fn of(service: &str, error: &AwsError) -> Self {
+    pub fn from_aws_error(service: &str, error: &AwsError) -> Self {
         let reason = match error.class {
-            _ if credentials::are_rejected(&error.code) => Reason::Rejected,
-            _ if error.code == "SubscriptionRequiredException" => Reason::NoSupportPlan,
-            Class::Denied => Reason::Denied,
-            Class::NotFound => Reason::Absent,
-            Class::Throttled => Reason::Throttled,
-            Class::Transient if error.code.is_empty() => Reason::Unreachable,
-            _ => Reason::Other,
+            _ if credentials::is_rejection(&error.code) => ReadFailureReason::Rejected,
+            _ if error.code == "SubscriptionRequiredException" => ReadFailureReason::NoSupportPlan,
+            ErrorClass::Denied => ReadFailureReason::Denied,
+            ErrorClass::NotFound => ReadFailureReason::Absent,
+            ErrorClass::Throttled => ReadFailureReason::Throttled,
+            ErrorClass::Transient if error.code.is_empty() => ReadFailureReason::Unreachable,
+            _ => ReadFailureReason::Other,
         };
-        Self { action: format!("{service}:{}", error.operation), reason, message: error.said() }
+        Self { action: format!("{service}:{}", error.operation), reason, message: error.summary() }
     }
 
     /// Nobody has credentials.
     pub fn no_credentials(action: &str, message: impl Into<String>) -> Self {
-        Self { action: action.to_owned(), reason: Reason::NoCredentials, message: message.into() }
+        Self {
+            action: action.to_owned(),
+            reason: ReadFailureReason::NoCredentials,
+            message: message.into(),
+        }
     }
 
     /// It was given up after so long.
     pub fn too_slow(action: String, patience: Duration) -> Self {
         let message = format!("{action} has not ended within {} s", patience.as_secs());
-        Self { action, reason: Reason::TooSlow, message }
+        Self { action, reason: ReadFailureReason::TooSlow, message }
     }
 
     /// A finding about what groundcrew can't work without.
-    pub(super) fn needed(&self, check: Check) -> Finding {
+    pub(super) fn required_finding(&self, check: Check) -> Finding {
         match self.reason {
-            Reason::Throttled | Reason::TooSlow => self.not_needed(check),
+            ReadFailureReason::Throttled | ReadFailureReason::TooSlow => {
+                self.optional_finding(check)
+            }
             _ => Finding::failed(check, self.found(), self.fix()),
         }
     }
 
     /// A finding about what only a doctor asks.
-    pub(super) fn not_needed(&self, check: Check) -> Finding {
+    pub(super) fn optional_finding(&self, check: Check) -> Finding {
         match self.reason {
-            Reason::NoCredentials | Reason::Rejected => {
+            ReadFailureReason::NoCredentials | ReadFailureReason::Rejected => {
                 Finding::failed(check, self.found(), self.fix())
             }
             _ => Finding::unknown(check, self.found(), self.fix()),
@@ -87,11 +93,11 @@ impl Unread {
 
     fn found(&self) -> String {
         match self.reason {
-            Reason::NoCredentials => format!("there are none: {}", self.message),
-            Reason::Rejected => format!("AWS rejects the credentials: {}", self.message),
-            Reason::Unreachable => format!("no answer from AWS: {}", self.message),
+            ReadFailureReason::NoCredentials => format!("there are none: {}", self.message),
+            ReadFailureReason::Rejected => format!("AWS rejects the credentials: {}", self.message),
+            ReadFailureReason::Unreachable => format!("no answer from AWS: {}", self.message),
             // Who calls, and what is said with the fix, is left out.
-            Reason::Denied => match self.denial() {
+            ReadFailureReason::Denied => match self.denial() {
                 Some((_, why)) => format!("denied {why}"),
                 None => self.message.clone(),
             },
@@ -116,39 +122,43 @@ impl Unread {
             _ => &self.action,
         };
         match self.reason {
-            Reason::NoCredentials => credentials::GIVE_SOME.to_owned(),
-            Reason::Rejected => credentials::GET_NEW_ONES.to_owned(),
-            Reason::Denied if text.contains("service control policy") => {
+            ReadFailureReason::NoCredentials => credentials::PROVIDE_CREDENTIALS.to_owned(),
+            ReadFailureReason::Rejected => credentials::RENEW_CREDENTIALS.to_owned(),
+            ReadFailureReason::Denied if text.contains("service control policy") => {
                 format!(
                     "a service control policy of the organization denies {action}: exempt the role there"
                 )
             }
-            Reason::Denied if text.contains("permissions boundary") => {
+            ReadFailureReason::Denied if text.contains("permissions boundary") => {
                 format!("allow {action} in the permissions boundary of the role")
             }
-            Reason::Denied if text.contains("explicit deny") => {
+            ReadFailureReason::Denied if text.contains("explicit deny") => {
                 format!("take the explicit deny of {action} out of the role's policies")
             }
-            Reason::Denied => format!("allow {action} to the role that groundcrew runs as"),
-            Reason::Throttled => "AWS throttled every try: run this again in a minute".to_owned(),
-            Reason::Unreachable => {
+            ReadFailureReason::Denied => {
+                format!("allow {action} to the role that groundcrew runs as")
+            }
+            ReadFailureReason::Throttled => {
+                "AWS throttled every try: run this again in a minute".to_owned()
+            }
+            ReadFailureReason::Unreachable => {
                 let service = action.split(':').next().unwrap_or_default();
                 format!(
                     "let this machine reach the endpoint of {service}: its network, HTTPS_PROXY, \
                      a VPC endpoint, or AWS_ENDPOINT_URL"
                 )
             }
-            Reason::NoSupportPlan => {
+            ReadFailureReason::NoSupportPlan => {
                 "the AWS Support API comes with the support plans Business, Enterprise On-Ramp \
                  and Enterprise: subscribe the account to one, or take away the notifiers that \
                  open cases"
                     .to_owned()
             }
-            Reason::TooSlow => {
+            ReadFailureReason::TooSlow => {
                 "run this again when less is going on: AWS answers slowly, or there is much to list"
                     .to_owned()
             }
-            Reason::Absent | Reason::Other => {
+            ReadFailureReason::Absent | ReadFailureReason::Other => {
                 format!(
                     "run this again; if it stays, AWS's documentation of {action} has the error"
                 )
@@ -164,46 +174,76 @@ mod tests {
     use crate::aws_error::classify;
     use rstest::rstest;
 
-    fn unread(code: &str, message: &str, class: Class) -> Unread {
+    fn read_failure(code: &str, message: &str, class: ErrorClass) -> ReadFailure {
         let error = AwsError {
             code: code.to_owned(),
             ..AwsError::without_code("GetThing", class, message)
         };
-        Unread::of("service", &error)
+        ReadFailure::from_aws_error("service", &error)
     }
 
     #[rstest]
-    #[case("AccessDeniedException", "no", Reason::Denied, "allow service:GetThing to the role")]
-    #[case("AuthorizationError", "no", Reason::Denied, "allow service:GetThing to the role")]
+    #[case(
+        "AccessDeniedException",
+        "no",
+        ReadFailureReason::Denied,
+        "allow service:GetThing to the role"
+    )]
+    #[case(
+        "AuthorizationError",
+        "no",
+        ReadFailureReason::Denied,
+        "allow service:GetThing to the role"
+    )]
     #[case(
         "AccessDeniedException",
         "with an explicit deny in a service control policy",
-        Reason::Denied,
+        ReadFailureReason::Denied,
         "a service control policy of the organization denies service:GetThing"
     )]
     #[case(
         "AccessDenied",
         "because no permissions boundary allows the action",
-        Reason::Denied,
+        ReadFailureReason::Denied,
         "in the permissions boundary"
     )]
-    #[case("AccessDenied", "with an explicit deny", Reason::Denied, "take the explicit deny")]
-    #[case("ExpiredTokenException", "", Reason::Rejected, "get new credentials")]
-    #[case("UnrecognizedClientException", "", Reason::Rejected, "the Region enabled")]
-    #[case("ThrottlingException", "Rate exceeded", Reason::Throttled, "again in a minute")]
-    #[case("SubscriptionRequiredException", "", Reason::NoSupportPlan, "support plans Business")]
-    #[case("ValidationException", "", Reason::Other, "AWS's documentation of service:GetThing")]
+    #[case(
+        "AccessDenied",
+        "with an explicit deny",
+        ReadFailureReason::Denied,
+        "take the explicit deny"
+    )]
+    #[case("ExpiredTokenException", "", ReadFailureReason::Rejected, "get new credentials")]
+    #[case("UnrecognizedClientException", "", ReadFailureReason::Rejected, "the Region enabled")]
+    #[case(
+        "ThrottlingException",
+        "Rate exceeded",
+        ReadFailureReason::Throttled,
+        "again in a minute"
+    )]
+    #[case(
+        "SubscriptionRequiredException",
+        "",
+        ReadFailureReason::NoSupportPlan,
+        "support plans Business"
+    )]
+    #[case(
+        "ValidationException",
+        "",
+        ReadFailureReason::Other,
+        "AWS's documentation of service:GetThing"
+    )]
     fn each_error_has_its_fix(
         #[case] code: &str,
         #[case] message: &str,
-        #[case] reason: Reason,
+        #[case] reason: ReadFailureReason,
         #[case] fix: &str,
     ) {
-        let unread = unread(code, message, classify(code, message));
-        assert_eq!(unread.reason, reason);
-        let finding = unread.needed(Check::Topic);
+        let read_failure = read_failure(code, message, classify(code, message));
+        assert_eq!(read_failure.reason, reason);
+        let finding = read_failure.required_finding(Check::Topic);
         assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
-        let throttled = reason == Reason::Throttled;
+        let throttled = reason == ReadFailureReason::Throttled;
         let status = if throttled { Status::Unknown } else { Status::Failed };
         assert_eq!(finding.status, status);
     }
@@ -216,25 +256,26 @@ mod tests {
             "User: arn:aws:sts::1:assumed-role/a/b is not authorized to perform: {action} on \
              resource: arn:aws:x because no identity-based policy allows it"
         );
-        let finding = unread("AccessDenied", &message, Class::Denied).needed(Check::Topic);
+        let finding = read_failure("AccessDenied", &message, ErrorClass::Denied)
+            .required_finding(Check::Topic);
         assert_eq!(finding.found, "denied because no identity-based policy allows it");
         assert!(finding.fix.as_ref().unwrap().contains(fix), "{finding:?}");
     }
 
     #[test]
     fn what_never_answers_names_the_service() {
-        let unread = unread("", "connection refused", Class::Transient);
-        assert_eq!(unread.reason, Reason::Unreachable);
-        let finding = unread.needed(Check::Topic);
+        let read_failure = read_failure("", "connection refused", ErrorClass::Transient);
+        assert_eq!(read_failure.reason, ReadFailureReason::Unreachable);
+        let finding = read_failure.required_finding(Check::Topic);
         assert_eq!(finding.found, "no answer from AWS: GetThing: connection refused");
         assert!(finding.fix.unwrap().contains("the endpoint of service"));
     }
 
     #[test]
     fn what_only_a_doctor_asks_fails_nothing() {
-        let denied = unread("AccessDeniedException", "no", Class::Denied);
-        assert_eq!(denied.not_needed(Check::Topic).status, Status::Unknown);
-        let expired = unread("ExpiredToken", "", Class::Unknown);
-        assert_eq!(expired.not_needed(Check::Topic).status, Status::Failed);
+        let denied = read_failure("AccessDeniedException", "no", ErrorClass::Denied);
+        assert_eq!(denied.optional_finding(Check::Topic).status, Status::Unknown);
+        let expired = read_failure("ExpiredToken", "", ErrorClass::Unknown);
+        assert_eq!(expired.optional_finding(Check::Topic).status, Status::Failed);
     }
 }

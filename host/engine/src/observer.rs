@@ -4,16 +4,16 @@
 use std::sync::Arc;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::pipeline::Decision;
+use groundcrew_core::pipeline::FinalDecision;
 use groundcrew_core::ports::{Alert, LedgerError, Slot};
-use groundcrew_core::scheduler::View;
+use groundcrew_core::scheduler::SchedulerView;
 use jiff::Timestamp;
 
-use crate::notifications::{Handled, Told};
+use crate::notifications::{Delivery, EventReport};
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug)]
-pub enum Notice<'a> {
+pub enum EngineEvent<'a> {
     /// A sweep is complete.
     Swept {
         /// Enrolled accounts that were seen.
@@ -28,7 +28,7 @@ pub enum Notice<'a> {
         /// The account.
         account: &'a AccountId,
         /// The decision.
-        decision: &'a Decision,
+        decision: &'a FinalDecision,
     },
     /// An update was started, or one that ran already was adopted.
     Started(&'a Slot),
@@ -37,59 +37,59 @@ pub enum Notice<'a> {
         /// Its slot.
         slot: &'a Slot,
         /// How.
-        ending: Ending<'a>,
+        ending: UpdateEnding<'a>,
     },
     /// Something became of a notification.
-    Told(&'a Told),
+    NotificationHandled(&'a Delivery),
     /// Something became of an event as a whole.
-    Handled(&'a Handled),
+    EventHandled(&'a EventReport),
     /// An alert is out.
     Alerted(&'a Alert),
     /// A heartbeat was to be written into the ledger: why it could not be, if so.
-    Beaten(Option<&'a LedgerError>),
+    HeartbeatWritten(Option<&'a LedgerError>),
     /// How the work as a whole stands, whenever the loop comes round.
-    Stands(&'a View),
+    Status(&'a SchedulerView),
 }
 
 /// How an update ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending<'a> {
+pub enum UpdateEnding<'a> {
     /// The account is on the target.
     Succeeded,
     /// It failed for this reason and is tried again; it may have cost an attempt.
     Retried(&'a str),
     /// It failed and is in the dead-letter queue for this reason.
-    GivenUp(&'a str),
+    DeadLettered(&'a str),
 }
 
-impl Ending<'_> {
+impl UpdateEnding<'_> {
     /// In one word, for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
             Self::Retried(_) => "retried",
-            Self::GivenUp(_) => "given_up",
+            Self::DeadLettered(_) => "given_up",
         }
     }
 }
 
 /// Whoever wants to see.
-pub trait Witness: Send + Sync {
+pub trait Observer: Send + Sync {
     /// Something happened.
-    fn see(&self, now: Timestamp, notice: Notice<'_>);
+    fn observe(&self, now: Timestamp, event: EngineEvent<'_>);
 }
 
 /// All of them see it, in their order.
-impl Witness for Vec<Arc<dyn Witness>> {
-    fn see(&self, now: Timestamp, notice: Notice<'_>) {
-        self.iter().for_each(|witness| witness.see(now, notice));
+impl Observer for Vec<Arc<dyn Observer>> {
+    fn observe(&self, now: Timestamp, event: EngineEvent<'_>) {
+        self.iter().for_each(|observer| observer.observe(now, event));
     }
 }
 
 /// Sees nothing.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Silent;
+pub struct NoopObserver;
 
-impl Witness for Silent {
-    fn see(&self, _now: Timestamp, _notice: Notice<'_>) {}
+impl Observer for NoopObserver {
+    fn observe(&self, _now: Timestamp, _notice: EngineEvent<'_>) {}
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// is ignored without a word about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Rule {
+pub enum IgnoreReason {
     /// No route leads the event to a notifier.
     NoRoute,
     /// It is a call of the API that CloudTrail has recorded: what was called for has only begun.
@@ -32,7 +32,7 @@ pub enum Rule {
 }
 
 /// As reports have it, for example `once-per-account`.
-impl fmt::Display for Rule {
+impl fmt::Display for IgnoreReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoRoute => "no-route",

@@ -6,38 +6,38 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, Tags};
-use groundcrew_core::decision::{Action, Candidate, Cause, Verdict};
-use groundcrew_core::lane::Lanes;
-use groundcrew_core::pipeline::{Decision, Fallback, Outcome};
+use groundcrew_core::decision::{Action, Candidate, Cause, PolicyDecision};
+use groundcrew_core::lane::LaneNames;
+use groundcrew_core::pipeline::{DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::ports::{Policy, PolicyFailure};
-use groundcrew_engine::{AskedPolicy, OnFailure, Panel};
+use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline};
 use jiff::Timestamp;
 use rstest::rstest;
 
 /// Says always the same, and counts how often it was asked.
-struct Says(Result<Verdict, PolicyFailure>, AtomicU32);
+struct FixedPolicy(Result<PolicyDecision, PolicyFailure>, AtomicU32);
 
 #[async_trait]
-impl Policy for Says {
-    async fn evaluate(&self, _: &Candidate) -> Result<Verdict, PolicyFailure> {
+impl Policy for FixedPolicy {
+    async fn evaluate(&self, _: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
         self.1.fetch_add(1, Ordering::Relaxed);
         self.0.clone()
     }
 }
 
-fn lanes(names: &[&str]) -> Lanes {
+fn lanes(names: &[&str]) -> LaneNames {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 /// `name says` or, for a monitored one, `name? says`.
-fn policy(text: &str) -> (AskedPolicy, Arc<Says>) {
+fn policy(text: &str) -> (ConfiguredPolicy, Arc<FixedPolicy>) {
     let (name, says) = text.split_once(' ').unwrap();
     let says = match says.split_once(' ').unwrap_or((says, "")) {
-        ("abstain", _) => Ok(Verdict::Abstain),
-        ("proceed", "") => Ok(Verdict::Proceed(None)),
-        ("proceed", lane) => Ok(Verdict::Proceed(Some(lane.to_owned()))),
-        ("skip", reason) => Ok(Verdict::Skip(reason.to_owned())),
-        ("hold", lane) => Ok(Verdict::Hold {
+        ("abstain", _) => Ok(PolicyDecision::Abstain),
+        ("proceed", "") => Ok(PolicyDecision::Proceed(None)),
+        ("proceed", lane) => Ok(PolicyDecision::Proceed(Some(lane.to_owned()))),
+        ("skip", reason) => Ok(PolicyDecision::Skip(reason.to_owned())),
+        ("hold", lane) => Ok(PolicyDecision::Hold {
             until: Timestamp::MAX,
             reason: "later".to_owned(),
             lane: Some(lane.to_owned()).filter(|lane| !lane.is_empty()),
@@ -48,15 +48,15 @@ fn policy(text: &str) -> (AskedPolicy, Arc<Says>) {
             transient: false,
         }),
     };
-    let says = Arc::new(Says(says, AtomicU32::new(0)));
-    let asked = AskedPolicy {
+    let says = Arc::new(FixedPolicy(says, AtomicU32::new(0)));
+    let configured = ConfiguredPolicy {
         name: name.trim_end_matches('?').to_owned(),
         digest: "none".to_owned(),
-        on_failure: OnFailure::Skip,
+        on_failure: FailureHandling::Skip,
         monitored: name.ends_with('?'),
         policy: says.clone(),
     };
-    (asked, says)
+    (configured, says)
 }
 
 fn candidate() -> Candidate {
@@ -78,12 +78,12 @@ fn candidate() -> Candidate {
     }
 }
 
-fn describe(decision: &Decision) -> String {
+fn describe(decision: &FinalDecision) -> String {
     let what = match &decision.outcome {
-        Outcome::Proceed { lane } => format!("proceed {}", lane.place()),
-        Outcome::Skip { reason } => format!("skip {reason}"),
-        Outcome::Hold { reason, lane: None, .. } => format!("hold {reason}"),
-        Outcome::Hold { lane: Some(lane), .. } => format!("hold {}", lane.place()),
+        DecisionOutcome::Proceed { lane } => format!("proceed {}", lane.index()),
+        DecisionOutcome::Skip { reason } => format!("skip {reason}"),
+        DecisionOutcome::Hold { reason, lane: None, .. } => format!("hold {reason}"),
+        DecisionOutcome::Hold { lane: Some(lane), .. } => format!("hold {}", lane.index()),
     };
     format!("{what} by {}", decision.policy.as_deref().unwrap_or("-"))
 }
@@ -106,41 +106,42 @@ fn describe(decision: &Decision) -> String {
 async fn a_monitored_policy_has_no_say(
     #[case] policies: &[&str],
     #[case] expected: &str,
-    #[case] instead: Option<&str>,
+    #[case] with_monitored: Option<&str>,
 ) {
     let policies = policies.iter().map(|text| policy(text).0).collect();
-    let panel = Panel::new(policies, lanes(&["fast", "slow"]), Fallback::Proceed);
-    let heard = panel.hear(&candidate()).await;
-    assert_eq!(describe(&heard.decision), expected);
-    assert_eq!(heard.instead.as_ref().map(describe).as_deref(), instead);
+    let pipeline = PolicyPipeline::new(policies, lanes(&["fast", "slow"]), Fallback::Proceed);
+    let evaluation = pipeline.evaluate(&candidate()).await;
+    assert_eq!(describe(&evaluation.decision), expected);
+    assert_eq!(evaluation.with_monitored.as_ref().map(describe).as_deref(), with_monitored);
 }
 
 #[tokio::test]
 async fn every_policy_is_asked_until_one_that_counts_ends_it() {
     let texts = ["a? skip trial", "b proceed", "c skip no", "d abstain"];
-    let (asked, counts): (Vec<_>, Vec<_>) = texts.iter().map(|text| policy(text)).unzip();
-    let panel = Panel::new(asked, lanes(&["fast"]), Fallback::Proceed);
-    let heard = panel.hear(&candidate()).await;
-    let names: Vec<_> = heard.answers.iter().map(|answer| answer.policy.name.as_str()).collect();
+    let (configured, counts): (Vec<_>, Vec<_>) = texts.iter().map(|text| policy(text)).unzip();
+    let pipeline = PolicyPipeline::new(configured, lanes(&["fast"]), Fallback::Proceed);
+    let evaluation = pipeline.evaluate(&candidate()).await;
+    let names: Vec<_> =
+        evaluation.results.iter().map(|answer| answer.policy.name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
-    let asked: Vec<_> = counts.iter().map(|says| says.1.load(Ordering::Relaxed)).collect();
-    assert_eq!(asked, [1, 1, 1, 0]);
+    let calls: Vec<_> = counts.iter().map(|says| says.1.load(Ordering::Relaxed)).collect();
+    assert_eq!(calls, [1, 1, 1, 0]);
 }
 
 #[tokio::test]
 async fn onboarding_has_no_lanes_whatever_a_policy_names() {
-    let (asked, _) = policy("a proceed slow");
-    let panel = Panel::new(vec![asked], lanes(&[""]), Fallback::Proceed);
-    let heard = panel.hear(&Candidate { action: Action::Onboard, ..candidate() }).await;
-    assert_eq!(describe(&heard.decision), "proceed 0 by a");
+    let (configured, _) = policy("a proceed slow");
+    let pipeline = PolicyPipeline::new(vec![configured], lanes(&[""]), Fallback::Proceed);
+    let evaluation = pipeline.evaluate(&Candidate { action: Action::Onboard, ..candidate() }).await;
+    assert_eq!(describe(&evaluation.decision), "proceed 0 by a");
 }
 
 #[tokio::test]
 async fn a_lane_that_is_not_there_is_a_failure_of_the_policy_that_names_it() {
-    let (asked, _) = policy("a proceed nowhere");
-    let panel = Panel::new(vec![asked], lanes(&["fast"]), Fallback::Proceed);
-    let heard = panel.hear(&candidate()).await;
-    assert_eq!(describe(&heard.decision), "skip policy-failed: unknown-lane by a");
-    let failure = heard.answers[0].said.as_ref().unwrap_err();
+    let (configured, _) = policy("a proceed nowhere");
+    let pipeline = PolicyPipeline::new(vec![configured], lanes(&["fast"]), Fallback::Proceed);
+    let evaluation = pipeline.evaluate(&candidate()).await;
+    assert_eq!(describe(&evaluation.decision), "skip policy-failed: unknown-lane by a");
+    let failure = evaluation.results[0].result.as_ref().unwrap_err();
     assert!(failure.message.contains("`nowhere`"), "{failure}");
 }

@@ -12,9 +12,9 @@ use redb::{BackendError, StorageBackend};
 
 /// A disk that can be full. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub struct Disk(Arc<AtomicBool>);
+pub struct FaultyDisk(Arc<AtomicBool>);
 
-impl Disk {
+impl FaultyDisk {
     /// From now on nothing can be written.
     pub fn fill(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -26,16 +26,16 @@ impl Disk {
     }
 
     /// A file on this disk, which is made where `create` says so.
-    pub(crate) fn open(&self, path: &Path, create: bool) -> Result<OnDisk, redb::Error> {
+    pub(crate) fn open(&self, path: &Path, create: bool) -> Result<FaultyDiskFile, redb::Error> {
         if create {
-            self.space()?;
+            self.check_space()?;
         }
         let mut options = File::options();
         let file = options.read(true).write(true).create(create).truncate(false).open(path)?;
-        Ok(OnDisk { disk: self.clone(), file: FileBackend::new(file)? })
+        Ok(FaultyDiskFile { disk: self.clone(), file: FileBackend::new(file)? })
     }
 
-    fn space(&self) -> io::Result<()> {
+    fn check_space(&self) -> io::Result<()> {
         match self.0.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),
@@ -45,12 +45,12 @@ impl Disk {
 
 /// A file on such a disk.
 #[derive(Debug)]
-pub(crate) struct OnDisk {
-    disk: Disk,
+pub(crate) struct FaultyDiskFile {
+    disk: FaultyDisk,
     file: FileBackend,
 }
 
-impl StorageBackend for OnDisk {
+impl StorageBackend for FaultyDiskFile {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
@@ -60,17 +60,17 @@ impl StorageBackend for OnDisk {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.space()?;
+        self.disk.check_space()?;
         self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.space()?;
+        self.disk.check_space()?;
         self.file.sync_data()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.space()?;
+        self.disk.check_space()?;
         self.file.write(offset, data)
     }
 

@@ -5,12 +5,12 @@ pub const DEFAULT_CONFIG: &str = "groundcrew.toml";
 
 /// How the commands that a text suggests name the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Suggested {
+pub struct CommandSuggestions {
     /// The config's path, where a command would not find it by itself.
     config: Option<String>,
 }
 
-impl Suggested {
+impl CommandSuggestions {
     /// Commands for whoever runs them with this config. The default one needs no naming.
     pub fn with_config(path: &str) -> Self {
         Self { config: (path != DEFAULT_CONFIG).then(|| path.to_owned()) }
@@ -21,14 +21,15 @@ impl Suggested {
     pub fn command(&self, command: &str) -> String {
         match &self.config {
             None => format!("groundcrew {command}"),
-            Some(path) => format!("groundcrew {command} --config {}", word(path)),
+            Some(path) => format!("groundcrew {command} --config {}", shell_quote(path)),
         }
     }
 }
 
 /// A text as one word of a POSIX shell.
-pub fn word(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:@%+=,".contains(letter);
+pub fn shell_quote(text: &str) -> String {
+    let plain =
+        |character: char| character.is_ascii_alphanumeric() || "-_./:@%+=,".contains(character);
     match !text.is_empty() && text.chars().all(plain) {
         true => text.to_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),
@@ -41,19 +42,22 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::by_default(Suggested::default(), "groundcrew sweep")]
-    #[case::the_default_one(Suggested::with_config("groundcrew.toml"), "groundcrew sweep")]
-    #[case::another(Suggested::with_config("my.toml"), "groundcrew sweep --config my.toml")]
+    #[case::by_default(CommandSuggestions::default(), "groundcrew sweep")]
+    #[case::the_default_one(CommandSuggestions::with_config("groundcrew.toml"), "groundcrew sweep")]
+    #[case::another(
+        CommandSuggestions::with_config("my.toml"),
+        "groundcrew sweep --config my.toml"
+    )]
     #[case::elsewhere(
-        Suggested::with_config("/etc/groundcrew/groundcrew.toml"),
+        CommandSuggestions::with_config("/etc/groundcrew/groundcrew.toml"),
         "groundcrew sweep --config /etc/groundcrew/groundcrew.toml"
     )]
     #[case::with_spaces(
-        Suggested::with_config("my config.toml"),
+        CommandSuggestions::with_config("my config.toml"),
         "groundcrew sweep --config 'my config.toml'"
     )]
-    fn commands_name_the_config(#[case] suggested: Suggested, #[case] expected: &str) {
-        assert_eq!(suggested.command("sweep"), expected);
+    fn commands_name_the_config(#[case] suggestions: CommandSuggestions, #[case] expected: &str) {
+        assert_eq!(suggestions.command("sweep"), expected);
     }
 
     #[rstest]
@@ -62,6 +66,6 @@ mod tests {
     #[case("$(reboot)", "'$(reboot)'")]
     #[case("", "''")]
     fn a_word_is_one_word(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(word(text), expected);
+        assert_eq!(shell_quote(text), expected);
     }
 }

@@ -12,13 +12,14 @@ use groundcrew_core::catalog::{
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Alert, Approval, Hint, LaneRecord, Orders, Overview, PlanRecord, Progress, Received, Slot,
+    Alert, Approval, LaneRecord, LedgerOverview, Orders, PlanRecord, QueuedUpdate, ReceivedMessage,
+    Slot, UpdateProgress,
 };
 use groundcrew_core::scheduler::{
-    Action, Blocked, LaneRules, Observation, Rules, Scheduler, Sight, Standing, StartOutcome,
-    StartWhen, Sweep, WhenHeld,
+    BlockedReason, CandidateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
+    SchedulerRules, StartOutcome, StartWhen, Sweep, WhenHeld,
 };
-use groundcrew_core::suggested::Suggested;
+use groundcrew_core::suggestions::CommandSuggestions;
 use jiff::Timestamp;
 
 /// What an account of the world is like.
@@ -36,7 +37,7 @@ pub struct Account {
 
 /// What holds a lane back.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Gate {
+pub struct LaneConditions {
     /// It asks the lanes before it for success.
     pub succeeded: bool,
     /// It goes on without accounts that are held in the lanes before it.
@@ -48,10 +49,10 @@ pub struct Gate {
 
 /// How the world behaves.
 #[derive(Clone, Debug)]
-pub struct Setting {
+pub struct Scenario {
     pub lanes: Vec<usize>,
     /// What holds each lane back; nothing where there is none.
-    pub gates: Vec<Gate>,
+    pub lane_conditions: Vec<LaneConditions>,
     pub cap: usize,
     pub max_attempts: u32,
     pub accounts: Vec<Account>,
@@ -88,9 +89,9 @@ pub struct Outcome {
 }
 
 struct Message {
-    hint: Hint,
+    queued_update: QueuedUpdate,
     visible: Timestamp,
-    receipt: String,
+    receipt_handle: String,
 }
 
 struct Running {
@@ -100,8 +101,8 @@ struct Running {
     fails: Option<&'static str>,
 }
 
-pub struct World {
-    setting: Setting,
+pub struct SimulatedFleet {
+    scenario: Scenario,
     now: Timestamp,
     /// What the scheduler will be told, and when.
     pending: BTreeMap<(Timestamp, u64), Observation>,
@@ -112,7 +113,7 @@ pub struct World {
     /// Accounts to be decided as done, at the settling.
     slots: BTreeMap<AccountId, Slot>,
     orders: Orders,
-    progress: BTreeMap<AccountId, Progress>,
+    progress: BTreeMap<AccountId, UpdateProgress>,
     lanes: BTreeMap<String, LaneRecord>,
     done: BTreeSet<usize>,
     /// Accounts that a sweep has told to be outdated and free to start.
@@ -131,7 +132,7 @@ fn ou(account: usize) -> String {
 }
 
 fn plan() -> PlanId {
-    PlanId::of(&[1, 2, 3, 4, 5, 6])
+    PlanId::from_digest(&[1, 2, 3, 4, 5, 6])
 }
 
 const BEGIN: Timestamp = Timestamp::constant(1_700_000_000, 0);
@@ -144,46 +145,46 @@ fn index(account: &AccountId) -> usize {
     account.as_str().parse::<usize>().unwrap() - 1
 }
 
-pub fn rules(setting: &Setting) -> Rules {
-    Rules {
-        lanes: setting
+pub fn rules(scenario: &Scenario) -> SchedulerRules {
+    SchedulerRules {
+        lanes: scenario
             .lanes
             .iter()
             .enumerate()
             .map(|(index, concurrency)| {
-                let gate = setting.gates.get(index).copied().unwrap_or_default();
+                let conditions = scenario.lane_conditions.get(index).copied().unwrap_or_default();
                 LaneRules {
-                    start_when: match gate.succeeded {
+                    start_when: match conditions.succeeded {
                         true => StartWhen::Succeeded,
                         false => StartWhen::Drained,
                     },
-                    held: match gate.pass {
+                    held: match conditions.pass {
                         true => WhenHeld::Pass,
                         false => WhenHeld::Wait,
                     },
-                    soak: Duration::from_secs(gate.soak),
-                    failure_threshold: gate.failure_threshold,
+                    soak: Duration::from_secs(conditions.soak),
+                    failure_threshold: conditions.failure_threshold,
                     ..LaneRules::new(format!("lane-{index}"), *concurrency)
                 }
             })
             .collect(),
-        max_concurrent_operations: setting.cap,
-        per_ou_limit: setting.per_ou,
-        max_attempts: setting.max_attempts,
-        wait: Duration::from_secs(30),
+        max_concurrent_operations: scenario.cap,
+        per_ou_limit: scenario.per_ou,
+        max_attempts: scenario.max_attempts,
+        poll_interval: Duration::from_secs(30),
         operation_timeout: Duration::from_secs(3600),
         window: Duration::from_secs(24 * 3600),
         sweep_interval: Duration::from_secs(6 * 3600),
         min_sweep_interval: Duration::from_secs(60),
-        suggested: Suggested::default(),
+        suggestions: CommandSuggestions::default(),
     }
 }
 
-impl World {
+impl SimulatedFleet {
     /// Runs a fleet to its end and answers how it went. Panics when a promise is broken.
-    pub fn run(setting: Setting) -> Outcome {
-        let mut scheduler = Scheduler::new(rules(&setting), "host", BEGIN);
-        let mut world = Self {
+    pub fn run(scenario: Scenario) -> Outcome {
+        let mut scheduler = Scheduler::new(rules(&scenario), "host", BEGIN);
+        let mut simulated_fleet = Self {
             now: BEGIN,
             pending: BTreeMap::new(),
             serial: 0,
@@ -199,50 +200,54 @@ impl World {
             starts: 0,
             sends: 0,
             sweeps: 0,
-            random: setting.seed | 1,
+            random: scenario.seed | 1,
             approved_at: None,
             outcome: Outcome::default(),
-            setting,
+            scenario,
         };
-        world.tell(0, Observation::Woken);
+        simulated_fleet.schedule(0, Observation::SweepRequested);
         for step in 0.. {
             assert!(step < 200_000, "the fleet does not come to an end");
             let wake = scheduler.next_wake();
-            let next = world.pending.keys().next().map(|(at, _)| *at);
-            let approval_comes = matches!(world.setting.approval, Some(Some(_)))
-                && matches!(scheduler.blocked(), Some((_, Blocked::Unapproved { .. })));
-            let settled = scheduler.is_settled(Timestamp::MAX) && !approval_comes;
-            if settled && world.receiving.is_none() {
+            let next = simulated_fleet.pending.keys().next().map(|(at, _)| *at);
+            let approval_comes = matches!(simulated_fleet.scenario.approval, Some(Some(_)))
+                && matches!(scheduler.blocked(), Some((_, BlockedReason::Unapproved { .. })));
+            let quiescent = scheduler.is_quiescent(Timestamp::MAX) && !approval_comes;
+            if quiescent && simulated_fleet.receiving.is_none() {
                 break;
             }
-            let receive = world.receive_at();
-            world.now = [wake, next, receive]
+            let receive = simulated_fleet.receive_at();
+            simulated_fleet.now = [wake, next, receive]
                 .into_iter()
                 .flatten()
                 .min()
                 .expect("the scheduler is not settled and waits for nothing")
-                .max(world.now);
-            let observation = if receive.is_some_and(|at| at <= world.now) {
-                world.deliver()
+                .max(simulated_fleet.now);
+            let observation = if receive.is_some_and(|at| at <= simulated_fleet.now) {
+                simulated_fleet.deliver()
             } else {
-                match world.pending.first_entry() {
-                    Some(entry) if entry.key().0 <= world.now => entry.remove(),
+                match simulated_fleet.pending.first_entry() {
+                    Some(entry) if entry.key().0 <= simulated_fleet.now => entry.remove(),
                     _ => Observation::Tick,
                 }
             };
             if let Observation::Swept(sweep) = &observation {
-                let outdated = |standing: &Standing| matches!(standing, Standing::Outdated { .. });
-                let open = sweep.accounts.iter().filter(|(_, standing)| outdated(standing));
-                world.known.extend(open.map(|(account, _)| index(account)));
+                let outdated = |candidate_state: &CandidateState| {
+                    matches!(candidate_state, CandidateState::Outdated { .. })
+                };
+                let open =
+                    sweep.accounts.iter().filter(|(_, candidate_state)| outdated(candidate_state));
+                simulated_fleet.known.extend(open.map(|(account, _)| index(account)));
             }
-            for action in scheduler.observe(world.now, observation) {
-                world.perform(action);
+            for action in scheduler.observe(simulated_fleet.now, observation) {
+                simulated_fleet.perform(action);
             }
-            world.check();
+            simulated_fleet.check();
         }
-        world.outcome.waits = scheduler.blocked().is_some();
-        world.outcome.ended_at = (world.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
-        world.outcome
+        simulated_fleet.outcome.waits = scheduler.blocked().is_some();
+        simulated_fleet.outcome.ended_at =
+            (simulated_fleet.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
+        simulated_fleet.outcome
     }
 
     fn roll(&mut self, below: u64) -> u64 {
@@ -253,7 +258,7 @@ impl World {
         (self.random.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % below.max(1)
     }
 
-    fn tell(&mut self, after_ms: u64, observation: Observation) {
+    fn schedule(&mut self, after_ms: u64, observation: Observation) {
         self.serial += 1;
         let at = self.now + Duration::from_millis(after_ms);
         self.pending.insert((at, self.serial), observation);
@@ -273,9 +278,9 @@ impl World {
         for message in &mut self.queue {
             if message.visible <= now && received.len() < max {
                 message.visible = now + Duration::from_secs(300);
-                received.push(Received {
-                    body: message.hint.clone(),
-                    receipt: message.receipt.clone(),
+                received.push(ReceivedMessage {
+                    body: message.queued_update.clone(),
+                    receipt_handle: message.receipt_handle.clone(),
                 });
             }
         }
@@ -284,32 +289,32 @@ impl World {
 
     fn sweep(&mut self) -> Observation {
         self.sweeps += 1;
-        let every = self.setting.fail_sweep_every;
+        let every = self.scenario.fail_sweep_every;
         if every > 0 && self.sweeps.is_multiple_of(every) {
             return Observation::SweepFailed { reason: "throttled".into() };
         }
-        let accounts = self.setting.accounts.iter().enumerate().map(|(index, account)| {
+        let accounts = self.scenario.accounts.iter().enumerate().map(|(index, account)| {
             let progress = self.progress.get(&id(index)).cloned().unwrap_or_default();
             let until = BEGIN + Duration::from_secs(account.held);
-            let standing = match account.lane {
-                _ if self.done.contains(&index) => Standing::Current,
+            let candidate_state = match account.lane {
+                _ if self.done.contains(&index) => CandidateState::Current,
                 _ if progress.dead_lettered => {
                     let lane = account.lane.expect("only accounts with a lane are given up");
-                    Standing::GivenUp { lane: LaneId::at(lane) }
+                    CandidateState::DeadLettered { lane: LaneId::from_index(lane) }
                 }
-                None => Standing::Skipped,
+                None => CandidateState::Skipped,
                 Some(lane) if until > self.now => {
-                    Standing::Held { until, lane: Some(LaneId::at(lane)) }
+                    CandidateState::Held { until, lane: Some(LaneId::from_index(lane)) }
                 }
-                Some(lane) => Standing::Outdated {
+                Some(lane) => CandidateState::Outdated {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
-                    lane: LaneId::at(lane),
+                    lane: LaneId::from_index(lane),
                     failed_attempts: progress.failed_attempts,
                     retry_at: progress.retry_at,
                     ou: Some(ou(index)),
                 },
             };
-            (id(index), standing)
+            (id(index), candidate_state)
         });
         Observation::Swept(Sweep {
             started_at: self.now,
@@ -318,129 +323,134 @@ impl World {
                 target: ArtifactId::new("pa-2"),
             },
             accounts: accounts.collect(),
-            plan: self.setting.approval.map(|_| plan()),
+            plan: self.scenario.approval.map(|_| plan()),
             held_back: vec![],
         })
     }
 
-    fn perform(&mut self, action: Action) {
+    fn perform(&mut self, action: SchedulerAction) {
         let delay = 50 + self.roll(200);
         match action {
-            Action::ReadLedger => {
+            SchedulerAction::ReadLedger => {
                 if let Some(at) = self.approved_at.filter(|at| *at <= self.now) {
                     let approved = Some(Approval { by: "operator".into(), at });
                     let record = PlanRecord { since: at, approved };
                     self.orders.plans.insert(plan(), record);
                 }
-                let overview = Overview {
+                let overview = LedgerOverview {
                     slots: self.slots.values().cloned().collect(),
                     lanes: self.lanes.clone(),
                     orders: self.orders.clone(),
                 };
                 let read_at = self.now;
                 let long = self.roll(3_000);
-                self.tell(delay + long, Observation::Ledger { read_at, overview });
+                self.schedule(delay + long, Observation::Ledger { read_at, overview });
             }
-            Action::AskApproval { plan, alert } => {
+            SchedulerAction::RequestApproval { plan, alert } => {
                 self.outcome.alerts.push(alert.subject);
-                if let Some(Some(after)) = self.setting.approval {
+                if let Some(Some(after)) = self.scenario.approval {
                     self.approved_at = Some(self.now + Duration::from_secs(after));
                 }
                 self.orders.plans.insert(plan, PlanRecord { since: self.now, approved: None });
-                self.tell(delay, Observation::Told);
+                self.schedule(delay, Observation::Alerted);
             }
             // What a sweep sees is as old as the sweep is long.
-            Action::Sweep => {
+            SchedulerAction::Sweep => {
                 let seen = self.sweep();
                 let long = self.roll(120_000);
-                self.tell(delay + long, seen);
+                self.schedule(delay + long, seen);
             }
-            Action::Enqueue(hints) => {
+            SchedulerAction::EnqueueUpdates(queued_updates) => {
                 let mut accounts = Vec::new();
-                for hint in hints {
+                for queued_update in queued_updates {
                     self.sends += 1;
-                    accounts.push(hint.account.clone());
-                    let every = self.setting.lose_every;
+                    accounts.push(queued_update.account.clone());
+                    let every = self.scenario.lose_every;
                     if every > 0 && self.sends.is_multiple_of(every) {
                         continue;
                     }
-                    let receipt = format!("receipt-{}", self.sends);
-                    self.queue.push(Message { hint, visible: self.now, receipt });
+                    let receipt_handle = format!("receipt-{}", self.sends);
+                    self.queue.push(Message { queued_update, visible: self.now, receipt_handle });
                 }
-                self.tell(delay, Observation::Queued(accounts));
+                self.schedule(delay, Observation::Queued(accounts));
             }
-            Action::Receive { max } => {
+            SchedulerAction::Receive { max } => {
                 assert!(self.receiving.is_none(), "one receive at a time");
                 assert!((1..=10).contains(&max));
                 self.receiving = Some((max, self.now + Duration::from_secs(20)));
             }
-            Action::Start(message) => self.start(&message.body, delay),
-            Action::Look(slot) => self.look(slot, delay),
-            Action::Settle(settlement) => {
-                let account = settlement.slot.account.clone();
+            SchedulerAction::Start(message) => self.start(&message.body, delay),
+            SchedulerAction::Poll(slot) => self.poll(slot, delay),
+            SchedulerAction::Complete(completion) => {
+                let account = completion.slot.account.clone();
                 let number = index(&account);
-                if let Some((letter, alert)) = settlement.burial {
+                if let Some((letter, alert)) = completion.dead_letter {
                     let again = self.outcome.dead.insert(number, letter.attempts);
                     assert_eq!(again, None, "{account} is dead-lettered twice");
                     self.outcome.alerts.push(alert.subject);
                 }
-                if let Some(progress) = settlement.progress {
+                if let Some(progress) = completion.progress {
                     self.progress.insert(account.clone(), progress);
                 }
-                let lane = self.lanes.entry(settlement.slot.lane.clone()).or_default();
-                if let Some(ended) = settlement.ended {
-                    lane.end(settlement.slot.taken_at, ended);
+                let lane = self.lanes.entry(completion.slot.lane.clone()).or_default();
+                if let Some(ended) = completion.ended {
+                    lane.record_end(completion.slot.taken_at, ended);
                 }
                 let lane = lane.clone();
                 self.running.remove(&account);
                 self.slots.remove(&account);
-                self.tell(delay, Observation::Settled { account, lane });
+                self.schedule(delay, Observation::Completed { account, lane });
             }
-            Action::Drop { receipt } => self.queue.retain(|message| message.receipt != receipt),
-            Action::Postpone { receipt, until } => {
+            SchedulerAction::DeleteMessage { receipt_handle } => {
+                self.queue.retain(|message| message.receipt_handle != receipt_handle)
+            }
+            SchedulerAction::PostponeMessage { receipt_handle, until } => {
                 for message in &mut self.queue {
-                    if message.receipt == receipt {
+                    if message.receipt_handle == receipt_handle {
                         message.visible = until;
                     }
                 }
             }
-            Action::TellPause { alert, .. } | Action::TellHeldBack { alert, .. } => {
+            SchedulerAction::AlertPause { alert, .. }
+            | SchedulerAction::AlertHeldBack { alert, .. } => {
                 self.outcome.alerts.push(alert.subject);
-                self.tell(delay, Observation::Told);
+                self.schedule(delay, Observation::Alerted);
             }
-            Action::PauseLane { lane, pause } => {
+            SchedulerAction::PauseLane { lane, pause } => {
                 assert!(self.outcome.paused.insert(lane.clone()), "{lane} is paused twice");
                 let record = self.lanes.entry(lane.clone()).or_default();
                 record.paused = Some(pause);
                 let record = record.clone();
-                self.tell(delay, Observation::LanePaused { lane, record });
+                self.schedule(delay, Observation::LanePaused { lane, record });
             }
-            Action::Alert { alert: Alert { subject, .. }, .. } => self.outcome.alerts.push(subject),
+            SchedulerAction::Alert { alert: Alert { subject, .. }, .. } => {
+                self.outcome.alerts.push(subject)
+            }
         }
     }
 
-    fn start(&mut self, hint: &Hint, delay: u64) {
-        let account = hint.account.clone();
+    fn start(&mut self, queued_update: &QueuedUpdate, delay: u64) {
+        let account = queued_update.account.clone();
         let number = index(&account);
         self.starts += 1;
-        let every = self.setting.refuse_every;
+        let every = self.scenario.refuse_every;
         if every > 0 && self.starts.is_multiple_of(every) {
-            let outcome = StartOutcome::NothingFree;
-            return self.tell(delay, Observation::Start { account, outcome });
+            let outcome = StartOutcome::NoCapacity;
+            return self.schedule(delay, Observation::StartEnded { account, outcome });
         }
         assert!(!self.done.contains(&number), "{account} is updated twice");
         let attempt = self.outcome.attempts.entry(number).or_default();
-        let fails = self.setting.accounts[number].failures.get(*attempt as usize).copied();
+        let fails = self.scenario.accounts[number].failures.get(*attempt as usize).copied();
         *attempt += 1;
-        let Account { lane, seconds, .. } = self.setting.accounts[number];
+        let Account { lane, seconds, .. } = self.scenario.accounts[number];
         let lane = lane.expect("only accounts with a lane are started");
         let ends = self.now + Duration::from_secs(seconds);
         let slot = Slot {
             account: account.clone(),
-            provisioned_product: hint.provisioned_product.clone(),
-            target: hint.target.clone(),
-            lane: hint.lane.clone(),
-            attempt: hint.attempt,
+            provisioned_product: queued_update.provisioned_product.clone(),
+            target: queued_update.target.clone(),
+            lane: queued_update.lane.clone(),
+            attempt: queued_update.attempt,
             token: "token".into(),
             record: Some(RecordId::new(format!("rec-{}", self.starts))),
             taken_at: self.now,
@@ -451,25 +461,28 @@ impl World {
         let taken = self.slots.insert(account.clone(), slot.clone());
         assert_eq!(taken, None, "{account} runs twice at once");
         let approved = self.approved_at.is_some_and(|at| at <= self.now);
-        assert!(self.setting.approval.is_none() || approved, "{account} starts unapproved");
+        assert!(self.scenario.approval.is_none() || approved, "{account} starts unapproved");
         self.check_earlier_lanes(number, lane);
-        self.check_gate(number, lane);
+        self.check_lane_conditions(number, lane);
         self.running.insert(account.clone(), Running { account: number, lane, ends, fails });
         let begun = (self.now - BEGIN).total(jiff::Unit::Second).unwrap() as i64;
         self.outcome.runs.push((number, lane, begun, begun + seconds as i64));
-        if self.setting.events {
-            self.tell(seconds * 1000 + 1500, Observation::AccountWoken(account.clone()));
+        if self.scenario.events {
+            self.schedule(seconds * 1000 + 1500, Observation::OperationEnded(account.clone()));
         }
-        self.tell(delay, Observation::Start { account, outcome: StartOutcome::Started(slot) });
+        self.schedule(
+            delay,
+            Observation::StartEnded { account, outcome: StartOutcome::Started(slot) },
+        );
     }
 
-    fn look(&mut self, slot: Slot, delay: u64) {
+    fn poll(&mut self, slot: Slot, delay: u64) {
         let account = slot.account.clone();
         let running = &self.running[&account];
-        let sight = if running.ends > self.now {
-            Sight::Running
+        let poll_result = if running.ends > self.now {
+            PollResult::Running
         } else if let Some(text) = running.fails {
-            Sight::Failed(Record {
+            PollResult::Failed(Record {
                 id: slot.record.clone().unwrap(),
                 provisioned_product: slot.provisioned_product.clone(),
                 artifact: None,
@@ -479,16 +492,17 @@ impl World {
         } else {
             self.done.insert(running.account);
             self.outcome.updated.insert(running.account);
-            Sight::Succeeded
+            PollResult::Succeeded
         };
-        self.tell(delay, Observation::Looked { account, token: slot.token, sight });
+        self.schedule(delay, Observation::Polled { account, token: slot.token, poll_result });
     }
 
     /// Whatever an earlier lane has must be over: updated, given up, skipped, or, where the lane
     /// goes on without what is held, held until a sweep has told that it no longer is.
     fn check_earlier_lanes(&self, starting: usize, lane: usize) {
-        let pass = self.setting.gates.get(lane).is_some_and(|gate| gate.pass);
-        for (number, account) in self.setting.accounts.iter().enumerate() {
+        let pass =
+            self.scenario.lane_conditions.get(lane).is_some_and(|conditions| conditions.pass);
+        for (number, account) in self.scenario.accounts.iter().enumerate() {
             let earlier = account.lane.is_some_and(|other| other < lane);
             let over = self.done.contains(&number)
                 || self.outcome.dead.contains_key(&number)
@@ -502,7 +516,7 @@ impl World {
 
     /// Whatever holds a lane back must be over. A start that was under way when a lane was
     /// paused goes on: the scheduler learns of a failure once it is written down.
-    fn check_gate(&self, starting: usize, lane: usize) {
+    fn check_lane_conditions(&self, starting: usize, lane: usize) {
         let record = |lane: usize| self.lanes.get(&format!("lane-{lane}"));
         for earlier in 0..=lane {
             let paused = record(earlier).and_then(|record| record.paused.as_ref());
@@ -511,18 +525,19 @@ impl World {
                 "account {starting} of lane {lane} starts although lane {earlier} is paused"
             );
         }
-        let gate = self.setting.gates.get(lane).copied().unwrap_or_default();
+        let conditions = self.scenario.lane_conditions.get(lane).copied().unwrap_or_default();
         for earlier in 0..lane {
             let ended = record(earlier).and_then(|record| record.last_ended);
-            let soaked = ended.is_none_or(|at| at + Duration::from_secs(gate.soak) <= self.now);
+            let soaked =
+                ended.is_none_or(|at| at + Duration::from_secs(conditions.soak) <= self.now);
             assert!(soaked, "account {starting} starts before lane {lane} has soaked");
             let given_up = self
                 .outcome
                 .dead
                 .keys()
-                .any(|dead| self.setting.accounts[*dead].lane == Some(earlier));
+                .any(|dead| self.scenario.accounts[*dead].lane == Some(earlier));
             assert!(
-                !(gate.succeeded && given_up),
+                !(conditions.succeeded && given_up),
                 "account {starting} starts although lane {earlier} did not succeed"
             );
         }
@@ -536,13 +551,13 @@ impl World {
         for running in self.running.values() {
             let there = |other: &&Running| ou(other.account) == ou(running.account);
             let beside = self.running.values().filter(there).count();
-            let limit = self.setting.per_ou.unwrap_or(usize::MAX);
+            let limit = self.scenario.per_ou.unwrap_or(usize::MAX);
             assert!(beside <= limit, "{beside} at once in an OU, over its {limit}");
         }
         let at_once = self.running.len();
-        assert!(at_once <= self.setting.cap, "{at_once} at once, over the cap");
+        assert!(at_once <= self.scenario.cap, "{at_once} at once, over the cap");
         for running in &live {
-            let cap = self.setting.lanes[running.lane];
+            let cap = self.scenario.lanes[running.lane];
             let beside = live.iter().filter(|other| other.lane == running.lane).count();
             assert!(beside <= cap, "{beside} at once in a lane, over its {cap}");
         }

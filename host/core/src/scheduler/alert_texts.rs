@@ -3,26 +3,30 @@
 use std::time::Duration;
 
 use crate::account::AccountId;
-use crate::aws_error::{Class, classify};
+use crate::aws_error::{ErrorClass, classify};
 use crate::catalog::Record;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, DeadLetter, HeldBack, Pause, Slot};
-use crate::suggested::Suggested;
+use crate::ports::{Alert, BlockingLane, DeadLetter, Pause, Slot};
+use crate::suggestions::CommandSuggestions;
 
 /// What a failed record says, and what it means. AWS spreads the reason over several
 /// errors at times: the first that means something is the class of all.
-pub(super) fn diagnose(record: &Record) -> (Class, String) {
+pub(super) fn classify_record(record: &Record) -> (ErrorClass, String) {
     let class = record
         .errors
         .iter()
         .map(|error| classify(&error.code, &error.description))
-        .find(|class| *class != Class::Unknown)
-        .unwrap_or(Class::Unknown);
+        .find(|class| *class != ErrorClass::Unknown)
+        .unwrap_or(ErrorClass::Unknown);
     (class, record.failure())
 }
 
-pub(super) fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, Alert) {
-    let letter = DeadLetter {
+pub(super) fn dead_letter_and_alert(
+    slot: &Slot,
+    reason: &str,
+    attempts: u32,
+) -> (DeadLetter, Alert) {
+    let dead_letter = DeadLetter {
         account: slot.account.clone(),
         provisioned_product: slot.provisioned_product.clone(),
         target: slot.target.clone(),
@@ -45,10 +49,10 @@ pub(super) fn burial(slot: &Slot, reason: &str, attempts: u32) -> (DeadLetter, A
             slot.account, slot.provisioned_product, slot.target, slot.lane,
         ),
     };
-    (letter, alert)
+    (dead_letter, alert)
 }
 
-pub(super) fn overdue(slot: &Slot, age: Duration) -> Alert {
+pub(super) fn update_overdue(slot: &Slot, age: Duration) -> Alert {
     let minutes = age.as_secs() / 60;
     Alert {
         subject: format!(
@@ -68,7 +72,7 @@ pub(super) fn overdue(slot: &Slot, age: Duration) -> Alert {
 }
 
 /// A lane was paused because of its failures.
-pub(super) fn paused(lane: &str, pause: &Pause) -> Alert {
+pub(super) fn lane_paused(lane: &str, pause: &Pause) -> Alert {
     Alert {
         subject: format!("Lane {lane} is paused"),
         message: format!(
@@ -81,8 +85,8 @@ pub(super) fn paused(lane: &str, pause: &Pause) -> Alert {
 }
 
 /// Held accounts have kept other lanes back for long.
-pub(super) fn held_back(held_back: &HeldBack) -> Alert {
-    let HeldBack { lane, since, until, accounts, waiting } = held_back;
+pub(super) fn held_accounts(held_back: &BlockingLane) -> Alert {
+    let BlockingLane { lane, since, until, accounts, waiting } = held_back;
     let waiting: Vec<String> =
         waiting.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
     Alert {
@@ -99,11 +103,11 @@ pub(super) fn held_back(held_back: &HeldBack) -> Alert {
 }
 
 /// Nothing is started before somebody has looked at it.
-pub(super) fn approval(
+pub(super) fn approval_needed(
     plan: &PlanId,
     target: &str,
     lanes: &[(String, usize, usize)],
-    suggested: &Suggested,
+    suggestions: &CommandSuggestions,
 ) -> Alert {
     let accounts: usize = lanes.iter().map(|(_, accounts, _)| accounts).sum();
     let line = |(lane, accounts, held): &(String, usize, usize)| match held {
@@ -119,13 +123,13 @@ pub(super) fn approval(
              {}\n\n\
              `{}` shows each account. Another version or other policies make another plan.",
             lanes.concat(),
-            suggested.command(&format!("approve {plan}")),
-            suggested.command("plan --all"),
+            suggestions.command(&format!("approve {plan}")),
+            suggestions.command("plan --all"),
         ),
     }
 }
 
-pub(super) fn blocked(account: &AccountId, age: Duration) -> Alert {
+pub(super) fn account_busy(account: &AccountId, age: Duration) -> Alert {
     let minutes = age.as_secs() / 60;
     Alert {
         subject: format!("Account {account} has been busy for {minutes} minutes"),

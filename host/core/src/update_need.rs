@@ -29,7 +29,7 @@ impl Default for Causes {
 /// How things stood around an account after its last successful operation, as far as this
 /// host's ledger knows: AWS remembers none of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Footing {
+pub struct AppliedState {
     /// That operation.
     pub record: RecordId,
     /// Id of the OU that the account was directly in; `None`: under the root.
@@ -40,11 +40,11 @@ pub struct Footing {
 
 /// What is to be done about an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum UpdateNeed {
     /// Nothing: it is as it should be.
     Current,
     /// Nothing, although something could be done.
-    LeftAlone(&'static str),
+    Excluded(&'static str),
     /// Nothing: the account is closed.
     Closed(AccountState),
     /// It is to be updated, unless a policy says no.
@@ -52,65 +52,67 @@ pub enum Due {
 }
 
 /// Why an account is left alone that has just been created.
-const NOT_ACTIVE_YET: &str = "it is not active yet (PENDING_ACTIVATION)";
+const PENDING_ACTIVATION_REASON: &str = "it is not active yet (PENDING_ACTIVATION)";
 
 /// What is known of an account.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct ObservedAccount<'a> {
     /// Its provisioned product.
     pub product: &'a ProvisionedProduct,
     /// How things stood after its last successful operation, if that was noted.
-    pub before: Option<&'a Footing>,
+    pub before: Option<&'a AppliedState>,
     /// How they stand now; `None` where that is not known.
-    pub now: Option<&'a Footing>,
+    pub now: Option<&'a AppliedState>,
     /// Whether updates of this host have failed: then it is this host that goes on.
-    pub ours: bool,
+    pub own_failure: bool,
     /// The account's state in the organization, where that is known.
     pub state: Option<AccountState>,
 }
 
 impl Causes {
     /// Whether anything is to be noted after operations.
-    pub fn need_footing(&self) -> bool {
+    pub fn need_applied_state(&self) -> bool {
         self.moved || self.landing_zone
     }
 
     /// What is to be done about an account whose product should be on `target`.
-    pub fn due(&self, target: &ArtifactId, known: Known<'_>) -> Due {
-        let Known { product, before, now, ours, state } = known;
+    pub fn update_need(&self, target: &ArtifactId, observed: ObservedAccount<'_>) -> UpdateNeed {
+        let ObservedAccount { product, before, now, own_failure, state } = observed;
         match state {
-            Some(state) if state.is_closed() => return Due::Closed(state),
-            Some(AccountState::PendingActivation) => return Due::LeftAlone(NOT_ACTIVE_YET),
+            Some(state) if state.is_closed() => return UpdateNeed::Closed(state),
+            Some(AccountState::PendingActivation) => {
+                return UpdateNeed::Excluded(PENDING_ACTIVATION_REASON);
+            }
             _ => {}
         }
         if product.last_successful_record.is_none() {
-            return Due::LeftAlone("it was never provisioned");
+            return UpdateNeed::Excluded("it was never provisioned");
         }
         let failed = match product.status {
-            ProductStatus::Tainted if self.tainted || ours => Some(Cause::Tainted),
-            ProductStatus::Tainted => return Due::LeftAlone("it is tainted (on_tainted)"),
-            ProductStatus::Error if self.error || ours => Some(Cause::Error),
-            ProductStatus::Error => return Due::LeftAlone("it is in error (on_error)"),
+            ProductStatus::Tainted if self.tainted || own_failure => Some(Cause::Tainted),
+            ProductStatus::Tainted => return UpdateNeed::Excluded("it is tainted (on_tainted)"),
+            ProductStatus::Error if self.error || own_failure => Some(Cause::Error),
+            ProductStatus::Error => return UpdateNeed::Excluded("it is in error (on_error)"),
             _ => None,
         };
         if product.artifact != *target {
-            return Due::Update(Cause::Artifact);
+            return UpdateNeed::Update(Cause::Artifact);
         }
         if let Some(cause) = failed {
-            return Due::Update(cause);
+            return UpdateNeed::Update(cause);
         }
         // Whatever has succeeded since the footing was noted has put things right.
-        let (Some(before), Some(now)) = (before, now) else { return Due::Current };
+        let (Some(before), Some(now)) = (before, now) else { return UpdateNeed::Current };
         if Some(&before.record) != product.last_successful_record.as_ref() {
-            return Due::Current;
+            return UpdateNeed::Current;
         }
         if self.moved && before.ou != now.ou {
-            return Due::Update(Cause::OrganizationalUnitMoved);
+            return UpdateNeed::Update(Cause::OrganizationalUnitMoved);
         }
         if self.landing_zone && before.landing_zone != now.landing_zone {
-            return Due::Update(Cause::LandingZone);
+            return UpdateNeed::Update(Cause::LandingZone);
         }
-        Due::Current
+        UpdateNeed::Current
     }
 }
 
@@ -120,8 +122,8 @@ mod tests {
     use crate::catalog::ProvisionedProductId;
     use rstest::rstest;
 
-    fn footing(record: &str, ou: &str, zone: &str) -> Footing {
-        Footing {
+    fn applied_state(record: &str, ou: &str, zone: &str) -> AppliedState {
+        AppliedState {
             record: RecordId::new(record),
             ou: Some(ou.to_owned()),
             landing_zone: Some(zone.to_owned()),
@@ -149,7 +151,7 @@ mod tests {
     #[case(Causes { moved: true, ..NONE }, true)]
     #[case(Causes { landing_zone: true, ..NONE }, true)]
     fn footings_are_noted_where_they_matter(#[case] causes: Causes, #[case] needed: bool) {
-        assert_eq!(causes.need_footing(), needed);
+        assert_eq!(causes.need_applied_state(), needed);
     }
 
     #[rstest]
@@ -158,84 +160,100 @@ mod tests {
         "pa-1",
         ProductStatus::Available,
         false,
-        Due::Update(Cause::Artifact)
+        UpdateNeed::Update(Cause::Artifact)
     )]
-    #[case::current(ALL, "pa-2", ProductStatus::Available, false, Due::Current)]
+    #[case::current(ALL, "pa-2", ProductStatus::Available, false, UpdateNeed::Current)]
     #[case::tainted_is_retried(
         ALL,
         "pa-2",
         ProductStatus::Tainted,
         false,
-        Due::Update(Cause::Tainted)
+        UpdateNeed::Update(Cause::Tainted)
     )]
     #[case::tainted_and_outdated(
         ALL,
         "pa-1",
         ProductStatus::Tainted,
         false,
-        Due::Update(Cause::Artifact)
+        UpdateNeed::Update(Cause::Artifact)
     )]
     #[case::tainted_is_left(
         NONE,
         "pa-1",
         ProductStatus::Tainted,
         false,
-        Due::LeftAlone("it is tainted (on_tainted)")
+        UpdateNeed::Excluded("it is tainted (on_tainted)")
     )]
     #[case::tainted_by_us_goes_on(
         NONE,
         "pa-1",
         ProductStatus::Tainted,
         true,
-        Due::Update(Cause::Artifact)
+        UpdateNeed::Update(Cause::Artifact)
     )]
-    #[case::error_is_retried(ALL, "pa-2", ProductStatus::Error, false, Due::Update(Cause::Error))]
+    #[case::error_is_retried(
+        ALL,
+        "pa-2",
+        ProductStatus::Error,
+        false,
+        UpdateNeed::Update(Cause::Error)
+    )]
     #[case::error_is_left(
         NONE,
         "pa-2",
         ProductStatus::Error,
         false,
-        Due::LeftAlone("it is in error (on_error)")
+        UpdateNeed::Excluded("it is in error (on_error)")
     )]
     fn what_service_catalog_says(
         #[case] causes: Causes,
         #[case] artifact: &str,
         #[case] status: ProductStatus,
-        #[case] ours: bool,
-        #[case] expected: Due,
+        #[case] own_failure: bool,
+        #[case] expected: UpdateNeed,
     ) {
         let product = product(artifact, status);
-        let known = Known { product: &product, before: None, now: None, ours, state: None };
-        assert_eq!(causes.due(&ArtifactId::new("pa-2"), known), expected);
+        let observed = ObservedAccount {
+            product: &product,
+            before: None,
+            now: None,
+            own_failure,
+            state: None,
+        };
+        assert_eq!(causes.update_need(&ArtifactId::new("pa-2"), observed), expected);
     }
 
     #[rstest]
-    #[case::nothing_changed(ALL, footing("rec-1", "ou-a", "3.2"), Due::Current)]
+    #[case::nothing_changed(ALL, applied_state("rec-1", "ou-a", "3.2"), UpdateNeed::Current)]
     #[case::moved(
         ALL,
-        footing("rec-1", "ou-b", "3.2"),
-        Due::Update(Cause::OrganizationalUnitMoved)
+        applied_state("rec-1", "ou-b", "3.2"),
+        UpdateNeed::Update(Cause::OrganizationalUnitMoved)
     )]
-    #[case::landing_zone(ALL, footing("rec-1", "ou-a", "3.1"), Due::Update(Cause::LandingZone))]
-    #[case::not_wanted(NONE, footing("rec-1", "ou-b", "3.1"), Due::Current)]
-    #[case::put_right_since(ALL, footing("rec-0", "ou-b", "3.1"), Due::Current)]
+    #[case::landing_zone(
+        ALL,
+        applied_state("rec-1", "ou-a", "3.1"),
+        UpdateNeed::Update(Cause::LandingZone)
+    )]
+    #[case::not_wanted(NONE, applied_state("rec-1", "ou-b", "3.1"), UpdateNeed::Current)]
+    #[case::put_right_since(ALL, applied_state("rec-0", "ou-b", "3.1"), UpdateNeed::Current)]
     fn what_has_changed_since(
         #[case] causes: Causes,
-        #[case] before: Footing,
-        #[case] expected: Due,
+        #[case] before: AppliedState,
+        #[case] expected: UpdateNeed,
     ) {
         let product = product("pa-2", ProductStatus::Available);
-        let now = footing("rec-1", "ou-a", "3.2");
-        let known = Known {
+        let now = applied_state("rec-1", "ou-a", "3.2");
+        let observed = ObservedAccount {
             product: &product,
             before: Some(&before),
             now: Some(&now),
-            ours: false,
+            own_failure: false,
             state: None,
         };
-        assert_eq!(causes.due(&ArtifactId::new("pa-2"), known), expected);
-        let unknown = Known { now: None, ..known };
-        assert_eq!(causes.due(&ArtifactId::new("pa-2"), unknown), Due::Current);
+        assert_eq!(causes.update_need(&ArtifactId::new("pa-2"), observed), expected);
+        let unknown = ObservedAccount { now: None, ..observed };
+        assert_eq!(causes.update_need(&ArtifactId::new("pa-2"), unknown), UpdateNeed::Current);
     }
 
     /// Whatever else is said of it.
@@ -250,20 +268,35 @@ mod tests {
         #[values("pa-1", "pa-2")] artifact: &str,
         #[values(ProductStatus::Available, ProductStatus::Tainted, ProductStatus::Error)]
         status: ProductStatus,
-        #[values(false, true)] ours: bool,
+        #[values(false, true)] own_failure: bool,
     ) {
         let product = product(artifact, status);
-        let known = Known { product: &product, before: None, now: None, ours, state: Some(state) };
-        let due = ALL.due(&ArtifactId::new("pa-2"), known);
-        assert_eq!(due == Due::Closed(state), closed, "{due:?}");
+        let observed = ObservedAccount {
+            product: &product,
+            before: None,
+            now: None,
+            own_failure,
+            state: Some(state),
+        };
+        let due = ALL.update_need(&ArtifactId::new("pa-2"), observed);
+        assert_eq!(due == UpdateNeed::Closed(state), closed, "{due:?}");
     }
 
     #[test]
     fn what_is_not_active_yet_is_left_alone() {
         let product = product("pa-1", ProductStatus::Available);
         let state = Some(AccountState::PendingActivation);
-        let known = Known { product: &product, before: None, now: None, ours: false, state };
-        assert_eq!(ALL.due(&ArtifactId::new("pa-2"), known), Due::LeftAlone(NOT_ACTIVE_YET));
+        let observed = ObservedAccount {
+            product: &product,
+            before: None,
+            now: None,
+            own_failure: false,
+            state,
+        };
+        assert_eq!(
+            ALL.update_need(&ArtifactId::new("pa-2"), observed),
+            UpdateNeed::Excluded(PENDING_ACTIVATION_REASON)
+        );
     }
 
     #[test]
@@ -272,7 +305,16 @@ mod tests {
             last_successful_record: None,
             ..product("pa-1", ProductStatus::Error)
         };
-        let known = Known { product: &product, before: None, now: None, ours: true, state: None };
-        assert!(matches!(ALL.due(&ArtifactId::new("pa-2"), known), Due::LeftAlone(_)));
+        let observed = ObservedAccount {
+            product: &product,
+            before: None,
+            now: None,
+            own_failure: true,
+            state: None,
+        };
+        assert!(matches!(
+            ALL.update_need(&ArtifactId::new("pa-2"), observed),
+            UpdateNeed::Excluded(_)
+        ));
     }
 }

@@ -15,12 +15,12 @@ use crate::ports::Page;
 use crate::snapshot::{Snapshot, SnapshotAccount, SnapshotTarget};
 
 /// Tags by account.
-pub type TagsOfAccounts = BTreeMap<AccountId, BTreeMap<String, String>>;
+pub type TagsByAccount = BTreeMap<AccountId, BTreeMap<String, String>>;
 
 /// What a snapshot is taken of. Readings of different sources have nothing in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Source {
+pub struct SnapshotSource {
     /// Control Tower's home Region.
     pub region: String,
     /// The Account Factory product, of which every organization has its own.
@@ -30,21 +30,22 @@ pub struct Source {
 /// What is known of an organization so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reading {
+pub struct PartialSnapshot {
     /// What is read.
-    pub source: Source,
+    pub source: SnapshotSource,
     /// When it began.
     pub began: Timestamp,
     /// The accounts, their tags and products aside.
     pub accounts: Listing<SnapshotAccount>,
     /// The provisioned products of Account Factory.
-    pub products: Listing<ReadProduct>,
+    pub products: Listing<ProductSummary>,
     /// The accounts that the tag index lists, and their tags as it has them.
     pub index: Listing<(AccountId, BTreeMap<String, String>)>,
     /// Whether the tag index is trusted, once that is decided.
-    pub route: Option<TagsRoute>,
+    #[serde(rename = "route")]
+    pub tag_source: Option<TagSource>,
     /// Tags that were read account by account.
-    pub tags: TagsOfAccounts,
+    pub tags: TagsByAccount,
     /// Why tags could not be read account by account. Not written down: the next run tries
     /// again.
     #[serde(skip)]
@@ -69,7 +70,7 @@ impl<T> Default for Listing<T> {
 
 impl<T> Listing<T> {
     /// Takes in the page that [`Listing::next`] led to.
-    pub fn take(&mut self, page: Page<T>) {
+    pub fn append(&mut self, page: Page<T>) {
         self.items.extend(page.items);
         self.next = page.next.map_or(Cursor::End, Cursor::Page);
     }
@@ -90,7 +91,7 @@ pub enum Cursor {
 /// What a snapshot needs of a provisioned product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ReadProduct {
+pub struct ProductSummary {
     id: ProvisionedProductId,
     account: AccountId,
     artifact: ArtifactId,
@@ -99,7 +100,7 @@ pub struct ReadProduct {
     provisioned: bool,
 }
 
-impl From<ProvisionedProduct> for ReadProduct {
+impl From<ProvisionedProduct> for ProductSummary {
     fn from(product: ProvisionedProduct) -> Self {
         Self {
             provisioned: product.last_successful_record.is_some(),
@@ -114,7 +115,7 @@ impl From<ProvisionedProduct> for ReadProduct {
 /// How the tags are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TagsRoute {
+pub enum TagSource {
     /// In batch, from the tag index.
     Batch {
         /// So many accounts were read one by one, too, and agreed.
@@ -127,16 +128,16 @@ pub enum TagsRoute {
     },
 }
 
-impl Reading {
+impl PartialSnapshot {
     /// A reading of which nothing is known yet.
-    pub fn new(source: Source, began: Timestamp) -> Self {
+    pub fn new(source: SnapshotSource, began: Timestamp) -> Self {
         Self {
             source,
             began,
             accounts: Listing::default(),
             products: Listing::default(),
             index: Listing::default(),
-            route: None,
+            tag_source: None,
             tags: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         }
@@ -157,7 +158,7 @@ impl Reading {
     /// Holds what the tag index says against what accounts say themselves. The accounts are
     /// in groups, and at least one of each must have been read, or every one have been asked in
     /// vain: then nothing is taken from the index for that group.
-    pub fn judge(&self, groups: &[Vec<AccountId>]) -> TagsRoute {
+    pub fn choose_tag_source(&self, groups: &[Vec<AccountId>]) -> TagSource {
         let indexed = self.indexed();
         let none = BTreeMap::new();
         let mut agreed = 0;
@@ -170,14 +171,14 @@ impl Reading {
             if read.is_empty() {
                 let error = group.iter().find_map(|id| self.unreadable.get(id));
                 let error = error.map_or("not read", String::as_str);
-                return TagsRoute::OneByOne {
+                return TagSource::OneByOne {
                     why: format!("the tag index could not be checked: {error}"),
                 };
             }
             for (id, tags) in read {
-                let said = indexed.get(id).copied().unwrap_or(&none);
-                if said != tags {
-                    return TagsRoute::OneByOne {
+                let indexed_tags = indexed.get(id).copied().unwrap_or(&none);
+                if indexed_tags != tags {
+                    return TagSource::OneByOne {
                         why: format!("the tag index has other tags for {id} than {id} itself"),
                     };
                 }
@@ -187,15 +188,15 @@ impl Reading {
         match groups.iter().flatten().find_map(|id| self.unreadable.get(id)) {
             // Nobody at all has answered.
             Some(error) if agreed == 0 => {
-                TagsRoute::OneByOne { why: format!("the tag index could not be checked: {error}") }
+                TagSource::OneByOne { why: format!("the tag index could not be checked: {error}") }
             }
-            _ => TagsRoute::Batch { agreed },
+            _ => TagSource::Batch { agreed },
         }
     }
 
     /// The snapshot, as far as everything was read. `name` is that of the product.
     pub fn snapshot(&self, factory: &AccountFactory, name: &str, now: Timestamp) -> Snapshot {
-        let mut products: BTreeMap<&AccountId, &ReadProduct> = BTreeMap::new();
+        let mut products: BTreeMap<&AccountId, &ProductSummary> = BTreeMap::new();
         for product in &self.products.items {
             // Of several, as after a failed enrollment, one that can be updated counts.
             let known = products.entry(&product.account).or_insert(product);
@@ -208,7 +209,7 @@ impl Reading {
         let accounts = self.accounts.items.iter().filter_map(|account| {
             let id: AccountId = account.id.parse().ok()?;
             seen.insert(id.clone()).then(|| {
-                let (tags, tags_error) = match self.tags_of(&id, &indexed) {
+                let (tags, tags_error) = match self.tags_for(&id, &indexed) {
                     Ok(tags) => (Some(tags), None),
                     Err(error) => (None, Some(error)),
                 };
@@ -242,7 +243,7 @@ impl Reading {
 
     /// The tags of an account, or why there are none. What the account said itself counts
     /// most.
-    fn tags_of(
+    fn tags_for(
         &self,
         id: &AccountId,
         indexed: &BTreeMap<&AccountId, &BTreeMap<String, String>>,
@@ -250,9 +251,9 @@ impl Reading {
         if let Some(tags) = self.tags.get(id) {
             return Ok(tags.clone());
         }
-        match (self.unreadable.get(id), &self.route) {
+        match (self.unreadable.get(id), &self.tag_source) {
             (Some(error), _) => Err(error.clone()),
-            (None, Some(TagsRoute::Batch { .. })) => {
+            (None, Some(TagSource::Batch { .. })) => {
                 Ok(indexed.get(id).copied().cloned().unwrap_or_default())
             }
             (None, _) => Err("not read".to_owned()),
@@ -291,20 +292,21 @@ mod tests {
         [("team".to_owned(), value.to_owned())].into()
     }
 
-    fn reading(accounts: u64) -> Reading {
-        let source = Source { region: "us-east-1".into(), product: ProductId::new("prod-a") };
-        let mut reading = Reading::new(source, Timestamp::UNIX_EPOCH);
+    fn partial_snapshot(accounts: u64) -> PartialSnapshot {
+        let source =
+            SnapshotSource { region: "us-east-1".into(), product: ProductId::new("prod-a") };
+        let mut partial_snapshot = PartialSnapshot::new(source, Timestamp::UNIX_EPOCH);
         let listed = (0..accounts).map(|n| SnapshotAccount::new(id(n).as_str(), "A")).collect();
-        reading.accounts.take(Page { items: listed, next: None });
-        reading
+        partial_snapshot.accounts.append(Page { items: listed, next: None });
+        partial_snapshot
     }
 
     fn factory() -> AccountFactory {
         AccountFactory { product: ProductId::new("prod-a"), target: ArtifactId::new("pa-new") }
     }
 
-    fn product(account: u64, artifact: &str, provisioned: bool) -> ReadProduct {
-        ReadProduct {
+    fn product(account: u64, artifact: &str, provisioned: bool) -> ProductSummary {
+        ProductSummary {
             id: ProvisionedProductId::new(format!("pp-{account}-{artifact}")),
             account: id(account),
             artifact: ArtifactId::new(artifact),
@@ -315,8 +317,8 @@ mod tests {
 
     #[test]
     fn products_make_accounts_enrolled_and_outdated() {
-        let mut reading = reading(5);
-        reading.products.items = vec![
+        let mut partial_snapshot = partial_snapshot(5);
+        partial_snapshot.products.items = vec![
             product(0, "pa-new", true),
             product(1, "pa-old", true),
             // Failed to be provisioned, and then provisioned.
@@ -325,7 +327,7 @@ mod tests {
             product(3, "", false),
             product(9, "pa-old", true),
         ];
-        let snapshot = reading.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
         let seen: Vec<_> = snapshot
             .accounts
             .iter()
@@ -347,73 +349,87 @@ mod tests {
 
     #[test]
     fn an_account_on_two_pages_is_there_once() {
-        let mut reading = reading(2);
-        reading.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
-        assert_eq!(reading.ids(), [id(0), id(1)]);
-        let snapshot = reading.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let mut partial_snapshot = partial_snapshot(2);
+        partial_snapshot.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
+        assert_eq!(partial_snapshot.ids(), [id(0), id(1)]);
+        let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
         assert_eq!(snapshot.accounts.len(), 2);
     }
 
     #[test]
     fn what_an_account_says_counts_before_the_index() {
-        let mut reading = reading(4);
-        reading.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
-        reading.tags.insert(id(0), tags("own"));
-        reading.unreadable.insert(id(2), "denied".into());
-        let all = |reading: &Reading| -> Vec<_> {
-            let snapshot = reading.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let mut partial_snapshot = partial_snapshot(4);
+        partial_snapshot.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
+        partial_snapshot.tags.insert(id(0), tags("own"));
+        partial_snapshot.unreadable.insert(id(2), "denied".into());
+        let all = |partial_snapshot: &PartialSnapshot| -> Vec<_> {
+            let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
             snapshot.accounts.into_iter().map(|a| a.tags.ok_or(a.tags_error)).collect()
         };
         let (unread, denied) = (Err(Some("not read".into())), Err(Some("denied".into())));
         // Before the index is trusted it counts for nothing.
         let own = Ok(tags("own"));
-        assert_eq!(all(&reading), [own.clone(), unread.clone(), denied.clone(), unread]);
-        reading.route = Some(TagsRoute::Batch { agreed: 1 });
-        assert_eq!(all(&reading), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
+        assert_eq!(all(&partial_snapshot), [own.clone(), unread.clone(), denied.clone(), unread]);
+        partial_snapshot.tag_source = Some(TagSource::Batch { agreed: 1 });
+        assert_eq!(all(&partial_snapshot), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
     }
 
     #[test]
     fn an_index_is_trusted_when_each_group_agrees() {
-        let mut reading = reading(4);
-        reading.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
+        let mut partial_snapshot = partial_snapshot(4);
+        partial_snapshot.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
         let groups = [vec![id(0), id(1)], vec![id(2), id(3)]];
-        let why = |reading: &Reading| match reading.judge(&groups) {
-            TagsRoute::Batch { agreed } => panic!("{agreed} agreed"),
-            TagsRoute::OneByOne { why } => why,
+        let why = |partial_snapshot: &PartialSnapshot| match partial_snapshot
+            .choose_tag_source(&groups)
+        {
+            TagSource::Batch { agreed } => panic!("{agreed} agreed"),
+            TagSource::OneByOne { why } => why,
         };
-        reading.unreadable.insert(id(2), "denied".into());
-        reading.tags.insert(id(0), tags("a"));
-        assert_eq!(why(&reading), "the tag index could not be checked: denied");
-        reading.tags.insert(id(3), BTreeMap::new());
-        assert_eq!(reading.judge(&groups), TagsRoute::Batch { agreed: 2 });
-        reading.tags.insert(id(1), tags("c"));
-        assert!(why(&reading).contains("has other tags for 111122223331"), "{}", why(&reading));
-        assert_eq!(reading.judge(&[Vec::new()]), TagsRoute::Batch { agreed: 0 });
+        partial_snapshot.unreadable.insert(id(2), "denied".into());
+        partial_snapshot.tags.insert(id(0), tags("a"));
+        assert_eq!(why(&partial_snapshot), "the tag index could not be checked: denied");
+        partial_snapshot.tags.insert(id(3), BTreeMap::new());
+        assert_eq!(partial_snapshot.choose_tag_source(&groups), TagSource::Batch { agreed: 2 });
+        partial_snapshot.tags.insert(id(1), tags("c"));
+        assert!(
+            why(&partial_snapshot).contains("has other tags for 111122223331"),
+            "{}",
+            why(&partial_snapshot)
+        );
+        assert_eq!(
+            partial_snapshot.choose_tag_source(&[Vec::new()]),
+            TagSource::Batch { agreed: 0 }
+        );
     }
 
     #[test]
     fn a_group_that_denies_everything_says_nothing_about_the_index() {
-        let mut reading = reading(4);
-        reading.index.items = vec![(id(0), tags("a"))];
-        reading.tags.insert(id(0), tags("a"));
+        let mut partial_snapshot = partial_snapshot(4);
+        partial_snapshot.index.items = vec![(id(0), tags("a"))];
+        partial_snapshot.tags.insert(id(0), tags("a"));
         for denied in [2, 3] {
-            reading.unreadable.insert(id(denied), "denied".into());
+            partial_snapshot.unreadable.insert(id(denied), "denied".into());
         }
         let denied = vec![id(2), id(3)];
-        assert_eq!(reading.judge(&[vec![id(0)], denied.clone()]), TagsRoute::Batch { agreed: 1 });
+        assert_eq!(
+            partial_snapshot.choose_tag_source(&[vec![id(0)], denied.clone()]),
+            TagSource::Batch { agreed: 1 }
+        );
         // Unless it is all that there is.
-        let alone = reading.judge(&[Vec::new(), denied]);
-        assert!(matches!(alone, TagsRoute::OneByOne { .. }), "{alone:?}");
+        let alone = partial_snapshot.choose_tag_source(&[Vec::new(), denied]);
+        assert!(matches!(alone, TagSource::OneByOne { .. }), "{alone:?}");
     }
 
     #[test]
     fn what_is_written_down_goes_on_where_it_stopped() {
-        let mut reading = reading(1);
-        reading.products.take(Page { items: vec![product(0, "pa", true)], next: Some("2".into()) });
-        reading.index.take(Page { items: vec![(id(0), tags("a"))], next: None });
-        reading.route = Some(TagsRoute::OneByOne { why: "denied".into() });
-        reading.tags.insert(id(0), tags("a"));
-        let text = serde_json::to_string(&reading).unwrap();
-        assert_eq!(serde_json::from_str::<Reading>(&text).unwrap(), reading);
+        let mut partial_snapshot = partial_snapshot(1);
+        partial_snapshot
+            .products
+            .append(Page { items: vec![product(0, "pa", true)], next: Some("2".into()) });
+        partial_snapshot.index.append(Page { items: vec![(id(0), tags("a"))], next: None });
+        partial_snapshot.tag_source = Some(TagSource::OneByOne { why: "denied".into() });
+        partial_snapshot.tags.insert(id(0), tags("a"));
+        let text = serde_json::to_string(&partial_snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<PartialSnapshot>(&text).unwrap(), partial_snapshot);
     }
 }

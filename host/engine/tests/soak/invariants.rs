@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::catalog::ArtifactId;
-use groundcrew_core::ports::{Clock as _, Ledger, Progress};
+use groundcrew_core::ports::{Clock as _, Ledger, UpdateProgress};
 use groundcrew_core::scheduler::WhenHeld;
-use groundcrew_engine::{Ending, Notice, Witness};
+use groundcrew_engine::{EngineEvent, Observer, UpdateEnding};
 use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
 use jiff::Timestamp;
 
 use super::log::Log;
-use super::setting::{Setting, Wish};
+use super::scenario::{Scenario, WantedDecision};
 
 /// A call that was under way when something changed ends within this time.
 const UNDER_WAY: Duration = Duration::from_secs(300);
 
-pub struct Truth {
-    setting: Arc<Setting>,
+pub struct InvariantChecker {
+    scenario: Arc<Scenario>,
     sim: SimAws,
     log: Log,
     seen: Mutex<Seen>,
@@ -27,7 +27,7 @@ pub struct Truth {
 
 #[derive(Default)]
 struct Seen {
-    given_up: BTreeMap<AccountId, Timestamp>,
+    dead_lettered: BTreeMap<AccountId, Timestamp>,
     moved: BTreeSet<AccountId>,
     /// Accounts that are closed now, and since when; and those that ever were.
     closed: BTreeMap<AccountId, Timestamp>,
@@ -39,23 +39,23 @@ struct Seen {
     target: Option<ArtifactId>,
 }
 
-impl Witness for Truth {
-    fn see(&self, _: Timestamp, notice: Notice<'_>) {
+impl Observer for InvariantChecker {
+    fn observe(&self, _: Timestamp, event: EngineEvent<'_>) {
         // The host's clock may be wrong.
         let now = self.sim.clock().now();
         let mut seen = self.seen.lock().unwrap();
-        if let Notice::Started(slot) | Notice::Ended { slot, .. } = &notice {
+        if let EngineEvent::Started(slot) | EngineEvent::Ended { slot, .. } = &event {
             seen.tracked.extend(slot.record.iter().map(|record| record.as_str().to_owned()));
         }
-        match notice {
-            Notice::Started(slot) => {
+        match event {
+            EngineEvent::Started(slot) => {
                 seen.target = Some(slot.target.clone());
-                let lane = self.setting.rules.lanes.iter().position(|l| l.name == slot.lane);
+                let lane = self.scenario.rules.lanes.iter().position(|l| l.name == slot.lane);
                 let lane = lane.unwrap();
                 // A start is seen once its record is written down, which a full disk delays.
-                let full = self.setting.full_disk.map_or(0, |(_, lasts)| lasts);
+                let full = self.scenario.full_disk.map_or(0, |(_, lasts)| lasts);
                 let under_way = UNDER_WAY + Duration::from_secs(full);
-                for earlier in &self.setting.rules.lanes[..=lane] {
+                for earlier in &self.scenario.rules.lanes[..=lane] {
                     let since = seen.paused.get(&earlier.name);
                     assert!(
                         since.is_none_or(|since| now < *since + under_way),
@@ -76,16 +76,16 @@ impl Witness for Truth {
                     slot.account
                 );
                 assert!(
-                    !seen.given_up.contains_key(&slot.account),
+                    !seen.dead_lettered.contains_key(&slot.account),
                     "{} was given up and is started",
                     slot.account
                 );
             }
-            Notice::Ended { slot, ending: Ending::GivenUp(_) } => {
+            EngineEvent::Ended { slot, ending: UpdateEnding::DeadLettered(_) } => {
                 seen.target = Some(slot.target.clone());
-                seen.given_up.entry(slot.account.clone()).or_insert(now);
+                seen.dead_lettered.entry(slot.account.clone()).or_insert(now);
             }
-            Notice::Alerted(alert) => {
+            EngineEvent::Alerted(alert) => {
                 let lane = alert.subject.strip_prefix("Lane ");
                 if let Some(lane) = lane.and_then(|rest| rest.strip_suffix(" is paused")) {
                     seen.paused.entry(lane.to_owned()).or_insert(now);
@@ -96,9 +96,9 @@ impl Witness for Truth {
     }
 }
 
-impl Truth {
-    pub fn new(setting: Arc<Setting>, sim: SimAws, log: Log) -> Self {
-        let accounts = setting.snapshot.accounts.iter();
+impl InvariantChecker {
+    pub fn new(scenario: Arc<Scenario>, sim: SimAws, log: Log) -> Self {
+        let accounts = scenario.snapshot.accounts.iter();
         let closed: Vec<AccountId> = accounts
             .filter(|account| account.state.is_some_and(AccountState::is_closed))
             .map(|account| account.id.parse().unwrap())
@@ -108,7 +108,7 @@ impl Truth {
             ever_closed: closed.into_iter().collect(),
             ..Seen::default()
         };
-        Self { setting, sim, log, seen: Mutex::new(seen) }
+        Self { scenario, sim, log, seen: Mutex::new(seen) }
     }
 
     pub fn moved(&self, account: &AccountId) {
@@ -131,34 +131,34 @@ impl Truth {
 
     /// Holds everything against each other, and answers how many accounts were updated and how
     /// many given up.
-    pub async fn judge(&self, ledger: &dyn Ledger) -> (usize, usize) {
+    pub async fn check(&self, ledger: &dyn Ledger) -> (usize, usize) {
         let own: Vec<OperationLog> =
             self.sim.operations().into_iter().filter(|operation| !operation.foreign).collect();
         self.check_caps(&own);
         self.check_repeats(&own);
         self.check_lane_order(&own);
-        let given_up = self.check_the_given_up(ledger).await;
-        self.check_nobody_is_lost(&given_up);
+        let dead_lettered = self.check_dead_lettered(ledger).await;
+        self.check_nobody_is_lost(&dead_lettered);
         let succeeded = own.iter().filter(|o| o.outcome == Some(OperationOutcome::Succeeded));
         let updated: BTreeSet<&AccountId> = succeeded.map(|operation| &operation.account).collect();
-        (updated.len(), given_up.len())
+        (updated.len(), dead_lettered.len())
     }
 
     fn lane(&self, account: &AccountId) -> Option<usize> {
-        match self.setting.wish(account) {
-            Wish::Lane(lane) | Wish::Hold(lane, _) => Some(lane),
-            Wish::Skip => None,
+        match self.scenario.wanted_decision(account) {
+            WantedDecision::Lane(lane) | WantedDecision::Hold(lane, _) => Some(lane),
+            WantedDecision::Skip => None,
         }
     }
 
     /// Never too many at once: in all, in a lane, in an OU.
     fn check_caps(&self, own: &[OperationLog]) {
-        let rules = &self.setting.rules;
+        let rules = &self.scenario.rules;
         let most = self.sim.max_concurrent().own;
         assert!(most <= rules.max_concurrent_operations, "{most} at once");
         let moved = &self.seen.lock().unwrap().moved;
         let ou = |account: &AccountId| {
-            let accounts = &self.setting.snapshot.accounts;
+            let accounts = &self.scenario.snapshot.accounts;
             accounts.iter().find(|one| one.id == account.as_str()).map(|one| &one.ou)
         };
         for operation in own {
@@ -204,13 +204,13 @@ impl Truth {
         let seen = self.seen.lock().unwrap();
         for operation in own {
             let lane = self.lane(&operation.account).unwrap_or_default();
-            for account in &self.setting.snapshot.accounts {
+            for account in &self.scenario.snapshot.accounts {
                 let id: AccountId = account.id.parse().unwrap();
-                let pass = self.setting.rules.lanes[lane].held == WhenHeld::Pass;
-                let earlier = match self.setting.wish(&id) {
-                    Wish::Lane(other) => other < lane,
-                    Wish::Hold(other, _) => other < lane && !pass,
-                    Wish::Skip => false,
+                let pass = self.scenario.rules.lanes[lane].held == WhenHeld::Pass;
+                let earlier = match self.scenario.wanted_decision(&id) {
+                    WantedDecision::Lane(other) => other < lane,
+                    WantedDecision::Hold(other, _) => other < lane && !pass,
+                    WantedDecision::Skip => false,
                 };
                 let closed = seen.ever_closed.contains(&id);
                 if !earlier || !account.enrolled || seen.moved.contains(&id) || closed {
@@ -222,9 +222,10 @@ impl Truth {
                         && other.outcome == Some(OperationOutcome::Succeeded)
                         && other.end.is_some_and(|end| end <= operation.start)
                 });
-                let given_up = seen.given_up.get(&id).is_some_and(|at| *at <= operation.start);
+                let dead_lettered =
+                    seen.dead_lettered.get(&id).is_some_and(|at| *at <= operation.start);
                 assert!(
-                    done || given_up,
+                    done || dead_lettered,
                     "{} of lane {lane} starts at {} while {id} of an earlier one is open",
                     operation.account,
                     operation.start
@@ -235,7 +236,7 @@ impl Truth {
 
     /// What was given up is in the dead-letter queue, and an alert is out: once, unless a host
     /// was killed between telling it and writing that down.
-    async fn check_the_given_up(&self, ledger: &dyn Ledger) -> BTreeSet<AccountId> {
+    async fn check_dead_lettered(&self, ledger: &dyn Ledger) -> BTreeSet<AccountId> {
         let target = self.seen.lock().unwrap().target.clone();
         let mut progress = BTreeMap::new();
         if let Some(target) = target {
@@ -248,14 +249,14 @@ impl Truth {
         }
         self.check_attempts(&progress);
         self.check_reasons(&progress);
-        let given_up: BTreeSet<AccountId> = progress
+        let dead_lettered: BTreeSet<AccountId> = progress
             .into_iter()
             .filter(|(_, progress)| progress.dead_lettered)
             .map(|(account, _)| account)
             .collect();
         let letters = self.sim.messages(&self.sim.updates_dead_url());
         let alerts = self.sim.alerts();
-        for account in &given_up {
+        for account in &dead_lettered {
             let letter = format!("\"account\":\"{account}\"");
             let letters = letters.iter().filter(|body| body.contains(&letter)).count();
             let subject = format!("Update of account {account} failed");
@@ -264,7 +265,7 @@ impl Truth {
             // A reply that was lost lets the host publish again, since SNS has no idempotency:
             // how often it is told has no upper limit here.
             assert!(
-                self.setting.is_killed() || letters == 1,
+                self.scenario.is_killed() || letters == 1,
                 "{account}: {letters} dead letters and nobody was killed"
             );
         }
@@ -272,15 +273,15 @@ impl Truth {
             alert.subject.starts_with("Update of account") && alert.subject.ends_with("failed")
         });
         for alert in failed {
-            let told = given_up.iter().any(|account| alert.subject.contains(account.as_str()));
+            let told = dead_lettered.iter().any(|account| alert.subject.contains(account.as_str()));
             assert!(told, "{} is told of an account that was not given up", alert.subject);
         }
-        given_up
+        dead_lettered
     }
 
     /// Only updates that ran and failed by themselves cost an attempt, never one that the quota or
     /// another operation was in the way of. Who began it doesn't matter once a host tracks it.
-    fn check_attempts(&self, progress: &BTreeMap<AccountId, Progress>) {
+    fn check_attempts(&self, progress: &BTreeMap<AccountId, UpdateProgress>) {
         let busy = |text: &str| {
             text.contains("concurrent account operations is exceeded")
                 || text.contains("because another ")
@@ -301,7 +302,7 @@ impl Truth {
 
     /// Why an update has failed is in the log, and `status` has it of those that have not succeeded
     /// since.
-    fn check_reasons(&self, progress: &BTreeMap<AccountId, Progress>) {
+    fn check_reasons(&self, progress: &BTreeMap<AccountId, UpdateProgress>) {
         let tracked = self.seen.lock().unwrap().tracked.clone();
         let operations = self.sim.operations();
         let failed = operations.iter().filter(|operation| tracked.contains(&operation.record));
@@ -328,20 +329,20 @@ impl Truth {
     }
 
     /// Everybody is up to date, given up, unwanted, or in a lane that waits for success.
-    fn check_nobody_is_lost(&self, given_up: &BTreeSet<AccountId>) {
+    fn check_nobody_is_lost(&self, dead_lettered: &BTreeSet<AccountId>) {
         let current = self.sim.current_accounts();
         let failed_lanes: BTreeSet<usize> =
-            given_up.iter().filter_map(|account| self.lane(account)).collect();
-        for account in &self.setting.snapshot.accounts {
+            dead_lettered.iter().filter_map(|account| self.lane(account)).collect();
+        for account in &self.scenario.snapshot.accounts {
             let id: AccountId = account.id.parse().unwrap();
-            let due = account.enrolled && !self.setting.is_closed(&id);
+            let due = account.enrolled && !self.scenario.is_closed(&id);
             let Some(lane) = self.lane(&id).filter(|_| due) else { continue };
-            let waits = self.setting.rules.lanes[..=lane].iter().enumerate().any(|(at, rules)| {
+            let waits = self.scenario.rules.lanes[..=lane].iter().enumerate().any(|(at, rules)| {
                 rules.start_when == groundcrew_core::scheduler::StartWhen::Succeeded
                     && failed_lanes.iter().any(|failed| *failed < at)
             });
             assert!(
-                current.contains(&id) || given_up.contains(&id) || waits,
+                current.contains(&id) || dead_lettered.contains(&id) || waits,
                 "{id} of lane {lane} is lost"
             );
         }

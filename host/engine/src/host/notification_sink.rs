@@ -7,32 +7,32 @@ use async_trait::async_trait;
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::Clock;
 
-use crate::Witness;
-use crate::notifications::{HandledOutcome, Notifications};
-use crate::updates::Announcements;
+use crate::Observer;
+use crate::notifications::{EventOutcome, Notifications};
+use crate::updates::EventSink;
 
 /// Before an event that could not be handed over is tried again.
-const AGAIN: Duration = Duration::from_secs(60);
+const RETRY_AFTER: Duration = Duration::from_secs(60);
 
-pub(super) struct Announcer {
+pub(super) struct NotificationSink {
     pub(super) notifications: Arc<Notifications>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) witness: Arc<dyn Witness>,
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 #[async_trait]
-impl Announcements for Announcer {
+impl EventSink for NotificationSink {
     /// With a queue the event is in there when this returns; without one notifiers were told, or an
     /// alert is out.
-    async fn announce(&self, event: Event) {
+    async fn emit(&self, event: Event) {
         let event = Arc::new(event);
         loop {
             let handled = self.notifications.handle(&event, None).await;
-            handled.show(&*self.witness, self.clock.now());
-            if handled.outcome != HandledOutcome::Failed || self.notifications.queue().is_none() {
+            handled.report_to(&*self.observer, self.clock.now());
+            if handled.outcome != EventOutcome::Failed || self.notifications.queue().is_none() {
                 return;
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 }

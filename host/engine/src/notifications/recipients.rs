@@ -1,0 +1,460 @@
+//! What is due to those who listen: who was told already, what the policies say, and the gates,
+//! which are asked before the others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use groundcrew_core::decision::{Action, Candidate, Cause};
+use groundcrew_core::event::Event;
+use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::notification::{GateDecision, NotificationEntry, NotificationState};
+use groundcrew_core::onboarding::{NotificationNeed, notification_need};
+use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::ports::LedgerError;
+use groundcrew_core::route::OncePer;
+use jiff::Timestamp;
+
+use super::subject::{NotificationSubject, ResolvedSubject};
+use super::{ConfiguredNotifier, ConfiguredRoute, Delivery, DeliveryOutcome, Notifications};
+use crate::{FailureHandling, PolicyPipeline};
+
+/// A notifier that is to be told, and the route by which.
+#[derive(Clone, Copy)]
+pub(super) struct Recipient<'o> {
+    pub(super) notifier: &'o ConfiguredNotifier,
+    pub(super) pipeline: &'o PolicyPipeline,
+    /// How often it is told of an account that landed or was updated, as that route says.
+    pub(super) once_per: OncePer,
+    /// Telling it was begun and has not come to an end: it was due, and stays so.
+    pub(super) in_progress: bool,
+    /// How often a person has had this told again.
+    pub(super) redriven: u32,
+}
+
+/// What the policies say.
+enum PolicyAnswer {
+    Deliver,
+    /// It is not to be told, or not yet.
+    Skip(String),
+    /// They can't be asked.
+    Failed(String),
+}
+
+/// What the gates say.
+enum GatesOutcome {
+    Open {
+        annotations: Vec<String>,
+    },
+    /// The others are not told.
+    Stopped(String),
+    /// The others are not told yet.
+    Held {
+        why: String,
+        wait: Option<Duration>,
+    },
+}
+
+impl Notifications {
+    /// Who is to be told of an event, in the order of the config.
+    pub(super) fn recipients(&self, event: &Event) -> Vec<Recipient<'_>> {
+        let routes = || self.settings.routes.iter().zip(&self.pipelines);
+        let mut matching: Vec<_> =
+            routes().filter(|(route, _)| route.route.matches(event)).collect();
+        // Whoever asks for this event by its name has it so.
+        matching.sort_by_key(|(route, _)| !route.route.names_event(event));
+        let notifiers = self.settings.notifiers.iter();
+        notifiers.filter_map(|notifier| recipient(notifier, &matching)).collect()
+    }
+
+    /// Tells those who listen: the gates first.
+    pub(super) async fn deliver_all(
+        &self,
+        subject: NotificationSubject,
+        event: Option<Arc<Event>>,
+        recipients: &[Recipient<'_>],
+        until: Option<Timestamp>,
+    ) -> Vec<Delivery> {
+        // What the ledger knows is cheaper to ask than all else: most events are repeats or
+        // routine updates. Where no policy is to be asked about a new account, claiming the
+        // notification asks it as well.
+        let asks = recipients.iter().any(|recipient| !recipient.pipeline.is_empty());
+        let claimed_at_once = subject.is_created() && !asks;
+        let entries = async {
+            join_all(recipients.iter().map(async |recipient| {
+                let key = subject.key(&recipient.notifier.name);
+                let entry = match claimed_at_once {
+                    true => None,
+                    false => self.ports.ledger.notification(&key).await.ok().flatten(),
+                };
+                let completed = |entry: &NotificationEntry| is_final(entry, recipient.redriven);
+                let in_progress = entry.as_ref().is_some_and(|entry| !completed(entry));
+                (Recipient { in_progress, ..*recipient }, entry.filter(completed))
+            }))
+            .await
+        };
+        let (entries, resolved) = match subject.is_created() {
+            true => {
+                let began = self.began(self.ports.clock.now());
+                // One that fails now is asked for again when it is needed.
+                let resolved = self.resolve(subject.clone(), event.clone());
+                let (entries, resolved, _) = tokio::join!(entries, resolved, began);
+                (entries, Some(resolved))
+            }
+            false => (entries.await, None),
+        };
+        let all_completed = entries.iter().all(|(_, entry)| entry.is_some());
+        let (mut open, mut deliveries) = (Vec::new(), Vec::new());
+        for (recipient, entry) in entries {
+            match entry {
+                // What a gate has said is asked for by those that come after it.
+                Some(entry) if all_completed || !recipient.notifier.gate => {
+                    deliveries.push(subject.delivery(&recipient.notifier.name).from_entry(&entry));
+                }
+                _ => open.push(recipient),
+            }
+        }
+        if open.is_empty() {
+            return deliveries;
+        }
+        let resolved = match resolved {
+            Some(resolved) => resolved,
+            None => self.resolve(subject, event).await,
+        };
+        deliveries.extend(self.deliver_due(&resolved, &open, until).await);
+        deliveries
+    }
+
+    /// Does what is due to those that were not told yet, and to the gates before them.
+    pub(super) async fn deliver_due(
+        &self,
+        resolved: &ResolvedSubject,
+        open: &[Recipient<'_>],
+        until: Option<Timestamp>,
+    ) -> Vec<Delivery> {
+        let delivery =
+            |recipient: &Recipient<'_>| resolved.subject.delivery(&recipient.notifier.name);
+        let fail = |recipients: &[Recipient<'_>], error: &str| -> Vec<Delivery> {
+            recipients.iter().map(|recipient| delivery(recipient).failed(error)).collect()
+        };
+        let need = match self.notification_need(&resolved.subject, resolved.joined()).await {
+            Ok(need) => need,
+            Err(error) => return fail(open, &error.to_string()),
+        };
+        let closed = resolved.closed_state();
+        let (due_now, rest) = match need {
+            NotificationNeed::Deliver if closed.is_none() => (open.to_vec(), Vec::new()),
+            _ => partition_in_progress(open),
+        };
+        let mut all = self.deliver_through_gates(resolved, &due_now, until).await;
+        if let Some(state) = closed {
+            let why = format!("the account is closed ({state})");
+            let skipped = rest.iter().map(|recipient| {
+                delivery(recipient)
+                    .with_outcome(DeliveryOutcome::Skipped)
+                    .with_rule(IgnoreReason::Closed)
+                    .with_detail(&why)
+            });
+            all.extend(skipped);
+            return all;
+        }
+        all.extend(match need {
+            NotificationNeed::Deliver | NotificationNeed::Nothing => Vec::new(),
+            NotificationNeed::Unknown => fail(&rest, &format!(
+                "an update or a baseline of the account does not tell whether it is new, and when it joined can't \
+                 be looked up in AWS Organizations: {}. Allow this host \
+                 organizations:DescribeAccount, or leave its event out of `on` and of routes",
+                resolved.lookup_error.as_deref().unwrap_or("it has no date")
+            )),
+            NotificationNeed::Suppress => {
+                join_all(rest.iter().map(|recipient| self.suppress(resolved, recipient.notifier))).await
+            }
+        });
+        all
+    }
+
+    /// Asks the gates, and tells the others if those let them.
+    async fn deliver_through_gates(
+        &self,
+        resolved: &ResolvedSubject,
+        recipients: &[Recipient<'_>],
+        until: Option<Timestamp>,
+    ) -> Vec<Delivery> {
+        let delivery =
+            |recipient: &Recipient<'_>| resolved.subject.delivery(&recipient.notifier.name);
+        let (gates, others): (Vec<_>, Vec<_>) =
+            recipients.iter().copied().partition(|recipient| recipient.notifier.gate);
+        let mut all = self.evaluate_and_deliver(resolved, &gates, &[], until).await;
+        let rest = match combine_gates(&all, self.ports.clock.now()) {
+            GatesOutcome::Open { annotations } => {
+                self.evaluate_and_deliver(resolved, &others, &annotations, until).await
+            }
+            GatesOutcome::Stopped(why) => others
+                .iter()
+                .map(|other| {
+                    delivery(other)
+                        .with_outcome(DeliveryOutcome::Skipped)
+                        .with_rule(IgnoreReason::Gate)
+                        .with_detail(&why)
+                })
+                .collect(),
+            GatesOutcome::Held { why, wait } => others
+                .iter()
+                .map(|other| Delivery {
+                    retry_after: wait,
+                    ..delivery(other)
+                        .with_outcome(DeliveryOutcome::Held)
+                        .with_rule(IgnoreReason::Gate)
+                        .with_detail(&why)
+                })
+                .collect(),
+        };
+        all.extend(rest);
+        all
+    }
+
+    /// What is due to an account that has landed; of any other event whoever listens is told.
+    pub(super) async fn notification_need(
+        &self,
+        subject: &NotificationSubject,
+        joined: Option<Timestamp>,
+    ) -> Result<NotificationNeed, LedgerError> {
+        let NotificationSubject::Onboarding(_, found) = subject else {
+            return Ok(NotificationNeed::Deliver);
+        };
+        let now = self.ports.clock.now();
+        let began = self.began(now).await?;
+        Ok(notification_need(*found, joined, began, now, self.settings.lookback))
+    }
+
+    /// Asks the policies of each route, and tells whom they let through.
+    async fn evaluate_and_deliver(
+        &self,
+        resolved: &ResolvedSubject,
+        recipients: &[Recipient<'_>],
+        annotations: &[String],
+        until: Option<Timestamp>,
+    ) -> Vec<Delivery> {
+        let delivery =
+            |recipient: &Recipient<'_>| resolved.subject.delivery(&recipient.notifier.name);
+        let mut pipelines: Vec<&PolicyPipeline> = Vec::new();
+        for recipient in recipients {
+            if !pipelines.iter().any(|pipeline| std::ptr::eq(*pipeline, recipient.pipeline)) {
+                pipelines.push(recipient.pipeline);
+            }
+        }
+        let by_pipeline = pipelines.into_iter().map(async |pipeline| {
+            let answer = self.evaluate_policies(resolved, pipeline).await;
+            let of_pipeline = recipients.iter().filter(|one| std::ptr::eq(one.pipeline, pipeline));
+            let due_now = of_pipeline.map(async |recipient| match &answer {
+                PolicyAnswer::Deliver => {
+                    self.deliver(resolved, *recipient, annotations, until).await
+                }
+                PolicyAnswer::Skip(reason) => delivery(recipient)
+                    .with_outcome(DeliveryOutcome::Skipped)
+                    .with_rule(IgnoreReason::Policy)
+                    .with_detail(reason),
+                PolicyAnswer::Failed(error) => delivery(recipient).failed(error),
+            });
+            join_all(due_now).await
+        });
+        join_all(by_pipeline).await.into_iter().flatten().collect()
+    }
+
+    /// Writes down that an account is not to be told.
+    async fn suppress(
+        &self,
+        resolved: &ResolvedSubject,
+        notifier: &ConfiguredNotifier,
+    ) -> Delivery {
+        let delivery = resolved.subject.delivery(&notifier.name);
+        let entry = NotificationEntry {
+            account: delivery.account.clone(),
+            notifier: notifier.name.clone(),
+            state: NotificationState::Suppressed,
+            attempts: 0,
+            changed_at: self.ports.clock.now(),
+        };
+        match self.ports.ledger.insert_if_absent(&delivery.key, &entry).await {
+            Ok(_) => delivery.from_entry(&entry),
+            Err(error) => delivery.failed(error.to_string()),
+        }
+    }
+
+    /// Asks the policies of a route. They know accounts only.
+    async fn evaluate_policies(
+        &self,
+        resolved: &ResolvedSubject,
+        pipeline: &PolicyPipeline,
+    ) -> PolicyAnswer {
+        let Some(account) = &resolved.account else { return PolicyAnswer::Deliver };
+        let candidate = Candidate {
+            action: Action::Onboard,
+            cause: Cause::Lifecycle,
+            account: account.clone(),
+            tags: resolved.tags.clone(),
+            product: None,
+            event: resolved.event.clone(),
+            now: self.ports.clock.now(),
+        };
+        let evaluation = pipeline.evaluate(&candidate).await;
+        let failed = evaluation
+            .failures()
+            .find(|(policy, _)| !policy.monitored && policy.on_failure == FailureHandling::Retry);
+        if let Some((_, failure)) = failed {
+            // A lost onboarding is worse than a late one.
+            return PolicyAnswer::Failed(failure.to_string());
+        }
+        let by = evaluation.decision.policy.as_deref().unwrap_or("default");
+        match evaluation.decision.outcome {
+            DecisionOutcome::Proceed { .. } => PolicyAnswer::Deliver,
+            DecisionOutcome::Skip { reason } => {
+                PolicyAnswer::Skip(format!("policy `{by}`: {reason}"))
+            }
+            DecisionOutcome::Hold { until, reason, .. } => {
+                PolicyAnswer::Skip(format!("policy `{by}` holds it until {until}: {reason}"))
+            }
+        }
+    }
+}
+
+/// The notifier, if one of the routes that an event takes names it: the first counts.
+fn recipient<'o>(
+    notifier: &'o ConfiguredNotifier,
+    matching: &[(&'o ConfiguredRoute, &'o PolicyPipeline)],
+) -> Option<Recipient<'o>> {
+    let names = |route: &ConfiguredRoute| route.route.notifiers.contains(&notifier.name);
+    let (route, pipeline) = matching.iter().find(|(route, _)| names(route))?;
+    Some(Recipient {
+        notifier,
+        pipeline,
+        once_per: route.route.once_per,
+        in_progress: false,
+        redriven: 0,
+    })
+}
+
+/// What is told of an event, and to whom: of an account that landed or was updated, those who are
+/// told once for each account, and those who are told of each event. A gate is asked before both.
+pub(super) fn split_by_once_per<'o>(
+    subject: NotificationSubject,
+    event: &Arc<Event>,
+    recipients: Vec<Recipient<'o>>,
+) -> Vec<(NotificationSubject, Vec<Recipient<'o>>)> {
+    let each = |one: &Recipient<'_>| one.once_per == OncePer::Event;
+    if !subject.is_onboarding() || !recipients.iter().any(each) {
+        return vec![(subject, recipients)];
+    }
+    let event_subject = subject.as_event(event);
+    let mut parts = Vec::new();
+    for (subject, once_per) in [(subject, OncePer::Account), (event_subject, OncePer::Event)] {
+        let is_of = |one: &Recipient<'_>| one.once_per == once_per;
+        let asks = recipients.iter().any(|one| is_of(one) && !one.notifier.gate);
+        let part = recipients.iter().filter(|one| is_of(one) || asks && one.notifier.gate);
+        let part: Vec<_> = part.copied().collect();
+        if !part.is_empty() {
+            parts.push((subject, part));
+        }
+    }
+    parts
+}
+
+/// Of those that nothing else is due to: whom telling was begun with, those that wait for a gate
+/// that was begun with, and the gates before them; and the rest.
+fn partition_in_progress<'o>(open: &[Recipient<'o>]) -> (Vec<Recipient<'o>>, Vec<Recipient<'o>>) {
+    let all_wait = open.iter().any(|one| one.in_progress && one.notifier.gate);
+    let any = open.iter().any(|one| one.in_progress);
+    let stays = |one: &Recipient<'_>| one.in_progress || all_wait || any && one.notifier.gate;
+    open.iter().copied().partition(stays)
+}
+
+/// Whether nothing is to be done about a notification that was redriven so often.
+pub(super) fn is_final(entry: &NotificationEntry, redriven: u32) -> bool {
+    match &entry.state {
+        NotificationState::Delivered { .. } | NotificationState::Suppressed => true,
+        NotificationState::Failed { for_good: Some(last), .. } => redriven <= *last,
+        _ => false,
+    }
+}
+
+/// What the gates say together: whoever stops wins, then whoever holds.
+fn combine_gates(gates: &[Delivery], now: Timestamp) -> GatesOutcome {
+    let mut annotations = Vec::new();
+    let mut held = None;
+    for gate in gates {
+        let name = &gate.notifier;
+        match (&gate.decision, gate.outcome) {
+            (GateDecision::Stop { reason }, _) => {
+                return GatesOutcome::Stopped(format!("gate `{name}`: {reason}"));
+            }
+            (GateDecision::Hold { until, reason }, _) => {
+                let wait = Duration::try_from(*until - now).unwrap_or_default();
+                let why = format!("gate `{name}` holds it until {until}: {reason}");
+                held = Some(GatesOutcome::Held { why, wait: Some(wait) });
+            }
+            (_, DeliveryOutcome::Failed) => {
+                let detail = gate.detail.as_deref().unwrap_or_default();
+                let why = format!("gate `{name}` has not answered: {detail}");
+                held.get_or_insert(GatesOutcome::Held { why, wait: None });
+            }
+            (GateDecision::Annotate { annotations: lines }, _) => annotations.extend(lines.clone()),
+            (GateDecision::Go, _) => {}
+        }
+    }
+    held.unwrap_or(GatesOutcome::Open { annotations })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use groundcrew_core::notification::NotificationKey;
+    use rstest::rstest;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::constant(1_700_000_000 + second, 0)
+    }
+
+    fn gate(outcome: DeliveryOutcome, decision: GateDecision) -> Delivery {
+        let account = "111122223333".parse().unwrap();
+        let key = NotificationKey::for_onboarding(&account, "gate");
+        let delivery = Delivery::new("gate", key, "account".into(), Some(account));
+        Delivery { decision, detail: Some("down".into()), ..delivery.with_outcome(outcome) }
+    }
+
+    fn annotation(text: &str) -> Delivery {
+        gate(DeliveryOutcome::Delivered, GateDecision::Annotate { annotations: vec![text.into()] })
+    }
+
+    fn hold() -> Delivery {
+        gate(DeliveryOutcome::Held, GateDecision::Hold { until: at(60), reason: "no owner".into() })
+    }
+
+    fn stop() -> Delivery {
+        gate(DeliveryOutcome::AlreadyDelivered, GateDecision::Stop { reason: "wrong OU".into() })
+    }
+
+    #[rstest]
+    #[case::none(vec![], "open []")]
+    #[case::go(vec![gate(DeliveryOutcome::Delivered, GateDecision::Go)], "open []")]
+    #[case::notes(vec![annotation("a"), annotation("b")], "open [\"a\", \"b\"]")]
+    #[case::stop(vec![annotation("a"), hold(), stop()], "stopped: gate `gate`: wrong OU")]
+    #[case::hold(
+        vec![annotation("a"), gate(DeliveryOutcome::Failed, GateDecision::Go), hold()],
+        "held 60: gate `gate` holds it until 2023-11-14T22:14:20Z: no owner"
+    )]
+    #[case::no_answer(
+        vec![gate(DeliveryOutcome::Failed, GateDecision::Go), annotation("a")],
+        "held later: gate `gate` has not answered: down"
+    )]
+    fn gate_decisions(#[case] gates: Vec<Delivery>, #[case] expected: &str) {
+        let said = match combine_gates(&gates, at(0)) {
+            GatesOutcome::Open { annotations } => format!("open {annotations:?}"),
+            GatesOutcome::Stopped(why) => format!("stopped: {why}"),
+            GatesOutcome::Held { why, wait: Some(wait) } => {
+                format!("held {}: {why}", wait.as_secs())
+            }
+            GatesOutcome::Held { why, wait: None } => format!("held later: {why}"),
+        };
+        assert_eq!(said, expected);
+    }
+}
