@@ -350,7 +350,7 @@ fn what_was_given_up_is_shown_and_redriven() {
 
     let other = place.run(&["redrive", "--account", "000000000001"]);
     assert_eq!(other.code, 1);
-    assert!(other.stderr.contains("not given up towards pa-"), "{}", other.stderr);
+    assert!(other.stderr.contains("not dead-lettered towards pa-"), "{}", other.stderr);
     let redriven = place.run(&["redrive", "--lane", "all"]);
     assert_eq!((redriven.code, redriven.stderr.as_str()), (0, ""), "{}", redriven.stdout);
     assert!(

@@ -302,7 +302,7 @@ fn end(child: Child, signal: &str, told: &str) -> Option<i32> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains(told), "{stderr}");
     if signal != "KILL" {
-        assert!(stderr.contains("the same command goes on from there"), "{stderr}");
+        assert!(stderr.contains("the same command continues from there"), "{stderr}");
     }
     output.status.code()
 }

@@ -54,7 +54,7 @@ fn folder() -> tempfile::TempDir {
 )]
 #[case::no_notifications_queue(
     "redrive --notifier ams --config alone.toml",
-    "what failed is told by `groundcrew notify`, with the event of its alert"
+    "retry a failed notification by `groundcrew notify`, with the event of its alert"
 )]
 #[case::no_sweep(
     "redrive --all --config file.toml",

@@ -134,11 +134,7 @@ impl IdentityStore for IdentityCenterUsers {
                 .map_err(|error| of_read(OPERATION, error))?;
             compare(OPERATION, "UserId", Some(&answer.user_id), &id)?;
             if !is_called(&answer, email) {
-                tracing::warn!(
-                    user = id,
-                    email,
-                    "a user was found that is not called so, and is left alone"
-                );
+                tracing::warn!(user = id, email, "ignored a user with another name");
                 continue;
             }
             let (given_name, family_name) =

@@ -89,7 +89,7 @@ pub fn failure(handled: &EventReport) -> Option<String> {
         let failed = delivery.outcome == groundcrew_engine::notifications::DeliveryOutcome::Failed;
         failed.then(|| {
             format!(
-                "notifier `{}` was not told of {}: {detail}",
+                "notifier `{}` failed for {}: {detail}",
                 delivery.notifier, delivery.description
             )
         })

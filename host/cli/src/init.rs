@@ -154,7 +154,7 @@ fn policy(options: &Init, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "# Policies decide which accounts are updated, and in which lane. An account whose tags can't be\n\
-         # read is left alone.\n\
+         # read is not updated.\n\
          [[policies]]\nname = \"managed\"\nplugin = \"managed-tag\"\n\
          [policies.settings]\ntag_key = {}\ntag_value = {}",
         quoted(key),

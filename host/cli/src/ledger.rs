@@ -37,9 +37,9 @@ impl OpenLedger {
                 if ledger.store().is_new() {
                     tracing::warn!(
                         file = %path.display(),
-                        "a new ledger is begun: there was none, or an empty file; what runs in AWS \
-                         is found again, while attempts, pauses, approvals and what notifiers were \
-                         told are not known"
+                        "started a new ledger: there was none, or an empty file; groundcrew finds \
+                         running updates in AWS again, but attempts, pauses, approvals and \
+                         delivered notifications are unknown"
                     );
                 }
                 let ledger = Arc::new(ledger);

@@ -111,7 +111,7 @@ fn render(
     let delivery = handled.notifications.first();
     let about = delivery.map_or("the event", |delivery| delivery.description.as_str());
     // Writing to a String can't fail.
-    let _ = writeln!(out, "what `{notifier}` would be told of {about}; nothing was sent");
+    let _ = writeln!(out, "what `{notifier}` would send for {about}; nothing was sent");
     for request in requests {
         let _ = writeln!(out, "\n{} {}", request.method, request.url);
         for (name, value) in &request.headers {

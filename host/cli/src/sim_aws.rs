@@ -34,10 +34,10 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
     let kept = options.state.as_deref().map(read_state).transpose()?.flatten();
     let note = match (&options.state, &kept, &options.snapshot) {
         (Some(path), Some(_), None) => {
-            format!("It goes on from the state in {}.\n", path.display())
+            format!("It continues from the state in {}.\n", path.display())
         }
         (Some(path), Some(_), Some(ignored)) => format!(
-            "It goes on from the state in {}; {} was not read.\n",
+            "It continues from the state in {}; {} was not read.\n",
             path.display(),
             ignored.display()
         ),

@@ -67,14 +67,14 @@ pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
         None if event.is_api_call() => EventPlan::Other {
             account: event.account.clone(),
             reason: format!(
-                "{} is a call of the API, recorded by CloudTrail: how it ends is told by the lifecycle \
-                 event of that name",
+                "{} is a call of the API, recorded by CloudTrail: the lifecycle event of that \
+                 name reports how it ends",
                 event.name
             ),
         },
         None => EventPlan::Other {
             account: event.account.clone(),
-            reason: format!("{} of {} tells of no account that landed", event.name, event.source),
+            reason: format!("{} of {} reports no new account", event.name, event.source),
         },
     })
 }
@@ -204,7 +204,8 @@ mod tests {
     #[case(r#"{"source":"aws.events","detail-type":"Scheduled Event","detail":{}}"#, "Backfill")]
     #[case(
         r#"{"source":"aws.controltower","detail":{"eventName":"EnableGuardrail"}}"#,
-        "Other { account: None, reason: \"EnableGuardrail of aws.controltower tells of no account that landed\" }"
+        "Other { account: None, reason: \"EnableGuardrail of aws.controltower reports no new \
+         account\" }"
     )]
     fn plans(#[case] event: &str, #[case] expected: &str) {
         let plan = plan_event(&Event::parse(event).unwrap()).unwrap();

@@ -146,9 +146,9 @@ impl Outputs {
 /// Parameters that can't be told, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the update was not started, since these parameters of account {account} can't be told: {}. \
-     Update its provisioned product once in the Service Catalog console, with all six \
-     parameters; or set account_factory.parameters = \"previous\"",
+    "the update was not started, since these parameters of account {account} are unknown: {}. \
+     Update its provisioned product once in the Service Catalog console, with all six parameters; \
+     or set account_factory.parameters = \"previous\"",
     missing.iter().map(|(key, why)| format!("{key} ({why})")).collect::<Vec<_>>().join(", ")
 )]
 pub struct MissingParameters {

@@ -64,7 +64,7 @@ impl Alerter {
         F: Future<Output = ()>,
     {
         let claim = || self.ledger.claim_alert(what, &self.host, self.now());
-        match retry_until_success("write down what is told", claim).await {
+        match retry_until_success("record an alert that is being published", claim).await {
             AlertClaim::ClaimedByOther => false,
             AlertClaim::Published => true,
             AlertClaim::Acquired => {
@@ -73,7 +73,8 @@ impl Alerter {
                     loop {
                         tokio::time::sleep(ALERT_LEASE / 3).await;
                         if let Err(error) = claim().await {
-                            tracing::warn!(%error, "could not write down what is being told");
+                            tracing::warn!(%error, "could not record an alert that is being \
+                                                    published");
                         }
                     }
                 };
@@ -82,7 +83,7 @@ impl Alerter {
                     () = stay => {}
                 }
                 let write = || self.ledger.record_alerted(what, &self.host, self.now());
-                retry_until_success("write down what was told", write).await;
+                retry_until_success("record a published alert", write).await;
                 true
             }
         }
@@ -138,7 +139,8 @@ impl Alerter {
     async fn claim_alert(&self, what: &str) -> AlertClaim {
         let claim = self.ledger.claim_alert(what, &self.host, self.now());
         claim.await.unwrap_or_else(|error| {
-            tracing::warn!(%error, what, "the ledger can't say whether it was told");
+            tracing::warn!(%error, what, "the ledger can't be read to see whether the alert was \
+                                          published");
             AlertClaim::Acquired
         })
     }
@@ -146,7 +148,7 @@ impl Alerter {
     async fn record_alerted(&self, what: &str) {
         let write = self.ledger.record_alerted(what, &self.host, self.now());
         if let Err(error) = write.await {
-            tracing::warn!(%error, what, "could not write down what was told");
+            tracing::warn!(%error, what, "could not record a published alert");
         }
     }
 

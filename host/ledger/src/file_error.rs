@@ -96,7 +96,7 @@ pub enum FileError {
     },
     /// The system failed to open, read or write it.
     #[error(
-        "ledger file {path}: {source}: look after the disk; a running groundcrew goes on by itself"
+        "ledger file {path}: {source}: check the disk; a running groundcrew continues by itself"
     )]
     Io {
         /// The ledger file.
@@ -197,8 +197,8 @@ mod tests {
     )]
     #[case::full(
         io::ErrorKind::StorageFull,
-        "ledger file state/l.db: no storage space: look after the disk; a running groundcrew goes \
-         on by itself"
+        "ledger file state/l.db: no storage space: check the disk; a running groundcrew continues \
+         by itself"
     )]
     fn a_failure_says_what_to_do(#[case] kind: io::ErrorKind, #[case] expected: &str) {
         let error = FileError::from_database(Path::new("state/l.db"), io::Error::from(kind));

@@ -230,15 +230,15 @@ fn found(look: &Look, answer: &Response, account: &str) -> Result<Option<String>
         (Some(_), Some(found)) => invalid(
             "rest.look.account",
             format!(
-                "with a record of {found} where {account} was looked for: it was left alone. Does \
-                 the inventory know what `rest.look.url` asks for? It answers {shown}"
+                "with a record of {found} where {account} was looked for: it was not changed. \
+                 Does the inventory know what `rest.look.url` asks for? It answers {shown}"
             ),
         ),
         (Some(_), None) => invalid(
             "rest.look.account",
             format!(
                 "with a record that has no account id at `{pointer}`, so that it may be another \
-                 account's than {account}: it was left alone. It answers {shown}"
+                 account's than {account}: it was not changed. It answers {shown}"
             ),
         ),
         (None, Some(_)) => invalid(

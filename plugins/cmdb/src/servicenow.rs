@@ -88,8 +88,8 @@ impl TableApi {
             return Err(Failure {
                 effect_possible: true,
                 ..self.not_the_account(&format!(
-                    "the record {sys_id} was created, but {problem}. Remove it before this is told \
-                     again"
+                    "the record {sys_id} was created, but {problem}. Remove it before the \
+                     notification is retried"
                 ))
             });
         }
@@ -139,8 +139,8 @@ impl TableApi {
             _ => Err(Failure::permanent(
                 "several-records",
                 format!(
-                    "{table} has several records whose {key_field} is {account}: which is the \
-                     account's can't be told; leave one"
+                    "{table} has several records whose {key_field} is {account}: it is unclear \
+                     which one is the account's; leave one"
                 ),
             )),
         }

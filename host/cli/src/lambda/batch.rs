@@ -116,7 +116,8 @@ async fn still_queued(
                     Err(error) => Err(error),
                 };
             if let Err(error) = &put_away {
-                tracing::error!(%error, "could not put away a message that can't be read");
+                tracing::error!(%error, "could not move an unreadable message to the dead-letter \
+                                         queue");
             }
             put_away.is_err().then_some(None)
         }

@@ -183,7 +183,7 @@ fn config_file() -> Result<PathBuf, Failure> {
     let task_root = std::env::var_os("LAMBDA_TASK_ROOT").map(PathBuf::from);
     let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
     let folder = task_root.or_else(beside).ok_or_else(|| {
-        Failure::Other("where this binary is can't be told: set GROUNDCREW_CONFIG".to_owned())
+        Failure::Other("the path of this binary is unknown: set GROUNDCREW_CONFIG".to_owned())
     })?;
     Ok(folder.join("groundcrew.toml"))
 }

@@ -138,7 +138,7 @@ fn render(plan: &PlanId, known: &Known) -> String {
 
 fn write(plan: &PlanId, known: &Known, out: &mut String) -> std::fmt::Result {
     let Some(sweep) = &known.sweep else {
-        return paragraph(out, &format!("plan        {plan}; no sweep has told what it does"));
+        return paragraph(out, &format!("plan        {plan}; no sweep has found its changes yet"));
     };
     let line = format!(
         "plan        {plan}, to {}, as of the sweep of {}",

@@ -66,7 +66,7 @@ impl Hosts {
     pub fn write(&self, now: Timestamp, in_flight: bool, out: &mut String) -> fmt::Result {
         for heartbeat in &self.running {
             let line = format!(
-                "host        {}: {} since {}, last heard of {} ago",
+                "host        {}: {} since {}, last seen {} ago",
                 heartbeat.host,
                 what(heartbeat),
                 minute(heartbeat.since),
@@ -78,7 +78,7 @@ impl Hosts {
             return Ok(());
         }
         let last = self.last.as_ref().map(|gone| {
-            let verb = if gone.stopped { "stopped" } else { "was last heard of" };
+            let verb = if gone.stopped { "stopped" } else { "was last seen" };
             let heartbeat = &gone.heartbeat;
             (minute(heartbeat.at), format!("{} ({}) {verb}", heartbeat.host, what(heartbeat)))
         });
@@ -186,13 +186,13 @@ mod tests {
         let killed = known(&[heartbeat("12-ab", HostKind::Service, 600)]);
         insta::assert_snapshot!(screen(killed.clone(), by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
-                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    (groundcrew 0.1.0 as a service) was last seen: what was in
                     flight may have ended; start one with
                     `groundcrew run --config crew.toml`
         ");
         insta::assert_snapshot!(screen(killed.clone(), by, false), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
-                    (groundcrew 0.1.0 as a service) was last heard of; start one with
+                    (groundcrew 0.1.0 as a service) was last seen; start one with
                     `groundcrew run --config crew.toml`
         ");
         let mut stopped = killed;
@@ -205,7 +205,7 @@ mod tests {
         let lambda = known(&[heartbeat("34-cd", HostKind::Lambda, 600)]);
         insta::assert_snapshot!(screen(lambda, by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 34-cd
-                    (groundcrew 0.1.0 in a Lambda) was last heard of: what was in flight
+                    (groundcrew 0.1.0 in a Lambda) was last seen: what was in flight
                     may have ended; look whether its schedule is enabled, and at its log
         ");
     }
@@ -216,7 +216,7 @@ mod tests {
         let killed = known(&[heartbeat("file", HostKind::Service, 5)]);
         insta::assert_snapshot!(screen(killed, Presence::None, true), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    (groundcrew 0.1.0 as a service) was last seen: what was in
                     flight may have ended; start one with
                     `groundcrew run --config crew.toml`
         ");

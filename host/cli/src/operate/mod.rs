@@ -84,7 +84,7 @@ pub fn resume(options: &Lane) -> Result<(), Failure> {
                 None => print(&format!("{lane}: is not paused\n"))?,
                 Some(pause) => {
                     any = true;
-                    screen(&format!("{lane}: goes on; it was paused: {}\n", pause.why))?;
+                    screen(&format!("{lane}: resumed; it was paused: {}\n", pause.why))?;
                 }
             }
         }
@@ -129,8 +129,8 @@ async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
         }));
     }
     let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
-        let why = "[queues] names no `notifications_url`, so that nothing was queued: what failed is \
-                   told by `groundcrew notify`, with the event of its alert";
+        let why = "[queues] names no `notifications_url`, so that nothing was queued: retry a \
+                   failed notification by `groundcrew notify`, with the event of its alert";
         Failure::Usage(why.to_owned())
     })?;
     let issued_by = operator::issued_by(&desk.aws).await;
@@ -165,8 +165,8 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         let began = Timestamp::now();
         let Some(sweep) = desk.last_sweep().await? else {
             return Err(Failure::Other(
-                "no sweep is complete yet, so that nothing was given up: look at `groundcrew status` \
-                 once a host has swept"
+                "no sweep is complete yet, so no account is dead-lettered: see `groundcrew \
+                 status` once a host has swept"
                     .into(),
             ));
         };
@@ -196,7 +196,7 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
             .collect();
         let what = count(redriven.len(), "account");
         match redriven.is_empty() {
-            true => print(&format!("{what} redriven: none of these was given up\n"))?,
+            true => print(&format!("{what} redriven: none of these was dead-lettered\n"))?,
             false => print(&format!("{what} redriven; {}\n", desk.who()))?,
         }
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
@@ -213,7 +213,7 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         match others.is_empty() {
             true => Ok(()),
             false => Err(Failure::Other(format!(
-                "not given up towards {}: {}; `groundcrew status` lists what was",
+                "not dead-lettered towards {}: {}; `groundcrew status` lists what was",
                 sweep.target,
                 others.join(", ")
             ))),

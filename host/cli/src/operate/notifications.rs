@@ -110,7 +110,7 @@ impl Notifications {
         match &self.queue {
             None => {}
             Some(Depth::Known(depth)) => parts.push(format!(
-                "in the queue {} waiting and {} being told or to be tried again, {}",
+                "in the queue {} waiting and {} in delivery or waiting for a retry, {}",
                 number(depth.waiting),
                 number(depth.hidden),
                 count(depth.dead_letters, "dead letter")
@@ -129,7 +129,10 @@ impl Notifications {
             0 => Ok(()),
             more => {
                 let more = thousands(more as u64);
-                let line = format!("            and {more} more not told; --format json has them");
+                let line = format!(
+                    "            and {more} more undelivered; --format json has \
+                                    them"
+                );
                 paragraph(out, &line)
             }
         }
@@ -144,7 +147,7 @@ impl Notifications {
         match &entry.state {
             NotificationState::Held { until, reason } => {
                 format!(
-                    "not told    {notifier} of {about}, held until {}: {reason}",
+                    "undelivered {notifier} for {about}, held until {}: {reason}",
                     minute(*until)
                 )
             }
@@ -157,7 +160,7 @@ impl Notifications {
                     None => String::new(),
                 };
                 format!(
-                    "not told    {notifier} of {about} after {}, the last at {}: {error}{again}",
+                    "undelivered {notifier} for {about} after {}, the last at {}: {error}{again}",
                     count(entry.attempts as usize, "attempt"),
                     minute(entry.changed_at)
                 )
@@ -165,7 +168,7 @@ impl Notifications {
             // These are not listed.
             NotificationState::Claimed { .. }
             | NotificationState::Delivered { .. }
-            | NotificationState::Suppressed => format!("not told    {notifier} of {about}"),
+            | NotificationState::Suppressed => format!("undelivered {notifier} for {about}"),
         }
     }
 }
@@ -217,11 +220,11 @@ mod tests {
         ];
         insta::assert_snapshot!(screen(Some(Depth::Known(depth)), undelivered), @"
         notifiers   1 failing, 1 failed for good, 1 held, in the queue 1,200 waiting and
-                    2 being told or to be tried again, 1 dead letter
-        not told    ams of 000000000001 after 3 attempts, the last at 2026-09-21 14:13
+                    2 in delivery or waiting for a retry, 1 dead letter
+        undelivered ams for 000000000001 after 3 attempts, the last at 2026-09-21 14:13
                     UTC: the CMDB answered 503
-        not told    ams of 000000000002, held until 2026-09-21 14:13 UTC: no owner yet
-        not told    ams of 000000000003 after 3 attempts, the last at 2026-09-21 14:13
+        undelivered ams for 000000000002, held until 2026-09-21 14:13 UTC: no owner yet
+        undelivered ams for 000000000003 after 3 attempts, the last at 2026-09-21 14:13
                     UTC: the CMDB answered 503; after a look there:
                     `groundcrew redrive --notifier ams --config crew.toml`
         ");
@@ -231,9 +234,9 @@ mod tests {
     fn many_are_counted() {
         let many = (1..=14).map(|number| undelivered(number, failed(None))).collect();
         let screen = screen(None, many);
-        assert_eq!(screen.matches("not told    ams of").count(), LISTED);
+        assert_eq!(screen.matches("undelivered ams for").count(), LISTED);
         assert!(screen.starts_with("notifiers   14 failing, 0 failed for good, 0 held\n"));
-        assert!(screen.ends_with("and 4 more not told; --format json has them\n"), "{screen}");
+        assert!(screen.ends_with("and 4 more undelivered; --format json has them\n"), "{screen}");
     }
 
     #[test]

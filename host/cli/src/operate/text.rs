@@ -372,7 +372,7 @@ mod tests {
         report.in_flight[0].state = State::Unknown;
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    (groundcrew 0.1.0 as a service) was last seen: what was in
                     flight may have ended; start one with
                     `groundcrew run --config crew.toml`
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
@@ -394,7 +394,7 @@ mod tests {
         let report = Report { sweep: None, ..report };
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last heard of: what was in
+                    (groundcrew 0.1.0 as a service) was last seen: what was in
                     flight may have ended; start one with
                     `groundcrew run --config crew.toml`
         sweep       none is complete yet

@@ -52,8 +52,8 @@ pub enum ElfError {
     #[error("is an ELF file of type {0}: expected a program or a shared library")]
     OtherType(u16),
     #[error(
-        "has no section headers, so that what it needs can't be told: strip it of its symbols only, \
-         as `strip` does"
+        "has no section headers, so that its needs are unknown: strip it of its symbols only, as \
+         `strip` does"
     )]
     NoSections,
     #[error("is a damaged ELF file: {0}")]

@@ -85,7 +85,8 @@ impl Partial {
     pub fn advice(&self) -> String {
         match self.kept.get() {
             true => format!(
-                "what was read is kept in {}; within {} hours, the same command goes on from there",
+                "what was read is kept in {}; within {} hours, the same command continues from \
+                 there",
                 self.path.display(),
                 GOOD_FOR.as_secs() / 3600
             ),

@@ -156,6 +156,9 @@ mod tests {
         assert_eq!(policies["properties"]["mode"]["default"], "enforce");
         assert_eq!(policies["properties"]["limits"]["properties"]["timeout"]["default"], "2s");
         assert_eq!(policies["properties"]["settings"]["additionalProperties"], true);
-        assert_eq!(schema["properties"]["updates"]["properties"]["poll_interval"]["default"], "30s");
+        assert_eq!(
+            schema["properties"]["updates"]["properties"]["poll_interval"]["default"],
+            "30s"
+        );
     }
 }

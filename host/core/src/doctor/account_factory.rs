@@ -23,8 +23,8 @@ pub(super) fn evaluate(
         Ok(None) => Finding::failed(
             Check::Artifact,
             "the product has no active artifact",
-            "look at the product's versions in the Service Catalog console: Control Tower keeps \
-             one active; updating the landing zone makes one",
+            "see the product's versions in the Service Catalog console: Control Tower keeps one \
+             active; updating the landing zone makes one",
         ),
         Err(read_failure) => read_failure.required_finding(Check::Artifact),
     };
@@ -49,7 +49,7 @@ fn no_product(config: &Config, read_failure: &ReadFailure) -> Vec<Finding> {
         _ => read_failure.required_finding(Check::Product),
     };
     let without =
-        |check| Finding::unknown(check, "not looked at without the product", "see the product");
+        |check| Finding::unknown(check, "not checked without the product", "see the product");
     vec![product, without(Check::Artifact), without(Check::LaunchPath), without(Check::Portfolio)]
 }
 
@@ -84,7 +84,7 @@ fn launch_path(config: &Config, paths: &Fact<Vec<LaunchPathSummary>>) -> Finding
         [path] => Finding::ok(CHECK, path.id.to_string()),
         several => Finding::failed(
             CHECK,
-            format!("{} lead to the product, and which to take can't be told", ids(several)),
+            format!("{} lead to the product, and it is unclear which to take", ids(several)),
             format!(
                 "set account_factory.launch_path to one of them, or account_factory.portfolio_name \
                  to the name of one portfolio: {}",

@@ -24,7 +24,7 @@ fn file(path: &str, state: &LedgerFile) -> Finding {
         ),
         LedgerFile::Unusable(error) => {
             // What to do is the last thing that such an error says.
-            let (found, fix) = error.rsplit_once(": ").unwrap_or((error, "look after the file"));
+            let (found, fix) = error.rsplit_once(": ").unwrap_or((error, "check the file"));
             Finding::failed(CHECK, found, fix)
         }
     }

@@ -169,7 +169,7 @@ impl Finding {
 
     /// Not looked at, since AWS does not know who would.
     fn without_credentials(check: Check) -> Self {
-        let found = "not looked at: see the credentials".to_owned();
+        let found = "not checked: see the credentials".to_owned();
         Self { check, status: Status::Unknown, found, fix: None }
     }
 

@@ -118,8 +118,8 @@ pub(super) fn approval_needed(
     Alert {
         subject: format!("{plan} waits for approval: {accounts} accounts"),
         message: format!(
-            "{accounts} accounts are to be updated to {target}, in these lanes:{}\n\
-             Nothing is started before you approve of it:\n\n  \
+            "{accounts} accounts need an update to {target}, in these lanes:{}\n\
+             No update starts before you approve the plan:\n\n  \
              {}\n\n\
              `{}` shows each account. Another version or other policies make another plan.",
             lanes.concat(),

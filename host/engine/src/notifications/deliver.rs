@@ -61,7 +61,7 @@ impl Notifications {
                     return self.held(delivery, GateDecision::Hold { until, reason });
                 }
                 Ok(ClaimOutcome::ClaimedByOther { until }) => {
-                    let error = format!("another host has been telling it, until {until} at most");
+                    let error = format!("another host delivers it, until {until} at most");
                     return delivery.failed(error);
                 }
                 Err(error) => return delivery.failed(error.to_string()),
@@ -86,7 +86,7 @@ impl Notifications {
                     ..delivery.failed(describe(&failure, notifier))
                 };
             }
-            tracing::warn!(%key, code = failure.code, "telling failed, trying again: {failure}");
+            tracing::warn!(%key, code = failure.code, "delivery failed, retrying: {failure}");
             sleep(retry_after).await;
         }
     }
@@ -174,9 +174,10 @@ impl Notifications {
             Ok(()) => delivery.with_outcome(DeliveryOutcome::Delivered),
             // It was told. Said again it is found by looking; left unsaid, nobody would see
             // that the ledger doesn't work.
-            Err(error) => {
-                delivery.failed(format!("it was told, but that could not be written down: {error}"))
-            }
+            Err(error) => delivery.failed(format!(
+                "it was delivered, but the ledger could not record it: \
+                                         {error}"
+            )),
         })
     }
 

@@ -175,7 +175,9 @@ impl Notifications {
                 NotificationSubject::Onboarding(enrolled, Discovery::Created)
             }
             Ok(Some(subject)) => subject,
-            Ok(None) => return handled.failed_as_a_whole("the event tells of nothing".to_owned()),
+            Ok(None) => {
+                return handled.failed_as_a_whole("the event needs no notification".to_owned());
+            }
             Err(error) => return handled.failed_as_a_whole(error.to_string()),
         };
         let Some(notifier) = self.settings.notifiers.iter().find(|one| one.name == notifier) else {
@@ -322,7 +324,7 @@ impl Notifications {
         let alert = Alert {
             subject: "An event can't be understood".into(),
             message: format!(
-                "Nothing was done about it. If it is about an account that landed, the next sweep \
+                "groundcrew did nothing about it. If it is about a new account, the next sweep \
                  finds the account.\nError: {error}\nEvent: {}",
                 excerpt(text)
             ),
@@ -358,7 +360,7 @@ impl Notifications {
                 .to_owned(),
         };
         let alert = Alert {
-            subject: format!("Notifier {notifier} was not told of {}", delivery.description),
+            subject: format!("Notifier {notifier} failed for {}", delivery.description),
             message: format!(
                 "{again}\nError: {error}\nNotification: {key}\nEvent: {}",
                 excerpt(text)

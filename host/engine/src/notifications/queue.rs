@@ -111,7 +111,8 @@ impl Notifications {
             Some(notifier) => {
                 let hide = async |long: Duration| {
                     if let Err(error) = queue.postpone(&message.receipt_handle, long).await {
-                        tracing::warn!(%error, "could not hide a notification while it is told");
+                        tracing::warn!(%error, "could not extend the visibility timeout of a \
+                                                notification");
                     }
                 };
                 let permit = self.permits_by_notifier.get(&notifier.name);
@@ -171,7 +172,7 @@ impl Notifications {
                 }
                 Ok(Some(subject)) => (subject, self.recipients(event)),
                 Ok(None) => {
-                    return handled.failed_as_a_whole("its event tells of nothing".to_owned());
+                    return handled.failed_as_a_whole("its event needs no notification".to_owned());
                 }
                 Err(error) => return handled.failed_as_a_whole(error.to_string()),
             },
@@ -373,7 +374,7 @@ fn dead_letter_failure_alert(
         subject: format!("A notification of {notifier} can't be moved to the dead-letter queue"),
         message: format!(
             "It stays in the notifications queue and is tried again.\nError: {error}\n\
-             Why it is given up: {reason}\nNotification: {key}"
+             Reason: {reason}\nNotification: {key}"
         ),
     }
 }
@@ -393,9 +394,9 @@ fn dead_letter_alert(
         None => key.to_string(),
     };
     let alert = Alert {
-        subject: format!("Notifier {notifier} was not told of {description}"),
+        subject: format!("Notifier {notifier} failed for {description}"),
         message: format!(
-            "It is in the dead-letter queue after {receive_count} deliveries. Once the cause is mended:\n\n  \
+            "It is in the dead-letter queue after {receive_count} deliveries. After you have fixed the cause:\n\n  \
              {again}\n\n\
              Error: {reason}\nNotification: {key}\nEvent: {}",
             excerpt(event)

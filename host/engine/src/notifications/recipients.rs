@@ -161,8 +161,8 @@ impl Notifications {
         all.extend(match need {
             NotificationNeed::Deliver | NotificationNeed::Nothing => Vec::new(),
             NotificationNeed::Unknown => fail(&rest, &format!(
-                "an update or a baseline of the account does not tell whether it is new, and when it joined can't \
-                 be looked up in AWS Organizations: {}. Allow this host \
+                "an update or a baseline does not show whether the account is new, and groundcrew \
+                 can't look up in AWS Organizations when it joined: {}. Allow this host \
                  organizations:DescribeAccount, or leave its event out of `on` and of routes",
                 resolved.lookup_error.as_deref().unwrap_or("it has no date")
             )),

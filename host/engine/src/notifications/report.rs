@@ -278,22 +278,20 @@ pub(super) fn failed_for_good_reason(error: &str) -> String {
 fn ignored_because(notifications: &[Delivery]) -> (IgnoreReason, String) {
     let held = notifications.iter().find(|delivery| delivery.outcome == DeliveryOutcome::Held);
     let Some(first) = held.or(notifications.first()) else {
-        return (IgnoreReason::NothingLost, "no account is to be told of".to_owned());
+        return (IgnoreReason::NothingLost, "no account needs a notification".to_owned());
     };
     let rule = first.rule.unwrap_or(IgnoreReason::NoRoute);
-    let detail = || first.detail.clone().unwrap_or_else(|| "it is not to be told".to_owned());
+    let detail = || first.detail.clone().unwrap_or_else(|| "it needs no notification".to_owned());
     let alike = notifications.iter().all(|delivery| delivery.rule == first.rule);
     let reason = match rule {
         _ if held.is_some() => detail(),
-        _ if !alike => "every notifier was told before, or is not to be told".to_owned(),
+        _ if !alike => "every notification was delivered before, or is not due".to_owned(),
         IgnoreReason::OncePerAccount => {
-            "every notifier was told of the account before, and is told once for \
-                                 each account (`once_per = \"account\"`)"
+            "every notifier was notified of the account before, and is notified once for each \
+                                 account (`once_per = \"account\"`)"
                 .to_owned()
         }
-        IgnoreReason::OncePerEvent => {
-            "every notifier was told of this very event before".to_owned()
-        }
+        IgnoreReason::OncePerEvent => "every notifier was notified of this event before".to_owned(),
         IgnoreReason::JoinedBefore => "the account is not new: it joined before the lookback \
                                (`ledger.onboarding_lookback`), or before the ledger began"
             .to_owned(),

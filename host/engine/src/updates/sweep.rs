@@ -138,7 +138,7 @@ impl Updates {
                 let Some(account) = directory.get(&id) else {
                     // Enrolled, and gone since: 90 days after it was closed, or to another
                     // organization.
-                    tracing::warn!(account = %id, "not in the organization; left alone");
+                    tracing::warn!(account = %id, "not in the organization; excluded");
                     accounts.insert(id, CandidateState::Skipped);
                     continue;
                 };

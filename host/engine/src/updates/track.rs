@@ -27,7 +27,7 @@ impl Updates {
                 PollResult::NeverStarted(error.into())
             }
             Err(error) => {
-                tracing::warn!(account = %slot.account, %error, "could not look at an update");
+                tracing::warn!(account = %slot.account, %error, "could not poll an update");
                 PollResult::PollFailed(error)
             }
         }

@@ -101,7 +101,7 @@ fn frozen(_: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
 #[case::not_routed(
     OF_AN_OU,
     IgnoreReason::NoRoute,
-    "ResetEnabledBaseline of aws.controltower tells of no account that landed; no route takes it"
+    "ResetEnabledBaseline of aws.controltower reports no new account; no route takes it"
 )]
 #[case::failed(FAILED, IgnoreReason::NoRoute, "CreateManagedAccount has failed: ")]
 #[case::call(
@@ -109,7 +109,7 @@ fn frozen(_: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
     IgnoreReason::ApiCall,
     "CreateManagedAccount is a call of the API, recorded by CloudTrail"
 )]
-#[case::nothing_lost(SCHEDULED, IgnoreReason::NothingLost, "no account is to be told of")]
+#[case::nothing_lost(SCHEDULED, IgnoreReason::NothingLost, "no account needs a notification")]
 #[tokio::test(start_paused = true)]
 async fn what_is_ignored_says_why(
     #[case] event: &str,

@@ -74,7 +74,7 @@ async fn after_the_last_delivery_it_is_a_dead_letter_and_an_alert() {
     assert_eq!((fixture.cases(), letters(&fixture).len()), (0, 1));
     let alerts = fixture.sim.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
-    assert_eq!(alerts[0].subject, format!("Notifier ams was not told of account {account}"));
+    assert_eq!(alerts[0].subject, format!("Notifier ams failed for account {account}"));
     assert!(alerts[0].message.contains("after 10 deliveries"), "{alerts:?}");
     assert!(alerts[0].message.contains("LifeCycle1"), "the event is there to redo it by hand");
 }
