@@ -133,7 +133,7 @@ impl UpdatesConfig {
                 moved_line,
                 "`updates.on_moved` is \"update\" and `account_factory.parameters` is \
                  \"previous\": an update would name the OU that the account was moved out of; let \
-                 the parameters be \"rebuild\", or moved accounts be left alone with \"skip\"",
+                 set the parameters to \"rebuild\", or exclude moved accounts with \"skip\"",
             );
         }
         Some(Self {
