@@ -132,7 +132,7 @@ impl UpdatesConfig {
             reader.problem(
                 moved_line,
                 "`updates.on_moved` is \"update\" and `account_factory.parameters` is \
-                 \"previous\": an update would name the OU that the account was moved out of; let \
+                 \"previous\": an update would name the OU that the account was moved out of; \
                  set the parameters to \"rebuild\", or exclude moved accounts with \"skip\"",
             );
         }
