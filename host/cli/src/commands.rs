@@ -14,8 +14,8 @@ use crate::moment::{Since, moment};
 /// The environment variable that names the config where `--config` doesn't.
 pub const CONFIG_VARIABLE: &str = "GROUNDCREW_CONFIG";
 
-/// Services the accounts that AWS Control Tower lands: tells who has to know of them, and
-/// keeps them current, as policies decide.
+/// Runs account operations for AWS Control Tower: notifies other systems of new accounts, and
+/// keeps every account on the current Account Factory version, as policies decide.
 #[derive(Debug, Parser)]
 #[command(name = "groundcrew", version, about, arg_required_else_help = true)]
 pub struct Cli {
@@ -25,48 +25,48 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a config to begin with
+    /// Write a first config
     Init(Init),
     /// Check a config: its keys and values, its plugins and their settings
     Check(Check),
-    /// Look at what the config needs in AWS: what is missing, and the fix
+    /// Check what the config needs in AWS: what is missing, and the fix
     Doctor(Doctor),
-    /// Rehearse a fleet update on a simulated AWS, in virtual time
+    /// Simulate a fleet update on a simulated AWS, in virtual time
     Simulate(Simulate),
-    /// Show what a fleet update would do now, account by account
+    /// Dry run: show what a fleet update would do now, account by account
     Plan(Plan),
-    /// Show what each policy says of one account, and why
+    /// Show what each policy decides about one account, and why
     Explain(Explain),
-    /// Work on policies
+    /// Test policies
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Print the JSON Schema of the config, for editors
     Schema,
     /// Write the live organization to a file; changes nothing in AWS
     Snapshot(Snapshot),
-    /// Run as a service: keep accounts current, and tell of those that land, until stopped
+    /// Run as a service until stopped: update accounts, and notify other systems of new ones
     Run(Run),
     /// Show what is done, what runs, what failed, and when it will end
     Status(Status),
-    /// Let accounts that were given up be updated again, or notifications be told again
+    /// Retry dead-lettered accounts, or dead-lettered notifications
     Redrive(Redrive),
-    /// Start nothing more of a lane and of the lanes after it; what runs goes on
+    /// Start no more updates of a lane and of the lanes after it; running updates continue
     Pause(Lane),
-    /// Let a paused lane go on
+    /// Resume a paused lane
     Resume(Lane),
-    /// Show a plan, and approve of it, where updates need approval
+    /// Show a plan and approve it, where updates need approval
     Approve(Approve),
-    /// Have the organization swept now rather than at the next interval
+    /// Request a sweep of the organization now rather than at the next interval
     Sweep(Sweep),
-    /// Show which orders were given, when and by whom
+    /// Show which operator commands were given, when and by whom
     Audit(Audit),
-    /// Handle one EventBridge event: tell the notifiers of an account that landed
+    /// Handle one EventBridge event: notify other systems of a new account
     Handle(Handle),
-    /// Tell one notifier of one event, or show what it would be told
+    /// Send one event to one notifier, or show what the notifier would send
     Notify(Notify),
-    /// Gather the binary, a config and its plugins for a Lambda or a container
+    /// Package the binary, a config and its plugins for a Lambda function or a container
     Package(Package),
-    /// Ask the service of this machine whether it is well, as a container's health check
+    /// Check the health of the service on this machine, for a container's health check
     Health(Health),
     /// Serve the simulated AWS on an address of this machine, in real time
     SimAws(SimAws),
@@ -77,7 +77,7 @@ pub struct Init {
     /// Where to write it; `-` writes it to stdout
     #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub out: PathBuf,
-    /// Overwrite a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
     /// Control Tower's home Region
@@ -92,10 +92,10 @@ pub struct Init {
     /// Most updates at once
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=10))]
     pub at_once: u8,
-    /// Start nothing before somebody has approved of the plan
+    /// Start no update before an operator has approved the plan
     #[arg(long)]
     pub approval: bool,
-    /// Have an AMS support case opened for every account that Control Tower creates
+    /// Open an AMS support case for every account that Control Tower creates
     #[arg(long)]
     pub ams: bool,
     /// URL of the FIFO queue of accounts to update
@@ -198,10 +198,10 @@ pub struct Explain {
     /// The organization, as `groundcrew snapshot` wrote it; by default the account is read now
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
-    /// What policies are asked about
+    /// The action that policies decide about
     #[arg(long, value_enum, default_value_t = About::Update)]
     pub action: About,
-    /// Ask as if it were this moment, for example 2026-12-24T18:00:00Z; a date is the start
+    /// Decide as of this moment, for example 2026-12-24T18:00:00Z; a date is the start
     /// of that day in UTC
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub at: Option<Timestamp>,
@@ -214,7 +214,7 @@ pub struct Explain {
 pub enum About {
     /// An update to the newest Account Factory version
     Update,
-    /// Telling the notifiers of it
+    /// Notifying other systems of it
     Onboard,
 }
 
@@ -255,7 +255,7 @@ pub struct Notify {
     /// Name of the notifier
     #[arg(long, value_name = "NAME")]
     pub notifier: String,
-    /// Send nothing: show what would be sent to systems in which nothing is yet
+    /// Dry run: send nothing, and show what would be sent to systems that are empty
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -309,7 +309,7 @@ pub struct SimAws {
     /// The organization, as JSON: its accounts are current or outdated as it says
     #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "tagged_percent"])]
     pub snapshot: Option<PathBuf>,
-    /// Keep everything in this file, and go on from it where it is there: then no organization is
+    /// Keep everything in this file, and continue from it if it exists: then no organization is
     /// read or made up
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
@@ -330,7 +330,7 @@ pub struct Simulate {
     /// updated, four at once
     #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE)]
     pub config: Option<PathBuf>,
-    /// The organization to rehearse on, as JSON
+    /// The organization to simulate, as JSON
     #[arg(long, value_name = "FILE", conflicts_with_all = ["accounts", "tagged_percent"])]
     pub snapshot: Option<PathBuf>,
     /// Make up an organization of so many accounts, all of them outdated
@@ -393,10 +393,10 @@ pub struct Redrive {
     /// The accounts that failed in this lane
     #[arg(long, value_name = "LANE")]
     pub lane: Option<String>,
-    /// Every account that was given up
+    /// Every dead-lettered account
     #[arg(long, conflicts_with_all = ["account", "lane"])]
     pub all: bool,
-    /// Instead of updates: the notifications that this notifier could not be told
+    /// Instead of updates: the dead-lettered notifications of this notifier
     #[arg(long, value_name = "NOTIFIER", conflicts_with_all = ["account", "lane", "all"])]
     pub notifier: Option<String>,
 }
@@ -419,7 +419,7 @@ pub struct Approve {
     /// The plan, as the alert that asks for approval names it
     #[arg(value_name = "PLAN-ID")]
     pub plan: PlanId,
-    /// Ask nothing: for pipelines
+    /// Ask for no confirmation: for pipelines
     #[arg(long)]
     pub yes: bool,
 }
@@ -429,7 +429,7 @@ pub struct Audit {
     /// The config file
     #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Only orders since this moment, for example 2026-12-24T18:00:00Z, or since this date in UTC
+    /// Only commands since this moment, for example 2026-12-24T18:00:00Z, or since this date in UTC
     #[arg(long, value_name = "TIME")]
     pub since: Option<Since>,
     /// What is written to stdout
@@ -442,7 +442,7 @@ pub struct Sweep {
     /// The config file
     #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
-    /// Show what a sweep would find now, by what the ledger knows, and write nothing down
+    /// Dry run: show what a sweep would find now, and write nothing to the ledger
     #[arg(long)]
     pub dry_run: bool,
 }
