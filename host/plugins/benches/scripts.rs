@@ -137,8 +137,8 @@ fn decisions(criterion: &mut Criterion) {
         let policy = tokio.block_on(runtime.load_policy(spec)).unwrap();
         sandboxed(&mut group, &format!("{name}/sandbox"), &policy);
 
-        let around = groundcrew_sdk::Surroundings { lanes: LANES.map(str::to_owned).to_vec() };
-        let policy = Rego::configure(serde_json::from_value(settings).unwrap(), &around)
+        let context = groundcrew_sdk::Context { lanes: LANES.map(str::to_owned).to_vec() };
+        let policy = Rego::configure(serde_json::from_value(settings).unwrap(), &context)
             .unwrap_or_else(|problems| panic!("{problems:?}"));
         let candidate = outside(&tags);
         group.bench_function(format!("{name}/native"), |bencher| {

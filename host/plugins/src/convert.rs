@@ -184,23 +184,23 @@ pub(crate) fn problem(problem: types::Problem) -> SettingProblem {
 }
 
 /// The plugin's answer, checked.
-pub(crate) fn verdict(
+pub(crate) fn policy_decision(
     plugin: &str,
     lanes: &[String],
-    answer: Result<decide::Decision, types::Failure>,
+    answer: Result<decide::PolicyDecision, types::Failure>,
 ) -> Result<PolicyDecision, CallError> {
     let invalid = |reason: String| CallError::invalid(plugin, reason);
     match answer.map_err(|error| failure(plugin, error))? {
-        decide::Decision::Abstain => Ok(PolicyDecision::Abstain),
-        decide::Decision::Proceed(None) => Ok(PolicyDecision::Proceed(None)),
-        decide::Decision::Proceed(Some(lane)) => {
+        decide::PolicyDecision::Abstain => Ok(PolicyDecision::Abstain),
+        decide::PolicyDecision::Proceed(None) => Ok(PolicyDecision::Proceed(None)),
+        decide::PolicyDecision::Proceed(Some(lane)) => {
             Ok(PolicyDecision::Proceed(Some(known_lane(lane, lanes).map_err(invalid)?)))
         }
-        decide::Decision::Skip(reason) => {
+        decide::PolicyDecision::Skip(reason) => {
             check_reason(&reason).map_err(invalid)?;
             Ok(PolicyDecision::Skip(reason))
         }
-        decide::Decision::Hold(decide::PolicyHold { until, reason, lane }) => {
+        decide::PolicyDecision::Hold(decide::PolicyHold { until, reason, lane }) => {
             check_reason(&reason).map_err(invalid)?;
             let lane = lane.map(|lane| known_lane(lane, lanes)).transpose().map_err(invalid)?;
             let until = Timestamp::from_second(until)

@@ -50,7 +50,7 @@ pub(crate) fn receipt(plugin: &str, receipt: deliver::Receipt) -> Result<Receipt
         _ => None,
     };
     match wrong {
-        None => Ok(Receipt { reference, decision: verdict(plugin, receipt.verdict)? }),
+        None => Ok(Receipt { reference, decision: gate_decision(plugin, receipt.decision)? }),
         Some(wrong) => Err(CallError::invalid(plugin, format!("its receipt's reference {wrong}"))),
     }
 }
@@ -58,25 +58,26 @@ pub(crate) fn receipt(plugin: &str, receipt: deliver::Receipt) -> Result<Receipt
 /// Most findings of one notifier. Each has the length of a reason.
 const MAX_ANNOTATIONS: usize = 32;
 
-fn verdict(plugin: &str, verdict: deliver::Verdict) -> Result<GateDecision, CallError> {
-    let invalid = |problem: String| CallError::invalid(plugin, format!("its verdict: {problem}"));
-    match verdict {
-        deliver::Verdict::Go => Ok(GateDecision::Go),
-        deliver::Verdict::Annotate(annotations) if annotations.len() > MAX_ANNOTATIONS => {
+fn gate_decision(plugin: &str, decision: deliver::GateDecision) -> Result<GateDecision, CallError> {
+    let invalid =
+        |problem: String| CallError::invalid(plugin, format!("its gate decision: {problem}"));
+    match decision {
+        deliver::GateDecision::Go => Ok(GateDecision::Go),
+        deliver::GateDecision::Annotate(annotations) if annotations.len() > MAX_ANNOTATIONS => {
             let count = annotations.len();
             Err(invalid(format!("{count} findings, expected at most {MAX_ANNOTATIONS}")))
         }
-        deliver::Verdict::Annotate(annotations) => {
+        deliver::GateDecision::Annotate(annotations) => {
             annotations.iter().try_for_each(|line| convert::check_reason(line)).map_err(invalid)?;
             Ok(GateDecision::Annotate { annotations })
         }
-        deliver::Verdict::Hold(types::Hold { until, reason }) => {
+        deliver::GateDecision::Hold(types::Hold { until, reason }) => {
             convert::check_reason(&reason).map_err(invalid)?;
             let until = Timestamp::from_second(until)
                 .map_err(|error| invalid(format!("it holds until {until}: {error}")))?;
             Ok(GateDecision::Hold { until, reason })
         }
-        deliver::Verdict::Stop(reason) => {
+        deliver::GateDecision::Stop(reason) => {
             convert::check_reason(&reason).map_err(invalid)?;
             Ok(GateDecision::Stop { reason })
         }

@@ -97,7 +97,7 @@ impl LoadedPolicy {
         let parts = Parts::of(&candidate.account, &candidate.tags);
         let lowered = convert::candidate(candidate, &parts);
         let answer = sandbox.evaluate(lowered, about(candidate)).await?;
-        convert::verdict(self.name(), &self.blueprint.lanes, answer)
+        convert::policy_decision(self.name(), &self.blueprint.lanes, answer)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::bindings::exports::groundcrew::plugin::settings::Outline;
+use crate::bindings::exports::groundcrew::plugin::settings::Metadata;
 use crate::cache::{self, Cache};
 use crate::call_error::CallError;
 use crate::code::{self, Code, check_digest};
@@ -119,11 +119,11 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the plugin or its settings.
     pub async fn load_policy(&self, spec: PolicySpec) -> Result<LoadedPolicy, LoadError> {
-        let (blueprint, digest, outline) = self.load(spec.common(), Powers::default()).await?;
+        let (blueprint, digest, metadata) = self.load(spec.common(), Powers::default()).await?;
         Ok(LoadedPolicy {
             blueprint,
             digest,
-            named_lanes: outline.lanes.into(),
+            named_lanes: metadata.lanes.into(),
             instance: spec.instance,
             kept: Mutex::new(None),
             permits: self.permits.clone(),
@@ -140,7 +140,7 @@ impl Runtime {
             support: spec.support.clone().map(Arc::new),
             http: spec.http.clone().map(Arc::new),
         };
-        let (blueprint, digest, _outline) = self.load(spec.common(), powers).await?;
+        let (blueprint, digest, _metadata) = self.load(spec.common(), powers).await?;
         Ok(LoadedNotifier { blueprint, digest, permits: self.notifying_permits.clone() })
     }
 
@@ -150,7 +150,7 @@ impl Runtime {
         &self,
         spec: Common<'_>,
         powers: Powers,
-    ) -> Result<(Blueprint<T>, String, Outline), LoadError> {
+    ) -> Result<(Blueprint<T>, String, Metadata), LoadError> {
         let plugin = spec.name;
         let code = code::read(spec, T::WORLD, self.coverage.is_some())?;
         check_digest(spec, &code.digest)?;
@@ -174,14 +174,15 @@ impl Runtime {
             // Loading may take its time: no decision depends on it.
             deadline_fired: Arc::default(),
         };
-        let outline = self.configure(&settings, &blueprint).await.map_err(|error| match error {
-            LoadError::Settings(problems) if is_script => {
-                LoadError::Settings(problems.into_iter().map(script::problem).collect())
-            }
-            error => error,
-        })?;
+        let metadata =
+            self.configure(&settings, &blueprint).await.map_err(|error| match error {
+                LoadError::Settings(problems) if is_script => {
+                    LoadError::Settings(problems.into_iter().map(script::problem).collect())
+                }
+                error => error,
+            })?;
         blueprint.deadline_fired = self.deadline_fired.clone();
-        Ok((blueprint, digest, outline))
+        Ok((blueprint, digest, metadata))
     }
 
     fn compile(&self, code: &Code<'_>) -> wasmtime::Result<Component> {
@@ -235,7 +236,7 @@ impl Runtime {
         &self,
         settings: &Value,
         blueprint: &Blueprint<T>,
-    ) -> Result<Outline, LoadError> {
+    ) -> Result<Metadata, LoadError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
         let mut sandbox = Sandbox::start(blueprint, About::default()).await?;

@@ -14,9 +14,9 @@ use jiff::Timestamp;
 use tokio::time::error::Elapsed;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use crate::bindings::exports::groundcrew::plugin::decide::{self, Decision};
+use crate::bindings::exports::groundcrew::plugin::decide::{self, PolicyDecision};
 use crate::bindings::exports::groundcrew::plugin::deliver;
-use crate::bindings::exports::groundcrew::plugin::settings::{Outline, Surroundings};
+use crate::bindings::exports::groundcrew::plugin::settings::{Context, Metadata};
 use crate::bindings::groundcrew::plugin::types::{self, Problem};
 use crate::call_error::CallError;
 use crate::convert;
@@ -89,7 +89,7 @@ impl<T: Task> Sandbox<T> {
         let mut sandbox = Self::start(blueprint, about).await?;
         let lanes: Vec<_> = blueprint.lanes.iter().map(String::as_str).collect();
         match sandbox.configure(&blueprint.settings, &lanes, about).await? {
-            Ok(_outline) => Ok(sandbox),
+            Ok(_metadata) => Ok(sandbox),
             Err(problems) => {
                 let problems: Vec<_> = problems.into_iter().map(convert::problem).collect();
                 Err(CallError::Settings {
@@ -115,11 +115,11 @@ impl<T: Task> Sandbox<T> {
         settings: &str,
         lanes: &[&str],
         about: About<'_>,
-    ) -> Result<Result<Outline, Vec<Problem>>, CallError> {
+    ) -> Result<Result<Metadata, Vec<Problem>>, CallError> {
         begin(&mut self.store, about);
         let limit = self.store.data().limits.timeout;
-        let around = Surroundings { lanes };
-        let configuring = self.exports.settings.call_configure(&mut self.store, settings, around);
+        let context = Context { lanes };
+        let configuring = self.exports.settings.call_configure(&mut self.store, settings, context);
         let outcome = within(limit, configuring).await;
         end(&self.plugin, &self.store, outcome)
     }
@@ -131,7 +131,7 @@ impl Sandbox<decide::Guest> {
         &mut self,
         candidate: types::Candidate<'_>,
         about: About<'_>,
-    ) -> Result<Result<Decision, types::Failure>, CallError> {
+    ) -> Result<Result<PolicyDecision, types::Failure>, CallError> {
         begin(&mut self.store, about);
         let limit = self.store.data().limits.timeout;
         let asking = self.exports.task.call_evaluate(&mut self.store, candidate);

@@ -241,12 +241,12 @@ pub fn notifier_without_parameters() -> Vec<u8> {
         interface types { record problem { at: string, message: string } }
         interface settings {
             use types.{problem};
-            record surroundings { lanes: list<string> }
+            record context { lanes: list<string> }
             variant lanes { any, only(list<string>) }
-            record outline { lanes: lanes }
+            record metadata { lanes: lanes }
             schema: func() -> string;
-            configure: func(settings: string, around: surroundings)
-                -> result<outline, list<problem>>;
+            configure: func(settings: string, context: context)
+                -> result<metadata, list<problem>>;
         }
         interface deliver { notify: func(); }
         world notifier { export settings; export deliver; }";

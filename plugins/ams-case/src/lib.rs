@@ -11,7 +11,7 @@ mod templates;
 mod tests;
 
 use groundcrew_sdk::support_cases::{self, SupportCase};
-use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings};
+use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt};
 use groundcrew_templates::one_line;
 
 pub use settings::{IssueType, Settings, Severity};
@@ -30,7 +30,7 @@ pub struct AmsCase {
 impl Notifier for AmsCase {
     type Settings = Settings;
 
-    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+    fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         let mut problems = settings.check();
         match Templates::new(&settings.subject, &settings.body) {
             Ok(templates) if problems.is_empty() => return Ok(Self { templates, settings }),

@@ -2,8 +2,8 @@
 
 use groundcrew_sdk::support_cases::{self, SupportCase};
 use groundcrew_sdk::{
-    Account, Cause, Event, Failure, FailureKind, Notification, Notifier, OrganizationalUnit,
-    Problem, Receipt, Surroundings, Tag, Tags,
+    Account, Cause, Context, Event, Failure, FailureKind, Notification, Notifier,
+    OrganizationalUnit, Problem, Receipt, Tag, Tags,
 };
 use rstest::rstest;
 
@@ -60,7 +60,7 @@ fn named(name: &str) -> Notification {
 }
 
 fn configure(settings: Settings) -> Result<AmsCase, Vec<Problem>> {
-    AmsCase::configure(settings, &Surroundings { lanes: vec![] })
+    AmsCase::configure(settings, &Context { lanes: vec![] })
 }
 
 /// The case of a notification, subject and body being these templates.

@@ -14,8 +14,8 @@ mod settings;
 mod tests;
 
 use groundcrew_sdk::{
-    Event, Failure, Hold, Notification, Notifier, Problem, Receipt, Surroundings, Timestamp,
-    Verdict,
+    Context, Event, Failure, GateDecision, Hold, Notification, Notifier, Problem, Receipt,
+    Timestamp,
 };
 use serde::Deserialize;
 
@@ -38,7 +38,7 @@ pub struct BaselineCheck {
 impl Notifier for BaselineCheck {
     type Settings = Settings;
 
-    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+    fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         settings.into_check()
     }
 
@@ -47,14 +47,14 @@ impl Notifier for BaselineCheck {
             return Ok(Receipt::new(finding::count(&[])));
         }
         let findings = self.checks.findings(&notification.account);
-        let verdict = self.verdict(&findings, notification);
-        Ok(Receipt::new(finding::count(&findings)).with(verdict))
+        let decision = self.decision(&findings, notification);
+        Ok(Receipt::new(finding::count(&findings)).with(decision))
     }
 }
 
 impl BaselineCheck {
     /// The strictest action wins. Whichever it is, all findings are told.
-    fn verdict(&self, findings: &[Finding], notification: &Notification) -> Verdict {
+    fn decision(&self, findings: &[Finding], notification: &Notification) -> GateDecision {
         let now = notification.now;
         let latest = since(notification).map(|since| since.saturating_add(self.hold_at_most));
         let held_enough = latest.is_some_and(|latest| latest <= now);
@@ -63,14 +63,14 @@ impl BaselineCheck {
             action => action,
         };
         match findings.iter().map(action).max() {
-            None => Verdict::Go,
-            Some(Action::Annotate) => Verdict::Annotate(finding::lines(findings)),
+            None => GateDecision::Go,
+            Some(Action::Annotate) => GateDecision::Annotate(finding::lines(findings)),
             Some(Action::Hold) => {
                 let next = now.saturating_add(self.hold_for);
                 let until = latest.map_or(next, |latest| latest.min(next));
-                Verdict::Hold(Hold { until, reason: finding::reason(findings) })
+                GateDecision::Hold(Hold { until, reason: finding::reason(findings) })
             }
-            Some(Action::Stop) => Verdict::Stop(finding::reason(findings)),
+            Some(Action::Stop) => GateDecision::Stop(finding::reason(findings)),
         }
     }
 }

@@ -9,7 +9,7 @@ mod settings;
 mod tests;
 
 use groundcrew_sdk::http::Request;
-use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings, Tags};
+use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt, Tags};
 use groundcrew_templates::{Templates, any, one_line};
 use serde_json::{Map, Value};
 
@@ -27,7 +27,7 @@ pub struct Billing {
 impl Notifier for Billing {
     type Settings = Settings;
 
-    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+    fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         let mut templates = Templates::new();
         let mut problems = settings.check();
         let wrong = templates.url(URL, &settings.url, &[]);

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use groundcrew_sdk::http::{self, Request, Response};
 use groundcrew_sdk::{
-    Account, Cause, Failure, FailureKind, Notification, Notifier, Problem, Receipt, Surroundings,
-    Tag, Tags,
+    Account, Cause, Context, Failure, FailureKind, Notification, Notifier, Problem, Receipt, Tag,
+    Tags,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn known(pairs: &[(&str, &str)]) -> Tags {
 
 fn configure(settings: Value) -> Result<Billing, Vec<Problem>> {
     let settings: Settings = serde_json::from_value(settings).unwrap();
-    Billing::configure(settings, &Surroundings { lanes: vec![] })
+    Billing::configure(settings, &Context { lanes: vec![] })
 }
 
 /// Tells by these settings. Answers the request, if one was sent.

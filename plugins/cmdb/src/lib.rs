@@ -14,7 +14,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings};
+use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt};
 
 use rest::RestInventory;
 use servicenow::TableApi;
@@ -33,7 +33,7 @@ pub enum Cmdb {
 impl Notifier for Cmdb {
     type Settings = Settings;
 
-    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+    fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         match (settings.servicenow, settings.rest) {
             (Some(settings), None) => {
                 TableApi::new(settings).map(|system| Self::ServiceNow(Box::new(system)))

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use groundcrew_sdk::http::{self, Request, Response};
 use groundcrew_sdk::{
-    Account, Cause, Failure, FailureKind, Notification, Notifier, Problem, Receipt, Surroundings,
-    Tag, Tags,
+    Account, Cause, Context, Failure, FailureKind, Notification, Notifier, Problem, Receipt, Tag,
+    Tags,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn notification() -> Notification {
 
 fn configure(settings: Value) -> Result<Cmdb, Vec<Problem>> {
     let settings: Settings = serde_json::from_value(settings).unwrap();
-    Cmdb::configure(settings, &Surroundings { lanes: vec![] })
+    Cmdb::configure(settings, &Context { lanes: vec![] })
 }
 
 /// What was sent: method, URL and body.

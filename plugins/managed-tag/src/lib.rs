@@ -11,7 +11,7 @@ mod settings;
 mod tests;
 
 use groundcrew_sdk::{
-    Candidate, Decision, Failure, Lanes, Policy, Problem, Surroundings, Tag, Tags,
+    Candidate, Context, Failure, Lanes, Policy, PolicyDecision, Problem, Tag, Tags,
 };
 
 pub use settings::Settings;
@@ -37,8 +37,8 @@ pub enum ManagedTag {
 impl Policy for ManagedTag {
     type Settings = Settings;
 
-    fn configure(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
-        settings.mode(&around.lanes)
+    fn configure(settings: Settings, context: &Context) -> Result<Self, Vec<Problem>> {
+        settings.mode(&context.lanes)
     }
 
     fn lanes(&self) -> Lanes {
@@ -48,19 +48,19 @@ impl Policy for ManagedTag {
         })
     }
 
-    fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
+    fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, Failure> {
         let tags = &candidate.account.tags;
         Ok(match self {
-            Self::All => Decision::proceed(),
+            Self::All => PolicyDecision::proceed(),
             Self::TaggedOnly(tag) => match carries(tags, tag) {
-                Some(true) => Decision::proceed(),
-                Some(false) => Decision::skip("untagged"),
-                None => Decision::skip("tags-unreadable"),
+                Some(true) => PolicyDecision::proceed(),
+                Some(false) => PolicyDecision::skip("untagged"),
+                None => PolicyDecision::skip("tags-unreadable"),
             },
             Self::Priority { tag, first, second } => match carries(tags, tag) {
-                Some(true) => Decision::proceed_in(first),
-                Some(false) => Decision::proceed_in(second),
-                None => Decision::skip("tags-unreadable"),
+                Some(true) => PolicyDecision::proceed_in(first),
+                Some(false) => PolicyDecision::proceed_in(second),
+                None => PolicyDecision::skip("tags-unreadable"),
             },
         })
     }

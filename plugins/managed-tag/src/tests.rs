@@ -1,7 +1,7 @@
 //! The three modes and what settings they accept.
 
 use groundcrew_sdk::{
-    Account, Action, Candidate, Cause, Decision, Lanes, Policy, Surroundings, Tag, Tags,
+    Account, Action, Candidate, Cause, Context, Lanes, Policy, PolicyDecision, Tag, Tags,
 };
 use rstest::rstest;
 
@@ -16,7 +16,7 @@ fn configured(
     lanes: &[&str],
 ) -> Result<ManagedTag, Vec<groundcrew_sdk::Problem>> {
     let lanes = lanes.iter().map(|&lane| lane.to_owned()).collect();
-    ManagedTag::configure(settings, &Surroundings { lanes })
+    ManagedTag::configure(settings, &Context { lanes })
 }
 
 fn candidate(tags: Tags) -> Candidate {
@@ -59,21 +59,21 @@ const TAGGED_ONLY: (Option<&str>, Option<&str>, bool) = (Some("managed"), Some("
 const PRIORITY: (Option<&str>, Option<&str>, bool) = (Some("managed"), Some("true"), true);
 
 #[rstest]
-#[case(ALL, tagged(), Decision::proceed())]
-#[case(ALL, untagged(), Decision::proceed())]
-#[case(ALL, unreadable(), Decision::proceed())]
-#[case(TAGGED_ONLY, tagged(), Decision::proceed())]
-#[case(TAGGED_ONLY, other_value(), Decision::skip("untagged"))]
-#[case(TAGGED_ONLY, untagged(), Decision::skip("untagged"))]
-#[case(TAGGED_ONLY, unreadable(), Decision::skip("tags-unreadable"))]
-#[case(PRIORITY, tagged(), Decision::proceed_in("tagged"))]
-#[case(PRIORITY, other_value(), Decision::proceed_in("rest"))]
-#[case(PRIORITY, untagged(), Decision::proceed_in("rest"))]
-#[case(PRIORITY, unreadable(), Decision::skip("tags-unreadable"))]
+#[case(ALL, tagged(), PolicyDecision::proceed())]
+#[case(ALL, untagged(), PolicyDecision::proceed())]
+#[case(ALL, unreadable(), PolicyDecision::proceed())]
+#[case(TAGGED_ONLY, tagged(), PolicyDecision::proceed())]
+#[case(TAGGED_ONLY, other_value(), PolicyDecision::skip("untagged"))]
+#[case(TAGGED_ONLY, untagged(), PolicyDecision::skip("untagged"))]
+#[case(TAGGED_ONLY, unreadable(), PolicyDecision::skip("tags-unreadable"))]
+#[case(PRIORITY, tagged(), PolicyDecision::proceed_in("tagged"))]
+#[case(PRIORITY, other_value(), PolicyDecision::proceed_in("rest"))]
+#[case(PRIORITY, untagged(), PolicyDecision::proceed_in("rest"))]
+#[case(PRIORITY, unreadable(), PolicyDecision::skip("tags-unreadable"))]
 fn decides(
     #[case] (key, value, priority): (Option<&str>, Option<&str>, bool),
     #[case] tags: Tags,
-    #[case] expected: Decision,
+    #[case] expected: PolicyDecision,
 ) {
     let policy = configured(settings(key, value, priority), &["tagged", "rest"]).unwrap();
     assert_eq!(policy.evaluate(&candidate(tags)), Ok(expected));

@@ -1,6 +1,6 @@
 //! From what a script says to a decision.
 
-use groundcrew_sdk::{Decision, Timestamp};
+use groundcrew_sdk::{PolicyDecision, Timestamp};
 use jiff::Timestamp as Instant;
 use regorus::Value;
 
@@ -13,28 +13,28 @@ const NANOSECONDS: i64 = 1_000_000_000;
 const EARLIEST: i64 = 100_000_000 * NANOSECONDS;
 
 /// The decision, or what the value is instead.
-pub(crate) fn of(value: &Value) -> Result<Decision, String> {
+pub(crate) fn of(value: &Value) -> Result<PolicyDecision, String> {
     match value {
         Value::Undefined => Err(format!(
             "undefined: {EXPECTED}. `default decision := \"abstain\"` is the answer where no \
              other is"
         )),
-        Value::String(word) if **word == *"abstain" => Ok(Decision::Abstain),
-        Value::String(word) if **word == *"proceed" => Ok(Decision::proceed()),
+        Value::String(word) if **word == *"abstain" => Ok(PolicyDecision::Abstain),
+        Value::String(word) if **word == *"proceed" => Ok(PolicyDecision::proceed()),
         Value::Object(fields) => {
             // An object's keys are sorted.
             let texts: Vec<_> = fields.iter().map(|(key, value)| (text(key), value)).collect();
             match texts[..] {
-                [(Some("proceed"), Value::String(lane))] => Ok(Decision::proceed_in(&**lane)),
-                [(Some("skip"), Value::String(reason))] => Ok(Decision::skip(&**reason)),
+                [(Some("proceed"), Value::String(lane))] => Ok(PolicyDecision::proceed_in(&**lane)),
+                [(Some("skip"), Value::String(reason))] => Ok(PolicyDecision::skip(&**reason)),
                 [(Some("hold"), Value::String(reason)), (Some("until"), until)] => {
-                    Ok(Decision::hold(moment(until)?, &**reason))
+                    Ok(PolicyDecision::hold(moment(until)?, &**reason))
                 }
                 [
                     (Some("hold"), Value::String(reason)),
                     (Some("lane"), Value::String(lane)),
                     (Some("until"), until),
-                ] => Ok(Decision::hold_in(&**lane, moment(until)?, &**reason)),
+                ] => Ok(PolicyDecision::hold_in(&**lane, moment(until)?, &**reason)),
                 _ => Err(unexpected(value)),
             }
         }

@@ -52,7 +52,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use groundcrew_sdk::{Candidate, Decision, Failure, Lanes, Policy, Problem, Surroundings};
+use groundcrew_sdk::{Candidate, Context, Failure, Lanes, Policy, PolicyDecision, Problem};
 
 use script::{Moment, Script};
 pub use settings::Settings;
@@ -69,10 +69,10 @@ pub struct Rego {
 impl Policy for Rego {
     type Settings = Settings;
 
-    fn configure(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
+    fn configure(settings: Settings, context: &Context) -> Result<Self, Vec<Problem>> {
         let data = settings.data.clone().into();
-        let script = Script::new(settings, around)?;
-        let lanes = outline::check(&script, &data, around)?;
+        let script = Script::new(settings, context)?;
+        let lanes = outline::check(&script, &data, context)?;
         Ok(Self { script, lanes })
     }
 
@@ -80,7 +80,7 @@ impl Policy for Rego {
         self.lanes.clone()
     }
 
-    fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
+    fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, Failure> {
         let invalid = |message: String| {
             Failure::invalid(DECISION, format!("{}: {message}", self.script.file()))
         };

@@ -1,6 +1,6 @@
 //! The optional rules that are evaluated when a script is loaded.
 
-use groundcrew_sdk::{Lanes, Problem, Surroundings};
+use groundcrew_sdk::{Context, Lanes, Problem};
 use regorus::Value;
 
 use crate::message::shown;
@@ -24,16 +24,16 @@ pub(crate) const RULES: [&str; 3] = [SCHEMA, LANES, PROBLEMS];
 pub(crate) fn check(
     script: &Script,
     data: &serde_json::Value,
-    around: &Surroundings,
+    context: &Context,
 ) -> Result<Lanes, Vec<Problem>> {
     let schema = schema(script).map_err(|problem| vec![problem])?;
     let mut problems = schema.as_ref().map_or(vec![], |schema| schema.check(data, "/data"));
     // The other rules look at data that is as the schema says.
-    let lanes = problems.is_empty().then(|| lanes(script, around));
+    let lanes = problems.is_empty().then(|| lanes(script, context));
     let may_name = match &lanes {
         Some(Ok(Lanes::Only(lanes))) => Some(&lanes[..]),
         // A policy may be asked where there are no lanes: then it is as well without.
-        Some(Ok(Lanes::Any)) => Some(&around.lanes[..]).filter(|lanes| !lanes.is_empty()),
+        Some(Ok(Lanes::Any)) => Some(&context.lanes[..]).filter(|lanes| !lanes.is_empty()),
         Some(Err(_)) | None => None,
     };
     problems.extend(script.faults(schema.as_ref(), may_name));
@@ -57,9 +57,9 @@ fn schema(script: &Script) -> Result<Option<Schema>, Problem> {
 }
 
 /// Which lanes the script may name.
-fn lanes(script: &Script, around: &Surroundings) -> Result<Lanes, Vec<Problem>> {
+fn lanes(script: &Script, context: &Context) -> Result<Lanes, Vec<Problem>> {
     let mut problems = found(script).unwrap_or_else(|problem| vec![problem]);
-    let lanes = named(script).and_then(|lanes| known(script, lanes, around));
+    let lanes = named(script).and_then(|lanes| known(script, lanes, context));
     match lanes {
         Ok(lanes) if problems.is_empty() => return Ok(lanes),
         Ok(_) => {}
@@ -109,12 +109,12 @@ fn named(script: &Script) -> Result<Lanes, Problem> {
 }
 
 /// The lanes, if the config has them all.
-fn known(script: &Script, lanes: Lanes, around: &Surroundings) -> Result<Lanes, Problem> {
+fn known(script: &Script, lanes: Lanes, context: &Context) -> Result<Lanes, Problem> {
     let Lanes::Only(names) = &lanes else { return Ok(lanes) };
-    match names.iter().find(|name| !around.lanes.contains(name)) {
+    match names.iter().find(|name| !context.lanes.contains(name)) {
         None => Ok(lanes),
         Some(name) => {
-            let known = match around.lanes.as_slice() {
+            let known = match context.lanes.as_slice() {
                 [] => "none".to_owned(),
                 lanes => lanes.join(", "),
             };

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use groundcrew_sdk::{Problem, Surroundings, Timestamp, log};
+use groundcrew_sdk::{Context, Problem, Timestamp, log};
 use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead};
 use regorus::{Engine, Value};
 use serde_json::Map;
@@ -37,7 +37,7 @@ impl Script {
     ///
     /// # Errors
     /// What is wrong with it, and where its data is in its way.
-    pub(crate) fn new(settings: Settings, around: &Surroundings) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn new(settings: Settings, context: &Context) -> Result<Self, Vec<Problem>> {
         let Settings { file, script, data, coverage } = settings;
         let failed = |error: String| vec![Problem::new("", one_line(&file, &error))];
         let clock = Clock::default();
@@ -77,7 +77,7 @@ impl Script {
         if problems.is_empty() {
             let rule = format!("{package}.{DECISION}");
             let prepared = engine
-                .add_data(with_lanes(data, around))
+                .add_data(with_lanes(data, context))
                 .and_then(|()| engine.compile_with_entrypoint(&rule.as_str().into()));
             problems
                 .extend(prepared.err().map(|error| failed(error.to_string())).unwrap_or_default());
@@ -254,8 +254,8 @@ fn pointer(path: &[&str]) -> String {
     escaped.fold("/data".to_owned(), |pointer, part| format!("{pointer}/{part}"))
 }
 
-fn with_lanes(mut data: Map<String, serde_json::Value>, around: &Surroundings) -> Value {
-    data.insert(LANES.to_owned(), around.lanes.clone().into());
+fn with_lanes(mut data: Map<String, serde_json::Value>, context: &Context) -> Value {
+    data.insert(LANES.to_owned(), context.lanes.clone().into());
     Value::from(serde_json::Value::Object(data))
 }
 

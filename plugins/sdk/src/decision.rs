@@ -1,8 +1,8 @@
 //! Short ways to say a decision.
 
-use crate::{Decision, PolicyHold, Timestamp};
+use crate::{PolicyDecision, PolicyHold, Timestamp};
 
-impl Decision {
+impl PolicyDecision {
     /// Do it, in whichever lane another policy names.
     pub fn proceed() -> Self {
         Self::Proceed(None)

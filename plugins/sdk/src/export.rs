@@ -24,17 +24,17 @@ macro_rules! policy {
 
                 fn configure(
                     settings: ::std::string::String,
-                    around: $crate::Surroundings,
-                ) -> ::core::result::Result<$crate::Outline, ::std::vec::Vec<$crate::Problem>>
+                    context: $crate::Context,
+                ) -> ::core::result::Result<$crate::Metadata, ::std::vec::Vec<$crate::Problem>>
                 {
-                    INSTANCE.with(|instance| instance.configure_policy(&settings, &around))
+                    INSTANCE.with(|instance| instance.configure_policy(&settings, &context))
                 }
             }
 
             impl decide::Guest for Plugin {
                 fn evaluate(
                     candidate: $crate::Candidate,
-                ) -> ::core::result::Result<$crate::Decision, $crate::Failure> {
+                ) -> ::core::result::Result<$crate::PolicyDecision, $crate::Failure> {
                     INSTANCE.with(|instance| instance.evaluate(&candidate))
                 }
             }
@@ -69,10 +69,10 @@ macro_rules! notifier {
 
                 fn configure(
                     settings: ::std::string::String,
-                    around: $crate::Surroundings,
-                ) -> ::core::result::Result<$crate::Outline, ::std::vec::Vec<$crate::Problem>>
+                    context: $crate::Context,
+                ) -> ::core::result::Result<$crate::Metadata, ::std::vec::Vec<$crate::Problem>>
                 {
-                    INSTANCE.with(|instance| instance.configure_notifier(&settings, &around))
+                    INSTANCE.with(|instance| instance.configure_notifier(&settings, &context))
                 }
             }
 

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use crate::problem::of_serde;
 use crate::{
-    Candidate, Decision, Failure, Lanes, Notification, Notifier, Outline, Policy, Problem, Receipt,
-    Surroundings,
+    Candidate, Context, Failure, Lanes, Metadata, Notification, Notifier, Policy, PolicyDecision,
+    Problem, Receipt,
 };
 
 /// The JSON Schema of a plugin's settings.
@@ -59,17 +59,17 @@ impl<P: Policy> Instance<P> {
     pub fn configure_policy(
         &self,
         settings: &str,
-        around: &Surroundings,
-    ) -> Result<Outline, Vec<Problem>> {
-        let policy = self.make(settings, |settings| P::configure(settings, around))?;
-        Ok(Outline { lanes: policy.lanes() })
+        context: &Context,
+    ) -> Result<Metadata, Vec<Problem>> {
+        let policy = self.make(settings, |settings| P::configure(settings, context))?;
+        Ok(Metadata { lanes: policy.lanes() })
     }
 
     /// Asks the policy.
     ///
     /// # Errors
     /// The policy's own failure, or that it was not configured.
-    pub fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
+    pub fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, Failure> {
         self.configured()?.evaluate(candidate)
     }
 }
@@ -82,10 +82,10 @@ impl<N: Notifier> Instance<N> {
     pub fn configure_notifier(
         &self,
         settings: &str,
-        around: &Surroundings,
-    ) -> Result<Outline, Vec<Problem>> {
-        self.make(settings, |settings| N::configure(settings, around))?;
-        Ok(Outline { lanes: Lanes::Only(vec![]) })
+        context: &Context,
+    ) -> Result<Metadata, Vec<Problem>> {
+        self.make(settings, |settings| N::configure(settings, context))?;
+        Ok(Metadata { lanes: Lanes::Only(vec![]) })
     }
 
     /// Has the notifier tell.
@@ -108,7 +108,7 @@ mod tests {
     impl Notifier for Greeter {
         type Settings = String;
 
-        fn configure(settings: String, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+        fn configure(settings: String, _: &Context) -> Result<Self, Vec<Problem>> {
             match settings.as_str() {
                 "" => Err(vec![Problem::new("", "empty")]),
                 _ => Ok(Self(settings)),
@@ -142,16 +142,16 @@ mod tests {
 
     #[test]
     fn is_configured_once_and_then_used() {
-        let (instance, around) = (Instance::<Greeter>::new(), Surroundings { lanes: vec![] });
+        let (instance, context) = (Instance::<Greeter>::new(), Context { lanes: vec![] });
         let problem =
-            |result: Result<Outline, Vec<Problem>>| result.unwrap_err()[0].message.clone();
+            |result: Result<Metadata, Vec<Problem>>| result.unwrap_err()[0].message.clone();
 
         assert_eq!(instance.notify(&notification()).unwrap_err().code, "not-configured");
-        assert_eq!(problem(instance.configure_notifier(r#""""#, &around)), "empty");
-        assert!(problem(instance.configure_notifier("7", &around)).contains("expected a string"));
-        instance.configure_notifier(r#""hello""#, &around).unwrap();
+        assert_eq!(problem(instance.configure_notifier(r#""""#, &context)), "empty");
+        assert!(problem(instance.configure_notifier("7", &context)).contains("expected a string"));
+        instance.configure_notifier(r#""hello""#, &context).unwrap();
         assert_eq!(instance.notify(&notification()), Ok(Receipt::new("hello 111122223333")));
-        let again = problem(instance.configure_notifier(r#""bye""#, &around));
+        let again = problem(instance.configure_notifier(r#""bye""#, &context));
         assert!(again.contains("configured already"), "{again}");
         assert_eq!(instance.notify(&notification()), Ok(Receipt::new("hello 111122223333")));
     }

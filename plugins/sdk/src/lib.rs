@@ -6,7 +6,7 @@
 //! plugin.
 //!
 //! ```
-//! use groundcrew_sdk::{Candidate, Decision, Failure, Policy, Problem, Surroundings};
+//! use groundcrew_sdk::{Candidate, Context, Failure, Policy, PolicyDecision, Problem};
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(deny_unknown_fields)]
@@ -17,12 +17,12 @@
 //!
 //! impl Policy for Frozen {
 //!     type Settings = Self;
-//!     fn configure(settings: Self, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+//!     fn configure(settings: Self, _: &Context) -> Result<Self, Vec<Problem>> {
 //!         Ok(settings)
 //!     }
-//!     fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure> {
+//!     fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, Failure> {
 //!         let frozen = candidate.account.is_below(&self.ou);
-//!         Ok(if frozen { Decision::skip("frozen") } else { Decision::Abstain })
+//!         Ok(if frozen { PolicyDecision::skip("frozen") } else { PolicyDecision::Abstain })
 //!     }
 //! }
 //! groundcrew_sdk::policy!(Frozen);
@@ -36,7 +36,7 @@
 //!
 //! ```
 //! use groundcrew_sdk::support_cases::{self, SupportCase};
-//! use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings};
+//! use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt};
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(deny_unknown_fields)]
@@ -47,7 +47,7 @@
 //!
 //! impl Notifier for Desk {
 //!     type Settings = Self;
-//!     fn configure(settings: Self, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+//!     fn configure(settings: Self, _: &Context) -> Result<Self, Vec<Problem>> {
 //!         Ok(settings)
 //!     }
 //!     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
@@ -113,9 +113,11 @@ pub use instance::{Instance, schema};
 pub use notifier::Notifier;
 pub use policy::Policy;
 
-pub use bindings::decide::exports::groundcrew::plugin::decide::{Decision, PolicyHold};
-pub use bindings::deliver::exports::groundcrew::plugin::deliver::{Notification, Receipt, Verdict};
-pub use bindings::settings::exports::groundcrew::plugin::settings::{Lanes, Outline, Surroundings};
+pub use bindings::decide::exports::groundcrew::plugin::decide::{PolicyDecision, PolicyHold};
+pub use bindings::deliver::exports::groundcrew::plugin::deliver::{
+    GateDecision, Notification, Receipt,
+};
+pub use bindings::settings::exports::groundcrew::plugin::settings::{Context, Lanes, Metadata};
 pub use bindings::settings::groundcrew::plugin::types::{
     Account, AccountState, Action, Candidate, Cause, Event, Failure, FailureKind, Hold,
     OrganizationalUnit, Problem, ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,

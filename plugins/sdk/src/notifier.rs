@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Failure, Notification, Problem, Receipt, Surroundings, Verdict};
+use crate::{Context, Failure, GateDecision, Notification, Problem, Receipt};
 
 /// A notifier: tells one other system about an account.
 pub trait Notifier: Sized + 'static {
@@ -17,7 +17,7 @@ pub trait Notifier: Sized + 'static {
     ///
     /// # Errors
     /// Everything that is wrong with them and that the schema can't say, all at once.
-    fn configure(settings: Self::Settings, around: &Surroundings) -> Result<Self, Vec<Problem>>;
+    fn configure(settings: Self::Settings, context: &Context) -> Result<Self, Vec<Problem>>;
 
     /// Tells the other system. May be called again with the same
     /// [`key`](Notification::key): after a crash, after a lost reply, after a transient
@@ -45,13 +45,13 @@ impl Receipt {
             reference.truncate(reference.floor_char_boundary(REFERENCE - '…'.len_utf8()));
             reference.push('…');
         }
-        Self { reference, verdict: Verdict::Go }
+        Self { reference, decision: GateDecision::Go }
     }
 
     /// With what is to happen to the notifications that come after this one. Counts only for a
     /// notifier that has `gate = true` in the config.
-    pub fn with(self, verdict: Verdict) -> Self {
-        Self { verdict, ..self }
+    pub fn with(self, decision: GateDecision) -> Self {
+        Self { decision, ..self }
     }
 }
 

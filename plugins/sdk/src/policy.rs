@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Candidate, Decision, Failure, Lanes, Problem, Surroundings};
+use crate::{Candidate, Context, Failure, Lanes, PolicyDecision, Problem};
 
 /// A policy: decides whether, when and in which lane something is done.
 pub trait Policy: Sized + 'static {
@@ -16,7 +16,7 @@ pub trait Policy: Sized + 'static {
     ///
     /// # Errors
     /// Everything that is wrong with them and that the schema can't say, all at once.
-    fn configure(settings: Self::Settings, around: &Surroundings) -> Result<Self, Vec<Problem>>;
+    fn configure(settings: Self::Settings, context: &Context) -> Result<Self, Vec<Problem>>;
 
     /// Which lanes [`evaluate`](Self::evaluate) may name. Saying so lets the host find
     /// lanes that nothing can reach.
@@ -27,6 +27,6 @@ pub trait Policy: Sized + 'static {
     /// Decides. A pure function of the candidate and the settings.
     ///
     /// # Errors
-    /// When no decision can be made. Saying no is not an error: it is [`Decision::Skip`].
-    fn evaluate(&self, candidate: &Candidate) -> Result<Decision, Failure>;
+    /// When no decision can be made. Saying no is not an error: it is [`PolicyDecision::Skip`].
+    fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, Failure>;
 }

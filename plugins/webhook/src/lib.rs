@@ -11,7 +11,7 @@ mod success;
 mod tests;
 
 use groundcrew_sdk::http::{Request, Response};
-use groundcrew_sdk::{Failure, Notification, Notifier, Problem, Receipt, Surroundings, log};
+use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt, log};
 use groundcrew_templates::{Templates, any};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ pub struct Webhook {
 impl Notifier for Webhook {
     type Settings = Settings;
 
-    fn configure(settings: Settings, _: &Surroundings) -> Result<Self, Vec<Problem>> {
+    fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         let mut templates = Templates::new();
         let mut problems = settings.check();
         problems.extend(templates.url(URL, &settings.url, &[]));

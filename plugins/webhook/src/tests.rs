@@ -5,8 +5,7 @@ use std::rc::Rc;
 
 use groundcrew_sdk::http::{self, HttpError, Request, Response};
 use groundcrew_sdk::{
-    Account, Cause, Failure, FailureKind, Notification, Notifier, Problem, Receipt, Surroundings,
-    Tags,
+    Account, Cause, Context, Failure, FailureKind, Notification, Notifier, Problem, Receipt, Tags,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -35,7 +34,7 @@ fn named(name: &str) -> Notification {
 
 fn configure(settings: Value) -> Result<Webhook, Vec<Problem>> {
     let settings: Settings = serde_json::from_value(settings).unwrap();
-    Webhook::configure(settings, &Surroundings { lanes: vec![] })
+    Webhook::configure(settings, &Context { lanes: vec![] })
 }
 
 fn webhook(settings: Value) -> Webhook {

@@ -1,6 +1,6 @@
 //! What a finding does, and for how long it holds.
 
-use groundcrew_sdk::{Account, Event, Notification, Verdict};
+use groundcrew_sdk::{Account, Event, GateDecision, Notification};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -21,14 +21,14 @@ fn the_strictest_action_wins(#[case] of_all: &str, #[case] of_ou: &str, #[case] 
         "tags": { "team": {} },
         "ou": { "expected": ["Sandbox"], "on_finding": of_ou },
     });
-    let (reference, verdict) = ask(settings, &of(account()));
+    let (reference, decision) = ask(settings, &of(account()));
     assert_eq!(reference, "2 findings");
     let (tag, ou) = ("tag `team` is missing", "OU is `Workloads/Prod`, expected `Sandbox`");
     let both = format!("{tag}; {ou}");
     assert_eq!(
-        verdict,
+        decision,
         match wins {
-            "annotate" => Verdict::Annotate(vec![tag.to_owned(), ou.to_owned()]),
+            "annotate" => GateDecision::Annotate(vec![tag.to_owned(), ou.to_owned()]),
             "hold" => hold(JOINED + MINUTE + HOUR, &both),
             _ => stop(&both),
         }
@@ -41,9 +41,9 @@ fn the_strictest_action_wins(#[case] of_all: &str, #[case] of_ou: &str, #[case] 
 #[case::name(json!({ "name": { "pattern": "^x$", "on_finding": "stop" } }))]
 #[case::email(json!({ "email": { "pattern": "^x$", "on_finding": "stop" } }))]
 fn each_check_has_an_action_of_its_own(#[case] settings: Value) {
-    let (reference, verdict) = ask(settings, &of(account()));
+    let (reference, decision) = ask(settings, &of(account()));
     assert_eq!(reference, "1 finding");
-    assert!(matches!(verdict, Verdict::Stop(_)), "{verdict:?}");
+    assert!(matches!(decision, GateDecision::Stop(_)), "{verdict:?}");
 }
 
 /// A hold ends at the latest so long after the account joined.
@@ -54,7 +54,7 @@ fn each_check_has_an_action_of_its_own(#[case] settings: Value) {
 #[case::after_that(7 * DAY, "annotate", annotate(MISSING))]
 #[case::long_after_that(900 * DAY, "annotate", annotate(MISSING))]
 #[case::or_stopped(7 * DAY, "stop", stop(MISSING))]
-fn holds_end(#[case] age: i64, #[case] then: &str, #[case] expected: Verdict) {
+fn holds_end(#[case] age: i64, #[case] then: &str, #[case] expected: GateDecision) {
     let settings = json!({ "tags": { "team": {} }, "on_finding": "hold", "then": then });
     let told = ask(settings, &Notification { now: JOINED + age, ..of(account()) });
     assert_eq!(told.1, expected);
@@ -65,10 +65,10 @@ fn holds_end(#[case] age: i64, #[case] then: &str, #[case] expected: Verdict) {
     MINUTE,
     stop("tag `team` is missing; name is `payments-prod`, expected a match of `^x$`")
 )]
-#[case::after(8 * DAY, Verdict::Annotate(vec![
+#[case::after(8 * DAY, GateDecision::Annotate(vec![
     MISSING.to_owned(), "name is `payments-prod`, expected a match of `^x$`".to_owned()
 ]))]
-fn only_holds_end(#[case] age: i64, #[case] expected: Verdict) {
+fn only_holds_end(#[case] age: i64, #[case] expected: GateDecision) {
     let of_name = if age > DAY { "annotate" } else { "stop" };
     let settings = json!({
         "tags": { "team": { "on_finding": "hold" } },
@@ -104,7 +104,11 @@ fn how_long_is_a_setting() {
 #[case::no_time(Some(r#"{"time":"soon"}"#), 8 * DAY, hold(JOINED + 8 * DAY + HOUR, MISSING))]
 #[case::no_json(Some("?"), 8 * DAY, hold(JOINED + 8 * DAY + HOUR, MISSING))]
 #[case::none(None, 8 * DAY, hold(JOINED + 8 * DAY + HOUR, MISSING))]
-fn the_time_of_the_event(#[case] event: Option<&str>, #[case] age: i64, #[case] expected: Verdict) {
+fn the_time_of_the_event(
+    #[case] event: Option<&str>,
+    #[case] age: i64,
+    #[case] expected: GateDecision,
+) {
     let event = event.map(|json| Event {
         id: "1".to_owned(),
         name: "CreateManagedAccount".to_owned(),
@@ -121,7 +125,7 @@ fn the_time_of_the_event(#[case] event: Option<&str>, #[case] age: i64, #[case] 
 #[case::held(json!({}), hold(JOINED + MINUTE + HOUR, "tags can't be read"))]
 #[case::told(json!({ "on_unreadable": "annotate" }), annotate("tags can't be read"))]
 #[case::stopped(json!({ "on_unreadable": "stop" }), stop("tags can't be read"))]
-fn unreadable_tags_are_not_missing(#[case] more: Value, #[case] expected: Verdict) {
+fn unreadable_tags_are_not_missing(#[case] more: Value, #[case] expected: GateDecision) {
     let mut settings = json!({ "tags": { "team": { "on_finding": "stop" }, "owner": {} } });
     settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let account = Account { tags: unreadable(), ..account() };
@@ -132,7 +136,7 @@ fn unreadable_tags_are_not_missing(#[case] more: Value, #[case] expected: Verdic
 fn tags_that_nobody_asks_for_may_be_unreadable() {
     let settings = json!({ "ou": { "expected": ["Workloads/Prod"] } });
     let account = Account { tags: unreadable(), ..account() };
-    assert_eq!(ask(settings, &of(account)).1, Verdict::Go);
+    assert_eq!(ask(settings, &of(account)).1, GateDecision::Go);
 }
 
 /// AWS Organizations could not be asked: what the event says is all that is known.
@@ -152,7 +156,7 @@ fn an_account_that_could_not_be_looked_up(#[case] settings: Value, #[case] fits:
         ..account()
     };
     let expected = match fits {
-        true => Verdict::Go,
+        true => GateDecision::Go,
         false => hold(JOINED + MINUTE + HOUR, "the account can't be looked up"),
     };
     assert_eq!(ask(settings, &of(account)).1, expected);

@@ -1,6 +1,6 @@
 //! What is found, and how it is told.
 
-use groundcrew_sdk::{Account, Verdict};
+use groundcrew_sdk::{Account, GateDecision};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{account, all, ask, findings, known, of, stop, units};
 
 #[test]
 fn an_account_that_is_as_it_should_be() {
-    assert_eq!(ask(all(), &of(account())), ("ok".to_owned(), Verdict::Go));
+    assert_eq!(ask(all(), &of(account())), ("ok".to_owned(), GateDecision::Go));
 }
 
 #[test]
@@ -22,7 +22,7 @@ fn what_is_about_no_account_goes() {
         joined: None,
         state: groundcrew_sdk::AccountState::Active,
     };
-    assert_eq!(ask(all(), &of(none)), ("ok".to_owned(), Verdict::Go));
+    assert_eq!(ask(all(), &of(none)), ("ok".to_owned(), GateDecision::Go));
 }
 
 #[rstest]
@@ -125,7 +125,7 @@ fn many_findings_have_room() {
 
     let mut settings = settings;
     settings["on_finding"] = "stop".into();
-    let Verdict::Stop(reason) = ask(settings, &of(account())).1 else { panic!("not stopped") };
+    let GateDecision::Stop(reason) = ask(settings, &of(account())).1 else { panic!("not stopped") };
     assert!(reason.len() <= 1024 && reason.ends_with("; and 47 more"), "{reason}");
 }
 
@@ -133,6 +133,6 @@ fn many_findings_have_room() {
 fn one_long_finding_has_room() {
     let allowed: Vec<_> = (0..9).map(|n| format!("{n}{}", "🦀".repeat(200))).collect();
     let settings = json!({ "tags": { "owner": { "allowed": allowed } }, "on_finding": "stop" });
-    let Verdict::Stop(reason) = ask(settings, &of(account())).1 else { panic!("not stopped") };
+    let GateDecision::Stop(reason) = ask(settings, &of(account())).1 else { panic!("not stopped") };
     assert!(reason.len() <= 1024 && reason.ends_with('…'), "{reason}");
 }

@@ -6,8 +6,8 @@ mod properties;
 mod settings;
 
 use groundcrew_sdk::{
-    Account, Cause, Hold, Notification, Notifier, OrganizationalUnit, Problem, Surroundings, Tag,
-    Tags, Verdict,
+    Account, Cause, Context, GateDecision, Hold, Notification, Notifier, OrganizationalUnit,
+    Problem, Tag, Tags,
 };
 use serde_json::{Value, json};
 
@@ -62,22 +62,22 @@ fn account() -> Account {
 
 fn configure(settings: Value) -> Result<BaselineCheck, Vec<Problem>> {
     let settings: Settings = serde_json::from_value(settings).unwrap();
-    BaselineCheck::configure(settings, &Surroundings { lanes: vec![] })
+    BaselineCheck::configure(settings, &Context { lanes: vec![] })
 }
 
 /// The receipt's reference, and the verdict.
-fn ask(settings: Value, notification: &Notification) -> (String, Verdict) {
+fn ask(settings: Value, notification: &Notification) -> (String, GateDecision) {
     let check = configure(settings).unwrap_or_else(|problems| panic!("{problems:?}"));
     let receipt = check.notify(notification).unwrap();
-    (receipt.reference, receipt.verdict)
+    (receipt.reference, receipt.decision)
 }
 
 /// The findings, all of which annotate.
 fn findings(mut settings: Value, account: Account) -> Vec<String> {
     settings["on_unreadable"] = "annotate".into();
     match ask(settings, &of(account)).1 {
-        Verdict::Go => vec![],
-        Verdict::Annotate(lines) => lines,
+        GateDecision::Go => vec![],
+        GateDecision::Annotate(lines) => lines,
         other => panic!("{other:?}"),
     }
 }
@@ -99,14 +99,14 @@ fn all() -> Value {
 /// What is found of that account where a tag `team` is asked for.
 const MISSING: &str = "tag `team` is missing";
 
-fn hold(until: i64, reason: &str) -> Verdict {
-    Verdict::Hold(Hold { until, reason: reason.to_owned() })
+fn hold(until: i64, reason: &str) -> GateDecision {
+    GateDecision::Hold(Hold { until, reason: reason.to_owned() })
 }
 
-fn annotate(line: &str) -> Verdict {
-    Verdict::Annotate(vec![line.to_owned()])
+fn annotate(line: &str) -> GateDecision {
+    GateDecision::Annotate(vec![line.to_owned()])
 }
 
-fn stop(reason: &str) -> Verdict {
-    Verdict::Stop(reason.to_owned())
+fn stop(reason: &str) -> GateDecision {
+    GateDecision::Stop(reason.to_owned())
 }

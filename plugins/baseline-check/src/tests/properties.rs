@@ -1,7 +1,7 @@
 //! What holds for any account, any settings, and at any time.
 
 use groundcrew_sdk::{
-    Account, Event, Hold, Notification, Notifier, OrganizationalUnit, Tag, Tags, Verdict,
+    Account, Event, GateDecision, Hold, Notification, Notifier, OrganizationalUnit, Tag, Tags,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -113,17 +113,17 @@ proptest! {
         });
         let receipt = check.notify(&Notification { event, now, ..of(account) }).unwrap();
         prop_assert!(!receipt.reference.is_empty());
-        let texts = match receipt.verdict {
-            Verdict::Go => vec![],
-            Verdict::Annotate(lines) => {
+        let texts = match receipt.decision {
+            GateDecision::Go => vec![],
+            GateDecision::Annotate(lines) => {
                 prop_assert!((1..=32).contains(&lines.len()));
                 lines
             }
-            Verdict::Hold(Hold { until, reason }) => {
+            GateDecision::Hold(Hold { until, reason }) => {
                 prop_assert!(until >= now);
                 vec![reason]
             }
-            Verdict::Stop(reason) => vec![reason],
+            GateDecision::Stop(reason) => vec![reason],
         };
         for text in texts {
             prop_assert!((1..=1024).contains(&text.len()), "{text}");
@@ -159,13 +159,13 @@ proptest! {
 
         let tags = if tags_known { Tags::Known(carried) } else { unreadable() };
         let account = Account { tags, ..account() };
-        let (reference, verdict) =
+        let (reference, decision) =
             ask(settings, &Notification { now: JOINED + age, ..of(account) });
-        let (action, told) = match verdict {
-            Verdict::Go => (None, 0),
-            Verdict::Annotate(lines) => (Some("annotate"), lines.len()),
-            Verdict::Hold(hold) => (Some("hold"), hold.reason.split("; ").count()),
-            Verdict::Stop(reason) => (Some("stop"), reason.split("; ").count()),
+        let (action, told) = match decision {
+            GateDecision::Go => (None, 0),
+            GateDecision::Annotate(lines) => (Some("annotate"), lines.len()),
+            GateDecision::Hold(hold) => (Some("hold"), hold.reason.split("; ").count()),
+            GateDecision::Stop(reason) => (Some("stop"), reason.split("; ").count()),
         };
         prop_assert_eq!(action, expected);
         prop_assert_eq!(told, missing.len());

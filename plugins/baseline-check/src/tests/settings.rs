@@ -1,6 +1,6 @@
 //! Which settings are wrong, and where.
 
-use groundcrew_sdk::{Instance, Surroundings, schema};
+use groundcrew_sdk::{Context, Instance, schema};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -83,8 +83,8 @@ fn the_longest_key(#[case] length: usize, #[case] fits: bool) {
 #[case(json!({ "name": { "pattern": "x", "on_finding": "halt" } }), "/name/on_finding")]
 fn keys_and_words_that_are_not_known(#[case] settings: Value, #[case] at: &str) {
     let instance = Instance::<BaselineCheck>::new();
-    let around = Surroundings { lanes: vec![] };
-    let problems = instance.configure_notifier(&settings.to_string(), &around).unwrap_err();
+    let context = Context { lanes: vec![] };
+    let problems = instance.configure_notifier(&settings.to_string(), &context).unwrap_err();
     let found: Vec<_> = problems.iter().map(|problem| problem.at.as_str()).collect();
     assert_eq!(found, [at], "{problems:?}");
 }

@@ -1,57 +1,60 @@
 //! What scripts see, what they may answer, and what an answer is not.
 
-use groundcrew_sdk::{Decision, Event, Failure, FailureKind, Lanes, Policy as _};
+use groundcrew_sdk::{Event, Failure, FailureKind, Lanes, Policy as _, PolicyDecision};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::{candidate, configured, script, sparse};
 use crate::input;
 
-fn answer(rules: &str) -> Result<Decision, Failure> {
+fn answer(rules: &str) -> Result<PolicyDecision, Failure> {
     let policy = configured(&script(rules), json!({ "tag": "owner" })).unwrap();
     policy.evaluate(&candidate())
 }
 
 #[rstest]
-#[case(r#"decision := "abstain""#, Decision::Abstain)]
-#[case(r#"decision := "proceed""#, Decision::proceed())]
-#[case(r#"decision := {"proceed": data.lanes[1]}"#, Decision::proceed_in("test"))]
-#[case(r#"decision := {"skip": "untagged"}"#, Decision::skip("untagged"))]
+#[case(r#"decision := "abstain""#, PolicyDecision::Abstain)]
+#[case(r#"decision := "proceed""#, PolicyDecision::proceed())]
+#[case(r#"decision := {"proceed": data.lanes[1]}"#, PolicyDecision::proceed_in("test"))]
+#[case(r#"decision := {"skip": "untagged"}"#, PolicyDecision::skip("untagged"))]
 #[case(
     r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:06Z"}"#,
-    Decision::hold(1_767_323_046, "frozen")
+    PolicyDecision::hold(1_767_323_046, "frozen")
 )]
 #[case::in_a_lane(
     r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:06Z", "lane": data.lanes[1]}"#,
-    Decision::hold_in("test", 1_767_323_046, "frozen")
+    PolicyDecision::hold_in("test", 1_767_323_046, "frozen")
 )]
 #[case::another_offset(
     r#"decision := {"until": "2026-01-02T05:04:06+02:00", "hold": "frozen"}"#,
-    Decision::hold(1_767_323_046, "frozen")
+    PolicyDecision::hold(1_767_323_046, "frozen")
 )]
 #[case::never_too_early(
     r#"decision := {"hold": "frozen", "until": "2026-01-02T03:04:05.001Z"}"#,
-    Decision::hold(1_767_323_046, "frozen")
+    PolicyDecision::hold(1_767_323_046, "frozen")
 )]
 #[case::nanoseconds(
     r#"decision := {"hold": "frozen", "until": input.now_ns + 1}"#,
-    Decision::hold(1_767_323_046, "frozen")
+    PolicyDecision::hold(1_767_323_046, "frozen")
 )]
-#[case::the_clock(r#"decision := "proceed" if time.now_ns() == input.now_ns"#, Decision::proceed())]
+#[case::the_clock(
+    r#"decision := "proceed" if time.now_ns() == input.now_ns"#,
+    PolicyDecision::proceed()
+)]
 #[case::the_users_data(
     r#"decision := {"skip": input.account.tags[data.tag]}"#,
-    Decision::skip("pay")
+    PolicyDecision::skip("pay")
 )]
-#[case::printing(r#"decision := "proceed" if print("here", input.now)"#, Decision::proceed())]
+#[case::printing(r#"decision := "proceed" if print("here", input.now)"#, PolicyDecision::proceed())]
 #[case::time_zones(
     r#"decision := {"skip": time.format([input.now_ns, "Asia/Kolkata", "15:04"])}"#,
-    Decision::skip("08:34")
+    PolicyDecision::skip("08:34")
 )]
 #[case::another_rule_in_a_test(
     "decision := x if x := tags with input.account.tags as {\"skip\": \"mocked\"}\ntags := input.account.tags",
-    Decision::skip("mocked")
+    PolicyDecision::skip("mocked")
 )]
-fn is_a_decision(#[case] rules: &str, #[case] expected: Decision) {
+fn is_a_decision(#[case] rules: &str, #[case] expected: PolicyDecision) {
     assert_eq!(answer(rules), Ok(expected));
 }
 
@@ -133,7 +136,7 @@ number := to_number(input.account.name)
         let failure = policy.evaluate(&bad).unwrap_err();
         let expected = "test.rego:6:20: to_number(\"payments-prod\"): no number";
         assert_eq!(failure.message, expected);
-        assert_eq!(policy.evaluate(&good), Ok(Decision::skip("7")));
+        assert_eq!(policy.evaluate(&good), Ok(PolicyDecision::skip("7")));
     }
 }
 

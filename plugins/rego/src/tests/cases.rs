@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use groundcrew_sdk::{
-    AccountState, Action, Candidate, Cause, Decision, OrganizationalUnit, Policy as _,
-    ProductStatus, Surroundings, Tag, Tags, Timestamp,
+    AccountState, Action, Candidate, Cause, Context, OrganizationalUnit, Policy as _,
+    PolicyDecision, ProductStatus, Tag, Tags, Timestamp,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -134,12 +134,12 @@ impl Asked {
 
 impl Expected {
     /// Panics where the decision is another.
-    fn check(&self, name: &str, decision: &Decision) {
+    fn check(&self, name: &str, decision: &PolicyDecision) {
         let (kind, lane, reason, until) = match decision {
-            Decision::Abstain => ("abstain", None, None, None),
-            Decision::Proceed(lane) => ("proceed", lane.as_deref(), None, None),
-            Decision::Skip(reason) => ("skip", None, Some(reason), None),
-            Decision::Hold(hold) => {
+            PolicyDecision::Abstain => ("abstain", None, None, None),
+            PolicyDecision::Proceed(lane) => ("proceed", lane.as_deref(), None, None),
+            PolicyDecision::Skip(reason) => ("skip", None, Some(reason), None),
+            PolicyDecision::Hold(hold) => {
                 ("hold", hold.lane.as_deref(), Some(&hold.reason), Some(hold.until))
             }
         };
@@ -172,7 +172,7 @@ pub(super) fn ready_made(file: &str, data: Map<String, Value>, lanes: Vec<String
     let path = policies().join(file);
     let data = with_defaults(&path, data);
     let settings = Settings { file: file.to_owned(), script: read(&path), data, coverage: false };
-    Rego::configure(settings, &Surroundings { lanes })
+    Rego::configure(settings, &Context { lanes })
         .unwrap_or_else(|problems| panic!("{file}: {problems:?}"))
 }
 

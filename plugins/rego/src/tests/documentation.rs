@@ -26,9 +26,9 @@ fn the_documented_policy_passes_its_cases() {
         data: suite.settings.clone(),
         coverage: false,
     };
-    let around = lanes(&["early", "late"]);
-    let policy = Rego::configure(settings, &around).unwrap_or_else(|p| panic!("{p:?}"));
-    assert_eq!(policy.lanes(), Lanes::Only(around.lanes));
+    let context = lanes(&["early", "late"]);
+    let policy = Rego::configure(settings, &context).unwrap_or_else(|p| panic!("{p:?}"));
+    assert_eq!(policy.lanes(), Lanes::Only(context.lanes));
     check("writing-policies.md", &policy, &suite);
 
     let data = serde_json::json!({ "frozen": { "payments": "soon" } });

@@ -14,8 +14,8 @@ mod windows;
 use std::path::{Path, PathBuf};
 
 use groundcrew_sdk::{
-    Account, Action, Candidate, Cause, OrganizationalUnit, Policy as _, Problem, ProductStatus,
-    ProvisionedProduct, Surroundings, Tag, Tags,
+    Account, Action, Candidate, Cause, Context, OrganizationalUnit, Policy as _, Problem,
+    ProductStatus, ProvisionedProduct, Tag, Tags,
 };
 use serde_json::{Value, json};
 
@@ -39,8 +39,8 @@ fn configured(script: &str, data: Value) -> Result<Rego, Vec<Problem>> {
     Rego::configure(settings(script, data), &lanes(&["canary", "test", "prod"]))
 }
 
-fn lanes(names: &[&str]) -> Surroundings {
-    Surroundings { lanes: names.iter().map(|&name| name.to_owned()).collect() }
+fn lanes(names: &[&str]) -> Context {
+    Context { lanes: names.iter().map(|&name| name.to_owned()).collect() }
 }
 
 /// A script with nothing in it but these rules.

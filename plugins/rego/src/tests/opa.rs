@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundcrew_sdk::{Decision, Policy as _};
+use groundcrew_sdk::{Policy as _, PolicyDecision};
 use regorus::Value;
 use regorus::unstable::BUILTINS;
 use rstest::rstest;
@@ -89,50 +89,53 @@ fn every_function_is_compared() {
 #[rstest]
 #[case::a_ring_of_five(
     r#"decision := {"skip": sprintf("ring %d", [to_number("05")])}"#,
-    Decision::skip("ring 5")
+    PolicyDecision::skip("ring 5")
 )]
 #[case::the_last_digits_of_an_account(
     r#"decision := {"skip": sprintf("%d", [to_number(substring("111122220003", 8, -1)) % 5])}"#,
-    Decision::skip("3")
+    PolicyDecision::skip("3")
 )]
 #[case::the_month_of_a_date(
     r#"decision := "proceed" if to_number(split("2026-08-09", "-")[1]) == 8"#,
-    Decision::proceed()
+    PolicyDecision::proceed()
 )]
-#[case::with_zeros(r#"decision := {"skip": sprintf("%05d", [42])}"#, Decision::skip("00042"))]
+#[case::with_zeros(r#"decision := {"skip": sprintf("%05d", [42])}"#, PolicyDecision::skip("00042"))]
 #[case::to_the_left(
     r#"decision := {"skip": sprintf("%-10s|", ["prod"])}"#,
-    Decision::skip("prod      |")
+    PolicyDecision::skip("prod      |")
 )]
 #[case::two_decimals(
     r#"decision := {"skip": sprintf("%6.2f", [3.14159])}"#,
-    Decision::skip("  3.14")
+    PolicyDecision::skip("  3.14")
 )]
-#[case::hexadecimal(r#"decision := {"skip": sprintf("%x", [255])}"#, Decision::skip("ff"))]
-#[case::signed(r#"decision := {"skip": sprintf("%+d", [5])}"#, Decision::skip("+5"))]
-#[case::quoted(r#"decision := {"skip": sprintf("%q", ["a\"b"])}"#, Decision::skip(r#""a\"b""#))]
-#[case::a_type(r#"decision := {"skip": sprintf("%T", ["a"])}"#, Decision::skip("string"))]
+#[case::hexadecimal(r#"decision := {"skip": sprintf("%x", [255])}"#, PolicyDecision::skip("ff"))]
+#[case::signed(r#"decision := {"skip": sprintf("%+d", [5])}"#, PolicyDecision::skip("+5"))]
+#[case::quoted(
+    r#"decision := {"skip": sprintf("%q", ["a\"b"])}"#,
+    PolicyDecision::skip(r#""a\"b""#)
+)]
+#[case::a_type(r#"decision := {"skip": sprintf("%T", ["a"])}"#, PolicyDecision::skip("string"))]
 #[case::a_year_after_a_leap_day(
     r#"decision := {"hold": "a year", "until": time.add_date(time.parse_rfc3339_ns("2028-02-29T00:00:00Z"), 1, 0, 0)}"#,
-    Decision::hold(1_867_017_600, "a year")
+    PolicyDecision::hold(1_867_017_600, "a year")
 )]
 #[case::a_month_after_its_last_day(
     r#"decision := {"hold": "a month", "until": time.add_date(time.parse_rfc3339_ns("2026-01-31T00:00:00Z"), 0, 1, 0)}"#,
-    Decision::hold(1_772_496_000, "a month")
+    PolicyDecision::hold(1_772_496_000, "a month")
 )]
 #[case::a_group_of_another_name(
     r#"decision := {"skip": regex.replace("abc", "(b)", "[$1x]")}"#,
-    Decision::skip("a[]c")
+    PolicyDecision::skip("a[]c")
 )]
 #[case::a_group_in_braces(
     r#"decision := {"skip": regex.replace("abc", "(b)", "[${1}x]")}"#,
-    Decision::skip("a[bx]c")
+    PolicyDecision::skip("a[bx]c")
 )]
 #[case::a_dollar(
     r#"decision := {"skip": regex.replace("abc", "(b)", "$$")}"#,
-    Decision::skip("a$c")
+    PolicyDecision::skip("a$c")
 )]
-fn as_reported(#[case] rules: &str, #[case] expected: Decision) {
+fn as_reported(#[case] rules: &str, #[case] expected: PolicyDecision) {
     let policy = configured(&script(rules), json!({})).unwrap_or_else(|p| panic!("{p:?}"));
     assert_eq!(policy.evaluate(&candidate()), Ok(expected));
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use groundcrew_sdk::{Candidate, Decision, Policy as _};
+use groundcrew_sdk::{Candidate, Policy as _, PolicyDecision};
 use rstest::rstest;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,12 @@ const FLEET: usize = 250;
 const LANES: [&str; 3] = ["canary", "test", "prod"];
 
 /// What regopy makes of the rule `decision`; `None` where it fails.
-fn regopy(script: &str, rule: &str, data: &Value, fleet: &[Candidate]) -> Vec<Option<Decision>> {
+fn regopy(
+    script: &str,
+    rule: &str,
+    data: &Value,
+    fleet: &[Candidate],
+) -> Vec<Option<PolicyDecision>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = root.join(".venv/bin/python");
     assert!(python.exists(), "{} is missing: run `make peers`", python.display());
@@ -63,10 +68,10 @@ fn compare(
     for (candidate, theirs) in fleet.iter().zip(theirs) {
         let ours = policy.evaluate(candidate);
         kinds[match &ours {
-            Ok(Decision::Abstain) => 0,
-            Ok(Decision::Proceed(_)) => 1,
-            Ok(Decision::Skip(_)) => 2,
-            Ok(Decision::Hold(_)) => 3,
+            Ok(PolicyDecision::Abstain) => 0,
+            Ok(PolicyDecision::Proceed(_)) => 1,
+            Ok(PolicyDecision::Skip(_)) => 2,
+            Ok(PolicyDecision::Hold(_)) => 3,
             Err(_) => 4,
         }] += 1;
         assert_eq!(ours.as_ref().ok(), theirs.as_ref(), "{ours:?}\n{candidate:#?}");

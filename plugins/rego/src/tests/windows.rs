@@ -1,6 +1,6 @@
 //! `maintenance-window.rego` holds exactly as long as it has to.
 
-use groundcrew_sdk::{Action, Decision, Policy as _};
+use groundcrew_sdk::{Action, Policy as _, PolicyDecision};
 use rstest::rstest;
 use serde_json::json;
 
@@ -33,18 +33,21 @@ fn a_hold_ends_when_it_opens(#[case] timezone: &str) {
     for mut candidate in fleet::candidates(7).take(60) {
         candidate.action = Action::Update;
         let now = candidate.now;
-        let Ok(Decision::Hold(hold)) = policy.evaluate(&candidate) else { continue };
+        let Ok(PolicyDecision::Hold(hold)) = policy.evaluate(&candidate) else { continue };
         held += 1;
         for part in 1..=10 {
             candidate.now = hold.until - (hold.until - now) / 10 * part;
             let answer = policy.evaluate(&candidate);
-            let Ok(Decision::Hold(again)) = answer else { panic!("{now}: {candidate:?}") };
+            let Ok(PolicyDecision::Hold(again)) = answer else { panic!("{now}: {candidate:?}") };
             assert_eq!(again.until, hold.until, "{now}: {candidate:?}");
         }
         candidate.now = hold.until - 1;
-        assert!(matches!(policy.evaluate(&candidate), Ok(Decision::Hold(_))), "{candidate:?}");
+        assert!(
+            matches!(policy.evaluate(&candidate), Ok(PolicyDecision::Hold(_))),
+            "{candidate:?}"
+        );
         candidate.now = hold.until;
-        assert_eq!(policy.evaluate(&candidate), Ok(Decision::Abstain), "{candidate:?}");
+        assert_eq!(policy.evaluate(&candidate), Ok(PolicyDecision::Abstain), "{candidate:?}");
     }
     assert!(held > 20, "{held}");
 }
