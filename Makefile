@@ -25,8 +25,8 @@ setup:
 
 # Tests also run against software in Python, in environments of their own. Debian has venv in a
 # package of its own.
-.PHONY: peers
-peers: .venv/installed .venv-ministack/installed .venv-lint/installed
+.PHONY: interop
+interop: .venv/installed .venv-ministack/installed .venv-lint/installed
 
 .venv/installed: tests/requirements.txt
 .venv-ministack/installed: tests/requirements-ministack.txt
@@ -60,7 +60,7 @@ containers:
 		|| echo "without $(CONTAINERS) the image is not tested"
 
 .PHONY: test
-test: setup peers containers ## pass the tests
+test: setup interop containers ## pass the tests
 ifeq ($(NEXTEST),yes)
 	@$(CARGO) test --workspace --doc --quiet
 	@$(CARGO) nextest run --workspace
@@ -74,17 +74,17 @@ soak: setup ## run SEEDS seeds of fleet updates in which everything goes wrong
 	@GROUNDCREW_SEEDS=$(SEEDS) $(CARGO) test --package groundcrew-engine --test soak
 
 .PHONY: chaos
-chaos: setup peers ## ten minutes of two hosts that are killed behind proxies that break: SECONDS, ACCOUNTS, SEED
+chaos: setup interop ## ten minutes of two hosts that are killed behind proxies that break: SECONDS, ACCOUNTS, SEED
 	@GROUNDCREW_CHAOS_SECONDS=$(or $(SECONDS),600) GROUNDCREW_CHAOS_ACCOUNTS=$(or $(ACCOUNTS),200) \
 		GROUNDCREW_CHAOS_SEED=$(or $(SEED),1) $(CARGO) test --package groundcrew --test chaos -- --nocapture
 
-.PHONY: planted
-planted: setup ## plant bugs one at a time, each of which a test must catch
-	@python3 tests/planted/run.py $(if $(ONLY),--only '$(ONLY)')
+.PHONY: mutants
+mutants: setup ## change the code in one place at a time, which a test must catch
+	@python3 tests/mutants/run.py $(if $(ONLY),--only '$(ONLY)')
 
-.PHONY: circles
-circles: ## count the source files that depend on each other in circles, by crate
-	@python3 tests/circles.py $(wildcard host/*)
+.PHONY: cycles
+cycles: ## count the source files that depend on each other in circles, by crate
+	@python3 tests/cycles.py $(wildcard host/*)
 
 .PHONY: bench
 bench: setup ## measure what docs/benchmarks.md states

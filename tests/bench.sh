@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what docs/benchmarks.md states: policy decisions, one notification, whole simulated
 # fleets, plans, and a Lambda's way from an event to a case. A handler in Python to compare
-# with is named in HANDLER; it needs boto3, which `make peers` installs.
+# with is named in HANDLER; it needs boto3, which `make interop` installs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -19,9 +19,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::inbox::Inbox;
-use common::peers::{ministack, moto, python};
+use common::interop::{ministack, moto, python};
 use common::server::Server;
-use common::{event, ran};
+use common::{event, run_command};
 use fastrand::Rng;
 use proxy::Proxy;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ impl Hosts<'_> {
     }
 
     /// Something happens to a host.
-    fn trouble(&mut self, rng: &mut Rng) {
+    fn disturb(&mut self, rng: &mut Rng) {
         let host = rng.usize(..self.running.len());
         // One is killed at the beginning, whatever is drawn.
         match if self.kills == 0 { 0 } else { rng.u32(..3) } {
@@ -108,7 +108,7 @@ impl Drop for Hosts<'_> {
     }
 }
 
-fn prepared(server: &Server, script: &str, args: &[&str]) -> Value {
+fn run_script(server: &Server, script: &str, args: &[&str]) -> Value {
     serde_json::from_str(&python(server, script, args)).unwrap()
 }
 
@@ -118,7 +118,7 @@ fn text(value: &Value) -> String {
 
 /// The most operations that ran at once, and how often each account was updated with success.
 fn operations(aws: &Server) -> (usize, BTreeMap<String, usize>) {
-    let operations = aws.look("operations");
+    let operations = aws.inspect("operations");
     let mut changes = Vec::new();
     let mut updated = BTreeMap::new();
     for operation in operations.as_array().unwrap() {
@@ -148,9 +148,9 @@ fn nothing_is_lost_or_doubled() {
     let mut rng = Rng::with_seed(seed);
     let dir = tempfile::tempdir().unwrap();
     let (moto, ministack) = (moto(), ministack(dir.path()));
-    let topic = prepared(&moto, "moto.py", &["prepare"]);
-    let organization = prepared(&moto, "fleet.py", &["organization", &number_of_accounts]);
-    let queues = prepared(&ministack, "fleet.py", &["queues"]);
+    let topic = run_script(&moto, "moto.py", &["prepare"]);
+    let organization = run_script(&moto, "fleet.py", &["organization", &number_of_accounts]);
+    let queues = run_script(&ministack, "fleet.py", &["queues"]);
     let mut accounts = organization["accounts"].as_array().unwrap().clone();
     for account in &mut accounts {
         account["update_seconds"] = json!(rng.u64(1..4));
@@ -161,7 +161,7 @@ fn nothing_is_lost_or_doubled() {
     let ids: Vec<String> = accounts.iter().map(|account| text(&account["id"])).collect();
     let snapshot = dir.path().join("organization.json");
     std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
-    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
     let inbox = Inbox::open();
     // Its requests go through a proxy as well.
     let other = Proxy::to_webhook(&inbox.address, rng.u64(..));
@@ -208,16 +208,16 @@ fn nothing_is_lost_or_doubled() {
     while begun.elapsed() < lasts {
         // Now and then something is to be told of an account.
         to_tell.pop().iter().for_each(tell);
-        hosts.trouble(&mut rng);
+        hosts.disturb(&mut rng);
     }
     to_tell.iter().for_each(tell);
-    proxies.iter().chain([&other]).for_each(Proxy::mend);
+    proxies.iter().chain([&other]).for_each(Proxy::stop_faults);
 
     // What was hidden or left by those that were killed comes again by itself within this time, and
     // then there is something new each time until all is done.
     let patience = Duration::from_secs(90);
     // By its key the other system knows that a request is repeated.
-    let told = || -> BTreeMap<String, usize> {
+    let delivered = || -> BTreeMap<String, usize> {
         let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for request in inbox.received() {
             if let Some(key) = request.header("idempotency-key") {
@@ -227,8 +227,8 @@ fn nothing_is_lost_or_doubled() {
         }
         keys.into_iter().map(|(account, keys)| (account, keys.len())).collect()
     };
-    let is_done = || operations(&aws).1.len() == ids.len() && told().len() == ids.len();
-    let so_far = || (operations(&aws).1.len(), told().len());
+    let is_done = || operations(&aws).1.len() == ids.len() && delivered().len() == ids.len();
+    let so_far = || (operations(&aws).1.len(), delivered().len());
     let (mut last, mut since) = (so_far(), Instant::now());
     while !is_done() && since.elapsed() < patience {
         std::thread::sleep(Duration::from_secs(1));
@@ -238,17 +238,19 @@ fn nothing_is_lost_or_doubled() {
     }
     let (kills, stops) = (hosts.kills, hosts.stops);
     let mut status = hosts.command();
-    let status = ran(status.args(["status", "--config", "crew.toml"])).stdout;
+    let status = run_command(status.args(["status", "--config", "crew.toml"])).stdout;
     drop(hosts);
-    let ((most, updated), told) = (operations(&aws), told());
+    let ((most, updated), delivered) = (operations(&aws), delivered());
     let counts = proxies.iter().chain([&other]).map(Proxy::counts);
     let (requests, faults) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
-    let lost: Vec<_> =
-        ids.iter().filter(|id| !updated.contains_key(*id) || !told.contains_key(*id)).collect();
+    let lost: Vec<_> = ids
+        .iter()
+        .filter(|id| !updated.contains_key(*id) || !delivered.contains_key(*id))
+        .collect();
     let twice = |counts: &BTreeMap<String, usize>| {
         counts.iter().filter(|(_, times)| **times > 1).map(|(id, _)| id.clone()).collect::<Vec<_>>()
     };
-    let doubled = [twice(&updated), twice(&told)].concat();
+    let doubled = [twice(&updated), twice(&delivered)].concat();
     println!(
         "{} accounts, {kills} kills, {stops} stops, {faults} faults in {requests} requests: {} lost, \
          {} doubled, at most {most} at once (seed {seed})",

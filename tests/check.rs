@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Ran, groundcrew, policy, root};
+use common::{CommandOutput, groundcrew, policy, root};
 use rstest::rstest;
 
-fn check(config: &str) -> Ran {
+fn check(config: &str) -> CommandOutput {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
     groundcrew(dir.path(), &["check", "--config", "crew.toml"])
@@ -122,7 +122,7 @@ fn what_a_config_without_policies_does(#[case] config: &str, #[case] told: &str)
 }
 
 /// A config with one script, and the files around it.
-fn check_script(config: &str, files: &[(&str, &str)]) -> Ran {
+fn check_script(config: &str, files: &[(&str, &str)]) -> CommandOutput {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files.iter().chain(&[("crew.toml", config)]) {
         std::fs::write(dir.path().join(name), text).unwrap();

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use common::function::Function;
 use common::server::Server;
-use common::{command, event, eventually, ran, root};
+use common::{command, event, eventually, root, run_command};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 fn python(args: &[&str]) -> String {
     let python = root().join(".venv/bin/python");
-    assert!(python.exists(), "{} is missing: run `make peers`", python.display());
+    assert!(python.exists(), "{} is missing: run `make interop`", python.display());
     let script = root().join("tests/deploy").join(args[0]);
-    let ran = ran(Command::new(python).arg(script).args(&args[1..]).current_dir(root()));
+    let ran = run_command(Command::new(python).arg(script).args(&args[1..]).current_dir(root()));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     ran.stdout
 }
@@ -68,7 +68,7 @@ fn queue(name: &str) -> &str {
 
 /// What IAM calls the calls to SQS that were made, each with its queue.
 fn made_of_queues(aws: &Server) -> BTreeSet<String> {
-    let asked = aws.look("queues-asked");
+    let asked = aws.inspect("queues-asked");
     let asked = asked.as_object().unwrap().iter();
     asked
         .flat_map(|(operation, queues)| {
@@ -88,14 +88,14 @@ fn made(aws: &Server) -> BTreeSet<String> {
 
 /// The same of every service but SQS.
 fn made_elsewhere(aws: &Server) -> BTreeSet<String> {
-    let offered = aws.look("offered");
+    let offered = aws.inspect("offered");
     let mut services: BTreeMap<String, String> = BTreeMap::new();
     for (service, operations) in offered.as_object().unwrap() {
         for operation in operations.as_array().unwrap() {
             services.insert(operation.as_str().unwrap().to_owned(), service.clone());
         }
     }
-    let calls = aws.look("calls");
+    let calls = aws.inspect("calls");
     let calls = calls.as_object().unwrap().keys();
     calls
         .filter(|operation| services[*operation] != "sqs")
@@ -181,14 +181,14 @@ fn outdated() -> (tempfile::TempDir, Server) {
         "The parent organizational unit 'Workloads' is not enrolled in AWS Control Tower.";
     let accounts = [account(1, json!([])), account(2, json!([unenrolled])), account(3, json!([]))];
     std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
-    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
-    aws.ask("release-artifact", "");
+    let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.control("release-artifact", "");
     (dir, aws)
 }
 
 /// How many updates are over.
 fn ended(aws: &Server) -> usize {
-    let operations = aws.look("operations").as_array().unwrap().clone();
+    let operations = aws.inspect("operations").as_array().unwrap().clone();
     operations.iter().filter(|operation| !operation["end"].is_null()).count()
 }
 
@@ -204,7 +204,7 @@ fn the_role_of_the_updates_function_has_what_its_code_calls() {
     let tick = r#"{"source":"groundcrew","detail-type":"Tick"}"#;
     eventually("three updates, and an alert", || {
         function.invoke(tick);
-        ended(&aws) == 3 && aws.look("alerts").as_array().unwrap().len() == 1
+        ended(&aws) == 3 && aws.inspect("alerts").as_array().unwrap().len() == 1
     });
     // Where DescribeAccount tells of no path, as in the past.
     assert_same("updates", &made(&aws), &["organizations:ListParents"]);
@@ -227,7 +227,7 @@ fn organization() -> (tempfile::TempDir, Server, String) {
     without_product["enrolled"] = json!(false);
     let accounts = json!({ "accounts": [account(1), account(2), without_product] });
     std::fs::write(&snapshot, accounts.to_string()).unwrap();
-    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
+    let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
     let created = event("create-managed-account-succeeded").replace("111122223333", "000000000001");
     (dir, aws, created)
 }
@@ -260,12 +260,12 @@ fn the_role_of_the_notifications_function_has_what_its_code_calls() {
     };
     // A case of another that might be ours, one that is opened at last, and a dead letter.
     for _ in 0..3 {
-        aws.ask("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
+        aws.control("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
     }
     for (notifier, times) in [("ams", 1), ("ams", 2), ("gone", 1)] {
         function.invoke(&record(notifier, times));
     }
-    assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
+    assert_eq!(aws.inspect("cases").as_array().unwrap().len(), 1);
     // Secrets Manager is not simulated; no notifier here has secrets.
     let unseen = [
         "secretsmanager:GetSecretValue",
@@ -298,12 +298,12 @@ fn the_role_of_the_task_has_what_its_code_does_with_queues() {
     let overlay = format!("{}\n{ONE_BY_ONE}\nqueues.events_url = \"{events}\"", overlay(&aws));
     let mut command = command(dir.path());
     aws.environment(&mut command).args(["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"]);
-    let _host = Server::running(command.env("GROUNDCREW_OVERLAY", overlay));
+    let _host = Server::spawn(command.env("GROUNDCREW_OVERLAY", overlay));
     // People are told of an account at the second try, and of the update that fails; an event and
     // a notification can't be read.
-    aws.ask("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
-    aws.ask("event", &event("create-managed-account-succeeded"));
-    aws.ask("event", "{}");
+    aws.control("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
+    aws.control("event", &event("create-managed-account-succeeded"));
+    aws.control("event", "{}");
     let poison = json!({ "QueueUrl": aws.queue("notifications.fifo"), "MessageBody": "poison",
         "MessageGroupId": "poison", "MessageDeduplicationId": "poison" });
     aws.call("AmazonSQS.SendMessage", &poison);
@@ -313,7 +313,7 @@ fn the_role_of_the_task_has_what_its_code_does_with_queues() {
         let made = made_of_queues(&aws);
         letters.iter().all(|name| {
             made.contains(&format!("sqs:SendMessage {}", queue(&format!("groundcrew-{name}"))))
-        }) && aws.look("cases").as_array().unwrap().len() == 2
+        }) && aws.inspect("cases").as_array().unwrap().len() == 2
             && ended(&aws) == 3
     });
     let allowed: BTreeSet<String> =

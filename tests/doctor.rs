@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::inbox::Inbox;
 use common::server::{Server, free_port};
-use common::{Ran, command, groundcrew, ran};
+use common::{CommandOutput, command, groundcrew, run_command};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ plugin = "ams-case"
 "#;
 
 /// The config, with some of its text replaced, in a directory of its own.
-fn place(aws: &Server, changes: &[(&str, &str)]) -> tempfile::TempDir {
+fn prepare_dir(aws: &Server, changes: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = changes.iter().fold(CONFIG.to_owned(), |config, (text, instead)| {
         assert!(config.contains(text), "{text}");
@@ -49,7 +49,7 @@ fn sim_aws() -> Server {
     aws
 }
 
-fn doctor(aws: &Server, dir: &Path) -> Ran {
+fn doctor(aws: &Server, dir: &Path) -> CommandOutput {
     aws.groundcrew(dir, &["doctor", "--config", "crew.toml"])
 }
 
@@ -70,7 +70,7 @@ fn found<'r>(report: &'r Value, check: &str) -> Vec<(&'r str, &'r str, &'r str)>
 }
 
 /// The screen of a run, which is for a pipe: in 80 columns, without colour.
-fn screen(ran: &Ran) -> &str {
+fn screen(ran: &CommandOutput) -> &str {
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80 || line.split_whitespace().count() == 1, "{line}");
         assert!(!line.contains('\x1b') && line == line.trim_end(), "{line:?}");
@@ -80,14 +80,14 @@ fn screen(ran: &Ran) -> &str {
 
 fn plan(aws: &Server, operation: &str, fares: &str, times: usize) {
     for _ in 0..times {
-        aws.ask("next-call", &json!({ "operation": operation, "fares": fares }).to_string());
+        aws.control("next-call", &json!({ "operation": operation, "fares": fares }).to_string());
     }
 }
 
 #[test]
 fn all_is_well() {
     let aws = sim_aws();
-    let ran = doctor(&aws, place(&aws, &[]).path());
+    let ran = doctor(&aws, prepare_dir(&aws, &[]).path());
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(ran.stderr, "");
     insta::assert_snapshot!(screen(&ran));
@@ -97,8 +97,8 @@ fn all_is_well() {
 #[test]
 fn nothing_is_changed() {
     let aws = sim_aws();
-    doctor(&aws, place(&aws, &[]).path());
-    let calls = aws.look("calls");
+    doctor(&aws, prepare_dir(&aws, &[]).path());
+    let calls = aws.inspect("calls");
     let reads = ["Get", "List", "Describe", "Search"];
     for operation in calls.as_object().unwrap().keys().filter(|name| *name != "Subscribe") {
         assert!(reads.iter().any(|read| operation.starts_with(read)), "{operation}");
@@ -115,13 +115,13 @@ fn what_is_not_configured_is_not_looked_at() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     insta::assert_snapshot!(screen(&ran));
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
-    assert_eq!(aws.look("calls").get("GetQueueAttributes"), None);
+    assert_eq!(aws.inspect("calls").get("GetQueueAttributes"), None);
 }
 
 #[test]
 fn what_an_operator_may_have_wrong() {
     let aws = Server::sim_aws(5);
-    aws.ask(
+    aws.control(
         "state",
         &json!({
             "landing_zone": {
@@ -170,7 +170,7 @@ fn denied_calls_name_the_permission() {
         plan(&aws, operation, "denied", 1);
     }
     plan(&aws, "GetQueueAttributes", "denied", 3);
-    let ran = doctor(&aws, place(&aws, &[]).path());
+    let ran = doctor(&aws, prepare_dir(&aws, &[]).path());
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     insta::assert_snapshot!(screen(&ran));
 }
@@ -179,7 +179,7 @@ fn denied_calls_name_the_permission() {
 fn a_product_that_cannot_be_read_fails() {
     let aws = sim_aws();
     plan(&aws, "DescribeProductAsAdmin", "denied", 1);
-    let report = json(&aws, place(&aws, &[]).path());
+    let report = json(&aws, prepare_dir(&aws, &[]).path());
     let [(status, _, fix)] = found(&report, "product")[..] else { panic!("{report}") };
     assert_eq!(status, "failed");
     assert!(fix.contains("allow servicecatalog:DescribeProductAsAdmin"), "{fix}");
@@ -201,7 +201,7 @@ fn throttled_calls_are_tried_again() {
         plan(&aws, operation, "throttled", 1);
     }
     plan(&aws, "GetTopicAttributes", "throttled", 100);
-    let dir = place(&aws, &[]);
+    let dir = prepare_dir(&aws, &[]);
     let report = json(&aws, dir.path());
     assert_eq!(report["counts"]["failed"], 0, "{report}");
     assert_eq!(report["counts"]["unknown"], 1, "{report}");
@@ -226,7 +226,7 @@ fn each_mistake_has_its_fix(
     #[case] fix: &str,
 ) {
     let aws = sim_aws();
-    let report = json(&aws, place(&aws, &[change]).path());
+    let report = json(&aws, prepare_dir(&aws, &[change]).path());
     let findings = found(&report, check);
     let good = |finding: &&(&str, &str, &str)| {
         finding.0 == status && finding.1.contains(told) && finding.2.contains(fix)
@@ -237,7 +237,7 @@ fn each_mistake_has_its_fix(
 #[test]
 fn nobody_who_hears_alerts_is_a_warning() {
     let aws = Server::sim_aws(1);
-    let ran = doctor(&aws, place(&aws, &[]).path());
+    let ran = doctor(&aws, prepare_dir(&aws, &[]).path());
     assert_eq!(ran.code, 0, "{}", ran.stdout);
     assert!(ran.stdout.contains("  warn  topic                nobody hears groundcrew-alerts\n"));
 }
@@ -245,10 +245,10 @@ fn nobody_who_hears_alerts_is_a_warning() {
 #[test]
 fn without_credentials_only_the_ledger_file_is_looked_at() {
     let aws = sim_aws();
-    let dir = place(&aws, &[("table = \"groundcrew\"", "file = \"crew.db\"")]);
+    let dir = prepare_dir(&aws, &[("table = \"groundcrew\"", "file = \"crew.db\"")]);
     let mut command = command(dir.path());
     command.env("AWS_ENDPOINT_URL", aws.url()).args(["doctor", "--config", "crew.toml"]);
-    let ran = ran(&mut command);
+    let ran = run_command(&mut command);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     insta::assert_snapshot!(screen(&ran));
 }
@@ -256,12 +256,12 @@ fn without_credentials_only_the_ledger_file_is_looked_at() {
 #[test]
 fn an_aws_that_does_not_answer_is_named() {
     let aws = sim_aws();
-    let dir = place(&aws, &[]);
+    let dir = prepare_dir(&aws, &[]);
     let mut command = command(dir.path());
     aws.environment(&mut command)
         .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", free_port()))
         .args(["doctor", "--config", "crew.toml", "--format", "json"]);
-    let ran = ran(&mut command);
+    let ran = run_command(&mut command);
     assert_eq!(ran.code, 1);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     let [(status, told, fix)] = found(&report, "credentials")[..] else { panic!("{report}") };
@@ -302,7 +302,7 @@ fn hook(name: &str, url: &str, grant: &str) -> String {
 const SECRET: &str = "hunter2";
 
 /// What is found about notifiers, with these options; whatever it is, no secret is shown.
-fn other_systems(aws: &Server, notifiers: &str, options: &[&str]) -> (Ran, Value) {
+fn other_systems(aws: &Server, notifiers: &str, options: &[&str]) -> (CommandOutput, Value) {
     let dir = place(aws, &[("[[policies]]", &format!("{notifiers}[[policies]]"))]);
     std::fs::write(dir.path().join("token"), format!("{SECRET}\n")).unwrap();
     let options = [&["doctor", "--config", "crew.toml"], options].concat();
@@ -389,7 +389,7 @@ fn what_a_probe_is_answered(
     #[case] told: &str,
 ) {
     let (aws, inbox) = (sim_aws(), Inbox::open());
-    inbox.answers(answer);
+    inbox.set_status(answer);
     let grant = "methods = [\"POST\"]\nallow_private = true\nheaders = { Authorization = { file = \
                  \"token\" } }";
     let hook = hook("chat", &format!("http://{}/", inbox.address), grant);

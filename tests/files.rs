@@ -10,12 +10,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Ran, command, event, fifo, ran};
+use common::{CommandOutput, command, event, fifo, run_command};
 use rstest::rstest;
 use tempfile::TempDir;
 
 /// Patience with what must not wait at all: killed after it, which is no answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = "[[policies]]\nplugin = \"./rules.rego\"\n";
 const REGO: &str = "package groundcrew\n\nimport rego.v1\n\ndecision := {\"skip\": \"x\"}\n";
@@ -23,7 +23,7 @@ const CASES: &str = "plugin = \"managed-tag\"\n\n[[cases]]\nname = \"a\"\n\
     candidate = { event = \"event.json\" }\nexpect = { decision = \"proceed\" }\n";
 
 /// A folder with one good file of each kind.
-fn place() -> TempDir {
+fn prepare_dir() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("crew.toml", CONFIG);
@@ -35,17 +35,17 @@ fn place() -> TempDir {
 }
 
 /// Runs the program with a time limit.
-fn groundcrew(dir: &Path, args: &[&str]) -> Ran {
+fn groundcrew(dir: &Path, args: &[&str]) -> CommandOutput {
     let own = command(dir);
     let mut timeout = Command::new("timeout");
-    timeout.current_dir(dir).arg(PATIENCE.as_secs().to_string());
+    timeout.current_dir(dir).arg(TIMEOUT.as_secs().to_string());
     for (name, value) in own.get_envs() {
         match value {
             Some(value) => timeout.env(name, value),
             None => timeout.env_remove(name),
         };
     }
-    ran(timeout.arg(env!("CARGO_BIN_EXE_groundcrew")).args(args).stdin(Stdio::null()))
+    run_command(timeout.arg(env!("CARGO_BIN_EXE_groundcrew")).args(args).stdin(Stdio::null()))
 }
 
 /// What is named, by which command, and how large it may be.
@@ -79,7 +79,7 @@ fn what_is_no_file(#[case] name: &str, #[case] args: &[&str], #[case] limit: &st
         if name.ends_with("cases.toml") && told.contains("a directory") {
             continue; // which is searched for them
         }
-        let dir = place();
+        let dir = prepare_dir();
         let at = dir.path().join(name);
         let _ = std::fs::remove_file(&at);
         make(&at);
@@ -102,7 +102,7 @@ fn what_is_no_file(#[case] name: &str, #[case] args: &[&str], #[case] limit: &st
 #[case::config_too(r#""$0" check --config <(cat none.toml)"#)]
 #[case::nothing_as_config(r#""$0" check --config /dev/null"#)]
 fn pipes_of_a_shell(#[case] line: &str) {
-    let dir = place();
+    let dir = prepare_dir();
     // An event that means nothing to a config without notifiers: no AWS is asked.
     std::fs::write(dir.path().join("none.toml"), "").unwrap();
     std::fs::write(
@@ -120,7 +120,7 @@ fn pipes_of_a_shell(#[case] line: &str) {
             None => bash.env_remove(name),
         };
     }
-    let ran = ran(bash.args(["-c", line]).arg(program).stdin(Stdio::null()));
+    let ran = run_command(bash.args(["-c", line]).arg(program).stdin(Stdio::null()));
     assert!(!ran.stderr.contains("can't be read"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("expected a regular file"), "{}", ran.stderr);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -137,21 +137,22 @@ fn pipes_of_a_shell(#[case] line: &str) {
     std::fs::set_permissions(at, mode).unwrap();
 })]
 fn a_cache_that_can_not_be_used(#[case] make: fn(&Path)) {
-    let dir = place();
+    let dir = prepare_dir();
     let config =
         "[[policies]]\nplugin = \"managed-tag\"\n[[policies]]\nplugin = \"./rules.rego\"\n";
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
     let cache = dir.path().join("cache");
     make(&cache);
     let mut check = command(dir.path());
-    let ran = ran(check.env("GROUNDCREW_CACHE", &cache).args(["check", "--config", "crew.toml"]));
+    let ran =
+        run_command(check.env("GROUNDCREW_CACHE", &cache).args(["check", "--config", "crew.toml"]));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("GROUNDCREW_CACHE").count(), 1, "{}", ran.stderr);
     // As a line for people, or in the log where there is one.
     assert!(ran.stderr.starts_with("compile cache: not used"), "{}", ran.stderr);
     let mut check = command(dir.path());
     check.env("GROUNDCREW_LOG", "warn").env("GROUNDCREW_CACHE", &cache);
-    let logged = common::ran(check.args(["check", "--config", "crew.toml"]));
+    let logged = common::run_command(check.args(["check", "--config", "crew.toml"]));
     assert_eq!(logged.stderr.matches("GROUNDCREW_CACHE").count(), 1, "{}", logged.stderr);
     assert!(logged.stderr.starts_with('{'), "{}", logged.stderr);
 }

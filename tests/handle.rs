@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 
 use common::server::Server;
-use common::{Ran, event};
+use common::{CommandOutput, event};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -23,23 +23,23 @@ subject = "Onboard {{ account.name }} in {{ account.ou_path }}"
 "#;
 
 /// The config in a directory of its own, with a ledger there.
-fn place(ledger: &str) -> tempfile::TempDir {
+fn prepare_dir(ledger: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), CONFIG.replace("LEDGER", ledger)).unwrap();
     dir
 }
 
-fn handle(aws: &Server, dir: &Path, event: &str) -> Ran {
+fn handle(aws: &Server, dir: &Path, event: &str) -> CommandOutput {
     std::fs::write(dir.join("event.json"), event).unwrap();
     aws.groundcrew(dir, &["handle", "--config", "crew.toml", "event.json"])
 }
 
-fn printed(ran: &Ran) -> Value {
+fn printed(ran: &CommandOutput) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr))
 }
 
 fn cases(aws: &Server) -> Vec<Value> {
-    aws.look("cases").as_array().unwrap().clone()
+    aws.inspect("cases").as_array().unwrap().clone()
 }
 
 #[rstest]
@@ -47,7 +47,7 @@ fn cases(aws: &Server) -> Vec<Value> {
 #[case::table("table = \"groundcrew\"")]
 fn one_case_for_an_account(#[case] ledger: &str) {
     let aws = Server::sim_aws(0);
-    let dir = place(ledger);
+    let dir = prepare_dir(ledger);
     let created = event("create-managed-account-succeeded");
     let first = handle(&aws, dir.path(), &created).json();
     assert_eq!(first["event"], "CreateManagedAccount");
@@ -83,8 +83,9 @@ fn one_case_for_an_account(#[case] ledger: &str) {
 fn a_lost_ledger_opens_no_second_case() {
     let aws = Server::sim_aws(0);
     let created = event("create-managed-account-succeeded");
-    let told: Vec<Value> =
-        (0..2).map(|_| handle(&aws, place("file = \"crew.db\"").path(), &created).json()).collect();
+    let told: Vec<Value> = (0..2)
+        .map(|_| handle(&aws, prepare_dir("file = \"crew.db\"").path(), &created).json())
+        .collect();
     assert_eq!(told[0]["notifications"], told[1]["notifications"]);
     assert_eq!(cases(&aws).len(), 1);
 }
@@ -108,7 +109,7 @@ fn what_opens_no_case(
     #[case] reason: &str,
 ) {
     let aws = Server::sim_aws(0);
-    let dir = place("file = \"crew.db\"");
+    let dir = prepare_dir("file = \"crew.db\"");
     let bad = event("create-managed-account-succeeded").replace(text, instead);
     let ran = handle(&aws, dir.path(), &bad);
     let report = printed(&ran);
@@ -116,7 +117,7 @@ fn what_opens_no_case(
     assert!(report["reason"].as_str().unwrap().contains(reason), "{report}");
     assert_eq!(ran.stderr.contains(reason), code == 1, "{}", ran.stderr);
     assert_eq!(cases(&aws).len(), 0);
-    let alerts = aws.look("alerts");
+    let alerts = aws.inspect("alerts");
     let alerts = alerts.as_array().unwrap();
     assert_eq!(alerts.len(), usize::from(code == 1), "{alerts:?}");
     assert_eq!(report["alerts"].as_array().unwrap().len(), alerts.len());
@@ -135,8 +136,8 @@ fn what_opens_no_case(
 #[test]
 fn a_lost_reply_is_looked_for() {
     let aws = Server::sim_aws(0);
-    let dir = place("file = \"crew.db\"");
-    aws.ask("next-call", r#"{"operation": "CreateCase", "fares": "reply-lost"}"#);
+    let dir = prepare_dir("file = \"crew.db\"");
+    aws.control("next-call", r#"{"operation": "CreateCase", "fares": "reply-lost"}"#);
     let report = handle(&aws, dir.path(), &event("create-managed-account-succeeded")).json();
     assert_eq!(report["outcome"], "notified");
     assert_eq!(cases(&aws).len(), 1);
@@ -145,7 +146,7 @@ fn a_lost_reply_is_looked_for() {
 #[test]
 fn with_a_queue_it_hands_over() {
     let aws = Server::sim_aws(0);
-    let dir = place("file = \"crew.db\"");
+    let dir = prepare_dir("file = \"crew.db\"");
     let config = std::fs::read_to_string(dir.path().join("crew.toml")).unwrap();
     let queue = format!("[queues]\nnotifications_url = \"{}\"\n", aws.queue("notifications.fifo"));
     std::fs::write(dir.path().join("crew.toml"), queue + &config).unwrap();
@@ -158,7 +159,7 @@ fn with_a_queue_it_hands_over() {
 #[test]
 fn a_second_host_on_the_ledger_file_is_refused() {
     let aws = Server::sim_aws(0);
-    let dir = place("file = \"crew.db\"");
+    let dir = prepare_dir("file = \"crew.db\"");
     let _held = groundcrew_ledger::FileLedger::open(dir.path().join("crew.db")).unwrap();
     let ran = handle(&aws, dir.path(), &event("create-managed-account-succeeded"));
     assert_eq!(ran.code, 1);
@@ -170,7 +171,7 @@ fn a_second_host_on_the_ledger_file_is_refused() {
 #[test]
 fn an_alert_without_a_topic_says_so() {
     let aws = Server::sim_aws(0);
-    let dir = place("file = \"crew.db\"");
+    let dir = prepare_dir("file = \"crew.db\"");
     let file = dir.path().join("crew.toml");
     let config = std::fs::read_to_string(&file).unwrap();
     let without: String = config
@@ -182,7 +183,7 @@ fn an_alert_without_a_topic_says_so() {
     let ran = handle(&aws, dir.path(), "}");
     let subject = "An event can't be understood";
     assert_eq!(printed(&ran)["alerts"], json!([{ "subject": subject, "published": false }]));
-    assert_eq!(aws.look("alerts"), json!([]));
+    assert_eq!(aws.inspect("alerts"), json!([]));
 }
 
 #[rstest]
@@ -190,7 +191,7 @@ fn an_alert_without_a_topic_says_so() {
 #[case::no_event(&["handle", "--config", "crew.toml", "missing.json"], "missing.json: the event")]
 #[case::no_argument(&["handle", "--config", "crew.toml"], "EVENT.json")]
 fn wrong_usage_is_told_apart(#[case] args: &[&str], #[case] told: &str) {
-    let dir = place("file = \"crew.db\"");
+    let dir = prepare_dir("file = \"crew.db\"");
     let ran = common::groundcrew(dir.path(), args);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
@@ -201,7 +202,7 @@ fn wrong_usage_is_told_apart(#[case] args: &[&str], #[case] told: &str) {
 #[case::undefined("{{ account.nmae }}", "account.nmae")]
 #[case::syntax("{{ account.name", "subject")]
 fn check_finds_what_is_wrong_with_templates(#[case] subject: &str, #[case] told: &str) {
-    let dir = place("file = \"crew.db\"");
+    let dir = prepare_dir("file = \"crew.db\"");
     let config = CONFIG
         .replace("LEDGER", "file = \"crew.db\"")
         .replace("Onboard {{ account.name }} in {{ account.ou_path }}", subject);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Ran, command, groundcrew, ran};
+use common::{CommandOutput, command, groundcrew, run_command};
 use rstest::rstest;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ const QUEUES: &[&str] = &[
     "arn:aws:sns:eu-west-1:111122223333:alerts",
 ];
 
-fn init(dir: &Path, options: &[&str]) -> Ran {
+fn init(dir: &Path, options: &[&str]) -> CommandOutput {
     groundcrew(dir, &[&["init"], options].concat())
 }
 
@@ -77,10 +77,12 @@ fn it_says_what_comes_next(#[case] options: &[&str], #[case] expected: &str) {
     for pasted in commands.iter().take(2) {
         let script = format!("\"$GROUNDCREW\" {pasted}");
         let mut shell = std::process::Command::new("sh");
-        let ran = ran(shell
-            .current_dir(dir.path())
-            .args(["-c", &script])
-            .env("GROUNDCREW", env!("CARGO_BIN_EXE_groundcrew")));
+        let ran = run_command(
+            shell
+                .current_dir(dir.path())
+                .args(["-c", &script])
+                .env("GROUNDCREW", env!("CARGO_BIN_EXE_groundcrew")),
+        );
         assert_eq!(ran.code, 0, "{pasted}: {}{}", ran.stdout, ran.stderr);
     }
 }
@@ -124,7 +126,7 @@ fn a_config_is_found_in_three_ways() {
     let check = |variable: Option<&str>, options: &[&str]| {
         let mut command = command(dir.path());
         command.envs(variable.map(|file| ("GROUNDCREW_CONFIG", file)));
-        ran(command.arg("check").args(options)).stdout
+        run_command(command.arg("check").args(options)).stdout
     };
     assert!(check(None, &[]).contains("of-groundcrew"));
     assert!(check(Some("variable.toml"), &[]).contains("of-variable"));

@@ -11,7 +11,7 @@ use std::process::{Child, Stdio};
 
 use common::inbox::Inbox;
 use common::server::Server;
-use common::{Ran, command, event, eventually, policy, ran, root};
+use common::{CommandOutput, command, event, eventually, policy, root, run_command};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "token-0d2c8d0f";
@@ -53,18 +53,18 @@ notifiers = ["hook"]
 }
 
 /// Runs the binary with the secrets in its environment, and logs everything.
-fn run(aws: &Server, dir: &Path, args: &[&str]) -> Ran {
+fn run(aws: &Server, dir: &Path, args: &[&str]) -> CommandOutput {
     let mut command = command(dir);
     command.env("HOOK_TOKEN", TOKEN).env("HOOK_KEY", KEY).env("GROUNDCREW_LOG", "trace");
-    ran(aws.environment(&mut command).args(args))
+    run_command(aws.environment(&mut command).args(args))
 }
 
-fn handle(aws: &Server, dir: &Path, event: &str) -> Ran {
+fn handle(aws: &Server, dir: &Path, event: &str) -> CommandOutput {
     std::fs::write(dir.join("event.json"), event).unwrap();
     run(aws, dir, &["handle", "--config", "crew.toml", "event.json"])
 }
 
-fn text(received: &common::inbox::Received) -> String {
+fn text(received: &common::inbox::ReceivedRequest) -> String {
     let body: Value = serde_json::from_str(&received.body).unwrap();
     body["text"].as_str().unwrap().to_owned()
 }
@@ -229,10 +229,10 @@ fn secrets_show_nowhere() {
     let (aws, inbox) = (Server::sim_aws(0), Inbox::open());
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), config(&inbox, &queues(&aws))).unwrap();
-    inbox.answers("400 Bad Request");
+    inbox.set_status("400 Bad Request");
     let service = Service::start(&aws, dir.path());
-    aws.ask("event", &event("create-managed-account-succeeded"));
-    eventually("an alert", || !aws.look("alerts").as_array().unwrap().is_empty());
+    aws.control("event", &event("create-managed-account-succeeded"));
+    eventually("an alert", || !aws.inspect("alerts").as_array().unwrap().is_empty());
     let dead = "notifications-dead.fifo";
     eventually("a dead letter", || messages(&aws, dead).contains("hook"));
     drop(service);
@@ -241,7 +241,7 @@ fn secrets_show_nowhere() {
     assert!(!received.is_empty());
     assert_eq!(received[0].header("authorization"), Some(&*format!("Bearer {TOKEN}")));
     let mut written = vec![
-        ("alerts".to_owned(), aws.look("alerts").to_string().into_bytes()),
+        ("alerts".to_owned(), aws.inspect("alerts").to_string().into_bytes()),
         (dead.to_owned(), messages(&aws, dead).into_bytes()),
     ];
     for entry in std::fs::read_dir(dir.path()).unwrap().flatten() {
@@ -272,8 +272,8 @@ fn an_account_that_is_given_up_is_told_of() {
         "update_seconds": 1,
         "update_failures": ["The parent organizational unit 'Workloads' is not enrolled in AWS Control Tower."] });
     std::fs::write(&snapshot, json!({ "accounts": [account] }).to_string()).unwrap();
-    let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
-    aws.ask("release-artifact", "");
+    let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
+    aws.control("release-artifact", "");
     let updates = "[updates]\npoll_interval = 1\nmax_attempts = 1\n";
     let config = config(&inbox, &format!("{updates}{}", queues(&aws)));
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
@@ -281,5 +281,5 @@ fn an_account_that_is_given_up_is_told_of() {
     eventually("somebody is told", || !inbox.received().is_empty());
     let told = text(&inbox.received()[0]);
     assert!(told.starts_with("AccountUpdateFailed FAILED 000000000001 "), "{told}");
-    assert_eq!(aws.look("alerts").as_array().unwrap().len(), 1);
+    assert_eq!(aws.inspect("alerts").as_array().unwrap().len(), 1);
 }

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::server::Server;
-use common::{Ran, command, event, groundcrew, ran, root};
+use common::{CommandOutput, command, event, groundcrew, root, run_command};
 use groundcrew_plugins::package::BUILD;
 use groundcrew_testkit::components;
 use rstest::rstest;
@@ -65,13 +65,13 @@ fn config() -> String {
 
 /// A folder with the small config.
 fn small() -> tempfile::TempDir {
-    let dir = place();
+    let dir = prepare_dir();
     fs::write(dir.path().join("crew.toml"), SMALL).unwrap();
     dir
 }
 
 /// A folder with the config and what it names.
-fn place() -> tempfile::TempDir {
+fn prepare_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
     fs::create_dir(dir.path().join("rules")).unwrap();
@@ -93,13 +93,13 @@ fn stub() -> Vec<u8> {
     program
 }
 
-fn package(dir: &Path, target: &str, more: &[&str]) -> Ran {
+fn package(dir: &Path, target: &str, more: &[&str]) -> CommandOutput {
     let args = ["package", "--config", "crew.toml", "--target", target, "--out", "out"];
     groundcrew(dir, &[&args[..], &["--binary", "./groundcrew"], more].concat())
 }
 
 /// A package for Lambda.
-fn lambda(dir: &Path) -> (PathBuf, Ran) {
+fn lambda(dir: &Path) -> (PathBuf, CommandOutput) {
     let ran = package(dir, "lambda", &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     (dir.join("out/groundcrew-lambda.zip"), ran)
@@ -141,7 +141,7 @@ fn written(folder: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>)> {
 
 #[test]
 fn a_package_has_the_binary_the_config_and_what_it_names() {
-    let dir = place();
+    let dir = prepare_dir();
     let (zip, ran) = lambda(dir.path());
     let entries = entries(&zip);
     let (cache, others): (Vec<_>, Vec<_>) =
@@ -237,14 +237,14 @@ fn an_overlay_changes_nothing_of_a_package() {
     command.args(args).args(["--binary", "./groundcrew"]);
     // It would leave the config's own policies, and so their files, out.
     let over = "updates.poll_interval = 0\n[[policies]]\nplugin = \"managed-tag\"\n";
-    let over = ran(command.env("GROUNDCREW_OVERLAY", over));
+    let over = run_command(command.env("GROUNDCREW_OVERLAY", over));
     assert_eq!((over.code, over.stdout), (0, plain.stdout), "{}", over.stderr);
     assert!(fs::read(&zip).unwrap() == bytes);
 }
 
 #[test]
 fn a_container_has_its_libraries_and_certificates() {
-    let dir = place();
+    let dir = prepare_dir();
     let ran = package(dir.path(), "container", &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let all = written(&dir.path().join("out/container"));
@@ -269,7 +269,7 @@ fn a_container_has_its_libraries_and_certificates() {
 
 #[test]
 fn everything_that_is_wrong_is_told_at_once_and_nothing_is_written() {
-    let dir = place();
+    let dir = prepare_dir();
     let config = r#"
 [updates]
 poll_interval = 0
@@ -321,7 +321,7 @@ ca_file = "missing.pem"
 /// In a container a secret is mounted.
 #[test]
 fn secrets_are_mounted_into_containers() {
-    let dir = place();
+    let dir = prepare_dir();
     let with = |secret: &str| config().replace("{ env = \"TOKEN\" }", secret);
     fs::write(dir.path().join("crew.toml"), with("{ file = \"token.txt\" }")).unwrap();
     let ran = package(dir.path(), "container", &[]);
@@ -338,7 +338,7 @@ fn secrets_are_mounted_into_containers() {
 #[case::lambda("lambda", "a Lambda keeps no files")]
 #[case::container("container", "/etc/groundcrew/groundcrew.db")]
 fn a_ledger_in_a_file_is_noticed(#[case] target: &str, #[case] told: &str) {
-    let dir = place();
+    let dir = prepare_dir();
     fs::write(dir.path().join("crew.toml"), "[ledger]\nfile = \"groundcrew.db\"\n").unwrap();
     let ran = package(dir.path(), target, &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -362,7 +362,7 @@ fn a_binary_that_a_lambda_can_not_run_is_refused(
     #[case] change: fn(Vec<u8>) -> Vec<u8>,
     #[case] told: &[&str],
 ) {
-    let dir = place();
+    let dir = prepare_dir();
     fs::write(dir.path().join("groundcrew"), change(stub())).unwrap();
     let ran = package(dir.path(), "lambda", &[]);
     assert_eq!(ran.code, 2, "{}{}", ran.stdout, ran.stderr);
@@ -375,7 +375,7 @@ fn a_binary_that_a_lambda_can_not_run_is_refused(
 /// Code for one architecture is of no use to another.
 #[test]
 fn a_binary_for_another_architecture_is_refused() {
-    let dir = place();
+    let dir = prepare_dir();
     let mut program = stub();
     let (other, name) = match program[18] {
         62 => (183, "arm64"),
@@ -391,7 +391,7 @@ fn a_binary_for_another_architecture_is_refused() {
 
 #[test]
 fn a_folder_that_is_no_package_is_left_alone() {
-    let dir = place();
+    let dir = prepare_dir();
     fs::create_dir_all(dir.path().join("out/container")).unwrap();
     fs::write(dir.path().join("out/container/thesis.txt"), "").unwrap();
     let ran = package(dir.path(), "container", &[]);
@@ -445,8 +445,8 @@ fn alone(dir: &Path, program: &Path) -> Command {
     command
 }
 
-fn check(dir: &Path) -> Ran {
-    let ran = ran(bootstrap(dir).args(["check", "--config", "groundcrew.toml"]));
+fn check(dir: &Path) -> CommandOutput {
+    let ran = run_command(bootstrap(dir).args(["check", "--config", "groundcrew.toml"]));
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     ran
 }
@@ -588,7 +588,7 @@ fn lambda_that_opens_a_case(dir: &Path, variables: &[(&str, &Path)]) -> String {
     let answer = invoke(&listener, &event("create-managed-account-succeeded"));
     drop(running);
     assert_eq!(answer["outcome"], "notified", "{answer}");
-    assert_eq!(aws.look("cases").as_array().unwrap().len(), 1);
+    assert_eq!(aws.inspect("cases").as_array().unwrap().len(), 1);
     fs::read_to_string(log).unwrap()
 }
 
@@ -630,8 +630,9 @@ fn the_running_program_packages_itself() {
     let program = fs::read(env!("CARGO_BIN_EXE_groundcrew")).unwrap();
     assert!(fs::read(image.join("groundcrew")).unwrap() == program);
     let config = image.join("etc/groundcrew/groundcrew.toml");
-    let ran =
-        ran(alone(dir.path(), &image.join("groundcrew")).args(["check", "--config"]).arg(config));
+    let ran = run_command(
+        alone(dir.path(), &image.join("groundcrew")).args(["check", "--config"]).arg(config),
+    );
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     assert_eq!(loaded_and_compiled(&ran.stderr), (3, 0), "{}", ran.stderr);
 }

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::peers::{ministack, moto, python};
+use common::interop::{ministack, moto, python};
 use common::server::Server;
-use common::{event, eventually, groundcrew, ran, root, within};
+use common::{event, eventually, groundcrew, root, run_command, wait_for};
 use serde_json::{Value, json};
 
 /// Longer than a function may take, or the host would give a notifier up before AWS gives the
@@ -24,8 +24,9 @@ const FUNCTION_SECONDS: &str = "6";
 /// The program, no larger than it must be.
 fn stripped(dir: &Path) -> PathBuf {
     let program = env!("CARGO_BIN_EXE_groundcrew");
-    let stripped =
-        ran(Command::new("strip").args(["-s", "-o", "groundcrew", program]).current_dir(dir));
+    let stripped = run_command(
+        Command::new("strip").args(["-s", "-o", "groundcrew", program]).current_dir(dir),
+    );
     assert_eq!(stripped.code, 0, "{}", stripped.stderr);
     dir.join("groundcrew")
 }
@@ -51,24 +52,24 @@ fn package(dir: &Path, topic: &str) -> String {
 ///
 /// Of every case moto says that it has more communications, which can't be asked for: it has no
 /// `DescribeCommunications`. That much is mended here.
-struct Between {
+struct Interceptor {
     address: String,
-    keeps: Arc<AtomicBool>,
+    holds_requests: Arc<AtomicBool>,
 }
 
-impl Between {
-    fn functions_and(aws: &Server) -> Self {
+impl Interceptor {
+    fn between_functions_and(aws: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (aws, keeps) = (aws.address.clone(), Arc::new(AtomicBool::new(false)));
-        let (keep, kept) = (Arc::clone(&keeps), Arc::new(Mutex::new(Vec::new())));
+        let (aws, holds_requests) = (aws.address.clone(), Arc::new(AtomicBool::new(false)));
+        let (keep, kept) = (Arc::clone(&holds_requests), Arc::new(Mutex::new(Vec::new())));
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (aws, keep, kept) = (aws.clone(), Arc::clone(&keep), Arc::clone(&kept));
                 std::thread::spawn(move || {
                     let client = client.unwrap();
                     // A client that is gone is none to complain about.
-                    if let Some(answer) = asked(&client, &aws, &keep) {
+                    if let Some(answer) = forward(&client, &aws, &keep) {
                         let _ = (&client).write_all(&answer);
                         let _ = client.shutdown(Shutdown::Both);
                     } else {
@@ -77,12 +78,12 @@ impl Between {
                 });
             }
         });
-        Self { address, keeps }
+        Self { address, holds_requests }
     }
 }
 
 /// Asks AWS what a client asks; no answer if it is kept.
-fn asked(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> {
+fn forward(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(client);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -110,8 +111,8 @@ fn asked(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> {
     while let Some(at) = answer.windows(more.len()).position(|window| window == more) {
         answer[at..at + no_more.len()].copy_from_slice(no_more);
     }
-    let keeps = head.contains("CreateCase") && keep.swap(false, Ordering::SeqCst);
-    (!keeps).then_some(answer)
+    let holds_requests = head.contains("CreateCase") && keep.swap(false, Ordering::SeqCst);
+    (!holds_requests).then_some(answer)
 }
 
 /// EventBridge, a function, a queue, a second function, and a case in moto's Support, whatever
@@ -130,7 +131,7 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     let created = event("create-managed-account-succeeded");
     let of =
         |account: &str| file(&format!("{account}.json"), &created.replace("111122223333", account));
-    let support = Between::functions_and(&moto);
+    let support = Interceptor::between_functions_and(&moto);
     let variables = json!({
         "AWS_ENDPOINT_URL": moto.url(),
         "AWS_ENDPOINT_URL_SQS": ministack.url(),
@@ -172,18 +173,18 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     // The case is opened, but the function never hears of it and runs out of its time. Whoever
     // comes next finds the case.
     assert_eq!(look()["timeouts"], 0, "{}", look());
-    support.keeps.store(true, Ordering::SeqCst);
+    support.holds_requests.store(true, Ordering::SeqCst);
     lambdas(&["put", &of("777788889999")]);
     eventually("a function times out", || look()["timeouts"] == 1);
     assert_eq!(cases(), 3);
     // Its message is hidden for as long as three tries could take, and a minute more.
-    within(Duration::from_secs(300), "it is told", || {
+    wait_for(Duration::from_secs(300), "it is told", || {
         let seen = seen();
         let ledger = seen["ledger"].as_object().unwrap();
         ledger.iter().any(|(key, entry)| key.contains("777788889999") && entry["state"] == "told")
     });
     eventually("an empty queue", || look()["left"] == 0);
-    assert!(!support.keeps.load(Ordering::SeqCst));
+    assert!(!support.holds_requests.load(Ordering::SeqCst));
 
     lambdas(&["send", "group", "{not json"]);
     eventually("a dead letter", || look()["letters"].as_array().unwrap().len() == 1);
@@ -199,7 +200,7 @@ fn an_image_serves_a_fleet() {
     const SKIPPED: i32 = 77;
     let dir = tempfile::tempdir().unwrap();
     let script = root().join("tests/deploy/container.sh");
-    let ran = ran(Command::new(script).arg(stripped(dir.path())));
+    let ran = run_command(Command::new(script).arg(stripped(dir.path())));
     if ran.code == SKIPPED {
         // Where containers can't be run, there is no image to be wrong about.
         return eprintln!("{}", ran.stderr);

@@ -3,25 +3,25 @@
 mod common;
 
 use common::server::Server;
-use common::{Ran, groundcrew, root};
+use common::{CommandOutput, groundcrew, root};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 const AT: &str = "2026-11-20T10:00:00Z";
 
-fn plan(args: &[&str]) -> Ran {
+fn plan(args: &[&str]) -> CommandOutput {
     let common = ["plan", "--config", "groundcrew.toml", "--snapshot", "snapshot.json", "--at", AT];
     groundcrew(&root().join("tests/plan"), &[&common, args].concat())
 }
 
-fn explain(args: &[&str]) -> Ran {
+fn explain(args: &[&str]) -> CommandOutput {
     let common =
         ["explain", "--config", "groundcrew.toml", "--snapshot", "snapshot.json", "--at", AT];
     groundcrew(&root().join("tests/plan"), &[&common, args].concat())
 }
 
 /// A screen that fits, without colour.
-fn screen(ran: &Ran) -> &str {
+fn screen(ran: &CommandOutput) -> &str {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80, "{} columns: {line}", line.chars().count());
@@ -170,7 +170,7 @@ fn a_wrong_config_is_told_before_aws_is_read() {
         assert_eq!(ran.code, 2);
         assert!(ran.stderr.contains("unknown table `nothing`"), "{}", ran.stderr);
     }
-    assert_eq!(aws.look("calls"), json!({}));
+    assert_eq!(aws.inspect("calls"), json!({}));
 }
 
 #[test]
@@ -222,10 +222,10 @@ fn what_is_not_there_is_named() {
 /// The organization of the snapshot, live: as `sim-aws` shows it.
 fn live() -> Server {
     let snapshot = root().join("tests/plan/snapshot.json");
-    Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()])
+    Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()])
 }
 
-fn run_live(aws: &Server, args: &[&str]) -> Ran {
+fn run_live(aws: &Server, args: &[&str]) -> CommandOutput {
     let (command, args) = args.split_first().unwrap();
     let common = [command, "--config", "groundcrew.toml", "--at", AT];
     aws.groundcrew(&root().join("tests/plan"), &[&common, args].concat())
@@ -243,7 +243,7 @@ fn the_live_organization_gives_the_same_plan() {
     assert_eq!(planned["time"]["seconds"], 2400);
 
     let changing = ["UpdateProvisionedProduct", "SendMessageBatch", "Publish", "CreateCase"];
-    let calls = aws.look("calls");
+    let calls = aws.inspect("calls");
     assert!(changing.iter().all(|operation| calls.get(operation).is_none()), "{calls}");
 }
 
@@ -263,12 +263,15 @@ fn a_live_account_is_explained(#[case] id: &str, #[case] decision: &str, #[case]
 fn throttling_is_waited_out_and_a_denial_is_told_with_the_operation() {
     let aws = live();
     for _ in 0..2 {
-        aws.ask("next-call", r#"{"operation":"SearchProvisionedProducts","fares":"throttled"}"#);
+        aws.control(
+            "next-call",
+            r#"{"operation":"SearchProvisionedProducts","fares":"throttled"}"#,
+        );
     }
     let planned = run_live(&aws, &["plan", "--format", "json"]).json();
     assert_eq!(planned["accounts"]["to_update"], 3);
 
-    aws.ask("deny", r#"{"operation":"ListAccounts"}"#);
+    aws.control("deny", r#"{"operation":"ListAccounts"}"#);
     let ran = run_live(&aws, &["plan"]);
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     assert!(ran.stderr.contains("ListAccounts"), "{}", ran.stderr);

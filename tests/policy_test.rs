@@ -4,14 +4,14 @@ mod common;
 
 use std::path::Path;
 
-use common::{Ran, groundcrew, root};
+use common::{CommandOutput, groundcrew, root};
 use rstest::rstest;
 
 fn write(dir: &Path, name: &str, text: &str) {
     std::fs::write(dir.join(name), text).unwrap();
 }
 
-fn test(files: &[(&str, &str)]) -> Ran {
+fn test(files: &[(&str, &str)]) -> CommandOutput {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         write(dir.path(), name, text);

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::json::strict as strict_json;
 use common::server::Server;
-use common::{Ran, command, event, eventually, groundcrew, ran, root};
+use common::{CommandOutput, command, event, eventually, groundcrew, root, run_command};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ topic_arn = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts"
 "#;
 
 /// A simulated AWS with outdated accounts, and a config for it.
-struct Place {
+struct Fixture {
     aws: Server,
     dir: tempfile::TempDir,
 }
@@ -44,19 +44,19 @@ fn accounts(number: usize) -> Vec<Value> {
     (1..=number).map(|number| account(number, 1)).collect()
 }
 
-impl Place {
+impl Fixture {
     fn of(accounts: Vec<Value>, config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let snapshot = dir.path().join("organization.json");
         std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
-        let aws = Server::sim_aws_of(&["--snapshot", snapshot.to_str().unwrap()]);
-        aws.ask("release-artifact", "");
+        let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
+        aws.control("release-artifact", "");
         let config = CONFIG.replace("URL", &aws.url()) + config;
         std::fs::write(dir.path().join("crew.toml"), config).unwrap();
         Self { aws, dir }
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
+    fn run(&self, args: &[&str]) -> CommandOutput {
         let (name, rest) = args.split_first().unwrap();
         self.aws.groundcrew(self.dir.path(), &[&[*name, "--config", "crew.toml"], rest].concat())
     }
@@ -71,7 +71,7 @@ impl Place {
 
     /// The account operations so far.
     fn operations(&self) -> Vec<Value> {
-        self.aws.look("operations").as_array().unwrap().clone()
+        self.aws.inspect("operations").as_array().unwrap().clone()
     }
 
     fn ended(&self) -> usize {
@@ -151,36 +151,36 @@ impl Service {
 /// What a host that is gone has begun is not in flight any more once AWS has ended it.
 #[test]
 fn status_knows_what_has_ended() {
-    let place = Place::of(vec![account(1, 3)], "");
-    let service = place.start();
-    eventually("its record runs", || place.status()["in_flight"][0]["state"] == "running");
+    let fixture = Fixture::of(vec![account(1, 3)], "");
+    let service = fixture.start();
+    eventually("its record runs", || fixture.status()["in_flight"][0]["state"] == "running");
     service.kill();
     for (fares, expected) in
         [("denied", "DescribeRecord: AccessDenied"), ("hung", "Service Catalog has not answered")]
     {
         let call = json!({ "operation": "DescribeRecord", "fares": fares });
-        place.aws.ask("next-call", &call.to_string());
-        let status = place.status();
+        fixture.aws.control("next-call", &call.to_string());
+        let status = fixture.status();
         assert_eq!(status["in_flight"][0]["state"], "unknown", "{status}");
         let error = status["in_flight"][0]["error"].as_str().unwrap();
         assert!(error.starts_with(expected), "{error}");
     }
-    eventually("it has ended", || place.ended() == 1);
-    let status = place.status();
+    eventually("it has ended", || fixture.ended() == 1);
+    let status = fixture.status();
     assert_eq!(status["in_flight"][0]["state"], "succeeded", "{status}");
     assert_eq!(status["lanes"][0]["in_flight"], 0, "{status}");
-    let text = place.run(&["status"]).stdout;
+    let text = fixture.run(&["status"]).stdout;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("has succeeded, no host has noticed it yet"), "{text}");
 }
 
 #[test]
 fn a_fleet_is_updated_and_can_be_watched() {
-    let place = Place::of(accounts(6), "");
-    let service = place.start();
-    eventually("six updates", || place.ended() == 6);
-    eventually("they are settled", || place.status()["in_flight"] == json!([]));
-    place.assert_each_once(6);
+    let fixture = Fixture::of(accounts(6), "");
+    let service = fixture.start();
+    eventually("six updates", || fixture.ended() == 6);
+    eventually("they are settled", || fixture.status()["in_flight"] == json!([]));
+    fixture.assert_each_once(6);
     assert_eq!(service.get("/healthz"), (200, "ok\n".to_owned()));
     assert_eq!(service.get("/readyz"), (200, "ok\n".to_owned()));
     assert_eq!(service.get("/").0, 404);
@@ -198,12 +198,12 @@ fn a_fleet_is_updated_and_can_be_watched() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
-    let status = place.status();
+    let status = fixture.status();
     assert_eq!(status["lanes"][0]["failed"], 0);
     assert_eq!(status["waits_for"], Value::Null);
-    assert!(place.dir.path().join("groundcrew.db.sock").exists());
+    assert!(fixture.dir.path().join("groundcrew.db.sock").exists());
     let log = service.stop();
-    assert!(!place.dir.path().join("groundcrew.db.sock").exists());
+    assert!(!fixture.dir.path().join("groundcrew.db.sock").exists());
     // The alarm about missing sweeps counts these; the stacks' filters say what they are.
     for stack in ["lambda", "fargate"] {
         let template = root().join(format!("deploy/cloudformation/{stack}.yaml"));
@@ -224,58 +224,58 @@ fn a_fleet_is_updated_and_can_be_watched() {
         })
         .collect();
     assert_eq!(decisions.len(), 6);
-    assert_eq!(place.aws.look("alerts"), json!([]));
+    assert_eq!(fixture.aws.inspect("alerts"), json!([]));
 }
 
 /// Wherever it is just then.
 #[test]
 fn killed_again_and_again_it_loses_and_repeats_nothing() {
-    let place = Place::of((1..=8).map(|number| account(number, 4)).collect(), "");
+    let fixture = Fixture::of((1..=8).map(|number| account(number, 4)).collect(), "");
     // What a host received when it was killed is hidden for as long.
-    place.aws.call(
+    fixture.aws.call(
         "AmazonSQS.SetQueueAttributes",
-        &json!({ "QueueUrl": place.aws.queue("updates.fifo"),
+        &json!({ "QueueUrl": fixture.aws.queue("updates.fifo"),
                  "Attributes": { "VisibilityTimeout": "3" } }),
     );
     let mut kills = 0;
-    while place.ended() < 8 && kills < 20 {
-        let service = place.start();
+    while fixture.ended() < 8 && kills < 20 {
+        let service = fixture.start();
         // Each time a bit further: the calls of AWS are what it has done.
         let calls = || -> u64 {
-            let calls = place.aws.look("calls");
+            let calls = fixture.aws.inspect("calls");
             calls.as_object().unwrap().values().filter_map(Value::as_u64).sum()
         };
         let enough = calls() + 7 * (kills + 1);
-        eventually("it works", || calls() > enough || place.ended() == 8);
+        eventually("it works", || calls() > enough || fixture.ended() == 8);
         service.kill();
         kills += 1;
     }
     assert!(kills > 4, "all was done after {kills} kills");
-    let service = place.start();
-    eventually("eight updates", || place.ended() == 8);
-    eventually("they are settled", || place.status()["in_flight"] == json!([]));
+    let service = fixture.start();
+    eventually("eight updates", || fixture.ended() == 8);
+    eventually("they are settled", || fixture.status()["in_flight"] == json!([]));
     service.stop();
-    place.assert_each_once(8);
-    assert_eq!(place.aws.look("alerts"), json!([]));
+    fixture.assert_each_once(8);
+    assert_eq!(fixture.aws.inspect("alerts"), json!([]));
 }
 
 /// A second host on one file is refused; on a table both go by the same cap.
 #[test]
 fn two_hosts_share_a_table_and_not_a_file() {
-    let place = Place::of(accounts(2), "");
-    let service = place.start();
-    let second = place.run(&["run", "--listen", "127.0.0.1:0"]);
+    let fixture = Fixture::of(accounts(2), "");
+    let service = fixture.start();
+    let second = fixture.run(&["run", "--listen", "127.0.0.1:0"]);
     assert_eq!(second.code, 1);
     assert!(second.stderr.contains("another groundcrew has it open"), "{}", second.stderr);
     service.stop();
 
-    let place = Place::of(accounts(12), "[ledger]\ntable = \"groundcrew\"\n");
-    let hosts = [place.start(), place.start()];
-    eventually("twelve updates", || place.ended() == 12);
-    eventually("they are settled", || place.status()["in_flight"] == json!([]));
-    place.assert_each_once(12);
+    let fixture = Fixture::of(accounts(12), "[ledger]\ntable = \"groundcrew\"\n");
+    let hosts = [fixture.start(), fixture.start()];
+    eventually("twelve updates", || fixture.ended() == 12);
+    eventually("they are settled", || fixture.status()["in_flight"] == json!([]));
+    fixture.assert_each_once(12);
     let moments = |key: &str| -> Vec<String> {
-        let operations = place.operations();
+        let operations = fixture.operations();
         operations.iter().map(|operation| operation[key].as_str().unwrap().to_owned()).collect()
     };
     let (starts, ends) = (moments("start"), moments("end"));
@@ -293,37 +293,37 @@ fn two_hosts_share_a_table_and_not_a_file() {
 #[case::through_the_service(true)]
 #[case::without_one(false)]
 fn lanes_are_paused_and_resumed(#[case] running: bool) {
-    let place = Place::of(accounts(3), "[[lanes]]\nname = \"only\"\n");
-    let paused = place.run(&["pause", "only"]);
+    let fixture = Fixture::of(accounts(3), "[[lanes]]\nname = \"only\"\n");
+    let paused = fixture.run(&["pause", "only"]);
     assert_eq!((paused.code, paused.stderr.as_str()), (0, ""));
     assert!(paused.stdout.starts_with("only: paused; what runs is tracked"), "{}", paused.stdout);
     assert!(paused.stdout.contains("no groundcrew runs on this ledger now"), "{}", paused.stdout);
-    let again = place.run(&["pause"]);
+    let again = fixture.run(&["pause"]);
     assert!(again.stdout.starts_with("only: paused already since"), "{}", again.stdout);
-    let unknown = place.run(&["resume", "onyl"]);
+    let unknown = fixture.run(&["resume", "onyl"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.stderr.contains("`onyl` is not one of the lanes: only"), "{}", unknown.stderr);
 
-    let service = place.start();
-    eventually("a sweep", || place.status()["sweep"]["accounts"] == 3);
-    let status = place.status();
+    let service = fixture.start();
+    eventually("a sweep", || fixture.status()["sweep"]["accounts"] == 3);
+    let status = fixture.status();
     assert_eq!(status["lanes"][0]["waiting"], 3);
     assert_eq!(status["waits_for"], "lane `only`: `groundcrew resume only --config crew.toml`");
-    assert_eq!(place.operations(), Vec::<Value>::new());
+    assert_eq!(fixture.operations(), Vec::<Value>::new());
     let service = if running {
         Some(service)
     } else {
         service.stop();
         None
     };
-    let resumed = place.run(&["resume"]);
+    let resumed = fixture.run(&["resume"]);
     assert!(resumed.stdout.starts_with("only: goes on; it was paused: paused by"));
     let who = if running { "the running groundcrew takes it in" } else { "no groundcrew runs" };
     assert!(resumed.stdout.contains(who), "{}", resumed.stdout);
-    let service = service.unwrap_or_else(|| place.start());
-    eventually("three updates", || place.ended() == 3);
+    let service = service.unwrap_or_else(|| fixture.start());
+    eventually("three updates", || fixture.ended() == 3);
     service.stop();
-    place.assert_each_once(3);
+    fixture.assert_each_once(3);
 }
 
 #[test]
@@ -332,26 +332,26 @@ fn what_was_given_up_is_shown_and_redriven() {
         "The parent organizational unit 'Workloads' is not enrolled in AWS Control Tower.";
     let mut accounts = accounts(2);
     accounts[1]["update_failures"] = json!([ERROR]);
-    let place = Place::of(accounts, "");
-    let none = place.run(&["redrive", "--all"]);
+    let fixture = Fixture::of(accounts, "");
+    let none = fixture.run(&["redrive", "--all"]);
     assert_eq!(none.code, 1);
     assert!(none.stderr.contains("no sweep is complete yet"), "{}", none.stderr);
-    let service = place.start();
-    eventually("one failure", || place.status()["failed"][0]["attempts"] == 1);
-    let status = place.status();
+    let service = fixture.start();
+    eventually("one failure", || fixture.status()["failed"][0]["attempts"] == 1);
+    let status = fixture.status();
     let failed = &status["failed"][0];
     assert_eq!(failed["account"], "000000000002");
     assert!(failed["reason"].as_str().unwrap().contains(ERROR), "{failed}");
-    let alerts = place.aws.look("alerts");
+    let alerts = fixture.aws.inspect("alerts");
     assert_eq!(alerts.as_array().unwrap().len(), 1, "{alerts}");
     assert!(alerts[0]["message"].as_str().unwrap().contains(ERROR), "{alerts}");
-    let screen = place.run(&["status"]).stdout;
+    let screen = fixture.run(&["status"]).stdout;
     assert!(screen.contains("failed      000000000002 in all after 1 attempt:"), "{screen}");
 
-    let other = place.run(&["redrive", "--account", "000000000001"]);
+    let other = fixture.run(&["redrive", "--account", "000000000001"]);
     assert_eq!(other.code, 1);
     assert!(other.stderr.contains("not dead-lettered towards pa-"), "{}", other.stderr);
-    let redriven = place.run(&["redrive", "--lane", "all"]);
+    let redriven = fixture.run(&["redrive", "--lane", "all"]);
     assert_eq!((redriven.code, redriven.stderr.as_str()), (0, ""), "{}", redriven.stdout);
     assert!(
         redriven
@@ -359,15 +359,15 @@ fn what_was_given_up_is_shown_and_redriven() {
             .starts_with("000000000002: is updated again, in lane all\n1 account redriven")
     );
     assert!(redriven.stdout.ends_with("1 dead letter removed\n"), "{}", redriven.stdout);
-    let audit = place.run(&["audit", "--format", "json"]).json();
+    let audit = fixture.run(&["audit", "--format", "json"]).json();
     assert_eq!(audit["orders"][0]["accounts"], json!(["000000000002"]));
     assert_eq!(audit["orders"].as_array().unwrap().len(), 1, "{audit}");
-    eventually("three updates", || place.ended() == 3);
-    eventually("it is settled", || place.status()["in_flight"] == json!([]));
-    assert_eq!(place.status()["failed"], json!([]));
+    eventually("three updates", || fixture.ended() == 3);
+    eventually("it is settled", || fixture.status()["in_flight"] == json!([]));
+    assert_eq!(fixture.status()["failed"], json!([]));
     service.stop();
     let outcomes: Vec<Value> =
-        place.operations().into_iter().map(|o| o["outcome"].clone()).collect();
+        fixture.operations().into_iter().map(|o| o["outcome"].clone()).collect();
     assert_eq!(
         outcomes.iter().filter(|outcome| **outcome == "succeeded").count(),
         2,
@@ -377,41 +377,41 @@ fn what_was_given_up_is_shown_and_redriven() {
 
 #[test]
 fn nothing_starts_before_it_is_approved() {
-    let place = Place::of(accounts(2), "");
-    let config = place.dir.path().join("crew.toml");
+    let fixture = Fixture::of(accounts(2), "");
+    let config = fixture.dir.path().join("crew.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("[updates]", "[updates]\napproval = \"required\""))
         .unwrap();
-    let early = place.run(&["approve", "plan-000000000000"]);
+    let early = fixture.run(&["approve", "plan-000000000000"]);
     assert_eq!(early.code, 2);
     assert!(early.stderr.contains("no plan waits for approval"), "{}", early.stderr);
-    assert_eq!(place.run(&["approve", "plan-1"]).code, 2);
+    assert_eq!(fixture.run(&["approve", "plan-1"]).code, 2);
 
-    let service = place.start();
-    eventually("the alert", || place.aws.look("alerts") != json!([]));
-    let alert = place.aws.look("alerts")[0].clone();
+    let service = fixture.start();
+    eventually("the alert", || fixture.aws.inspect("alerts") != json!([]));
+    let alert = fixture.aws.inspect("alerts")[0].clone();
     let subject = alert["subject"].as_str().unwrap();
     let (plan, rest) = subject.split_once(' ').unwrap();
     assert_eq!(rest, "waits for approval: 2 accounts");
     assert!(alert["message"].as_str().unwrap().contains(&format!("groundcrew approve {plan}")));
-    let status = place.status();
+    let status = fixture.status();
     assert_eq!(
         status["waits_for"],
         format!("approval: `groundcrew approve {plan} --config crew.toml`")
     );
-    assert_eq!(place.operations(), Vec::<Value>::new());
-    let wrong = place.run(&["approve", "plan-000000000000"]);
+    assert_eq!(fixture.operations(), Vec::<Value>::new());
+    let wrong = fixture.run(&["approve", "plan-000000000000"]);
     assert!(wrong.stderr.contains(&format!("{plan} does")), "{}", wrong.stderr);
-    let approved = place.run(&["approve", plan, "--yes"]);
+    let approved = fixture.run(&["approve", plan, "--yes"]);
     assert_eq!(approved.code, 0, "{}", approved.stderr);
-    eventually("two updates", || place.ended() == 2);
+    eventually("two updates", || fixture.ended() == 2);
     // Asked for once, by whichever run.
     service.stop();
-    let service = place.start();
-    eventually("a sweep", || place.status()["sweep"]["current"] == 2);
+    let service = fixture.start();
+    eventually("a sweep", || fixture.status()["sweep"]["current"] == 2);
     service.stop();
-    assert_eq!(place.aws.look("alerts").as_array().unwrap().len(), 1);
-    place.assert_each_once(2);
+    assert_eq!(fixture.aws.inspect("alerts").as_array().unwrap().len(), 1);
+    fixture.assert_each_once(2);
 }
 
 const ARN: &str = "arn:aws:sts::123456789012:assumed-role/groundcrew/session";
@@ -438,23 +438,23 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 /// to say that nobody is to be.
 #[test]
 fn an_approval_is_asked_for_and_signed() {
-    let place = Place::of(accounts(2), "[[lanes]]\nname = \"only\"\n");
-    let config = place.dir.path().join("crew.toml");
+    let fixture = Fixture::of(accounts(2), "[[lanes]]\nname = \"only\"\n");
+    let config = fixture.dir.path().join("crew.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let text = text.replace("[updates]", "[updates]\napproval = \"required\"");
     std::fs::write(&config, &text).unwrap();
     let approve = |plan: &str, option: &str| {
         let args = ["approve", "--config", "crew.toml", plan, option];
         let args = args.into_iter().filter(|arg| !arg.is_empty());
-        let mut command = command(place.dir.path());
-        ran(place.aws.environment(&mut command).env("USER", "ada").args(args))
+        let mut command = command(fixture.dir.path());
+        run_command(fixture.aws.environment(&mut command).env("USER", "ada").args(args))
     };
     // Asked at a terminal.
     let answer = |plan: &str, line: &str| {
-        let mut binary = command(place.dir.path());
-        place.aws.environment(&mut binary);
+        let mut binary = command(fixture.dir.path());
+        fixture.aws.environment(&mut binary);
         let mut python = Command::new("python3");
-        python.current_dir(place.dir.path()).args(["-c", AT_A_TERMINAL, line]);
+        python.current_dir(fixture.dir.path()).args(["-c", AT_A_TERMINAL, line]);
         python.arg(binary.get_program()).args(["approve", "--config", "crew.toml", plan]);
         for (name, value) in binary.get_envs() {
             match value {
@@ -462,16 +462,16 @@ fn an_approval_is_asked_for_and_signed() {
                 None => python.env_remove(name),
             };
         }
-        ran(python.env("USER", "ada"))
+        run_command(python.env("USER", "ada"))
     };
-    let alerts = || place.aws.look("alerts").as_array().unwrap().clone();
+    let alerts = || fixture.aws.inspect("alerts").as_array().unwrap().clone();
     let waiting = |alert: &Value| {
         let subject = alert["subject"].as_str().unwrap();
         subject.split_once(' ').unwrap().0.to_owned()
     };
     // So that an approval starts nothing.
-    assert_eq!(place.run(&["pause"]).code, 0);
-    let service = place.start();
+    assert_eq!(fixture.run(&["pause"]).code, 0);
+    let service = fixture.start();
     eventually("the alert", || alerts().len() == 1);
     let first = waiting(&alerts()[0]);
 
@@ -494,12 +494,12 @@ fn an_approval_is_asked_for_and_signed() {
     assert_eq!(no.code, 1, "{}", no.stdout);
     assert!(no.stdout.contains(&format!("Approve {first}? [y/N]")), "{}", no.stdout);
     assert!(no.stdout.contains(&format!("{first}: not approved")), "{}", no.stdout);
-    assert_eq!(place.status()["plans"][0]["approved_by"], Value::Null);
+    assert_eq!(fixture.status()["plans"][0]["approved_by"], Value::Null);
 
     let yes = answer(&first, "yes");
     assert_eq!(yes.code, 0, "{}", yes.stdout);
     assert!(yes.stdout.contains(&format!("{first}: approved by {ARN} (ada@")), "{}", yes.stdout);
-    let by = place.status()["plans"][0]["approved_by"].as_str().unwrap().to_owned();
+    let by = fixture.status()["plans"][0]["approved_by"].as_str().unwrap().to_owned();
     assert!(by.starts_with(&format!("{ARN} (ada@")), "{by}");
     let again = approve(&first, "--yes");
     assert_eq!(again.code, 0, "{}", again.stderr);
@@ -509,7 +509,7 @@ fn an_approval_is_asked_for_and_signed() {
     // Another plan takes its place.
     let text = text.replace("name = \"only\"", "name = \"only\"\nconcurrency = 1");
     std::fs::write(&config, text).unwrap();
-    let service = place.start();
+    let service = fixture.start();
     eventually("another alert", || alerts().len() == 2);
     let second = waiting(&alerts()[1]);
     let late = approve(&first, "--yes");
@@ -525,33 +525,33 @@ fn an_approval_is_asked_for_and_signed() {
     let changed = "changed     lane only: concurrency 1, start_when drained, was concurrency 2,";
     assert!(shown.contains(changed), "{shown}");
     assert_eq!(approve(&second, "--yes").code, 0);
-    assert_eq!(place.run(&["resume"]).code, 0);
-    eventually("two updates", || place.ended() == 2);
+    assert_eq!(fixture.run(&["resume"]).code, 0);
+    eventually("two updates", || fixture.ended() == 2);
     service.stop();
-    place.assert_each_once(2);
+    fixture.assert_each_once(2);
 }
 
 /// Who ordered what, and when: for whoever asks, and in the log of the host that did it.
 #[test]
 fn orders_are_in_the_trail_and_in_the_log() {
-    let place = Place::of(accounts(1), "[[lanes]]\nname = \"only\"\n");
-    let none = place.run(&["audit"]);
+    let fixture = Fixture::of(accounts(1), "[[lanes]]\nname = \"only\"\n");
+    let none = fixture.run(&["audit"]);
     assert_eq!((none.code, none.stdout.as_str()), (0, "No order was given.\n"), "{}", none.stderr);
     // Nobody runs yet, and AWS takes no calls.
-    let mut alone = command(place.dir.path());
+    let mut alone = command(fixture.dir.path());
     alone.env("USER", "ada").args(["pause", "--config", "crew.toml"]);
-    assert_eq!(ran(&mut alone).code, 0);
-    let screen = place.run(&["audit"]).stdout;
+    assert_eq!(run_command(&mut alone).code, 0);
+    let screen = fixture.run(&["audit"]).stdout;
     assert!(screen.contains(" UTC  pause only\n            by ada@"), "{screen}");
     assert!(screen.contains("; no groundcrew has taken it in yet\n"), "{screen}");
 
-    let service = place.start();
-    eventually("a sweep", || place.status()["sweep"]["accounts"] == 1);
+    let service = fixture.start();
+    eventually("a sweep", || fixture.status()["sweep"]["accounts"] == 1);
     for order in ["resume", "sweep"] {
-        assert_eq!(place.run(&[order]).code, 0);
+        assert_eq!(fixture.run(&[order]).code, 0);
     }
-    eventually("one update", || place.ended() == 1);
-    let audit = || place.run(&["audit", "--format", "json"]).json();
+    eventually("one update", || fixture.ended() == 1);
+    let audit = || fixture.run(&["audit", "--format", "json"]).json();
     eventually("they are taken in", || audit()["orders"][2]["taken_in"] == true);
     let orders = audit()["orders"].clone();
     let words = |key: &str| -> Vec<String> {
@@ -562,7 +562,7 @@ fn orders_are_in_the_trail_and_in_the_log() {
     assert_eq!(words("lane"), ["only", "only", ""]);
     assert_eq!((&orders[0]["by"]["arn"], &orders[1]["by"]["arn"]), (&Value::Null, &json!(ARN)));
     let last = words("at").pop().unwrap();
-    let since = place.run(&["audit", "--since", &last, "--format", "json"]).json();
+    let since = fixture.run(&["audit", "--since", &last, "--format", "json"]).json();
     assert_eq!(since["orders"].as_array().unwrap().len(), 1, "{since}");
 
     let log = service.stop();
@@ -581,27 +581,27 @@ fn orders_are_in_the_trail_and_in_the_log() {
 
 #[test]
 fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes() {
-    let place = Place::of(accounts(1), "");
-    place.aws.ask("state", r#"{"landing_zone": {"status": "PROCESSING"}}"#);
-    let service = place.start();
-    let calls = |operation: &str| place.aws.look("calls")[operation].as_u64().unwrap_or(0);
+    let fixture = Fixture::of(accounts(1), "");
+    fixture.aws.control("state", r#"{"landing_zone": {"status": "PROCESSING"}}"#);
+    let service = fixture.start();
+    let calls = |operation: &str| fixture.aws.inspect("calls")[operation].as_u64().unwrap_or(0);
     eventually("it has looked", || calls("GetLandingZone") > 0);
-    assert_eq!(place.run(&["sweep"]).code, 0);
+    assert_eq!(fixture.run(&["sweep"]).code, 0);
     let (code, why) = service.get("/readyz");
     assert_eq!((code, why.as_str()), (503, "no sweep is complete yet; see the log\n"));
     assert_eq!(calls("SearchProvisionedProducts"), 0);
     service.stop();
-    place.aws.ask("state", r#"{"landing_zone": {"status": "ACTIVE"}}"#);
-    let service = place.start();
-    eventually("one update", || place.ended() == 1);
-    eventually("a sweep confirms it", || place.status()["sweep"]["current"] == 1);
+    fixture.aws.control("state", r#"{"landing_zone": {"status": "ACTIVE"}}"#);
+    let service = fixture.start();
+    eventually("one update", || fixture.ended() == 1);
+    eventually("a sweep confirms it", || fixture.status()["sweep"]["current"] == 1);
     let before = calls("SearchProvisionedProducts");
-    let asked = place.run(&["sweep"]);
+    let asked = fixture.run(&["sweep"]);
     assert!(asked.stdout.contains(
         "the running groundcrew takes it in within 1 second, and sweeps no sooner than 00:00:01 after"
     ));
     eventually("another sweep", || calls("SearchProvisionedProducts") > before);
-    let dry = place.run(&["sweep", "--dry-run"]);
+    let dry = fixture.run(&["sweep", "--dry-run"]);
     let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 0 failed, 1 current\nNothing was written down.\n";
     assert!(dry.stdout.ends_with(expected), "{}{}", dry.stdout, dry.stderr);
     service.stop();
@@ -612,17 +612,17 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
 fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     let mut three = accounts(3);
     three[0]["update_failures"] = json!(["A stack named X already exists"]);
-    let place = Place::of(three, "[[policies]]\nplugin = \"managed-tag\"\n");
-    let dry = || place.run(&["sweep", "--dry-run"]).stdout;
+    let fixture = Fixture::of(three, "[[policies]]\nplugin = \"managed-tag\"\n");
+    let dry = || fixture.run(&["sweep", "--dry-run"]).stdout;
     let before = dry();
     assert!(before.contains("3: 3 to update, 0 skipped, 0 held, 0 failed, 0 current"), "{before}");
     assert!(
         before.contains("  update    3 in lane all (says managed-tag): 000000000001,"),
         "{before}"
     );
-    assert_eq!(place.status()["sweep"], Value::Null);
-    let service = place.start();
-    eventually("two updates", || place.status()["sweep"]["current"] == 2);
+    assert_eq!(fixture.status()["sweep"], Value::Null);
+    let service = fixture.start();
+    eventually("two updates", || fixture.status()["sweep"]["current"] == 2);
     service.stop();
     let after = dry();
     assert!(after.contains("3: 0 to update, 0 skipped, 0 held, 1 failed, 2 current"), "{after}");
@@ -635,29 +635,29 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
 /// The stack of the Lambdas has none.
 #[test]
 fn a_dry_sweep_needs_no_events_queue() {
-    let place = Place::of(accounts(1), "");
-    let config = place.dir.path().join("crew.toml");
+    let fixture = Fixture::of(accounts(1), "");
+    let config = fixture.dir.path().join("crew.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     let text: Vec<_> = text.lines().filter(|line| !line.starts_with("events_url")).collect();
     std::fs::write(&config, text.join("\n")).unwrap();
-    let dry = place.run(&["sweep", "--dry-run"]);
+    let dry = fixture.run(&["sweep", "--dry-run"]);
     assert!(dry.stdout.contains("1: 1 to update"), "{}{}", dry.stdout, dry.stderr);
 }
 
 /// An event becomes a message for each notifier, and that a case.
 #[test]
 fn an_account_that_lands_is_told_of_by_way_of_the_queue() {
-    let place = Place::of(vec![], "[[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\n");
-    let config = place.dir.path().join("crew.toml");
+    let fixture = Fixture::of(vec![], "[[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\n");
+    let config = fixture.dir.path().join("crew.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    let url = place.aws.queue("notifications.fifo");
+    let url = fixture.aws.queue("notifications.fifo");
     let queues = format!("[queues]\nnotifications_url = \"{url}\"");
     std::fs::write(&config, text.replace("[queues]", &queues)).unwrap();
     let event = event("create-managed-account-succeeded");
-    let service = place.start();
-    place.aws.ask("event", &event);
-    place.aws.ask("event", &event.replace("999cccaa", "000cccaa"));
-    eventually("a case", || place.aws.look("cases").as_array().unwrap().len() == 1);
+    let service = fixture.start();
+    fixture.aws.control("event", &event);
+    fixture.aws.control("event", &event.replace("999cccaa", "000cccaa"));
+    eventually("a case", || fixture.aws.inspect("cases").as_array().unwrap().len() == 1);
     eventually("both events", || {
         let (_, metrics) = service.get("/metrics");
         let told = |outcome: &str, times: u32| {
@@ -668,16 +668,16 @@ fn an_account_that_lands_is_told_of_by_way_of_the_queue() {
         };
         told("queued", 2) && told("told", 1)
     });
-    let wrong = place.run(&["redrive", "--notifier", "asm"]);
+    let wrong = fixture.run(&["redrive", "--notifier", "asm"]);
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("`asm` is not one of the notifiers: ams"), "{}", wrong.stderr);
-    let none = place.run(&["redrive", "--notifier", "ams"]);
+    let none = fixture.run(&["redrive", "--notifier", "ams"]);
     assert_eq!(none.stdout, "0 notifications handed over again\n", "{}", none.stderr);
-    let audit = place.run(&["audit", "--format", "json"]).json();
+    let audit = fixture.run(&["audit", "--format", "json"]).json();
     assert_eq!(audit["orders"][0]["what"], "redrive notifications of ams");
     service.stop();
-    assert_eq!(place.aws.look("cases").as_array().unwrap().len(), 1);
-    assert_eq!(place.aws.look("alerts"), json!([]));
+    assert_eq!(fixture.aws.inspect("cases").as_array().unwrap().len(), 1);
+    assert_eq!(fixture.aws.inspect("alerts"), json!([]));
 }
 
 #[test]
@@ -692,18 +692,18 @@ fn a_config_without_queues_runs_nothing() {
 /// `status` and the like look; only a host, or an order, makes a ledger.
 #[test]
 fn looking_makes_no_ledger() {
-    let place = Place::of(accounts(1), "");
-    let file = place.dir.path().join("groundcrew.db");
+    let fixture = Fixture::of(accounts(1), "");
+    let file = fixture.dir.path().join("groundcrew.db");
     for looking in [&["status"][..], &["audit"], &["sweep", "--dry-run"]] {
-        let ran = place.run(looking);
+        let ran = fixture.run(looking);
         assert_eq!(ran.code, 0, "{looking:?}: {}{}", ran.stdout, ran.stderr);
         assert!(!file.exists(), "{looking:?} has made {}", file.display());
     }
     std::fs::write(&file, "").unwrap();
-    assert_eq!(place.run(&["status"]).code, 0);
+    assert_eq!(fixture.run(&["status"]).code, 0);
     assert_eq!(std::fs::read(&file).unwrap(), b"");
-    let service = place.start();
-    eventually("a sweep", || place.status()["sweep"]["accounts"] == 1);
+    let service = fixture.start();
+    eventually("a sweep", || fixture.status()["sweep"]["accounts"] == 1);
     let log = service.stop();
     let told = |line: &Value| {
         line["fields"]["message"]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use common::server::Server;
-use common::{Ran, command, eventually, ran};
+use common::{CommandOutput, command, eventually, run_command};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ fn products(aws: &Server) -> Vec<(String, String)> {
 #[test]
 fn what_the_banner_shows_is_enough_to_work_with() {
     let dir = tempfile::tempdir().unwrap();
-    let aws = Server::sim_aws_of(&["--snapshot", &organization(dir.path(), 1)]);
+    let aws = Server::sim_aws_with(&["--snapshot", &organization(dir.path(), 1)]);
     let (_, config) = aws.banner.split_once("# --- config ---\n").unwrap();
     let (config, _) = config.split_once("# --- end of config ---").unwrap();
     std::fs::write(dir.path().join("groundcrew.toml"), config).unwrap();
@@ -49,8 +49,8 @@ fn what_the_banner_shows_is_enough_to_work_with() {
         .map(|variable| variable.split_once('=').unwrap())
         .collect();
     assert_eq!(variables.len(), 5, "{variables:?}");
-    let run = |args: &[&str]| -> Ran {
-        ran(command(dir.path()).envs(variables.iter().copied()).args(args))
+    let run = |args: &[&str]| -> CommandOutput {
+        run_command(command(dir.path()).envs(variables.iter().copied()).args(args))
     };
     for args in [&["check"][..], &["status"], &["sweep"], &["doctor"]] {
         let ran = run(args);
@@ -62,11 +62,11 @@ fn what_the_banner_shows_is_enough_to_work_with() {
     assert_eq!(on, [false, false, false, true]);
     let mut service = command(dir.path());
     service.envs(variables.iter().copied()).args(["run", "--listen", "127.0.0.1:0"]);
-    let _service = Server::running(&mut service);
+    let _service = Server::spawn(&mut service);
     eventually("all are current", || {
         products(&aws).iter().all(|(_, artifact)| artifact == "pa-new")
     });
-    let operations = aws.look("operations").as_array().unwrap().clone();
+    let operations = aws.inspect("operations").as_array().unwrap().clone();
     let mut updated: Vec<_> = operations.iter().map(|o| o["account"].as_str().unwrap()).collect();
     updated.sort();
     assert_eq!(updated, outdated);
@@ -90,13 +90,13 @@ fn a_config_is_written_and_no_other_text_overwritten() {
     // Twice, since the second start finds what the first has written.
     for _ in 0..2 {
         let mut run = command(dir.path());
-        let server = Server::started(run.arg("sim-aws").args(options), address.clone());
-        let checked = ran(command(dir.path()).args(["check", "--config", "my.toml"]));
+        let server = Server::start(run.arg("sim-aws").args(options), address.clone());
+        let checked = run_command(command(dir.path()).args(["check", "--config", "my.toml"]));
         assert_eq!(checked.code, 0, "{}", checked.stderr);
         assert_eq!(server.end("TERM"), Some(0));
     }
     std::fs::write(&path, "# mine\n").unwrap();
-    let refused = ran(command(dir.path()).arg("sim-aws").args(options));
+    let refused = run_command(command(dir.path()).arg("sim-aws").args(options));
     assert_eq!(refused.code, 2);
     assert!(refused.stderr.contains("my.toml: is there already"), "{}", refused.stderr);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n");
@@ -143,8 +143,8 @@ fn seen(aws: &Server) -> Vec<Value> {
     let items = json!({ "TableName": "groundcrew", "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": { ":pk": { "S": "a" } } });
     vec![
-        aws.look("operations"),
-        aws.look("cases"),
+        aws.inspect("operations"),
+        aws.inspect("cases"),
         aws.call("AWS242ServiceCatalogService.SearchProvisionedProducts", &json!({})),
         aws.call("DynamoDB_20120810.Query", &items),
         aws.call("AWSSupport_20130415.DescribeCases", &json!({})),
@@ -161,7 +161,7 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
     let snapshot = organization(dir.path(), 3600);
     let state = dir.path().join("state.json");
     let with_state = ["--snapshot", &snapshot, "--state", state.to_str().unwrap()];
-    let aws = Server::sim_aws_of(&with_state);
+    let aws = Server::sim_aws_with(&with_state);
     assert!(aws.banner.contains("state.json"), "{}", aws.banner);
     work(&aws);
     let before = seen(&aws);
@@ -178,7 +178,7 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
     assert_eq!(left.len(), 3, "nothing but the lock is left beside it: {left:?}");
     assert!(left.contains(OsStr::new("state.json.lock")), "{left:?}");
 
-    let aws = Server::sim_aws_of(&with_state);
+    let aws = Server::sim_aws_with(&with_state);
     let told = format!("{} was not read", snapshot);
     assert!(aws.banner.contains(&told), "{}", aws.banner);
     assert_eq!(seen(&aws), before);
@@ -198,16 +198,18 @@ fn a_state_is_kept_by_one_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state.json");
     let options = ["--accounts", "1", "--state", state.to_str().unwrap()];
-    let aws = Server::sim_aws_of(&options);
-    let second = ran(command(dir.path())
-        .args(["sim-aws", "--listen", "127.0.0.1:0"])
-        .args(options)
-        .stdin(Stdio::null()));
+    let aws = Server::sim_aws_with(&options);
+    let second = run_command(
+        command(dir.path())
+            .args(["sim-aws", "--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdin(Stdio::null()),
+    );
     assert_eq!(second.code, 1);
     assert!(second.stderr.contains("another `groundcrew sim-aws` keeps"), "{}", second.stderr);
     assert_eq!(aws.end("KILL"), None);
     // Whoever is killed leaves no lock behind.
-    Server::sim_aws_of(&options);
+    Server::sim_aws_with(&options);
 }
 
 /// A file that is no state, or is damaged, is named and never written to.
@@ -220,9 +222,11 @@ fn a_wrong_state_is_left_as_it_is(#[case] text: &str, #[case] expected: &str) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.json");
     std::fs::write(&path, text).unwrap();
-    let ran = ran(command(dir.path())
-        .args(["sim-aws", "--listen", "127.0.0.1:0", "--state", "state.json"])
-        .stdin(Stdio::null()));
+    let ran = run_command(
+        command(dir.path())
+            .args(["sim-aws", "--listen", "127.0.0.1:0", "--state", "state.json"])
+            .stdin(Stdio::null()),
+    );
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     for part in ["state.json: ", expected, "name another file with --state, or move it away"] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
@@ -233,7 +237,7 @@ fn a_wrong_state_is_left_as_it_is(#[case] text: &str, #[case] expected: &str) {
 #[test]
 fn a_state_that_can_not_be_written_is_told_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let ran = ran(command(dir.path()).args(["sim-aws", "--state", "nowhere/state.json"]));
+    let ran = run_command(command(dir.path()).args(["sim-aws", "--state", "nowhere/state.json"]));
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("nowhere/state.json: can't be written"), "{}", ran.stderr);
 }

@@ -7,14 +7,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::server::Server;
-use common::{Ran, command, groundcrew};
+use common::{CommandOutput, command, groundcrew};
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
 use groundcrew_sim::random_fleet;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 /// A directory with an empty config, which is a complete one.
-fn place() -> tempfile::TempDir {
+fn prepare_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), "").unwrap();
     dir
@@ -34,10 +34,10 @@ fn organization(accounts: usize) -> Snapshot {
 fn aws(dir: &Path, organization: &Snapshot) -> Server {
     let path = dir.join("organization.json");
     std::fs::write(&path, organization.to_json().unwrap()).unwrap();
-    Server::sim_aws_of(&["--snapshot", path.to_str().unwrap()])
+    Server::sim_aws_with(&["--snapshot", path.to_str().unwrap()])
 }
 
-fn take(aws: &Server, dir: &Path) -> Ran {
+fn take(aws: &Server, dir: &Path) -> CommandOutput {
     aws.groundcrew(dir, &["snapshot", "--config", "crew.toml"])
 }
 
@@ -47,7 +47,7 @@ fn written(dir: &Path) -> Snapshot {
 }
 
 fn calls(aws: &Server, operation: &str) -> u64 {
-    aws.look("calls")[operation].as_u64().unwrap_or(0)
+    aws.inspect("calls")[operation].as_u64().unwrap_or(0)
 }
 
 /// What was read is what is true, as far as it was known before.
@@ -69,7 +69,7 @@ fn assert_same(read: &Snapshot, truth: &Snapshot) {
 
 #[test]
 fn a_live_organization_is_rehearsed_on() {
-    let dir = place();
+    let dir = prepare_dir();
     let truth = organization(250);
     let aws = aws(dir.path(), &truth);
     let ran = take(&aws, dir.path());
@@ -106,7 +106,7 @@ fn a_live_organization_is_rehearsed_on() {
 
 #[test]
 fn on_stdout_it_can_be_piped() {
-    let dir = place();
+    let dir = prepare_dir();
     let aws = aws(dir.path(), &organization(30));
     let ran = aws.groundcrew(dir.path(), &["snapshot", "--config", "crew.toml", "--out", "-"]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -117,12 +117,12 @@ fn on_stdout_it_can_be_piped() {
 
 #[test]
 fn what_is_throttled_is_tried_again() {
-    let dir = place();
+    let dir = prepare_dir();
     let truth = organization(30);
     let aws = aws(dir.path(), &truth);
     for operation in ["DescribeProductAsAdmin", "GetResources", "SearchProvisionedProducts"] {
         let throttled = json!({ "operation": operation, "fares": "throttled" }).to_string();
-        (0..2).for_each(|_| drop(aws.ask("next-call", &throttled)));
+        (0..2).for_each(|_| drop(aws.control("next-call", &throttled)));
     }
     let ran = take(&aws, dir.path());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -131,11 +131,11 @@ fn what_is_throttled_is_tried_again() {
 
 #[test]
 fn without_the_tag_index_accounts_are_asked_one_by_one() {
-    let dir = place();
+    let dir = prepare_dir();
     let mut truth = organization(12);
     truth.accounts[3].tags = None;
     let aws = aws(dir.path(), &truth);
-    aws.ask("deny", r#"{"operation": "GetResources"}"#);
+    aws.control("deny", r#"{"operation": "GetResources"}"#);
     let ran = take(&aws, dir.path());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     let told = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -154,9 +154,9 @@ fn without_the_tag_index_accounts_are_asked_one_by_one() {
 
 #[test]
 fn what_may_not_be_listed_is_told_and_what_was_read_is_kept() {
-    let dir = place();
+    let dir = prepare_dir();
     let aws = aws(dir.path(), &organization(30));
-    aws.ask("deny", r#"{"operation": "SearchProvisionedProducts"}"#);
+    aws.control("deny", r#"{"operation": "SearchProvisionedProducts"}"#);
     let ran = take(&aws, dir.path());
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     for part in ["SearchProvisionedProducts: AccessDenied", "docs/snapshot.md", ".json.partial"] {
@@ -173,10 +173,10 @@ fn what_may_not_be_listed_is_told_and_what_was_read_is_kept() {
 #[case::by_force("KILL", "")]
 fn an_interrupted_run_goes_on(#[case] signal: &str, #[case] told: &str) {
     const ACCOUNTS: u64 = 80;
-    let dir = place();
+    let dir = prepare_dir();
     let truth = organization(ACCOUNTS as usize);
     let aws = aws(dir.path(), &truth);
-    aws.ask("deny", r#"{"operation": "GetResources"}"#);
+    aws.control("deny", r#"{"operation": "GetResources"}"#);
     let mut first = command(dir.path());
     let first = aws.environment(&mut first).args(["snapshot", "--config", "crew.toml"]);
     let first = first.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -203,7 +203,7 @@ fn an_interrupted_run_goes_on(#[case] signal: &str, #[case] told: &str) {
 /// Of another organization, nothing is used.
 #[test]
 fn what_another_organization_left_is_read_anew() {
-    let dir = place();
+    let dir = prepare_dir();
     let truth = organization(30);
     let aws = aws(dir.path(), &truth);
     let partial = dir.path().join("snapshot.json.partial");
@@ -224,7 +224,7 @@ fn what_another_organization_left_is_read_anew() {
     "it has more than 256 MiB"
 )]
 fn what_was_kept_can_not_be_used(#[case] make: fn(&Path), #[case] told: &str) {
-    let dir = place();
+    let dir = prepare_dir();
     let truth = organization(10);
     let aws = aws(dir.path(), &truth);
     make(&dir.path().join("snapshot.json.partial"));
@@ -241,7 +241,7 @@ fn what_was_kept_can_not_be_used(#[case] make: fn(&Path), #[case] told: &str) {
 #[case::directory(&["--config", "crew.toml", "--out", "."], 2, ".: is a directory")]
 #[case::other_product(&["--config", "other.toml"], 1, "set account_factory.product_name")]
 fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case] told: &str) {
-    let dir = place();
+    let dir = prepare_dir();
     std::fs::write(dir.path().join("wrong.toml"), "[aws]\nregoin = \"us-east-1\"\n").unwrap();
     let other = "[account_factory]\nproduct_name = \"Another\"\n";
     std::fs::write(dir.path().join("other.toml"), other).unwrap();
@@ -255,7 +255,7 @@ fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case]
 /// It says so at once, since no repetition mends it.
 #[test]
 fn without_credentials_nothing_is_tried() {
-    let dir = place();
+    let dir = prepare_dir();
     let begun = Instant::now();
     let ran = groundcrew(dir.path(), &["snapshot", "--config", "crew.toml"]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
@@ -267,7 +267,7 @@ fn without_credentials_nothing_is_tried() {
 /// A policy that names the id of an OU sees the real one in a rehearsal, too.
 #[test]
 fn ids_of_units_survive_a_second_snapshot() {
-    let (first, second) = (place(), place());
+    let (first, second) = (prepare_dir(), prepare_dir());
     let mut truth = organization(20);
     for account in &mut truth.accounts {
         account.ou = vec!["Workloads".into()];

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use common::inbox::Inbox;
 use common::server::Server;
-use common::{command, event, eventually, groundcrew, policy, ran, root};
+use common::{command, event, eventually, groundcrew, policy, root, run_command};
 use rstest::rstest;
 use serde_json::json;
 
@@ -105,16 +105,16 @@ fn a_service_that_fails(#[case] path: &str, #[case] secret: &str, #[case] status
     );
     std::fs::write(dir.path().join("crew.toml"), config(&format!("{base}{path}"), &queues))
         .unwrap();
-    inbox.answers(&format!("{status}\r\nLocation: {base}{filled}"));
-    inbox.repeats();
+    inbox.set_status(&format!("{status}\r\nLocation: {base}{filled}"));
+    inbox.echo_requests();
     let log = |name: &str| Stdio::from(File::create(dir.path().join(name)).unwrap());
     let mut service = command(dir.path());
     let service = prepare(&aws, &mut service, secret);
     let run = ["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"];
     let mut service =
         service.args(run).stdout(log("stdout")).stderr(log("stderr")).spawn().unwrap();
-    aws.ask("event", &event("create-managed-account-succeeded"));
-    eventually("an alert", || !aws.look("alerts").as_array().unwrap().is_empty());
+    aws.control("event", &event("create-managed-account-succeeded"));
+    eventually("an alert", || !aws.inspect("alerts").as_array().unwrap().is_empty());
     let dead = "notifications-dead.fifo";
     let letters = || {
         let asked = json!({ "QueueUrl": aws.queue(dead), "MaxNumberOfMessages": 10,
@@ -130,7 +130,7 @@ fn a_service_that_fails(#[case] path: &str, #[case] secret: &str, #[case] status
     let user_agent = concat!("groundcrew/", env!("CARGO_PKG_VERSION"));
     assert_eq!(received[0].header("user-agent"), Some(user_agent));
     let mut written = Written(vec![]);
-    written.add("alerts", aws.look("alerts").to_string().as_bytes());
+    written.add("alerts", aws.inspect("alerts").to_string().as_bytes());
     written.add("dead letters", letters().as_bytes());
     for (name, args) in [
         ("status", &["status", "--config", "crew.toml"][..]),
@@ -139,7 +139,7 @@ fn a_service_that_fails(#[case] path: &str, #[case] secret: &str, #[case] status
         ("doctor in JSON", &["doctor", "--config", "crew.toml", "--format", "json"]),
         ("check", &["check", "--config", "crew.toml"]),
     ] {
-        let ran = ran(prepare(&aws, &mut command(dir.path()), secret).args(args));
+        let ran = run_command(prepare(&aws, &mut command(dir.path()), secret).args(args));
         written.add(name, format!("{}{}", ran.stdout, ran.stderr).as_bytes());
     }
     written.add_files(dir.path());
@@ -171,16 +171,16 @@ fn a_command(#[case] status: &str, #[case] args: &[&str], #[case] code: i32) {
     std::fs::write(dir.path().join("crew.toml"), config(&url, "")).unwrap();
     let created = event("create-managed-account-succeeded");
     std::fs::write(dir.path().join("event.json"), created).unwrap();
-    inbox.answers(&format!("{status}\r\nLocation: http://{}/services/{SLACK}/1", inbox.address));
-    inbox.repeats();
-    let ran = ran(prepare(&aws, &mut command(dir.path()), SLACK).args(args));
+    inbox.set_status(&format!("{status}\r\nLocation: http://{}/services/{SLACK}/1", inbox.address));
+    inbox.echo_requests();
+    let ran = run_command(prepare(&aws, &mut command(dir.path()), SLACK).args(args));
     assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
     let sends = !(args.contains(&"--dry-run") || args[0] == "simulate");
     assert_eq!(inbox.received().first().is_some_and(|one| one.line.ends_with(SLACK)), sends);
     let mut written = Written(vec![]);
     written.add("stdout", ran.stdout.as_bytes());
     written.add("stderr", ran.stderr.as_bytes());
-    written.add("alerts", aws.look("alerts").to_string().as_bytes());
+    written.add("alerts", aws.inspect("alerts").to_string().as_bytes());
     written.add_files(dir.path());
     written.assert_without(SLACK);
     if status != "503 Service Unavailable" || code == 0 {
@@ -204,9 +204,9 @@ fn a_secret_that_can_not_be_used(#[case] secret: &str) {
     let created = event("create-managed-account-succeeded");
     std::fs::write(dir.path().join("event.json"), created).unwrap();
     let handle = ["handle", "--config", "crew.toml", "event.json"];
-    let ran = ran(prepare(&aws, &mut command(dir.path()), secret).args(handle));
+    let ran = run_command(prepare(&aws, &mut command(dir.path()), secret).args(handle));
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    let alerts = aws.look("alerts").to_string();
+    let alerts = aws.inspect("alerts").to_string();
     let named = "the host says: the secret for `$(hook)` can't be had: ";
     assert!(
         alerts.contains(named) && alerts.contains("environment variable HOOK_PATH"),

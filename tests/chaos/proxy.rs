@@ -17,7 +17,7 @@ const PAGE: &str = "<html><head><title>Bad Gateway</title></head></html>";
 
 /// What becomes of a request.
 #[derive(Clone, Copy)]
-enum Fate {
+enum ProxyFault {
     Passes,
     /// It is never handed on.
     CutBefore,
@@ -36,12 +36,12 @@ pub struct Proxy {
 
 struct Shared {
     upstream: String,
-    breaks: AtomicBool,
+    injects_faults: AtomicBool,
     broken: AtomicUsize,
     requests: AtomicU64,
     rng: Mutex<Rng>,
     /// Whether its pages may say 200 of a request that is never handed on.
-    lies: bool,
+    may_lie: bool,
 }
 
 impl Proxy {
@@ -56,16 +56,16 @@ impl Proxy {
         Self::of(upstream, seed, false)
     }
 
-    fn of(upstream: &str, seed: u64, lies: bool) -> Self {
+    fn of(upstream: &str, seed: u64, may_lie: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
             upstream: upstream.to_owned(),
-            breaks: AtomicBool::new(true),
+            injects_faults: AtomicBool::new(true),
             broken: AtomicUsize::new(0),
             requests: AtomicU64::new(0),
             rng: Mutex::new(Rng::with_seed(seed)),
-            lies,
+            may_lie,
         });
         let serving = shared.clone();
         std::thread::spawn(move || {
@@ -79,8 +79,8 @@ impl Proxy {
     }
 
     /// From now on everything passes.
-    pub fn mend(&self) {
-        self.shared.breaks.store(false, Ordering::Relaxed);
+    pub fn stop_faults(&self) {
+        self.shared.injects_faults.store(false, Ordering::Relaxed);
     }
 
     /// Requests so far, and those of them that were broken.
@@ -91,30 +91,33 @@ impl Proxy {
 }
 
 impl Shared {
-    fn fate(&self) -> Fate {
+    fn draw_fault(&self) -> ProxyFault {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let mut rng = self.rng.lock().unwrap();
-        if !self.breaks.load(Ordering::Relaxed) || rng.u32(..100) >= BROKEN {
-            return Fate::Passes;
+        if !self.injects_faults.load(Ordering::Relaxed) || rng.u32(..100) >= BROKEN {
+            return ProxyFault::Passes;
         }
         self.broken.fetch_add(1, Ordering::Relaxed);
         match rng.u32(..6) {
-            0 => Fate::CutBefore,
-            1 => Fate::CutAfter,
-            2 => Fate::Slow(Duration::from_millis(rng.u64(200..2500))),
-            3 => Fate::Page(502, false),
-            4 => Fate::Page(200, rng.bool() || !self.lies),
-            _ => Fate::Page(504, true),
+            0 => ProxyFault::CutBefore,
+            1 => ProxyFault::CutAfter,
+            2 => ProxyFault::Slow(Duration::from_millis(rng.u64(200..2500))),
+            3 => ProxyFault::Page(502, false),
+            4 => ProxyFault::Page(200, rng.bool() || !self.may_lie),
+            _ => ProxyFault::Page(504, true),
         }
     }
 
     /// One request and its answer.
     fn exchange(&self, mut client: TcpStream) -> io::Result<()> {
         let request = read_request(&client)?;
-        let fate = self.fate();
-        let answer = match fate {
-            Fate::CutBefore | Fate::Page(_, false) => Vec::new(),
-            Fate::Passes | Fate::CutAfter | Fate::Slow(_) | Fate::Page(_, true) => {
+        let fault = self.draw_fault();
+        let answer = match fault {
+            ProxyFault::CutBefore | ProxyFault::Page(_, false) => Vec::new(),
+            ProxyFault::Passes
+            | ProxyFault::CutAfter
+            | ProxyFault::Slow(_)
+            | ProxyFault::Page(_, true) => {
                 let mut server = TcpStream::connect(&self.upstream)?;
                 server.write_all(&request)?;
                 let mut answer = Vec::new();
@@ -122,9 +125,9 @@ impl Shared {
                 answer
             }
         };
-        match fate {
-            Fate::CutBefore | Fate::CutAfter => return Ok(()),
-            Fate::Page(status, _) => {
+        match fault {
+            ProxyFault::CutBefore | ProxyFault::CutAfter => return Ok(()),
+            ProxyFault::Page(status, _) => {
                 let page = format!(
                     "HTTP/1.1 {status} Page\r\nContent-Type: text/html\r\nContent-Length: \
                      {}\r\nConnection: close\r\n\r\n{PAGE}",
@@ -132,8 +135,8 @@ impl Shared {
                 );
                 return client.write_all(page.as_bytes());
             }
-            Fate::Slow(wait) => std::thread::sleep(wait),
-            Fate::Passes => {}
+            ProxyFault::Slow(wait) => std::thread::sleep(wait),
+            ProxyFault::Passes => {}
         }
         client.write_all(&answer)
     }

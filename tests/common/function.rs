@@ -11,7 +11,7 @@ use super::server::{Server, free_port};
 /// A program of one of the Python environments.
 pub fn program(environment: &str, name: &str) -> Command {
     let path: PathBuf = root().join(environment).join("bin").join(name);
-    assert!(path.exists(), "{} is missing: run `make peers`", path.display());
+    assert!(path.exists(), "{} is missing: run `make interop`", path.display());
     Command::new(path)
 }
 
@@ -45,7 +45,7 @@ impl Function {
         let port = free_port();
         let mut command = program(".venv", "cargo-lambda");
         command.args(["lambda", "watch", "--only-lambda-apis", "--invoke-port", &port.to_string()]);
-        let runtime = Server::started(command.current_dir(root()), format!("127.0.0.1:{port}"));
+        let runtime = Server::start(command.current_dir(root()), format!("127.0.0.1:{port}"));
         let mut bootstrap = super::command(dir.path());
         for (name, value) in environment(aws, &config_file).as_object().unwrap() {
             bootstrap.env(name, value.as_str().unwrap());
@@ -58,7 +58,7 @@ impl Function {
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "groundcrew")
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "1");
-        let bootstrap = Server::running(&mut bootstrap);
+        let bootstrap = Server::spawn(&mut bootstrap);
         Self { runtime, bootstrap, _dir: dir }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Received {
+pub struct ReceivedRequest {
     /// For example `POST /hooks`.
     pub line: String,
     /// Names in lower case.
@@ -15,7 +15,7 @@ pub struct Received {
     pub body: String,
 }
 
-impl Received {
+impl ReceivedRequest {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -25,9 +25,9 @@ impl Received {
 pub struct Inbox {
     /// As in `127.0.0.1:4577`.
     pub address: String,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
     status: Arc<Mutex<String>>,
-    repeats: Arc<AtomicBool>,
+    echoes: Arc<AtomicBool>,
 }
 
 impl Inbox {
@@ -37,14 +37,14 @@ impl Inbox {
             address: listener.local_addr().unwrap().to_string(),
             received: Arc::default(),
             status: Arc::new(Mutex::new("200 OK".to_owned())),
-            repeats: Arc::default(),
+            echoes: Arc::default(),
         };
         let (received, status) = (inbox.received.clone(), inbox.status.clone());
-        let repeats = inbox.repeats.clone();
+        let echoes = inbox.echoes.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let status = status.lock().unwrap().clone();
-                if let Some(request) = serve(stream, &status, repeats.load(Ordering::SeqCst)) {
+                if let Some(request) = serve(stream, &status, echoes.load(Ordering::SeqCst)) {
                     received.lock().unwrap().push(request);
                 }
             }
@@ -52,30 +52,30 @@ impl Inbox {
         inbox
     }
 
-    pub fn received(&self) -> Vec<Received> {
+    pub fn received(&self) -> Vec<ReceivedRequest> {
         self.received.lock().unwrap().clone()
     }
 
     /// Has it repeat in its answers what it is asked for.
-    pub fn repeats(&self) {
-        self.repeats.store(true, Ordering::SeqCst);
+    pub fn echo_requests(&self) {
+        self.echoes.store(true, Ordering::SeqCst);
     }
 
     /// What it answers from now on, such as `503 Service Unavailable`; header fields may follow
     /// in lines of their own.
-    pub fn answers(&self, status: &str) {
+    pub fn set_status(&self, status: &str) {
         *self.status.lock().unwrap() = status.to_owned();
     }
 }
 
 /// What it is asked for, in the forms in which systems repeat that: as it is, in JSON, in a URL.
-fn repeated(line: &str) -> String {
+fn echo(line: &str) -> String {
     let url = line.split(' ').nth(1).unwrap_or_default();
     let (json, encoded) = (url.replace('/', "\\/"), url.replace('/', "%2F"));
     format!(r#"{{"error":"no route for {url}","url":"{json}","to":"/login?to={encoded}"}}"#)
 }
 
-fn serve(mut stream: TcpStream, status: &str, repeats: bool) -> Option<Received> {
+fn serve(mut stream: TcpStream, status: &str, echoes: bool) -> Option<ReceivedRequest> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -94,8 +94,8 @@ fn serve(mut stream: TcpStream, status: &str, repeats: bool) -> Option<Received>
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let mut body = vec![0; length.and_then(|(_, length)| length.parse().ok()).unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    let answer = match repeats {
-        true => repeated(&line),
+    let answer = match echoes {
+        true => echo(&line),
         false => r#"{"ok":true,"id":"17"}"#.to_owned(),
     };
     write!(
@@ -105,5 +105,5 @@ fn serve(mut stream: TcpStream, status: &str, repeats: bool) -> Option<Received>
         answer.len()
     )
     .ok()?;
-    Some(Received { line, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    Some(ReceivedRequest { line, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }

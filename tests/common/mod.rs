@@ -4,8 +4,8 @@
 
 pub mod function;
 pub mod inbox;
+pub mod interop;
 pub mod json;
-pub mod peers;
 pub mod server;
 
 use std::ops::Range;
@@ -15,13 +15,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How a run of the binary ended.
-pub struct Ran {
+pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Ran {
+impl CommandOutput {
     /// The JSON document on stdout of a command that tells of what it found wrong, or of nothing.
     pub fn findings(&self) -> serde_json::Value {
         assert!((0..=1).contains(&self.code), "{}: {}", self.code, self.stderr);
@@ -82,31 +82,31 @@ pub fn event(name: &str) -> String {
 
 /// Waits for what another process does, for two minutes at most.
 pub fn eventually(what: &str, done: impl FnMut() -> bool) {
-    within(Duration::from_secs(120), what, done);
+    wait_for(Duration::from_secs(120), what, done);
 }
 
 /// Waits for what another process does.
-pub fn within(patience: Duration, what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_for(timeout: Duration, what: &str, mut done: impl FnMut() -> bool) {
     // Whoever looks without a pause takes the processor from what it waits for.
     const PAUSES: Range<Duration> = Duration::from_millis(10)..Duration::from_secs(1);
     let begun = Instant::now();
     let mut pause = PAUSES.start;
     while !done() {
-        assert!(begun.elapsed() < patience, "not in {patience:?}: {what}");
+        assert!(begun.elapsed() < timeout, "not in {timeout:?}: {what}");
         std::thread::sleep(pause);
         pause = (pause * 3 / 2).min(PAUSES.end);
     }
 }
 
 /// Runs the binary in a directory.
-pub fn groundcrew(dir: &Path, args: &[&str]) -> Ran {
-    ran(command(dir).args(args))
+pub fn groundcrew(dir: &Path, args: &[&str]) -> CommandOutput {
+    run_command(command(dir).args(args))
 }
 
 /// Runs a command to its end.
-pub fn ran(command: &mut Command) -> Ran {
+pub fn run_command(command: &mut Command) -> CommandOutput {
     let output = command.output().unwrap();
-    Ran {
+    CommandOutput {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Ran, command, eventually, ran};
+use super::{CommandOutput, command, eventually, run_command};
 
 /// A server that ends with the test.
 pub struct Server {
@@ -29,11 +29,11 @@ impl Drop for Server {
 impl Server {
     /// `groundcrew sim-aws` on a free port, with an organization of so many accounts.
     pub fn sim_aws(accounts: usize) -> Self {
-        Self::sim_aws_of(&["--accounts", &accounts.to_string()])
+        Self::sim_aws_with(&["--accounts", &accounts.to_string()])
     }
 
     /// `groundcrew sim-aws` on a free port, with these options.
-    pub fn sim_aws_of(options: &[&str]) -> Self {
+    pub fn sim_aws_with(options: &[&str]) -> Self {
         let mut child = command(Path::new("/"))
             .args(["sim-aws", "--listen", "127.0.0.1:0"])
             .args(options)
@@ -51,7 +51,7 @@ impl Server {
     }
 
     /// Any server, once it accepts connections.
-    pub fn started(command: &mut Command, address: String) -> Self {
+    pub fn start(command: &mut Command, address: String) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         eventually(&address, || {
             assert!(child.try_wait().unwrap().is_none(), "{command:?} has ended");
@@ -61,7 +61,7 @@ impl Server {
     }
 
     /// A process that listens nowhere.
-    pub fn running(command: &mut Command) -> Self {
+    pub fn spawn(command: &mut Command) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, address: String::new(), banner: String::new() }
     }
@@ -97,8 +97,8 @@ impl Server {
     }
 
     /// Runs the binary against this AWS.
-    pub fn groundcrew(&self, dir: &Path, args: &[&str]) -> Ran {
-        ran(self.environment(&mut command(dir)).args(args))
+    pub fn groundcrew(&self, dir: &Path, args: &[&str]) -> CommandOutput {
+        run_command(self.environment(&mut command(dir)).args(args))
     }
 
     /// Leads a command to this AWS.
@@ -111,12 +111,12 @@ impl Server {
     }
 
     /// What the simulated AWS says for tests, under `/_groundcrew/`.
-    pub fn look(&self, what: &str) -> Value {
+    pub fn inspect(&self, what: &str) -> Value {
         self.request("GET", &format!("/_groundcrew/{what}"), "")
     }
 
     /// Has the simulated AWS do something, under `/_groundcrew/`.
-    pub fn ask(&self, what: &str, body: &str) -> Value {
+    pub fn control(&self, what: &str, body: &str) -> Value {
         self.request("POST", &format!("/_groundcrew/{what}"), body)
     }
 

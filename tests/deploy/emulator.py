@@ -37,7 +37,7 @@ def free_port():
 def ministack():
     """A function that makes clients of a ministack of one's own."""
     if not os.path.exists(PROGRAM):
-        sys.exit(f"{PROGRAM} does not exist: make peers, or set GROUNDCREW_MINISTACK")
+        sys.exit(f"{PROGRAM} does not exist: make interop, or set GROUNDCREW_MINISTACK")
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile("w+") as log:

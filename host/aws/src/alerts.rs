@@ -7,16 +7,16 @@ use aws_sdk_sns::Client;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::ports::{Alert, Alerts};
 
-use crate::error::Uncertain;
+use crate::error::UncertainAttempts;
 
 /// SNS takes subjects of fewer than 100 characters.
-const SUBJECT: usize = 99;
+const MAX_SUBJECT_CHARS: usize = 99;
 
 /// SNS takes messages of at most 256 KiB.
-const MESSAGE: usize = 256 << 10;
+const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
 /// Stands where a text was cut.
-const CUT: &str = "...";
+const ELLIPSIS: &str = "...";
 
 /// A topic that people are subscribed to.
 #[derive(Debug)]
@@ -35,19 +35,19 @@ impl SnsAlerts {
 #[async_trait]
 impl Alerts for SnsAlerts {
     async fn publish(&self, alert: &Alert) -> Result<(), AwsError> {
-        let uncertain = Uncertain::default();
+        let uncertain = UncertainAttempts::default();
         // SNS refuses an empty message.
         let message = if alert.message.is_empty() { &alert.subject } else { &alert.message };
         self.client
             .publish()
             .topic_arn(&self.topic_arn)
             .subject(subject(&alert.subject))
-            .message(cut(message))
+            .message(truncate(message))
             .customize()
             .interceptor(uncertain.clone())
             .send()
             .await
-            .map_err(|error| uncertain.of_write("Publish", error))?;
+            .map_err(|error| uncertain.write_error("Publish", error))?;
         Ok(())
     }
 }
@@ -60,22 +60,22 @@ fn subject(text: &str) -> String {
     if ascii.is_empty() {
         return "groundcrew".to_owned();
     }
-    if ascii.len() <= SUBJECT {
+    if ascii.len() <= MAX_SUBJECT_CHARS {
         return ascii;
     }
     // All of it is ASCII, so that any place may be cut at.
-    let cut = &ascii[..SUBJECT - CUT.len()];
-    format!("{}{CUT}", cut.trim_end())
+    let cut = &ascii[..MAX_SUBJECT_CHARS - ELLIPSIS.len()];
+    format!("{}{ELLIPSIS}", cut.trim_end())
 }
 
 /// A message that SNS takes. Who sends more than it takes tells people nothing: better they read
 /// the beginning.
-fn cut(message: &str) -> Cow<'_, str> {
-    if message.len() <= MESSAGE {
+fn truncate(message: &str) -> Cow<'_, str> {
+    if message.len() <= MAX_MESSAGE_BYTES {
         return message.into();
     }
-    let cut = &message[..message.floor_char_boundary(MESSAGE - CUT.len())];
-    format!("{cut}{CUT}").into()
+    let cut = &message[..message.floor_char_boundary(MAX_MESSAGE_BYTES - ELLIPSIS.len())];
+    format!("{cut}{ELLIPSIS}").into()
 }
 
 #[cfg(test)]
@@ -97,10 +97,10 @@ mod tests {
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
-        let whole = "é".repeat(MESSAGE / 2);
-        assert_eq!(cut(&whole), whole);
-        let cut = cut(&format!("{whole}é")).into_owned();
-        assert_eq!(cut.len(), MESSAGE - 1);
+        let whole = "é".repeat(MAX_MESSAGE_BYTES / 2);
+        assert_eq!(truncate(&whole), whole);
+        let cut = truncate(&format!("{whole}é")).into_owned();
+        assert_eq!(cut.len(), MAX_MESSAGE_BYTES - 1);
         assert!(cut.ends_with("é..."));
     }
 

@@ -10,7 +10,7 @@ use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::baseline::BaselineTarget;
 use groundcrew_core::ports::Baselines;
 
-use crate::error::{of_read, unexpected};
+use crate::error::{read_error, unexpected};
 use crate::landing_zone::ControlTower;
 
 #[async_trait]
@@ -22,7 +22,7 @@ impl Baselines for ControlTower {
         loop {
             let page = self.client.list_enabled_baselines().include_children(true);
             let answer = page.set_next_token(next).send().await;
-            let answer = answer.map_err(|error| of_read("ListEnabledBaselines", error))?;
+            let answer = answer.map_err(|error| read_error("ListEnabledBaselines", error))?;
             for enabled in answer.enabled_baselines {
                 let status = enabled.status_summary.and_then(|summary| summary.status);
                 // One without a parent is the landing zone's own, and not an OU's.
@@ -50,31 +50,33 @@ impl ControlTower {
     /// differ between versions of the landing zone.
     async fn shared_accounts(&self) -> Result<Option<BTreeSet<AccountId>>, AwsError> {
         const OPERATION: &str = "GetLandingZone";
-        let Some(arn) = self.arn().await? else { return Ok(None) };
+        let Some(arn) = self.landing_zone_arn().await? else { return Ok(None) };
         let get = self.client.get_landing_zone().landing_zone_identifier(arn);
-        let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
+        let answer = get.send().await.map_err(|error| read_error(OPERATION, error))?;
         let zone = answer.landing_zone.ok_or_else(|| {
             let what = "the answer has no landingZone".to_owned();
             unexpected(OPERATION, ErrorClass::Transient, what)
         })?;
         let mut accounts = BTreeSet::new();
-        collect(&zone.manifest, &mut accounts);
+        collect_account_ids(&zone.manifest, &mut accounts);
         Ok(Some(accounts))
     }
 }
 
 /// The account ids in a manifest, wherever they are.
-fn collect(document: &Document, accounts: &mut BTreeSet<AccountId>) {
+fn collect_account_ids(document: &Document, accounts: &mut BTreeSet<AccountId>) {
     match document {
         Document::Object(fields) => {
             for (key, value) in fields {
                 match value.as_string() {
                     Some(id) if key == "accountId" => accounts.extend(id.parse()),
-                    _ => collect(value, accounts),
+                    _ => collect_account_ids(value, accounts),
                 }
             }
         }
-        Document::Array(several) => several.iter().for_each(|one| collect(one, accounts)),
+        Document::Array(several) => {
+            several.iter().for_each(|one| collect_account_ids(one, accounts))
+        }
         _ => {}
     }
 }

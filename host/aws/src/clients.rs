@@ -14,30 +14,30 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 
-use crate::calls::Calls;
-use crate::garbled::Garbled;
+use crate::call_counter::CallCounter;
+use crate::malformed_response::MalformedResponse;
 
 /// How long one attempt may take. Longer than the longest long poll (20 s).
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Attempts of a call, the first included.
-const ATTEMPTS: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;
 
 /// Longest wait between two attempts.
-const BACKOFF: Duration = Duration::from_secs(20);
+const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
 /// All this for a person who waits for the answer.
-const IMPATIENT: Patience = Patience {
+const INTERACTIVE: RetrySettings = RetrySettings {
     attempt_timeout: Duration::from_secs(10),
-    attempts: 4,
-    organizations_attempts: 6,
-    backoff: Duration::from_secs(5),
+    max_attempts: 4,
+    max_organizations_attempts: 6,
+    max_backoff: Duration::from_secs(5),
 };
 
 /// Attempts of a call to Organizations. With up to 20 s between them it is throttled for
 /// minutes before a caller hears of it: AWS publishes no rates, and ten thousand accounts
 /// are read one by one.
-const ORGANIZATIONS_ATTEMPTS: u32 = 50;
+const MAX_ORGANIZATIONS_ATTEMPTS: u32 = 50;
 
 /// Where and as whom AWS is called: credentials, the home Region, endpoints, the way that
 /// requests travel, and the time.
@@ -46,26 +46,26 @@ pub struct Environment {
     shared: SdkConfig,
     /// Region of IAM Identity Center, where it is not the home Region.
     identity_center_region: Option<String>,
-    calls: Calls,
-    patience: Patience,
+    call_counter: CallCounter,
+    retry_settings: RetrySettings,
 }
 
 /// How long a call is waited for, and how often it is tried.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct RetrySettings {
     attempt_timeout: Duration,
-    attempts: u32,
-    organizations_attempts: u32,
-    backoff: Duration,
+    max_attempts: u32,
+    max_organizations_attempts: u32,
+    max_backoff: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetrySettings {
     fn default() -> Self {
         Self {
             attempt_timeout: ATTEMPT_TIMEOUT,
-            attempts: ATTEMPTS,
-            organizations_attempts: ORGANIZATIONS_ATTEMPTS,
-            backoff: BACKOFF,
+            max_attempts: MAX_ATTEMPTS,
+            max_organizations_attempts: MAX_ORGANIZATIONS_ATTEMPTS,
+            max_backoff: MAX_BACKOFF,
         }
     }
 }
@@ -88,7 +88,7 @@ pub struct Clients {
     /// The Resource Groups Tagging API, in the Region of Organizations.
     pub tagging: aws_sdk_resourcegroupstagging::Client,
     /// What was called through all of them.
-    pub calls: Calls,
+    pub call_counter: CallCounter,
     /// Control Tower, in the home Region.
     pub control_tower: aws_sdk_controltower::Client,
     /// IAM Identity Center, in its Region.
@@ -111,13 +111,13 @@ macro_rules! client {
             // Bodies are small and the attempt timeout bounds every call; watching the
             // throughput would only cost a wake-up every half second of a long poll.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(environment.calls.clone())
+            .interceptor(environment.call_counter.clone())
             .retry_config($retry)
-            .retry_classifier(Garbled)
+            .retry_classifier(MalformedResponse)
             .retry_partition($partition)
             .timeout_config(
                 TimeoutConfig::builder()
-                    .operation_attempt_timeout(environment.patience.attempt_timeout)
+                    .operation_attempt_timeout(environment.retry_settings.attempt_timeout)
                     .build(),
             );
         $sdk::Client::from_conf(config.build())
@@ -142,15 +142,15 @@ impl Environment {
         Self {
             shared,
             identity_center_region: None,
-            patience: Patience::default(),
-            calls: Calls::default(),
+            retry_settings: RetrySettings::default(),
+            call_counter: CallCounter::default(),
         }
     }
 
     /// The environment of this process, as AWS's own tools see it: variables such as
     /// `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, the files in
     /// `~/.aws`, and the credentials of a container, an instance or a Lambda.
-    pub async fn of_process(region: impl Into<String>) -> Self {
+    pub async fn from_process_env(region: impl Into<String>) -> Self {
         let shared = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.into()))
             .http_client(crate::http::client())
@@ -159,8 +159,8 @@ impl Environment {
         Self {
             shared,
             identity_center_region: None,
-            patience: Patience::default(),
-            calls: Calls::default(),
+            retry_settings: RetrySettings::default(),
+            call_counter: CallCounter::default(),
         }
     }
 
@@ -170,8 +170,8 @@ impl Environment {
     }
 
     /// The same, for a person who waits: calls are given up sooner.
-    pub fn impatient(self) -> Self {
-        Self { patience: IMPATIENT, ..self }
+    pub fn interactive(self) -> Self {
+        Self { retry_settings: INTERACTIVE, ..self }
     }
 
     /// Control Tower's home Region.
@@ -188,8 +188,8 @@ impl Environment {
         let identity_region = || self.identity_center_region.clone().unwrap_or_else(region);
         let retry = || {
             RetryConfig::standard()
-                .with_max_attempts(self.patience.attempts)
-                .with_max_backoff(self.patience.backoff)
+                .with_max_attempts(self.retry_settings.max_attempts)
+                .with_max_backoff(self.retry_settings.max_backoff)
         };
         let partition = |name: &'static str| {
             RetryPartition::custom(name).token_bucket(TokenBucket::default()).build()
@@ -197,8 +197,8 @@ impl Environment {
         // Adaptive: it finds the rate that AWS allows. Without a retry quota, since a
         // throttled call must not fail because many others were throttled, too.
         let patient = RetryConfig::adaptive()
-            .with_max_attempts(self.patience.organizations_attempts)
-            .with_max_backoff(self.patience.backoff);
+            .with_max_attempts(self.retry_settings.max_organizations_attempts)
+            .with_max_backoff(self.retry_settings.max_backoff);
         let unlimited =
             RetryPartition::custom("organizations").token_bucket(TokenBucket::unlimited()).build();
         Clients {
@@ -212,7 +212,7 @@ impl Environment {
             organizations: client!(
                 aws_sdk_organizations,
                 self,
-                global_region(&home),
+                organizations_region(&home),
                 patient,
                 unlimited
             ),
@@ -229,11 +229,11 @@ impl Environment {
             tagging: client!(
                 aws_sdk_resourcegroupstagging,
                 self,
-                global_region(&home),
+                organizations_region(&home),
                 retry(),
                 partition("resourcegroupstagging")
             ),
-            calls: self.calls.clone(),
+            call_counter: self.call_counter.clone(),
             control_tower: client!(
                 aws_sdk_controltower,
                 self,
@@ -268,7 +268,7 @@ impl Environment {
 }
 
 /// The Region with the endpoint of Organizations, for a home Region.
-fn global_region(home: &str) -> &'static str {
+fn organizations_region(home: &str) -> &'static str {
     match home {
         _ if home.starts_with("us-gov-") => "us-gov-west-1",
         _ if home.starts_with("cn-") => "cn-northwest-1",
@@ -300,7 +300,7 @@ mod tests {
         #[case] organizations: &str,
         #[case] support: &str,
     ) {
-        assert_eq!((global_region(home), support_region(home)), (organizations, support));
+        assert_eq!((organizations_region(home), support_region(home)), (organizations, support));
     }
 
     #[rstest]

@@ -18,27 +18,27 @@ use groundcrew_core::credentials::{self, error_chain, error_chain_text};
 use groundcrew_core::text::printable;
 
 /// So many bytes of an answer that AWS did not give are shown.
-const BEGINNING: usize = 200;
+const MAX_EXCERPT_BYTES: usize = 200;
 
 /// The error of a call that changes nothing.
-pub(crate) fn of_read<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+pub(crate) fn read_error<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    AwsError { effect_possible: false, ..translate(operation, error) }
+    AwsError { effect_possible: false, ..to_aws_error(operation, error) }
 }
 
 /// The error of a call that changes something. The last attempt tells whether it may have.
-pub(crate) fn of_write<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+pub(crate) fn write_error<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    translate(operation, error)
+    to_aws_error(operation, error)
 }
 
 /// Nothing, if an answer is about what was asked for: `found` is what it says of that in `member`.
 /// What is about something else, or doesn't say, is not believed; another answer may be.
-pub(crate) fn compare(
+pub(crate) fn check_echo(
     operation: &'static str,
     member: &str,
     found: Option<&str>,
@@ -68,23 +68,23 @@ pub(crate) fn unexpected(
     AwsError::without_code(operation, class, message)
 }
 
-fn translate<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
+fn to_aws_error<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let way = |message: String, class, effect_possible| AwsError {
+    let with_class = |message: String, class, effect_possible| AwsError {
         effect_possible,
         ..AwsError::without_code(operation, class, message)
     };
     let no_credentials = |message: String, class| AwsError {
-        without_credentials: true,
+        credentials_error: true,
         ..AwsError::without_code(operation, class, message)
     };
     match &error {
         // AWS gives each of its errors a code. It may have had the request all the same.
         SdkError::ServiceError(service) if service.err().code().is_none_or(str::is_empty) => {
-            let message = foreign(service.raw(), service.err().message());
-            way(message, ErrorClass::Transient, true)
+            let message = describe_non_aws_response(service.raw(), service.err().message());
+            with_class(message, ErrorClass::Transient, true)
         }
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
@@ -105,37 +105,38 @@ where
             no_credentials(credentials::missing_message(), ErrorClass::Denied)
         }
         // Nothing was sent. Whoever gives them may be out of reach for the moment.
-        _ if let Some(why) = without_credentials(&error) => {
+        _ if let Some(why) = credentials_error(&error) => {
             no_credentials(credentials::unavailable_message(&why), ErrorClass::Transient)
         }
         SdkError::ConstructionFailure(_) => {
-            way(error_chain_text(&error), ErrorClass::Permanent, false)
+            with_class(error_chain_text(&error), ErrorClass::Permanent, false)
         }
         SdkError::ResponseError(response) => {
-            let message = foreign(response.raw(), Some(&error_chain_text(&error)));
-            way(message, ErrorClass::Transient, true)
+            let message =
+                describe_non_aws_response(response.raw(), Some(&error_chain_text(&error)));
+            with_class(message, ErrorClass::Transient, true)
         }
         // No answer, a broken one, or none in time: by then it may have happened.
-        _ => way(error_chain_text(&error), ErrorClass::Transient, true),
+        _ => with_class(error_chain_text(&error), ErrorClass::Transient, true),
     }
 }
 
 /// Says what came in the place of an answer of AWS: the status, what it claims to be, how it begins,
 /// and what the SDK makes of it.
-fn foreign(answer: &HttpResponse, made_of_it: Option<&str>) -> String {
+fn describe_non_aws_response(answer: &HttpResponse, sdk_message: Option<&str>) -> String {
     let status = answer.status().as_u16();
     let kind = answer.headers().get("content-type").unwrap_or("no content type");
     let begins = match answer.body().bytes() {
         None | Some([]) => "it is empty".to_owned(),
         Some(body) => {
-            let text = String::from_utf8_lossy(&body[..body.len().min(BEGINNING)]);
+            let text = String::from_utf8_lossy(&body[..body.len().min(MAX_EXCERPT_BYTES)]);
             format!("it begins with `{}`", printable(&text))
         }
     };
-    let made_of_it = made_of_it.filter(|text| !text.is_empty());
-    let made_of_it = made_of_it.map(|text| format!(" ({text})")).unwrap_or_default();
+    let sdk_message = sdk_message.filter(|text| !text.is_empty());
+    let sdk_message = sdk_message.map(|text| format!(" ({text})")).unwrap_or_default();
     format!(
-        "the answer is not one of AWS: status {status}, {}, {begins}{made_of_it}; look for a proxy or \
+        "the answer is not one of AWS: status {status}, {}, {begins}{sdk_message}; look for a proxy or \
          load balancer in between",
         printable(kind)
     )
@@ -149,18 +150,18 @@ fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// What is said of credentials that could not be had, if that is why a call failed.
-pub(crate) fn without_credentials(error: &(dyn Error + 'static)) -> Option<String> {
+pub(crate) fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
     error_chain(error).find(|error| error.is::<CredentialsError>()).map(error_chain_text)
 }
 
 /// Notes whether any attempt of a call ended without saying what became of it. The SDK
 /// tells of the last attempt only; an earlier one may have had the effect.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Uncertain(Arc<AtomicBool>);
+pub(crate) struct UncertainAttempts(Arc<AtomicBool>);
 
-impl Uncertain {
+impl UncertainAttempts {
     /// The error of the call, with what earlier attempts may have done.
-    pub(crate) fn of_write<E>(
+    pub(crate) fn write_error<E>(
         &self,
         operation: &'static str,
         error: SdkError<E, HttpResponse>,
@@ -168,7 +169,7 @@ impl Uncertain {
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
-        let error = of_write(operation, error);
+        let error = write_error(operation, error);
         AwsError {
             effect_possible: error.effect_possible || self.0.load(Ordering::Relaxed),
             ..error
@@ -177,7 +178,7 @@ impl Uncertain {
 }
 
 #[dyn_dispatch_hint]
-impl Intercept for Uncertain {
+impl Intercept for UncertainAttempts {
     fn name(&self) -> &'static str {
         "Uncertain"
     }

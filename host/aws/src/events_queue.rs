@@ -7,28 +7,28 @@ use aws_sdk_sqs::Client;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::ports::{EventQueue, ReceivedMessage};
 
-use crate::dead_letters::DeadLetters;
-use crate::sqs::{BATCH, Queue};
+use crate::dead_letter_queue::DeadLetterQueue;
+use crate::sqs::{MAX_BATCH_SIZE, Queue};
 
 /// The queue that EventBridge delivers to.
 #[derive(Debug)]
-pub struct SqsEvents {
+pub struct SqsEventQueue {
     queue: Queue,
-    dead: DeadLetters,
+    dead_letter_queue: DeadLetterQueue,
 }
 
-impl SqsEvents {
+impl SqsEventQueue {
     /// The queue with this URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         let queue = Queue { client, url: url.into() };
-        Self { dead: DeadLetters::of(queue.clone()), queue }
+        Self { dead_letter_queue: DeadLetterQueue::for_source(queue.clone()), queue }
     }
 }
 
 #[async_trait]
-impl EventQueue for SqsEvents {
+impl EventQueue for SqsEventQueue {
     async fn receive(&self, wait: Duration) -> Result<Vec<ReceivedMessage<String>>, AwsError> {
-        let messages = self.queue.receive(BATCH, wait).await?.into_iter();
+        let messages = self.queue.receive(MAX_BATCH_SIZE, wait).await?.into_iter();
         Ok(messages
             .map(|message| ReceivedMessage {
                 body: message.body,
@@ -42,6 +42,6 @@ impl EventQueue for SqsEvents {
     }
 
     async fn reject(&self, event: &ReceivedMessage<String>, reason: &str) -> Result<(), AwsError> {
-        self.dead.take(&event.body, reason, &event.receipt_handle).await
+        self.dead_letter_queue.move_unreadable(&event.body, reason, &event.receipt_handle).await
     }
 }

@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 /// certificates takes longer than all else that a cold start does, and emulators speak
 /// plain HTTP. Goes by `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 pub(crate) fn client() -> SharedHttpClient {
-    SharedHttpClient::new(TlsWhenNeeded {
+    SharedHttpClient::new(LazyTlsClient {
         plain: Builder::new()
             .build_with_connector_fn(|settings, parts| connector(settings, parts).build_http()),
         secure: Builder::new().build_with_connector_fn(|settings, parts| {
@@ -35,18 +35,18 @@ fn connector(
 }
 
 #[derive(Clone, Debug)]
-struct TlsWhenNeeded {
+struct LazyTlsClient {
     plain: SharedHttpClient,
     secure: SharedHttpClient,
 }
 
-impl HttpClient for TlsWhenNeeded {
+impl HttpClient for LazyTlsClient {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        SharedHttpConnector::new(ByScheme {
+        SharedHttpConnector::new(SchemeConnector {
             clients: self.clone(),
             settings: settings.clone(),
             components: components.clone(),
@@ -56,13 +56,13 @@ impl HttpClient for TlsWhenNeeded {
 
 /// Connectors are made with the first request, and kept by their client from then on.
 #[derive(Debug)]
-struct ByScheme {
-    clients: TlsWhenNeeded,
+struct SchemeConnector {
+    clients: LazyTlsClient,
     settings: HttpConnectorSettings,
     components: RuntimeComponents,
 }
 
-impl HttpConnector for ByScheme {
+impl HttpConnector for SchemeConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let client = match request.uri().starts_with("http://") {
             true => &self.clients.plain,

@@ -13,21 +13,21 @@ use groundcrew_core::ports::IdentityStore;
 use tokio::sync::OnceCell;
 
 use crate::clients::Clients;
-use crate::error::{compare, of_read, unexpected};
+use crate::error::{check_echo, read_error, unexpected};
 
 /// What a user is found by, in this order: the only unique attributes that GetUserId takes,
 /// as its reference says. Account Factory makes users whose name is their email address;
 /// those who come from elsewhere may have another name.
-const ATTRIBUTES: [&str; 2] = ["emails.value", "userName"];
+const LOOKUP_ATTRIBUTES: [&str; 2] = ["emails.value", "userName"];
 
 /// The identity store of the organization's instance of IAM Identity Center. Its clients must
 /// be those of the instance's Region.
 #[derive(Debug)]
 pub struct IdentityCenterUsers {
     client: Client,
-    center: aws_sdk_ssoadmin::Client,
+    sso_admin: aws_sdk_ssoadmin::Client,
     /// Its id, which never changes.
-    store: OnceCell<String>,
+    identity_store_id: OnceCell<String>,
 }
 
 impl IdentityCenterUsers {
@@ -35,20 +35,20 @@ impl IdentityCenterUsers {
     pub fn new(clients: &Clients) -> Self {
         Self {
             client: clients.identity_store.clone(),
-            center: clients.identity_center.clone(),
-            store: OnceCell::new(),
+            sso_admin: clients.identity_center.clone(),
+            identity_store_id: OnceCell::new(),
         }
     }
 
     /// Id of the identity store.
-    async fn store(&self) -> Result<&str, AwsError> {
-        let found = self.store.get_or_try_init(|| async {
-            let instances = instances(&self.center).await?;
+    async fn identity_store_id(&self) -> Result<&str, AwsError> {
+        let found = self.identity_store_id.get_or_try_init(|| async {
+            let instances = instances(&self.sso_admin).await?;
             let active = |instance: &IdentityCenter| {
                 instance.status.as_deref().is_none_or(|status| status == "ACTIVE")
             };
             instances.into_iter().find(active).map(|found| found.identity_store).ok_or_else(|| {
-                let region = self.center.config().region().map_or("", |region| region.as_ref());
+                let region = self.sso_admin.config().region().map_or("", |region| region.as_ref());
                 unexpected(
                     "ListInstances",
                     // True for all accounts: none is to blame.
@@ -68,7 +68,7 @@ impl IdentityCenterUsers {
     /// Id of the user with this value of an attribute, if there is one.
     async fn user_id(
         &self,
-        store: &str,
+        identity_store_id: &str,
         path: &str,
         value: &str,
     ) -> Result<Option<String>, AwsError> {
@@ -81,24 +81,29 @@ impl IdentityCenterUsers {
         let answer = self
             .client
             .get_user_id()
-            .identity_store_id(store)
+            .identity_store_id(identity_store_id)
             .alternate_identifier(AlternateIdentifier::UniqueAttribute(attribute))
             .send()
             .await;
         match answer {
             Ok(answer) => {
-                compare(OPERATION, "IdentityStoreId", Some(&answer.identity_store_id), store)?;
+                check_echo(
+                    OPERATION,
+                    "IdentityStoreId",
+                    Some(&answer.identity_store_id),
+                    identity_store_id,
+                )?;
                 Ok(Some(answer.user_id))
             }
-            Err(error) if error.as_service_error().is_some_and(is_nobody) => Ok(None),
-            Err(error) => Err(of_read(OPERATION, error)),
+            Err(error) if error.as_service_error().is_some_and(is_user_not_found) => Ok(None),
+            Err(error) => Err(read_error(OPERATION, error)),
         }
     }
 }
 
 /// Whether it is the user that there is not, rather than the store or the key that it is
 /// encrypted with. A value that no user can have is nobody's, too.
-fn is_nobody(error: &GetUserIdError) -> bool {
+fn is_user_not_found(error: &GetUserIdError) -> bool {
     match error {
         GetUserIdError::ResourceNotFoundException(error) => {
             error.reason.is_none()
@@ -111,7 +116,7 @@ fn is_nobody(error: &GetUserIdError) -> bool {
 
 /// Whether a user has this email address, or is named so. Capitals make no difference, as they
 /// make none to mail.
-fn is_called(user: &DescribeUserOutput, email: &str) -> bool {
+fn has_email(user: &DescribeUserOutput, email: &str) -> bool {
     let addresses = user.emails().iter().filter_map(|address| address.value());
     let wanted = email.trim().to_lowercase();
     addresses.chain(user.user_name()).any(|known| known.trim().to_lowercase() == wanted)
@@ -121,19 +126,19 @@ fn is_called(user: &DescribeUserOutput, email: &str) -> bool {
 impl IdentityStore for IdentityCenterUsers {
     async fn user(&self, email: &str) -> Result<Option<IdentityCenterUser>, AwsError> {
         const OPERATION: &str = "DescribeUser";
-        let store = self.store().await?;
-        for path in ATTRIBUTES {
-            let Some(id) = self.user_id(store, path, email).await? else { continue };
+        let identity_store_id = self.identity_store_id().await?;
+        for path in LOOKUP_ATTRIBUTES {
+            let Some(id) = self.user_id(identity_store_id, path, email).await? else { continue };
             let answer = self
                 .client
                 .describe_user()
-                .identity_store_id(store)
+                .identity_store_id(identity_store_id)
                 .user_id(&id)
                 .send()
                 .await
-                .map_err(|error| of_read(OPERATION, error))?;
-            compare(OPERATION, "UserId", Some(&answer.user_id), &id)?;
-            if !is_called(&answer, email) {
+                .map_err(|error| read_error(OPERATION, error))?;
+            check_echo(OPERATION, "UserId", Some(&answer.user_id), &id)?;
+            if !has_email(&answer, email) {
                 tracing::warn!(user = id, email, "ignored a user with another name");
                 continue;
             }
@@ -147,16 +152,16 @@ impl IdentityStore for IdentityCenterUsers {
 
 /// The instances of IAM Identity Center in the client's Region.
 pub(crate) async fn instances(
-    center: &aws_sdk_ssoadmin::Client,
+    sso_admin: &aws_sdk_ssoadmin::Client,
 ) -> Result<Vec<IdentityCenter>, AwsError> {
     let (mut instances, mut next) = (Vec::new(), None);
     loop {
-        let answer = center
+        let answer = sso_admin
             .list_instances()
             .set_next_token(next)
             .send()
             .await
-            .map_err(|error| of_read("ListInstances", error))?;
+            .map_err(|error| read_error("ListInstances", error))?;
         instances.extend(answer.instances.unwrap_or_default().into_iter().filter_map(|found| {
             Some(IdentityCenter {
                 identity_store: found.identity_store_id?,

@@ -6,7 +6,7 @@ use aws_sdk_controltower::types::LandingZoneStatus;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::ports::{LandingZoneState, LandingZones};
 
-use crate::error::{compare, of_read, unexpected};
+use crate::error::{check_echo, read_error, unexpected};
 
 /// AWS Control Tower in the home Region.
 #[derive(Debug)]
@@ -21,9 +21,9 @@ impl ControlTower {
     }
 
     /// ARN of the landing zone, of which an organization has one at most.
-    pub(crate) async fn arn(&self) -> Result<Option<String>, AwsError> {
+    pub(crate) async fn landing_zone_arn(&self) -> Result<Option<String>, AwsError> {
         let answer = self.client.list_landing_zones().send().await;
-        let answer = answer.map_err(|error| of_read("ListLandingZones", error))?;
+        let answer = answer.map_err(|error| read_error("ListLandingZones", error))?;
         Ok(answer.landing_zones.into_iter().find_map(|zone| zone.arn))
     }
 }
@@ -32,14 +32,14 @@ impl ControlTower {
 impl LandingZones for ControlTower {
     async fn landing_zone(&self) -> Result<Option<LandingZoneState>, AwsError> {
         const OPERATION: &str = "GetLandingZone";
-        let Some(arn) = self.arn().await? else { return Ok(None) };
+        let Some(arn) = self.landing_zone_arn().await? else { return Ok(None) };
         let get = self.client.get_landing_zone().landing_zone_identifier(&arn);
-        let answer = get.send().await.map_err(|error| of_read(OPERATION, error))?;
+        let answer = get.send().await.map_err(|error| read_error(OPERATION, error))?;
         let zone = answer.landing_zone.ok_or_else(|| {
             let what = "the answer has no landingZone".to_owned();
             unexpected(OPERATION, ErrorClass::Transient, what)
         })?;
-        compare(OPERATION, "arn", zone.arn(), &arn)?;
+        check_echo(OPERATION, "arn", zone.arn(), &arn)?;
         Ok(Some(LandingZoneState {
             changing: zone.status() == Some(&LandingZoneStatus::Processing),
             version: zone.version,

@@ -11,32 +11,32 @@ use groundcrew_core::ports::{
 };
 use jiff::Timestamp;
 
-use crate::dead_letters::{Act, DeadLetters, hash};
-use crate::error::{of_write, unexpected};
-use crate::sqs::{BATCH, Message, Queue};
+use crate::dead_letter_queue::{DeadLetterHandler, DeadLetterQueue, content_hash};
+use crate::error::{unexpected, write_error};
+use crate::sqs::{MAX_BATCH_SIZE, Message, Queue};
 
 /// The notifications queue.
 #[derive(Debug)]
-pub struct SqsNotifications {
+pub struct SqsNotificationQueue {
     queue: Queue,
-    dead: DeadLetters,
+    dead_letter_queue: DeadLetterQueue,
 }
 
-impl SqsNotifications {
+impl SqsNotificationQueue {
     /// The queue with this URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         let queue = Queue { client, url: url.into() };
-        Self { dead: DeadLetters::of(queue.clone()), queue }
+        Self { dead_letter_queue: DeadLetterQueue::for_source(queue.clone()), queue }
     }
 }
 
 /// A system that is down delays no other, and of one account nothing overtakes what was before.
 /// SQS takes ids of at most 128 letters, digits and punctuation: a hash always fits.
-fn group(notification: &QueuedNotification) -> String {
+fn message_group_id(notification: &QueuedNotification) -> String {
     match &notification.account {
-        Some(account) => hash(&[&notification.notifier, account.as_str()]),
+        Some(account) => content_hash(&[&notification.notifier, account.as_str()]),
         // What is about no account waits for nothing else.
-        None => hash(&[&notification.notifier, notification.key.as_str()]),
+        None => content_hash(&[&notification.notifier, notification.key.as_str()]),
     }
 }
 
@@ -45,13 +45,13 @@ fn deduplication_id(notification: &QueuedNotification) -> String {
     let QueuedNotification { key, event, redriven, .. } = notification;
     let event = event.as_deref().unwrap_or("swept");
     match redriven {
-        0 => hash(&[key.as_str(), event]),
-        receive_count => hash(&[key.as_str(), event, &receive_count.to_string()]),
+        0 => content_hash(&[key.as_str(), event]),
+        receive_count => content_hash(&[key.as_str(), event, &receive_count.to_string()]),
     }
 }
 
 #[async_trait]
-impl NotificationQueue for SqsNotifications {
+impl NotificationQueue for SqsNotificationQueue {
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError> {
         const OPERATION: &str = "SendMessage";
         let body = serde_json::to_string(notification)
@@ -60,12 +60,12 @@ impl NotificationQueue for SqsNotifications {
         client
             .send_message()
             .queue_url(url)
-            .message_group_id(group(notification))
+            .message_group_id(message_group_id(notification))
             .message_deduplication_id(deduplication_id(notification))
             .message_body(body)
             .send()
             .await
-            .map_err(|error| of_write(OPERATION, error))?;
+            .map_err(|error| write_error(OPERATION, error))?;
         Ok(())
     }
 
@@ -73,7 +73,7 @@ impl NotificationQueue for SqsNotifications {
         &self,
         wait: Duration,
     ) -> Result<Vec<Result<ReceivedNotification, UnreadableMessage>>, AwsError> {
-        let messages = self.queue.receive(BATCH, wait).await?.into_iter();
+        let messages = self.queue.receive(MAX_BATCH_SIZE, wait).await?.into_iter();
         Ok(messages
             .map(|Message { body, receipt_handle, receive_count, .. }| {
                 match serde_json::from_str(&body) {
@@ -90,7 +90,9 @@ impl NotificationQueue for SqsNotifications {
     }
 
     async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError> {
-        self.dead.take(&message.body, &message.reason, &message.receipt_handle).await
+        self.dead_letter_queue
+            .move_unreadable(&message.body, &message.reason, &message.receipt_handle)
+            .await
     }
 
     async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
@@ -98,7 +100,7 @@ impl NotificationQueue for SqsNotifications {
     }
 
     async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError> {
-        self.queue.hide(receipt_handle, delay).await
+        self.queue.change_visibility(receipt_handle, delay).await
     }
 
     async fn dead_letter(
@@ -112,7 +114,7 @@ impl NotificationQueue for SqsNotifications {
         };
         let body = serde_json::to_string(&letter)
             .map_err(|error| unexpected("SendMessage", ErrorClass::Permanent, error.to_string()))?;
-        self.dead.put(&group(notification), body).await
+        self.dead_letter_queue.send(&message_group_id(notification), body).await
     }
 
     async fn redrive(
@@ -125,7 +127,7 @@ impl NotificationQueue for SqsNotifications {
             let letter = serde_json::from_str::<QueuedNotification>(body).ok()?;
             (letter.notifier == notifier).then_some(letter)
         };
-        let again = |body: &str| -> Act<'_> {
+        let again = |body: &str| -> DeadLetterHandler<'_> {
             let letter = notification(body);
             Box::pin(async move {
                 let Some(mut notification) = letter else { return Ok(()) };
@@ -134,6 +136,6 @@ impl NotificationQueue for SqsNotifications {
                 self.send(&notification).await
             })
         };
-        self.dead.clear(began, &|body: &str| notification(body).is_some(), again).await
+        self.dead_letter_queue.drain(began, &|body: &str| notification(body).is_some(), again).await
     }
 }

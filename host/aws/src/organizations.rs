@@ -15,7 +15,7 @@ use groundcrew_core::ports::{AccountDirectory, Page};
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
-use crate::error::{compare, of_read, unexpected};
+use crate::error::{check_echo, read_error, unexpected};
 
 /// Most that ListAccounts gives at once.
 const PAGE: i32 = 20;
@@ -25,50 +25,54 @@ const PAGE: i32 = 20;
 #[derive(Debug)]
 pub struct OrganizationsDirectory {
     client: Client,
-    units: Mutex<Units>,
+    ou_cache: Mutex<OuCache>,
 }
 
 /// What is known of organizational units. Forgotten when a listing of the accounts
 /// begins, so that a renamed one is seen then.
 #[derive(Debug, Default)]
-struct Units {
+struct OuCache {
     names: BTreeMap<String, String>,
     /// By the ids on the way, so that accounts of one OU share it.
-    ways: BTreeMap<Vec<String>, Arc<[OrganizationalUnit]>>,
+    paths: BTreeMap<Vec<String>, Arc<[OrganizationalUnit]>>,
 }
 
 impl OrganizationsDirectory {
     /// Reads through this client.
     pub fn new(client: Client) -> Self {
-        Self { client, units: Mutex::new(Units::default()) }
+        Self { client, ou_cache: Mutex::new(OuCache::default()) }
     }
 
     /// Names of OUs are asked for `anew`, or remembered ones will do.
-    async fn read(&self, account: SdkAccount, anew: bool) -> Result<Arc<Account>, AwsError> {
+    async fn to_account(
+        &self,
+        account: SdkAccount,
+        refresh: bool,
+    ) -> Result<Arc<Account>, AwsError> {
         const OPERATION: &str = "DescribeAccount";
         let id: AccountId =
             account.id().unwrap_or_default().parse().map_err(|error| {
                 unexpected(OPERATION, ErrorClass::Permanent, format!("{error}"))
             })?;
-        let way = match account.paths().first() {
+        let path_ids = match account.paths().first() {
             Some(path) => {
                 path.split('/').filter(|id| id.starts_with("ou-")).map(str::to_owned).collect()
             }
-            None => self.walk(&id).await?,
+            None => self.walk_parents(&id).await?,
         };
         Ok(Arc::new(Account {
-            organizational_units: self.named(way, anew).await?,
-            state: state(&account),
+            organizational_units: self.resolve_path(path_ids, refresh).await?,
+            state: account_state(&account),
             id,
             name: account.name.unwrap_or_default(),
             email: account.email.unwrap_or_default(),
-            joined: account.joined_timestamp.and_then(moment),
+            joined: account.joined_timestamp.and_then(timestamp),
         }))
     }
 
     /// Ids of the OUs above an account, for an Organizations that gives no paths.
-    async fn walk(&self, account: &AccountId) -> Result<Vec<String>, AwsError> {
-        let (mut way, mut child) = (Vec::new(), account.as_str().to_owned());
+    async fn walk_parents(&self, account: &AccountId) -> Result<Vec<String>, AwsError> {
+        let (mut path_ids, mut child) = (Vec::new(), account.as_str().to_owned());
         loop {
             let answer = self
                 .client
@@ -76,47 +80,47 @@ impl OrganizationsDirectory {
                 .child_id(&child)
                 .send()
                 .await
-                .map_err(|error| of_read("ListParents", error))?;
+                .map_err(|error| read_error("ListParents", error))?;
             // A child has exactly one parent.
             let parent = answer.parents.unwrap_or_default().into_iter().next();
             match parent.map(|parent| (parent.r#type, parent.id)) {
                 Some((Some(ParentType::OrganizationalUnit), Some(id))) => {
-                    way.insert(0, id.clone());
+                    path_ids.insert(0, id.clone());
                     child = id;
                 }
-                _ => return Ok(way),
+                _ => return Ok(path_ids),
             }
         }
     }
 
-    async fn named(
+    async fn resolve_path(
         &self,
-        way: Vec<String>,
-        anew: bool,
+        path_ids: Vec<String>,
+        refresh: bool,
     ) -> Result<Arc<[OrganizationalUnit]>, AwsError> {
         // Held across the calls, so that many accounts of a new OU ask for it once.
-        let mut units = self.units.lock().await;
-        if let Some(known) = units.ways.get(&way).filter(|_| !anew) {
+        let mut ou_cache = self.ou_cache.lock().await;
+        if let Some(known) = ou_cache.paths.get(&path_ids).filter(|_| !refresh) {
             return Ok(Arc::clone(known));
         }
-        let mut named = Vec::with_capacity(way.len());
-        for id in &way {
-            let name = match units.names.get(id) {
-                Some(name) if !anew => name.clone(),
+        let mut named = Vec::with_capacity(path_ids.len());
+        for id in &path_ids {
+            let name = match ou_cache.names.get(id) {
+                Some(name) if !refresh => name.clone(),
                 _ => {
-                    let name = self.unit_name(id).await?;
-                    units.names.insert(id.clone(), name.clone());
+                    let name = self.ou_name(id).await?;
+                    ou_cache.names.insert(id.clone(), name.clone());
                     name
                 }
             };
             named.push(OrganizationalUnit { id: id.clone(), name });
         }
         let named: Arc<[OrganizationalUnit]> = named.into();
-        units.ways.insert(way, Arc::clone(&named));
+        ou_cache.paths.insert(path_ids, Arc::clone(&named));
         Ok(named)
     }
 
-    async fn unit_name(&self, id: &str) -> Result<String, AwsError> {
+    async fn ou_name(&self, id: &str) -> Result<String, AwsError> {
         const OPERATION: &str = "DescribeOrganizationalUnit";
         let answer = self
             .client
@@ -124,9 +128,9 @@ impl OrganizationsDirectory {
             .organizational_unit_id(id)
             .send()
             .await
-            .map_err(|error| of_read(OPERATION, error))?;
+            .map_err(|error| read_error(OPERATION, error))?;
         let unit = answer.organizational_unit;
-        compare(OPERATION, "Id", unit.as_ref().and_then(|unit| unit.id()), id)?;
+        check_echo(OPERATION, "Id", unit.as_ref().and_then(|unit| unit.id()), id)?;
         unit.and_then(|unit| unit.name).ok_or_else(|| {
             unexpected(OPERATION, ErrorClass::Transient, format!("the answer for {id} has no Name"))
         })
@@ -134,14 +138,14 @@ impl OrganizationsDirectory {
 }
 
 /// AWS gives milliseconds, which on the wire are a number that isn't quite exact.
-fn moment(time: DateTime) -> Option<Timestamp> {
+fn timestamp(time: DateTime) -> Option<Timestamp> {
     let nanos = i64::from(time.subsec_nanos());
     let millis = time.secs().checked_mul(1_000)?.checked_add((nanos + 500_000) / 1_000_000)?;
     Timestamp::from_millisecond(millis).ok()
 }
 
 /// The state; from its predecessor `Status` where an Organizations knows no other.
-fn state(account: &SdkAccount) -> Option<AccountState> {
+fn account_state(account: &SdkAccount) -> Option<AccountState> {
     match (account.state(), account.status()) {
         (Some(SdkState::PendingActivation), _) => Some(AccountState::PendingActivation),
         (Some(SdkState::Active), _) | (None, Some(AccountStatus::Active)) => {
@@ -162,7 +166,7 @@ fn state(account: &SdkAccount) -> Option<AccountState> {
 impl AccountDirectory for OrganizationsDirectory {
     async fn accounts(&self, page: Option<&str>) -> Result<Page<Arc<Account>>, AwsError> {
         if page.is_none() {
-            *self.units.lock().await = Units::default();
+            *self.ou_cache.lock().await = OuCache::default();
         }
         let answer = self
             .client
@@ -171,10 +175,10 @@ impl AccountDirectory for OrganizationsDirectory {
             .set_next_token(page.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| of_read("ListAccounts", error))?;
+            .map_err(|error| read_error("ListAccounts", error))?;
         let mut items = Vec::new();
         for account in answer.accounts.unwrap_or_default() {
-            items.push(self.read(account, false).await?);
+            items.push(self.to_account(account, false).await?);
         }
         Ok(Page { items, next: answer.next_token })
     }
@@ -187,7 +191,7 @@ impl AccountDirectory for OrganizationsDirectory {
             .account_id(id.as_str())
             .send()
             .await
-            .map_err(|error| of_read(OPERATION, error))?;
+            .map_err(|error| read_error(OPERATION, error))?;
         let account = answer.account.ok_or_else(|| {
             unexpected(
                 OPERATION,
@@ -195,8 +199,8 @@ impl AccountDirectory for OrganizationsDirectory {
                 format!("the answer for {id} has no Account"),
             )
         })?;
-        compare(OPERATION, "Id", account.id(), id.as_str())?;
-        self.read(account, true).await
+        check_echo(OPERATION, "Id", account.id(), id.as_str())?;
+        self.to_account(account, true).await
     }
 
     async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError> {
@@ -209,7 +213,7 @@ impl AccountDirectory for OrganizationsDirectory {
                 .set_next_token(next)
                 .send()
                 .await
-                .map_err(|error| of_read("ListTagsForResource", error))?;
+                .map_err(|error| read_error("ListTagsForResource", error))?;
             tags.extend(
                 answer.tags.unwrap_or_default().into_iter().map(|tag| (tag.key, tag.value)),
             );

@@ -5,8 +5,8 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::ports::QueueDepth;
 
-use crate::dead_letters::DeadLetters;
-use crate::error::{of_read, unexpected};
+use crate::dead_letter_queue::DeadLetterQueue;
+use crate::error::{read_error, unexpected};
 use crate::sqs::Queue;
 
 /// Counts what is in the queue with this URL and in its dead-letter queue. SQS's counts are
@@ -14,14 +14,14 @@ use crate::sqs::Queue;
 /// `sqs:GetQueueUrl` on the latter.
 pub async fn queue_depth(client: &Client, url: &str) -> Result<QueueDepth, AwsError> {
     let queue = Queue { client: client.clone(), url: url.to_owned() };
-    let dead = DeadLetters::of(queue.clone());
-    let [visible, delayed, hidden] = counts(&queue).await?;
-    let [letters, _, letters_hidden] = counts(dead.queue().await?).await?;
+    let dead_letter_queue = DeadLetterQueue::for_source(queue.clone());
+    let [visible, delayed, hidden] = message_counts(&queue).await?;
+    let [letters, _, letters_hidden] = message_counts(dead_letter_queue.queue().await?).await?;
     Ok(QueueDepth { waiting: visible + delayed, hidden, dead_letters: letters + letters_hidden })
 }
 
 /// Visible, delayed and hidden messages.
-pub(crate) async fn counts(queue: &Queue) -> Result<[usize; 3], AwsError> {
+pub(crate) async fn message_counts(queue: &Queue) -> Result<[usize; 3], AwsError> {
     const OPERATION: &str = "GetQueueAttributes";
     use QueueAttributeName as Name;
     const NAMES: [Name; 3] = [
@@ -36,7 +36,7 @@ pub(crate) async fn counts(queue: &Queue) -> Result<[usize; 3], AwsError> {
         .set_attribute_names(Some(NAMES.to_vec()))
         .send()
         .await
-        .map_err(|error| of_read(OPERATION, error))?;
+        .map_err(|error| read_error(OPERATION, error))?;
     let mut counts = [0; 3];
     for (count, name) in counts.iter_mut().zip(NAMES) {
         let value = answer.attributes().and_then(|attributes| attributes.get(&name));

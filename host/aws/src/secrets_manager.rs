@@ -11,27 +11,27 @@ use groundcrew_core::http::Secret;
 use groundcrew_core::ports::SecretStore;
 use tokio::time::Instant;
 
-use crate::error::{compare, of_read, unexpected};
+use crate::error::{check_echo, read_error, unexpected};
 
 /// How long a secret is kept. A rotated one is found after that, or when it is refused; each
 /// read of one costs, and counts against the quota of the account.
-const KEPT: Duration = Duration::from_secs(5 * 60);
+const CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
 /// Secrets of AWS Secrets Manager, kept in memory for five minutes.
 #[derive(Debug)]
 pub struct SecretsManager {
     client: Client,
-    kept: Mutex<HashMap<String, (Instant, Secret)>>,
+    cache: Mutex<HashMap<String, (Instant, Secret)>>,
 }
 
 impl SecretsManager {
     /// On this client.
     pub fn new(client: Client) -> Self {
-        Self { client, kept: Mutex::default() }
+        Self { client, cache: Mutex::default() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, (Instant, Secret)>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, HashMap<String, (Instant, Secret)>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -39,31 +39,31 @@ impl SecretsManager {
 impl SecretStore for SecretsManager {
     async fn secret(&self, id: &str) -> Result<Secret, AwsError> {
         const OPERATION: &str = "GetSecretValue";
-        if let Some((since, secret)) = self.kept().get(id)
-            && since.elapsed() < KEPT
+        if let Some((since, secret)) = self.cache().get(id)
+            && since.elapsed() < CACHE_TTL
         {
             return Ok(secret.clone());
         }
         let answer = self.client.get_secret_value().secret_id(id).send().await;
-        let answer = answer.map_err(|error| of_read(OPERATION, error))?;
-        if !is_called(answer.name(), answer.arn(), id) {
-            compare(OPERATION, "Name", answer.name(), id)?;
+        let answer = answer.map_err(|error| read_error(OPERATION, error))?;
+        if !matches_id(answer.name(), answer.arn(), id) {
+            check_echo(OPERATION, "Name", answer.name(), id)?;
         }
         let secret = answer.secret_string.map(Secret::new).ok_or_else(|| {
             unexpected(OPERATION, ErrorClass::Permanent, "the secret is binary: expected a text")
         })?;
-        self.kept().insert(id.to_owned(), (Instant::now(), secret.clone()));
+        self.cache().insert(id.to_owned(), (Instant::now(), secret.clone()));
         Ok(secret)
     }
 
     fn forget(&self, id: &str) {
-        self.kept().remove(id);
+        self.cache().remove(id);
     }
 }
 
 /// Whether this is the secret: by its name, or its ARN, which may have been written without the
 /// hyphen and six characters that AWS adds to the name.
-fn is_called(name: Option<&str>, arn: Option<&str>, id: &str) -> bool {
+fn matches_id(name: Option<&str>, arn: Option<&str>, id: &str) -> bool {
     let added = |rest: &str| rest.is_empty() || rest.len() == 7 && rest.starts_with('-');
     match id.starts_with("arn:") {
         true => arn.and_then(|arn| arn.strip_prefix(id)).is_some_and(added),
@@ -87,6 +87,6 @@ mod tests {
     #[case("groundcrew/cmd", false)]
     #[case("groundcrew/slack", false)]
     fn secrets_by_name_and_arn(#[case] id: &str, #[case] is_it: bool) {
-        assert_eq!(is_called(Some("groundcrew/cmdb"), Some(ARN), id), is_it);
+        assert_eq!(matches_id(Some("groundcrew/cmdb"), Some(ARN), id), is_it);
     }
 }

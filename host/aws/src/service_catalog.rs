@@ -20,7 +20,7 @@ use groundcrew_core::catalog::{
 use groundcrew_core::parameters::{PARAMETER_KEYS, Parameters};
 use groundcrew_core::ports::{Catalog, Page};
 
-use crate::error::{Uncertain, compare, of_read, unexpected};
+use crate::error::{UncertainAttempts, check_echo, read_error, unexpected};
 
 /// Most that SearchProvisionedProducts gives at once.
 const PAGE: i32 = 100;
@@ -30,11 +30,11 @@ const ACCOUNT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
 
 /// By which launch path the product is launched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LaunchPath {
+pub enum LaunchPathSelector {
     /// By this one.
-    Given(LaunchPathId),
+    ById(LaunchPathId),
     /// By the only one there is, or, of several, by that of the portfolio of this name.
-    OfPortfolio(String),
+    ByPortfolio(String),
 }
 
 /// Service Catalog with one Account Factory product.
@@ -42,7 +42,7 @@ pub enum LaunchPath {
 pub struct ServiceCatalog {
     client: Client,
     product_name: String,
-    launch_path: LaunchPath,
+    launch_path: LaunchPathSelector,
     /// Accounts of provisioned products seen so far: they never change, and
     /// DescribeProvisionedProduct does not tell.
     accounts: Mutex<BTreeMap<ProvisionedProductId, AccountId>>,
@@ -50,7 +50,11 @@ pub struct ServiceCatalog {
 
 impl ServiceCatalog {
     /// The product has this name.
-    pub fn new(client: Client, product_name: impl Into<String>, launch_path: LaunchPath) -> Self {
+    pub fn new(
+        client: Client,
+        product_name: impl Into<String>,
+        launch_path: LaunchPathSelector,
+    ) -> Self {
         Self {
             client,
             product_name: product_name.into(),
@@ -69,7 +73,7 @@ impl ServiceCatalog {
             .send()
             .await
             .map_err(|error| {
-                let mut error = of_read(OPERATION, error);
+                let mut error = read_error(OPERATION, error);
                 if error.class == ErrorClass::NotFound {
                     error.message = format!(
                         "{} (no product is named `{}`: set account_factory.product_name, and run where Control Tower's management account and home Region are)",
@@ -80,7 +84,7 @@ impl ServiceCatalog {
             })?;
         let summary = answer.product_view_detail().and_then(|detail| detail.product_view_summary());
         let name = summary.and_then(|summary| summary.name());
-        compare(OPERATION, "Name", name, &self.product_name)?;
+        check_echo(OPERATION, "Name", name, &self.product_name)?;
         summary.and_then(|summary| summary.product_id()).map(ProductId::new).ok_or_else(|| {
             unexpected(OPERATION, ErrorClass::Transient, "the answer has no ProductId")
         })
@@ -97,7 +101,7 @@ impl ServiceCatalog {
             .product_id(product.as_str())
             .send()
             .await
-            .map_err(|error| of_read("ListProvisioningArtifacts", error))?;
+            .map_err(|error| read_error("ListProvisioningArtifacts", error))?;
         Ok(artifacts
             .provisioning_artifact_details()
             .iter()
@@ -133,7 +137,7 @@ impl ServiceCatalog {
                 {
                     return Ok(Vec::new());
                 }
-                Err(error) => return Err(of_read("ListLaunchPaths", error)),
+                Err(error) => return Err(read_error("ListLaunchPaths", error)),
             };
             // The name of a path is that of its portfolio.
             let summaries = answer.launch_path_summaries.unwrap_or_default();
@@ -167,7 +171,7 @@ impl ServiceCatalog {
             .set_page_token(page.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| of_read("SearchProvisionedProducts", error))?;
+            .map_err(|error| read_error("SearchProvisionedProducts", error))?;
         Ok(Page {
             items: answer.provisioned_products.unwrap_or_default(),
             next: answer.next_page_token,
@@ -189,15 +193,15 @@ impl ServiceCatalog {
 
     /// Reads a search result, and remembers its account. `None` for one without an
     /// account: creating it has failed, and there is nothing to update.
-    fn read(&self, item: &ProvisionedProductAttribute) -> Option<ProvisionedProduct> {
+    fn parse_product(&self, item: &ProvisionedProductAttribute) -> Option<ProvisionedProduct> {
         let id = ProvisionedProductId::new(item.id()?);
         let account: AccountId = item.physical_id()?.parse().ok()?;
-        self.remember(&id, &account);
+        self.cache_account(&id, &account);
         Some(ProvisionedProduct {
             id,
             name: item.name().unwrap_or_default().to_owned(),
             account,
-            status: status(item.status()),
+            status: product_status(item.status()),
             artifact: ArtifactId::new(item.provisioning_artifact_id().unwrap_or_default()),
             last_record: item.last_record_id().map(RecordId::new),
             last_successful_record: item
@@ -206,32 +210,34 @@ impl ServiceCatalog {
         })
     }
 
-    fn remember(&self, id: &ProvisionedProductId, account: &AccountId) {
+    fn cache_account(&self, id: &ProvisionedProductId, account: &AccountId) {
         let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if !accounts.contains_key(id) {
             accounts.insert(id.clone(), account.clone());
         }
     }
 
-    fn remembered(&self, id: &ProvisionedProductId) -> Option<AccountId> {
+    fn cached_account(&self, id: &ProvisionedProductId) -> Option<AccountId> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     /// The account of a provisioned product.
-    async fn account_of(&self, id: &ProvisionedProductId) -> Result<AccountId, AwsError> {
-        if let Some(account) = self.remembered(id) {
+    async fn resolve_account(&self, id: &ProvisionedProductId) -> Result<AccountId, AwsError> {
+        if let Some(account) = self.cached_account(id) {
             return Ok(account);
         }
         // A search is one for words: what it finds need not be what it was asked for.
         let found = self.search_all(&format!("id:{id}")).await?;
         let mut found = found.iter().filter(|item| item.id() == Some(id.as_str()));
-        found.find_map(|item| self.read(item)).map(|product| product.account).ok_or_else(|| {
-            unexpected(
-                "SearchProvisionedProducts",
-                ErrorClass::NotFound,
-                format!("the provisioned product {id} names no account in its PhysicalId"),
-            )
-        })
+        found.find_map(|item| self.parse_product(item)).map(|product| product.account).ok_or_else(
+            || {
+                unexpected(
+                    "SearchProvisionedProducts",
+                    ErrorClass::NotFound,
+                    format!("the provisioned product {id} names no account in its PhysicalId"),
+                )
+            },
+        )
     }
 }
 
@@ -262,7 +268,7 @@ impl Catalog for ServiceCatalog {
             // A search is one for words.
             .filter(|item| item.product_id().is_none_or(|found| found == product.as_str()))
             .filter_map(|item| {
-                let read = self.read(item);
+                let read = self.parse_product(item);
                 if read.is_none() {
                     tracing::debug!(id = item.id(), "provisioned product without an account");
                 }
@@ -284,7 +290,7 @@ impl Catalog for ServiceCatalog {
             .id(id.as_str())
             .send()
             .await
-            .map_err(|error| of_read(OPERATION, error))?;
+            .map_err(|error| read_error(OPERATION, error))?;
         let detail = answer.provisioned_product_detail.ok_or_else(|| {
             unexpected(
                 OPERATION,
@@ -292,12 +298,12 @@ impl Catalog for ServiceCatalog {
                 "the answer has no ProvisionedProductDetail",
             )
         })?;
-        compare(OPERATION, "Id", detail.id(), id.as_str())?;
+        check_echo(OPERATION, "Id", detail.id(), id.as_str())?;
         Ok(ProvisionedProduct {
             id: id.clone(),
-            account: self.account_of(id).await?,
+            account: self.resolve_account(id).await?,
             name: detail.name.unwrap_or_default(),
-            status: status(detail.status.as_ref()),
+            status: product_status(detail.status.as_ref()),
             artifact: ArtifactId::new(detail.provisioning_artifact_id.unwrap_or_default()),
             last_record: detail.last_record_id.map(RecordId::new),
             last_successful_record: detail
@@ -323,8 +329,8 @@ impl Catalog for ServiceCatalog {
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError> {
         const OPERATION: &str = "ListLaunchPaths";
         let portfolio = match &self.launch_path {
-            LaunchPath::Given(path) => return Ok(path.clone()),
-            LaunchPath::OfPortfolio(name) => name,
+            LaunchPathSelector::ById(path) => return Ok(path.clone()),
+            LaunchPathSelector::ByPortfolio(name) => name,
         };
         match launch_paths_of(self.launch_paths(product).await?, portfolio).as_slice() {
             [path] => Ok(path.id.clone()),
@@ -358,7 +364,7 @@ impl Catalog for ServiceCatalog {
                 rebuilt.pairs().map(|(key, value)| parameter(key).value(value).build())
             }
         };
-        let uncertain = Uncertain::default();
+        let uncertain = UncertainAttempts::default();
         // The token makes the SDK's own retries harmless.
         let answer = self
             .client
@@ -373,14 +379,14 @@ impl Catalog for ServiceCatalog {
             .interceptor(uncertain.clone())
             .send()
             .await
-            .map_err(|error| uncertain.of_write(OPERATION, error))?;
+            .map_err(|error| uncertain.write_error(OPERATION, error))?;
         // It was taken, whatever the answer is about.
         let believed = |error| AwsError { effect_possible: true, ..error };
         let detail = answer.record_detail;
         let product = detail.as_ref().and_then(|detail| detail.provisioned_product_id());
         if product.is_some() {
             let asked = request.provisioned_product.as_str();
-            compare(OPERATION, "ProvisionedProductId", product, asked).map_err(believed)?;
+            check_echo(OPERATION, "ProvisionedProductId", product, asked).map_err(believed)?;
         }
         detail.and_then(|detail| detail.record_id).map(RecordId::new).ok_or_else(|| {
             believed(unexpected(OPERATION, ErrorClass::Transient, "the answer has no RecordId"))
@@ -399,7 +405,7 @@ impl Catalog for ServiceCatalog {
             .id(id.as_str())
             .send()
             .await
-            .map_err(|error| of_read(OPERATION, error))?;
+            .map_err(|error| read_error(OPERATION, error))?;
         let incomplete = |what| {
             unexpected(
                 OPERATION,
@@ -408,9 +414,9 @@ impl Catalog for ServiceCatalog {
             )
         };
         let detail = answer.record_detail.ok_or_else(|| incomplete("RecordDetail"))?;
-        compare(OPERATION, "RecordId", detail.record_id(), id.as_str())?;
+        check_echo(OPERATION, "RecordId", detail.record_id(), id.as_str())?;
         let about = detail.provisioned_product_id();
-        compare(OPERATION, "ProvisionedProductId", about, product.as_str())?;
+        check_echo(OPERATION, "ProvisionedProductId", about, product.as_str())?;
         Ok(Record {
             id: id.clone(),
             provisioned_product: product.clone(),
@@ -448,9 +454,9 @@ impl Catalog for ServiceCatalog {
                 .set_page_token(next)
                 .send()
                 .await
-                .map_err(|error| of_read(OPERATION, error))?;
+                .map_err(|error| read_error(OPERATION, error))?;
             let record = answer.record_detail().and_then(|detail| detail.record_id());
-            compare(OPERATION, "RecordId", record, id.as_str())?;
+            check_echo(OPERATION, "RecordId", record, id.as_str())?;
             let page = answer.record_outputs.unwrap_or_default().into_iter();
             outputs.extend(page.filter_map(|one| Some((one.output_key?, one.output_value?))));
             next = answer.next_page_token;
@@ -462,7 +468,7 @@ impl Catalog for ServiceCatalog {
 }
 
 /// Unknown ones count as busy: what can't be read is not acted on.
-fn status(status: Option<&ProvisionedProductStatus>) -> ProductStatus {
+fn product_status(status: Option<&ProvisionedProductStatus>) -> ProductStatus {
     match status {
         Some(ProvisionedProductStatus::Available) => ProductStatus::Available,
         Some(ProvisionedProductStatus::UnderChange) => ProductStatus::UnderChange,

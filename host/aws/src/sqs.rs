@@ -8,17 +8,17 @@ use aws_sdk_sqs::types::MessageSystemAttributeName;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use jiff::Timestamp;
 
-use crate::error::{of_read, of_write};
+use crate::error::{read_error, write_error};
 
 /// Most messages that SQS takes or gives at once.
-pub(crate) const BATCH: usize = 10;
+pub(crate) const MAX_BATCH_SIZE: usize = 10;
 
 /// Longest that SQS waits for a message.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 /// Longest that a message is hidden. SQS allows 12 hours since it was received, in all; what
 /// comes before takes some of them.
-const LONGEST_VISIBILITY: Duration = Duration::from_secs(11 * 3600);
+const MAX_VISIBILITY: Duration = Duration::from_secs(11 * 3600);
 
 /// A queue.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(crate) struct Message {
     /// How often it has been received, this time included.
     pub(crate) receive_count: u32,
     /// When it was put into the queue, by SQS's clock.
-    pub(crate) sent: Option<Timestamp>,
+    pub(crate) sent_at: Option<Timestamp>,
 }
 
 impl Queue {
@@ -46,15 +46,15 @@ impl Queue {
         max: usize,
         wait: Duration,
     ) -> Result<Vec<Message>, AwsError> {
-        self.receive_hidden_for(max, wait, None).await
+        self.receive_with_visibility(max, wait, None).await
     }
 
     /// The same; they are then hidden for `hidden`.
-    pub(crate) async fn receive_hidden_for(
+    pub(crate) async fn receive_with_visibility(
         &self,
         max: usize,
         wait: Duration,
-        hidden: Option<Duration>,
+        visibility_timeout: Option<Duration>,
     ) -> Result<Vec<Message>, AwsError> {
         const COUNT: MessageSystemAttributeName =
             MessageSystemAttributeName::ApproximateReceiveCount;
@@ -63,15 +63,15 @@ impl Queue {
             .client
             .receive_message()
             .queue_url(&self.url)
-            .max_number_of_messages(max.min(BATCH) as i32)
+            .max_number_of_messages(max.min(MAX_BATCH_SIZE) as i32)
             .message_system_attribute_names(COUNT)
             .message_system_attribute_names(SENT)
-            .set_visibility_timeout(hidden.map(seconds))
-            .wait_time_seconds(wait.min(LONGEST_WAIT).as_secs() as i32)
+            .set_visibility_timeout(visibility_timeout.map(visibility_seconds))
+            .wait_time_seconds(wait.min(MAX_WAIT).as_secs() as i32)
             .send()
             .await
             // A message whose answer was lost is seen again after its visibility timeout.
-            .map_err(|error| of_read("ReceiveMessage", error))?;
+            .map_err(|error| read_error("ReceiveMessage", error))?;
         let messages = answer.messages.unwrap_or_default().into_iter();
         Ok(messages
             .map(|message| Message {
@@ -79,7 +79,7 @@ impl Queue {
                     .and_then(|text| text.parse().ok())
                     .unwrap_or(1),
                 // Milliseconds since 1970.
-                sent: attribute(&message, &SENT)
+                sent_at: attribute(&message, &SENT)
                     .and_then(|text| Timestamp::from_millisecond(text.parse().ok()?).ok()),
                 body: message.body.unwrap_or_default(),
                 receipt_handle: message.receipt_handle.unwrap_or_default(),
@@ -91,23 +91,30 @@ impl Queue {
     pub(crate) async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
         let delete =
             self.client.delete_message().queue_url(&self.url).receipt_handle(receipt_handle);
-        delete.send().await.map_err(|error| worthless(of_write("DeleteMessage", error)))?;
+        delete
+            .send()
+            .await
+            .map_err(|error| classify_receipt_error(write_error("DeleteMessage", error)))?;
         Ok(())
     }
 
     /// Hides a message for so long from now, or shows it again.
-    pub(crate) async fn hide(&self, receipt_handle: &str, long: Duration) -> Result<(), AwsError> {
+    pub(crate) async fn change_visibility(
+        &self,
+        receipt_handle: &str,
+        visibility_timeout: Duration,
+    ) -> Result<(), AwsError> {
         self.client
             .change_message_visibility()
             .queue_url(&self.url)
             .receipt_handle(receipt_handle)
-            .visibility_timeout(seconds(long))
+            .visibility_timeout(visibility_seconds(visibility_timeout))
             .send()
             .await
             .map_err(|error| {
                 // These two have no code in the SDK's model of SQS.
                 let gone = error.message().is_some_and(|text| text.contains("does not exist"));
-                let error = worthless(of_write("ChangeMessageVisibility", error));
+                let error = classify_receipt_error(write_error("ChangeMessageVisibility", error));
                 if gone { AwsError { class: ErrorClass::NotFound, ..error } } else { error }
             })?;
         Ok(())
@@ -121,12 +128,12 @@ fn attribute<'m>(
     message.attributes()?.get(name)
 }
 
-fn seconds(hidden: Duration) -> i32 {
-    hidden.min(LONGEST_VISIBILITY).as_secs() as i32
+fn visibility_seconds(visibility_timeout: Duration) -> i32 {
+    visibility_timeout.min(MAX_VISIBILITY).as_secs() as i32
 }
 
 /// A receipt that has expired names nothing any more: the message is received again.
-fn worthless(error: AwsError) -> AwsError {
+fn classify_receipt_error(error: AwsError) -> AwsError {
     match error.code.as_str() {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => {
             AwsError { class: ErrorClass::NotFound, ..error }

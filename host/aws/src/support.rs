@@ -21,19 +21,19 @@ use groundcrew_core::ports::SupportCases;
 use groundcrew_core::support_case::{self, SupportCase};
 use tokio::time::sleep;
 
-use crate::error::{of_read, of_write, unexpected};
+use crate::error::{read_error, unexpected, write_error};
 
 /// How far back a case is looked for. A notification is tried again for at most 14 days,
 /// the longest that SQS keeps a message; and as long again for those redriven by hand.
-const LOOK_BACK: Duration = Duration::from_secs(28 * 24 * 3600);
+const LOOKBACK: Duration = Duration::from_secs(28 * 24 * 3600);
 /// A case may be listed only some time after it was opened. AWS doesn't say how soon: this is what a
 /// look reads again of what an earlier one has read.
-const LISTED: Duration = Duration::from_secs(15 * 60);
+const LISTING_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Most cases on a page, from the service model.
 const PAGE: i32 = 100;
 /// After an attempt whose answer was lost: how long to wait before each look for the case
 /// that it may have opened. AWS doesn't say how soon a new case is listed.
-const LOOKS: [Duration; 3] =
+const SEARCH_DELAYS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// AWS Support.
@@ -41,37 +41,38 @@ const LOOKS: [Duration; 3] =
 pub struct AwsSupport {
     client: Client,
     /// The same, but it never repeats a call.
-    once: Client,
+    no_retry_client: Client,
     time: SharedTimeSource,
-    seen: Mutex<Seen>,
+    cache: Mutex<CaseCache>,
 }
 
 /// The cases that were seen: their ids by the reference lines that close them, and when.
 #[derive(Debug, Default)]
-struct Seen {
+struct CaseCache {
     cases: HashMap<String, (String, SystemTime)>,
     /// When the last look began that read all cases up to then.
-    looked: Option<SystemTime>,
+    last_search: Option<SystemTime>,
 }
 
-impl Seen {
+impl CaseCache {
     /// The case with a reference line, if it was seen; and from when on others are to be read.
-    fn ask(&self, line: &str, now: SystemTime) -> (Option<String>, SystemTime) {
-        let oldest = now - LOOK_BACK;
+    fn lookup(&self, line: &str, now: SystemTime) -> (Option<String>, SystemTime) {
+        let oldest = now - LOOKBACK;
         // A clock that was set back has looked into what has not been yet.
-        let looked = self.looked.filter(|looked| *looked <= now);
-        let since = looked.map_or(oldest, |looked| oldest.max(looked - LISTED));
+        let last_search = self.last_search.filter(|last_search| *last_search <= now);
+        let since =
+            last_search.map_or(oldest, |last_search| oldest.max(last_search - LISTING_DELAY));
         (self.cases.get(line).map(|(id, _)| id.clone()), since)
     }
 
-    fn note(&mut self, line: String, id: &str, now: SystemTime) {
+    fn insert(&mut self, line: String, id: &str, now: SystemTime) {
         self.cases.insert(line, (id.to_owned(), now));
     }
 
     /// All cases up to this moment were read. What is too old to be asked for is forgotten.
-    fn looked(&mut self, began: SystemTime) {
-        self.looked = Some(began);
-        self.cases.retain(|_, (_, seen)| *seen > began - LOOK_BACK);
+    fn mark_searched(&mut self, began: SystemTime) {
+        self.last_search = Some(began);
+        self.cases.retain(|_, (_, seen)| *seen > began - LOOKBACK);
     }
 }
 
@@ -79,18 +80,18 @@ impl AwsSupport {
     /// Opens cases through this client.
     pub fn new(client: Client) -> Self {
         let time = client.config().time_source().unwrap_or_default();
-        let once = client.config().to_builder().retry_config(RetryConfig::disabled());
-        let seen = Mutex::default();
-        Self { once: Client::from_conf(once.build()), client, time, seen }
+        let no_retry_client = client.config().to_builder().retry_config(RetryConfig::disabled());
+        let cache = Mutex::default();
+        Self { no_retry_client: Client::from_conf(no_retry_client.build()), client, time, cache }
     }
 
     /// The case whose body is closed by the key's reference line, open or resolved. What was seen
     /// before is remembered, so that each look reads the cases since the last one alone.
-    async fn find(&self, key: &NotificationKey) -> Result<Option<String>, AwsError> {
+    async fn find_case(&self, key: &NotificationKey) -> Result<Option<String>, AwsError> {
         const OPERATION: &str = "DescribeCases";
         let line = support_case::reference_line(key);
         let began = self.time.now();
-        let (known, since) = self.seen().ask(&line, began);
+        let (known, since) = self.cache().lookup(&line, began);
         if known.is_some() {
             return Ok(known);
         }
@@ -109,13 +110,13 @@ impl AwsSupport {
                 .set_next_token(next)
                 .send()
                 .await
-                .map_err(|error| of_read(OPERATION, error))?;
+                .map_err(|error| read_error(OPERATION, error))?;
             for case in answer.cases.unwrap_or_default() {
-                let lines = self.lines_of(&case).await?;
+                let lines = self.reference_lines(&case).await?;
                 let ours = lines.contains(&line);
                 let id = case.case_id.filter(|id| !id.is_empty());
                 if let Some(id) = &id {
-                    lines.into_iter().for_each(|line| self.seen().note(line, id, began));
+                    lines.into_iter().for_each(|line| self.cache().insert(line, id, began));
                 }
                 if ours {
                     // Without its id it is there all the same: no second one may be opened.
@@ -128,20 +129,20 @@ impl AwsSupport {
             }
             next = answer.next_token;
             if next.is_none() {
-                self.seen().looked(began);
+                self.cache().mark_searched(began);
                 return Ok(None);
             }
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn cache(&self) -> MutexGuard<'_, CaseCache> {
         // Every statement leaves it whole.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The reference lines that close what is written on a case. The body that it was opened with is
     /// its oldest communication; a listing shows the latest five.
-    async fn lines_of(&self, case: &CaseDetails) -> Result<Vec<String>, AwsError> {
+    async fn reference_lines(&self, case: &CaseDetails) -> Result<Vec<String>, AwsError> {
         let Some(recent) = &case.recent_communications else { return Ok(vec![]) };
         // What is written on another case makes this one nobody's.
         let line = |communication: &Communication| {
@@ -160,7 +161,7 @@ impl AwsSupport {
                 .next_token(token)
                 .send()
                 .await
-                .map_err(|error| of_read("DescribeCommunications", error))?;
+                .map_err(|error| read_error("DescribeCommunications", error))?;
             lines.extend(answer.communications().iter().filter_map(line));
             next = answer.next_token;
         }
@@ -170,7 +171,7 @@ impl AwsSupport {
     async fn create(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError> {
         const OPERATION: &str = "CreateCase";
         let answer = self
-            .once
+            .no_retry_client
             .create_case()
             .subject(&case.subject)
             .communication_body(case.full_body(key))
@@ -184,7 +185,7 @@ impl AwsSupport {
             .issue_type(&case.issue_type)
             .send()
             .await
-            .map_err(|error| of_write(OPERATION, error))?;
+            .map_err(|error| write_error(OPERATION, error))?;
         answer.case_id.filter(|id| !id.is_empty()).ok_or_else(|| AwsError {
             effect_possible: true,
             ..unexpected(OPERATION, ErrorClass::Transient, "the answer has no caseId")
@@ -195,19 +196,19 @@ impl AwsSupport {
 #[async_trait]
 impl SupportCases for AwsSupport {
     async fn open(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError> {
-        if let Some(id) = self.find(key).await? {
+        if let Some(id) = self.find_case(key).await? {
             return Ok(id);
         }
         let error = match self.create(key, case).await {
             Err(error) if error.effect_possible => error,
             answer => return answer,
         };
-        for wait in LOOKS {
+        for wait in SEARCH_DELAYS {
             sleep(wait).await;
-            match self.find(key).await {
+            match self.find_case(key).await {
                 Ok(Some(id)) => return Ok(id),
                 Ok(None) => {}
-                Err(look) => tracing::warn!(%key, %look, "can't look for a case"),
+                Err(error) => tracing::warn!(%key, %error, "can't look for a case"),
             }
         }
         Err(error)

@@ -8,7 +8,7 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::ports::{Page, TagIndex};
 
-use crate::error::of_read;
+use crate::error::read_error;
 
 /// Most that GetResources gives at once.
 const PAGE: i32 = 100;
@@ -44,10 +44,10 @@ impl TagIndex for ResourceTags {
             .set_pagination_token(page.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| of_read("GetResources", error))?;
+            .map_err(|error| read_error("GetResources", error))?;
         let items = answer.resource_tag_mapping_list.unwrap_or_default().into_iter();
         let items = items.filter_map(|resource| {
-            let account = account(resource.resource_arn()?)?;
+            let account = arn_account(resource.resource_arn()?)?;
             let tags = resource.tags.unwrap_or_default().into_iter();
             Some((account, tags.map(|tag| (tag.key, tag.value)).collect()))
         });
@@ -61,7 +61,7 @@ impl TagIndex for ResourceTags {
 
 /// The account of an ARN such as
 /// `arn:aws:organizations::123456789012:account/o-abcdefghij/111122223333`.
-fn account(arn: &str) -> Option<AccountId> {
+fn arn_account(arn: &str) -> Option<AccountId> {
     let mut parts = arn.splitn(6, ':').skip(2);
     let (service, resource) = (parts.next()?, parts.nth(2)?);
     let path = resource.strip_prefix("account/").filter(|_| service == "organizations")?;
@@ -81,7 +81,7 @@ mod tests {
     #[case("arn:aws:organizations::123456789012", false)]
     #[case("", false)]
     fn arns_of_accounts(#[case] arn: &str, #[case] is_one: bool) {
-        let account = account(arn).map(|id| id.to_string());
+        let account = arn_account(arn).map(|id| id.to_string());
         assert_eq!(account, is_one.then(|| "111122223333".to_owned()));
     }
 }

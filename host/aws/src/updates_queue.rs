@@ -14,39 +14,39 @@ use groundcrew_core::ports::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::dead_letters::{DeadLetters, hash};
-use crate::error::{of_write, unexpected};
+use crate::dead_letter_queue::{DeadLetterQueue, content_hash};
+use crate::error::{unexpected, write_error};
 use crate::queue_depth::counts;
-use crate::sqs::{BATCH, Message, Queue};
+use crate::sqs::{MAX_BATCH_SIZE, Message, Queue};
 
 /// The updates queue.
 #[derive(Debug)]
-pub struct SqsUpdates {
+pub struct SqsUpdateQueue {
     queue: Queue,
-    dead: DeadLetters,
+    dead_letter_queue: DeadLetterQueue,
 }
 
-impl SqsUpdates {
+impl SqsUpdateQueue {
     /// The queue with this URL. Its redrive policy names its dead-letter queue.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
         let queue = Queue { client, url: url.into() };
-        Self { dead: DeadLetters::of(queue.clone()), queue }
+        Self { dead_letter_queue: DeadLetterQueue::for_source(queue.clone()), queue }
     }
 }
 
 #[async_trait]
-impl UpdateQueue for SqsUpdates {
+impl UpdateQueue for SqsUpdateQueue {
     async fn send(
         &self,
         queued_updates: &[QueuedUpdate],
     ) -> Result<Vec<(AccountId, String)>, AwsError> {
         const OPERATION: &str = "SendMessageBatch";
         let mut refused = Vec::new();
-        for batch in queued_updates.chunks(BATCH) {
+        for batch in queued_updates.chunks(MAX_BATCH_SIZE) {
             let entries = batch
                 .iter()
                 .enumerate()
-                .map(|(index, queued_update)| entry(index, queued_update))
+                .map(|(index, queued_update)| batch_entry(index, queued_update))
                 .collect::<Result<Vec<_>, _>>()?;
             let answer = self
                 .queue
@@ -56,7 +56,7 @@ impl UpdateQueue for SqsUpdates {
                 .set_entries(Some(entries))
                 .send()
                 .await
-                .map_err(|error| of_write(OPERATION, error))?;
+                .map_err(|error| write_error(OPERATION, error))?;
             for failed in answer.failed {
                 let queued_update =
                     failed.id.parse().ok().and_then(|index: usize| batch.get(index));
@@ -93,7 +93,9 @@ impl UpdateQueue for SqsUpdates {
     }
 
     async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError> {
-        self.dead.take(&message.body, &message.reason, &message.receipt_handle).await
+        self.dead_letter_queue
+            .move_unreadable(&message.body, &message.reason, &message.receipt_handle)
+            .await
     }
 
     async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
@@ -101,16 +103,16 @@ impl UpdateQueue for SqsUpdates {
     }
 
     async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError> {
-        self.queue.hide(receipt_handle, delay).await
+        self.queue.change_visibility(receipt_handle, delay).await
     }
 
     async fn is_empty(&self) -> Result<bool, AwsError> {
-        Ok(counts(&self.queue).await? == [0; 3])
+        Ok(message_counts(&self.queue).await? == [0; 3])
     }
 
     async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), AwsError> {
-        let body = text("SendMessage", letter)?;
-        self.dead.put(letter.account.as_str(), body).await
+        let body = to_json("SendMessage", letter)?;
+        self.dead_letter_queue.send(letter.account.as_str(), body).await
     }
 
     async fn remove_dead_letters(
@@ -122,11 +124,11 @@ impl UpdateQueue for SqsUpdates {
             serde_json::from_str::<DeadLetter>(body)
                 .is_ok_and(|letter| accounts.contains(&letter.account))
         };
-        self.dead.clear(began, &is_one, |_| Box::pin(async { Ok(()) })).await
+        self.dead_letter_queue.drain(began, &is_one, |_| Box::pin(async { Ok(()) })).await
     }
 }
 
-fn entry(
+fn batch_entry(
     index: usize,
     queued_update: &QueuedUpdate,
 ) -> Result<SendMessageBatchRequestEntry, AwsError> {
@@ -135,7 +137,7 @@ fn entry(
         .id(index.to_string())
         .message_group_id(queued_update.account.as_str())
         .message_deduplication_id(deduplication_id(queued_update))
-        .message_body(text(OPERATION, queued_update)?)
+        .message_body(to_json(OPERATION, queued_update)?)
         .build()
         .map_err(|error| unexpected(OPERATION, ErrorClass::Permanent, error.to_string()))
 }
@@ -144,7 +146,7 @@ fn entry(
 /// another handing over, needs another one.
 fn deduplication_id(queued_update: &QueuedUpdate) -> String {
     let (attempt, serial) = (queued_update.attempt.to_string(), queued_update.serial.to_string());
-    hash(&[
+    content_hash(&[
         queued_update.provisioned_product.as_str(),
         queued_update.target.as_str(),
         &attempt,
@@ -152,7 +154,7 @@ fn deduplication_id(queued_update: &QueuedUpdate) -> String {
     ])
 }
 
-fn text(operation: &'static str, message: &impl Serialize) -> Result<String, AwsError> {
+fn to_json(operation: &'static str, message: &impl Serialize) -> Result<String, AwsError> {
     serde_json::to_string(message)
         .map_err(|error| unexpected(operation, ErrorClass::Permanent, error.to_string()))
 }

@@ -8,32 +8,36 @@ use groundcrew_core::http::webhook_with_plain_secret;
 use groundcrew_core::route::OncePer;
 use groundcrew_core::scheduler::{StartWhen, WhenHeld};
 
+use crate::command_error::CommandError;
 use crate::commands::Check;
-use crate::failure::Failure;
-use crate::loaded::{Loaded, Need, read};
-use crate::output::screen;
-use crate::ports::NoSupport;
-use crate::wording::{count, span};
+use crate::formatting::{count, format_duration};
+use crate::loaded_config::{LoadedConfig, PluginSelection, read_config};
+use crate::output::print_sanitized;
+use crate::ports::NoSupportCases;
 
 /// Prints every problem on stdout, as linters do, or what was found when all is well.
-pub fn run(options: &Check) -> Result<(), Failure> {
+pub fn run(options: &Check) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
-    let loading = async { read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await };
+    let loading = async {
+        read_config(Some(&options.config))?
+            .load(PluginSelection::All, Arc::new(NoSupportCases))
+            .await
+    };
     let loaded = match runtime.block_on(loading) {
         Ok(loaded) => loaded,
-        Err(Failure::Usage(problems)) => return found(&problems),
+        Err(CommandError::Usage(problems)) => return found(&problems),
         Err(other) => return Err(other),
     };
     match ungranted_requests(options, &loaded) {
-        problems if problems.is_empty() => screen(&describe(options, &loaded)),
+        problems if problems.is_empty() => print_sanitized(&describe(options, &loaded)),
         problems => found(&problems.join("\n")),
     }
 }
 
 /// Shows problems, one a line.
-fn found(problems: &str) -> Result<(), Failure> {
-    screen(&format!("{problems}\n"))?;
-    Err(Failure::Usage(format!(
+fn found(problems: &str) -> Result<(), CommandError> {
+    print_sanitized(&format!("{problems}\n"))?;
+    Err(CommandError::Usage(format!(
         "{} found: mend the config, and run this again",
         count(problems.lines().count(), "problem")
     )))
@@ -41,7 +45,7 @@ fn found(problems: &str) -> Result<(), Failure> {
 
 /// Requests that bundled notifiers would make and that no grant covers. A host says so when it makes
 /// one.
-fn ungranted_requests(options: &Check, loaded: &Loaded) -> Vec<String> {
+fn ungranted_requests(options: &Check, loaded: &LoadedConfig) -> Vec<String> {
     let file = options.config.display();
     let of = |notifier: &NotifierConfig| {
         let line = notifier.plugin_config.line;
@@ -57,7 +61,7 @@ fn ungranted_requests(options: &Check, loaded: &Loaded) -> Vec<String> {
     loaded.config.notifiers.iter().flat_map(of).collect()
 }
 
-fn describe(options: &Check, loaded: &Loaded) -> String {
+fn describe(options: &Check, loaded: &LoadedConfig) -> String {
     let config = &loaded.config;
     let updates = &config.updates;
     let mut lines = vec![
@@ -76,7 +80,7 @@ fn describe(options: &Check, loaded: &Loaded) -> String {
             line.push_str(", when all before it succeeded");
         }
         if !lane.soak.is_zero() {
-            line.push_str(&format!(", {} after them", span(lane.soak)));
+            line.push_str(&format!(", {} after them", format_duration(lane.soak)));
         }
         if lane.held == WhenHeld::Pass {
             line.push_str(", not waiting for accounts that are held before it");

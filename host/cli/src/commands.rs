@@ -9,7 +9,7 @@ use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::suggestions::DEFAULT_CONFIG;
 use jiff::Timestamp;
 
-use crate::moment::{Since, moment};
+use crate::timestamp_arg::{Since, parse_timestamp};
 
 /// The environment variable that names the config where `--config` doesn't.
 pub const CONFIG_VARIABLE: &str = "GROUNDCREW_CONFIG";
@@ -51,9 +51,9 @@ pub enum Command {
     /// Retry dead-lettered accounts, or dead-lettered notifications
     Redrive(Redrive),
     /// Start no more updates of a lane and of the lanes after it; running updates continue
-    Pause(Lane),
+    Pause(LaneArgs),
     /// Resume a paused lane
-    Resume(Lane),
+    Resume(LaneArgs),
     /// Show a plan and approve it, where updates need approval
     Approve(Approve),
     /// Request a sweep of the organization now rather than at the next interval
@@ -84,8 +84,8 @@ pub struct Init {
     #[arg(long, value_name = "REGION", env = "AWS_REGION", default_value = "us-east-1")]
     pub region: String,
     /// Which accounts are updated
-    #[arg(long, value_enum, default_value_t = Which::All)]
-    pub update: Which,
+    #[arg(long, value_enum, default_value_t = UpdateScope::All)]
+    pub update: UpdateScope,
     /// The tag that `--update tagged` and `tagged-first` go by
     #[arg(long, value_name = "KEY=VALUE", default_value = "account-factory-managed=true", value_parser = tag)]
     pub tag: (String, String),
@@ -117,7 +117,7 @@ pub struct Init {
 
 /// Which accounts are updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Which {
+pub enum UpdateScope {
     /// Every outdated account
     All,
     /// Those with the tag
@@ -126,7 +126,7 @@ pub enum Which {
     TaggedFirst,
 }
 
-impl Which {
+impl UpdateScope {
     /// The name of the lane that comes first.
     pub fn first_lane(self) -> &'static str {
         match self {
@@ -161,7 +161,7 @@ pub struct Plan {
     pub snapshot: Option<PathBuf>,
     /// Plan for this moment instead of now, for example 2026-12-24T18:00:00Z; a date is the start
     /// of that day in UTC
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub at: Option<Timestamp>,
     /// List every account
     #[arg(long)]
@@ -199,11 +199,11 @@ pub struct Explain {
     #[arg(long, value_name = "FILE")]
     pub snapshot: Option<PathBuf>,
     /// The action that policies decide about
-    #[arg(long, value_enum, default_value_t = About::Update)]
-    pub action: About,
+    #[arg(long, value_enum, default_value_t = ExplainAction::Update)]
+    pub action: ExplainAction,
     /// Decide as of this moment, for example 2026-12-24T18:00:00Z; a date is the start
     /// of that day in UTC
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub at: Option<Timestamp>,
     /// What is written to stdout
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -211,7 +211,7 @@ pub struct Explain {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum About {
+pub enum ExplainAction {
     /// An update to the newest Account Factory version
     Update,
     /// Notifying other systems of it
@@ -341,7 +341,7 @@ pub struct Simulate {
     pub tagged_percent: u8,
     /// Begin at this moment, for example 2026-12-24T18:00:00Z; a date is the start of that day in
     /// UTC; by default on 2026-09-01T08:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
     pub at: Option<Timestamp>,
     /// The same seed gives the same run
     #[arg(long, value_name = "S", default_value_t = 1)]
@@ -402,7 +402,7 @@ pub struct Redrive {
 }
 
 #[derive(Debug, Args)]
-pub struct Lane {
+pub struct LaneArgs {
     /// The config file
     #[arg(long, value_name = "FILE", env = CONFIG_VARIABLE, default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,

@@ -12,14 +12,14 @@ use groundcrew_engine::{Evaluation, PolicyPipeline, PolicyResult};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::commands::{About, Explain, Format};
-use crate::failure::Failure;
-use crate::loaded::{Need, read};
-use crate::output::{json, print, screen};
-use crate::plan::{Decided, from_file};
-use crate::ports::NoSupport;
-use crate::snapshot::live_account;
-use crate::wording::{minute, paragraph};
+use crate::command_error::CommandError;
+use crate::commands::{Explain, ExplainAction, Format};
+use crate::formatting::{format_minute, paragraph};
+use crate::loaded_config::{PluginSelection, read_config};
+use crate::output::{print, print_sanitized, to_json};
+use crate::plan::{AccountDecision, read_snapshot};
+use crate::ports::NoSupportCases;
+use crate::snapshot::read_live_account;
 
 /// What policies are asked and say about an account.
 #[derive(Debug, Serialize)]
@@ -31,11 +31,11 @@ struct Report {
     /// Why policies would not be asked now, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_asked: Option<String>,
-    answers: Vec<Said>,
-    decision: Decided,
+    results: Vec<PolicyResultReport>,
+    decision: AccountDecision,
     /// What would be decided if monitored policies had a say, where that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
-    with_monitored: Option<Decided>,
+    with_monitored: Option<AccountDecision>,
 }
 
 /// What policies see of the account.
@@ -63,13 +63,13 @@ struct Product {
 
 /// What one policy says.
 #[derive(Debug, Serialize)]
-struct Said {
+struct PolicyResultReport {
     policy: String,
     /// SHA-256 of its component or script.
     digest: String,
     monitored: bool,
     /// `abstain`, `proceed`, `skip`, `hold` or `failure`.
-    says: &'static str,
+    result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     lane: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,37 +79,40 @@ struct Said {
     micros: u64,
 }
 
-pub fn run(options: &Explain) -> Result<(), Failure> {
+pub fn run(options: &Explain) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let report = runtime.block_on(report(options))?;
     match options.format {
-        Format::Text => screen(&render(&report))?,
-        Format::Json => print(&json(&report)?)?,
+        Format::Text => print_sanitized(&render(&report))?,
+        Format::Json => print(&to_json(&report)?)?,
     }
-    let failed = report.answers.iter().filter(|said| said.says == "failure");
-    crate::failure::failing(failed.map(|said| said.policy.as_str())).map_or(Ok(()), Err)
+    let failed = report.results.iter().filter(|result| result.result == "failure");
+    crate::command_error::failing_policies_error(failed.map(|result| result.policy.as_str()))
+        .map_or(Ok(()), Err)
 }
 
-async fn report(options: &Explain) -> Result<Report, Failure> {
+async fn report(options: &Explain) -> Result<Report, CommandError> {
     // What is wrong with the config is told before AWS is read.
-    let loaded = read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await?;
+    let loaded = read_config(Some(&options.config))?
+        .load(PluginSelection::All, Arc::new(NoSupportCases))
+        .await?;
     let wanted = &options.account;
     let snapshot = match &options.snapshot {
-        Some(file) => from_file(file)?,
-        None => live_account(&loaded.config, wanted).await?,
+        Some(file) => read_snapshot(file)?,
+        None => read_live_account(&loaded.config, wanted).await?,
     };
     let account = snapshot.accounts.iter().find(|account| account.id == wanted.as_str());
     let account = account.ok_or_else(|| {
-        Failure::Usage(format!("account {wanted} is not in the organization: check the id"))
+        CommandError::Usage(format!("account {wanted} is not in the organization: check the id"))
     })?;
     let at = options.at.unwrap_or_else(Timestamp::now);
 
     let mut finder = CandidateFinder::new(&snapshot, at, loaded.config.updates.causes);
     let invalid =
-        |error: groundcrew_core::account::InvalidAccountId| Failure::Usage(error.to_string());
+        |error: groundcrew_core::account::InvalidAccountId| CommandError::Usage(error.to_string());
     let candidate = finder.candidate(account).map_err(invalid)?;
     let (candidate, not_asked) = match options.action {
-        About::Update => {
+        ExplainAction::Update => {
             let not_asked = match finder.find(account).map_err(invalid)? {
                 PrePolicyState::Outdated(_) => None,
                 PrePolicyState::Excluded(why) => Some(why.to_owned()),
@@ -125,7 +128,7 @@ async fn report(options: &Explain) -> Result<Report, Failure> {
             };
             (candidate, not_asked)
         }
-        About::Onboard => {
+        ExplainAction::Onboard => {
             let candidate = Candidate {
                 action: Action::Onboard,
                 cause: Cause::Lifecycle,
@@ -151,7 +154,7 @@ impl Report {
         let account = &candidate.account;
         let decided = |decision| {
             let lane = |index| pipeline.lane_name(index).to_owned();
-            Decided::new(account.id.as_str(), &account.name, decision, lane)
+            AccountDecision::new(account.id.as_str(), &account.name, decision, lane)
         };
         Self {
             at: candidate.now,
@@ -159,7 +162,7 @@ impl Report {
             cause: candidate.cause,
             account: Account::of(candidate),
             not_asked,
-            answers: evaluation.results.iter().map(Said::of).collect(),
+            results: evaluation.results.iter().map(PolicyResultReport::of).collect(),
             with_monitored: evaluation.with_monitored.map(decided),
             decision: decided(evaluation.decision),
         }
@@ -193,9 +196,9 @@ impl Account {
     }
 }
 
-impl Said {
+impl PolicyResultReport {
     fn of(answer: &PolicyResult<'_>) -> Self {
-        let (says, lane, reason, until) = match &answer.result {
+        let (decision, lane, reason, until) = match &answer.result {
             Ok(PolicyDecision::Abstain) => ("abstain", None, None, None),
             Ok(PolicyDecision::Proceed(lane)) => ("proceed", lane.clone(), None, None),
             Ok(PolicyDecision::Skip(reason)) => ("skip", None, Some(reason.clone()), None),
@@ -208,7 +211,7 @@ impl Said {
             policy: answer.policy.name.clone(),
             digest: answer.policy.digest.clone(),
             monitored: answer.policy.monitored,
-            says,
+            decision,
             lane,
             reason,
             until,
@@ -227,7 +230,7 @@ fn render(report: &Report) -> String {
 
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let Report { account, action, .. } = report;
-    let at = minute(report.at);
+    let at = format_minute(report.at);
     paragraph(out, &format!("Account {} {}: {action}, {at}", account.id, account.name))?;
     if let Some(why) = &report.not_asked {
         let closed = account.state.is_some_and(AccountState::is_closed);
@@ -236,21 +239,27 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         paragraph(out, &line)?;
     }
     writeln!(out, "\npolicies see")?;
-    sees(report, out)?;
+    write_account(report, out)?;
     writeln!(out, "\npolicies say")?;
-    if report.answers.is_empty() {
+    if report.results.is_empty() {
         writeln!(out, "            nothing: none is asked about this action")?;
     }
-    let width = report.answers.iter().map(|said| said.policy.chars().count()).max().unwrap_or(0);
+    let width =
+        report.results.iter().map(|result| result.policy.chars().count()).max().unwrap_or(0);
     let width = width.max(8);
-    for said in &report.answers {
-        let mode = if said.monitored { ", monitored: doesn't count" } else { "" };
-        let digest: String = said.digest.chars().take(12).collect();
+    for result in &report.results {
+        let mode = if result.monitored { ", monitored: doesn't count" } else { "" };
+        let digest: String = result.digest.chars().take(12).collect();
         let line = format!(
             "  {:<width$}  {}{mode}  ({} µs, sha256 {digest}…)",
-            said.policy,
-            words(said.says, said.lane.as_deref(), said.reason.as_deref(), said.until),
-            said.micros
+            result.policy,
+            describe_decision(
+                result.result,
+                result.lane.as_deref(),
+                result.reason.as_deref(),
+                result.until
+            ),
+            result.micros
         );
         paragraph(out, &line)?;
     }
@@ -259,22 +268,22 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         Action::Onboard => "nothing says otherwise",
         _ => "says updates.default",
     };
-    let decided = |decided: &Decided| {
-        let Decided { decision, lane, reason, until, policy, .. } = decided;
+    let decided = |decided: &AccountDecision| {
+        let AccountDecision { decision, lane, reason, until, policy, .. } = decided;
         let by = policy.as_ref().map_or(fallback.to_owned(), |policy| format!("says {policy}"));
-        (words(decision, lane.as_deref(), reason.as_deref(), *until), by)
+        (describe_decision(decision, lane.as_deref(), reason.as_deref(), *until), by)
     };
     let (what, by) = decided(&report.decision);
     paragraph(out, &format!("decision    {what} ({by})"))?;
-    if let Some(trial) = &report.with_monitored {
-        let (what, by) = decided(trial);
+    if let Some(monitored) = &report.with_monitored {
+        let (what, by) = decided(monitored);
         let line = format!("monitored   if the monitored policies counted: {what} ({by})");
         paragraph(out, &line)?;
     }
     Ok(())
 }
 
-fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
+fn write_account(report: &Report, out: &mut String) -> std::fmt::Result {
     let account = &report.account;
     let mut line = |label: &str, value: &str| paragraph(out, &format!("  {label:<10}{value}"));
     line("cause", &report.cause.to_string())?;
@@ -294,7 +303,7 @@ fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
         line("state", &state.to_string())?;
     }
     if let Some(joined) = account.joined {
-        line("joined", &minute(joined))?;
+        line("joined", &format_minute(joined))?;
     }
     if let Some(product) = &account.product {
         line("product", &format!("{} {}", product.id, product.status))?;
@@ -304,9 +313,14 @@ fn sees(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 /// A verdict in words.
-fn words(says: &str, lane: Option<&str>, reason: Option<&str>, until: Option<Timestamp>) -> String {
+fn describe_decision(
+    decision: &str,
+    lane: Option<&str>,
+    reason: Option<&str>,
+    until: Option<Timestamp>,
+) -> String {
     let lane = lane.filter(|lane| !lane.is_empty()).map(|lane| format!(", lane {lane}"));
-    let until = until.map(|until| format!(" until {}", minute(until)));
+    let until = until.map(|until| format!(" until {}", format_minute(until)));
     let reason = reason.map(|reason| format!(": {reason}"));
-    [Some(says.to_owned()), lane, until, reason].into_iter().flatten().collect()
+    [Some(decision.to_owned()), lane, until, reason].into_iter().flatten().collect()
 }

@@ -6,16 +6,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes a file beside it, and renames it when it is complete.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = with_ending(path, &format!(".{}.tmp", std::process::id()));
-    let written = File::create(&beside).and_then(|mut file| {
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = with_suffix(path, &format!(".{}.tmp", std::process::id()));
+    let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&beside, path)
+        std::fs::rename(&temporary, path)
     });
     if written.is_err() {
         // What is left of it is of no use; that it can't be removed is no further news.
-        let _ = std::fs::remove_file(&beside);
+        let _ = std::fs::remove_file(&temporary);
     }
     written
 }
@@ -24,16 +24,16 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// Why it can't.
-pub fn can_write(path: &Path) -> io::Result<()> {
+pub fn check_writable(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let beside = with_ending(path, &format!(".{}.tmp", std::process::id()));
-    File::create(&beside).and_then(|_| std::fs::remove_file(&beside))
+    let temporary = with_suffix(path, &format!(".{}.tmp", std::process::id()));
+    File::create(&temporary).and_then(|_| std::fs::remove_file(&temporary))
 }
 
 /// The path with something after its name.
-pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+pub fn with_suffix(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
@@ -48,10 +48,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.json");
         for text in ["one", "two"] {
-            write_whole(&path, text.as_bytes()).unwrap();
+            write_atomic(&path, text.as_bytes()).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
-        assert!(write_whole(&dir.path().join("nowhere/a.json"), b"").is_err());
+        assert!(write_atomic(&dir.path().join("nowhere/a.json"), b"").is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

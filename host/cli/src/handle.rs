@@ -8,10 +8,10 @@ use groundcrew_engine::notifications::{EventOutcome, EventReport};
 use groundcrew_plugins::files;
 use serde::Serialize;
 
+use crate::command_error::CommandError;
 use crate::commands::Handle;
-use crate::failure::Failure;
-use crate::loaded::{Need, read};
-use crate::output::{json, print};
+use crate::loaded_config::{PluginSelection, read_config};
+use crate::output::{print, to_json};
 use crate::ports::{RealAws, environment};
 
 /// What was done, as it is printed and as the Lambda answers.
@@ -48,39 +48,43 @@ pub struct Alert {
     pub published: bool,
 }
 
-pub fn run(options: &Handle) -> Result<(), Failure> {
-    let event = event(&options.event)?;
+pub fn run(options: &Handle) -> Result<(), CommandError> {
+    let event = read_event(&options.event)?;
     let runtime = crate::runtime::current_thread()?;
     let (handled, has_topic) = runtime.block_on(async {
-        let read = read(Some(&options.config))?;
-        let aws = RealAws::beside(&read, environment(&read.config).await).await?;
-        let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
+        let read = read_config(Some(&options.config))?;
+        let aws = RealAws::connect(&read, environment(&read.config).await).await?;
+        let loaded =
+            read.with_http(aws.http()).load(PluginSelection::Notifications, aws.support()).await?;
         let has_topic = loaded.config.alerts_topic.is_some();
-        Ok::<_, Failure>((aws.notifying(&loaded).handle_all(&event, None).await, has_topic))
+        Ok::<_, CommandError>((
+            aws.notifications(&loaded).handle_all(&event, None).await,
+            has_topic,
+        ))
     })?;
-    conclude(handled, has_topic)
+    report_outcomes(handled, has_topic)
 }
 
 /// Prints what became of each event, as a list where there are several, and fails if one did.
-pub fn conclude(handled: Vec<EventReport>, has_topic: bool) -> Result<(), Failure> {
-    let failures: Vec<String> = handled.iter().filter_map(failure).collect();
+pub fn report_outcomes(handled: Vec<EventReport>, has_topic: bool) -> Result<(), CommandError> {
+    let failures: Vec<String> = handled.iter().filter_map(failure_summary).collect();
     let report = |handled| Report::of(handled, has_topic);
     let mut reports: Vec<Report> = handled.into_iter().map(report).collect();
     match (reports.len(), reports.pop()) {
-        (1, Some(report)) => print(&json(&report)?)?,
+        (1, Some(report)) => print(&to_json(&report)?)?,
         (_, last) => {
             reports.extend(last);
-            print(&json(&reports)?)?;
+            print(&to_json(&reports)?)?;
         }
     }
     match failures.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Other(failures.join("\n"))),
+        false => Err(CommandError::Other(failures.join("\n"))),
     }
 }
 
 /// What went wrong, in one line; `None` when nothing did.
-pub fn failure(handled: &EventReport) -> Option<String> {
+pub fn failure_summary(handled: &EventReport) -> Option<String> {
     if handled.outcome != EventOutcome::Failed {
         return None;
     }
@@ -126,10 +130,11 @@ impl Report {
     }
 }
 
-pub fn event(path: &Path) -> Result<String, Failure> {
+pub fn read_event(path: &Path) -> Result<String, CommandError> {
     let read = match path == Path::new("-") {
-        true => files::all(std::io::stdin(), files::TEXT),
-        false => files::read_named(path, files::TEXT),
+        true => files::read_stream(std::io::stdin(), files::MAX_TEXT_BYTES),
+        false => files::read_argument(path, files::MAX_TEXT_BYTES),
     };
-    read.and_then(files::text).map_err(|error| Failure::unreadable(path, "the event", error))
+    read.and_then(files::decode_text)
+        .map_err(|error| CommandError::unreadable(path, "the event", error))
 }

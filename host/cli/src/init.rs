@@ -7,15 +7,15 @@ use std::path::Path;
 use groundcrew_core::config::Config;
 use groundcrew_core::suggestions::CommandSuggestions;
 
-use crate::commands::{Init, Which};
-use crate::failure::Failure;
-use crate::files::{can_write, write_whole};
+use crate::command_error::CommandError;
+use crate::commands::{Init, UpdateScope};
+use crate::files::{check_writable, write_atomic};
 use crate::output::print;
 
 /// Control Tower's quota of concurrent account operations, unless AWS raised it.
-const USUAL_QUOTA: u8 = 5;
+const DEFAULT_ACCOUNT_QUOTA: u8 = 5;
 
-pub fn run(options: &Init) -> Result<(), Failure> {
+pub fn run(options: &Init) -> Result<(), CommandError> {
     let (out, name) = (&options.out, options.out.display());
     // Where stdout goes is not known.
     let named = out.to_str().filter(|name| *name != "-");
@@ -23,20 +23,20 @@ pub fn run(options: &Init) -> Result<(), Failure> {
     let text = render(options, &suggestions);
     // What an option says may be no value for its key.
     Config::parse(&name.to_string(), &text)
-        .map_err(|problems| Failure::Usage(format!("{problems}\nnothing was written")))?;
+        .map_err(|problems| CommandError::Usage(format!("{problems}\nnothing was written")))?;
     if out == Path::new("-") {
         return print(&text);
     }
     // A link that leads nowhere is there too.
     if !options.force && out.symlink_metadata().is_ok() {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "{name}: is there already, and was left as it is; name another file with --out, or \
              overwrite it with --force"
         )));
     }
-    can_write(out)
-        .and_then(|()| write_whole(out, text.as_bytes()))
-        .map_err(|error| Failure::unwritable(out, error, "--out"))?;
+    check_writable(out)
+        .and_then(|()| write_atomic(out, text.as_bytes()))
+        .map_err(|error| CommandError::unwritable(out, error, "--out"))?;
     print(&format!("{name}: written\n{}", next_steps(&suggestions, "  ")))
 }
 
@@ -55,7 +55,7 @@ fn next_steps(suggestions: &CommandSuggestions, indent: &str) -> String {
 }
 
 /// A text as TOML writes it.
-fn quoted(text: &str) -> String {
+fn to_toml_string(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
@@ -77,7 +77,11 @@ fn write(options: &Init, suggestions: &CommandSuggestions, out: &mut String) -> 
         next_steps(suggestions, "#   ")
     )?;
     writeln!(out, "[aws]")?;
-    writeln!(out, "# Control Tower's home Region.\nregion = {}\n", quoted(&options.region))?;
+    writeln!(
+        out,
+        "# Control Tower's home Region.\nregion = {}\n",
+        to_toml_string(&options.region)
+    )?;
 
     writeln!(out, "[updates]")?;
     writeln!(out, "# Most accounts that are updated at once.")?;
@@ -85,9 +89,9 @@ fn write(options: &Init, suggestions: &CommandSuggestions, out: &mut String) -> 
     writeln!(
         out,
         "# Control Tower's quota \"Concurrent account operations\" in your organization, which the console\n\
-         # and Terraform use too: {USUAL_QUOTA} unless AWS raised it, at most 10."
+         # and Terraform use too: {DEFAULT_ACCOUNT_QUOTA} unless AWS raised it, at most 10."
     )?;
-    writeln!(out, "account_quota = {}", at_once.max(USUAL_QUOTA))?;
+    writeln!(out, "account_quota = {}", at_once.max(DEFAULT_ACCOUNT_QUOTA))?;
     writeln!(out, "# With \"required\" nothing starts before somebody has approved of the plan.")?;
     let approval =
         if options.approval { "approval = \"required\"" } else { "# approval = \"none\"" };
@@ -97,12 +101,12 @@ fn write(options: &Init, suggestions: &CommandSuggestions, out: &mut String) -> 
         out,
         "# Accounts are updated lane by lane: a lane starts when those before it are done."
     )?;
-    lane(out, options.update.first_lane(), at_once)?;
-    if options.update == Which::TaggedFirst {
-        lane(out, "others", 1)?;
+    write_lane(out, options.update.first_lane(), at_once)?;
+    if options.update == UpdateScope::TaggedFirst {
+        write_lane(out, "others", 1)?;
     }
-    if options.update != Which::All {
-        policy(options, out)?;
+    if options.update != UpdateScope::All {
+        write_policy(options, out)?;
     }
 
     if options.ams {
@@ -129,27 +133,27 @@ fn write(options: &Init, suggestions: &CommandSuggestions, out: &mut String) -> 
         ("events_url", &options.events_url, queue("events")),
         ("notifications_url", &options.notifications_url, queue("notifications.fifo")),
     ];
-    section(out, "queues", &queues)?;
+    write_section(out, "queues", &queues)?;
     writeln!(out, "# Where people are told of what failed. Without it that is in the log only.")?;
     let topic = format!("arn:aws:sns:{}:111122223333:groundcrew-alerts", options.region);
-    section(out, "alerts", &[("topic_arn", &options.topic_arn, topic)])?;
+    write_section(out, "alerts", &[("topic_arn", &options.topic_arn, topic)])?;
     writeln!(
         out,
         "# What AWS doesn't remember is in the ledger: what was told, what runs, what failed. It is the file\n\
          # groundcrew.db beside this one. Several hosts, or a Lambda, need a DynamoDB table."
     )?;
-    section(out, "ledger", &[("table", &options.table, "groundcrew".to_owned())])?;
+    write_section(out, "ledger", &[("table", &options.table, "groundcrew".to_owned())])?;
     // The last section ends the file.
     out.truncate(out.trim_end().len());
     out.push('\n');
     Ok(())
 }
 
-fn lane(out: &mut String, name: &str, concurrency: u8) -> std::fmt::Result {
+fn write_lane(out: &mut String, name: &str, concurrency: u8) -> std::fmt::Result {
     writeln!(out, "[[lanes]]\nname = \"{name}\"\nconcurrency = {concurrency}\n")
 }
 
-fn policy(options: &Init, out: &mut String) -> std::fmt::Result {
+fn write_policy(options: &Init, out: &mut String) -> std::fmt::Result {
     let (key, value) = &options.tag;
     writeln!(
         out,
@@ -157,20 +161,20 @@ fn policy(options: &Init, out: &mut String) -> std::fmt::Result {
          # read is not updated.\n\
          [[policies]]\nname = \"managed\"\nplugin = \"managed-tag\"\n\
          [policies.settings]\ntag_key = {}\ntag_value = {}",
-        quoted(key),
-        quoted(value)
+        to_toml_string(key),
+        to_toml_string(value)
     )?;
     match options.update {
-        Which::TaggedFirst => {
+        UpdateScope::TaggedFirst => {
             writeln!(out, "# Tagged accounts: the first lane; all others: the second.")?;
             writeln!(out, "priority_mode = true\n")
         }
-        Which::All | Which::Tagged => writeln!(out),
+        UpdateScope::All | UpdateScope::Tagged => writeln!(out),
     }
 }
 
 /// A table with what options gave; what they didn't is there as an example.
-fn section(
+fn write_section(
     out: &mut String,
     name: &str,
     keys: &[(&str, &Option<String>, String)],
@@ -179,8 +183,8 @@ fn section(
     writeln!(out, "{}[{name}]", if is_given { "" } else { "# " })?;
     for (key, given, example) in keys {
         match given {
-            Some(value) => writeln!(out, "{key} = {}", quoted(value))?,
-            None => writeln!(out, "# {key} = {}", quoted(example))?,
+            Some(value) => writeln!(out, "{key} = {}", to_toml_string(value))?,
+            None => writeln!(out, "# {key} = {}", to_toml_string(example))?,
         }
     }
     writeln!(out)

@@ -10,8 +10,8 @@ use groundcrew_ledger::{
     DynamoLedger, FileError, FileLedger, MemoryLedger, SharedLedger, Store, StoreLedger,
 };
 
-use crate::failure::Failure;
-use crate::loaded::Read;
+use crate::command_error::CommandError;
+use crate::loaded_config::ParsedConfig;
 
 /// A ledger.
 #[derive(Clone)]
@@ -26,14 +26,14 @@ pub struct OpenLedger {
 
 impl OpenLedger {
     /// For a host: a file is locked against every other.
-    pub fn of(read: &Read, clients: &Clients) -> Result<Self, Failure> {
+    pub fn open_exclusive(read: &ParsedConfig, clients: &Clients) -> Result<Self, CommandError> {
         match &read.config.ledger.location {
             LedgerLocation::Table(table) => {
-                Ok(Self::over(DynamoLedger::new(clients.dynamodb.clone(), table.clone())))
+                Ok(Self::from_ledger(DynamoLedger::new(clients.dynamodb.clone(), table.clone())))
             }
             LedgerLocation::File(file) => {
                 let path = read.path(file);
-                let ledger = FileLedger::open(&path).map_err(failed)?;
+                let ledger = FileLedger::open(&path).map_err(open_error)?;
                 if ledger.store().is_new() {
                     tracing::warn!(
                         file = %path.display(),
@@ -43,25 +43,25 @@ impl OpenLedger {
                     );
                 }
                 let ledger = Arc::new(ledger);
-                Ok(Self { file: Some((path, ledger.clone())), ..Self::shared_by(ledger) })
+                Ok(Self { file: Some((path, ledger.clone())), ..Self::from_arc(ledger) })
             }
         }
     }
 
     /// For a command: a file that a running host has open is reached through that host.
-    pub async fn reach(read: &Read, clients: &Clients) -> Result<Self, Failure> {
+    pub async fn connect(read: &ParsedConfig, clients: &Clients) -> Result<Self, CommandError> {
         let LedgerLocation::File(file) = &read.config.ledger.location else {
-            return Self::of(read, clients);
+            return Self::open_exclusive(read, clients);
         };
         let path = read.path(file);
         let in_use = match FileLedger::open(&path) {
-            Ok(ledger) => return Ok(Self::over(ledger)),
+            Ok(ledger) => return Ok(Self::from_ledger(ledger)),
             Err(error @ FileError::InUse { .. }) => error,
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(open_error(error)),
         };
         match SharedLedger::connect(&path).await {
-            Ok(ledger) => Ok(Self { shared: true, ..Self::over(ledger) }),
-            Err(error) => Err(Failure::Other(format!(
+            Ok(ledger) => Ok(Self { shared: true, ..Self::from_ledger(ledger) }),
+            Err(error) => Err(CommandError::Other(format!(
                 "{in_use}. It can't be asked either: {error}; only `groundcrew run` can, by the \
                  user that runs it"
             ))),
@@ -70,31 +70,34 @@ impl OpenLedger {
 
     /// For a command that only looks: it makes no file. Where there is none, the ledger is an empty
     /// one.
-    pub async fn look(read: &Read, clients: &Clients) -> Result<Self, Failure> {
+    pub async fn connect_read_only(
+        read: &ParsedConfig,
+        clients: &Clients,
+    ) -> Result<Self, CommandError> {
         if let LedgerLocation::File(file) = &read.config.ledger.location {
             let path = read.path(file);
             let is_empty =
                 std::fs::metadata(&path).is_ok_and(|file| file.is_file() && file.len() == 0);
             let is_absent = matches!(path.try_exists(), Ok(false));
             if is_absent && let Ok(to) = std::fs::read_link(&path) {
-                return Err(failed(FileError::DanglingLink { path, to }));
+                return Err(open_error(FileError::DanglingLink { path, to }));
             }
             if is_empty || is_absent {
-                return Ok(Self::over(MemoryLedger::new()));
+                return Ok(Self::from_ledger(MemoryLedger::new()));
             }
         }
-        Self::reach(read, clients).await
+        Self::connect(read, clients).await
     }
 
-    fn over<S: Store + 'static>(ledger: StoreLedger<S>) -> Self {
-        Self::shared_by(Arc::new(ledger))
+    fn from_ledger<S: Store + 'static>(ledger: StoreLedger<S>) -> Self {
+        Self::from_arc(Arc::new(ledger))
     }
 
-    fn shared_by<S: Store + 'static>(ledger: Arc<StoreLedger<S>>) -> Self {
+    fn from_arc<S: Store + 'static>(ledger: Arc<StoreLedger<S>>) -> Self {
         Self { updates: ledger.clone(), notifications: ledger, file: None, shared: false }
     }
 }
 
-fn failed(error: FileError) -> Failure {
-    Failure::Other(error.to_string())
+fn open_error(error: FileError) -> CommandError {
+    CommandError::Other(error.to_string())
 }

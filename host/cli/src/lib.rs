@@ -6,18 +6,18 @@
 #![deny(missing_docs)]
 
 mod check;
+mod command_error;
 mod commands;
 mod doctor;
 mod explain;
-mod failure;
 mod files;
+mod formatting;
 mod handle;
 mod health;
 mod init;
 mod lambda;
 mod ledger;
-mod loaded;
-mod moment;
+mod loaded_config;
 mod notify;
 mod operate;
 mod output;
@@ -33,10 +33,10 @@ mod service;
 mod signals;
 mod sim_aws;
 mod simulate;
-pub mod simulated_web;
+pub mod simulated_transport;
 mod snapshot;
+mod timestamp_arg;
 mod totals;
-mod wording;
 
 use std::process::ExitCode;
 
@@ -44,8 +44,8 @@ use clap::Parser;
 use groundcrew_core::text::printable_lines;
 use tracing_subscriber::EnvFilter;
 
+use command_error::CommandError;
 use commands::{Cli, Command, PolicyCommand};
-use failure::Failure;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -91,11 +91,11 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::tell(&printable_lines(&failure.to_string()));
+            output::print_stderr(&printable_lines(&failure.to_string()));
             ExitCode::from(match failure {
-                Failure::Usage(_) => 2,
-                Failure::Other(_) | Failure::Aws(_) => 1,
-                Failure::Changes(_) => 3,
+                CommandError::Usage(_) => 2,
+                CommandError::Other(_) | CommandError::Aws(_) => 1,
+                CommandError::Changes(_) => 3,
             })
         }
     }

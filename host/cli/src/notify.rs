@@ -12,24 +12,24 @@ use groundcrew_sim::{FaultLevel, OpenedCase, SimAws, SimOptions, Snapshot};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::command_error::CommandError;
 use crate::commands::Notify;
-use crate::failure::Failure;
-use crate::handle::{conclude, event, failure};
-use crate::loaded::{Need, Read, read};
+use crate::handle::{failure_summary, read_event, report_outcomes};
+use crate::loaded_config::{ParsedConfig, PluginSelection, read_config};
 use crate::output::print;
-use crate::ports::{self, Readers, RealAws, environment};
-use crate::simulated_web::{SeenRequest, SimulatedWeb};
+use crate::ports::{self, ReadOnlyPorts, RealAws, environment};
+use crate::simulated_transport::{RecordedRequest, SimulatedTransport};
 
-pub fn run(options: &Notify) -> Result<(), Failure> {
-    let events = events(&options.event)?;
+pub fn run(options: &Notify) -> Result<(), CommandError> {
+    let events = read_events(&options.event)?;
     let runtime = crate::runtime::current_thread()?;
     runtime.block_on(async {
-        let read = read(Some(&options.config))?;
+        let read = read_config(Some(&options.config))?;
         let known = &read.config.notifiers;
         if !known.iter().any(|notifier| notifier.plugin_config.name == options.notifier) {
             let names: Vec<_> =
                 known.iter().map(|one| format!("`{}`", one.plugin_config.name)).collect();
-            return Err(Failure::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "{}: no notifier is named `{}`: there {}",
                 options.config.display(),
                 options.notifier,
@@ -41,36 +41,45 @@ pub fn run(options: &Notify) -> Result<(), Failure> {
             )));
         }
         match options.dry_run {
-            true => rehearse(options, read, &events).await,
-            false => tell(options, read, &events).await,
+            true => dry_run(options, read, &events).await,
+            false => deliver(options, read, &events).await,
         }
     })
 }
 
 /// The events in a file, each of which is one.
-fn events(path: &Path) -> Result<Vec<Arc<Event>>, Failure> {
-    let events = envelope::events(&event(path)?).into_iter();
+fn read_events(path: &Path) -> Result<Vec<Arc<Event>>, CommandError> {
+    let events = envelope::events(&read_event(path)?).into_iter();
     events.map(|event| event.map(Arc::new)).collect::<Result<_, _>>().map_err(|wrong| {
         let path = path.display();
-        Failure::Usage(format!("{path}: {wrong}; name a file with an EventBridge event"))
+        CommandError::Usage(format!("{path}: {wrong}; name a file with an EventBridge event"))
     })
 }
 
-async fn tell(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result<(), Failure> {
-    let aws = RealAws::beside(&read, environment(&read.config).await).await?;
-    let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
-    let onboarding = aws.notifying(&loaded);
+async fn deliver(
+    options: &Notify,
+    read: ParsedConfig,
+    events: &[Arc<Event>],
+) -> Result<(), CommandError> {
+    let aws = RealAws::connect(&read, environment(&read.config).await).await?;
+    let loaded =
+        read.with_http(aws.http()).load(PluginSelection::Notifications, aws.support()).await?;
+    let notifications = aws.notifications(&loaded);
     let mut handled = Vec::new();
     for event in events {
-        handled.push(onboarding.deliver_to(event, &options.notifier).await);
+        handled.push(notifications.deliver_to(event, &options.notifier).await);
     }
     // By hand nobody is alerted.
-    conclude(handled, false)
+    report_outcomes(handled, false)
 }
 
 /// Has it told to systems in which nothing is yet. What is known of the account comes from AWS
 /// Organizations all the same, where that can be reached.
-async fn rehearse(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result<(), Failure> {
+async fn dry_run(
+    options: &Notify,
+    read: ParsedConfig,
+    events: &[Arc<Event>],
+) -> Result<(), CommandError> {
     let sim = SimAws::new(SimOptions {
         seed: 1,
         start: Timestamp::now(),
@@ -78,33 +87,34 @@ async fn rehearse(options: &Notify, read: Read, events: &[Arc<Event>]) -> Result
         faults: FaultLevel::None,
         account_quota: 1,
     });
-    let directory = Readers::of(&read.config).await.directory;
+    let directory = ReadOnlyPorts::connect(&read.config).await.directory;
     let clients = ports::simulated_clients(&sim);
     let support = Arc::new(AwsSupport::new(clients.support.clone()));
-    let web = Arc::new(SimulatedWeb::new(sim.clone()));
-    let loaded = read.with_http(web.clone()).load(Need::Notifications, support).await?;
-    let onboarding = ports::simulated_notifications(&sim, clients, &loaded, directory);
+    let transport = Arc::new(SimulatedTransport::new(sim.clone()));
+    let loaded =
+        read.with_http(transport.clone()).load(PluginSelection::Notifications, support).await?;
+    let notifications = ports::simulated_notifications(&sim, clients, &loaded, directory);
     let (mut requests, mut cases) = (0, 0);
     let mut failures = Vec::new();
     for event in events {
-        let handled = onboarding.deliver_to(event, &options.notifier).await;
-        let (seen, opened) = (web.seen(), sim.cases());
+        let handled = notifications.deliver_to(event, &options.notifier).await;
+        let (seen, opened) = (transport.requests(), sim.cases());
         let (new, opened_now) =
             (&seen[requests.min(seen.len())..], &opened[cases.min(opened.len())..]);
         print(&render(&options.notifier, &handled, new, opened_now))?;
         (requests, cases) = (seen.len(), opened.len());
-        failures.extend(failure(&handled));
+        failures.extend(failure_summary(&handled));
     }
     match failures.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Other(failures.join("\n"))),
+        false => Err(CommandError::Other(failures.join("\n"))),
     }
 }
 
 fn render(
     notifier: &str,
     handled: &EventReport,
-    requests: &[SeenRequest],
+    requests: &[RecordedRequest],
     cases: &[OpenedCase],
 ) -> String {
     let mut out = String::new();

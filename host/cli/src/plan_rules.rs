@@ -9,7 +9,7 @@ use groundcrew_core::scheduler::WhenHeld;
 use groundcrew_core::update_need::Causes;
 use sha2::{Digest, Sha256};
 
-use crate::wording::span;
+use crate::formatting::format_duration;
 
 /// So many hexadecimal digits of a digest are shown.
 const DIGITS: usize = 12;
@@ -24,7 +24,7 @@ pub struct PolicyRules<'p> {
 }
 
 /// What each rule is about, and what it says, in the words of the config.
-pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, String> {
+pub fn describe_rules(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, String> {
     let updates = &config.updates;
     let names: Vec<&str> =
         policies.iter().map(|policy| policy.config.plugin_config.name.as_str()).collect();
@@ -53,17 +53,17 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         rules.insert("updates.per_ou_limit".to_owned(), limit.to_string());
     }
     for lane in &config.lanes {
-        let mut says = format!("concurrency {}, start_when {}", lane.concurrency, lane.start_when);
+        let mut text = format!("concurrency {}, start_when {}", lane.concurrency, lane.start_when);
         if lane.held != WhenHeld::Wait {
-            says += &format!(", held {}", lane.held);
+            text += &format!(", held {}", lane.held);
         }
         if !lane.soak.is_zero() {
-            says += &format!(", soak {}", span(lane.soak));
+            text += &format!(", soak {}", format_duration(lane.soak));
         }
         if let Some(failures) = lane.failure_threshold {
-            says += &format!(", failure_threshold {failures}");
+            text += &format!(", failure_threshold {failures}");
         }
-        rules.insert(format!("lane {}", lane.name), says);
+        rules.insert(format!("lane {}", lane.name), text);
     }
     for policy in policies {
         let mode = match policy.config.mode {
@@ -72,12 +72,12 @@ pub fn shown(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, 
         };
         let on_failure = policy.config.on_failure;
         let on_failure = on_failure.map_or(String::new(), |what| format!(", on_failure {what}"));
-        let says = format!(
+        let text = format!(
             "sha256 {}, settings {}{mode}{on_failure}",
             first_digits(policy.digest),
             first_digits(&HEXLOWER.encode(&Sha256::digest(policy.settings)))
         );
-        rules.insert(format!("policy {}", policy.config.plugin_config.name), says);
+        rules.insert(format!("policy {}", policy.config.plugin_config.name), text);
     }
     rules
 }
@@ -111,7 +111,7 @@ plugin = "managed-tag"
         let config = Config::parse("crew.toml", text).unwrap();
         let policies: Vec<PolicyRules<'_>> =
             config.policies.iter().map(|config| PolicyRules { config, digest, settings }).collect();
-        shown(&config, &policies)
+        describe_rules(&config, &policies)
     }
 
     #[test]

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    AwsSupport, Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath,
-    OrganizationsDirectory, ResourceTags, SecretsManager, ServiceCatalog, SnsAlerts, SqsEvents,
-    SqsNotifications, SqsUpdates, queue_depth,
+    AwsSupport, Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPathSelector,
+    OrganizationsDirectory, ResourceTags, SecretsManager, ServiceCatalog, SnsAlerts, SqsEventQueue,
+    SqsNotificationQueue, SqsUpdateQueue, queue_depth,
 };
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::config::Config;
@@ -26,9 +26,9 @@ use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
 use jiff::Timestamp;
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 use crate::ledger::OpenLedger;
-use crate::loaded::{Loaded, Read};
+use crate::loaded_config::{LoadedConfig, ParsedConfig};
 
 /// The name that simulated hosts have in the ledger: the same, so that runs repeat.
 pub const SIMULATED_HOST: &str = "simulation";
@@ -47,7 +47,7 @@ pub fn simulated_clients(sim: &SimAws) -> Clients {
 }
 
 /// What the ports of a host are put together from, on the simulated AWS and on the real one alike.
-struct Parts {
+struct HostParts {
     clients: Clients,
     catalog: Arc<dyn Catalog>,
     directory: Arc<dyn AccountDirectory>,
@@ -60,9 +60,9 @@ struct Parts {
     host: String,
 }
 
-impl Parts {
+impl HostParts {
     /// What tells notifiers of events, with these plugins.
-    fn notifications(&self, loaded: &Loaded) -> Notifications {
+    fn notifications(&self, loaded: &LoadedConfig) -> Notifications {
         let ports = NotificationPorts {
             catalog: self.catalog.clone(),
             baselines: Arc::new(ControlTower::new(self.clients.control_tower.clone())),
@@ -78,12 +78,12 @@ impl Parts {
     /// A whole host on these queues.
     fn ports(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedConfig,
         queue: Arc<dyn UpdateQueue>,
         events: Arc<dyn EventQueue>,
         observer: Arc<dyn Observer>,
     ) -> HostPorts {
-        let tells = !loaded.notifiers.is_empty();
+        let has_notifiers = !loaded.notifiers.is_empty();
         HostPorts {
             updates: UpdatePorts {
                 catalog: self.catalog.clone(),
@@ -97,7 +97,7 @@ impl Parts {
                 observer,
             },
             events,
-            notifications: tells.then(|| Arc::new(self.notifications(loaded))),
+            notifications: has_notifiers.then(|| Arc::new(self.notifications(loaded))),
         }
     }
 }
@@ -105,13 +105,13 @@ impl Parts {
 /// The simulated AWS under the real SDKs. What a config says of queues, topic, product,
 /// launch path and ledger is the simulation's own instead: nothing real is named, let alone
 /// reached.
-fn simulated_parts(sim: &SimAws, clients: Clients) -> Parts {
+fn simulated_parts(sim: &SimAws, clients: Clients) -> HostParts {
     let ledger = Arc::new(MemoryLedger::new());
-    Parts {
+    HostParts {
         catalog: Arc::new(ServiceCatalog::new(
             clients.service_catalog.clone(),
             sim.product_name(),
-            LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+            LaunchPathSelector::ByPortfolio(sim.portfolio_name().to_owned()),
         )),
         directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
         alerts: Arc::new(SnsAlerts::new(clients.sns.clone(), sim.topic_arn())),
@@ -125,19 +125,19 @@ fn simulated_parts(sim: &SimAws, clients: Clients) -> Parts {
 }
 
 /// A host on a simulated AWS.
-pub fn simulated(
+pub fn simulated_ports(
     sim: &SimAws,
     clients: Clients,
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     observer: Arc<dyn Observer>,
 ) -> HostPorts {
     let sqs = clients.sqs.clone();
     let queued = loaded.config.queues.notifications_url.is_some();
-    let queue = queued.then(|| SqsNotifications::new(sqs.clone(), sim.notifications_url()));
+    let queue = queued.then(|| SqsNotificationQueue::new(sqs.clone(), sim.notifications_url()));
     let notification_queue = queue.map(|queue| Arc::new(queue) as _);
-    let parts = Parts { notification_queue, ..simulated_parts(sim, clients) };
-    let updates = Arc::new(SqsUpdates::new(sqs.clone(), sim.updates_url()));
-    let events = Arc::new(SqsEvents::new(sqs, sim.events_url()));
+    let parts = HostParts { notification_queue, ..simulated_parts(sim, clients) };
+    let updates = Arc::new(SqsUpdateQueue::new(sqs.clone(), sim.updates_url()));
+    let events = Arc::new(SqsEventQueue::new(sqs, sim.events_url()));
     parts.ports(loaded, updates, events, observer)
 }
 
@@ -145,24 +145,24 @@ pub fn simulated(
 pub fn simulated_notifications(
     sim: &SimAws,
     clients: Clients,
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     directory: Arc<dyn AccountDirectory>,
 ) -> Notifications {
     let alerts = Arc::new(LoggedAlerts);
-    Parts { directory, alerts, ..simulated_parts(sim, clients) }.notifications(loaded)
+    HostParts { directory, alerts, ..simulated_parts(sim, clients) }.notifications(loaded)
 }
 
 /// What commands need that only read: no ledger, no queue, no topic.
-pub struct Readers {
+pub struct ReadOnlyPorts {
     pub clients: Clients,
     pub catalog: Arc<dyn Catalog>,
     pub directory: Arc<dyn AccountDirectory>,
     pub tag_index: Arc<dyn TagIndex>,
 }
 
-impl Readers {
+impl ReadOnlyPorts {
     /// On the AWS that the environment names.
-    pub async fn of(config: &Config) -> Self {
+    pub async fn connect(config: &Config) -> Self {
         let clients = environment(config).await.clients();
         Self {
             catalog: Arc::new(catalog(&clients, config)),
@@ -175,7 +175,7 @@ impl Readers {
 
 /// The environment of this process, with the Regions that the config names.
 pub async fn environment(config: &Config) -> Environment {
-    Environment::of_process(config.region.clone())
+    Environment::from_process_env(config.region.clone())
         .await
         .with_identity_center_in(&config.account_factory.identity_center_region)
 }
@@ -184,8 +184,8 @@ pub async fn environment(config: &Config) -> Environment {
 fn catalog(clients: &Clients, config: &Config) -> ServiceCatalog {
     let factory = &config.account_factory;
     let launch_path = match &factory.launch_path {
-        Some(id) => LaunchPath::Given(id.clone()),
-        None => LaunchPath::OfPortfolio(factory.portfolio_name.clone()),
+        Some(id) => LaunchPathSelector::Given(id.clone()),
+        None => LaunchPathSelector::ByPortfolio(factory.portfolio_name.clone()),
     };
     ServiceCatalog::new(clients.service_catalog.clone(), &factory.product_name, launch_path)
 }
@@ -201,35 +201,41 @@ pub struct RealAws {
 
 impl RealAws {
     /// Finds credentials and endpoints, and opens the ledger; a file is this process's alone.
-    pub async fn of(read: &Read) -> Result<Self, Failure> {
+    pub async fn open_exclusive(read: &ParsedConfig) -> Result<Self, CommandError> {
         let clients = environment(&read.config).await.clients();
-        let ledger = OpenLedger::of(read, &clients)?;
-        Ok(Self::with(clients, ledger))
+        let ledger = OpenLedger::open_exclusive(read, &clients)?;
+        Ok(Self::from_parts(clients, ledger))
     }
 
     /// Finds credentials and endpoints, and reaches the ledger, through the service if that runs.
-    pub async fn beside(read: &Read, environment: Environment) -> Result<Self, Failure> {
+    pub async fn connect(
+        read: &ParsedConfig,
+        environment: Environment,
+    ) -> Result<Self, CommandError> {
         let clients = environment.clients();
-        let ledger = OpenLedger::reach(read, &clients).await?;
-        Ok(Self::with(clients, ledger))
+        let ledger = OpenLedger::connect(read, &clients).await?;
+        Ok(Self::from_parts(clients, ledger))
     }
 
     /// The same for a command that only looks, on an environment of its choice: a ledger file that
     /// isn't there is not made.
-    pub async fn looking(read: &Read, environment: Environment) -> Result<Self, Failure> {
+    pub async fn connect_read_only(
+        read: &ParsedConfig,
+        environment: Environment,
+    ) -> Result<Self, CommandError> {
         let clients = environment.clients();
-        let ledger = OpenLedger::look(read, &clients).await?;
-        Ok(Self::with(clients, ledger))
+        let ledger = OpenLedger::connect_read_only(read, &clients).await?;
+        Ok(Self::from_parts(clients, ledger))
     }
 
-    fn with(clients: Clients, ledger: OpenLedger) -> Self {
+    fn from_parts(clients: Clients, ledger: OpenLedger) -> Self {
         let host = format!("{}-{:016x}", std::process::id(), fastrand::u64(..));
         Self { clients, ledger, host, clock: Arc::new(SystemClock) }
     }
 
     /// By a clock that goes on evenly when the machine's jumps: for a process that lives long. A
     /// Lambda is frozen between its ticks, which looks like a jump.
-    pub fn steady(self) -> Self {
+    pub fn with_steady_clock(self) -> Self {
         Self { clock: Arc::new(SteadyClock::new(self.clock)), ..self }
     }
 
@@ -244,8 +250,8 @@ impl RealAws {
     }
 
     /// How often each operation of AWS was called.
-    pub fn calls(&self) -> &groundcrew_aws::Calls {
-        &self.clients.calls
+    pub fn call_counter(&self) -> &groundcrew_aws::CallCounter {
+        &self.clients.call_counter
     }
 
     /// Service Catalog, with the product that the config names.
@@ -254,15 +260,15 @@ impl RealAws {
     }
 
     /// The updates queue, where the config names one.
-    pub fn updates(&self, config: &Config) -> Option<SqsUpdates> {
+    pub fn update_queue(&self, config: &Config) -> Option<SqsUpdateQueue> {
         let url = config.queues.updates_url.as_ref()?;
-        Some(SqsUpdates::new(self.clients.sqs.clone(), url))
+        Some(SqsUpdateQueue::new(self.clients.sqs.clone(), url))
     }
 
     /// The notifications queue, where the config names one.
-    pub fn notifications(&self, config: &Config) -> Option<Arc<dyn NotificationQueue>> {
+    pub fn notification_queue(&self, config: &Config) -> Option<Arc<dyn NotificationQueue>> {
         let url = config.queues.notifications_url.as_ref()?;
-        Some(Arc::new(SqsNotifications::new(self.clients.sqs.clone(), url)))
+        Some(Arc::new(SqsNotificationQueue::new(self.clients.sqs.clone(), url)))
     }
 
     /// How many messages are in the notifications queue; `None` where the config names none.
@@ -277,34 +283,35 @@ impl RealAws {
     /// Everything that the update engine needs. Fails when the config names no queues.
     pub fn ports(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedConfig,
         observer: Arc<dyn Observer>,
-    ) -> Result<HostPorts, Failure> {
+    ) -> Result<HostPorts, CommandError> {
         let events = loaded.config.queues.events_url.as_ref();
-        let events = events.map(|url| Arc::new(SqsEvents::new(self.clients.sqs.clone(), url)) as _);
+        let events =
+            events.map(|url| Arc::new(SqsEventQueue::new(self.clients.sqs.clone(), url)) as _);
         self.ports_with(loaded, observer, events, true)
     }
 
     /// The same for a process that is given events otherwise.
     pub fn ports_without_events(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedConfig,
         observer: Arc<dyn Observer>,
-    ) -> Result<HostPorts, Failure> {
+    ) -> Result<HostPorts, CommandError> {
         self.ports_with(loaded, observer, Some(Arc::new(NoEvents)), false)
     }
 
     fn ports_with(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedConfig,
         observer: Arc<dyn Observer>,
         events: Option<Arc<dyn EventQueue>>,
-        takes_events: bool,
-    ) -> Result<HostPorts, Failure> {
+        needs_events_queue: bool,
+    ) -> Result<HostPorts, CommandError> {
         let config = &loaded.config;
-        let (Some(updates), Some(events)) = (self.updates(config), events) else {
-            return Err(Failure::Usage(
-                match takes_events {
+        let (Some(updates), Some(events)) = (self.update_queue(config), events) else {
+            return Err(CommandError::Usage(
+                match needs_events_queue {
                     true => {
                         "the update engine needs both `updates_url` and `events_url` in [queues]: \
                          the FIFO queue that it hands accounts over by, and the one that \
@@ -321,15 +328,15 @@ impl RealAws {
         Ok(self.parts(config).ports(loaded, Arc::new(updates), events, observer))
     }
 
-    fn parts(&self, config: &Config) -> Parts {
+    fn parts(&self, config: &Config) -> HostParts {
         let clients = self.clients.clone();
-        Parts {
+        HostParts {
             catalog: Arc::new(self.catalog(config)),
             directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
             alerts: self.alerts(config),
             ledger: self.ledger.updates.clone(),
             notification_ledger: self.ledger.notifications.clone(),
-            notification_queue: self.notifications(config),
+            notification_queue: self.notification_queue(config),
             clock: self.clock.clone(),
             host: self.host.clone(),
             clients,
@@ -347,11 +354,11 @@ impl RealAws {
 
     /// What a sweep needs that nobody hears of, and that takes no events: beside a Lambda there is
     /// no queue of them.
-    pub fn quiet_ports(
+    pub fn dry_run_ports(
         &self,
-        loaded: &Loaded,
+        loaded: &LoadedConfig,
         observer: Arc<dyn Observer>,
-    ) -> Result<HostPorts, Failure> {
+    ) -> Result<HostPorts, CommandError> {
         let mut ports = self.ports_without_events(loaded, observer)?;
         ports.updates.alerts = Arc::new(LoggedAlerts);
         Ok(HostPorts { notifications: None, ..ports })
@@ -376,7 +383,7 @@ impl RealAws {
     }
 
     /// What tells notifiers of events, with these plugins.
-    pub fn notifying(&self, loaded: &Loaded) -> Notifications {
+    pub fn notifications(&self, loaded: &LoadedConfig) -> Notifications {
         self.parts(&loaded.config).notifications(loaded)
     }
 }
@@ -388,7 +395,7 @@ pub fn direct_http(clients: &Clients) -> DirectHttp {
 
 fn http(clients: &Clients, clock: Arc<dyn Clock>) -> DirectHttp {
     let store = SecretsManager::new(clients.secrets_manager.clone());
-    DirectHttp::new(Secrets::of_process(Arc::new(store)), clock)
+    DirectHttp::new(Secrets::from_process_env(Arc::new(store)), clock)
 }
 
 /// The machine's clock.
@@ -430,10 +437,10 @@ impl Alerts for LoggedAlerts {
 }
 
 /// For commands that load notifiers and tell nobody.
-pub struct NoSupport;
+pub struct NoSupportCases;
 
 #[async_trait]
-impl SupportCases for NoSupport {
+impl SupportCases for NoSupportCases {
     async fn open(&self, _: &NotificationKey, _: &SupportCase) -> Result<String, AwsError> {
         Err(AwsError::without_code(
             "CreateCase",

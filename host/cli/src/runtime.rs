@@ -2,7 +2,7 @@
 
 use tokio::runtime::Runtime;
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
 /// Whether this process is a Lambda. With arguments it is a command all the same.
 pub fn is_lambda() -> bool {
@@ -10,7 +10,7 @@ pub fn is_lambda() -> bool {
 }
 
 /// The runtime of commands: plugins and AWS calls take turns on one thread.
-pub fn current_thread() -> Result<Runtime, Failure> {
+pub fn current_thread() -> Result<Runtime, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Failure::Other(error.to_string()))
+    runtime.map_err(|error| CommandError::Other(error.to_string()))
 }

@@ -2,9 +2,9 @@
 
 use groundcrew_core::config;
 
-use crate::failure::Failure;
-use crate::output::{json, print};
+use crate::command_error::CommandError;
+use crate::output::{print, to_json};
 
-pub fn run() -> Result<(), Failure> {
-    print(&json(&config::schema())?)
+pub fn run() -> Result<(), CommandError> {
+    print(&to_json(&config::schema())?)
 }

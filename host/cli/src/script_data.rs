@@ -51,13 +51,13 @@ impl ScriptData {
     }
 
     /// The script's data: what the config says, and of the file what it doesn't say.
-    pub fn under(&self, settings: &PluginSettings) -> PluginSettings {
+    pub fn merge_into(&self, settings: &PluginSettings) -> PluginSettings {
         let file = self.settings.json.as_object().cloned().unwrap_or_default();
         settings.clone().with_defaults(file)
     }
 
     /// Where the file has the value at a JSON pointer, unless the config has it.
-    pub fn place(&self, settings: &PluginSettings, at: &str) -> Option<String> {
+    pub fn source_line(&self, settings: &PluginSettings, at: &str) -> Option<String> {
         let key = at.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~");
         let has = |settings: &PluginSettings| settings.json.get(&key).is_some();
         (has(&self.settings) && !has(settings)).then(|| match self.settings.line(at) {
@@ -70,7 +70,7 @@ impl ScriptData {
 /// A file's name and text, if there is one.
 fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
     let name = path.display().to_string();
-    match files::read_text(&base.join(&path), files::TEXT) {
+    match files::read_text(&base.join(&path), files::MAX_TEXT_BYTES) {
         Ok(text) => Ok(Some((name, text))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("{name}: the data can't be read: {error}")),

@@ -2,11 +2,11 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::failure::Failure;
+use crate::command_error::CommandError;
 
 /// Ends with the first signal to end.
-pub fn stopped() -> Result<impl Future<Output = ()>, Failure> {
-    let of = |kind| signal(kind).map_err(|error| Failure::Other(error.to_string()));
+pub fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
+    let of = |kind| signal(kind).map_err(|error| CommandError::Other(error.to_string()));
     let (mut terminate, mut interrupt) =
         (of(SignalKind::terminate())?, of(SignalKind::interrupt())?);
     Ok(async move {

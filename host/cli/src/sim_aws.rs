@@ -7,32 +7,32 @@ use std::path::{Path, PathBuf};
 
 use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG, shell_quote};
 use groundcrew_plugins::files;
-use groundcrew_sim::{FaultLevel, Keep, Resources, ServeOptions, State, serve_kept};
+use groundcrew_sim::{FaultLevel, Resources, SaveState, ServeOptions, State, serve_with_state};
 use tokio::net::TcpListener;
 
-use crate::commands::{Init, SimAws, Which};
-use crate::failure::Failure;
-use crate::files::{can_write, with_ending, write_whole};
+use crate::command_error::CommandError;
+use crate::commands::{Init, SimAws, UpdateScope};
+use crate::files::{check_writable, with_suffix, write_atomic};
 use crate::init;
-use crate::output::{print, tell};
-use crate::signals::stopped;
+use crate::output::{print, print_stderr};
+use crate::signals::shutdown_signal;
 use crate::simulate::snapshot;
 
 /// Control Tower's quota unless AWS has raised it.
-const QUOTA: usize = 5;
+const ACCOUNT_QUOTA: usize = 5;
 
 /// Most bytes of a state that is read: of more than 100,000 accounts.
-const LARGEST_STATE: u64 = 1 << 30;
+const MAX_STATE_BYTES: u64 = 1 << 30;
 
 /// Lines around the config in what is printed, comments of TOML.
 const CONFIG_BEGINS: &str = "# --- config ---";
 const CONFIG_ENDS: &str = "# --- end of config ---";
 
-pub fn run(options: &SimAws) -> Result<(), Failure> {
+pub fn run(options: &SimAws) -> Result<(), CommandError> {
     // Held until the end: two that keep one state would overwrite each other's.
     let _lock = options.state.as_deref().map(lock).transpose()?;
-    let kept = options.state.as_deref().map(read_state).transpose()?.flatten();
-    let note = match (&options.state, &kept, &options.snapshot) {
+    let saved = options.state.as_deref().map(read_state).transpose()?.flatten();
+    let note = match (&options.state, &saved, &options.snapshot) {
         (Some(path), Some(_), None) => {
             format!("It continues from the state in {}.\n", path.display())
         }
@@ -44,7 +44,7 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
         (Some(path), None, _) => format!("Its state is kept in {}.\n", path.display()),
         (None, ..) => "It is all in memory: --state FILE keeps it in a file.\n".to_owned(),
     };
-    let state = match kept {
+    let state = match saved {
         Some(state) => state,
         None => State::new(ServeOptions {
             seed: 1,
@@ -55,40 +55,41 @@ pub fn run(options: &SimAws) -> Result<(), Failure> {
                 1,
             )?,
             faults: FaultLevel::None,
-            quota: QUOTA,
+            quota: ACCOUNT_QUOTA,
         }),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+        .map_err(|error| CommandError::Other(error.to_string()))?;
     runtime.block_on(async {
-        let stop = stopped()?;
+        let stop = shutdown_signal()?;
         let listen = options.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
-            Failure::Other(format!("{listen}: can't listen there: {error}; try another port"))
+            CommandError::Other(format!("{listen}: can't listen there: {error}; try another port"))
         })?;
-        let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
+        let address =
+            listener.local_addr().map_err(|error| CommandError::Other(error.to_string()))?;
         let resources = Resources::at(address);
         let written = options.write_config.as_deref();
         if let Some(path) = written {
             write_config(path, &resources)?;
         }
         print(&banner(&resources, &note, written))?;
-        serve_kept(listener, state, options.state.clone().map(keeper), stop)
+        serve_with_state(listener, state, options.state.clone().map(state_saver), stop)
             .await
-            .map_err(|error| Failure::Other(error.to_string()))
+            .map_err(|error| CommandError::Other(error.to_string()))
     })
 }
 
 /// Locks a state for this process, by a file beside it: the state itself is replaced again and again.
-fn lock(path: &Path) -> Result<File, Failure> {
-    let beside = with_ending(path, ".lock");
-    let failed = |error| Failure::unwritable(path, error, "--state");
-    let file = File::create(&beside).map_err(failed)?;
+fn lock(path: &Path) -> Result<File, CommandError> {
+    let lock_file = with_suffix(path, ".lock");
+    let failed = |error| CommandError::unwritable(path, error, "--state");
+    let file = File::create(&lock_file).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::Other(format!(
+        Err(TryLockError::WouldBlock) => Err(CommandError::Other(format!(
             "{}: another `groundcrew sim-aws` keeps its state there: stop it, or name another file \
              with --state",
             path.display()
@@ -98,40 +99,40 @@ fn lock(path: &Path) -> Result<File, Failure> {
 }
 
 /// The state in a file; none where there is no such file yet.
-fn read_state(path: &Path) -> Result<Option<State>, Failure> {
+fn read_state(path: &Path) -> Result<Option<State>, CommandError> {
     let name = path.display();
     if let Err(error) = path.symlink_metadata()
         && error.kind() == io::ErrorKind::NotFound
     {
-        return match can_write(path) {
+        return match check_writable(path) {
             Ok(()) => Ok(None),
-            Err(error) => Err(Failure::unwritable(path, error, "--state")),
+            Err(error) => Err(CommandError::unwritable(path, error, "--state")),
         };
     }
     let advice = "it was left as it is: name another file with --state, or move it away to begin \
                   anew";
-    let failed = |error: String| Failure::Usage(format!("{name}: {error}\n{advice}"));
-    let text = files::read_named_text(path, LARGEST_STATE)
+    let failed = |error: String| CommandError::Usage(format!("{name}: {error}\n{advice}"));
+    let text = files::read_text_argument(path, MAX_STATE_BYTES)
         .map_err(|error| failed(format!("the state can't be read: {error}")))?;
     State::parse(&text).map(Some).map_err(|error| failed(error.to_string()))
 }
 
 /// Keeps a state in a file, whole or not at all. Tells of the same trouble once.
-fn keeper(path: PathBuf) -> Keep {
-    let mut told = None;
+fn state_saver(path: PathBuf) -> SaveState {
+    let mut reported = None;
     Box::new(move |text| {
-        let kept = write_whole(&path, text.as_bytes()).map_err(|error| {
+        let saved = write_atomic(&path, text.as_bytes()).map_err(|error| {
             let message = format!("{}: the state can't be kept: {error}", path.display());
             io::Error::new(error.kind(), message)
         });
-        let trouble = kept.as_ref().err().map(ToString::to_string);
-        if told != trouble {
-            if let Some(trouble) = &trouble {
-                tell(&trouble.to_string());
+        let error = saved.as_ref().err().map(ToString::to_string);
+        if reported != error {
+            if let Some(error) = &error {
+                print_stderr(&error.to_string());
             }
-            told = trouble;
+            reported = error;
         }
-        kept
+        saved
     })
 }
 
@@ -142,7 +143,7 @@ fn config(resources: &Resources, name: &str) -> String {
         out: PathBuf::from(name),
         force: false,
         region: resources.region.to_owned(),
-        update: Which::All,
+        update: UpdateScope::All,
         tag: (String::new(), String::new()),
         at_once: 4,
         approval: false,
@@ -157,22 +158,22 @@ fn config(resources: &Resources, name: &str) -> String {
 }
 
 /// Writes the config into a file, unless another text is there.
-fn write_config(path: &Path, resources: &Resources) -> Result<(), Failure> {
+fn write_config(path: &Path, resources: &Resources) -> Result<(), CommandError> {
     let name = path.display();
     let text = config(resources, &name.to_string());
     if path.symlink_metadata().is_ok() {
-        let same = files::read_text(path, files::TEXT).is_ok_and(|there| there == text);
+        let same = files::read_text(path, files::MAX_TEXT_BYTES).is_ok_and(|there| there == text);
         return if same {
             Ok(())
         } else {
-            Err(Failure::Usage(format!(
+            Err(CommandError::Usage(format!(
                 "{name}: is there already with another text, and was left as it is; name another \
                  file with --write-config"
             )))
         };
     }
-    write_whole(path, text.as_bytes())
-        .map_err(|error| Failure::unwritable(path, error, "--write-config"))
+    write_atomic(path, text.as_bytes())
+        .map_err(|error| CommandError::unwritable(path, error, "--write-config"))
 }
 
 /// What whoever started it has to know.

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::wording::thousands;
+use crate::formatting::thousands;
 
 /// Each account is in exactly one of these but `total`. What a command can't know, such as what a
 /// plan has updated, is `None` and not shown.
@@ -34,7 +34,7 @@ pub struct Totals {
 impl Totals {
     /// `6: 3 to update, 1 skipped, 0 held, 1 current, 1 without a product`. Closed accounts are
     /// named where there are any.
-    pub fn words(&self) -> String {
+    pub fn summary(&self) -> String {
         let parts = [
             (self.updated, "updated"),
             (Some(self.to_update), "to update"),
@@ -66,7 +66,7 @@ mod tests {
         Totals { total: 6, updated: Some(3), failed: Some(1), closed: 2, ..Totals::default() },
         "6: 3 updated, 0 to update, 0 skipped, 0 held, 1 failed, 0 current, 2 closed"
     )]
-    fn what_is_not_known_is_not_named(#[case] totals: Totals, #[case] words: &str) {
-        assert_eq!(totals.words(), words);
+    fn what_is_not_known_is_not_named(#[case] totals: Totals, #[case] expected: &str) {
+        assert_eq!(totals.summary(), expected);
     }
 }

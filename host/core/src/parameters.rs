@@ -184,7 +184,7 @@ pub fn rebuild(
             String::new()
         }
     };
-    let unit = unit_parameter(&account.organizational_units);
+    let unit = ou_parameter(&account.organizational_units);
     let parameters = AccountParameters {
         account_email: take(ACCOUNT_EMAIL, outputs.for_account(&account.id, ACCOUNT_EMAIL)),
         account_name: take(
@@ -214,7 +214,7 @@ pub fn rebuild(
 /// How Account Factory names the last OU of a path from the top-level one down: `Name` when it
 /// is directly under the root, `Name (ou-id)` when it is nested, since names of nested OUs
 /// may repeat. Nothing for the root, which Control Tower governs no accounts in.
-fn unit_parameter(path: &[OrganizationalUnit]) -> Option<String> {
+fn ou_parameter(path: &[OrganizationalUnit]) -> Option<String> {
     match path {
         [] => None,
         [top] => Some(top.name.clone()),

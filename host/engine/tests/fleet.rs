@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use groundcrew_aws::SqsEvents;
+use groundcrew_aws::SqsEventQueue;
 use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductId};
 use groundcrew_core::decision::{Candidate, PolicyDecision};
@@ -26,7 +26,7 @@ use groundcrew_ledger::{
     DynamoLedger, Item, Key, MemoryLedger, Store, StoreError, StoreLedger, Write,
 };
 use groundcrew_sim::{
-    Fault, FaultLevel, OperationLog, Refusal, SimAws, SimOptions, Snapshot, random_fleet,
+    Fault, FaultLevel, LoggedOperation, Rejection, SimAws, SimOptions, Snapshot, random_fleet,
 };
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
@@ -155,7 +155,7 @@ impl Fixture {
 
     fn ports(&self) -> HostPorts {
         let clients = hosts::clients(&self.sim);
-        let events = Arc::new(SqsEvents::new(clients.sqs, self.events_url.clone()));
+        let events = Arc::new(SqsEventQueue::new(clients.sqs, self.events_url.clone()));
         let updates = hosts::updates(&self.sim, self.ledger.clone());
         HostPorts { updates, events, notifications: None }
     }
@@ -203,7 +203,7 @@ impl Fixture {
         IssuedBy { by, at: self.sim.clock().now() }
     }
 
-    fn own(&self) -> Vec<OperationLog> {
+    fn own(&self) -> Vec<LoggedOperation> {
         self.sim.operations().into_iter().filter(|operation| !operation.foreign).collect()
     }
 
@@ -291,7 +291,7 @@ proptest! {
 async fn a_lost_answer_starts_nothing_twice(#[case] times: usize) {
     let fixture = Fixture::new(4);
     for _ in 0..times {
-        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
+        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::ResponseLost);
     }
     fixture.run().await;
     fixture.assert_each_once(4);
@@ -305,7 +305,7 @@ async fn what_runs_holds_a_slot_however_the_repeats_are_answered() {
     let fixture = Fixture::new(1);
     // As many as the SDK makes attempts of one call: the first call is all lost answers, the
     // next all throttling.
-    for fault in [Fault::ReplyDropped, Fault::Refused(Refusal::Throttled)] {
+    for fault in [Fault::ResponseLost, Fault::Rejected(Rejection::Throttled)] {
         for _ in 0..6 {
             fixture.sim.inject_fault("UpdateProvisionedProduct", fault);
         }
@@ -650,7 +650,7 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
     fixture.sim.inject_event("{not json");
     fixture.run().await;
     fixture.assert_each_once(1);
-    let kept = fixture.sim.messages(&fixture.sim.events_dead_url());
+    let kept = fixture.sim.messages(&fixture.sim.events_dlq_url());
     assert_eq!(kept.len(), 1);
     assert!(kept[0].contains("{not json") && kept[0].contains("not JSON"), "{kept:?}");
     assert_eq!(fixture.sim.alerts().len(), 1);
@@ -708,13 +708,13 @@ async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case]
 async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str) {
     let fixture = Fixture::failing(9);
     for _ in 0..40 {
-        fixture.sim.inject_fault(refused, Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault(refused, Fault::Rejected(Rejection::Throttled));
     }
     let watch = async {
         let mut alerts_early = 0;
         loop {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let letters = fixture.sim.messages(&fixture.sim.updates_dead_url());
+            let letters = fixture.sim.messages(&fixture.sim.updates_dlq_url());
             if !letters.is_empty() && !fixture.sim.alerts().is_empty() {
                 return alerts_early;
             }
@@ -734,7 +734,7 @@ async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str)
 #[tokio::test(start_paused = true)]
 async fn a_refused_start_holds_no_slot() {
     let fixture = Fixture::new(1);
-    fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Refused(Refusal::Denied));
+    fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Rejected(Rejection::Denied));
     let look = async {
         tokio::time::sleep(Duration::from_secs(600)).await;
         (fixture.sim.alerts().len(), fixture.own().len(), fixture.ledger.slots().await.unwrap())
@@ -753,7 +753,7 @@ async fn an_update_that_never_began_is_begun_by_the_next_host() {
         while fixture.own().first().is_none_or(|first| first.end.is_none()) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Hung { effect: false });
+        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Hung { takes_effect: false });
         while fixture.ledger.slots().await.unwrap().iter().all(|slot| slot.attempt == 1) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -778,7 +778,7 @@ async fn what_is_redriven_is_tried_again_and_told_again() {
     for times in [1, 2] {
         fixture.run().await;
         assert_eq!(fixture.own().len(), 3 * times);
-        assert_eq!(fixture.sim.messages(&fixture.sim.updates_dead_url()).len(), times);
+        assert_eq!(fixture.sim.messages(&fixture.sim.updates_dlq_url()).len(), times);
         assert_eq!(fixture.sim.alerts().len(), times);
         let (accounts, issued_by) = ([account.clone()].into(), fixture.issued_by());
         let redriven = fixture.ledger.order_redrive(&accounts, &fixture.target, &issued_by);

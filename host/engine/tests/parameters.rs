@@ -20,7 +20,9 @@ use groundcrew_core::suggestions::CommandSuggestions;
 use groundcrew_core::update_need::Causes;
 use groundcrew_engine::{Host, HostPorts, Until, UpdateSettings};
 use groundcrew_ledger::MemoryLedger;
-use groundcrew_sim::{Fault, FaultLevel, OperationLog, Refusal, SimAws, SimOptions, random_fleet};
+use groundcrew_sim::{
+    Fault, FaultLevel, LoggedOperation, Rejection, SimAws, SimOptions, random_fleet,
+};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use rstest::rstest;
@@ -160,7 +162,7 @@ impl Fixture {
         host.run(Until::QuiescentOr(BEGIN + DAY)).await;
     }
 
-    fn updates_of(&self, account: &AccountId) -> Vec<OperationLog> {
+    fn updates_of(&self, account: &AccountId) -> Vec<LoggedOperation> {
         let mut operations = self.sim.operations();
         operations.retain(|operation| operation.account == *account);
         operations
@@ -182,7 +184,7 @@ impl Fixture {
         }
         assert!(self.ledger.slots().await.unwrap().is_empty());
         assert!(self.sim.created_users().is_empty());
-        let letters = self.sim.messages(&self.sim.updates_dead_url());
+        let letters = self.sim.messages(&self.sim.updates_dlq_url());
         let [letter] = &letters[..] else { panic!("{letters:?}") };
         let letter: DeadLetter = serde_json::from_str(letter).unwrap();
         assert_eq!(letter.account, *given_up);
@@ -276,15 +278,15 @@ async fn previous_values_are_kept_and_nobody_is_looked_up() {
     &["told: SSOUserLastName (the user owner+"]
 )]
 #[case::account_email(
-    |sim: &SimAws, id: &AccountId, _: &str| sim.forget_output(id, "AccountEmail"),
+    |sim: &SimAws, id: &AccountId, _: &str| sim.remove_output(id, "AccountEmail"),
     &["AccountEmail (the last successful record rec-"]
 )]
 #[case::user_email(
-    |sim: &SimAws, id: &AccountId, _: &str| sim.forget_output(id, "SSOUserEmail"),
+    |sim: &SimAws, id: &AccountId, _: &str| sim.remove_output(id, "SSOUserEmail"),
     &["SSOUserEmail (the last successful record rec-", "SSOUserFirstName (without its email"]
 )]
 #[case::record(
-    |sim: &SimAws, id: &AccountId, _: &str| sim.forget_record(id),
+    |sim: &SimAws, id: &AccountId, _: &str| sim.remove_record(id),
     &["AccountEmail (Service Catalog no longer has", "SSOUserEmail ("]
 )]
 #[case::unit(
@@ -314,7 +316,7 @@ async fn what_cannot_be_told_starts_nothing(
 async fn throttled_reads_are_tried_again(#[case] operation: &str) {
     let fixture = Fixture::new(2);
     for _ in 0..20 {
-        fixture.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault(operation, Fault::Rejected(Rejection::Throttled));
     }
     fixture.run().await;
     for account in &fixture.accounts {
@@ -337,7 +339,7 @@ async fn without_identity_center_nothing_starts(
     lose(&fixture.sim);
     fixture.run().await;
     assert!(fixture.sim.operations().is_empty());
-    assert!(fixture.sim.messages(&fixture.sim.updates_dead_url()).is_empty());
+    assert!(fixture.sim.messages(&fixture.sim.updates_dlq_url()).is_empty());
     let alerts = fixture.sim.alerts();
     assert!(alerts.iter().all(|alert| alert.subject == "Updates can't be started"), "{alerts:?}");
     // A day, and every six hours.
@@ -351,7 +353,7 @@ async fn a_start_is_not_made_up_for_without_its_parameters() {
     let fixture = Fixture::new(1);
     // Every repeat of the start, and all attempts of each.
     for _ in 0..18 {
-        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
+        fixture.sim.inject_fault("UpdateProvisionedProduct", Fault::ConnectionFailed);
     }
     let email = fixture.sim.parameters(&fixture.accounts[0])["SSOUserEmail"].clone();
     let lose = async {

@@ -18,7 +18,9 @@ use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource, TagSour
 use groundcrew_core::ports::{AccountDirectory, Catalog, Clock, Page, TagIndex};
 use groundcrew_core::snapshot::Snapshot;
 use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
-use groundcrew_sim::{Fault, FaultLevel, Refusal, SimAws, SimOptions, TagIndexState, random_fleet};
+use groundcrew_sim::{
+    Fault, FaultLevel, Rejection, SimAws, SimOptions, TagIndexState, random_fleet,
+};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
 use rstest::rstest;
@@ -240,8 +242,9 @@ async fn throttled_for_minutes() {
     let fixture = Fixture::of(30);
     let reader = SnapshotReader::new(fixture.ports(), fixture.begin().await);
     for operation in READS {
-        (0..12)
-            .for_each(|_| fixture.sim.inject_fault(operation, Fault::Refused(Refusal::Throttled)));
+        (0..12).for_each(|_| {
+            fixture.sim.inject_fault(operation, Fault::Rejected(Rejection::Throttled))
+        });
     }
     reader.read().await.unwrap();
     let partial_snapshot = reader.partial_snapshot().clone();

@@ -8,7 +8,7 @@ use common::{account, at, claim, client, delivered, entry, failed, key, sim, slo
 use groundcrew_core::notification::{ClaimOutcome, NotificationState};
 use groundcrew_core::ports::{Ledger, NotificationLedger, SlotLimits, SlotOutcome};
 use groundcrew_ledger::DynamoLedger;
-use groundcrew_sim::{Fault, Refusal, SimAws};
+use groundcrew_sim::{Fault, Rejection, SimAws};
 use rstest::rstest;
 
 const COMMIT: &str = "TransactWriteItems";
@@ -22,13 +22,13 @@ fn ledger(sim: &SimAws) -> DynamoLedger {
 
 /// Ways in which the first attempt can fare badly, and the second as well.
 #[rstest]
-#[case::reply_lost(&[Fault::ReplyDropped])]
-#[case::replies_lost(&[Fault::ReplyDropped, Fault::ReplyDropped])]
-#[case::not_connected(&[Fault::Partitioned])]
-#[case::throttled(&[Fault::Refused(Refusal::Throttled)])]
-#[case::hung(&[Fault::Hung { effect: false }])]
-#[case::lost_then_throttled(&[Fault::ReplyDropped, Fault::Refused(Refusal::Throttled)])]
-#[case::hung_then_lost(&[Fault::Hung { effect: false }, Fault::ReplyDropped])]
+#[case::reply_lost(&[Fault::ResponseLost])]
+#[case::replies_lost(&[Fault::ResponseLost, Fault::ResponseLost])]
+#[case::not_connected(&[Fault::ConnectionFailed])]
+#[case::throttled(&[Fault::Rejected(Rejection::Throttled)])]
+#[case::hung(&[Fault::Hung { takes_effect: false }])]
+#[case::lost_then_throttled(&[Fault::ResponseLost, Fault::Rejected(Rejection::Throttled)])]
+#[case::hung_then_lost(&[Fault::Hung { takes_effect: false }, Fault::ResponseLost])]
 #[tokio::test(start_paused = true)]
 async fn a_commit_whose_answer_is_lost_is_not_taken_for_another_hosts(#[case] faults: &[Fault]) {
     let sim = sim();
@@ -58,7 +58,7 @@ async fn when_every_answer_is_lost_the_same_call_again_finds_its_effect() {
     let sim = sim();
     let ledger = ledger(&sim);
     for _ in 0..ATTEMPTS {
-        sim.inject_fault(COMMIT, Fault::ReplyDropped);
+        sim.inject_fault(COMMIT, Fault::ResponseLost);
     }
     ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await.unwrap_err();
     assert_eq!(
@@ -66,7 +66,7 @@ async fn when_every_answer_is_lost_the_same_call_again_finds_its_effect() {
         Ok(SlotOutcome::AlreadyHeld(slot(1)))
     );
     for _ in 0..ATTEMPTS {
-        sim.inject_fault(COMMIT, Fault::ReplyDropped);
+        sim.inject_fault(COMMIT, Fault::ResponseLost);
     }
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap_err();
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
@@ -115,7 +115,7 @@ async fn a_table_that_throttles_on_and_on_is_named() {
     let sim = sim();
     let ledger = ledger(&sim);
     for _ in 0..ATTEMPTS {
-        sim.inject_fault("GetItem", Fault::Refused(Refusal::Throttled));
+        sim.inject_fault("GetItem", Fault::Rejected(Rejection::Throttled));
     }
     let text = ledger.slots().await.unwrap_err().to_string();
     assert!(text.contains("`groundcrew`") && text.contains("on-demand capacity"), "{text}");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use criterion::{Criterion, criterion_group, criterion_main};
 use groundcrew_core::ports::Notifier;
 use groundcrew_plugins::{LoadedNotifier, Runtime, RuntimeOptions};
-use groundcrew_testkit::notifiers::{Counter, ams_case, notification};
+use groundcrew_testkit::notifiers::{CountingSupport, ams_case, notification};
 use serde_json::json;
 
 fn runtime(cache: &Path) -> Runtime {
@@ -17,7 +17,7 @@ fn runtime(cache: &Path) -> Runtime {
 }
 
 async fn load(runtime: &Runtime) -> LoadedNotifier {
-    let cases = Arc::new(Counter::default());
+    let cases = Arc::new(CountingSupport::default());
     runtime.load_notifier(ams_case(json!({}), cases)).await.unwrap()
 }
 

@@ -23,7 +23,7 @@ macro_rules! bundled {
 }
 
 /// Those that the config can name.
-static NAMED: [Bundled; 6] = [
+static CONFIGURABLE: [Bundled; 6] = [
     bundled!("managed-tag", World::Policy),
     bundled!("ams-case", World::Notifier),
     bundled!("baseline-check", World::Notifier),
@@ -37,10 +37,10 @@ pub(crate) static INTERPRETER: Bundled = bundled!("rego", World::Policy);
 
 /// The names that `plugin = "…"` can say where the config names plugins of this world.
 pub fn names(world: World) -> impl Iterator<Item = &'static str> {
-    NAMED.iter().filter(move |bundled| bundled.world == world).map(|bundled| bundled.name)
+    CONFIGURABLE.iter().filter(move |bundled| bundled.world == world).map(|bundled| bundled.name)
 }
 
 /// The plugin of that name, whatever its world.
 pub(crate) fn find(name: &str) -> Option<&'static Bundled> {
-    NAMED.iter().find(|bundled| bundled.name == name)
+    CONFIGURABLE.iter().find(|bundled| bundled.name == name)
 }

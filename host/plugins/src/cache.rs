@@ -67,13 +67,13 @@ pub enum CacheError {
 
 /// Length of the checksum at the end of an entry. It finds damage; against malice the entry's
 /// owner and mode help.
-const CHECKSUM: usize = 4;
+const CHECKSUM_LEN: usize = 4;
 
 /// So much of an entry is looked at at once.
 const CHUNK: usize = 64 * 1024;
 
 /// What is said when plugins are compiled at each start.
-pub(crate) const WITHOUT: &str = "compile cache: not used, so that each start compiles plugins, \
+pub(crate) const NO_CACHE_WARNING: &str = "compile cache: not used, so that each start compiles plugins, \
     which takes longer; `GROUNDCREW_CACHE` names another directory, or none where it is empty";
 
 /// A directory of compiled components.
@@ -81,7 +81,7 @@ pub(crate) const WITHOUT: &str = "compile cache: not used, so that each start co
 pub(crate) struct Cache {
     directory: PathBuf,
     /// Why nothing can be written. Told once.
-    trouble: OnceLock<String>,
+    write_error: OnceLock<String>,
 }
 
 impl Cache {
@@ -89,8 +89,8 @@ impl Cache {
     pub(crate) fn open(directory: &Path) -> Result<Self, CacheError> {
         let io = |source| CacheError::Io { path: directory.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io)?;
-        require_owned(directory, &fs::metadata(directory).map_err(io)?, &[this_user()])?;
-        Ok(Self { directory: directory.to_owned(), trouble: OnceLock::new() })
+        require_owned(directory, &fs::metadata(directory).map_err(io)?, &[current_uid()])?;
+        Ok(Self { directory: directory.to_owned(), write_error: OnceLock::new() })
     }
 
     /// The compiled component, from the cache or else compiled and put there. A cache
@@ -102,7 +102,7 @@ impl Cache {
         bytes: &[u8],
     ) -> wasmtime::Result<Component> {
         let path = self.directory.join(file_name(engine, digest));
-        match read(&path, &[this_user()]) {
+        match read(&path, &[current_uid()]) {
             Ok(Some(compiled)) => match deserialize(engine, &compiled) {
                 Ok(component) => {
                     tracing::debug!(digest, from = "cache", "plugin loaded");
@@ -118,16 +118,16 @@ impl Cache {
         let component = compile(engine, digest, bytes)?;
         let written = component.serialize().map_err(io::Error::other);
         if let Err(error) = written.and_then(|compiled| self.write(&path, &compiled))
-            && self.trouble.set(format!("{}: {error}", path.display())).is_ok()
+            && self.write_error.set(format!("{}: {error}", path.display())).is_ok()
         {
-            tracing::warn!(path = %path.display(), %error, "{WITHOUT}");
+            tracing::warn!(path = %path.display(), %error, "{NO_CACHE_WARNING}");
         }
         Ok(component)
     }
 
     /// Why nothing can be written, if something could not be.
-    pub(crate) fn trouble(&self) -> Option<&str> {
-        self.trouble.get().map(String::as_str)
+    pub(crate) fn write_error(&self) -> Option<&str> {
+        self.write_error.get().map(String::as_str)
     }
 
     /// Writes an entry. It is there as a whole or not at all, whoever writes at once.
@@ -165,7 +165,7 @@ pub(crate) fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::
 }
 
 /// What goes behind an entry's code.
-pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM] {
+pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM_LEN] {
     crc32fast::hash(compiled).to_le_bytes()
 }
 
@@ -173,20 +173,21 @@ pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM] {
 /// which nothing may be executed, where mapped code could not run.
 fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
     let Some(file) = open(path, owners)? else { return Ok(None) };
-    let mut compiled = files::all(file, files::PROGRAM)
+    let mut compiled = files::read_stream(file, files::MAX_PROGRAM_BYTES)
         .map_err(|source| CacheError::Io { path: path.to_owned(), source })?;
     let damaged = || CacheError::Damaged { path: path.to_owned() };
-    let expected = compiled.split_off(compiled.len().checked_sub(CHECKSUM).ok_or_else(damaged)?);
+    let expected =
+        compiled.split_off(compiled.len().checked_sub(CHECKSUM_LEN).ok_or_else(damaged)?);
     if checksum(&compiled) == *expected { Ok(Some(compiled)) } else { Err(damaged()) }
 }
 
 /// Whether there is an entry. It is whole then, though it isn't kept in memory.
-pub(crate) fn is_whole(path: &Path, owners: &[u32]) -> Result<bool, CacheError> {
+pub(crate) fn is_intact(path: &Path, owners: &[u32]) -> Result<bool, CacheError> {
     let Some(file) = open(path, owners)? else { return Ok(false) };
     let io = |source| CacheError::Io { path: path.to_owned(), source };
     let damaged = || CacheError::Damaged { path: path.to_owned() };
     let length = file.metadata().map_err(io)?.len();
-    let mut code = file.take(length.checked_sub(CHECKSUM as u64).ok_or_else(damaged)?);
+    let mut code = file.take(length.checked_sub(CHECKSUM_LEN as u64).ok_or_else(damaged)?);
     let (mut sum, mut chunk) = (crc32fast::Hasher::new(), vec![0; CHUNK]);
     loop {
         match code.read(&mut chunk).map_err(io)? {
@@ -194,7 +195,7 @@ pub(crate) fn is_whole(path: &Path, owners: &[u32]) -> Result<bool, CacheError> 
             read => sum.update(&chunk[..read]),
         }
     }
-    let mut expected = [0; CHECKSUM];
+    let mut expected = [0; CHECKSUM_LEN];
     code.into_inner().read_exact(&mut expected).map_err(|_| damaged())?;
     if sum.finalize().to_le_bytes() == expected { Ok(true) } else { Err(damaged()) }
 }
@@ -212,7 +213,7 @@ fn open(path: &Path, owners: &[u32]) -> Result<Option<File>, CacheError> {
 }
 
 /// The user that this process runs as.
-pub(crate) fn this_user() -> u32 {
+pub(crate) fn current_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
@@ -223,7 +224,7 @@ pub(crate) fn require_owned(
     owners: &[u32],
 ) -> Result<(), CacheError> {
     let path = || path.to_owned();
-    let (owner, user) = (metadata.uid(), this_user());
+    let (owner, user) = (metadata.uid(), current_uid());
     if !owners.contains(&owner) {
         return Err(CacheError::Owner { path: path(), owner, user });
     }
@@ -244,7 +245,7 @@ fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> 
 
 /// Loads an entry that is whole. Nothing is copied: what is used of its code is the file's pages.
 #[allow(unsafe_code)]
-pub(crate) fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+pub(crate) fn map_file(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file must come from `precompile_component`, and nobody may change it from now
     // on. It is of a user who can replace this very program, which is mapped in the same way, in a
     // directory where the same holds; its checksum is right; and its name says that this build
@@ -255,16 +256,16 @@ pub(crate) fn map(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
 /// The name of an entry. It has what the entry depends on: the component, this build and its
 /// engine.
 pub(crate) fn file_name(engine: &Engine, digest: &str) -> String {
-    let mut key = Key(Sha256::new());
+    let mut key = DigestHasher(Sha256::new());
     (BUILD, digest).hash(&mut key);
     engine.precompile_compatibility_hash().hash(&mut key);
     HEXLOWER.encode(&key.0.finalize()) + ".cwasm"
 }
 
 /// SHA-256 as a hasher: the standard library's own may change and is 64 bits short.
-struct Key(Sha256);
+struct DigestHasher(Sha256);
 
-impl Hasher for Key {
+impl Hasher for DigestHasher {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

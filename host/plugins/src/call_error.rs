@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 use wasmtime_wasi::I32Exit;
 
-use crate::engine::TICK;
+use crate::engine::EPOCH_INTERVAL;
 use crate::log::LogFlood;
-use crate::usage::Denied;
+use crate::usage::DeniedGrowth;
 
 /// A call that failed. All but [`Failure`](Self::Failure) end the instance; the next call
 /// gets a fresh one.
@@ -154,7 +154,7 @@ pub enum CallError {
 impl CallError {
     pub(crate) fn timeout(plugin: &str, limits: &Limits) -> Self {
         // Time is measured in ticks: a shorter limit is really one tick.
-        Self::Timeout { plugin: plugin.to_owned(), limit: limits.timeout.max(TICK) }
+        Self::Timeout { plugin: plugin.to_owned(), limit: limits.timeout.max(EPOCH_INTERVAL) }
     }
 
     pub(crate) fn invalid(plugin: &str, reason: impl Into<String>) -> Self {
@@ -169,7 +169,7 @@ impl CallError {
     pub(crate) fn classify(
         plugin: &str,
         limits: &Limits,
-        denied: Option<Denied>,
+        denied: Option<DeniedGrowth>,
         error: &wasmtime::Error,
     ) -> Self {
         tracing::debug!(plugin, error = ?error, "a call of the plugin failed");
@@ -184,10 +184,10 @@ impl CallError {
         // An allocator that gets no memory aborts: whatever came of the denial, the
         // denial is why.
         match denied {
-            Some(Denied::Memory) => {
+            Some(DeniedGrowth::Memory) => {
                 return Self::Memory { plugin: name(), limit: limits.memory };
             }
-            Some(Denied::TableElements) => {
+            Some(DeniedGrowth::TableElements) => {
                 return Self::TableElements { plugin: name(), limit: limits.table_elements };
             }
             None => {}

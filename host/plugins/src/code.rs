@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::bundled::{self, Bundled};
 use crate::load_error::LoadError;
-use crate::spec::{Common, Source};
+use crate::spec::{PluginSpec, Source};
 use crate::world::World;
 use crate::{files, script};
 
 /// What a plugin is made of.
-pub(crate) struct Code<'a> {
+pub(crate) struct PluginCode<'a> {
     /// The component.
     pub(crate) component: Cow<'static, [u8]>,
     /// SHA-256 of the component, in hex.
@@ -26,7 +26,7 @@ pub(crate) struct Code<'a> {
     pub(crate) settings: Cow<'a, Value>,
 }
 
-impl<'a> Code<'a> {
+impl<'a> PluginCode<'a> {
     fn bundled(bundled: &'static Bundled, digest: String, settings: Cow<'a, Value>) -> Self {
         Self {
             component: bundled.component.into(),
@@ -38,7 +38,11 @@ impl<'a> Code<'a> {
 }
 
 /// Reads a plugin. Where coverage is measured, a script's interpreter is told to.
-pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Code<'_>, LoadError> {
+pub(crate) fn read(
+    spec: PluginSpec<'_>,
+    world: World,
+    coverage: bool,
+) -> Result<PluginCode<'_>, LoadError> {
     let plugin = || spec.name.to_owned();
     let settings = Cow::Borrowed(spec.settings);
     match spec.source {
@@ -50,17 +54,17 @@ pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Cod
                 known: bundled::names(world).collect(),
                 nearest: nearest(name, bundled::names(world)),
             })?;
-            Ok(Code::bundled(bundled, bundled.digest.to_owned(), settings))
+            Ok(PluginCode::bundled(bundled, bundled.digest.to_owned(), settings))
         }
         Source::File(path) => {
-            let read = files::read(path, files::COMPONENT);
+            let read = files::read(path, files::MAX_COMPONENT_BYTES);
             let component = read.map_err(|source| LoadError::Read {
                 plugin: plugin(),
                 path: path.clone(),
                 source,
             })?;
             let digest = HEXLOWER.encode(&Sha256::digest(&component));
-            Ok(Code {
+            Ok(PluginCode {
                 component: component.into(),
                 component_digest: digest.clone().into(),
                 digest,
@@ -70,12 +74,12 @@ pub(crate) fn read(spec: Common<'_>, world: World, coverage: bool) -> Result<Cod
         Source::Script { path, name } => {
             let (script, settings) = script::read(spec, path, name, coverage)?;
             let digest = HEXLOWER.encode(&Sha256::digest(&script));
-            Ok(Code::bundled(&bundled::INTERPRETER, digest, Cow::Owned(settings)))
+            Ok(PluginCode::bundled(&bundled::INTERPRETER, digest, Cow::Owned(settings)))
         }
     }
 }
 
-pub(crate) fn check_digest(spec: Common<'_>, found: &str) -> Result<(), LoadError> {
+pub(crate) fn check_digest(spec: PluginSpec<'_>, found: &str) -> Result<(), LoadError> {
     match spec.sha256 {
         Some(expected) if !expected.eq_ignore_ascii_case(found) => Err(LoadError::Digest {
             plugin: spec.name.to_owned(),

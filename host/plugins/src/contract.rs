@@ -19,18 +19,18 @@ pub(crate) const HTTP: &str = "wasi:http/outgoing-handler";
 /// What a notifier may import of WASI beside what every plugin may.
 const NOTIFIER_WASI: [&str; 2] = ["wasi:http/types", HTTP];
 /// The version of WASI whose interfaces are offered: any patch of it will do.
-const WASI: &str = "0.2.";
+const WASI_VERSION: &str = "0.2.";
 
 /// The export that makes a plugin what it is.
-fn task(world: World) -> &'static str {
+fn exported_interface(world: World) -> &'static str {
     match world {
         World::Policy => "groundcrew:plugin/decide@0.1.0",
         World::Notifier => "groundcrew:plugin/deliver@0.1.0",
     }
 }
 
-/// What a plugin may import beside [`imports::WASI`].
-fn offered(world: World) -> &'static [&'static str] {
+/// What a plugin may import beside [`imports::WASI_INTERFACES`].
+fn allowed_imports(world: World) -> &'static [&'static str] {
     match world {
         World::Policy => &[TYPES, LOG],
         World::Notifier => &[TYPES, LOG, SUPPORT_CASES],
@@ -56,7 +56,7 @@ pub(crate) fn check(
 ) -> Result<(), LoadError> {
     check_exports(plugin, world, engine, component)?;
     check_imports(plugin, world, engine, component)?;
-    check_needs(plugin, component)
+    check_resource_limits(plugin, component)
 }
 
 /// Whether a component imports an interface; in any version, if none is given.
@@ -75,7 +75,7 @@ fn check_exports(
     let ty = component.component_type();
     let exports = || ty.exports(engine).map(|(name, _)| name);
     let other = interface(task(world.other()));
-    for expected in [SETTINGS, task(world)] {
+    for expected in [SETTINGS, exported_interface(world)] {
         // wasmtime's own rule for which versions are compatible.
         if component.get_export_index(None, expected).is_some() {
             continue;
@@ -85,9 +85,9 @@ fn check_exports(
         }
         let plugin = plugin.to_owned();
         return Err(if exports().any(|name| interface(name) == other) {
-            LoadError::OtherWorld { plugin, found: world.other() }
+            LoadError::WrongWorld { plugin, found: world.other() }
         } else {
-            LoadError::NotOfWorld { plugin, world, missing: expected.to_owned() }
+            LoadError::MissingExport { plugin, world, missing: expected.to_owned() }
         });
     }
     Ok(())
@@ -99,33 +99,40 @@ fn check_imports(
     engine: &Engine,
     component: &Component,
 ) -> Result<(), LoadError> {
-    let offered = offered(world);
+    let allowed_imports = allowed_imports(world);
     let ty = component.component_type();
     let mut undeclared = Vec::new();
     for (import, _) in ty.imports(engine) {
-        if offered.contains(&import) {
+        if allowed_imports.contains(&import) {
             continue;
         }
-        if let Some(expected) = offered.iter().find(|ours| interface(ours) == interface(import)) {
+        if let Some(expected) =
+            allowed_imports.iter().find(|ours| interface(ours) == interface(import))
+        {
             return Err(version(plugin, import, expected));
         }
         let (name, version) = import.split_once('@').unwrap_or((import, ""));
-        let known = imports::WASI.contains(&name)
+        let known = imports::WASI_INTERFACES.contains(&name)
             || (world == World::Notifier && NOTIFIER_WASI.contains(&name));
-        if !(known && version.starts_with(WASI)) {
+        if !(known && version.starts_with(WASI_VERSION)) {
             undeclared.push(import.to_owned());
         }
     }
     if undeclared.is_empty() {
         Ok(())
     } else {
-        let hint = hint(world, &undeclared);
-        Err(LoadError::Undeclared { plugin: plugin.to_owned(), world, imports: undeclared, hint })
+        let hint = import_hint(world, &undeclared);
+        Err(LoadError::ForbiddenImport {
+            plugin: plugin.to_owned(),
+            world,
+            imports: undeclared,
+            hint,
+        })
     }
 }
 
 /// Checked here because running into wasmtime's own limits has no error type.
-fn check_needs(plugin: &str, component: &Component) -> Result<(), LoadError> {
+fn check_resource_limits(plugin: &str, component: &Component) -> Result<(), LoadError> {
     let Some(needs) = component.resources_required() else {
         // It imports modules or components, which is refused by now.
         return Ok(());
@@ -154,7 +161,7 @@ fn version(plugin: &str, found: &str, expected: &str) -> LoadError {
 }
 
 /// What to do about imports that are refused.
-fn hint(world: World, imports: &[String]) -> &'static str {
+fn import_hint(world: World, imports: &[String]) -> &'static str {
     let any = |prefix| imports.iter().any(|import| import.starts_with(prefix));
     match world {
         _ if any("wasi:sockets") => {

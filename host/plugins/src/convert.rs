@@ -22,13 +22,13 @@ const MAX_TEXT: usize = 1 << 10;
 const MAX_MESSAGE: usize = 4 << 10;
 
 /// What a borrowed account borrows from beside the account itself.
-pub(crate) struct Parts<'a> {
+pub(crate) struct AccountParts<'a> {
     tags: Vec<types::Tag<'a>>,
     units: Vec<types::OrganizationalUnit<'a>>,
 }
 
-impl<'a> Parts<'a> {
-    pub(crate) fn of(account: &'a Account, tags: &'a Tags) -> Self {
+impl<'a> AccountParts<'a> {
+    pub(crate) fn new(account: &'a Account, tags: &'a Tags) -> Self {
         let tags = match tags {
             Tags::Known(tags) => lower_tags(tags),
             Tags::Unreadable(_) => Vec::new(),
@@ -48,7 +48,7 @@ fn lower_tags(tags: &BTreeMap<String, String>) -> Vec<types::Tag<'_>> {
 /// The candidate as the plugin sees it. Nothing is copied on the host's side.
 pub(crate) fn candidate<'a>(
     candidate: &'a Candidate,
-    parts: &'a Parts<'a>,
+    parts: &'a AccountParts<'a>,
 ) -> types::Candidate<'a> {
     types::Candidate {
         action: candidate.action.into(),
@@ -64,7 +64,7 @@ pub(crate) fn candidate<'a>(
 pub(crate) fn account<'a>(
     account: &'a Account,
     tags: &'a Tags,
-    parts: &'a Parts<'a>,
+    parts: &'a AccountParts<'a>,
 ) -> types::Account<'a> {
     types::Account {
         id: account.id.as_str(),
@@ -170,11 +170,11 @@ impl From<log::Level> for Level {
     }
 }
 
-impl From<settings::Lanes> for NamedLanes {
-    fn from(lanes: settings::Lanes) -> Self {
+impl From<settings::NamedLanes> for NamedLanes {
+    fn from(lanes: settings::NamedLanes) -> Self {
         match lanes {
-            settings::Lanes::Any => Self::Any,
-            settings::Lanes::Only(names) => Self::Only(names),
+            settings::NamedLanes::Any => Self::Any,
+            settings::NamedLanes::Only(names) => Self::Only(names),
         }
     }
 }
@@ -215,7 +215,7 @@ fn known_lane(mut lane: String, lanes: &[String]) -> Result<String, String> {
     if lanes.contains(&lane) {
         return Ok(lane);
     }
-    shorten(&mut lane, MAX_TEXT);
+    truncate(&mut lane, MAX_TEXT);
     Err(format!("no lane is called {lane:?}, expected one of: {}", lanes.join(", ")))
 }
 
@@ -230,7 +230,7 @@ pub(crate) fn check_reason(reason: &str) -> Result<(), String> {
 }
 
 fn failure(plugin: &str, failure: types::Failure) -> CallError {
-    let types::Failure { kind, code, message, .. } = shortened(failure);
+    let types::Failure { kind, code, message, .. } = truncate_failure(failure);
     CallError::Failure {
         plugin: plugin.to_owned(),
         code,
@@ -240,13 +240,13 @@ fn failure(plugin: &str, failure: types::Failure) -> CallError {
 }
 
 /// The failure with texts of a bounded length: they end in logs and alerts.
-pub(crate) fn shortened(mut failure: types::Failure) -> types::Failure {
-    shorten(&mut failure.code, MAX_TEXT);
-    shorten(&mut failure.message, MAX_MESSAGE);
+pub(crate) fn truncate_failure(mut failure: types::Failure) -> types::Failure {
+    truncate(&mut failure.code, MAX_TEXT);
+    truncate(&mut failure.message, MAX_MESSAGE);
     failure
 }
 
-pub(crate) fn shorten(text: &mut String, limit: usize) {
+pub(crate) fn truncate(text: &mut String, limit: usize) {
     if text.len() > limit {
         text.truncate(text.floor_char_boundary(limit));
         text.push('…');

@@ -7,15 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use serde::Deserialize;
 
 /// How the interpreter begins what it tells of the lines that it has reached.
-const TELLS: &str = "coverage ";
+const COVERAGE_PREFIX: &str = "coverage ";
 
 /// Which lines of which scripts were reached, by everything that a runtime has evaluated.
 #[derive(Debug, Default)]
-pub struct Coverage(Mutex<BTreeMap<String, Lines>>);
+pub struct Coverage(Mutex<BTreeMap<String, LineCoverage>>);
 
 /// The lines of a script that hold something to evaluate, counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct LineCoverage {
     /// Evaluated at least once.
     pub reached: BTreeSet<u32>,
     /// Never evaluated.
@@ -24,7 +24,7 @@ pub struct Lines {
 
 /// What the interpreter tells.
 #[derive(Deserialize)]
-struct Told {
+struct CoverageReport {
     file: String,
     reached: BTreeSet<u32>,
     missed: BTreeSet<u32>,
@@ -32,14 +32,15 @@ struct Told {
 
 impl Coverage {
     /// The scripts by their names, as they are called in messages. From here on it begins anew.
-    pub fn take(&self) -> BTreeMap<String, Lines> {
+    pub fn drain(&self) -> BTreeMap<String, LineCoverage> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes a line of a log that tells of coverage. Any other is left to the log.
-    pub(crate) fn takes(&self, message: &str) -> bool {
-        let told = message.strip_prefix(TELLS).and_then(|told| serde_json::from_str(told).ok());
-        let Some(Told { file, reached, missed }) = told else { return false };
+    pub(crate) fn consume(&self, message: &str) -> bool {
+        let told =
+            message.strip_prefix(COVERAGE_PREFIX).and_then(|told| serde_json::from_str(told).ok());
+        let Some(CoverageReport { file, reached, missed }) = told else { return false };
         let mut scripts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = scripts.entry(file).or_default();
         lines.reached.extend(reached);
@@ -56,11 +57,11 @@ mod tests {
     #[test]
     fn a_line_is_missed_when_no_evaluation_reaches_it() {
         let coverage = Coverage::default();
-        assert!(coverage.takes(r#"coverage {"file":"a.rego","reached":[1,2],"missed":[4,5]}"#));
-        assert!(coverage.takes(r#"coverage {"file":"a.rego","reached":[1,4],"missed":[2,5]}"#));
-        assert!(!coverage.takes("coverage is what the user's script prints about"));
-        let lines = Lines { reached: [1, 2, 4].into(), missed: [5].into() };
-        assert_eq!(coverage.take(), [("a.rego".to_owned(), lines)].into());
-        assert_eq!(coverage.take(), [].into());
+        assert!(coverage.consume(r#"coverage {"file":"a.rego","reached":[1,2],"missed":[4,5]}"#));
+        assert!(coverage.consume(r#"coverage {"file":"a.rego","reached":[1,4],"missed":[2,5]}"#));
+        assert!(!coverage.consume("coverage is what the user's script prints about"));
+        let lines = LineCoverage { reached: [1, 2, 4].into(), missed: [5].into() };
+        assert_eq!(coverage.drain(), [("a.rego".to_owned(), lines)].into());
+        assert_eq!(coverage.drain(), [].into());
     }
 }

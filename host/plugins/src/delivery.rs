@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::bindings::exports::groundcrew::plugin::deliver;
 use crate::bindings::groundcrew::plugin::types::{self, FailureKind};
 use crate::call_error::CallError;
-use crate::convert::{self, Parts};
+use crate::convert::{self, AccountParts};
 
 /// Longest reference of a receipt, in bytes. It ends in the ledger and in reports.
 const MAX_REFERENCE: usize = 1 << 10;
@@ -20,7 +20,7 @@ const MAX_REFERENCE: usize = 1 << 10;
 /// The notification as the plugin sees it. Nothing is copied on the host's side.
 pub(crate) fn notification<'a>(
     notification: &'a Notification,
-    account: Option<(&'a Account, &'a Parts<'a>)>,
+    account: Option<(&'a Account, &'a AccountParts<'a>)>,
     annotations: &'a [&'a str],
 ) -> deliver::Notification<'a> {
     deliver::Notification {
@@ -86,63 +86,67 @@ fn gate_decision(plugin: &str, decision: deliver::GateDecision) -> Result<GateDe
 
 /// What a plugin did outside of its sandbox while it told one thing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Deeds {
+pub(crate) struct SideEffects {
     /// Whether a support case was opened, or may have been.
     pub(crate) case_possible: bool,
     /// Whether an HTTP request changed something, or may have.
     pub(crate) request_possible: bool,
     /// What the operator should know of HTTP requests that failed.
-    pub(crate) told: Vec<String>,
+    pub(crate) request_errors: Vec<String>,
 }
 
-impl Deeds {
+impl SideEffects {
     fn effect_possible(&self) -> bool {
         self.case_possible || self.request_possible
     }
 
     /// The message with what the host knows, and the plugin doesn't.
-    fn add_to(&self, mut message: String) -> String {
-        for told in &self.told {
+    fn append_to(&self, mut message: String) -> String {
+        for error in &self.request_errors {
             // It begins with method and URL, which the plugin has mostly named.
-            let told = match told.split_once(": ") {
+            let error = match error.split_once(": ") {
                 Some((place, rest)) if message.contains(&format!("{place}:")) => rest,
-                _ => told,
+                _ => error,
             };
             message.push_str("; the host says: ");
-            message.push_str(told);
+            message.push_str(error);
         }
         message
     }
 }
 
 /// The plugin's own failure. It can't know less than the host about what may have happened.
-pub(crate) fn refusal(plugin: &str, failure: types::Failure, deeds: &Deeds) -> NotifyFailure {
-    let failure = convert::shortened(failure);
+pub(crate) fn plugin_failure(
+    plugin: &str,
+    failure: types::Failure,
+    side_effects: &SideEffects,
+) -> NotifyFailure {
+    let failure = convert::truncate_failure(failure);
     let message = format!("plugin `{plugin}` failed with `{}`: {}", failure.code, failure.message);
     NotifyFailure {
         kind: failure.kind.into(),
-        message: deeds.add_to(message),
+        message: side_effects.append_to(message),
         code: failure.code,
-        effect_possible: failure.effect_possible || deeds.effect_possible(),
+        effect_possible: failure.effect_possible || side_effects.effect_possible(),
         retry_after: failure.retry_after.map(|seconds| Duration::from_secs(seconds.into())),
     }
 }
 
 /// A failure of the sandbox. Always worth another try: it may be of the machine or of this
 /// one account's making, and an account that nobody is told of is worse than one told late.
-pub(crate) fn mishap(error: &CallError, deeds: &Deeds) -> NotifyFailure {
+pub(crate) fn sandbox_fault(error: &CallError, side_effects: &SideEffects) -> NotifyFailure {
     let mut message = error.to_string();
-    if deeds.case_possible {
+    if side_effects.case_possible {
         message.push_str("; it had begun to open a support case, which may be open all the same");
     }
-    if deeds.request_possible {
+    if side_effects.request_possible {
         message.push_str("; it had sent an HTTP request, which may have had its effect");
     }
     NotifyFailure {
         kind: NotifyFailureKind::Transient,
         code: error.code().to_owned(),
-        message: deeds.add_to(message),
-        effect_possible: deeds.effect_possible(),
+        message: side_effects.append_to(message),
+        effect_possible: side_effects.effect_possible(),
         retry_after: None,
     }
 }

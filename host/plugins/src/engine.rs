@@ -7,7 +7,7 @@ use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
 /// How often the epoch advances: how exactly a time limit is kept.
-pub(crate) const TICK: Duration = Duration::from_millis(10);
+pub(crate) const EPOCH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Memories, tables and core instances of one component. Real ones have one memory, two
 /// tables and about five core instances; composed ones a few times that.
@@ -16,11 +16,11 @@ pub(crate) const MAX_TABLES: u32 = 16;
 pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
 
 /// Component instances alive at once, of which [`FRESH_INSTANCES`] for evaluations under
-/// way, [`NOTIFYING_INSTANCES`] for notifications under way, the rest for kept instances.
+/// way, [`NOTIFIER_INSTANCES`] for notifications under way, the rest for kept instances.
 /// A decision takes microseconds: more would only help a machine with more cores than that.
 const MAX_INSTANCES: u32 = 32;
 pub(crate) const FRESH_INSTANCES: u32 = 16;
-pub(crate) const NOTIFYING_INSTANCES: u32 = 8;
+pub(crate) const NOTIFIER_INSTANCES: u32 = 8;
 
 /// Native stack of a plugin's own frames. Rust's default for a thread is four times that.
 pub(crate) const WASM_STACK: usize = 512 << 10;
@@ -38,16 +38,16 @@ pub(crate) enum Allocation {
 
 /// Makes an engine; on demand where the pool's address space can't be reserved.
 pub(crate) fn new() -> wasmtime::Result<Engine> {
-    with(Allocation::Pooled).or_else(|error| {
+    with_allocation(Allocation::Pooled).or_else(|error| {
         tracing::info!(
             %error,
             "address space is short: plugin instances are allocated on demand, which is slower"
         );
-        with(Allocation::OnDemand)
+        with_allocation(Allocation::OnDemand)
     })
 }
 
-pub(crate) fn with(allocation: Allocation) -> wasmtime::Result<Engine> {
+pub(crate) fn with_allocation(allocation: Allocation) -> wasmtime::Result<Engine> {
     let mut config = config();
     match allocation {
         Allocation::Pooled => {
@@ -111,7 +111,7 @@ pub(crate) fn start_ticker(engine: &Engine) -> io::Result<()> {
     let engine = engine.weak();
     thread::Builder::new().name("groundcrew-epoch".to_owned()).spawn(move || {
         loop {
-            thread::sleep(TICK);
+            thread::sleep(EPOCH_INTERVAL);
             match engine.upgrade() {
                 Some(engine) => engine.increment_epoch(),
                 None => break,

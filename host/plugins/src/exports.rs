@@ -8,7 +8,7 @@ use crate::instance_state::InstanceState;
 use crate::world::World;
 
 /// The task of a world's plugins: the exported interface that makes them what they are.
-pub(crate) trait Task: Sized + Send + 'static {
+pub(crate) trait WorldExport: Sized + Send + 'static {
     /// The world.
     const WORLD: World;
     /// Where the interface's functions are in a component.
@@ -25,7 +25,7 @@ pub(crate) trait Task: Sized + Send + 'static {
     ) -> wasmtime::Result<Self>;
 }
 
-impl Task for decide::Guest {
+impl WorldExport for decide::Guest {
     const WORLD: World = World::Policy;
     type Indices = decide::GuestIndices;
 
@@ -42,7 +42,7 @@ impl Task for decide::Guest {
     }
 }
 
-impl Task for deliver::Guest {
+impl WorldExport for deliver::Guest {
     const WORLD: World = World::Notifier;
     type Indices = deliver::GuestIndices;
 
@@ -60,23 +60,23 @@ impl Task for deliver::Guest {
 }
 
 /// A component, ready to be instantiated.
-pub(crate) struct Pre<T: Task> {
+pub(crate) struct PreInstance<T: WorldExport> {
     pub(crate) instance: InstancePre<InstanceState>,
     settings: settings::GuestIndices,
-    task: T::Indices,
+    interface: T::Indices,
 }
 
 /// The exports of one instance.
 pub(crate) struct Exports<T> {
     pub(crate) settings: settings::Guest,
-    pub(crate) task: T,
+    pub(crate) interface: T,
 }
 
-impl<T: Task> Pre<T> {
+impl<T: WorldExport> PreInstance<T> {
     pub(crate) fn new(instance: InstancePre<InstanceState>) -> wasmtime::Result<Self> {
         let settings = settings::GuestIndices::new(&instance)?;
-        let task = T::find(&instance)?;
-        Ok(Self { instance, settings, task })
+        let interface = T::find(&instance)?;
+        Ok(Self { instance, settings, interface })
     }
 
     /// The exports of an instance. Fails where their types are not the contract's.
@@ -87,7 +87,7 @@ impl<T: Task> Pre<T> {
     ) -> wasmtime::Result<Exports<T>> {
         Ok(Exports {
             settings: self.settings.load(&mut *store, instance)?,
-            task: T::load(&self.task, store, instance)?,
+            interface: T::load(&self.interface, store, instance)?,
         })
     }
 }

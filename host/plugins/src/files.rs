@@ -13,27 +13,27 @@ use rustix::fs::OFlags;
 
 /// Longest config, script, data file, file of cases, event or file of certificates, in bytes: a
 /// hundred times what an organization of ten thousand accounts needs.
-pub const TEXT: u64 = 16 << 20;
+pub const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 /// Longest component, in bytes. Those in Rust have one or two MiB; the largest that are made,
 /// with a whole Python in them, about forty.
-pub const COMPONENT: u64 = 64 << 20;
+pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// Longest snapshot, in bytes: one of ten thousand accounts has about ten MiB.
-pub const SNAPSHOT: u64 = 256 << 20;
+pub const MAX_SNAPSHOT_BYTES: u64 = 256 << 20;
 
 /// Longest secret, in bytes: as long as one in AWS Secrets Manager can be.
-pub const SECRET: u64 = 64 << 10;
+pub const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// Longest program, library or compiled plugin, in bytes.
-pub const PROGRAM: u64 = 1 << 30;
+pub const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 
 /// Reads a regular file.
 ///
 /// # Errors
 /// When it can't be read, is something else than a regular file, or has more than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    all(open(path)?, limit)
+    read_stream(open(path)?, limit)
 }
 
 /// Reads a regular file of text.
@@ -41,7 +41,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// As [`read`], and when it isn't text.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    text(read(path, limit)?)
+    decode_text(read(path, limit)?)
 }
 
 /// Reads what a user has named on the command line: a regular file, or what this process was
@@ -49,10 +49,10 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
 ///
 /// # Errors
 /// As [`read`].
-pub fn read_named(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read_argument(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let inherited = ["/dev/stdin", "/dev/fd", "/proc/self/fd", "/dev/null"];
     match inherited.iter().any(|place| path.starts_with(place)) {
-        true => all(File::open(path)?, limit),
+        true => read_stream(File::open(path)?, limit),
         false => read(path, limit),
     }
 }
@@ -60,16 +60,16 @@ pub fn read_named(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads a text that a user has named on the command line.
 ///
 /// # Errors
-/// As [`read_named`], and when it isn't text.
-pub fn read_named_text(path: &Path, limit: u64) -> io::Result<String> {
-    text(read_named(path, limit)?)
+/// As [`read_argument`], and when it isn't text.
+pub fn read_text_argument(path: &Path, limit: u64) -> io::Result<String> {
+    decode_text(read_argument(path, limit)?)
 }
 
 /// Reads a stream to its end, as stdin.
 ///
 /// # Errors
 /// When it can't be read, or has more than `limit` bytes.
-pub fn all(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
+pub fn read_stream(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     match u64::try_from(bytes.len()).is_ok_and(|length| length <= limit) {
@@ -82,7 +82,7 @@ pub fn all(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// When they aren't text.
-pub fn text(bytes: Vec<u8>) -> io::Result<String> {
+pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
     decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -143,7 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         make(&path);
-        for read in [read_text, read_named_text] {
+        for read in [read_text, read_text_argument] {
             let error = read(&path, 2048).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
@@ -154,7 +154,7 @@ mod tests {
     fn what_has_three_gigabytes() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(3 << 30).unwrap();
-        let error = read(file.path(), COMPONENT).unwrap_err().to_string();
+        let error = read(file.path(), MAX_COMPONENT_BYTES).unwrap_err().to_string();
         assert_eq!(error, "it has more than 64 MiB, the most that is read of such a file");
     }
 
@@ -165,10 +165,10 @@ mod tests {
         std::fs::write(&path, vec![b'x'; 2048]).unwrap();
         link("file", &dir.path().join("link"));
         assert_eq!(read(&path, 2048).unwrap().len(), 2048);
-        assert_eq!(read_named_text(&dir.path().join("link"), 2048).unwrap().len(), 2048);
+        assert_eq!(read_text_argument(&dir.path().join("link"), 2048).unwrap().len(), 2048);
         // As large as its bytes, though it says that it has none.
-        assert!(!read(Path::new("/proc/self/status"), TEXT).unwrap().is_empty());
-        assert_eq!(read_named(Path::new("/dev/null"), 1).unwrap(), b"");
+        assert!(!read(Path::new("/proc/self/status"), MAX_TEXT_BYTES).unwrap().is_empty());
+        assert_eq!(read_argument(Path::new("/dev/null"), 1).unwrap(), b"");
     }
 
     /// A pipe of a shell, `<(…)`, which is a descriptor of this process.
@@ -180,14 +180,14 @@ mod tests {
         writer.write_all(b"{}").unwrap();
         drop(writer);
         let path = format!("/dev/fd/{}", reader.as_raw_fd());
-        assert_eq!(read_named_text(Path::new(&path), TEXT).unwrap(), "{}");
+        assert_eq!(read_text_argument(Path::new(&path), MAX_TEXT_BYTES).unwrap(), "{}");
         let (reader, writer) = std::io::pipe().unwrap();
         let path = format!("/dev/fd/{}", reader.as_raw_fd());
         let written = std::thread::spawn(move || {
             let mut writer = writer;
             while writer.write_all(&[b'x'; 4096]).is_ok() {}
         });
-        let error = read_named(Path::new(&path), 2048).unwrap_err().to_string();
+        let error = read_argument(Path::new(&path), 2048).unwrap_err().to_string();
         assert!(error.contains("it has more than 2 KiB"), "{error}");
         drop(reader);
         written.join().unwrap();

@@ -51,7 +51,7 @@ impl Linkers {
 }
 
 /// The interfaces of WASI 0.2 that a policy may import. [`link_wasi`] offers exactly these.
-pub(crate) const WASI: [&str; 20] = [
+pub(crate) const WASI_INTERFACES: [&str; 20] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
@@ -74,7 +74,7 @@ pub(crate) const WASI: [&str; 20] = [
     "wasi:random/random",
 ];
 
-/// Offers the interfaces of [`WASI`].
+/// Offers the interfaces of [`WASI_INTERFACES`].
 fn link_wasi(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     cli::environment::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
     cli::exit::add_to_linker::<_, WasiCli>(linker, InstanceState::cli)?;
@@ -90,9 +90,9 @@ fn link_wasi(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
     clocks::wall_clock::add_to_linker::<_, WasiClocks>(linker, InstanceState::clocks)?;
     filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, InstanceState::filesystem)?;
     filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, InstanceState::filesystem)?;
-    io::error::add_to_linker::<_, Table>(linker, InstanceState::resources)?;
-    io::poll::add_to_linker::<_, Table>(linker, InstanceState::resources)?;
-    io::streams::add_to_linker::<_, Table>(linker, InstanceState::resources)?;
+    io::error::add_to_linker::<_, IoResources>(linker, InstanceState::resources)?;
+    io::poll::add_to_linker::<_, IoResources>(linker, InstanceState::resources)?;
+    io::streams::add_to_linker::<_, IoResources>(linker, InstanceState::resources)?;
     random::insecure::add_to_linker::<_, WasiRandom>(linker, InstanceState::random)?;
     random::insecure_seed::add_to_linker::<_, WasiRandom>(linker, InstanceState::random)?;
     random::random::add_to_linker::<_, WasiRandom>(linker, InstanceState::random)?;
@@ -100,9 +100,9 @@ fn link_wasi(linker: &mut Linker<InstanceState>) -> wasmtime::Result<()> {
 }
 
 /// The table that holds the resources of `wasi:io`.
-struct Table;
+struct IoResources;
 
-impl HasData for Table {
+impl HasData for IoResources {
     type Data<'a> = &'a mut ResourceTable;
 }
 
@@ -124,7 +124,7 @@ impl monotonic_clock::Host for InstanceState {
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
         self.wasi.clock.forward_to(when);
-        let now = self.resources().push(Now)?;
+        let now = self.resources().push(ReadyPollable)?;
         subscribe(self.resources(), now)
     }
 
@@ -135,10 +135,10 @@ impl monotonic_clock::Host for InstanceState {
 }
 
 /// A moment that has come.
-struct Now;
+struct ReadyPollable;
 
 #[async_trait]
-impl Pollable for Now {
+impl Pollable for ReadyPollable {
     async fn ready(&mut self) {}
 }
 
@@ -148,13 +148,13 @@ impl support_cases::Host for InstanceState {
         case: support_cases::SupportCase,
     ) -> wasmtime::Result<Result<String, Failure>> {
         Ok(match &mut self.support {
-            Some(support) => support.open(lift(case)).await,
+            Some(support) => support.open(to_core(case)).await,
             None => Err(not_granted(&[], case.service_code)),
         })
     }
 }
 
-fn lift(case: support_cases::SupportCase) -> SupportCase {
+fn to_core(case: support_cases::SupportCase) -> SupportCase {
     SupportCase {
         subject: case.subject,
         body: case.body,

@@ -8,7 +8,7 @@ use groundcrew_core::limits::Limits;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
-use crate::http::{HttpAccess, Outgoing};
+use crate::http::{HttpAccess, OutgoingHttp};
 use crate::log::PluginLog;
 use crate::support::{Support, SupportGrant};
 use crate::usage::Usage;
@@ -16,7 +16,7 @@ use crate::wasi::Wasi;
 
 /// What a plugin may do beyond computing.
 #[derive(Clone, Default)]
-pub(crate) struct Powers {
+pub(crate) struct Capabilities {
     pub(crate) support: Option<Arc<SupportGrant>>,
     pub(crate) http: Option<Arc<HttpAccess>>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct InstanceState {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) wasi: Wasi,
     pub(crate) support: Option<Support>,
-    pub(crate) http: Outgoing,
+    pub(crate) http: OutgoingHttp,
     pub(crate) usage: Usage,
     pub(crate) limits: Limits,
     /// Ticks that the running call has lasted.

@@ -47,7 +47,7 @@ mod world;
 
 pub use cache::CacheError;
 pub use call_error::CallError;
-pub use coverage::{Coverage, Lines};
+pub use coverage::{Coverage, LineCoverage};
 pub use load_error::LoadError;
 pub use notifier::LoadedNotifier;
 pub use policy::LoadedPolicy;

@@ -89,9 +89,9 @@ pub enum LoadError {
     /// It was built for the other world.
     #[error(
         "plugin `{plugin}` is a {found}, not a {}: name it under {}",
-        found.other(), found.table()
+        found.other(), found.config_table()
     )]
-    OtherWorld {
+    WrongWorld {
         /// The plugin.
         plugin: String,
         /// What it is.
@@ -102,7 +102,7 @@ pub enum LoadError {
         "plugin `{plugin}` is not a {world}: it lacks the export {missing}; \
          build it for the world `{world}` of groundcrew:plugin"
     )]
-    NotOfWorld {
+    MissingExport {
         /// The plugin.
         plugin: String,
         /// What it was to be.
@@ -128,7 +128,7 @@ pub enum LoadError {
         "plugin `{plugin}` imports what a {world} is not given: {}{hint}",
         imports.join(", ")
     )]
-    Undeclared {
+    ForbiddenImport {
         /// The plugin.
         plugin: String,
         /// What it is.
@@ -140,7 +140,7 @@ pub enum LoadError {
     },
     /// It imports `support-cases`, and the config grants it no service code.
     #[error("plugin `{plugin}` opens support cases, and none are granted: {hint}")]
-    NoSupportCases {
+    SupportCasesNotGranted {
         /// The plugin.
         plugin: String,
         /// What to write into the config.
@@ -151,7 +151,7 @@ pub enum LoadError {
         "plugin `{plugin}` speaks HTTP, and no URL is granted: to grant one, write \
          `[[notifiers.grants.http]]` with `url` and `methods` below this notifier"
     )]
-    NoHttp {
+    HttpNotGranted {
         /// The plugin.
         plugin: String,
     },
@@ -176,7 +176,7 @@ pub enum LoadError {
         reason: String,
     },
     /// Settings are wrong: everything that is.
-    #[error("{} wrong: {}", plural(.0.len()), list(.0))]
+    #[error("{} wrong: {}", plural(.0.len()), join_problems(.0))]
     Settings(Vec<SettingProblem>),
     /// A call failed while it was loaded.
     #[error(transparent)]
@@ -187,7 +187,7 @@ fn plural(count: usize) -> String {
     if count == 1 { "a setting is".to_owned() } else { format!("{count} settings are") }
 }
 
-pub(crate) fn list(problems: &[SettingProblem]) -> String {
+pub(crate) fn join_problems(problems: &[SettingProblem]) -> String {
     let one = |SettingProblem { at, message }: &SettingProblem| {
         if at.is_empty() { message.clone() } else { format!("{at}: {message}") }
     };

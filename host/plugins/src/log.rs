@@ -32,40 +32,40 @@ pub(crate) struct PluginLog {
     /// The account that the running call is about. Locked only when a line is written.
     account: Mutex<Option<AccountId>>,
     /// What the running call may still write.
-    left: AtomicU64,
+    remaining: AtomicU64,
 }
 
 impl PluginLog {
     pub(crate) fn new(plugin: Arc<str>, coverage: Option<Arc<Coverage>>) -> Self {
-        Self { plugin, coverage, account: Mutex::new(None), left: AtomicU64::new(0) }
+        Self { plugin, coverage, account: Mutex::new(None), remaining: AtomicU64::new(0) }
     }
 
     /// A call begins.
-    pub(crate) fn begin(&self, account: Option<&AccountId>, budget: u64) {
+    pub(crate) fn begin_call(&self, account: Option<&AccountId>, budget: u64) {
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) = account.cloned();
-        self.left.store(budget, Ordering::Relaxed);
+        self.remaining.store(budget, Ordering::Relaxed);
     }
 
     /// Takes what a text costs from the budget.
-    fn spend(&self, cost: u64) -> Result<(), LogFlood> {
+    fn charge(&self, cost: u64) -> Result<(), LogFlood> {
         // An instance runs on one thread at a time: nothing comes between.
-        let left = self.left.load(Ordering::Relaxed).checked_sub(cost).ok_or(LogFlood)?;
-        self.left.store(left, Ordering::Relaxed);
+        let remaining = self.remaining.load(Ordering::Relaxed).checked_sub(cost).ok_or(LogFlood)?;
+        self.remaining.store(remaining, Ordering::Relaxed);
         Ok(())
     }
 
     /// Writes a line that the plugin sent to `log`.
     pub(crate) fn write(&self, level: Level, message: &str) -> Result<(), LogFlood> {
-        if self.coverage.as_ref().is_some_and(|coverage| coverage.takes(message)) {
+        if self.coverage.as_ref().is_some_and(|coverage| coverage.consume(message)) {
             return Ok(());
         }
-        self.spend(message.len() as u64 + LINE_COST)?;
+        self.charge(message.len() as u64 + LINE_COST)?;
         self.emit(level, message);
         Ok(())
     }
 
     /// Writes what the host has to say about the running call: at no cost to the plugin.
-    pub(crate) fn about_plugin(&self, message: &str) {
+    pub(crate) fn log_host_message(&self, message: &str) {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         let account = account.as_ref().map(AccountId::as_str);
         let plugin = &*self.plugin;
@@ -89,20 +89,20 @@ impl PluginLog {
 }
 
 /// Stdout and stderr of a plugin, which end in its log.
-pub(crate) struct Console {
+pub(crate) struct OutputLog {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) level: Level,
 }
 
-impl IsTerminal for Console {
+impl IsTerminal for OutputLog {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for Console {
+impl StdoutStream for OutputLog {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Lines { log: self.log.clone(), level: self.level, line: Vec::new() })
+        Box::new(LineWriter { log: self.log.clone(), level: self.level, line: Vec::new() })
     }
 
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
@@ -112,25 +112,25 @@ impl StdoutStream for Console {
 }
 
 /// Cuts what is written into lines.
-struct Lines {
+struct LineWriter {
     log: Arc<PluginLog>,
     level: Level,
     /// The beginning of a line. The budget bounds it: it was paid for already.
     line: Vec<u8>,
 }
 
-impl Lines {
+impl LineWriter {
     fn end_line(&mut self) {
         self.log.emit(self.level, &String::from_utf8_lossy(&self.line));
         self.line.clear();
     }
 }
 
-impl OutputStream for Lines {
+impl OutputStream for LineWriter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let lines = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
         let cost = bytes.len() as u64 + lines * LINE_COST;
-        self.log.spend(cost).map_err(|flood| StreamError::Trap(flood.into()))?;
+        self.log.charge(cost).map_err(|flood| StreamError::Trap(flood.into()))?;
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             match piece.split_last() {
                 Some((b'\n', text)) => {
@@ -154,12 +154,12 @@ impl OutputStream for Lines {
 }
 
 #[async_trait]
-impl Pollable for Lines {
+impl Pollable for LineWriter {
     async fn ready(&mut self) {}
 }
 
 /// A plugin that aborts leaves its last words without a line break.
-impl Drop for Lines {
+impl Drop for LineWriter {
     fn drop(&mut self) {
         if !self.line.is_empty() {
             self.end_line();
@@ -174,12 +174,12 @@ mod tests {
     #[test]
     fn all_ways_to_write_share_the_budget() {
         let log = Arc::new(PluginLog::new("p".into(), None));
-        let console = Console { log: log.clone(), level: Level::INFO };
-        log.begin(None, 100);
+        let console = OutputLog { log: log.clone(), level: Level::INFO };
+        log.begin_call(None, 100);
         log.write(Level::INFO, "0123456789").unwrap();
         console.p2_stream().write("0123456789\n".into()).unwrap();
         assert!(console.p2_stream().write("0123456789012345\n".into()).is_err());
-        log.begin(None, 100);
+        log.begin_call(None, 100);
         log.write(Level::INFO, "0123456789").unwrap();
     }
 }

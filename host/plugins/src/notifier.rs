@@ -10,13 +10,13 @@ use tokio::sync::Semaphore;
 
 use crate::bindings::exports::groundcrew::plugin::deliver;
 use crate::contract;
-use crate::convert::Parts;
-use crate::delivery::{self, Deeds};
-use crate::sandbox::{About, Blueprint, Sandbox};
+use crate::convert::AccountParts;
+use crate::delivery::{self, SideEffects};
+use crate::sandbox::{CallContext, InstanceTemplate, Sandbox};
 
 /// A notifier plugin, loaded. Each notification gets an instance of its own.
 pub struct LoadedNotifier {
-    pub(crate) blueprint: Blueprint<deliver::Guest>,
+    pub(crate) template: InstanceTemplate<deliver::Guest>,
     pub(crate) digest: String,
     pub(crate) permits: Arc<Semaphore>,
 }
@@ -24,7 +24,7 @@ pub struct LoadedNotifier {
 impl LoadedNotifier {
     /// Its name in the config.
     pub fn name(&self) -> &str {
-        &self.blueprint.plugin
+        &self.template.plugin
     }
 
     /// SHA-256 of its component, in hex.
@@ -43,7 +43,7 @@ impl LoadedNotifier {
     }
 
     fn imports(&self, import: &str) -> bool {
-        let component = self.blueprint.pre.instance.component();
+        let component = self.template.pre.instance.component();
         contract::imports(component.engine(), component, import)
     }
 }
@@ -54,27 +54,27 @@ impl ports::Notifier for LoadedNotifier {
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
-        let about = About {
+        let call_context = CallContext {
             account: notification.account.as_ref().map(|account| &account.id),
             now: notification.now,
         };
-        let mut sandbox = Sandbox::configured(&self.blueprint, about)
+        let mut sandbox = Sandbox::configured(&self.template, call_context)
             .await
-            .map_err(|error| delivery::mishap(&error, &Deeds::default()))?;
-        sandbox.tell(&notification.key);
+            .map_err(|error| delivery::sandbox_fault(&error, &SideEffects::default()))?;
+        sandbox.begin_delivery(&notification.key);
 
         let account = notification.account.as_deref();
-        let parts = account.map(|account| Parts::of(account, &notification.tags));
+        let parts = account.map(|account| AccountParts::new(account, &notification.tags));
         let account = account.zip(parts.as_ref());
         let annotations: Vec<&str> = notification.annotations.iter().map(String::as_str).collect();
         let lowered = delivery::notification(notification, account, &annotations);
-        let answer = sandbox.notify(lowered, about).await;
-        let deeds = sandbox.deeds();
+        let answer = sandbox.notify(lowered, call_context).await;
+        let side_effects = sandbox.side_effects();
         match answer {
             Ok(Ok(receipt)) => delivery::receipt(self.name(), receipt)
-                .map_err(|error| delivery::mishap(&error, &deeds)),
-            Ok(Err(failure)) => Err(delivery::refusal(self.name(), failure, &deeds)),
-            Err(error) => Err(delivery::mishap(&error, &deeds)),
+                .map_err(|error| delivery::sandbox_fault(&error, &side_effects)),
+            Ok(Err(failure)) => Err(delivery::plugin_failure(self.name(), failure, &side_effects)),
+            Err(error) => Err(delivery::sandbox_fault(&error, &side_effects)),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::engine;
 use crate::files;
 use crate::load_error::LoadError;
 use crate::runtime_error::RuntimeError;
-use crate::spec::{Common, Source};
+use crate::spec::{PluginSpec, Source};
 use crate::world::World;
 
 /// The file that says which build made the folder.
@@ -64,7 +64,7 @@ pub enum PackageError {
     Untrusted(#[from] CacheError),
     /// wasmtime doesn't take it.
     #[error("packaged plugins: {} can't be loaded: {reason}", path.display())]
-    Unfit {
+    Unloadable {
         /// The file.
         path: PathBuf,
         /// What wasmtime says.
@@ -73,7 +73,7 @@ pub enum PackageError {
 }
 
 /// The folder, where a package is run.
-pub(crate) struct Packaged {
+pub(crate) struct PackagedPlugins {
     directory: PathBuf,
     owners: Vec<u32>,
     /// Names the files. The code is loaded into the engine that runs plugins, which is made for
@@ -81,13 +81,13 @@ pub(crate) struct Packaged {
     portable: Engine,
 }
 
-impl Packaged {
+impl PackagedPlugins {
     pub(crate) fn open(directory: &Path) -> Result<Self, PackageError> {
         let io = |source| PackageError::Io { path: directory.to_owned(), source };
         let owners = owners();
         cache::require_owned(directory, &fs::metadata(directory).map_err(io)?, &owners)?;
         let path = directory.join(BUILD_FILE);
-        let found = files::read_text(&path, files::TEXT)
+        let found = files::read_text(&path, files::MAX_TEXT_BYTES)
             .map_err(|source| PackageError::Io { path: path.clone(), source })?;
         if found.trim_end() != BUILD {
             let found = found.trim_end().chars().filter(|letter| !letter.is_control());
@@ -97,7 +97,7 @@ impl Packaged {
             });
         }
         let portable = engine::portable()
-            .map_err(|error| PackageError::Unfit { path, reason: format!("{error:#}") })?;
+            .map_err(|error| PackageError::Unloadable { path, reason: format!("{error:#}") })?;
         Ok(Self { directory: directory.to_owned(), owners, portable })
     }
 
@@ -108,11 +108,11 @@ impl Packaged {
         digest: &str,
     ) -> Result<Component, PackageError> {
         let path = self.directory.join(cache::file_name(&self.portable, digest));
-        if !cache::is_whole(&path, &self.owners)? {
+        if !cache::is_intact(&path, &self.owners)? {
             return Err(PackageError::Missing { path });
         }
-        cache::map(engine, &path)
-            .map_err(|error| PackageError::Unfit { path, reason: format!("{error:#}") })
+        cache::map_file(engine, &path)
+            .map_err(|error| PackageError::Unloadable { path, reason: format!("{error:#}") })
     }
 }
 
@@ -120,7 +120,7 @@ impl Packaged {
 /// as well replace the program.
 fn owners() -> Vec<u32> {
     let program = std::env::current_exe().and_then(fs::metadata).map(|program| program.uid());
-    [cache::this_user(), 0].into_iter().chain(program.ok()).collect()
+    [cache::current_uid(), 0].into_iter().chain(program.ok()).collect()
 }
 
 /// Compiles plugins for packages.
@@ -130,7 +130,7 @@ pub struct Compiler {
 
 /// A compiled plugin: a file of the folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Compiled {
+pub struct CompiledPlugin {
     /// Its name.
     pub name: String,
     /// What is in it.
@@ -152,8 +152,8 @@ impl Compiler {
     ///
     /// # Errors
     /// When there is no such plugin, or it is none.
-    pub fn compile(&self, plugin: &str, source: &Source) -> Result<Compiled, LoadError> {
-        let spec = Common {
+    pub fn compile(&self, plugin: &str, source: &Source) -> Result<CompiledPlugin, LoadError> {
+        let spec = PluginSpec {
             name: plugin,
             source,
             sha256: None,
@@ -166,6 +166,6 @@ impl Compiler {
             LoadError::Invalid { plugin: plugin.to_owned(), reason: format!("{error:#}") }
         })?;
         bytes.extend(cache::checksum(&bytes));
-        Ok(Compiled { name: cache::file_name(&self.engine, &code.component_digest), bytes })
+        Ok(CompiledPlugin { name: cache::file_name(&self.engine, &code.component_digest), bytes })
     }
 }

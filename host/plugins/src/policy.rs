@@ -10,27 +10,27 @@ use tokio::sync::Semaphore;
 
 use crate::bindings::exports::groundcrew::plugin::decide;
 use crate::call_error::CallError;
-use crate::convert::{self, Parts};
-use crate::sandbox::{About, Blueprint, Sandbox};
+use crate::convert::{self, AccountParts};
+use crate::sandbox::{CallContext, InstanceTemplate, Sandbox};
 use crate::spec::Instance;
 
 /// How often a kept instance is asked before a fresh one takes its place: so that a
 /// plugin that leaks memory doesn't grow for ever.
-const KEPT_CALLS: u32 = 10_000;
+const MAX_CALLS_PER_INSTANCE: u32 = 10_000;
 
 /// A policy plugin, loaded and configured.
 pub struct LoadedPolicy {
-    pub(crate) blueprint: Blueprint<decide::Guest>,
+    pub(crate) template: InstanceTemplate<decide::Guest>,
     pub(crate) digest: String,
     pub(crate) named_lanes: NamedLanes,
     pub(crate) instance: Instance,
     /// Boxed, since it moves in and out with every question.
-    pub(crate) kept: Mutex<Option<Box<Kept>>>,
+    pub(crate) kept: Mutex<Option<Box<KeptInstance>>>,
     pub(crate) permits: Arc<Semaphore>,
 }
 
 /// An instance between two calls.
-pub(crate) struct Kept {
+pub(crate) struct KeptInstance {
     sandbox: Sandbox<decide::Guest>,
     calls_left: u32,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Kept {
 impl LoadedPolicy {
     /// Its name in the config.
     pub fn name(&self) -> &str {
-        &self.blueprint.plugin
+        &self.template.plugin
     }
 
     /// SHA-256 of its component, in hex.
@@ -56,25 +56,27 @@ impl LoadedPolicy {
     ///
     /// # Errors
     /// When the plugin fails, reaches a limit or answers nonsense.
-    pub async fn decide(&self, candidate: &Candidate) -> Result<PolicyDecision, CallError> {
+    pub async fn evaluate_typed(&self, candidate: &Candidate) -> Result<PolicyDecision, CallError> {
         match self.instance {
             Instance::Fresh => {
                 // The semaphore is never closed.
                 let _permit = self.permits.acquire().await;
-                let mut sandbox = Sandbox::configured(&self.blueprint, about(candidate)).await?;
-                self.ask(&mut sandbox, candidate).await
+                let mut sandbox =
+                    Sandbox::configured(&self.template, call_context(candidate)).await?;
+                self.evaluate_in(&mut sandbox, candidate).await
             }
             Instance::Kept => {
                 // Taken out while it is asked: a call that is cancelled leaves nothing behind.
                 let idle = self.kept().take();
                 let mut kept = match idle {
                     Some(kept) => kept,
-                    None => Box::new(Kept {
-                        sandbox: Sandbox::configured(&self.blueprint, about(candidate)).await?,
-                        calls_left: KEPT_CALLS,
+                    None => Box::new(KeptInstance {
+                        sandbox: Sandbox::configured(&self.template, call_context(candidate))
+                            .await?,
+                        calls_left: MAX_CALLS_PER_INSTANCE,
                     }),
                 };
-                let answer = self.ask(&mut kept.sandbox, candidate).await;
+                let answer = self.evaluate_in(&mut kept.sandbox, candidate).await;
                 kept.calls_left -= 1;
                 let sound = matches!(answer, Ok(_) | Err(CallError::Failure { .. }));
                 if sound && kept.calls_left > 0 {
@@ -85,24 +87,24 @@ impl LoadedPolicy {
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Box<Kept>>> {
+    fn kept(&self) -> std::sync::MutexGuard<'_, Option<Box<KeptInstance>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn ask(
+    async fn evaluate_in(
         &self,
         sandbox: &mut Sandbox<decide::Guest>,
         candidate: &Candidate,
     ) -> Result<PolicyDecision, CallError> {
-        let parts = Parts::of(&candidate.account, &candidate.tags);
+        let parts = AccountParts::new(&candidate.account, &candidate.tags);
         let lowered = convert::candidate(candidate, &parts);
-        let answer = sandbox.evaluate(lowered, about(candidate)).await?;
-        convert::policy_decision(self.name(), &self.blueprint.lanes, answer)
+        let answer = sandbox.evaluate(lowered, call_context(candidate)).await?;
+        convert::policy_decision(self.name(), &self.template.lanes, answer)
     }
 }
 
-fn about(candidate: &Candidate) -> About<'_> {
-    About { account: Some(&candidate.account.id), now: candidate.now }
+fn call_context(candidate: &Candidate) -> CallContext<'_> {
+    CallContext { account: Some(&candidate.account.id), now: candidate.now }
 }
 
 #[async_trait]
@@ -111,7 +113,7 @@ impl ports::Policy for LoadedPolicy {
         &self,
         candidate: &Candidate,
     ) -> Result<PolicyDecision, ports::PolicyFailure> {
-        Ok(self.decide(candidate).await?)
+        Ok(self.evaluate_typed(candidate).await?)
     }
 }
 

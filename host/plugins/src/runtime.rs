@@ -13,19 +13,19 @@ use wasmtime::component::Component;
 use crate::bindings::exports::groundcrew::plugin::settings::Metadata;
 use crate::cache::{self, Cache};
 use crate::call_error::CallError;
-use crate::code::{self, Code, check_digest};
+use crate::code::{self, PluginCode, check_digest};
 use crate::coverage::Coverage;
-use crate::engine::{self, FRESH_INSTANCES, NOTIFYING_INSTANCES};
-use crate::exports::{Pre, Task};
+use crate::engine::{self, FRESH_INSTANCES, NOTIFIER_INSTANCES};
+use crate::exports::{PreInstance, WorldExport};
 use crate::imports::Linkers;
-use crate::instance_state::Powers;
+use crate::instance_state::Capabilities;
 use crate::load_error::LoadError;
 use crate::notifier::LoadedNotifier;
-use crate::package::Packaged;
+use crate::package::PackagedPlugins;
 use crate::policy::LoadedPolicy;
 use crate::runtime_error::RuntimeError;
-use crate::sandbox::{About, Blueprint, Sandbox};
-use crate::spec::{Common, NotifierSpec, PolicySpec, Source};
+use crate::sandbox::{CallContext, InstanceTemplate, Sandbox};
+use crate::spec::{NotifierSpec, PluginSpec, PolicySpec, Source};
 use crate::support;
 use crate::world::World;
 use crate::{contract, convert, schema, script};
@@ -42,13 +42,13 @@ pub struct RuntimeOptions {
 pub struct Runtime {
     engine: Engine,
     linkers: Linkers,
-    packaged: Option<Packaged>,
+    packaged: Option<PackagedPlugins>,
     cache: Option<Cache>,
     /// Why there is none, where one was to be.
     unusable_cache: Option<String>,
     permits: Arc<Semaphore>,
     /// Of their own, since a notification may wait long for another system.
-    notifying_permits: Arc<Semaphore>,
+    notifier_permits: Arc<Semaphore>,
     coverage: Option<Arc<Coverage>>,
     deadline_fired: Arc<AtomicBool>,
 }
@@ -59,7 +59,7 @@ impl Runtime {
     /// # Errors
     /// When wasmtime can't be started.
     pub fn new(options: RuntimeOptions) -> Result<Self, RuntimeError> {
-        Self::with(engine::new().map_err(unusable)?, options)
+        Self::with(engine::new().map_err(engine_error)?, options)
     }
 
     fn with(engine: Engine, options: RuntimeOptions) -> Result<Self, RuntimeError> {
@@ -68,16 +68,16 @@ impl Runtime {
         let cache = options.cache_dir.as_deref().map(Cache::open).transpose();
         let unusable_cache = cache.as_ref().err().map(ToString::to_string);
         let cache = cache.unwrap_or_else(|error| {
-            tracing::warn!(%error, "{}", cache::WITHOUT);
+            tracing::warn!(%error, "{}", cache::NO_CACHE_WARNING);
             None
         });
         Ok(Self {
-            linkers: Linkers::new(&engine).map_err(unusable)?,
+            linkers: Linkers::new(&engine).map_err(engine_error)?,
             packaged: None,
             cache,
             unusable_cache,
             permits: Arc::new(Semaphore::new(FRESH_INSTANCES as usize)),
-            notifying_permits: Arc::new(Semaphore::new(NOTIFYING_INSTANCES as usize)),
+            notifier_permits: Arc::new(Semaphore::new(NOTIFIER_INSTANCES as usize)),
             coverage: None,
             deadline_fired: Arc::default(),
             engine,
@@ -88,7 +88,7 @@ impl Runtime {
     /// That folder is never written to. What is not right with it is logged, and costs time,
     /// never a plugin.
     pub fn with_package(self, directory: &Path) -> Self {
-        let packaged = Packaged::open(directory);
+        let packaged = PackagedPlugins::open(directory);
         let packaged = packaged.inspect_err(|error| tracing::warn!(%error, "compiling instead"));
         Self { packaged: packaged.ok(), ..self }
     }
@@ -100,10 +100,10 @@ impl Runtime {
 
     /// Why plugins are compiled at each start, where the cache can't be used, and what to do about
     /// it. The log has it already, as a warning of `groundcrew_plugins`.
-    pub fn cache_trouble(&self) -> Option<String> {
-        let full = || self.cache.as_ref().and_then(Cache::trouble);
+    pub fn cache_warning(&self) -> Option<String> {
+        let full = || self.cache.as_ref().and_then(Cache::write_error);
         let trouble = self.unusable_cache.as_deref().or_else(full);
-        trouble.map(|trouble| format!("{}: {trouble}", cache::WITHOUT))
+        trouble.map(|trouble| format!("{}: {trouble}", cache::NO_CACHE_WARNING))
     }
 
     /// Whether real time has had a say in any decision so far: a plugin ran so long that
@@ -119,9 +119,10 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the plugin or its settings.
     pub async fn load_policy(&self, spec: PolicySpec) -> Result<LoadedPolicy, LoadError> {
-        let (blueprint, digest, metadata) = self.load(spec.common(), Powers::default()).await?;
+        let (template, digest, metadata) =
+            self.load(spec.common(), Capabilities::default()).await?;
         Ok(LoadedPolicy {
-            blueprint,
+            template,
             digest,
             named_lanes: metadata.lanes.into(),
             instance: spec.instance,
@@ -136,21 +137,21 @@ impl Runtime {
     /// # Errors
     /// What is wrong with the plugin, its settings or its grants.
     pub async fn load_notifier(&self, spec: NotifierSpec) -> Result<LoadedNotifier, LoadError> {
-        let powers = Powers {
+        let capabilities = Capabilities {
             support: spec.support.clone().map(Arc::new),
             http: spec.http.clone().map(Arc::new),
         };
-        let (blueprint, digest, _metadata) = self.load(spec.common(), powers).await?;
-        Ok(LoadedNotifier { blueprint, digest, permits: self.notifying_permits.clone() })
+        let (template, digest, _metadata) = self.load(spec.common(), capabilities).await?;
+        Ok(LoadedNotifier { template, digest, permits: self.notifier_permits.clone() })
     }
 
     /// Loads a plugin of either world: what its instances are made from, its digest, and
     /// what it says about itself.
-    async fn load<T: Task>(
+    async fn load<T: WorldExport>(
         &self,
-        spec: Common<'_>,
-        powers: Powers,
-    ) -> Result<(Blueprint<T>, String, Metadata), LoadError> {
+        spec: PluginSpec<'_>,
+        capabilities: Capabilities,
+    ) -> Result<(InstanceTemplate<T>, String, Metadata), LoadError> {
         let plugin = spec.name;
         let code = code::read(spec, T::WORLD, self.coverage.is_some())?;
         check_digest(spec, &code.digest)?;
@@ -159,34 +160,33 @@ impl Runtime {
             plugin: plugin.to_owned(),
             reason: format!("{error:#}"),
         })?;
-        let Code { digest, settings, .. } = code;
+        let PluginCode { digest, settings, .. } = code;
         let is_script = matches!(spec.source, Source::Script { .. });
         contract::check(plugin, T::WORLD, &self.engine, &component)?;
-        self.check_grants(plugin, &component, &powers)?;
-        let mut blueprint = Blueprint {
+        self.check_grants(plugin, &component, &capabilities)?;
+        let mut template = InstanceTemplate {
             plugin: plugin.into(),
             limits: spec.limits,
             pre: self.link(&component).map_err(|error| CallError::contract(plugin, &error))?,
             settings: settings.to_string(),
             lanes: spec.lanes.to_vec(),
-            powers,
+            capabilities,
             coverage: self.coverage.clone().filter(|_| is_script),
             // Loading may take its time: no decision depends on it.
             deadline_fired: Arc::default(),
         };
-        let metadata =
-            self.configure(&settings, &blueprint).await.map_err(|error| match error {
-                LoadError::Settings(problems) if is_script => {
-                    LoadError::Settings(problems.into_iter().map(script::problem).collect())
-                }
-                error => error,
-            })?;
-        blueprint.deadline_fired = self.deadline_fired.clone();
-        Ok((blueprint, digest, metadata))
+        let metadata = self.configure(&settings, &template).await.map_err(|error| match error {
+            LoadError::Settings(problems) if is_script => {
+                LoadError::Settings(problems.into_iter().map(script::problem).collect())
+            }
+            error => error,
+        })?;
+        template.deadline_fired = self.deadline_fired.clone();
+        Ok((template, digest, metadata))
     }
 
-    fn compile(&self, code: &Code<'_>) -> wasmtime::Result<Component> {
-        let Code { component, component_digest: digest, .. } = code;
+    fn compile(&self, code: &PluginCode<'_>) -> wasmtime::Result<Component> {
+        let PluginCode { component, component_digest: digest, .. } = code;
         match self.packaged.as_ref().map(|packaged| packaged.component(&self.engine, digest)) {
             None => {}
             Some(Ok(component)) => {
@@ -201,12 +201,12 @@ impl Runtime {
         }
     }
 
-    fn link<T: Task>(&self, component: &Component) -> wasmtime::Result<Pre<T>> {
+    fn link<T: WorldExport>(&self, component: &Component) -> wasmtime::Result<PreInstance<T>> {
         let linker = match T::WORLD {
             World::Policy => &self.linkers.policy,
             World::Notifier => &self.linkers.notifier,
         };
-        Pre::new(linker.instantiate_pre(component)?)
+        PreInstance::new(linker.instantiate_pre(component)?)
     }
 
     /// What a plugin can't do anything with is found here rather than when it is used.
@@ -214,40 +214,41 @@ impl Runtime {
         &self,
         plugin: &str,
         component: &Component,
-        powers: &Powers,
+        capabilities: &Capabilities,
     ) -> Result<(), LoadError> {
         let imports = |import| contract::imports(&self.engine, component, import);
-        let cases = powers.support.as_ref().is_some_and(|grant| !grant.service_codes.is_empty());
+        let cases =
+            capabilities.support.as_ref().is_some_and(|grant| !grant.service_codes.is_empty());
         if !cases && imports(contract::SUPPORT_CASES) {
-            return Err(LoadError::NoSupportCases {
+            return Err(LoadError::SupportCasesNotGranted {
                 plugin: plugin.to_owned(),
                 hint: support::grant_toml(["…"].into_iter()),
             });
         }
-        let http = powers.http.as_ref().is_some_and(|access| !access.grants.is_empty());
+        let http = capabilities.http.as_ref().is_some_and(|access| !access.grants.is_empty());
         if !http && imports(contract::HTTP) {
-            return Err(LoadError::NoHttp { plugin: plugin.to_owned() });
+            return Err(LoadError::HttpNotGranted { plugin: plugin.to_owned() });
         }
         Ok(())
     }
 
     /// Tries the settings on an instance.
-    async fn configure<T: Task>(
+    async fn configure<T: WorldExport>(
         &self,
         settings: &Value,
-        blueprint: &Blueprint<T>,
+        template: &InstanceTemplate<T>,
     ) -> Result<Metadata, LoadError> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await;
-        let mut sandbox = Sandbox::start(blueprint, About::default()).await?;
+        let mut sandbox = Sandbox::start(template, CallContext::default()).await?;
         let schema = sandbox.schema().await?;
         let problems = schema::check(&schema, settings)
-            .map_err(|reason| LoadError::Schema { plugin: blueprint.plugin.to_string(), reason })?;
+            .map_err(|reason| LoadError::Schema { plugin: template.plugin.to_string(), reason })?;
         if !problems.is_empty() {
             return Err(LoadError::Settings(problems));
         }
-        let lanes: Vec<_> = blueprint.lanes.iter().map(String::as_str).collect();
-        let answer = sandbox.configure(&blueprint.settings, &lanes, About::default()).await?;
+        let lanes: Vec<_> = template.lanes.iter().map(String::as_str).collect();
+        let answer = sandbox.configure(&template.settings, &lanes, CallContext::default()).await?;
         answer.map_err(|problems| {
             let problems: Vec<SettingProblem> =
                 problems.into_iter().map(convert::problem).collect();
@@ -256,7 +257,7 @@ impl Runtime {
     }
 }
 
-fn unusable(error: wasmtime::Error) -> RuntimeError {
+fn engine_error(error: wasmtime::Error) -> RuntimeError {
     RuntimeError::Engine { reason: format!("{error:#}") }
 }
 
@@ -268,7 +269,7 @@ mod tests {
 
     #[tokio::test]
     async fn loads_plugins_where_address_space_is_short() {
-        let engine = engine::with(Allocation::OnDemand).unwrap();
+        let engine = engine::with_allocation(Allocation::OnDemand).unwrap();
         let runtime = Runtime::with(engine, RuntimeOptions::default()).unwrap();
         let spec = PolicySpec {
             name: "on-demand".to_owned(),

@@ -21,27 +21,27 @@ use crate::bindings::groundcrew::plugin::types::{self, Problem};
 use crate::call_error::CallError;
 use crate::convert;
 use crate::coverage::Coverage;
-use crate::delivery::Deeds;
-use crate::engine::TICK;
-use crate::exports::{Exports, Pre, Task};
-use crate::http::Outgoing;
-use crate::instance_state::{InstanceState, Powers};
-use crate::load_error::list;
+use crate::delivery::SideEffects;
+use crate::engine::EPOCH_INTERVAL;
+use crate::exports::{Exports, PreInstance, WorldExport};
+use crate::http::OutgoingHttp;
+use crate::instance_state::{Capabilities, InstanceState};
+use crate::load_error::join_problems;
 use crate::log::PluginLog;
-use crate::support::Support;
+use crate::support::SupportCapability;
 use crate::usage::Usage;
 use crate::wasi::Wasi;
 
 /// What a sandbox is made from: the same for all instances of a plugin.
-pub(crate) struct Blueprint<T: Task> {
+pub(crate) struct InstanceTemplate<T: WorldExport> {
     pub(crate) plugin: Arc<str>,
     pub(crate) limits: Limits,
-    pub(crate) pre: Pre<T>,
+    pub(crate) pre: PreInstance<T>,
     /// The settings, as JSON text.
     pub(crate) settings: String,
     /// The names of all lanes, in the order in which they run.
     pub(crate) lanes: Vec<String>,
-    pub(crate) powers: Powers,
+    pub(crate) capabilities: Capabilities,
     /// Where the lines are noted that a script's evaluations reach, if they are.
     pub(crate) coverage: Option<Arc<Coverage>>,
     /// Set once real time has had a say in a call.
@@ -50,7 +50,7 @@ pub(crate) struct Blueprint<T: Task> {
 
 /// What a call is about.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct About<'a> {
+pub(crate) struct CallContext<'a> {
     pub(crate) account: Option<&'a AccountId>,
     pub(crate) now: Timestamp,
 }
@@ -62,19 +62,19 @@ pub(crate) struct Sandbox<T> {
     exports: Exports<T>,
 }
 
-impl<T: Task> Sandbox<T> {
+impl<T: WorldExport> Sandbox<T> {
     /// Makes an instance. Components may run code of their own while they start.
     pub(crate) async fn start(
-        blueprint: &Blueprint<T>,
-        about: About<'_>,
+        template: &InstanceTemplate<T>,
+        call_context: CallContext<'_>,
     ) -> Result<Self, CallError> {
-        let plugin = &blueprint.plugin;
-        let mut store = blueprint.store();
-        begin(&mut store, about);
-        let starting = blueprint.pre.instance.instantiate_async(&mut store);
-        let outcome = within(blueprint.limits.timeout, starting).await;
-        let instance = end(plugin, &store, outcome)?;
-        let exports = blueprint
+        let plugin = &template.plugin;
+        let mut store = template.store();
+        begin_call(&mut store, call_context);
+        let starting = template.pre.instance.instantiate_async(&mut store);
+        let outcome = with_timeout(template.limits.timeout, starting).await;
+        let instance = finish_call(plugin, &store, outcome)?;
+        let exports = template
             .pre
             .exports(&mut store, &instance)
             .map_err(|error| CallError::contract(plugin, &error))?;
@@ -83,18 +83,18 @@ impl<T: Task> Sandbox<T> {
 
     /// Makes an instance that has its settings.
     pub(crate) async fn configured(
-        blueprint: &Blueprint<T>,
-        about: About<'_>,
+        template: &InstanceTemplate<T>,
+        call_context: CallContext<'_>,
     ) -> Result<Self, CallError> {
-        let mut sandbox = Self::start(blueprint, about).await?;
-        let lanes: Vec<_> = blueprint.lanes.iter().map(String::as_str).collect();
-        match sandbox.configure(&blueprint.settings, &lanes, about).await? {
+        let mut sandbox = Self::start(template, call_context).await?;
+        let lanes: Vec<_> = template.lanes.iter().map(String::as_str).collect();
+        match sandbox.configure(&template.settings, &lanes, call_context).await? {
             Ok(_metadata) => Ok(sandbox),
             Err(problems) => {
                 let problems: Vec<_> = problems.into_iter().map(convert::problem).collect();
                 Err(CallError::Settings {
-                    plugin: blueprint.plugin.to_string(),
-                    problems: list(&problems),
+                    plugin: template.plugin.to_string(),
+                    problems: join_problems(&problems),
                 })
             }
         }
@@ -102,11 +102,11 @@ impl<T: Task> Sandbox<T> {
 
     /// The JSON Schema of the plugin's settings.
     pub(crate) async fn schema(&mut self) -> Result<String, CallError> {
-        begin(&mut self.store, About::default());
+        begin_call(&mut self.store, CallContext::default());
         let limit = self.store.data().limits.timeout;
         let asking = self.exports.settings.call_schema(&mut self.store);
-        let outcome = within(limit, asking).await;
-        end(&self.plugin, &self.store, outcome)
+        let outcome = with_timeout(limit, asking).await;
+        finish_call(&self.plugin, &self.store, outcome)
     }
 
     /// Hands over the settings. Once in the life of an instance.
@@ -114,14 +114,14 @@ impl<T: Task> Sandbox<T> {
         &mut self,
         settings: &str,
         lanes: &[&str],
-        about: About<'_>,
+        call_context: CallContext<'_>,
     ) -> Result<Result<Metadata, Vec<Problem>>, CallError> {
-        begin(&mut self.store, about);
+        begin_call(&mut self.store, call_context);
         let limit = self.store.data().limits.timeout;
         let context = Context { lanes };
         let configuring = self.exports.settings.call_configure(&mut self.store, settings, context);
-        let outcome = within(limit, configuring).await;
-        end(&self.plugin, &self.store, outcome)
+        let outcome = with_timeout(limit, configuring).await;
+        finish_call(&self.plugin, &self.store, outcome)
     }
 }
 
@@ -130,13 +130,13 @@ impl Sandbox<decide::Guest> {
     pub(crate) async fn evaluate(
         &mut self,
         candidate: types::Candidate<'_>,
-        about: About<'_>,
+        call_context: CallContext<'_>,
     ) -> Result<Result<PolicyDecision, types::Failure>, CallError> {
-        begin(&mut self.store, about);
+        begin_call(&mut self.store, call_context);
         let limit = self.store.data().limits.timeout;
-        let asking = self.exports.task.call_evaluate(&mut self.store, candidate);
-        let outcome = within(limit, asking).await;
-        end(&self.plugin, &self.store, outcome)
+        let asking = self.exports.interface.call_evaluate(&mut self.store, candidate);
+        let outcome = with_timeout(limit, asking).await;
+        finish_call(&self.plugin, &self.store, outcome)
     }
 }
 
@@ -145,44 +145,44 @@ impl Sandbox<deliver::Guest> {
     pub(crate) async fn notify(
         &mut self,
         notification: deliver::Notification<'_>,
-        about: About<'_>,
+        call_context: CallContext<'_>,
     ) -> Result<Result<deliver::Receipt, types::Failure>, CallError> {
-        begin(&mut self.store, about);
+        begin_call(&mut self.store, call_context);
         let limit = self.store.data().limits.timeout;
-        let telling = self.exports.task.call_notify(&mut self.store, notification);
-        let outcome = within(limit, telling).await;
-        end(&self.plugin, &self.store, outcome)
+        let delivering = self.exports.interface.call_notify(&mut self.store, notification);
+        let outcome = with_timeout(limit, delivering).await;
+        finish_call(&self.plugin, &self.store, outcome)
     }
 
     /// From now on a notification is told, and what is granted can be used.
-    pub(crate) fn tell(&mut self, key: &NotificationKey) {
+    pub(crate) fn begin_delivery(&mut self, key: &NotificationKey) {
         let state = self.store.data_mut();
         if let Some(support) = &mut state.support {
-            support.tell(key);
+            support.begin_delivery(key);
         }
-        state.http.tell();
+        state.http.begin_delivery();
     }
 
     /// What the plugin did outside of its sandbox.
-    pub(crate) fn deeds(&self) -> Deeds {
+    pub(crate) fn side_effects(&self) -> SideEffects {
         let state = self.store.data();
-        Deeds {
-            case_possible: state.support.as_ref().is_some_and(Support::effect_possible),
+        SideEffects {
+            case_possible: state.support.as_ref().is_some_and(SupportCapability::effect_possible),
             request_possible: state.http.effect_possible(),
-            told: state.http.told(),
+            request_errors: state.http.request_errors(),
         }
     }
 }
 
-impl<T: Task> Blueprint<T> {
+impl<T: WorldExport> InstanceTemplate<T> {
     /// An empty store with its limits set.
     fn store(&self) -> Store<InstanceState> {
         let log = Arc::new(PluginLog::new(self.plugin.clone(), self.coverage.clone()));
-        let Powers { support, http } = self.powers.clone();
+        let Capabilities { support, http } = self.capabilities.clone();
         let state = InstanceState {
             wasi: Wasi::new(),
-            support: support.map(Support::new),
-            http: Outgoing::new(http, log.clone()),
+            support: support.map(SupportCapability::new),
+            http: OutgoingHttp::new(http, log.clone()),
             log,
             usage: Usage::new(&self.limits),
             limits: self.limits,
@@ -192,24 +192,24 @@ impl<T: Task> Blueprint<T> {
         let mut store = Store::new(self.pre.instance.component().engine(), state);
         store.limiter(|state| &mut state.usage);
         store.set_hostcall_fuel(usize::try_from(self.limits.result).unwrap_or(usize::MAX));
-        store.epoch_deadline_callback(tick);
+        store.epoch_deadline_callback(on_epoch);
         store
     }
 }
 
 /// A call begins, with all that one call may use.
-fn begin(store: &mut Store<InstanceState>, about: About<'_>) {
+fn begin_call(store: &mut Store<InstanceState>, call_context: CallContext<'_>) {
     let state = store.data_mut();
     state.ticks = 0;
     state.usage.denied = None;
-    state.log.begin(about.account, state.limits.log);
-    state.wasi.begin(about.now);
+    state.log.begin_call(call_context.account, state.limits.log);
+    state.wasi.begin_call(call_context.now);
     store.set_epoch_deadline(1);
 }
 
 /// Ends a call that takes too long. Sets no timer for one that ends without ever having to
 /// wait, as nearly every decision does: reading the clock is a good part of what it costs.
-async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Elapsed> {
+async fn with_timeout<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut call = pin!(call);
     match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
         Poll::Ready(outcome) => Ok(outcome),
@@ -219,7 +219,7 @@ async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, 
 
 /// What became of a call. Epochs end what a plugin does; that it `Elapsed` ends what the
 /// host does for it.
-fn end<T>(
+fn finish_call<T>(
     plugin: &str,
     store: &Store<InstanceState>,
     outcome: Result<wasmtime::Result<T>, Elapsed>,
@@ -236,7 +236,7 @@ fn end<T>(
 }
 
 /// A tick went by while the plugin was running.
-fn tick(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<UpdateDeadline> {
+fn on_epoch(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
     state.ticks += 1;
     if state.ticks == 1 {
@@ -245,7 +245,7 @@ fn tick(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<Updat
         return Ok(UpdateDeadline::Continue(1));
     }
     state.deadline_fired.store(true, Ordering::Relaxed);
-    let lasted = u128::from(state.ticks - 1) * TICK.as_nanos();
+    let lasted = u128::from(state.ticks - 1) * EPOCH_INTERVAL.as_nanos();
     if lasted >= state.limits.timeout.as_nanos() {
         Ok(UpdateDeadline::Interrupt)
     } else {

@@ -29,7 +29,10 @@ fn problems(schema: &Value, error: &ValidationError<'_>) -> Vec<SettingProblem> 
             let known = known_keys(schema, error.schema_path().as_str());
             unexpected
                 .iter()
-                .map(|key| SettingProblem { at: child(at, key), message: unknown(key, &known) })
+                .map(|key| SettingProblem {
+                    at: child_pointer(at, key),
+                    message: unknown(key, &known),
+                })
                 .collect()
         }
         ValidationErrorKind::Required { property } => vec![SettingProblem {
@@ -38,7 +41,11 @@ fn problems(schema: &Value, error: &ValidationError<'_>) -> Vec<SettingProblem> 
         }],
         ValidationErrorKind::Type { kind } => vec![SettingProblem {
             at: at.to_owned(),
-            message: format!("expected {}, found {}", expected(kind), found(error.instance())),
+            message: format!(
+                "expected {}, found {}",
+                expected(kind),
+                describe_found(error.instance())
+            ),
         }],
         _ => vec![SettingProblem { at: at.to_owned(), message: error.to_string() }],
     }
@@ -75,7 +82,7 @@ fn expected(kind: &TypeKind) -> String {
     }
 }
 
-fn found(value: &Value) -> String {
+fn describe_found(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => format!("the boolean {value}"),
@@ -87,7 +94,7 @@ fn found(value: &Value) -> String {
 }
 
 /// The JSON pointer of a key within what a pointer points to.
-fn child(at: &str, key: &str) -> String {
+fn child_pointer(at: &str, key: &str) -> String {
     format!("{at}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 

@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 use crate::files;
 use crate::load_error::LoadError;
-use crate::spec::Common;
+use crate::spec::PluginSpec;
 
 /// Where the interpreter's settings have the script's data.
 const DATA: &str = "/data";
 
 /// Reads a script. Answers its bytes, and what the interpreter is configured with.
 pub(crate) fn read(
-    spec: Common<'_>,
+    spec: PluginSpec<'_>,
     path: &Path,
     name: &str,
     coverage: bool,
 ) -> Result<(Vec<u8>, Value), LoadError> {
     let plugin = spec.name;
-    let bytes = files::read(path, files::TEXT).map_err(|source| LoadError::Read {
+    let bytes = files::read(path, files::MAX_TEXT_BYTES).map_err(|source| LoadError::Read {
         plugin: plugin.to_owned(),
         path: path.to_owned(),
         source,

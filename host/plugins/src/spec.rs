@@ -48,7 +48,7 @@ pub struct NotifierSpec {
 
 /// What both kinds of plugins have in common.
 #[derive(Clone, Copy)]
-pub(crate) struct Common<'a> {
+pub(crate) struct PluginSpec<'a> {
     pub(crate) name: &'a str,
     pub(crate) source: &'a Source,
     pub(crate) sha256: Option<&'a str>,
@@ -58,8 +58,8 @@ pub(crate) struct Common<'a> {
 }
 
 impl PolicySpec {
-    pub(crate) fn common(&self) -> Common<'_> {
-        Common {
+    pub(crate) fn common(&self) -> PluginSpec<'_> {
+        PluginSpec {
             name: &self.name,
             source: &self.source,
             sha256: self.sha256.as_deref(),
@@ -71,8 +71,8 @@ impl PolicySpec {
 }
 
 impl NotifierSpec {
-    pub(crate) fn common(&self) -> Common<'_> {
-        Common {
+    pub(crate) fn common(&self) -> PluginSpec<'_> {
+        PluginSpec {
             name: &self.name,
             source: &self.source,
             sha256: self.sha256.as_deref(),

@@ -9,7 +9,7 @@ use groundcrew_core::ports::SupportCases;
 use groundcrew_core::support_case::SupportCase;
 
 use crate::bindings::groundcrew::plugin::types::{Failure, FailureKind};
-use crate::convert::shorten;
+use crate::convert::truncate;
 
 /// Cases that a plugin may ask for while it tells one notification. One is opened at most,
 /// whatever it asks; more than one call is for plugins that try another severity or the like.
@@ -35,23 +35,23 @@ impl fmt::Debug for SupportGrant {
 }
 
 /// What one instance makes of its grant.
-pub(crate) struct Support {
+pub(crate) struct SupportCapability {
     grant: Arc<SupportGrant>,
     /// The notification that is told; none while the plugin is loaded.
-    telling: Option<NotificationKey>,
+    notification_key: Option<NotificationKey>,
     calls: u32,
     /// Whether there may be a case that the plugin's answer doesn't tell of.
     effect_possible: bool,
 }
 
-impl Support {
+impl SupportCapability {
     pub(crate) fn new(grant: Arc<SupportGrant>) -> Self {
-        Self { grant, telling: None, calls: 0, effect_possible: false }
+        Self { grant, notification_key: None, calls: 0, effect_possible: false }
     }
 
     /// A notification is told from now on.
-    pub(crate) fn tell(&mut self, key: &NotificationKey) {
-        self.telling = Some(key.clone());
+    pub(crate) fn begin_delivery(&mut self, key: &NotificationKey) {
+        self.notification_key = Some(key.clone());
     }
 
     /// Whether a case was opened, or may have been.
@@ -61,7 +61,7 @@ impl Support {
 
     /// Opens a case for the notification that is told, or finds the one that was opened for it.
     pub(crate) async fn open(&mut self, case: SupportCase) -> Result<String, Failure> {
-        let Some(key) = &self.telling else {
+        let Some(key) = &self.notification_key else {
             return Err(failure(
                 FailureKind::Denied,
                 "not-telling",
@@ -86,7 +86,7 @@ impl Support {
         let before = std::mem::replace(&mut self.effect_possible, true);
         self.grant.cases.open(key, &case).await.map_err(|error| {
             self.effect_possible = before || error.effect_possible;
-            refused(error)
+            aws_failure(error)
         })
     }
 }
@@ -103,7 +103,7 @@ fn failure(kind: FailureKind, code: &str, message: impl Into<String>) -> Failure
 
 /// A case of a service that isn't among the granted ones.
 pub(crate) fn not_granted(granted: &[String], mut wanted: String) -> Failure {
-    shorten(&mut wanted, MAX_CODE);
+    truncate(&mut wanted, MAX_CODE);
     let message = format!(
         "support cases of the service {wanted:?} are not granted: {}",
         grant_toml(granted.iter().map(String::as_str).chain([wanted.as_str()]))
@@ -121,7 +121,7 @@ pub(crate) fn grant_toml<'a>(service_codes: impl Iterator<Item = &'a str>) -> St
 }
 
 /// An error of AWS Support as the plugin sees it.
-fn refused(error: AwsError) -> Failure {
+fn aws_failure(error: AwsError) -> Failure {
     let (kind, explanation) = match error.code.as_str() {
         "SubscriptionRequiredException" => (
             FailureKind::Denied,

@@ -7,7 +7,7 @@ use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
 
 /// A limit that growth ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Denied {
+pub(crate) enum DeniedGrowth {
     Memory,
     TableElements,
 }
@@ -15,30 +15,30 @@ pub(crate) enum Denied {
 /// What the instance uses, over all its memories and all its tables.
 #[derive(Debug)]
 pub(crate) struct Usage {
-    memory: Sum,
-    table_elements: Sum,
+    memory: Counter,
+    table_elements: Counter,
     /// The last growth denied. A guest whose allocator gets no memory aborts, which on
     /// its own looks like any trap.
-    pub(crate) denied: Option<Denied>,
+    pub(crate) denied: Option<DeniedGrowth>,
 }
 
 impl Usage {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            memory: Sum { used: 0, limit: limits.memory },
-            table_elements: Sum { used: 0, limit: limits.table_elements },
+            memory: Counter { used: 0, limit: limits.memory },
+            table_elements: Counter { used: 0, limit: limits.table_elements },
             denied: None,
         }
     }
 }
 
 #[derive(Debug)]
-struct Sum {
+struct Counter {
     used: u64,
     limit: u64,
 }
 
-impl Sum {
+impl Counter {
     /// Takes the growth of one part into account, unless the sum would pass the limit.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         let growth = desired.saturating_sub(current) as u64;
@@ -64,7 +64,7 @@ impl ResourceLimiter for Usage {
         }
         let granted = self.memory.grow(current, desired);
         if !granted {
-            self.denied = Some(Denied::Memory);
+            self.denied = Some(DeniedGrowth::Memory);
         }
         Ok(granted)
     }
@@ -80,7 +80,7 @@ impl ResourceLimiter for Usage {
         }
         let granted = self.table_elements.grow(current, desired);
         if !granted {
-            self.denied = Some(Denied::TableElements);
+            self.denied = Some(DeniedGrowth::TableElements);
         }
         Ok(granted)
     }
@@ -108,7 +108,7 @@ mod tests {
         assert!(usage.memory_growing(0, 2 << 16, None).unwrap());
         assert!(usage.memory_growing(0, 1 << 16, None).unwrap());
         assert!(!usage.memory_growing(1 << 16, 2 << 16, None).unwrap());
-        assert_eq!(usage.denied, Some(Denied::Memory));
+        assert_eq!(usage.denied, Some(DeniedGrowth::Memory));
     }
 
     #[test]

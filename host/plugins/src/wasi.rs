@@ -10,7 +10,7 @@ use tracing::Level;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{Deterministic, HostWallClock, WasiCtx, WasiCtxView};
 
-use crate::log::{Console, PluginLog};
+use crate::log::{OutputLog, PluginLog};
 
 /// What a plugin has of WASI. Made when it first asks: most never do.
 pub(crate) struct Wasi {
@@ -52,7 +52,7 @@ impl Wasi {
     }
 
     /// A call begins at this time.
-    pub(crate) fn begin(&self, now: Timestamp) {
+    pub(crate) fn begin_call(&self, now: Timestamp) {
         let nanoseconds = u64::try_from(now.as_nanosecond()).unwrap_or_default();
         self.clock.0.store(nanoseconds, Ordering::Relaxed);
     }
@@ -68,8 +68,8 @@ impl Wasi {
 fn context(log: &Arc<PluginLog>, clock: &Clock, max_bytes: u64) -> WasiCtx {
     let random = || Deterministic::new(SEED.to_vec());
     WasiCtx::builder()
-        .stdout(Console { log: log.clone(), level: Level::INFO })
-        .stderr(Console { log: log.clone(), level: Level::WARN })
+        .stdout(OutputLog { log: log.clone(), level: Level::INFO })
+        .stderr(OutputLog { log: log.clone(), level: Level::WARN })
         .secure_random(random())
         .insecure_random(random())
         .insecure_random_seed(u128::from_le_bytes(SEED))

@@ -13,7 +13,7 @@ pub enum World {
 
 impl World {
     /// The table of the config that names such plugins.
-    pub(crate) fn table(self) -> &'static str {
+    pub(crate) fn config_table(self) -> &'static str {
         match self {
             Self::Policy => "[[policies]]",
             Self::Notifier => "[[notifiers]]",

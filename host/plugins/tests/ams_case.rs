@@ -9,7 +9,8 @@ use groundcrew_core::ports::Notifier as _;
 use groundcrew_core::support_case::{self, SupportCase};
 use groundcrew_plugins::{LoadError, NotifierSpec};
 use groundcrew_testkit::notifiers::{
-    EVENT, GRANTED, Recorder, ams_case, named, notification, sparse,
+    EVENT, GRANTED_SERVICE, RecordingSupport, ams_case, minimal_notification, notification,
+    notification_for_name,
 };
 use groundcrew_testkit::policies;
 use groundcrew_testkit::policies::runtime;
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 
 /// Tells by `ams-case` with these settings, and answers the one case that it opened.
 async fn case(settings: Value, notification: &Notification) -> SupportCase {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let notifier = runtime().load_notifier(ams_case(settings, cases.clone())).await.unwrap();
     let receipt = Receipt { reference: "case-1".to_owned(), decision: GateDecision::Go };
     assert_eq!(notifier.notify(notification).await, Ok(receipt));
@@ -35,7 +36,7 @@ fn default_case() -> SupportCase {
                it to AMS, and involve our Cloud Architect (CA) and Cloud Service Delivery \
                Manager (CSDM).\n\nAccount ID: 111122223333\nAccount name: payments-prod"
             .to_owned(),
-        service_code: GRANTED.to_owned(),
+        service_code: GRANTED_SERVICE.to_owned(),
         category_code: "onboarding-or-offboarding".to_owned(),
         severity_code: "low".to_owned(),
         cc_email_addresses: vec![],
@@ -46,7 +47,7 @@ fn default_case() -> SupportCase {
 
 #[rstest]
 #[case::all_is_known(notification())]
-#[case::little_is_known(sparse())]
+#[case::little_is_known(minimal_notification())]
 #[tokio::test]
 async fn without_settings(#[case] notification: Notification) {
     assert_eq!(case(json!({}), &notification).await, default_case());
@@ -98,7 +99,7 @@ async fn with_settings() {
 #[case::markup("<script>&\"'", "<script>&\"'")]
 #[tokio::test]
 async fn names_are_data(#[case] name: &str, #[case] shown: &str) {
-    let notification = named(name);
+    let notification = notification_for_name(name);
     let case = case(json!({}), &notification).await;
     let default = default_case();
     assert_eq!(case.subject, default.subject.replace("payments-prod", shown));
@@ -112,7 +113,7 @@ async fn names_are_data(#[case] name: &str, #[case] shown: &str) {
 #[tokio::test]
 async fn a_long_name_is_cut_in_the_subject_only() {
     let name = "ä".repeat(1000);
-    let case = case(json!({}), &named(&name)).await;
+    let case = case(json!({}), &notification_for_name(&name)).await;
     assert_eq!(case.subject.chars().count(), 250);
     assert!(case.subject.ends_with("ä…"), "{}", case.subject);
     assert!(case.body.ends_with(&name), "{}", case.body);
@@ -120,9 +121,9 @@ async fn a_long_name_is_cut_in_the_subject_only() {
 
 #[tokio::test]
 async fn a_body_that_aws_support_would_refuse_is_not_sent() {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let notifier = runtime().load_notifier(ams_case(json!({}), cases.clone())).await.unwrap();
-    let failure = notifier.notify(&named(&"ä".repeat(8000))).await.unwrap_err();
+    let failure = notifier.notify(&notification_for_name(&"ä".repeat(8000))).await.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_str()), (NotifyFailureKind::Invalid, "template"));
     assert!(failure.message.contains("AWS Support takes 8000"), "{}", failure.message);
     assert!(!failure.effect_possible);
@@ -148,7 +149,7 @@ async fn a_template_without_end() {
                 {% for a in account.tags.many | split('') %}{% for b in account.tags.many | split('') %}\
                 {% for c in account.tags.many | split('') %}{% for d in account.tags.many | split('') %}\
                 {% endfor %}{% endfor %}{% endfor %}{% endfor %}{% endif %}.";
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let spec = ams_case(json!({ "body": body }), cases.clone());
     let spec = NotifierSpec { limits: policies::limits(), ..spec };
     let limits = groundcrew_core::limits::Limits { memory: 16 << 20, ..spec.limits };
@@ -164,8 +165,11 @@ async fn a_template_without_end() {
 
 #[tokio::test]
 async fn what_aws_support_says_is_handed_on() {
-    let cases =
-        Arc::new(Recorder::failing("SubscriptionRequiredException", ErrorClass::Permanent, false));
+    let cases = Arc::new(RecordingSupport::failing(
+        "SubscriptionRequiredException",
+        ErrorClass::Permanent,
+        false,
+    ));
     let notifier = runtime().load_notifier(ams_case(json!({}), cases)).await.unwrap();
     let failure = notifier.notify(&notification()).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
@@ -175,7 +179,7 @@ async fn what_aws_support_says_is_handed_on() {
 
 #[tokio::test]
 async fn a_service_that_is_not_granted() {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let settings = json!({ "service_code": "general-info" });
     let notifier = runtime().load_notifier(ams_case(settings, cases.clone())).await.unwrap();
     let failure = notifier.notify(&notification()).await.unwrap_err();
@@ -222,7 +226,7 @@ async fn a_service_that_is_not_granted() {
 )]
 #[tokio::test]
 async fn rejects_settings(#[case] settings: Value, #[case] expected: &[(&str, &str)]) {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let error = runtime().load_notifier(ams_case(settings, cases)).await.unwrap_err();
     let LoadError::Settings(problems) = error else { panic!("{error}") };
     let mut found: Vec<_> =
@@ -233,9 +237,9 @@ async fn rejects_settings(#[case] settings: Value, #[case] expected: &[(&str, &s
 
 #[tokio::test]
 async fn waits_for_nobody() {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let notifier = runtime().load_notifier(ams_case(json!({}), cases.clone())).await.unwrap();
-    let (one, other) = (notification(), sparse());
+    let (one, other) = (notification(), minimal_notification());
     let (one, other) = tokio::join!(notifier.notify(&one), notifier.notify(&other));
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
     assert_eq!(cases.opened().len(), 2);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use groundcrew_plugins::package::{BUILD, BUILD_FILE, Compiler};
 use groundcrew_plugins::{Runtime, RuntimeError, RuntimeOptions, Source};
 use groundcrew_testkit::components::{ABSTAIN, PolicyComponent};
-use groundcrew_testkit::log::logged;
+use groundcrew_testkit::log::capture_logs;
 use groundcrew_testkit::policies::load_bytes;
 use rstest::rstest;
 
@@ -94,7 +94,7 @@ async fn a_cache_that_can_not_be_used(#[case] make: fn(&Path), #[case] told: &st
     let home = tempfile::tempdir().unwrap();
     let at = home.path().join("cache");
     make(&at);
-    let (log, guard) = logged();
+    let (log, guard) = capture_logs();
     let runtime = open(&at).unwrap();
     for plugin in [ABSTAIN.build(), other()] {
         load_bytes(&runtime, &plugin).await.unwrap();

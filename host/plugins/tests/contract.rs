@@ -34,7 +34,7 @@ async fn a_truncated_component() {
         let error = load_bytes(&runtime, &whole[..length]).await.unwrap_err();
         let known = matches!(
             &error,
-            LoadError::Invalid { plugin, .. } | LoadError::NotOfWorld { plugin, .. }
+            LoadError::Invalid { plugin, .. } | LoadError::MissingExport { plugin, .. }
                 if plugin == "hostile"
         );
         assert!(known, "cut at {length}: {error}");
@@ -54,7 +54,7 @@ async fn a_notifier() {
 async fn a_component_of_another_kind() {
     let error =
         load_bytes(&runtime(), &components::component_of_another_world()).await.unwrap_err();
-    let LoadError::NotOfWorld { missing, .. } = &error else { panic!("{error:?}") };
+    let LoadError::MissingExport { missing, .. } = &error else { panic!("{error:?}") };
     assert_eq!(missing, "groundcrew:plugin/settings@0.1.0");
 }
 
@@ -87,7 +87,7 @@ async fn imports_that_are_not_granted() {
         ..ABSTAIN
     };
     let error = load_bytes(&runtime(), &plugin.build()).await.unwrap_err();
-    let LoadError::Undeclared { imports, .. } = &error else { panic!("{error:?}") };
+    let LoadError::ForbiddenImport { imports, .. } = &error else { panic!("{error:?}") };
     let mut imports = imports.clone();
     imports.sort();
     assert_eq!(imports, ["test:hostile/secrets", "test:hostile/sockets"]);
@@ -120,7 +120,7 @@ async fn a_log_is_granted() {
         ..ABSTAIN
     };
     let policy = load_bytes(&runtime(), &plugin.build()).await.unwrap();
-    assert_eq!(policy.decide(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(policy.evaluate_typed(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
 }
 
 /// An instance is fresh for each evaluation, or kept, as the config says.
@@ -139,8 +139,8 @@ async fn what_an_instance_remembers(#[case] instance: Instance, #[case] second: 
     std::fs::write(file.path(), plugin.build()).unwrap();
     let spec = PolicySpec { instance, ..spec("counter", Source::File(file.path().to_owned())) };
     let policy = runtime().load_policy(spec).await.unwrap();
-    assert_eq!(policy.decide(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
-    assert_eq!(policy.decide(&tagged(&[])).await, Ok(second));
+    assert_eq!(policy.evaluate_typed(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(policy.evaluate_typed(&tagged(&[])).await, Ok(second));
 }
 
 #[tokio::test]

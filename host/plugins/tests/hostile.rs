@@ -153,9 +153,9 @@ async fn ends_with_its_own_error(
     let hostile = load(&runtime, plugin, instance).await;
     let other = load(&runtime, ABSTAIN, Instance::Kept).await;
     for _ in 0..2 {
-        assert_eq!(hostile.decide(&onboard()).await, Err(expected.clone()));
-        assert_eq!(other.decide(&onboard()).await, Ok(PolicyDecision::Abstain));
-        assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
+        assert_eq!(hostile.evaluate_typed(&onboard()).await, Err(expected.clone()));
+        assert_eq!(other.evaluate_typed(&onboard()).await, Ok(PolicyDecision::Abstain));
+        assert_eq!(hostile.evaluate_typed(&update()).await, Ok(PolicyDecision::Abstain));
     }
     let failure = hostile.evaluate(&onboard()).await.unwrap_err();
     assert_eq!(failure.code, expected.code());
@@ -202,11 +202,11 @@ async fn ends_with_its_own_error(
 async fn nonsense_is_an_invalid_result(#[case] onboards: &'static str, #[case] expected: &str) {
     let hostile =
         load(&runtime(), PolicyComponent { onboard: onboards, ..ABSTAIN }, Instance::Kept).await;
-    let error = hostile.decide(&onboard()).await.unwrap_err();
+    let error = hostile.evaluate_typed(&onboard()).await.unwrap_err();
     let CallError::InvalidResult { plugin, reason } = &error else { panic!("{error:?}") };
     assert_eq!(plugin, "hostile");
     assert!(reason.contains(expected), "{reason}");
-    assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(hostile.evaluate_typed(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn its_own_failure_is_no_failure_of_the_sandbox() {
     let failing = load(&runtime(), plugin, Instance::Fresh).await;
     let failure = failing.evaluate(&onboard()).await.unwrap_err();
     assert_eq!((failure.code.as_str(), failure.transient), ("{}", true));
-    assert_eq!(failing.decide(&update()).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(failing.evaluate_typed(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
 #[rstest]
@@ -246,7 +246,7 @@ async fn is_found_when_it_is_loaded(#[case] plugin: PolicyComponent, #[case] exp
     assert_eq!(error, expected);
     assert!(!runtime.deadline_fired(), "loading has no part in a simulation");
     let other = load(&runtime, ABSTAIN, Instance::Fresh).await;
-    assert_eq!(other.decide(&onboard()).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(other.evaluate_typed(&onboard()).await, Ok(PolicyDecision::Abstain));
 }
 
 #[rstest]
@@ -273,9 +273,9 @@ async fn a_loop_ends_and_a_paused_clock_stands_still() {
     let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
     let hostile = load(&runtime, plugin, Instance::Fresh).await;
     let start = tokio::time::Instant::now();
-    assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(hostile.evaluate_typed(&update()).await, Ok(PolicyDecision::Abstain));
     assert!(!runtime.deadline_fired());
-    assert_eq!(hostile.decide(&onboard()).await, Err(timeout()));
+    assert_eq!(hostile.evaluate_typed(&onboard()).await, Err(timeout()));
     assert!(runtime.deadline_fired());
     assert_eq!(start.elapsed(), std::time::Duration::ZERO);
 }
@@ -287,7 +287,7 @@ async fn a_loop_lets_others_run() {
     let hostile = Arc::new(load(&runtime(), plugin, Instance::Fresh).await);
     let looping = tokio::spawn({
         let hostile = hostile.clone();
-        async move { hostile.decide(&onboard()).await }
+        async move { hostile.evaluate_typed(&onboard()).await }
     });
     tokio::task::yield_now().await;
     assert!(!looping.is_finished());
@@ -302,10 +302,10 @@ async fn a_cancelled_call_harms_nobody() {
     let candidate = onboard();
     tokio::select! {
         biased;
-        _ = hostile.decide(&candidate) => panic!("it loops"),
+        _ = hostile.evaluate_typed(&candidate) => panic!("it loops"),
         () = tokio::task::yield_now() => {}
     }
-    assert_eq!(hostile.decide(&update()).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(hostile.evaluate_typed(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
 /// Waiting takes no time, so that a simulation's clock has no reason to jump.
@@ -327,6 +327,6 @@ async fn waiting_is_over_at_once() {
     };
     let waiting = load(&runtime(), plugin, Instance::Fresh).await;
     let start = tokio::time::Instant::now();
-    assert_eq!(waiting.decide(&onboard()).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(waiting.evaluate_typed(&onboard()).await, Ok(PolicyDecision::Abstain));
     assert_eq!(start.elapsed(), std::time::Duration::ZERO);
 }

@@ -11,10 +11,10 @@ use groundcrew_plugins::http::NoHttp;
 use groundcrew_plugins::{LoadError, NotifierSpec, Runtime, RuntimeOptions};
 use groundcrew_testkit::components::{NotifierComponent, RECEIPT};
 use groundcrew_testkit::http_server::{
-    Behavior, FakeSecrets, HttpServer, KEY, LoopbackNetwork, OTHERS, PUBLIC, ReceivedRequest,
-    SHORT, STORED, TOKEN, answer, authority, file, load, proxy, spec, toml,
+    Behavior, FakeSecrets, HttpServer, KEY, LoopbackNetwork, OTHER_TOKEN, PUBLIC, ReceivedRequest,
+    SHORT, STORED, TOKEN, authority, load, proxy, response, spec, temp_file, toml_path,
 };
-use groundcrew_testkit::log::logged;
+use groundcrew_testkit::log::capture_logs;
 use groundcrew_testkit::notifiers::notification;
 use ring::hmac;
 use rstest::rstest;
@@ -48,7 +48,7 @@ const SECRETS: &str = "allow_private = true\n\
     headers = { Authorization = { env = \"TOKEN\", prefix = \"Bearer \" } }\n\
     sign = { env = \"SIGNING_KEY\" }\n";
 
-async fn tell(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, NotifyFailure> {
+async fn deliver(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, NotifyFailure> {
     load(&runtime(), config, network.clone()).await.unwrap().notify(&notification()).await
 }
 
@@ -67,11 +67,11 @@ fn verify(seen: &ReceivedRequest, field: &str) {
 
 #[tokio::test]
 async fn what_is_sent() {
-    let web = HttpServer::new(&[answer("201 Created", "Location: /hooks/1\r\n", "")]).await;
+    let web = HttpServer::new(&[response("201 Created", "Location: /hooks/1\r\n", "")]).await;
     let network = LoopbackNetwork::public(&web);
-    let told = tell(&hook(URL, SECRETS), &network).await;
+    let told = deliver(&hook(URL, SECRETS), &network).await;
     assert_eq!(told, Ok(Receipt { reference: "/hooks/1".to_owned(), decision: GateDecision::Go }));
-    let seen = web.only();
+    let seen = web.only_request();
     assert_eq!(seen.line, "POST /api/hooks HTTP/1.1");
     assert_eq!(seen.body, r#"{"id":"111122223333"}"#);
     assert_eq!(seen.field("host"), ["a.example"]);
@@ -87,15 +87,15 @@ async fn what_is_sent() {
 
 #[tokio::test]
 async fn secrets_of_files_and_of_secrets_manager() {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
-    let token = file("of-a-file\n");
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
+    let token = temp_file("of-a-file\n");
     let grant = format!(
         "allow_private = true\nsign = {{ env = \"SIGNING_KEY\" }}\nsign_header = \"X-Sign\"\n\
          headers = {{ X-File = {{ file = {} }}, X-Stored = {{ secret = \"cmdb\", field = \"token\" }} }}",
-        toml(&token)
+        toml_path(&token)
     );
-    tell(&hook(URL, &grant), &LoopbackNetwork::public(&web)).await.unwrap();
-    let seen = web.only();
+    deliver(&hook(URL, &grant), &LoopbackNetwork::public(&web)).await.unwrap();
+    let seen = web.only_request();
     assert_eq!(seen.field("x-file"), ["of-a-file"]);
     assert_eq!(seen.field("x-stored"), [format!("{STORED}-0")]);
     verify(&seen, "x-sign");
@@ -113,11 +113,11 @@ async fn secrets_of_files_and_of_secrets_manager() {
 )]
 #[tokio::test]
 async fn who_says_user_agent(#[case] setting: &str, #[case] grant: &str, #[case] sent: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let config = hook(URL, &format!("allow_private = true\n{grant}"));
     let config = config.replace("headers = { X-Mine", &format!("headers = {{ {setting}X-Mine"));
-    tell(&config, &LoopbackNetwork::public(&web)).await.unwrap();
-    assert_eq!(web.only().field("user-agent"), [sent]);
+    deliver(&config, &LoopbackNetwork::public(&web)).await.unwrap();
+    assert_eq!(web.only_request().field("user-agent"), [sent]);
 }
 
 /// A secret that was rotated a minute ago is read anew, once.
@@ -126,7 +126,8 @@ async fn who_says_user_agent(#[case] setting: &str, #[case] grant: &str, #[case]
 #[case::refused("401 Unauthorized", false)]
 #[tokio::test]
 async fn a_stored_secret_that_is_refused(#[case] second: &str, #[case] told: bool) {
-    let web = HttpServer::new(&[answer("401 Unauthorized", "", ""), answer(second, "", "")]).await;
+    let web =
+        HttpServer::new(&[response("401 Unauthorized", "", ""), response(second, "", "")]).await;
     let grant = "allow_private = true\n\
         headers = { Authorization = { secret = \"cmdb\", field = \"token\" } }\n";
     let store = Arc::new(FakeSecrets::default());
@@ -134,7 +135,7 @@ async fn a_stored_secret_that_is_refused(#[case] second: &str, #[case] told: boo
     let notifier = runtime().load_notifier(spec).await.unwrap();
     let outcome = notifier.notify(&notification()).await;
     let fields: Vec<_> =
-        web.seen().iter().map(|seen| seen.field("authorization")[0].to_owned()).collect();
+        web.requests().iter().map(|seen| seen.field("authorization")[0].to_owned()).collect();
     assert_eq!(fields, [format!("{STORED}-0"), format!("{STORED}-1")]);
     assert_eq!(*store.forgotten.lock().unwrap(), ["cmdb"]);
     match told {
@@ -146,42 +147,44 @@ async fn a_stored_secret_that_is_refused(#[case] second: &str, #[case] told: boo
 #[tokio::test]
 async fn by_tls() {
     let (certificate, tls) = authority("a.example");
-    let trusted = file(&certificate);
-    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
-    let grant = format!("url = \"https://a.example/\"\nca_file = {}\n", toml(&trusted));
-    tell(&hook("https://a.example/x?y=1", &grant), &LoopbackNetwork::public(&web)).await.unwrap();
-    assert_eq!(web.only().line, "POST /x?y=1 HTTP/1.1");
+    let trusted = temp_file(&certificate);
+    let web = HttpServer::with_tls(&[response("200 OK", "", "")], tls).await;
+    let grant = format!("url = \"https://a.example/\"\nca_file = {}\n", toml_path(&trusted));
+    deliver(&hook("https://a.example/x?y=1", &grant), &LoopbackNetwork::public(&web))
+        .await
+        .unwrap();
+    assert_eq!(web.only_request().line, "POST /x?y=1 HTTP/1.1");
 }
 
 #[tokio::test]
 async fn by_a_proxy() {
     let (certificate, tls) = authority("a.example");
-    let trusted = file(&certificate);
-    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
+    let trusted = temp_file(&certificate);
+    let web = HttpServer::with_tls(&[response("200 OK", "", "")], tls).await;
     let proxy = proxy(web.address).await;
     let grant = format!(
         "url = \"https://a.example/\"\nca_file = {}\nproxy = \"http://proxy.example:3128\"\n\
          headers = {{ Authorization = {{ env = \"TOKEN\" }} }}",
-        toml(&trusted)
+        toml_path(&trusted)
     );
     let network = LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]]);
-    tell(&hook("https://a.example/x", &grant), &network).await.unwrap();
-    let tunnel = proxy.only();
+    deliver(&hook("https://a.example/x", &grant), &network).await.unwrap();
+    let tunnel = proxy.only_request();
     assert_eq!(tunnel.line, "CONNECT a.example:443 HTTP/1.1");
     assert_eq!(tunnel.field("user-agent"), [concat!("groundcrew/", env!("CARGO_PKG_VERSION"))]);
     // The proxy is handed no secret.
     assert_eq!(tunnel.field("authorization"), [""; 0]);
-    assert_eq!(web.only().field("authorization"), [TOKEN]);
+    assert_eq!(web.only_request().field("authorization"), [TOKEN]);
     assert_eq!(network.resolved(), ["proxy.example"]);
     assert_eq!(network.connected(), ["10.0.0.1:3128"]);
 }
 
 #[tokio::test]
 async fn by_a_proxy_in_the_clear() {
-    let proxy = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let proxy = HttpServer::new(&[response("200 OK", "", "")]).await;
     let grant = "proxy = \"http://proxy.example:3128\"";
-    tell(&hook(URL, grant), &LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
-    let seen = proxy.only();
+    deliver(&hook(URL, grant), &LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
+    let seen = proxy.only_request();
     assert_eq!(seen.line, "POST http://a.example/api/hooks HTTP/1.1");
     assert_eq!(seen.field("host"), ["a.example"]);
 }
@@ -194,46 +197,47 @@ async fn by_a_proxy_in_the_clear() {
 async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
     let (certificate, tls) = authority(name);
     let trusted = match of_another {
-        true => file(&authority("a.example").0),
-        false => file(&certificate),
+        true => temp_file(&authority("a.example").0),
+        false => temp_file(&certificate),
     };
-    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
-    let grant = format!("url = \"https://a.example/\"\nca_file = {}\n", toml(&trusted));
-    let failure = tell(&hook("https://a.example/", &grant), &LoopbackNetwork::public(&web)).await;
+    let web = HttpServer::with_tls(&[response("200 OK", "", "")], tls).await;
+    let grant = format!("url = \"https://a.example/\"\nca_file = {}\n", toml_path(&trusted));
+    let failure =
+        deliver(&hook("https://a.example/", &grant), &LoopbackNetwork::public(&web)).await;
     let failure = failure.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_str()), (NotifyFailureKind::Transient, "http-tls"));
     assert!(!failure.effect_possible);
     let expected = "the certificate of a.example is not trusted";
     assert!(failure.message.contains(expected), "{}", failure.message);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 /// How another system misbehaves, and what is made of it: kind, code, whether it may know all
 /// the same, and a part of what is told.
 #[rstest]
 #[case::busy(
-    answer("429 Too Many Requests", "Retry-After: 120\r\n", "slow down"),
+    response("429 Too Many Requests", "Retry-After: 120\r\n", "slow down"),
     NotifyFailureKind::Transient,
     "http-429",
     false,
     "answers 429: slow down"
 )]
 #[case::down(
-    answer("500 Internal Server Error", "", ""),
+    response("500 Internal Server Error", "", ""),
     NotifyFailureKind::Transient,
     "http-500",
     true,
     "answers 500"
 )]
 #[case::refuses(
-    answer("403 Forbidden", "", ""),
+    response("403 Forbidden", "", ""),
     NotifyFailureKind::Denied,
     "http-403",
     false,
     "answers 403"
 )]
 #[case::redirects(
-    answer("302 Found", "Location: http://169.254.169.254/latest/meta-data/\r\n", ""),
+    response("302 Found", "Location: http://169.254.169.254/latest/meta-data/\r\n", ""),
     NotifyFailureKind::Permanent,
     "http-302",
     true,
@@ -295,7 +299,7 @@ async fn another_system_misbehaves(
     #[case] effect_possible: bool,
     #[case] message: &str,
 ) {
-    let web = HttpServer::new(&[does, answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[does, response("200 OK", "", "")]).await;
     let network = LoopbackNetwork::public(&web);
     let runtime = runtime();
     let notifier = load(&runtime, &hook(URL, SECRETS), network.clone()).await.unwrap();
@@ -306,7 +310,7 @@ async fn another_system_misbehaves(
     let waits = failure.retry_after.map(|wait| wait.as_secs());
     assert_eq!(waits, (code == "http-429").then_some(120));
     // One request, to one address, and nothing of it is left for the next notification.
-    assert_eq!((web.seen().len(), network.connected().len()), (1, 1));
+    assert_eq!((web.requests().len(), network.connected().len()), (1, 1));
     assert!(notifier.notify(&notification()).await.is_ok());
 }
 
@@ -375,21 +379,21 @@ async fn another_system_misbehaves(
 )]
 #[tokio::test]
 async fn what_is_refused(#[case] url: &str, #[case] grant: &str, #[case] told: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let network = LoopbackNetwork::public(&web);
     let config = hook(url, grant);
     let config = match grant.contains("methods") {
         true => config.replacen("methods = [\"POST\"]\n", "", 1),
         false => config,
     };
-    let failure = tell(&config, &network).await.unwrap_err();
+    let failure = deliver(&config, &network).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied, "{}", failure.message);
     assert_eq!(failure.code, "http-denied");
     assert!(!failure.effect_possible);
     assert!(failure.message.contains(told), "{}", failure.message);
     // What the URL says after its path is nobody's business.
     assert!(!failure.message.contains("token=1"), "{}", failure.message);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
     assert_eq!(network.connected().len(), 0);
 }
 
@@ -408,9 +412,9 @@ async fn where_a_name_leads(
     #[case] allow_private: bool,
     #[case] expected: Result<&str, &str>,
 ) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let network = LoopbackNetwork::to(&web, &[addresses]);
-    let outcome = tell(&hook(URL, &format!("allow_private = {allow_private}")), &network).await;
+    let outcome = deliver(&hook(URL, &format!("allow_private = {allow_private}")), &network).await;
     match (outcome, expected) {
         (Ok(_), Ok(address)) => assert_eq!(network.connected(), [address]),
         (Err(failure), Err(why)) => {
@@ -425,7 +429,7 @@ async fn where_a_name_leads(
 /// answer that it didn't check.
 #[tokio::test]
 async fn a_name_that_is_bound_anew() {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let network = LoopbackNetwork::to(&web, &[&[PUBLIC], &["127.0.0.1"], &["169.254.169.254"]]);
     let runtime = runtime();
     let notifier = load(&runtime, &hook(URL, ""), network.clone()).await.unwrap();
@@ -437,13 +441,13 @@ async fn a_name_that_is_bound_anew() {
     }
     assert_eq!(network.resolved().len(), 3);
     assert_eq!(network.connected(), [format!("{PUBLIC}:80")]);
-    assert_eq!(web.seen().len(), 1);
+    assert_eq!(web.requests().len(), 1);
 }
 
 /// What one notifier is granted, another isn't: not its URLs, nor its secrets.
 #[tokio::test]
 async fn another_plugins_secret() {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let network = LoopbackNetwork::public(&web);
     let runtime = runtime();
     let mine = hook("http://a.example/api/", SECRETS);
@@ -456,15 +460,15 @@ async fn another_plugins_secret() {
     );
     mine.notify(&notification()).await.unwrap();
     theirs.notify(&notification()).await.unwrap();
-    let seen = web.seen();
+    let seen = web.requests();
     assert_eq!(seen[0].field("authorization"), [format!("Bearer {TOKEN}")]);
-    assert_eq!(seen[1].field("authorization"), [OTHERS]);
+    assert_eq!(seen[1].field("authorization"), [OTHER_TOKEN]);
     assert_eq!(seen[1].field("x-groundcrew-signature"), [""; 0]);
 
     let reaching = hook("http://a.example/theirs", SECRETS);
-    let failure = tell(&reaching, &network).await.unwrap_err();
+    let failure = deliver(&reaching, &network).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
-    assert_eq!(web.seen().len(), 2);
+    assert_eq!(web.requests().len(), 2);
 }
 
 /// What a sandbox shows of the host: no variable, and no folder. The lists are at 128.
@@ -485,9 +489,9 @@ async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
     };
     let component = tempfile::Builder::new().suffix(".wasm").tempfile().unwrap();
     std::fs::write(component.path(), plugin.build()).unwrap();
-    let config = format!("[[notifiers]]\nname = \"x\"\nplugin = {}\n", toml(component.path()));
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
-    let told = tell(&config, &LoopbackNetwork::public(&web)).await;
+    let config = format!("[[notifiers]]\nname = \"x\"\nplugin = {}\n", toml_path(component.path()));
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
+    let told = deliver(&config, &LoopbackNetwork::public(&web)).await;
     assert_eq!(told, Ok(Receipt { reference: "r-1".to_owned(), decision: GateDecision::Go }));
 }
 
@@ -500,46 +504,46 @@ async fn the_hosts_environment_and_files(#[case] imports: &'static str) {
 #[case::two_lines("env = \"BROKEN_TOKEN\"", "expected one line of visible ASCII", "Denied")]
 #[tokio::test]
 async fn secrets_that_are_not_there(#[case] place: &str, #[case] told: &str, #[case] kind: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let grant = format!("allow_private = true\nheaders = {{ Authorization = {{ {place} }} }}");
-    let failure = tell(&hook(URL, &grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
+    let failure = deliver(&hook(URL, &grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
     assert_eq!(format!("{:?}", failure.kind), kind, "{}", failure.message);
     let expected = "the secret for the header field `authorization` can't be had: ";
     let (_, why) = failure.message.split_once(expected).expect(&failure.message);
     assert!(why.contains(told), "{why}");
     assert!(!failure.effect_possible && !failure.message.contains(TOKEN), "{}", failure.message);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 #[tokio::test]
 async fn limits() {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let network = LoopbackNetwork::public(&web);
     let calls = hook(URL, "").replace("[notifiers.limits]", "[notifiers.limits]\nhttp_calls = 0");
-    let failure = tell(&calls, &network).await.unwrap_err();
+    let failure = deliver(&calls, &network).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
     let expected = "more than 0 HTTP requests in one notification: raise `limits.http_calls`";
     assert!(failure.message.contains(expected), "{}", failure.message);
 
     let large = hook(URL, "").replace("{{ account.id }}", &"x".repeat(5000));
-    let failure = tell(&large, &network).await.unwrap_err();
+    let failure = deliver(&large, &network).await.unwrap_err();
     let (kind, code) = (NotifyFailureKind::Permanent, "http-too-large");
     assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{}", failure.message);
     let expected = "its body has more than 4096 bytes: raise `limits.http_request`";
     assert!(failure.message.contains(expected), "{}", failure.message);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 #[tokio::test]
 async fn http_that_nobody_granted() {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let granted = spec(&hook(URL, ""), LoopbackNetwork::public(&web), Arc::default());
     let nothing = NotifierSpec { http: None, ..granted.clone() };
     let mut none = granted.clone();
     none.http.as_mut().unwrap().grants.clear();
     for spec in [nothing, none] {
         let error = runtime().load_notifier(spec).await.unwrap_err();
-        assert!(matches!(error, LoadError::NoHttp { .. }), "{error}");
+        assert!(matches!(error, LoadError::HttpNotGranted { .. }), "{error}");
         let expected = "plugin `hook` speaks HTTP, and no URL is granted: to grant one, write \
                         `[[notifiers.grants.http]]`";
         assert!(error.to_string().starts_with(expected), "{error}");
@@ -557,12 +561,12 @@ async fn http_that_nobody_granted() {
 /// However a call fails, whatever is logged, at whatever level: no secret is in it.
 #[tokio::test]
 async fn no_secret_is_shown() {
-    let (log, guard) = logged();
+    let (log, guard) = capture_logs();
     let runtime = runtime();
     let mut shown = String::new();
     for does in [
-        answer("401 Unauthorized", "", "who are you?"),
-        answer("500 Internal Server Error", "", ""),
+        response("401 Unauthorized", "", "who are you?"),
+        response("500 Internal Server Error", "", ""),
         Behavior::Stalls("HTTP/1.1 200 OK\r\n"),
         Behavior::Answers("nonsense".to_owned()),
         Behavior::Resets,
@@ -588,7 +592,7 @@ async fn no_secret_is_shown() {
     assert!(log.contains("[[notifiers.grants.http]]"), "{log}");
     assert!(log.contains("plugin=\"hook\" account=\"111122223333\""), "{log}");
     for text in [log, shown] {
-        for secret in [TOKEN, KEY, STORED, OTHERS] {
+        for secret in [TOKEN, KEY, STORED, OTHER_TOKEN] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
     }

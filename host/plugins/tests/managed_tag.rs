@@ -57,7 +57,7 @@ async fn decides(
     let spec = PolicySpec { instance, ..managed_tag(settings) };
     let policy = runtime().load_policy(spec).await.unwrap();
     for _ in 0..3 {
-        assert_eq!(policy.decide(&candidate).await, Ok(expected.clone()));
+        assert_eq!(policy.evaluate_typed(&candidate).await, Ok(expected.clone()));
     }
 }
 
@@ -99,7 +99,8 @@ async fn rejects_settings(#[case] settings: Value, #[case] expected: &[(&str, &s
 async fn waits_for_nobody() {
     let policy = runtime().load_policy(managed_tag(all())).await.unwrap();
     let candidate = managed();
-    let (one, other) = tokio::join!(policy.decide(&candidate), policy.decide(&candidate));
+    let (one, other) =
+        tokio::join!(policy.evaluate_typed(&candidate), policy.evaluate_typed(&candidate));
     assert_eq!(
         (one, other),
         (Ok(PolicyDecision::Proceed(None)), Ok(PolicyDecision::Proceed(None)))

@@ -19,7 +19,9 @@ use groundcrew_plugins::{
 use groundcrew_testkit::components::{
     self, ABSTAIN, CASE, LOG, NotifierComponent, RECEIPT, SUPPORT_CASES,
 };
-use groundcrew_testkit::notifiers::{GRANTED, Recorder, load_bytes, notification, spec};
+use groundcrew_testkit::notifiers::{
+    GRANTED_SERVICE, RecordingSupport, load_bytes, notification, spec,
+};
 use groundcrew_testkit::policies;
 use groundcrew_testkit::policies::{limits, runtime};
 use rstest::rstest;
@@ -42,7 +44,7 @@ fn receipt(reference: &str) -> Result<Receipt, NotifyFailure> {
 async fn load(
     runtime: &Runtime,
     plugin: NotifierComponent,
-    cases: &Arc<Recorder>,
+    cases: &Arc<RecordingSupport>,
 ) -> LoadedNotifier {
     load_bytes(runtime, &plugin.build(), cases.clone()).await.unwrap()
 }
@@ -56,7 +58,7 @@ fn case() -> SupportCase {
     SupportCase {
         subject: "New account".to_owned(),
         body: "It has landed.".to_owned(),
-        service_code: GRANTED.to_owned(),
+        service_code: GRANTED_SERVICE.to_owned(),
         category_code: "onboarding-or-offboarding".to_owned(),
         severity_code: "low".to_owned(),
         cc_email_addresses: vec![],
@@ -67,7 +69,7 @@ fn case() -> SupportCase {
 
 #[tokio::test]
 async fn tells() {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let notifier = load(&runtime(), opens("(call $case)"), &cases).await;
     assert_eq!(notifier.name(), "hostile");
     assert_eq!(notifier.digest().len(), 64);
@@ -182,7 +184,7 @@ async fn a_failure_of_the_sandbox_is_worth_another_try(
     #[case] cases_opened: usize,
 ) {
     let runtime = runtime();
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let hostile = load(&runtime, plugin, &cases).await;
     let other = load(&runtime, RECEIPT, &cases).await;
     let failure = hostile.notify(&lifecycle()).await.unwrap_err();
@@ -203,7 +205,7 @@ async fn a_failure_of_the_sandbox_is_worth_another_try(
 #[tokio::test(start_paused = true)]
 async fn aws_support_that_never_answers() {
     let runtime = runtime();
-    let cases = Arc::new(Recorder::silent());
+    let cases = Arc::new(RecordingSupport::silent());
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), opens("(call $case)").build()).unwrap();
     let limits = Limits { timeout: Duration::from_secs(30), ..limits() };
@@ -224,7 +226,8 @@ async fn aws_support_that_never_answers() {
 /// A call that is cancelled leaves a sound notifier behind, and its place to others.
 #[tokio::test]
 async fn a_cancelled_call_harms_nobody() {
-    let notifier = load(&runtime(), opens("(call $case)"), &Arc::new(Recorder::silent())).await;
+    let notifier =
+        load(&runtime(), opens("(call $case)"), &Arc::new(RecordingSupport::silent())).await;
     let notification = lifecycle();
     for _ in 0..20 {
         tokio::select! {
@@ -242,7 +245,7 @@ async fn notifications_that_wait_hold_up_no_policy() {
     use groundcrew_core::decision::PolicyDecision;
 
     let runtime = runtime();
-    let cases = Arc::new(Recorder::silent());
+    let cases = Arc::new(RecordingSupport::silent());
     let notifier = Arc::new(load(&runtime, opens("(call $case)"), &cases).await);
     let waiting: Vec<_> = (0..50)
         .map(|_| {
@@ -252,7 +255,7 @@ async fn notifications_that_wait_hold_up_no_policy() {
         .collect();
     tokio::task::yield_now().await;
     let policy = policies::load_bytes(&runtime, &ABSTAIN.build()).await.unwrap();
-    assert_eq!(policy.decide(&policies::tagged(&[])).await, Ok(PolicyDecision::Abstain));
+    assert_eq!(policy.evaluate_typed(&policies::tagged(&[])).await, Ok(PolicyDecision::Abstain));
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
@@ -353,7 +356,7 @@ async fn what_aws_support_refuses(
     #[case] kind: NotifyFailureKind,
     #[case] message: &str,
 ) {
-    let cases = Arc::new(Recorder::failing(code, class, effect_possible));
+    let cases = Arc::new(RecordingSupport::failing(code, class, effect_possible));
     let notifier = load(&runtime(), opens("(call $case)"), &cases).await;
     let failure = notifier.notify(&lifecycle()).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect_possible), (kind, effect_possible));
@@ -389,7 +392,7 @@ async fn what_the_host_refuses(
     #[case] code: &str,
     #[case] message: &str,
 ) {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let notifier = load(&runtime(), opens(lifecycle_code), &cases).await;
     let failure = notifier.notify(&lifecycle()).await.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_str()), (kind, code));
@@ -401,7 +404,7 @@ async fn what_the_host_refuses(
 
 #[tokio::test]
 async fn cases_without_end() {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     // Until the host says no.
     let plugin = opens("(loop (call $case) (br_if 0 (i32.eqz (i32.load8_u (i32.const 64)))))");
     let notifier = load(&runtime(), plugin, &cases).await;
@@ -416,7 +419,7 @@ async fn cases_without_end() {
 /// Loading tells nobody: a case that is asked for meanwhile is refused.
 #[tokio::test]
 async fn no_case_is_opened_by_loading() {
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let plugin = NotifierComponent {
         // It takes the refusal for granted, and traps otherwise.
         configure: "(call $case)
@@ -434,7 +437,7 @@ async fn no_case_is_opened_by_loading() {
 async fn support_cases_that_nobody_granted(#[case] service_codes: Option<Vec<String>>) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), opens("(call $case)").build()).unwrap();
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let support =
         service_codes.map(|service_codes| SupportGrant { cases: cases.clone(), service_codes });
     let spec = NotifierSpec {
@@ -463,9 +466,9 @@ async fn http_for_servers_is_not_offered() {
         lifecycle: "(call $handle (i32.const 0) (i32.const 0))",
         ..RECEIPT
     };
-    let error = load_bytes(&runtime(), &plugin.build(), Arc::<Recorder>::default()).await;
+    let error = load_bytes(&runtime(), &plugin.build(), Arc::<RecordingSupport>::default()).await;
     let error = error.unwrap_err();
-    let LoadError::Undeclared { world: World::Notifier, imports, .. } = &error else {
+    let LoadError::ForbiddenImport { world: World::Notifier, imports, .. } = &error else {
         panic!("{error:?}")
     };
     assert_eq!(*imports, ["wasi:http/incoming-handler@0.2.12"]);
@@ -474,7 +477,7 @@ async fn http_for_servers_is_not_offered() {
 
 #[tokio::test]
 async fn a_policy() {
-    let error = load_bytes(&runtime(), &ABSTAIN.build(), Arc::<Recorder>::default()).await;
+    let error = load_bytes(&runtime(), &ABSTAIN.build(), Arc::<RecordingSupport>::default()).await;
     assert_eq!(
         error.unwrap_err().to_string(),
         "plugin `hostile` is a policy, not a notifier: name it under [[policies]]"
@@ -486,7 +489,7 @@ async fn a_component_of_another_kind() {
     let error = load_bytes(
         &runtime(),
         &components::component_of_another_world(),
-        Arc::<Recorder>::default(),
+        Arc::<RecordingSupport>::default(),
     )
     .await;
     assert_eq!(
@@ -502,7 +505,7 @@ async fn another_contract_of_the_same_version() {
     let error = load_bytes(
         &runtime(),
         &components::notifier_without_parameters(),
-        Arc::<Recorder>::default(),
+        Arc::<RecordingSupport>::default(),
     )
     .await;
     let error = error.unwrap_err();
@@ -517,7 +520,7 @@ async fn another_contract_of_the_same_version() {
 #[tokio::test]
 async fn is_found_when_it_is_loaded(#[case] configure: &'static str, #[case] code: &str) {
     let plugin = NotifierComponent { configure, ..RECEIPT };
-    let error = load_bytes(&runtime(), &plugin.build(), Arc::<Recorder>::default()).await;
+    let error = load_bytes(&runtime(), &plugin.build(), Arc::<RecordingSupport>::default()).await;
     let error = error.unwrap_err();
     let LoadError::Call(error) = error else { panic!("{error:?}") };
     assert_eq!(error.code(), code);
@@ -526,7 +529,7 @@ async fn is_found_when_it_is_loaded(#[case] configure: &'static str, #[case] cod
 #[tokio::test]
 async fn a_bundled_name_of_the_other_world() {
     let source = |name: &str| Source::Bundled(name.to_owned());
-    let cases = Arc::new(Recorder::default());
+    let cases = Arc::new(RecordingSupport::default());
     let notifier = spec("by-tag", source("managed-tag"), cases.clone());
     assert_eq!(
         runtime().load_notifier(notifier).await.unwrap_err().to_string(),
@@ -551,7 +554,7 @@ async fn a_bundled_name_of_the_other_world() {
 #[tokio::test]
 async fn the_digest_must_match() {
     let source = Source::Bundled("ams-case".to_owned());
-    let spec = spec("ams", source, Arc::new(Recorder::default()));
+    let spec = spec("ams", source, Arc::new(RecordingSupport::default()));
     let spec = NotifierSpec { sha256: Some("0".repeat(64)), settings: json!({}), ..spec };
     let error = runtime().load_notifier(spec).await.unwrap_err();
     assert!(matches!(error, LoadError::Digest { .. }), "{error}");

@@ -8,10 +8,10 @@ use groundcrew_core::notification::{GateDecision, NotifyFailure, NotifyFailureKi
 use groundcrew_core::ports::Notifier as _;
 use groundcrew_plugins::{Runtime, RuntimeOptions};
 use groundcrew_testkit::http_server::{
-    Behavior, FakeSecrets, HttpServer, LoopbackNetwork, SHORT, SLACK, STORED, TEAMS, TOKEN, answer,
-    authority, file, load, proxy, spec, toml,
+    Behavior, FakeSecrets, HttpServer, LoopbackNetwork, SHORT, SLACK, STORED, TEAMS, TOKEN,
+    authority, load, proxy, response, spec, temp_file, toml_path,
 };
-use groundcrew_testkit::log::logged;
+use groundcrew_testkit::log::capture_logs;
 use groundcrew_testkit::notifiers::notification;
 use rstest::rstest;
 
@@ -37,7 +37,7 @@ fn runtime() -> Runtime {
     Runtime::new(RuntimeOptions { cache_dir: Some(cache) }).unwrap()
 }
 
-async fn tell(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, NotifyFailure> {
+async fn deliver(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, NotifyFailure> {
     load(&runtime(), config, network.clone()).await.unwrap().notify(&notification()).await
 }
 
@@ -66,11 +66,11 @@ async fn tell(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt, N
 )]
 #[tokio::test]
 async fn what_is_sent(#[case] url: &str, #[case] grant: &str, #[case] path: String) {
-    let web = HttpServer::new(&[answer("200 OK", "", "ok")]).await;
-    let told = tell(&hook(url, grant), &LoopbackNetwork::public(&web)).await;
+    let web = HttpServer::new(&[response("200 OK", "", "ok")]).await;
+    let told = deliver(&hook(url, grant), &LoopbackNetwork::public(&web)).await;
     let reference = "onboard/111122223333/ams".to_owned();
     assert_eq!(told, Ok(Receipt { reference, decision: GateDecision::Go }));
-    let seen = web.only();
+    let seen = web.only_request();
     assert_eq!(seen.line, format!("POST {path} HTTP/1.1"));
     assert_eq!(seen.body, r#"{"text":"111122223333"}"#);
     assert!(seen.field("host")[0].starts_with("a.example"), "{seen:?}");
@@ -80,17 +80,17 @@ async fn what_is_sent(#[case] url: &str, #[case] grant: &str, #[case] path: Stri
 #[tokio::test]
 async fn by_tls_and_a_proxy() {
     let (certificate, tls) = authority("a.example");
-    let trusted = file(&certificate);
-    let web = HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await;
+    let trusted = temp_file(&certificate);
+    let web = HttpServer::with_tls(&[response("200 OK", "", "")], tls).await;
     let proxy = proxy(web.address).await;
     let url = "https://a.example/services/$(s)";
     let grant = format!(
         "url = {url:?}\nca_file = {}\nproxy = \"http://proxy.example:3128\"\nsecrets.s.env = \"SLACK\"",
-        toml(&trusted)
+        toml_path(&trusted)
     );
-    tell(&hook(url, &grant), &LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
-    assert_eq!(web.only().line, format!("POST /services/{SLACK} HTTP/1.1"));
-    assert!(!format!("{:?}", proxy.only()).contains(SLACK));
+    deliver(&hook(url, &grant), &LoopbackNetwork::to(&proxy, &[&["10.0.0.1"]])).await.unwrap();
+    assert_eq!(web.only_request().line, format!("POST /services/{SLACK} HTTP/1.1"));
+    assert!(!format!("{:?}", proxy.only_request()).contains(SLACK));
 }
 
 /// A webhook that was made anew: the old URL leads to nothing.
@@ -100,12 +100,13 @@ async fn by_tls_and_a_proxy() {
 #[case("403 Forbidden")]
 #[tokio::test]
 async fn a_rotated_url_is_read_anew(#[case] status: &str) {
-    let web = HttpServer::new(&[answer(status, "", "no_service"), answer("200 OK", "", "")]).await;
+    let web =
+        HttpServer::new(&[response(status, "", "no_service"), response("200 OK", "", "")]).await;
     let store = Arc::new(FakeSecrets::default());
     let config = slack("secret = \"cmdb\", field = \"token\"");
     let spec = spec(&config, LoopbackNetwork::public(&web), store.clone());
     runtime().load_notifier(spec).await.unwrap().notify(&notification()).await.unwrap();
-    let lines: Vec<_> = web.seen().into_iter().map(|seen| seen.line).collect();
+    let lines: Vec<_> = web.requests().into_iter().map(|seen| seen.line).collect();
     let expected = [0, 1].map(|turn| format!("POST /services/{STORED}-{turn} HTTP/1.1"));
     assert_eq!(lines, expected);
 }
@@ -123,10 +124,10 @@ async fn a_rotated_url_is_read_anew(#[case] status: &str) {
 #[case::its_querys_fragment("hush?sig=x#y", "must be percent-encoded")]
 #[tokio::test]
 async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
-    let secret = file(value);
-    let config = slack(&format!("file = {}", toml(&secret)));
-    let failure = tell(&config, &LoopbackNetwork::public(&web)).await.unwrap_err();
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
+    let secret = temp_file(value);
+    let config = slack(&format!("file = {}", toml_path(&secret)));
+    let failure = deliver(&config, &LoopbackNetwork::public(&web)).await.unwrap_err();
     assert_eq!((failure.kind, failure.effect_possible), (NotifyFailureKind::Denied, false));
     let named = format!(
         "the host says: the secret for `$(slack)` can't be had: the file {}: ",
@@ -137,7 +138,7 @@ async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &st
     }
     assert!(!failure.message.contains("hush"), "{}", failure.message);
     assert_eq!(failure.message.matches("http://a.example/").count(), 1, "{}", failure.message);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 #[rstest]
@@ -146,12 +147,12 @@ async fn secrets_that_are_no_part_of_a_url(#[case] value: &str, #[case] why: &st
 #[case::refused("secret = \"x\"", "GetSecretValue: AccessDenied")]
 #[tokio::test]
 async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
-    let failure = tell(&slack(place), &LoopbackNetwork::public(&web)).await.unwrap_err();
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
+    let failure = deliver(&slack(place), &LoopbackNetwork::public(&web)).await.unwrap_err();
     for part in ["the secret for `$(slack)` can't be had: ", why] {
         assert!(failure.message.contains(part), "{}", failure.message);
     }
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 /// Named pipes, to which nobody writes, where a secret and certificates should be: not waited for.
@@ -160,18 +161,18 @@ async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
 #[case::certificates("secrets.slack.env = \"SLACK\"\nca_file", "the certificates of ")]
 #[tokio::test]
 async fn named_pipes(#[case] key: &str, #[case] what: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let dir = tempfile::tempdir().unwrap();
     let pipe = dir.path().join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let url = "https://a.example/services/$(slack)";
-    let config = hook(url, &format!("url = {url:?}\n{key} = {}", toml(&pipe)));
-    let failure = tell(&config, &LoopbackNetwork::public(&web)).await.unwrap_err();
+    let config = hook(url, &format!("url = {url:?}\n{key} = {}", toml_path(&pipe)));
+    let failure = deliver(&config, &LoopbackNetwork::public(&web)).await.unwrap_err();
     for part in [what, "it is a named pipe (FIFO), expected a regular file"] {
         assert!(failure.message.contains(part), "{}", failure.message);
     }
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 /// The secret goes where the grant has it: not into what the other system may show to others.
@@ -180,13 +181,13 @@ async fn named_pipes(#[case] key: &str, #[case] what: &str) {
 #[case::behind_it("http://a.example/services/$(slack)/$(slack)")]
 #[tokio::test]
 async fn a_placeholder_elsewhere(#[case] url: &str) {
-    let web = HttpServer::new(&[answer("200 OK", "", "")]).await;
+    let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let grant = "url = \"http://a.example/services/$(slack)\"\nsecrets.slack.env = \"SLACK\"";
-    let failure = tell(&hook(url, grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
+    let failure = deliver(&hook(url, grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
     assert_eq!(failure.kind, NotifyFailureKind::Denied);
     let expected = "it has `$(slack)` in another place than the [[notifiers.grants.http]] of";
     assert!(failure.message.contains(expected), "{}", failure.message);
-    assert_eq!(web.seen(), []);
+    assert_eq!(web.requests(), []);
 }
 
 /// How another system repeats the URL that it was asked for: in a success, from which the plugin
@@ -211,9 +212,9 @@ async fn a_system_that_repeats_the_url(
     #[case] fields: String,
     #[case] body: String,
 ) {
-    let web = HttpServer::new(&[answer(status, &fields, &body)]).await;
+    let web = HttpServer::new(&[response(status, &fields, &body)]).await;
     let told =
-        format!("{:?}", tell(&slack("env = \"SLACK\""), &LoopbackNetwork::public(&web)).await);
+        format!("{:?}", deliver(&slack("env = \"SLACK\""), &LoopbackNetwork::public(&web)).await);
     assert!(told.contains("$(slack)"), "{told}");
     let told = told.to_lowercase();
     for part in SLACK.split('/').skip(2).chain([SLACK]) {
@@ -227,11 +228,12 @@ async fn a_system_that_repeats_the_url(
 #[tokio::test]
 async fn a_system_that_repeats_a_header_field() {
     let body = format!("bad credentials: Bearer {TOKEN}");
-    let web = HttpServer::new(&[answer("401 Unauthorized", "", &body)]).await;
+    let web = HttpServer::new(&[response("401 Unauthorized", "", &body)]).await;
     let grant = "url = \"http://a.example/\"\n\
         headers = { Authorization = { env = \"TOKEN\", prefix = \"Bearer \" } }";
-    let failure =
-        tell(&hook("http://a.example/", grant), &LoopbackNetwork::public(&web)).await.unwrap_err();
+    let failure = deliver(&hook("http://a.example/", grant), &LoopbackNetwork::public(&web))
+        .await
+        .unwrap_err();
     let expected = "answers 401: bad credentials: Bearer (secret of `authorization`)";
     assert!(failure.message.contains(expected), "{}", failure.message);
 }
@@ -239,14 +241,14 @@ async fn a_system_that_repeats_a_header_field() {
 /// However a call fails, whatever is logged, at whatever level: no secret is in it.
 #[tokio::test]
 async fn no_secret_is_shown() {
-    let (log, guard) = logged();
+    let (log, guard) = capture_logs();
     let runtime = runtime();
     let mut shown = String::new();
     let (certificate, tls) = authority("b.example");
-    let trusted = file(&certificate);
+    let trusted = temp_file(&certificate);
     let tls_url = "https://a.example/services/$(slack)";
     let by_tls = |more: &str| {
-        let ca_file = toml(&trusted);
+        let ca_file = toml_path(&trusted);
         hook(
             tls_url,
             &format!(
@@ -257,10 +259,10 @@ async fn no_secret_is_shown() {
     let plain = slack("env = \"SLACK\"");
     let by_proxy = "proxy = \"http://proxy.example:3128\"";
     let webs = [
-        (HttpServer::with_tls(&[answer("200 OK", "", "")], tls).await, by_tls("")),
-        (HttpServer::new(&[answer("200 OK", "", "no TLS here")]).await, by_tls("")),
+        (HttpServer::with_tls(&[response("200 OK", "", "")], tls).await, by_tls("")),
+        (HttpServer::new(&[response("200 OK", "", "no TLS here")]).await, by_tls("")),
         (
-            HttpServer::new(&[answer("407 Proxy Authentication Required", "", "")]).await,
+            HttpServer::new(&[response("407 Proxy Authentication Required", "", "")]).await,
             by_tls(by_proxy),
         ),
         (HttpServer::new(&[Behavior::Resets]).await, by_tls(by_proxy)),
@@ -279,8 +281,8 @@ async fn no_secret_is_shown() {
                 .await,
             plain.clone(),
         ),
-        (HttpServer::new(&[answer("500 Internal Server Error", "", SLACK)]).await, plain.clone()),
-        (HttpServer::new(&[answer("200 OK", "", "")]).await, slack("env = \"BROKEN_TOKEN\"")),
+        (HttpServer::new(&[response("500 Internal Server Error", "", SLACK)]).await, plain.clone()),
+        (HttpServer::new(&[response("200 OK", "", "")]).await, slack("env = \"BROKEN_TOKEN\"")),
     ];
     for (web, config) in webs {
         let spec = spec(&config, LoopbackNetwork::public(&web), Arc::default());
@@ -290,7 +292,7 @@ async fn no_secret_is_shown() {
     }
     // Nobody is there.
     let nowhere = LoopbackNetwork::to(&HttpServer::new(&[]).await, &[&[]]);
-    shown += &format!("{:?}", tell(&plain, &nowhere).await.unwrap_err());
+    shown += &format!("{:?}", deliver(&plain, &nowhere).await.unwrap_err());
     drop(guard);
     let log = log.text();
     assert!(log.contains("http://a.example/services/$(slack)"), "{log}");

@@ -34,30 +34,32 @@
 
 #![deny(missing_docs)]
 
-mod agenda;
 mod cursor;
 mod faults;
 mod fleet;
 mod ids;
 mod in_process;
-mod kept;
 pub mod model;
 mod names;
 pub mod protocol;
+mod schedule;
 mod serve;
 mod services;
+mod shared_model;
 mod state;
+mod state_serde;
 mod time;
 mod web;
-mod world;
 
-pub use faults::{Fault, FaultLevel, Refusal};
+pub use faults::{Fault, FaultLevel, Rejection};
 pub use fleet::random_fleet;
 pub use groundcrew_core::snapshot::{Snapshot, SnapshotAccount, SnapshotError};
 pub use in_process::{SimAws, SimOptions};
-pub use serve::{Keep, Resources, serve, serve_kept};
+pub use serve::{Resources, SaveState, serve, serve_with_state};
 pub use services::control_tower::{LandingZone, LandingZoneStatus};
-pub use services::service_catalog::updates::{MaxConcurrent, OperationLog, OperationOutcome};
+pub use services::service_catalog::operation_store::{
+    LoggedOperation, MaxConcurrent, OperationOutcome,
+};
 pub use services::sns::PublishedAlert;
 pub use services::sqs::QueueOptions;
 pub use services::support::OpenedCase;

@@ -20,11 +20,11 @@ pub(crate) const TABLE: &str = "groundcrew";
 
 /// Names of the queues that a simulation begins with.
 pub(crate) const UPDATES_QUEUE: &str = "groundcrew-updates.fifo";
-pub(crate) const UPDATES_DEAD: &str = "groundcrew-updates-dead.fifo";
+pub(crate) const UPDATES_DLQ: &str = "groundcrew-updates-dead.fifo";
 pub(crate) const NOTIFICATIONS_QUEUE: &str = "groundcrew-notifications.fifo";
-pub(crate) const NOTIFICATIONS_DEAD: &str = "groundcrew-notifications-dead.fifo";
+pub(crate) const NOTIFICATIONS_DLQ: &str = "groundcrew-notifications-dead.fifo";
 pub(crate) const EVENTS_QUEUE: &str = "groundcrew-events";
-pub(crate) const EVENTS_DEAD: &str = "groundcrew-events-dead";
+pub(crate) const EVENTS_DLQ: &str = "groundcrew-events-dead";
 
 /// ARN of the session that all calls are made in.
 pub(crate) fn caller_arn() -> String {

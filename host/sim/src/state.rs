@@ -15,7 +15,7 @@ const VERSION: u32 = 2;
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
-struct Head {
+struct StateHeader {
     groundcrew_sim_aws: u32,
     sha256: String,
 }
@@ -44,7 +44,7 @@ pub struct State {
 pub enum StateError {
     /// It never was one.
     #[error("this is no state of `groundcrew sim-aws`: expected its first line to tell a version")]
-    Other,
+    NotAState,
     /// It is one of another version of groundcrew.
     #[error(
         "this is a state of version {found}, and this groundcrew reads version {VERSION}: use the \
@@ -72,7 +72,7 @@ impl State {
     /// When the text is not whole, or is of another version.
     pub fn parse(text: &str) -> Result<Self, StateError> {
         let (head, model) = text.split_once('\n').unwrap_or((text, ""));
-        let head: Head = serde_json::from_str(head).map_err(|_| StateError::Other)?;
+        let head: StateHeader = serde_json::from_str(head).map_err(|_| StateError::NotAState)?;
         if head.groundcrew_sim_aws != VERSION {
             return Err(StateError::Version { found: head.groundcrew_sim_aws });
         }
@@ -103,7 +103,7 @@ impl State {
 /// The state of this model as text.
 pub(crate) fn write(model: &Model) -> Result<String, serde_json::Error> {
     let model = serde_json::to_string(model)?;
-    let head = Head { groundcrew_sim_aws: VERSION, sha256: digest(&model) };
+    let head = StateHeader { groundcrew_sim_aws: VERSION, sha256: digest(&model) };
     Ok(format!("{}\n{model}\n", serde_json::to_string(&head)?))
 }
 
@@ -120,15 +120,15 @@ mod tests {
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    use crate::faults::{Fault, Refusal};
+    use crate::faults::{Fault, Rejection};
     use crate::fleet::random_fleet;
-    use crate::model::Answer;
+    use crate::model::ModelResponse;
     use crate::names::{
-        EVENTS_DEAD, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE,
-        REGION, TABLE, UPDATES_DEAD, UPDATES_QUEUE,
+        EVENTS_DLQ, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, NOTIFICATIONS_DLQ, NOTIFICATIONS_QUEUE,
+        REGION, TABLE, UPDATES_DLQ, UPDATES_QUEUE,
     };
     use crate::protocol::Request;
-    use crate::time::later;
+    use crate::time::saturating_later;
     use crate::web::WebRequest;
 
     const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
@@ -153,17 +153,17 @@ mod tests {
     fn ask(model: &mut Model, now: Timestamp, target: &str, body: &Value) -> String {
         let body = body.to_string();
         let request = Request { path: "/", target: Some(target), body: body.as_bytes() };
-        let trip = model.round_trip(&request);
+        let trip = model.draw_round_trip(&request);
         match model.handle(now, &request) {
-            Answer::Ready(response) => {
+            ModelResponse::Ready(response) => {
                 format!("{trip:?} {} {}", response.status, String::from_utf8_lossy(&response.body))
             }
-            Answer::Wait(poll) => format!("{trip:?} {poll:?}"),
+            ModelResponse::Wait(poll) => format!("{trip:?} {poll:?}"),
         }
     }
 
     fn queue(number: u32) -> String {
-        let names = [UPDATES_QUEUE, EVENTS_QUEUE, NOTIFICATIONS_QUEUE, EVENTS_DEAD];
+        let names = [UPDATES_QUEUE, EVENTS_QUEUE, NOTIFICATIONS_QUEUE, EVENTS_DLQ];
         let name = names[number as usize % names.len()];
         format!("https://sqs.{REGION}.amazonaws.com/{MANAGEMENT_ACCOUNT}/{name}")
     }
@@ -272,21 +272,21 @@ mod tests {
                 format!("{}", model.auto_enroll(now, &account, &path))
             }
             28 => {
-                model.forget_output(&account, "AccountEmail");
-                model.forget_record(&account);
+                model.remove_output(&account, "AccountEmail");
+                model.remove_record(&account);
                 model.remove_user(&format!("owner+{account}@example.com"));
                 let long = Duration::from_secs(600);
                 format!("{}", model.foreign_operation(now, &account, long))
             }
             29 => {
                 let faults = [
-                    Fault::Refused(Refusal::Throttled),
+                    Fault::Rejected(Rejection::Throttled),
                     Fault::Hung { effect: false },
-                    Fault::ReplyDropped,
+                    Fault::ResponseLost,
                 ];
                 model.inject_fault("Query", faults[which as usize % 3]);
                 model.deny("PurgeQueue");
-                model.set_unregistered(["ou-sim1-00000001".to_owned()]);
+                model.set_unregistered_ous(["ou-sim1-00000001".to_owned()]);
                 String::new()
             }
             30 => {
@@ -311,7 +311,7 @@ mod tests {
                     idempotency_key: Some(which.to_string()),
                     body: b"{\"a\": 1}".to_vec(),
                 };
-                format!("{:?} {:?}", model.web_round_trip(), model.web().handle(&request))
+                format!("{:?} {:?}", model.draw_web_round_trip(), model.web().handle(&request))
             }
         }
     }
@@ -332,7 +332,7 @@ mod tests {
 
     /// All that tests can see of a model.
     fn seen(model: &mut Model, now: Timestamp) -> String {
-        let bodies = [UPDATES_QUEUE, UPDATES_DEAD, EVENTS_QUEUE, NOTIFICATIONS_DEAD];
+        let bodies = [UPDATES_QUEUE, UPDATES_DLQ, EVENTS_QUEUE, NOTIFICATIONS_DLQ];
         format!(
             "{:?} {:?} {:?} {:?} {:?} {:?}",
             model.operations(now),
@@ -358,13 +358,13 @@ mod tests {
             let level = if heavy { FaultLevel::Heavy } else { FaultLevel::None };
             let (mut model, mut now) = (new(level), BEGIN);
             for step in &before {
-                now = later(now, Duration::from_secs(step.seconds));
+                now = saturating_later(now, Duration::from_secs(step.seconds));
                 take(&mut model, now, step);
             }
             let mut kept = again(&model);
             prop_assert_eq!(write(&kept).unwrap(), write(&model).unwrap());
             for step in &after {
-                now = later(now, Duration::from_secs(step.seconds));
+                now = saturating_later(now, Duration::from_secs(step.seconds));
                 prop_assert_eq!(take(&mut kept, now, step), take(&mut model, now, step));
             }
             prop_assert_eq!(seen(&mut kept, now), seen(&mut model, now));
@@ -396,14 +396,14 @@ mod tests {
         if std::env::var_os("UPDATE_STATE").is_some() {
             let (mut model, mut now) = (new(FaultLevel::Light), BEGIN);
             for kind in 0..32 {
-                now = later(now, Duration::from_secs(30));
+                now = saturating_later(now, Duration::from_secs(30));
                 take(&mut model, now, &Step { kind, which: 0, seconds: 0 });
             }
             std::fs::write(&path, write(&model).unwrap()).unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
         let mut model = State::parse(&text).unwrap().into_model();
-        let seen = seen(&mut model, later(BEGIN, Duration::from_secs(24 * 3600)));
+        let seen = seen(&mut model, saturating_later(BEGIN, Duration::from_secs(24 * 3600)));
         assert!(seen.contains("OperationLog") && seen.contains("case-"), "{seen}");
     }
 

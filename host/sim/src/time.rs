@@ -45,8 +45,8 @@ impl SimClock {
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
         match self.origin {
-            Some((start, epoch)) => later(start, epoch.elapsed()),
-            None => later(Timestamp::now(), self.ahead),
+            Some((start, epoch)) => saturating_later(start, epoch.elapsed()),
+            None => saturating_later(Timestamp::now(), self.ahead),
         }
     }
 }
@@ -58,7 +58,7 @@ impl TimeSource for SimClock {
 }
 
 /// `time` and `duration` after it; the end of time when that is beyond it.
-pub(crate) fn later(time: Timestamp, duration: Duration) -> Timestamp {
+pub(crate) fn saturating_later(time: Timestamp, duration: Duration) -> Timestamp {
     SignedDuration::try_from(duration)
         .ok()
         .and_then(|duration| time.checked_add(duration).ok())
@@ -66,7 +66,7 @@ pub(crate) fn later(time: Timestamp, duration: Duration) -> Timestamp {
 }
 
 /// `time` as AWS's JSON protocols write it: seconds since 1970, with milliseconds.
-pub(crate) fn json(time: Timestamp) -> serde_json::Value {
+pub(crate) fn epoch_seconds(time: Timestamp) -> serde_json::Value {
     (time.as_millisecond() as f64 / 1000.0).into()
 }
 
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_real_clock_never_goes_back_behind_where_it_began() {
         let now = Timestamp::now();
-        let ahead = later(now, Duration::from_secs(3600));
+        let ahead = saturating_later(now, Duration::from_secs(3600));
         let shown = Clock::now(&SimClock::real_from(ahead));
         assert!((ahead..later(ahead, Duration::from_secs(600))).contains(&shown), "{shown}");
         for earliest in [now, Timestamp::UNIX_EPOCH, Timestamp::MIN] {

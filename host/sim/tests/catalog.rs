@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_servicecatalog::types::ProvisionedProductViewFilterBy;
 use common::{Setup, run};
-use groundcrew_aws::LaunchPath;
+use groundcrew_aws::LaunchPathSelector;
 use groundcrew_core::aws_error::ErrorClass;
 use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductStatus, ProvisionedProduct, RecordStatus, UpdateRequest,
@@ -232,7 +232,7 @@ fn a_lost_reply_is_repaired_by_the_token() {
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
         // One lost reply: the SDK itself asks again.
-        setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
+        setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ResponseLost);
         let record = setup.catalog.start_update(&request).await.unwrap();
         assert_eq!(setup.sim.calls()["UpdateProvisionedProduct"], 2);
         assert_eq!(setup.sim.operations().len(), 1);
@@ -249,7 +249,7 @@ fn replies_lost_for_good_may_have_had_an_effect() {
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
         for _ in 0..6 {
-            setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ReplyDropped);
+            setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ResponseLost);
         }
         let error = setup.catalog.start_update(&request).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Transient, "{error}");
@@ -261,7 +261,7 @@ fn replies_lost_for_good_may_have_had_an_effect() {
 
         // An attempt whose reply was lost, then refusals: what the first did is unknown.
         let other = UpdateRequest { token: "other".into(), ..request };
-        setup.sim.inject_fault("UpdateProvisionedProduct", Fault::Partitioned);
+        setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ConnectionFailed);
         let error = setup.catalog.start_update(&other).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Contention, "{error}");
         assert!(error.effect_possible);
@@ -273,7 +273,7 @@ fn a_hung_call_is_given_up_and_made_again() {
     run(async {
         let setup = Setup::of(3);
         let before = tokio::time::Instant::now();
-        setup.sim.inject_fault("DescribeProductAsAdmin", Fault::Hung { effect: false });
+        setup.sim.inject_fault("DescribeProductAsAdmin", Fault::Hung { takes_effect: false });
         setup.catalog.account_factory().await.unwrap();
         let took = before.elapsed();
         assert!((30..40).contains(&took.as_secs()), "{took:?}");
@@ -304,7 +304,7 @@ fn launch_paths_are_found_missed_or_to_be_chosen() {
         let chosen = groundcrew_aws::ServiceCatalog::new(
             setup.clients.service_catalog.clone(),
             setup.sim.product_name(),
-            LaunchPath::Given(LaunchPathId::new("lpv2-two")),
+            LaunchPathSelector::ById(LaunchPathId::new("lpv2-two")),
         );
         assert_eq!(chosen.launch_path(&product).await.unwrap().as_str(), "lpv2-two");
     });
@@ -317,7 +317,7 @@ fn a_wrong_product_name_is_explained() {
         let catalog = groundcrew_aws::ServiceCatalog::new(
             setup.clients.service_catalog.clone(),
             "Account Factory",
-            LaunchPath::OfPortfolio(String::new()),
+            LaunchPathSelector::ByPortfolio(String::new()),
         );
         let error = catalog.account_factory().await.unwrap_err();
         assert_eq!(error.class, ErrorClass::NotFound);

@@ -1,28 +1,28 @@
 //! DynamoDB: items, conditions, queries and transactions, as a ledger asks for them, and that
 //! anything else is refused by its name.
 
-mod calls;
+mod model_calls;
 
 use std::time::Duration;
 
-use calls::Calls;
+use model_calls::ModelCalls;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-fn dynamo() -> Calls {
-    Calls::to("DynamoDB_20120810")
+fn dynamo() -> ModelCalls {
+    ModelCalls::to("DynamoDB_20120810")
 }
 
 fn key(pk: &str, sk: &str) -> Value {
     json!({ "pk": { "S": pk }, "sk": { "S": sk } })
 }
 
-fn put(calls: &mut Calls, pk: &str, sk: &str, number: u32) {
+fn put(calls: &mut ModelCalls, pk: &str, sk: &str, number: u32) {
     let item = json!({ "pk": { "S": pk }, "sk": { "S": sk }, "n": { "N": number.to_string() } });
     calls.ok("PutItem", &json!({ "TableName": "groundcrew", "Item": item }));
 }
 
-fn get(calls: &mut Calls, pk: &str, sk: &str) -> Option<Value> {
+fn get(calls: &mut ModelCalls, pk: &str, sk: &str) -> Option<Value> {
     let request = json!({ "TableName": "groundcrew", "Key": key(pk, sk), "ConsistentRead": true });
     calls.ok("GetItem", &request).get("Item").cloned()
 }

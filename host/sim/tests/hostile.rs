@@ -1,7 +1,7 @@
 //! Whatever is sent to the simulated AWS is answered: no request ends it for the others.
 
 use fastrand::Rng;
-use groundcrew_sim::model::{Answer, Model, offered};
+use groundcrew_sim::model::{Model, ModelResponse, supported_operations};
 use groundcrew_sim::protocol::Request;
 use groundcrew_sim::{FaultLevel, random_fleet};
 use jiff::Timestamp;
@@ -76,8 +76,8 @@ fn model() -> Model {
 /// The status of the answer; none while it waits.
 fn ask(model: &mut Model, path: &str, target: Option<&str>, body: &[u8]) -> Option<u16> {
     match model.handle(NOW, &Request { path, target, body }) {
-        Answer::Ready(response) => Some(response.status),
-        Answer::Wait(_) => None,
+        ModelResponse::Ready(response) => Some(response.status),
+        ModelResponse::Wait(_) => None,
     }
 }
 
@@ -122,7 +122,7 @@ fn members(rng: &mut Rng, names: &[&str], depth: usize) -> Value {
 #[test]
 fn every_request_is_answered() {
     let mut rng = Rng::with_seed(1);
-    let offered = offered();
+    let offered = supported_operations();
     for (service, prefix) in TARGETS {
         for operation in &offered[service] {
             let mut model = model();

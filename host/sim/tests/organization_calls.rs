@@ -1,18 +1,18 @@
 //! Organizations: what the host itself does not use.
 
-mod calls;
+mod model_calls;
 
-use calls::Calls;
+use model_calls::ModelCalls;
 use rstest::rstest;
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "200000000000";
 
-fn organizations() -> Calls {
-    Calls::to("AWSOrganizationsV20161128")
+fn organizations() -> ModelCalls {
+    ModelCalls::to("AWSOrganizationsV20161128")
 }
 
-fn tags(calls: &mut Calls, resource: &str) -> Value {
+fn tags(calls: &mut ModelCalls, resource: &str) -> Value {
     calls.ok("ListTagsForResource", &json!({ "ResourceId": resource }))["Tags"].clone()
 }
 
@@ -48,7 +48,7 @@ fn a_parent_knows_its_children() {
     let parent = parents["Parents"][0]["Id"].clone();
     let accounts = calls.ok("ListAccountsForParent", &json!({ "ParentId": parent }));
     assert_eq!(accounts["Accounts"][0]["Id"], ACCOUNT);
-    let children = |calls: &mut Calls, parent: &Value, kind: &str| {
+    let children = |calls: &mut ModelCalls, parent: &Value, kind: &str| {
         calls.ok("ListChildren", &json!({ "ParentId": parent, "ChildType": kind }))["Children"]
             .clone()
     };

@@ -1,32 +1,32 @@
 //! SQS: the calls about queues, and what of messages the host itself does not use.
 
-mod calls;
+mod model_calls;
 
 use std::time::Duration;
 
-use calls::Calls;
-use groundcrew_sim::model::Answer;
+use groundcrew_sim::model::ModelResponse;
 use groundcrew_sim::protocol::Request;
+use model_calls::ModelCalls;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-fn sqs() -> Calls {
-    Calls::to("AmazonSQS")
+fn sqs() -> ModelCalls {
+    ModelCalls::to("AmazonSQS")
 }
 
 /// Makes a queue and answers its URL.
-fn create(calls: &mut Calls, name: &str, attributes: Value) -> String {
+fn create(calls: &mut ModelCalls, name: &str, attributes: Value) -> String {
     let request = json!({ "QueueName": name, "Attributes": attributes });
     calls.ok("CreateQueue", &request)["QueueUrl"].as_str().unwrap().to_owned()
 }
 
-fn attribute(calls: &mut Calls, url: &str, name: &str) -> String {
+fn attribute(calls: &mut ModelCalls, url: &str, name: &str) -> String {
     let request = json!({ "QueueUrl": url, "AttributeNames": [name] });
     let answer = calls.ok("GetQueueAttributes", &request);
     answer["Attributes"][name].as_str().unwrap_or_default().to_owned()
 }
 
-fn bodies(calls: &mut Calls, url: &str) -> Vec<String> {
+fn bodies(calls: &mut ModelCalls, url: &str) -> Vec<String> {
     let request = json!({ "QueueUrl": url, "MaxNumberOfMessages": 10 });
     let answer = calls.ok("ReceiveMessage", &request);
     let messages = answer["Messages"].as_array().cloned().unwrap_or_default();
@@ -161,7 +161,7 @@ fn a_published_message_reaches_the_queues_that_subscribe() {
     let url = create(&mut calls, "alerts", json!({}));
     let mut sns = |form: &str| {
         let request = Request { path: "/", target: None, body: form.as_bytes() };
-        let Answer::Ready(answer) = calls.model.handle(calls.now, &request) else {
+        let ModelResponse::Ready(answer) = calls.model.handle(calls.now, &request) else {
             panic!("{form} waits")
         };
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
 use common::{Setup, run};
-use groundcrew_aws::SqsEvents;
+use groundcrew_aws::SqsEventQueue;
 use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
 use groundcrew_core::ports::{DeadLetter, EventQueue, QueuedUpdate, UpdateQueue};
 use groundcrew_sim::{Fault, QueueOptions};
@@ -275,7 +275,7 @@ fn hints_come_back_as_they_were_sent_and_repeats_are_swallowed() {
 fn a_lost_reply_to_a_send_does_not_double_a_hint() {
     run(async {
         let setup = Setup::of(1);
-        setup.sim.inject_fault("SendMessageBatch", Fault::ReplyDropped);
+        setup.sim.inject_fault("SendMessageBatch", Fault::ResponseLost);
         setup.updates.send(&[queued_update(1, 1)]).await.unwrap();
         assert_eq!(setup.sim.calls()["SendMessageBatch"], 2);
         assert_eq!(setup.sim.messages(&setup.sim.updates_url()).len(), 1);
@@ -334,11 +334,11 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
         let event = setup.events.receive(Duration::ZERO).await.unwrap().remove(0);
         setup.events.reject(&event, "the event is not JSON").await.unwrap();
 
-        let dead = setup.sim.messages(&setup.sim.updates_dead_url());
+        let dead = setup.sim.messages(&setup.sim.updates_dlq_url());
         assert_eq!(dead.len(), 2);
         assert!(dead[0].contains("not json") && dead[0].contains("reason"), "{}", dead[0]);
         assert_eq!(serde_json::from_str::<DeadLetter>(&dead[1]).unwrap(), letter);
-        let dead = setup.sim.messages(&setup.sim.events_dead_url());
+        let dead = setup.sim.messages(&setup.sim.events_dlq_url());
         assert_eq!(dead, [r#"{"reason":"the event is not JSON","unreadable":"?"}"#]);
         assert!(setup.sim.messages(&setup.sim.events_url()).is_empty());
         // Looked up once for each queue.
@@ -352,7 +352,7 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
 fn events_may_come_through_a_fifo_queue() {
     run(async {
         let fifo = Fifo::new();
-        let events = SqsEvents::new(fifo.client.clone(), fifo.url.as_str());
+        let events = SqsEventQueue::new(fifo.client.clone(), fifo.url.as_str());
         for id in ["one", "two"] {
             fifo.send("control-tower", id).await;
         }

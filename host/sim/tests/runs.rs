@@ -10,7 +10,7 @@ use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::{RecordStatus, UpdateRequest};
 use groundcrew_core::parameters::Parameters;
 use groundcrew_core::ports::{AccountDirectory, Alert, Alerts, Catalog, Clock, EventQueue};
-use groundcrew_sim::{FaultLevel, OperationLog, random_fleet};
+use groundcrew_sim::{FaultLevel, LoggedOperation, random_fleet};
 use tokio::time::sleep;
 
 #[test]
@@ -58,7 +58,7 @@ fn subjects_and_topics_are_checked_as_sns_does() {
 #[derive(Debug, PartialEq)]
 struct Trace {
     calls: BTreeMap<String, u64>,
-    operations: Vec<OperationLog>,
+    operations: Vec<LoggedOperation>,
     errors: Vec<String>,
     end: jiff::Timestamp,
 }
@@ -69,12 +69,15 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
         let setup = Setup::new(random_fleet(60, 50, 3), level, seed);
         setup.sim.announce_artifact();
         let mut errors = Vec::new();
-        let factory = insist(&mut errors, async || setup.catalog.account_factory().await).await;
-        let path =
-            insist(&mut errors, async || setup.catalog.launch_path(&factory.product).await).await;
+        let factory =
+            retry_until_answered(&mut errors, async || setup.catalog.account_factory().await).await;
+        let path = retry_until_answered(&mut errors, async || {
+            setup.catalog.launch_path(&factory.product).await
+        })
+        .await;
         let (mut products, mut next) = (Vec::new(), None::<String>);
         loop {
-            let page = insist(&mut errors, async || {
+            let page = retry_until_answered(&mut errors, async || {
                 setup.catalog.provisioned_products(&factory.product, next.as_deref()).await
             })
             .await;
@@ -85,7 +88,10 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
             }
         }
         for product in &products {
-            insist(&mut errors, async || setup.directory.tags(&product.account).await).await;
+            retry_until_answered(&mut errors, async || {
+                setup.directory.tags(&product.account).await
+            })
+            .await;
         }
         for four in products.chunks(4) {
             let mut records = Vec::new();
@@ -99,12 +105,12 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
                     token: format!("t-{}", product.id),
                 };
                 let start = async || setup.catalog.start_update(&request).await;
-                records.push((&product.id, insist(&mut errors, start).await));
+                records.push((&product.id, retry_until_answered(&mut errors, start).await));
             }
             for (product, record) in &records {
                 loop {
                     let read = async || setup.catalog.record(product, record).await;
-                    let now = insist(&mut errors, read).await;
+                    let now = retry_until_answered(&mut errors, read).await;
                     if matches!(now.status, RecordStatus::Succeeded | RecordStatus::Failed) {
                         break;
                     }
@@ -125,7 +131,10 @@ fn naive(level: FaultLevel, seed: u64) -> Trace {
     })
 }
 
-async fn insist<T>(errors: &mut Vec<String>, call: impl AsyncFn() -> Result<T, AwsError>) -> T {
+async fn retry_until_answered<T>(
+    errors: &mut Vec<String>,
+    call: impl AsyncFn() -> Result<T, AwsError>,
+) -> T {
     loop {
         match call().await {
             Ok(value) => return value,

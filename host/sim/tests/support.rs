@@ -1,15 +1,15 @@
 //! AWS Support: what it takes, shows and refuses.
 
-mod calls;
+mod model_calls;
 
 use std::time::Duration;
 
-use calls::Calls;
+use model_calls::ModelCalls;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-fn support() -> Calls {
-    Calls::to("AWSSupport_20130415")
+fn support() -> ModelCalls {
+    ModelCalls::to("AWSSupport_20130415")
 }
 
 fn case() -> Value {
@@ -26,7 +26,7 @@ fn case() -> Value {
 }
 
 /// Opens a case and answers its id.
-fn open(calls: &mut Calls) -> String {
+fn open(calls: &mut ModelCalls) -> String {
     calls.ok("CreateCase", &case())["caseId"].as_str().unwrap().to_owned()
 }
 

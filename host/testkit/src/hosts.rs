@@ -5,8 +5,9 @@ use std::sync::Arc;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPath, OrganizationsDirectory,
-    ServiceCatalog, SnsAlerts, SqsEvents, SqsNotifications, SqsUpdates,
+    Clients, ControlTower, Environment, IdentityCenterUsers, LaunchPathSelector,
+    OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEventQueue, SqsNotificationQueue,
+    SqsUpdateQueue,
 };
 use groundcrew_core::ports::{EventQueue, Ledger, NotificationLedger};
 use groundcrew_engine::notifications::NotificationPorts;
@@ -23,13 +24,13 @@ pub fn clients(sim: &SimAws) -> Clients {
 
 /// Its Service Catalog.
 pub fn catalog(sim: &SimAws, clients: &Clients) -> ServiceCatalog {
-    let launch_path = LaunchPath::OfPortfolio(sim.portfolio_name().to_owned());
+    let launch_path = LaunchPathSelector::ByPortfolio(sim.portfolio_name().to_owned());
     ServiceCatalog::new(clients.service_catalog.clone(), sim.product_name(), launch_path)
 }
 
 /// Its queue of events.
 pub fn events(sim: &SimAws) -> Arc<dyn EventQueue> {
-    Arc::new(SqsEvents::new(clients(sim).sqs, sim.events_url()))
+    Arc::new(SqsEventQueue::new(clients(sim).sqs, sim.events_url()))
 }
 
 /// What a host needs for its updates: nobody sees what happens.
@@ -40,7 +41,7 @@ pub fn updates(sim: &SimAws, ledger: Arc<dyn Ledger>) -> UpdatePorts {
         directory: Arc::new(OrganizationsDirectory::new(clients.organizations.clone())),
         landing_zones: Arc::new(ControlTower::new(clients.control_tower.clone())),
         identities: Arc::new(IdentityCenterUsers::new(&clients)),
-        queue: Arc::new(SqsUpdates::new(clients.sqs, sim.updates_url())),
+        queue: Arc::new(SqsUpdateQueue::new(clients.sqs, sim.updates_url())),
         alerts: Arc::new(SnsAlerts::new(clients.sns, sim.topic_arn())),
         ledger,
         clock: Arc::new(sim.clock()),
@@ -55,7 +56,7 @@ pub fn notifications(
     queue: bool,
 ) -> NotificationPorts {
     let clients = clients(sim);
-    let sqs = SqsNotifications::new(clients.sqs.clone(), sim.notifications_url());
+    let sqs = SqsNotificationQueue::new(clients.sqs.clone(), sim.notifications_url());
     NotificationPorts {
         catalog: Arc::new(catalog(sim, &clients)),
         baselines: Arc::new(ControlTower::new(clients.control_tower.clone())),

@@ -36,7 +36,7 @@ pub enum Behavior {
 }
 
 /// An answer with a status, a body and more header fields.
-pub fn answer(status: &str, fields: &str, body: &str) -> Behavior {
+pub fn response(status: &str, fields: &str, body: &str) -> Behavior {
     let length = body.len();
     Behavior::Answers(format!(
         "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{fields}\r\n{body}"
@@ -66,84 +66,88 @@ impl ReceivedRequest {
 pub struct HttpServer {
     /// Where it listens.
     pub address: SocketAddr,
-    seen: Arc<Mutex<Vec<ReceivedRequest>>>,
+    requests: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
 impl HttpServer {
     /// A server that does this with its first, second, … request, and the last with all after.
-    pub async fn new(does: &[Behavior]) -> Self {
-        Self::with(does, None).await
+    pub async fn new(behavior: &[Behavior]) -> Self {
+        Self::with(behavior, None).await
     }
 
     /// The same with TLS.
-    pub async fn with_tls(does: &[Behavior], tls: TlsAcceptor) -> Self {
-        Self::with(does, Some(tls)).await
+    pub async fn with_tls(behavior: &[Behavior], tls: TlsAcceptor) -> Self {
+        Self::with(behavior, Some(tls)).await
     }
 
-    async fn with(does: &[Behavior], tls: Option<TlsAcceptor>) -> Self {
+    async fn with(behavior: &[Behavior], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let noted = seen.clone();
-        let mut does: VecDeque<_> = does.iter().cloned().collect();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let recorded = requests.clone();
+        let mut behavior: VecDeque<_> = behavior.iter().cloned().collect();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let does = if does.len() > 1 { does.pop_front() } else { does.front().cloned() };
-                let (noted, tls) = (noted.clone(), tls.clone());
+                let behavior = if behavior.len() > 1 {
+                    behavior.pop_front()
+                } else {
+                    behavior.front().cloned()
+                };
+                let (recorded, tls) = (recorded.clone(), tls.clone());
                 tokio::spawn(async move {
-                    if let Some(Behavior::Resets) = does {
+                    if let Some(Behavior::Resets) = behavior {
                         let mut stream = BufReader::new(stream);
-                        let seen = read(&mut stream).await;
-                        noted.lock().unwrap().extend(seen);
+                        let request = read(&mut stream).await;
+                        recorded.lock().unwrap().extend(request);
                         // Without a word of farewell.
                         let _ = stream.into_inner().set_zero_linger();
                         return;
                     }
                     match tls {
-                        None => serve(stream, does.unwrap(), &noted).await,
+                        None => serve(stream, behavior.unwrap(), &recorded).await,
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                serve(stream, does.unwrap(), &noted).await;
+                                serve(stream, behavior.unwrap(), &recorded).await;
                             }
                         }
                     }
                 });
             }
         });
-        Self { address, seen }
+        Self { address, requests }
     }
 
     /// All requests so far.
-    pub fn seen(&self) -> Vec<ReceivedRequest> {
-        self.seen.lock().unwrap().clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// The only request so far.
-    pub fn only(&self) -> ReceivedRequest {
-        let seen = self.seen();
-        assert_eq!(seen.len(), 1, "{seen:?}");
-        seen.into_iter().next().unwrap()
+    pub fn only_request(&self) -> ReceivedRequest {
+        let requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests.into_iter().next().unwrap()
     }
 }
 
 async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    does: Behavior,
-    noted: &Mutex<Vec<ReceivedRequest>>,
+    behavior: Behavior,
+    recorded: &Mutex<Vec<ReceivedRequest>>,
 ) {
     let mut stream = BufReader::new(stream);
-    let Some(seen) = read(&mut stream).await else { return };
-    let tunnel = seen.line.strip_prefix("CONNECT ").is_some();
+    let Some(request) = read(&mut stream).await else { return };
+    let tunnel = request.line.strip_prefix("CONNECT ").is_some();
     // As GitHub's API does: "Request forbidden by administrative rules".
-    let does = match seen.field("user-agent").is_empty() {
+    let behavior = match request.field("user-agent").is_empty() {
         true => {
-            answer("403 Forbidden", "", "Please make sure your request has a User-Agent header")
+            response("403 Forbidden", "", "Please make sure your request has a User-Agent header")
         }
-        false => does,
+        false => behavior,
     };
-    noted.lock().unwrap().push(seen);
-    match does {
+    recorded.lock().unwrap().push(request);
+    match behavior {
         Behavior::Answers(answer) => {
             let _ = stream.write_all(answer.as_bytes()).await;
             let _ = stream.shutdown().await;
@@ -189,23 +193,23 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<ReceivedReq
 pub async fn proxy(to: SocketAddr) -> HttpServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let noted = seen.clone();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let recorded = requests.clone();
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let noted = noted.clone();
+            let recorded = recorded.clone();
             tokio::spawn(async move {
                 let mut stream = BufReader::new(stream);
-                let seen = read(&mut stream).await;
-                noted.lock().unwrap().extend(seen);
+                let request = read(&mut stream).await;
+                recorded.lock().unwrap().extend(request);
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
                 let mut beyond = TcpStream::connect(to).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut beyond).await;
             });
         }
     });
-    HttpServer { address, seen }
+    HttpServer { address, requests }
 }
 
 /// An authority that nobody else trusts: its certificate in PEM, and a server's with TLS.
@@ -309,7 +313,7 @@ pub const TOKEN: &str = "token-5b1f7c2e";
 /// A key to sign with.
 pub const KEY: &str = "key-93ac4410";
 /// The token of another system.
-pub const OTHERS: &str = "others-0d7a88f1";
+pub const OTHER_TOKEN: &str = "others-0d7a88f1";
 /// The secret end of a webhook's URL of Slack.
 pub const SLACK: &str = "T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX";
 /// The same of Teams.
@@ -325,7 +329,7 @@ fn variable(name: &str) -> Option<String> {
         "SIGNING_KEY" => Some(KEY.to_owned()),
         "SLACK" => Some(SLACK.to_owned()),
         "TEAMS" => Some(TEAMS.to_owned()),
-        "OTHERS_TOKEN" => Some(OTHERS.to_owned()),
+        "OTHERS_TOKEN" => Some(OTHER_TOKEN.to_owned()),
         "BROKEN_TOKEN" => Some(format!("{TOKEN}\r\nX-Injected: yes")),
         _ => None,
     }
@@ -368,8 +372,8 @@ impl Clock for FixedClock {
 }
 
 /// The way to other systems over this network, with the secrets of [`variable`].
-pub fn direct(network: Arc<dyn Network>) -> DirectHttp {
-    DirectHttp::over(
+pub fn direct_http(network: Arc<dyn Network>) -> DirectHttp {
+    DirectHttp::with_network(
         network,
         Secrets::new(variable, Arc::new(FakeSecrets::default())),
         Arc::new(FixedClock),
@@ -394,7 +398,7 @@ pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<FakeSecrets>) ->
         http: Some(HttpAccess {
             grants: notifier.grants.http.clone(),
             limits: notifier.http_limits,
-            transport: Arc::new(DirectHttp::over(network, secrets, Arc::new(FixedClock))),
+            transport: Arc::new(DirectHttp::with_network(network, secrets, Arc::new(FixedClock))),
         }),
     }
 }
@@ -409,14 +413,14 @@ pub async fn load(
 }
 
 /// Writes a file that lives as long as what is answered.
-pub fn file(content: &str) -> tempfile::TempPath {
+pub fn temp_file(content: &str) -> tempfile::TempPath {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
     file.into_temp_path()
 }
 
 /// A path as TOML.
-pub fn toml(path: &Path) -> String {
+pub fn toml_path(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }
 

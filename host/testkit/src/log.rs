@@ -29,7 +29,7 @@ impl io::Write for Log {
 
 /// Has everything that is logged on this thread written down, at every level, until the guard is
 /// dropped.
-pub fn logged() -> (Log, DefaultGuard) {
+pub fn capture_logs() -> (Log, DefaultGuard) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -16,11 +16,11 @@ use groundcrew_plugins::{LoadError, LoadedNotifier, NotifierSpec, Runtime, Sourc
 use serde_json::{Value, json};
 
 /// The service code that test notifiers are granted.
-pub const GRANTED: &str = "service-ams-operations-service-request";
+pub const GRANTED_SERVICE: &str = "service-ams-operations-service-request";
 
 /// AWS Support: remembers what it is asked for.
 #[derive(Default)]
-pub struct Recorder {
+pub struct RecordingSupport {
     opened: Mutex<Vec<(NotificationKey, SupportCase)>>,
     /// What it fails with instead of opening a case.
     pub error: Option<AwsError>,
@@ -29,7 +29,7 @@ pub struct Recorder {
 }
 
 #[async_trait]
-impl SupportCases for Recorder {
+impl SupportCases for RecordingSupport {
     async fn open(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError> {
         if self.silent {
             std::future::pending::<()>().await;
@@ -43,7 +43,7 @@ impl SupportCases for Recorder {
     }
 }
 
-impl Recorder {
+impl RecordingSupport {
     /// Fails with this code of AWS.
     pub fn failing(code: &str, class: ErrorClass, effect_possible: bool) -> Self {
         let error = AwsError {
@@ -67,19 +67,19 @@ impl Recorder {
 
 /// Answers at once and remembers nothing.
 #[derive(Default)]
-pub struct Counter(AtomicU32);
+pub struct CountingSupport(AtomicU32);
 
 #[async_trait]
-impl SupportCases for Counter {
+impl SupportCases for CountingSupport {
     async fn open(&self, _: &NotificationKey, _: &SupportCase) -> Result<String, AwsError> {
         self.0.fetch_add(1, Ordering::Relaxed);
         Ok("case-111122223333-muen-2026-0123456789abcdef".to_owned())
     }
 }
 
-/// The grant to open cases of the service code [`GRANTED`].
+/// The grant to open cases of the service code [`GRANTED_SERVICE`].
 pub fn grant(cases: Arc<dyn SupportCases>) -> SupportGrant {
-    SupportGrant { cases, service_codes: vec![GRANTED.to_owned()] }
+    SupportGrant { cases, service_codes: vec![GRANTED_SERVICE.to_owned()] }
 }
 
 /// A notifier with that grant, small limits and no settings.
@@ -144,7 +144,7 @@ pub fn notification() -> Notification {
 }
 
 /// A notification of which only id and name of the account are known.
-pub fn sparse() -> Notification {
+pub fn minimal_notification() -> Notification {
     let whole = notification();
     Notification {
         account: changed(&whole, |account| {
@@ -159,7 +159,7 @@ pub fn sparse() -> Notification {
 }
 
 /// A notification about an account of this name.
-pub fn named(name: &str) -> Notification {
+pub fn notification_for_name(name: &str) -> Notification {
     let whole = notification();
     Notification { account: changed(&whole, |account| account.name = name.to_owned()), ..whole }
 }

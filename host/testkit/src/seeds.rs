@@ -6,9 +6,9 @@ use std::ops::Range;
 ///
 /// # Panics
 /// When one of these is no number.
-pub fn seeds(usual: u64) -> Range<u64> {
+pub fn seeds(default_count: u64) -> Range<u64> {
     let first = number("GROUNDCREW_FIRST_SEED", 1);
-    first..first + number("GROUNDCREW_SEEDS", usual)
+    first..first + number("GROUNDCREW_SEEDS", default_count)
 }
 
 fn number(name: &str, default: u64) -> u64 {

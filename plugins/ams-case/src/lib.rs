@@ -51,7 +51,7 @@ impl AmsCase {
         let (subject, body) = self.templates.render(notification)?;
         let settings = &self.settings;
         Ok(SupportCase {
-            subject: cut(one_line(&subject), MAX_SUBJECT),
+            subject: truncate(one_line(&subject), MAX_SUBJECT),
             body,
             service_code: settings.service_code.clone(),
             category_code: settings.category_code.clone(),
@@ -64,7 +64,7 @@ impl AmsCase {
 }
 
 /// The text, or its beginning and an ellipsis.
-fn cut(mut text: String, limit: usize) -> String {
+fn truncate(mut text: String, limit: usize) -> String {
     if text.chars().count() > limit {
         let end = text.char_indices().nth(limit - 1).map_or(text.len(), |(at, _)| at);
         text.truncate(end);

@@ -5,10 +5,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The subject of a case, unless the user writes another.
-const SUBJECT: &str = "AMS onboarding of account {{ account.id }} ({{ account.name }})";
+const DEFAULT_SUBJECT: &str = "AMS onboarding of account {{ account.id }} ({{ account.name }})";
 
 /// The body of a case, unless the user writes another.
-const BODY: &str = "\
+const DEFAULT_BODY: &str = "\
 AWS Control Tower has created a new account in our organization. Please onboard it to AMS, \
 and involve our Cloud Architect (CA) and Cloud Service Delivery Manager (CSDM).
 
@@ -65,8 +65,8 @@ pub enum IssueType {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            subject: SUBJECT.to_owned(),
-            body: BODY.to_owned(),
+            subject: DEFAULT_SUBJECT.to_owned(),
+            body: DEFAULT_BODY.to_owned(),
             service_code: "service-ams-operations-service-request".to_owned(),
             category_code: "onboarding-or-offboarding".to_owned(),
             severity_code: Severity::Low,

@@ -1,11 +1,11 @@
 //! Subject and body: found to be wrong before they are used.
 
 use groundcrew_sdk::{Failure, Notification, Problem};
-use groundcrew_templates::{not_blank, unfit};
+use groundcrew_templates::{reject_blank, render_failure};
 
 /// The settings that are templates, by whose pointers they go here.
-const SUBJECT: &str = "/subject";
-const BODY: &str = "/body";
+const SUBJECT_POINTER: &str = "/subject";
+const BODY_POINTER: &str = "/body";
 
 /// Longest body that AWS Support takes, in characters, the host's reference line included.
 const MAX_BODY: usize = 8000;
@@ -21,8 +21,8 @@ impl Templates {
     /// first other problem.
     pub(crate) fn new(subject: &str, body: &str) -> Result<Self, Vec<Problem>> {
         let mut templates = groundcrew_templates::Templates::new();
-        let mut problems = templates.text(SUBJECT, subject, &[], not_blank);
-        problems.extend(templates.text(BODY, body, &[], fits));
+        let mut problems = templates.add_text(SUBJECT_POINTER, subject, &[], reject_blank);
+        problems.extend(templates.add_text(BODY_POINTER, body, &[], check_body));
         if problems.is_empty() { Ok(Self(templates)) } else { Err(problems) }
     }
 
@@ -33,17 +33,17 @@ impl Templates {
     pub(crate) fn render(&self, notification: &Notification) -> Result<(String, String), Failure> {
         let render = |at, accept: fn(&Notification, &str) -> Result<(), String>| {
             let text = self.0.render(at, notification, &[])?;
-            accept(notification, &text).map_err(|problem| unfit(at, &problem))?;
+            accept(notification, &text).map_err(|problem| render_failure(at, &problem))?;
             Ok::<_, Failure>(text)
         };
-        Ok((render(SUBJECT, not_blank)?, render(BODY, fits)?))
+        Ok((render(SUBJECT_POINTER, reject_blank)?, render(BODY_POINTER, check_body)?))
     }
 }
 
 /// Whether AWS Support takes it as the body of a case.
-fn fits(notification: &Notification, body: &str) -> Result<(), String> {
-    not_blank(notification, body)?;
-    let length = body.trim_end().chars().count() + reference(&notification.key);
+fn check_body(notification: &Notification, body: &str) -> Result<(), String> {
+    reject_blank(notification, body)?;
+    let length = body.trim_end().chars().count() + reference_line_length(&notification.key);
     match length > MAX_BODY {
         true => Err(format!(
             "renders to {length} characters, the host's reference line included: AWS Support \
@@ -54,6 +54,6 @@ fn fits(notification: &Notification, body: &str) -> Result<(), String> {
 }
 
 /// How many characters the host adds to close the body.
-fn reference(key: &str) -> usize {
+fn reference_line_length(key: &str) -> usize {
     "\n\nRef: groundcrew/".len() + key.chars().count()
 }

@@ -85,7 +85,7 @@ fn subject(template: &str, notification: &Notification) -> String {
 #[case::little_is_known(sparse())]
 fn without_settings(#[case] notification: Notification) {
     let notifier = configure(Settings::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
-    support_cases::answer_with(|case| {
+    support_cases::mock_with(|case| {
         let expected = SupportCase {
             subject: "AMS onboarding of account 111122223333 (payments-prod)".to_owned(),
             body: "AWS Control Tower has created a new account in our organization. Please \
@@ -139,7 +139,7 @@ fn with_settings() {
 #[test]
 fn a_refusal_of_the_host() {
     let notifier = configure(Settings::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
-    support_cases::answer_with(|_| Err(Failure::denied("service-code-not-granted", "no")));
+    support_cases::mock_with(|_| Err(Failure::denied("service-code-not-granted", "no")));
     let failure = notifier.notify(&notification()).unwrap_err();
     assert_eq!(failure, Failure::denied("service-code-not-granted", "no"));
 }

@@ -4,8 +4,8 @@ use groundcrew_sdk::{Account, OrganizationalUnit, log};
 use regex_lite::Regex;
 
 use crate::finding::{Finding, any_of, one_line, quoted};
-use crate::place::Place;
-use crate::settings::Action;
+use crate::ou_pattern::OuPattern;
+use crate::settings::FindingAction;
 
 /// All checks of one config.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Checks {
     pub(crate) name: Option<Pattern>,
     pub(crate) email: Option<Pattern>,
     /// What is done where something can't be read.
-    pub(crate) on_unreadable: Action,
+    pub(crate) on_unreadable: FindingAction,
 }
 
 /// A tag that every account has.
@@ -23,7 +23,7 @@ pub(crate) struct Checks {
 pub(crate) struct RequiredTag {
     pub(crate) key: String,
     pub(crate) value: Value,
-    pub(crate) action: Action,
+    pub(crate) action: FindingAction,
 }
 
 /// What a tag's value has to be.
@@ -37,15 +37,15 @@ pub(crate) enum Value {
 /// Where an account may be.
 #[derive(Debug)]
 pub(crate) struct ExpectedOu {
-    pub(crate) places: Vec<Place>,
-    pub(crate) action: Action,
+    pub(crate) ou_patterns: Vec<OuPattern>,
+    pub(crate) action: FindingAction,
 }
 
 /// What a name or an address has to match.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     pub(crate) regex: Regex,
-    pub(crate) action: Action,
+    pub(crate) action: FindingAction,
 }
 
 impl Checks {
@@ -69,7 +69,7 @@ impl Checks {
             let units = &account.organizational_units;
             match looked_up {
                 true => findings.extend(ou.finding(units)),
-                false => unknown |= !ou.is_known_to_hold(units),
+                false => unknown |= !ou.matches_parent_only(units),
             }
         }
         for (what, value, pattern) in
@@ -111,18 +111,18 @@ impl RequiredTag {
 
 impl ExpectedOu {
     fn finding(&self, units: &[OrganizationalUnit]) -> Option<Finding> {
-        if self.places.iter().any(|place| place.holds(units)) {
+        if self.ou_patterns.iter().any(|place| place.matches(units)) {
             return None;
         }
         let path = units.iter().map(|unit| unit.name.as_str()).collect::<Vec<_>>().join("/");
         let found = if units.is_empty() { "the root".to_owned() } else { quoted(&path) };
-        let expected = any_of(self.places.iter().map(Place::as_str));
+        let expected = any_of(self.ou_patterns.iter().map(OuPattern::as_str));
         Some(Finding::new(self.action, format!("OU is {found}, expected {expected}")))
     }
 
     /// Whether the account is where it may be, though only the OU that it is directly in is known.
-    fn is_known_to_hold(&self, units: &[OrganizationalUnit]) -> bool {
-        self.places.iter().any(|place| place.is_by_id() && place.holds(units))
+    fn matches_parent_only(&self, units: &[OrganizationalUnit]) -> bool {
+        self.ou_patterns.iter().any(|place| place.is_by_id() && place.matches(units))
     }
 }
 

@@ -1,29 +1,29 @@
 //! What was found, in few words: the host takes texts of a limited length, and people read them.
 
-use crate::settings::Action;
+use crate::settings::FindingAction;
 
 /// Characters of a value that are shown.
-const SHOWN: usize = 64;
+const MAX_VALUE_CHARS: usize = 64;
 /// Alternatives that are shown.
-const ALTERNATIVES: usize = 5;
+const MAX_ALTERNATIVES: usize = 5;
 /// Bytes of one finding.
-const FINDING: usize = 480;
+const MAX_FINDING_BYTES: usize = 480;
 /// Bytes of a reason. The host takes 1024.
-const REASON: usize = 1000;
+const MAX_REASON_BYTES: usize = 1000;
 /// Findings that annotate. The host takes as many.
-const LINES: usize = 32;
+const MAX_LINES: usize = 32;
 
 /// Something that is not as it should be.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    pub(crate) action: Action,
+    pub(crate) action: FindingAction,
     text: String,
 }
 
 impl Finding {
-    pub(crate) fn new(action: Action, mut text: String) -> Self {
-        if text.len() > FINDING {
-            text.truncate(text.floor_char_boundary(FINDING - '…'.len_utf8()));
+    pub(crate) fn new(action: FindingAction, mut text: String) -> Self {
+        if text.len() > MAX_FINDING_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_FINDING_BYTES - '…'.len_utf8()));
             text.push('…');
         }
         Self { action, text }
@@ -41,7 +41,7 @@ pub(crate) fn count(findings: &[Finding]) -> String {
 
 /// A line each; the last says how many more there are than lines.
 pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
-    let shown = if findings.len() > LINES { LINES - 1 } else { findings.len() };
+    let shown = if findings.len() > MAX_LINES { MAX_LINES - 1 } else { findings.len() };
     let mut lines: Vec<_> = findings.iter().take(shown).map(|one| one.text.clone()).collect();
     if shown < findings.len() {
         lines.push(format!("and {} more findings", findings.len() - shown));
@@ -56,7 +56,7 @@ pub(crate) fn reason(findings: &[Finding]) -> String {
     let mut reason = String::new();
     for (index, Finding { text, .. }) in findings.iter().enumerate() {
         let separator = if index == 0 { "" } else { "; " };
-        if reason.len() + separator.len() + text.len() > REASON - MORE {
+        if reason.len() + separator.len() + text.len() > MAX_REASON_BYTES - MORE {
             reason.push_str(&format!("{separator}and {} more", findings.len() - index));
             break;
         }
@@ -69,7 +69,7 @@ pub(crate) fn reason(findings: &[Finding]) -> String {
 /// A value: one line, and its beginning where it is long.
 pub(crate) fn quoted(value: &str) -> String {
     let value = one_line(value);
-    let mut shown: String = value.chars().take(SHOWN).collect();
+    let mut shown: String = value.chars().take(MAX_VALUE_CHARS).collect();
     if shown.len() < value.len() {
         shown.push('…');
     }
@@ -78,8 +78,8 @@ pub(crate) fn quoted(value: &str) -> String {
 
 /// What is expected: the first few, and how many more.
 pub(crate) fn any_of<'a>(values: impl ExactSizeIterator<Item = &'a str>) -> String {
-    let more = values.len().saturating_sub(ALTERNATIVES);
-    let mut shown: Vec<String> = values.take(ALTERNATIVES).map(quoted).collect();
+    let more = values.len().saturating_sub(MAX_ALTERNATIVES);
+    let mut shown: Vec<String> = values.take(MAX_ALTERNATIVES).map(quoted).collect();
     if more > 0 {
         shown.push(format!("{more} more"));
     }

@@ -8,7 +8,7 @@
 
 mod check;
 mod finding;
-mod place;
+mod ou_pattern;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use check::Checks;
 use finding::Finding;
-pub use settings::{Action, OuCheck, PatternCheck, Settings, TagCheck, Then};
+pub use settings::{AfterHold, FindingAction, OuCheck, PatternCheck, Settings, TagCheck};
 
 /// The notifier.
 #[derive(Debug)]
@@ -32,14 +32,14 @@ pub struct BaselineCheck {
     /// Seconds from when the account joined, after which nothing is held.
     hold_at_most: i64,
     /// What is done then instead.
-    then: Action,
+    after_hold: FindingAction,
 }
 
 impl Notifier for BaselineCheck {
     type Settings = Settings;
 
     fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
-        settings.into_check()
+        settings.into_notifier()
     }
 
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
@@ -48,7 +48,7 @@ impl Notifier for BaselineCheck {
         }
         let findings = self.checks.findings(&notification.account);
         let decision = self.decision(&findings, notification);
-        Ok(Receipt::new(finding::count(&findings)).with(decision))
+        Ok(Receipt::new(finding::count(&findings)).with_decision(decision))
     }
 }
 
@@ -56,32 +56,32 @@ impl BaselineCheck {
     /// The strictest action wins. Whichever it is, all findings are told.
     fn decision(&self, findings: &[Finding], notification: &Notification) -> GateDecision {
         let now = notification.now;
-        let latest = since(notification).map(|since| since.saturating_add(self.hold_at_most));
+        let latest = hold_since(notification).map(|since| since.saturating_add(self.hold_at_most));
         let held_enough = latest.is_some_and(|latest| latest <= now);
         let action = |finding: &Finding| match finding.action {
-            Action::Hold if held_enough => self.then,
+            FindingAction::Hold if held_enough => self.after_hold,
             action => action,
         };
         match findings.iter().map(action).max() {
             None => GateDecision::Go,
-            Some(Action::Annotate) => GateDecision::Annotate(finding::lines(findings)),
-            Some(Action::Hold) => {
+            Some(FindingAction::Annotate) => GateDecision::Annotate(finding::lines(findings)),
+            Some(FindingAction::Hold) => {
                 let next = now.saturating_add(self.hold_for);
                 let until = latest.map_or(next, |latest| latest.min(next));
                 GateDecision::Hold(Hold { until, reason: finding::reason(findings) })
             }
-            Some(Action::Stop) => GateDecision::Stop(finding::reason(findings)),
+            Some(FindingAction::Stop) => GateDecision::Stop(finding::reason(findings)),
         }
     }
 }
 
 /// Since when a hold lasts: the account's joining, or failing that its event.
-fn since(notification: &Notification) -> Option<Timestamp> {
-    notification.account.joined.or_else(|| notification.event.as_ref().and_then(time))
+fn hold_since(notification: &Notification) -> Option<Timestamp> {
+    notification.account.joined.or_else(|| notification.event.as_ref().and_then(event_time))
 }
 
 /// When the event was.
-fn time(event: &Event) -> Option<Timestamp> {
+fn event_time(event: &Event) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Envelope {
         time: jiff::Timestamp,

@@ -10,15 +10,15 @@ use serde::Deserialize;
 
 use crate::BaselineCheck;
 use crate::check::{Checks, ExpectedOu, Pattern, RequiredTag, Value};
-use crate::place::Place;
+use crate::ou_pattern::OuPattern;
 
 /// AWS's limits on tags, in characters.
 const MAX_KEY: usize = 128;
 const MAX_VALUE: usize = 256;
 
 /// The host asks no earlier, and takes no longer durations elsewhere.
-const SHORTEST: Duration = Duration::from_secs(60);
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const MIN_DURATION: Duration = Duration::from_secs(60);
+const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 // The tables are said inline and without `null`, so that the host can tell of each wrong key
 // where it is.
@@ -45,10 +45,10 @@ pub struct Settings {
     pub email: Option<PatternCheck>,
     /// What a finding does, unless its check says otherwise.
     #[serde(default)]
-    pub on_finding: Action,
+    pub on_finding: FindingAction,
     /// What is done where the tags, or the account itself, can't be read.
     #[serde(default = "hold")]
-    pub on_unreadable: Action,
+    pub on_unreadable: FindingAction,
     /// How long a hold lasts until the account is looked at again, such as `1h`.
     #[serde(default = "hold_for")]
     pub hold_for: String,
@@ -57,7 +57,7 @@ pub struct Settings {
     pub hold_at_most: String,
     /// What a finding that holds does after that.
     #[serde(default)]
-    pub then: Then,
+    pub after_hold: AfterHold,
 }
 
 /// A tag that an account must have.
@@ -75,8 +75,8 @@ pub struct TagCheck {
     pub pattern: Option<String>,
     /// What a finding does.
     #[serde(default)]
-    #[schemars(with = "Action")]
-    pub on_finding: Option<Action>,
+    #[schemars(with = "FindingAction")]
+    pub on_finding: Option<FindingAction>,
 }
 
 /// The OUs that an account may be in.
@@ -89,8 +89,8 @@ pub struct OuCheck {
     pub expected: Vec<String>,
     /// What a finding does.
     #[serde(default)]
-    #[schemars(with = "Action")]
-    pub on_finding: Option<Action>,
+    #[schemars(with = "FindingAction")]
+    pub on_finding: Option<FindingAction>,
 }
 
 /// What a name or an address must match.
@@ -102,8 +102,8 @@ pub struct PatternCheck {
     pub pattern: String,
     /// What a finding does.
     #[serde(default)]
-    #[schemars(with = "Action")]
-    pub on_finding: Option<Action>,
+    #[schemars(with = "FindingAction")]
+    pub on_finding: Option<FindingAction>,
 }
 
 /// What a finding does to what the notifiers after this one are told. A stricter one is greater.
@@ -111,7 +111,7 @@ pub struct PatternCheck {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 #[allow(missing_docs)] // Documented, the schema would have one schema for each.
-pub enum Action {
+pub enum FindingAction {
     #[default]
     Annotate,
     Hold,
@@ -123,23 +123,23 @@ pub enum Action {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 #[allow(missing_docs)]
-pub enum Then {
+pub enum AfterHold {
     #[default]
     Annotate,
     Stop,
 }
 
-impl From<Then> for Action {
-    fn from(then: Then) -> Self {
+impl From<AfterHold> for FindingAction {
+    fn from(after_hold: AfterHold) -> Self {
         match then {
-            Then::Annotate => Self::Annotate,
-            Then::Stop => Self::Stop,
+            AfterHold::Annotate => Self::Annotate,
+            AfterHold::Stop => Self::Stop,
         }
     }
 }
 
-fn hold() -> Action {
-    Action::Hold
+fn hold() -> FindingAction {
+    FindingAction::Hold
 }
 
 fn hold_for() -> String {
@@ -160,7 +160,7 @@ impl Problems {
     }
 
     /// The value, or else its problem is kept.
-    fn take<T>(&mut self, at: impl Into<String>, value: Result<T, String>) -> Option<T> {
+    fn value_or_report<T>(&mut self, at: impl Into<String>, value: Result<T, String>) -> Option<T> {
         value.map_err(|message| self.add(at, message)).ok()
     }
 }
@@ -170,7 +170,7 @@ impl Settings {
     ///
     /// # Errors
     /// All that is wrong with them.
-    pub(crate) fn into_check(self) -> Result<BaselineCheck, Vec<Problem>> {
+    pub(crate) fn into_notifier(self) -> Result<BaselineCheck, Vec<Problem>> {
         let mut problems = Problems::default();
         let wrong = &mut problems;
         let Self { on_finding, on_unreadable, .. } = self;
@@ -192,7 +192,7 @@ impl Settings {
                 checks: Checks { tags, ou, name, email, on_unreadable },
                 hold_for,
                 hold_at_most,
-                then: self.then.into(),
+                after_hold: self.after_hold.into(),
             }),
             _ => Err(problems.0),
         }
@@ -200,7 +200,12 @@ impl Settings {
 }
 
 impl TagCheck {
-    fn required(self, key: String, on_finding: Action, problems: &mut Problems) -> RequiredTag {
+    fn required(
+        self,
+        key: String,
+        on_finding: FindingAction,
+        problems: &mut Problems,
+    ) -> RequiredTag {
         let at = format!("/tags/{}", key.replace('~', "~0").replace('/', "~1"));
         match key.chars().count() {
             _ if key.trim().is_empty() => problems.add(&at, "the key of a tag can't be blank"),
@@ -216,7 +221,8 @@ impl TagCheck {
             check_allowed(&format!("{at}/allowed"), allowed, problems);
         }
         let pattern = self.pattern.as_deref().map(regex);
-        let pattern = pattern.and_then(|regex| problems.take(format!("{at}/pattern"), regex));
+        let pattern =
+            pattern.and_then(|regex| problems.value_or_report(format!("{at}/pattern"), regex));
         let value = match (self.allowed, pattern) {
             (Some(allowed), _) => Value::OneOf(allowed),
             (None, Some(regex)) => Value::Match(regex),
@@ -242,23 +248,27 @@ fn check_allowed(at: &str, allowed: &[String], problems: &mut Problems) {
 }
 
 impl OuCheck {
-    fn expected(self, on_finding: Action, problems: &mut Problems) -> Option<ExpectedOu> {
+    fn expected(self, on_finding: FindingAction, problems: &mut Problems) -> Option<ExpectedOu> {
         const AT: &str = "/ou/expected";
         if self.expected.is_empty() {
             problems.add(AT, "empty: name the OUs that are expected, or leave `ou` out");
         }
-        let places =
-            self.expected.iter().enumerate().filter_map(|(index, text)| {
-                problems.take(format!("{AT}/{index}"), Place::parse(text))
-            });
-        let places = places.collect();
-        Some(ExpectedOu { places, action: self.on_finding.unwrap_or(on_finding) })
+        let ou_patterns = self.expected.iter().enumerate().filter_map(|(index, text)| {
+            problems.value_or_report(format!("{AT}/{index}"), OuPattern::parse(text))
+        });
+        let ou_patterns = ou_patterns.collect();
+        Some(ExpectedOu { ou_patterns, action: self.on_finding.unwrap_or(on_finding) })
     }
 }
 
 impl PatternCheck {
-    fn compiled(self, at: &str, on_finding: Action, problems: &mut Problems) -> Option<Pattern> {
-        let regex = problems.take(format!("{at}/pattern"), regex(&self.pattern))?;
+    fn compiled(
+        self,
+        at: &str,
+        on_finding: FindingAction,
+        problems: &mut Problems,
+    ) -> Option<Pattern> {
+        let regex = problems.value_or_report(format!("{at}/pattern"), regex(&self.pattern))?;
         Some(Pattern { regex, action: self.on_finding.unwrap_or(on_finding) })
     }
 }
@@ -273,7 +283,7 @@ fn regex(text: &str) -> Result<Regex, String> {
 fn seconds(text: &str) -> Result<i64, String> {
     humantime::parse_duration(text)
         .ok()
-        .filter(|duration| (SHORTEST..=LONGEST).contains(duration))
+        .filter(|duration| (MIN_DURATION..=MAX_DURATION).contains(duration))
         .and_then(|duration| i64::try_from(duration.as_secs()).ok())
         .ok_or_else(|| {
             format!(

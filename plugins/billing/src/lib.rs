@@ -10,13 +10,13 @@ mod tests;
 
 use groundcrew_sdk::http::Request;
 use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt, Tags};
-use groundcrew_templates::{Templates, any, one_line};
+use groundcrew_templates::{Templates, accept_any, one_line};
 use serde_json::{Map, Value};
 
 pub use settings::{Settings, TagField};
 
-const URL: &str = "/url";
-const RECORD: &str = "/record";
+const URL_POINTER: &str = "/url";
+const RECORD_POINTER: &str = "/record";
 
 /// The notifier.
 pub struct Billing {
@@ -30,32 +30,37 @@ impl Notifier for Billing {
     fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         let mut templates = Templates::new();
         let mut problems = settings.check();
-        let wrong = templates.url(URL, &settings.url, &[]);
-        if wrong.is_empty() && !templates.url_names_account(URL, &[]) {
+        let wrong = templates.add_url(URL_POINTER, &settings.url, &[]);
+        if wrong.is_empty() && !templates.url_names_account(URL_POINTER, &[]) {
             let message = "all accounts would have the same record: put `{{ account.id }}` into \
                            the URL";
-            problems.push(Problem::new(URL, message));
+            problems.push(Problem::new(URL_POINTER, message));
         }
         problems.extend(wrong);
-        problems.extend(templates.json(RECORD, &settings.record, &[]));
+        problems.extend(templates.add_json(RECORD_POINTER, &settings.record, &[]));
         for (name, field) in &settings.tags {
             if let Some(default) = &field.default {
-                problems.extend(templates.text(&settings::default_at(name), default, &[], any));
+                problems.extend(templates.add_text(
+                    &settings::default_pointer(name),
+                    default,
+                    &[],
+                    accept_any,
+                ));
             }
         }
         if problems.is_empty() { Ok(Self { templates, settings }) } else { Err(problems) }
     }
 
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
-        groundcrew_templates::about_an_account(notification)?;
-        let url = self.templates.render_url(URL, notification, &[])?;
+        groundcrew_templates::require_account(notification)?;
+        let url = self.templates.render_url(URL_POINTER, notification, &[])?;
         let request = Request::put(url)
             .header("Accept", "application/json")
             .json(&self.record(notification)?)?;
         let answer = request.send()?.success()?.no_page()?;
         let reference = match &self.settings.reference {
             Some(pointer) => {
-                answer.at(pointer).map_err(|failure| failure.of_setting("reference"))?
+                answer.value_at(pointer).map_err(|failure| failure.for_setting("reference"))?
             }
             None => None,
         };
@@ -67,7 +72,7 @@ impl Billing {
     /// The record of an account.
     fn record(&self, notification: &Notification) -> Result<Value, Failure> {
         let Self { templates, settings } = self;
-        let record = templates.render_json(RECORD, &settings.record, notification, &[])?;
+        let record = templates.render_json(RECORD_POINTER, &settings.record, notification, &[])?;
         let mut record = match record {
             Value::Object(fields) => fields,
             _ => Map::new(),
@@ -77,7 +82,7 @@ impl Billing {
             let value = match (tag(&notification.account.tags, field)?, &field.default) {
                 (Some(value), _) => value,
                 (None, Some(_)) => {
-                    templates.render(&settings::default_at(name), notification, &[])?
+                    templates.render(&settings::default_pointer(name), notification, &[])?
                 }
                 (None, None) => {
                     missing.push(format!("`{}` (for `{name}`)", field.tag));

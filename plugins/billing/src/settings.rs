@@ -52,7 +52,7 @@ fn record() -> Value {
 }
 
 /// The pointer of a default's setting.
-pub(crate) fn default_at(name: &str) -> String {
+pub(crate) fn default_pointer(name: &str) -> String {
     format!("/tags/{}/default", name.replace('~', "~0").replace('/', "~1"))
 }
 

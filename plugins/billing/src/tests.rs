@@ -50,7 +50,7 @@ fn tell(
 ) -> (Option<Request>, Result<Receipt, Failure>) {
     let sent = Rc::new(RefCell::new(None));
     let seen = sent.clone();
-    http::answer_with(move |request: &Request| {
+    http::mock_with(move |request: &Request| {
         *seen.borrow_mut() = Some(request.clone());
         Ok(answer.clone())
     });

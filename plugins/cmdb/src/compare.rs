@@ -6,7 +6,7 @@ const DIGITS: usize = 12;
 
 /// Whether a value is this account's id: but for blanks around it, and for the zeros at its
 /// beginning, which a field that holds a number has lost.
-pub(crate) fn is_account(value: &str, account: &str) -> bool {
+pub(crate) fn is_account_id(value: &str, account: &str) -> bool {
     let value = value.trim();
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     value == account || is_number && format!("{value:0>DIGITS$}") == account
@@ -29,6 +29,6 @@ mod tests {
     #[case::blank(" ", "000000000000", false)]
     #[case::nothing("", "000000000000", false)]
     fn an_accounts_id(#[case] value: &str, #[case] account: &str, #[case] is_it: bool) {
-        assert_eq!(is_account(value, account), is_it);
+        assert_eq!(is_account_id(value, account), is_it);
     }
 }

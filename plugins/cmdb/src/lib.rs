@@ -18,7 +18,7 @@ use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt}
 
 use rest::RestInventory;
 use servicenow::TableApi;
-pub use settings::{Create, Look, Method, Rest, ServiceNow, Settings, Update};
+pub use settings::{Create, Lookup, Method, Rest, ServiceNow, Settings, Update};
 
 /// The notifier.
 pub enum Cmdb {
@@ -49,7 +49,7 @@ impl Notifier for Cmdb {
     }
 
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure> {
-        groundcrew_templates::about_an_account(notification)?;
+        groundcrew_templates::require_account(notification)?;
         match self {
             Self::ServiceNow(system) => system.write(notification),
             Self::Rest(system) => system.write(notification),

@@ -2,13 +2,13 @@
 
 use groundcrew_sdk::http::{Request, Response};
 use groundcrew_sdk::{Failure, FailureKind, Notification, Problem};
-use groundcrew_templates::{Extra, Templates};
+use groundcrew_templates::{ExtraVariables, Templates};
 use serde_json::{Map, Value};
 
-use crate::compare::is_account;
-use crate::settings::{Look, Method, Rest};
+use crate::compare::is_account_id;
+use crate::settings::{Lookup, Method, Rest};
 
-const LOOK_URL: &str = "/rest/look/url";
+const LOOKUP_URL: &str = "/rest/look/url";
 const CREATE_URL: &str = "/rest/create/url";
 const CREATE_BODY: &str = "/rest/create/body";
 const UPDATE_URL: &str = "/rest/update/url";
@@ -53,8 +53,10 @@ impl RestInventory {
             }
         }
         if let Some(look) = &settings.look {
-            let wrong = templates.url(LOOK_URL, &look.url, &[]);
-            if wrong.is_empty() && look.account.is_none() && !templates.path_names_account(LOOK_URL)
+            let wrong = templates.add_url(LOOKUP_URL, &look.url, &[]);
+            if wrong.is_empty()
+                && look.account.is_none()
+                && !templates.path_names_account(LOOKUP_URL)
             {
                 let message = "an inventory that ignores the query would answer another account's \
                                record, which would be overwritten: write `account`, a JSON pointer \
@@ -65,7 +67,7 @@ impl RestInventory {
             problems.extend(wrong);
         }
         let create_body = Value::Object(std::mem::take(&mut settings.create.body));
-        let wrong = templates.url(CREATE_URL, &settings.create.url, &[]);
+        let wrong = templates.add_url(CREATE_URL, &settings.create.url, &[]);
         if wrong.is_empty()
             && settings.create.method == Method::Put
             && !templates.url_names_account(CREATE_URL, &[])
@@ -75,19 +77,19 @@ impl RestInventory {
             problems.push(Problem::new(CREATE_URL, message));
         }
         problems.extend(wrong);
-        problems.extend(templates.json(CREATE_BODY, &create_body, &[]));
+        problems.extend(templates.add_json(CREATE_BODY, &create_body, &[]));
         let mut update_body = Value::Object(Map::new());
         if let Some(update) = &mut settings.update {
             update_body = Value::Object(std::mem::take(&mut update.body));
-            let sample: Extra<'_> = &[(REFERENCE, "what-was-found")];
-            let wrong = templates.url(UPDATE_URL, &update.url, sample);
+            let sample: ExtraVariables<'_> = &[(REFERENCE, "what-was-found")];
+            let wrong = templates.add_url(UPDATE_URL, &update.url, sample);
             if wrong.is_empty() && !templates.url_names_account(UPDATE_URL, sample) {
                 let message = "all accounts would change one record: put `{{ reference }}`, which is \
                                what was found, or `{{ account.id }}` into the URL";
                 problems.push(Problem::new(UPDATE_URL, message));
             }
             problems.extend(wrong);
-            problems.extend(templates.json(UPDATE_BODY, &update_body, sample));
+            problems.extend(templates.add_json(UPDATE_BODY, &update_body, sample));
         }
         match problems.is_empty() {
             true => Ok(Self { templates, settings, create_body, update_body }),
@@ -98,7 +100,7 @@ impl RestInventory {
     /// Creates the account's record, or updates the one that is there. Answers what the
     /// inventory calls it.
     pub(crate) fn write(&self, notification: &Notification) -> Result<String, Failure> {
-        match self.look(notification)? {
+        match self.find_record(notification)? {
             Some(reference) => {
                 self.update(notification, &reference)?;
                 Ok(reference)
@@ -107,11 +109,11 @@ impl RestInventory {
         }
     }
 
-    fn look(&self, notification: &Notification) -> Result<Option<String>, Failure> {
+    fn find_record(&self, notification: &Notification) -> Result<Option<String>, Failure> {
         let Some(look) = &self.settings.look else {
             return Ok(None);
         };
-        let url = self.templates.render_url(LOOK_URL, notification, &[])?;
+        let url = self.templates.render_url(LOOKUP_URL, notification, &[])?;
         let answer = Request::get(url).header("Accept", "application/json").send()?;
         match answer.status() {
             // A proxy's page says nothing of records.
@@ -119,7 +121,7 @@ impl RestInventory {
                 Ok(_) => Ok(None),
                 Err(failure) => Err(Failure { kind: FailureKind::Transient, ..failure }),
             },
-            _ => found(look, &answer.success()?, &notification.account.id),
+            _ => found_reference(look, &answer.success()?, &notification.account.id),
         }
     }
 
@@ -132,13 +134,13 @@ impl RestInventory {
         let answer = send(request, &body)?;
         let reference = match &create.reference {
             None => answer.header("Location").filter(|at| !at.trim().is_empty()).map(str::to_owned),
-            Some(pointer) => match answer.at(pointer) {
+            Some(pointer) => match answer.value_at(pointer) {
                 Ok(Some(reference)) => Some(reference),
                 Ok(None) => {
                     let what = format!("without `{pointer}`: {}", answer.excerpt());
-                    return Err(answer.unexpected(&what).of_setting(CREATE_REFERENCE));
+                    return Err(answer.unexpected(&what).for_setting(CREATE_REFERENCE));
                 }
-                Err(failure) => return Err(failure.of_setting(CREATE_REFERENCE)),
+                Err(failure) => return Err(failure.for_setting(CREATE_REFERENCE)),
             },
         };
         match reference {
@@ -151,7 +153,7 @@ impl RestInventory {
         let Some(update) = &self.settings.update else {
             return Ok(());
         };
-        let extra: Extra<'_> = &[(REFERENCE, reference)];
+        let extra: ExtraVariables<'_> = &[(REFERENCE, reference)];
         let url = self.templates.render_url(UPDATE_URL, notification, extra)?;
         let body =
             self.templates.render_json(UPDATE_BODY, &self.update_body, notification, extra)?;
@@ -165,8 +167,8 @@ fn send(request: Request, body: &Value) -> Result<Response, Failure> {
 }
 
 /// That there is no record, if the answer says so.
-fn none(look: &Look, answer: &Response) -> Result<Option<String>, Failure> {
-    if has_none(&answer.json()?, &look.reference) {
+fn check_no_record(look: &Lookup, answer: &Response) -> Result<Option<String>, Failure> {
+    if has_no_record(&answer.json()?, &look.reference) {
         return Ok(None);
     }
     let what = format!(
@@ -175,12 +177,12 @@ fn none(look: &Look, answer: &Response) -> Result<Option<String>, Failure> {
         look.reference,
         answer.excerpt()
     );
-    Err(answer.unexpected(&what).of_setting("rest.look.reference"))
+    Err(answer.unexpected(&what).for_setting("rest.look.reference"))
 }
 
 /// Whether an answer says that there is no record: the way to it ends at the end of a list, at a
 /// `null`, or at an empty text.
-fn has_none(answer: &Value, pointer: &str) -> bool {
+fn has_no_record(answer: &Value, pointer: &str) -> bool {
     let mut at = answer;
     for part in pointer.split('/').skip(1) {
         let name = part.replace("~1", "/").replace("~0", "~");
@@ -211,22 +213,26 @@ fn has_none(answer: &Value, pointer: &str) -> bool {
 /// # Errors
 /// When the record that was found can't be told to be the account's: it is not touched, and none
 /// is created beside it.
-fn found(look: &Look, answer: &Response, account: &str) -> Result<Option<String>, Failure> {
-    let reference = answer.at(&look.reference)?;
+fn found_reference(
+    look: &Lookup,
+    answer: &Response,
+    account: &str,
+) -> Result<Option<String>, Failure> {
+    let reference = answer.value_at(&look.reference)?;
     let Some(pointer) = &look.account else {
         return match reference {
-            None => none(look, answer),
+            None => check_no_record(look, answer),
             found => Ok(found),
         };
     };
     let invalid = |setting: &str, what: String| {
-        let Failure { message, .. } = answer.unexpected(&what).of_setting(setting);
+        let Failure { message, .. } = answer.unexpected(&what).for_setting(setting);
         Err(Failure::invalid("not-the-account", message))
     };
     let shown = answer.excerpt();
-    match (reference, answer.at(pointer)?) {
-        (None, None) => none(look, answer),
-        (Some(reference), Some(found)) if is_account(&found, account) => Ok(Some(reference)),
+    match (reference, answer.value_at(pointer)?) {
+        (None, None) => check_no_record(look, answer),
+        (Some(reference), Some(found)) if is_account_id(&found, account) => Ok(Some(reference)),
         (Some(_), Some(found)) => invalid(
             "rest.look.account",
             format!(

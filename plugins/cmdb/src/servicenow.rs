@@ -10,7 +10,7 @@ use groundcrew_sdk::{Failure, Notification, Problem, log};
 use groundcrew_templates::Templates;
 use serde_json::{Map, Value};
 
-use crate::compare::is_account;
+use crate::compare::is_account_id;
 use crate::settings::ServiceNow;
 
 const FIELDS: &str = "/servicenow/fields";
@@ -56,7 +56,7 @@ impl TableApi {
         }
         let fields = Value::Object(settings.fields);
         let mut templates = Templates::new();
-        problems.extend(templates.json(FIELDS, &fields, &[]));
+        problems.extend(templates.add_json(FIELDS, &fields, &[]));
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -68,37 +68,37 @@ impl TableApi {
     pub(crate) fn write(&self, notification: &Notification) -> Result<String, Failure> {
         let account = notification.account.id.as_str();
         let mut record = self.templates.render_json(FIELDS, &self.fields, notification, &[])?;
-        if let Some(sys_id) = self.look(account)? {
+        if let Some(sys_id) = self.find_record(account)? {
             let request = Request::patch(format!("{}/{sys_id}", self.table)).json(&record)?;
-            let answer = ask(request)?;
-            if let Some(changed) = of_table(&answer)? {
+            let answer = send(request)?;
+            if let Some(changed) = written_record(&answer)? {
                 if changed.get("sys_id").is_some_and(|id| !values(id).any(|id| id == sys_id)) {
                     let what = format!("with another record than {sys_id}: {}", answer.excerpt());
                     return Err(answer.unexpected(&what));
                 }
-                self.tell_of_dropped(&record, &changed);
+                self.warn_dropped_fields(&record, &changed);
             }
             return Ok(sys_id);
         }
         record[&self.key_field] = account.into();
-        let answer = ask(Request::post(&self.table).json(&record)?)?;
-        let created = of_table(&answer)?.unwrap_or_default();
+        let answer = send(Request::post(&self.table).json(&record)?)?;
+        let created = written_record(&answer)?.unwrap_or_default();
         let sys_id = sys_id(&answer, &created)?;
-        if let Err(problem) = self.compare(&created, account) {
+        if let Err(problem) = self.check_record(&created, account) {
             return Err(Failure {
                 effect_possible: true,
-                ..self.not_the_account(&format!(
+                ..self.wrong_account(&format!(
                     "the record {sys_id} was created, but {problem}. Remove it before the \
                      notification is retried"
                 ))
             });
         }
-        self.tell_of_dropped(&record, &created);
+        self.warn_dropped_fields(&record, &created);
         Ok(sys_id)
     }
 
     /// The `sys_id` of the account's record, if it has one.
-    fn look(&self, account: &str) -> Result<Option<String>, Failure> {
+    fn find_record(&self, account: &str) -> Result<Option<String>, Failure> {
         // Two, to see whether there are several. An account id has nothing to be encoded. With
         // `all`, a reference field says what it shows beside the `sys_id` that it holds.
         let Self { table, key_field, .. } = self;
@@ -106,17 +106,17 @@ impl TableApi {
             "{table}?sysparm_query={key_field}={account}&sysparm_fields=sys_id,{key_field}\
              &sysparm_display_value=all&sysparm_limit=2"
         );
-        let answer = ask(Request::get(url))?;
+        let answer = send(Request::get(url))?;
         let Some(Value::Array(found)) = answer.json::<Value>()?.get_mut("result").map(Value::take)
         else {
             let what =
                 format!("without a list `result`: is this the Table API? {}", answer.excerpt());
             return Err(answer.unexpected(&what));
         };
-        let found: Vec<_> = found.into_iter().map(fields_of).collect();
+        let found: Vec<_> = found.into_iter().map(into_fields).collect();
         for record in &found {
-            self.compare(record, account).map_err(|problem| {
-                self.not_the_account(&format!(
+            self.check_record(record, account).map_err(|problem| {
+                self.wrong_account(&format!(
                     "what was found by {key_field}={account} was left alone: {problem}"
                 ))
             })?;
@@ -148,18 +148,18 @@ impl TableApi {
 
     /// # Errors
     /// Why a record can't be told to be the account's.
-    fn compare(&self, record: &Map<String, Value>, account: &str) -> Result<(), String> {
+    fn check_record(&self, record: &Map<String, Value>, account: &str) -> Result<(), String> {
         let name = &self.key_field;
         let value = record.get(name).unwrap_or(&Value::Null);
         let mut known = values(value).filter(|value| !value.trim().is_empty()).peekable();
         match known.peek().cloned() {
             None => Err(format!("ServiceNow shows no `{name}` of it")),
-            Some(_) if known.any(|value| is_account(&value, account)) => Ok(()),
+            Some(_) if known.any(|value| is_account_id(&value, account)) => Ok(()),
             Some(other) => Err(format!("its `{name}` is {other:?}, not {account}")),
         }
     }
 
-    fn not_the_account(&self, what: &str) -> Failure {
+    fn wrong_account(&self, what: &str) -> Failure {
         let Self { table, key_field, .. } = self;
         Failure::invalid(
             "not-the-account",
@@ -172,7 +172,7 @@ impl TableApi {
     }
 
     /// ServiceNow drops what it doesn't know, and says nothing.
-    fn tell_of_dropped(&self, written: &Value, record: &Map<String, Value>) {
+    fn warn_dropped_fields(&self, written: &Value, record: &Map<String, Value>) {
         let names = written.as_object().into_iter().flat_map(Map::keys);
         let dropped: Vec<_> = names.filter(|name| !record.contains_key(*name)).collect();
         if !dropped.is_empty() && !record.is_empty() {
@@ -185,20 +185,20 @@ impl TableApi {
     }
 }
 
-fn ask(request: Request) -> Result<Response, Failure> {
+fn send(request: Request) -> Result<Response, Failure> {
     request.header("Accept", "application/json").send()?.success()
 }
 
 /// The record that the answer to a write has, unless it is empty.
-fn of_table(answer: &Response) -> Result<Option<Map<String, Value>>, Failure> {
+fn written_record(answer: &Response) -> Result<Option<Map<String, Value>>, Failure> {
     if answer.bytes().trim_ascii().is_empty() {
         return Ok(None);
     }
     let mut body: Value = answer.json()?;
-    Ok(body.get_mut("result").map(Value::take).map(fields_of))
+    Ok(body.get_mut("result").map(Value::take).map(into_fields))
 }
 
-fn fields_of(record: Value) -> Map<String, Value> {
+fn into_fields(record: Value) -> Map<String, Value> {
     match record {
         Value::Object(fields) => fields,
         _ => Map::new(),

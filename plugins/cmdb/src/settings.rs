@@ -48,7 +48,7 @@ fn fields() -> Map<String, Value> {
 #[serde(deny_unknown_fields)]
 pub struct Rest {
     /// How a record is looked for. Without it, `create` must use `PUT`.
-    pub look: Option<Look>,
+    pub look: Option<Lookup>,
     /// How one is created when there is none.
     pub create: Create,
     /// How one that is there is updated. Without it, it is left as it is.
@@ -58,7 +58,7 @@ pub struct Rest {
 /// A request that looks for a record, by `GET`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Look {
+pub struct Lookup {
     /// Template of the URL.
     pub url: String,
     /// JSON pointer to what the inventory calls the record, such as `/items/0/id`. Where the

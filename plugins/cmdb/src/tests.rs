@@ -46,7 +46,7 @@ fn tell(settings: Value, answers: Vec<Response>) -> (Vec<Sent>, Result<Receipt, 
     let sent = Rc::new(RefCell::new(Vec::new()));
     let seen = sent.clone();
     let mut answers = answers.into_iter();
-    http::answer_with(move |request: &Request| {
+    http::mock_with(move |request: &Request| {
         let body = serde_json::from_slice(request.bytes()).unwrap_or(Value::Null);
         seen.borrow_mut().push((request.method().to_owned(), request.url().to_owned(), body));
         Ok(answers.next().expect("an answer"))

@@ -11,7 +11,7 @@ mod settings;
 mod tests;
 
 use groundcrew_sdk::{
-    Candidate, Context, Failure, Lanes, Policy, PolicyDecision, Problem, Tag, Tags,
+    Candidate, Context, Failure, NamedLanes, Policy, PolicyDecision, Problem, Tag, Tags,
 };
 
 pub use settings::Settings;
@@ -41,8 +41,8 @@ impl Policy for ManagedTag {
         settings.mode(&context.lanes)
     }
 
-    fn lanes(&self) -> Lanes {
-        Lanes::Only(match self {
+    fn named_lanes(&self) -> NamedLanes {
+        NamedLanes::Only(match self {
             Self::All | Self::TaggedOnly(_) => vec![],
             Self::Priority { first, second, .. } => vec![first.clone(), second.clone()],
         })

@@ -1,7 +1,7 @@
 //! The three modes and what settings they accept.
 
 use groundcrew_sdk::{
-    Account, Action, Candidate, Cause, Context, Lanes, Policy, PolicyDecision, Tag, Tags,
+    Account, Action, Candidate, Cause, Context, NamedLanes, Policy, PolicyDecision, Tag, Tags,
 };
 use rstest::rstest;
 
@@ -89,7 +89,7 @@ fn says_which_lanes_it_names(
 ) {
     let policy = configured(settings(key, value, priority), &["tagged", "rest", "spare"]).unwrap();
     let expected = expected.iter().map(|&lane| lane.to_owned()).collect();
-    assert_eq!(policy.lanes(), Lanes::Only(expected));
+    assert_eq!(policy.named_lanes(), NamedLanes::Only(expected));
 }
 
 #[rstest]

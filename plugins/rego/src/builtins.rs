@@ -2,7 +2,7 @@
 
 mod patterns;
 mod sprintf;
-mod texts;
+mod strings;
 mod times;
 
 use std::io;
@@ -10,7 +10,7 @@ use std::io;
 use regorus::unstable::{BUILTINS, Expr, Ref, Source, Span};
 use regorus::{Engine, Value};
 
-use crate::message::{shown, what};
+use crate::message::{shorten, without_position};
 
 /// The one function for times that is the host's.
 pub(crate) const NOW: &str = "time.now_ns";
@@ -20,24 +20,24 @@ type Function = fn(&[Value]) -> Result<Value, String>;
 
 /// The functions that regorus would answer differently from OPA, or where it would fail without
 /// saying so.
-const OWN: &[(&str, Function)] = &[
+const OVERRIDES: &[(&str, Function)] = &[
     ("array.slice", |args| call("array.slice", args)),
     ("bits.lsh", |args| call("bits.lsh", args)),
     ("bits.rsh", |args| call("bits.rsh", args)),
-    ("count", texts::count),
-    ("format_int", texts::format_int),
+    ("count", strings::count),
+    ("format_int", strings::format_int),
     ("glob.match", patterns::glob_match),
     ("glob.quote_meta", patterns::quote_meta),
-    ("indexof", |args| texts::indexof("indexof", args)),
-    ("indexof_n", |args| texts::indexof("indexof_n", args)),
-    ("json.filter", |args| texts::by_path("json.filter", args)),
-    ("json.marshal", |args| texts::marshal("json.marshal", args)),
-    ("json.marshal_with_options", |args| texts::marshal("json.marshal_with_options", args)),
-    ("json.remove", |args| texts::by_path("json.remove", args)),
-    ("lower", texts::lower),
+    ("indexof", |args| strings::indexof("indexof", args)),
+    ("indexof_n", |args| strings::indexof("indexof_n", args)),
+    ("json.filter", |args| strings::by_path("json.filter", args)),
+    ("json.marshal", |args| strings::marshal("json.marshal", args)),
+    ("json.marshal_with_options", |args| strings::marshal("json.marshal_with_options", args)),
+    ("json.remove", |args| strings::by_path("json.remove", args)),
+    ("lower", strings::lower),
     ("numbers.range", |args| call("numbers.range", args)),
     ("numbers.range_step", |args| call("numbers.range_step", args)),
-    ("object.subset", texts::subset),
+    ("object.subset", strings::subset),
     ("regex.find_all_string_submatch_n", |args| {
         patterns::with_pattern("regex.find_all_string_submatch_n", 0, args)
     }),
@@ -47,47 +47,47 @@ const OWN: &[(&str, Function)] = &[
     ("regex.replace", patterns::replace),
     ("regex.split", patterns::split),
     ("regex.template_match", patterns::template_match),
-    ("replace", texts::replace),
-    ("semver.compare", texts::semver_compare),
-    ("semver.is_valid", texts::semver_is_valid),
+    ("replace", strings::replace),
+    ("semver.compare", strings::semver_compare),
+    ("semver.is_valid", strings::semver_is_valid),
     ("sprintf", sprintf::sprintf),
-    ("strings.count", texts::strings_count),
-    ("strings.replace_n", texts::replace_n),
-    ("substring", texts::substring),
+    ("strings.count", strings::strings_count),
+    ("strings.replace_n", strings::replace_n),
+    ("substring", strings::substring),
     ("time.add_date", times::add_date),
-    ("time.clock", |args| times::of_moment("time.clock", args)),
-    ("time.date", |args| times::of_moment("time.date", args)),
+    ("time.clock", |args| times::clock_parts("time.clock", args)),
+    ("time.date", |args| times::clock_parts("time.date", args)),
     ("time.diff", times::diff),
     ("time.format", times::format),
     ("time.parse_duration_ns", times::parse_duration),
     ("time.parse_ns", times::parse),
     ("time.parse_rfc3339_ns", times::parse_rfc3339),
-    ("time.weekday", |args| times::of_moment("time.weekday", args)),
-    ("to_number", texts::to_number),
-    ("units.parse", texts::units_parse),
-    ("units.parse_bytes", texts::units_parse_bytes),
-    ("upper", texts::upper),
+    ("time.weekday", |args| times::clock_parts("time.weekday", args)),
+    ("to_number", strings::to_number),
+    ("units.parse", strings::units_parse),
+    ("units.parse_bytes", strings::units_parse_bytes),
+    ("upper", strings::upper),
 ];
 
 /// Whether a function takes its arguments only, and not one more for its result.
-pub(crate) fn is_placed(name: &str) -> bool {
-    name == NOW || OWN.binary_search_by_key(&name, |(own, _)| own).is_ok()
+pub(crate) fn is_overridden(name: &str) -> bool {
+    name == NOW || OVERRIDES.binary_search_by_key(&name, |(own, _)| own).is_ok()
 }
 
 /// Puts these functions in the place of regorus's. They tell where they fail and of what.
-pub(crate) fn place_errors(engine: &mut Engine) -> Result<(), String> {
-    for &(name, function) in OWN {
+pub(crate) fn install_overrides(engine: &mut Engine) -> Result<(), String> {
+    for &(name, function) in OVERRIDES {
         let arity = BUILTINS.get(name).map(|&(_, arity)| arity);
         let arity = arity.ok_or_else(|| format!("there is no function `{name}`"))?;
-        let placed = move |args: Vec<Value>| {
+        let overriding = move |args: Vec<Value>| {
             let answer = function(&args).and_then(|value| match value {
                 Value::Undefined => Err(failed(name, &args, "has no value")),
                 value => Ok(value),
             });
-            answer.map_err(|message| io::Error::other(shown(&message)).into())
+            answer.map_err(|message| io::Error::other(shorten(&message)).into())
         };
         engine
-            .add_extension(name.to_owned(), arity, Box::new(placed))
+            .add_extension(name.to_owned(), arity, Box::new(overriding))
             .map_err(|error| error.to_string())?;
     }
     Ok(())
@@ -108,19 +108,19 @@ pub(crate) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
     let param = |_| Ref::new(Expr::Null { span: span.clone(), value: Value::Null, eidx: 0 });
     let params: Vec<_> = args.iter().map(param).collect();
     function(&span, &params, args, true)
-        .map_err(|error| failed(name, args, &what(&error.to_string())))
+        .map_err(|error| failed(name, args, &without_position(&error.to_string())))
 }
 
 fn failed(name: &str, args: &[Value], why: &str) -> String {
     let args: Vec<_> = args.iter().map(Value::to_string).collect();
-    format!("{name}({}): {why}", shown(&args.join(", ")))
+    format!("{name}({}): {why}", shorten(&args.join(", ")))
 }
 
 /// An argument that has to be a text.
 fn text(args: &[Value], at: usize) -> Result<&str, String> {
     match args.get(at) {
         Some(Value::String(text)) => Ok(text),
-        Some(other) => Err(format!("expects a text, found {}", shown(&other.to_string()))),
+        Some(other) => Err(format!("expects a text, found {}", shorten(&other.to_string()))),
         None => Err("expects another argument".to_owned()),
     }
 }

@@ -14,17 +14,17 @@ use regorus::unstable::{Expr, Module, Ref, Rule, RuleHead, Span};
 use regorus::{Engine, Value};
 use serde::Serialize;
 
-use crate::{names, outline};
+use crate::{metadata, names};
 
 /// How the line of the log begins.
-const TELLS: &str = "coverage ";
+const COVERAGE_PREFIX: &str = "coverage ";
 
 /// The function that notes that a value is taken: its number and the value, which it answers.
-const TAKEN: &str = "groundcrew.taken";
+const MARKER_FUNCTION: &str = "groundcrew.taken";
 
 /// The lines of one script that hold something to evaluate.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Lines<'r> {
+pub(crate) struct LineCoverage<'r> {
     file: &'r str,
     reached: BTreeSet<u32>,
     missed: BTreeSet<u32>,
@@ -34,10 +34,10 @@ pub(crate) struct Lines<'r> {
 pub(crate) struct Coverage {
     /// The lines in which the values begin, by their numbers.
     values: Vec<u32>,
-    taken: Arc<Mutex<BTreeSet<usize>>>,
+    reached_values: Arc<Mutex<BTreeSet<usize>>>,
     /// The lines of the rules that are evaluated when the script is loaded: no candidate reaches
     /// them.
-    of_loading: Vec<RangeInclusive<u32>>,
+    load_time_lines: Vec<RangeInclusive<u32>>,
 }
 
 impl Coverage {
@@ -52,12 +52,12 @@ impl Coverage {
         modules: &[Ref<Module>],
     ) -> Result<(String, Self), String> {
         let rules = || modules.iter().flat_map(|module| &module.policy);
-        let of_loading =
-            |rule: &&Ref<Rule>| outline::RULES.contains(&names::root(names::head(rule)));
-        let unloaded = rules().filter(|rule| !of_loading(rule));
+        let load_time_lines =
+            |rule: &&Ref<Rule>| metadata::RULES.contains(&names::root(names::head(rule)));
+        let unloaded = rules().filter(|rule| !load_time_lines(rule));
         let mut values: Vec<Range<usize>> = unloaded
             .flat_map(|rule| self::values(rule))
-            .map(|value| place(value, script))
+            .map(|value| byte_range(value, script))
             .collect();
         // From the end on, what was found stays where it is.
         values.sort_by_key(|value| value.start);
@@ -65,11 +65,11 @@ impl Coverage {
         for (number, value) in values.iter().enumerate().rev() {
             if script.get(value.clone()).is_some() {
                 wrapped.insert(value.end, ')');
-                wrapped.insert_str(value.start, &format!("{TAKEN}({number}, "));
+                wrapped.insert_str(value.start, &format!("{MARKER_FUNCTION}({number}, "));
             }
         }
-        let taken: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
-        let notes = taken.clone();
+        let reached_values: Arc<Mutex<BTreeSet<usize>>> = Arc::default();
+        let notes = reached_values.clone();
         let note = move |mut parameters: Vec<Value>| {
             let value = parameters.pop().unwrap_or(Value::Undefined);
             let number = parameters.pop().and_then(|number| number.as_u64().ok());
@@ -78,13 +78,16 @@ impl Coverage {
             Ok(value)
         };
         engine
-            .add_extension(TAKEN.to_owned(), 2, Box::new(note))
+            .add_extension(MARKER_FUNCTION.to_owned(), 2, Box::new(note))
             .map_err(|error| error.to_string())?;
         engine.set_enable_coverage(true);
         let coverage = Self {
             values: values.iter().map(|value| line(script, value.start)).collect(),
-            taken,
-            of_loading: rules().filter(of_loading).map(|rule| lines(rule.span())).collect(),
+            reached_values,
+            load_time_lines: rules()
+                .filter(load_time_lines)
+                .map(|rule| lines(rule.span()))
+                .collect(),
         };
         Ok((wrapped, coverage))
     }
@@ -95,7 +98,7 @@ impl Coverage {
     }
 
     /// Tells the log what has been reached since the script was loaded.
-    pub(crate) fn tell(&self, engine: &Engine) {
+    pub(crate) fn log_reached(&self, engine: &Engine) {
         let files = match engine.get_coverage_report() {
             Ok(report) => report.files,
             Err(error) => return log::error(&format!("no coverage is known: {error}")),
@@ -103,7 +106,7 @@ impl Coverage {
         for file in &files {
             let lines = self.lines(&file.path, &file.covered, &file.not_covered);
             match serde_json::to_string(&lines) {
-                Ok(lines) => log::debug(&format!("{TELLS}{lines}")),
+                Ok(lines) => log::debug(&format!("{COVERAGE_PREFIX}{lines}")),
                 Err(error) => log::error(&format!("no coverage is known: {error}")),
             }
         }
@@ -115,24 +118,24 @@ impl Coverage {
         file: &'r str,
         evaluated: &BTreeSet<u32>,
         not_evaluated: &BTreeSet<u32>,
-    ) -> Lines<'r> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> LineCoverage<'r> {
+        let reached_values = self.reached_values.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reached = evaluated.clone();
         // Several expressions can be in a line: it is reached with the first.
         let mut missed = not_evaluated - evaluated;
         // A value that is never taken is missed, whatever else its line holds.
         for (number, line) in self.values.iter().enumerate() {
-            let (to, from) = match taken.contains(&number) {
+            let (to, from) = match reached_values.contains(&number) {
                 true => (&mut reached, &mut missed),
                 false => (&mut missed, &mut reached),
             };
             from.remove(line);
             to.insert(*line);
         }
-        let counts = |line: &u32| !self.of_loading.iter().any(|lines| lines.contains(line));
+        let counts = |line: &u32| !self.load_time_lines.iter().any(|lines| lines.contains(line));
         reached.retain(counts);
         missed.retain(counts);
-        Lines { file, reached, missed }
+        LineCoverage { file, reached, missed }
     }
 }
 
@@ -150,12 +153,12 @@ fn values(rule: &Rule) -> Vec<&Expr> {
 }
 
 /// Where a value is in the script, in bytes.
-fn place(value: &Expr, script: &str) -> Range<usize> {
+fn byte_range(value: &Expr, script: &str) -> Range<usize> {
     let Range { start, end } = value.span().start as usize..value.span().end as usize;
     // The parser takes the last of several keys for the beginning of an object.
     let start = match value {
         Expr::Object { fields, .. } => {
-            let first = fields.first().map_or(start, |(_, key, _)| place(key, script).start);
+            let first = fields.first().map_or(start, |(_, key, _)| byte_range(key, script).start);
             let before = script.get(..first.min(start + 1)).unwrap_or_default();
             before.rfind('{').unwrap_or(start)
         }
@@ -205,7 +208,10 @@ mod tests {
     #[case::references("g := input.tags[\"a\"].b", "g := T(0, input.tags[\"a\"].b)")]
     #[case::without_a_value("g if input.x", "g if input.x")]
     #[case::defaults("default g := {}", "default g := {}")]
-    #[case::of_loading("problems contains \"x\" if input.x", "problems contains \"x\" if input.x")]
+    #[case::load_time_lines(
+        "problems contains \"x\" if input.x",
+        "problems contains \"x\" if input.x"
+    )]
     fn values_are_wrapped(#[case] rule: &str, #[case] expected: &str) {
         let script = format!("package t\n{rule}\n");
         let mut engine = Engine::new();

@@ -4,16 +4,16 @@ use groundcrew_sdk::{PolicyDecision, Timestamp};
 use jiff::Timestamp as Instant;
 use regorus::Value;
 
-use crate::message::shown;
+use crate::message::shorten;
 
 pub(crate) const EXPECTED: &str = "expected \"abstain\", \"proceed\", {\"proceed\": lane}, {\"skip\": reason} \
                         or {\"hold\": reason, \"until\": time}, with a hold's lane as \"lane\"";
 const NANOSECONDS: i64 = 1_000_000_000;
 /// Smaller numbers are no nanoseconds but seconds or milliseconds, or a time in the seventies.
-const EARLIEST: i64 = 100_000_000 * NANOSECONDS;
+const MIN_NANOSECONDS: i64 = 100_000_000 * NANOSECONDS;
 
 /// The decision, or what the value is instead.
-pub(crate) fn of(value: &Value) -> Result<PolicyDecision, String> {
+pub(crate) fn parse(value: &Value) -> Result<PolicyDecision, String> {
     match value {
         Value::Undefined => Err(format!(
             "undefined: {EXPECTED}. `default decision := \"abstain\"` is the answer where no \
@@ -28,13 +28,13 @@ pub(crate) fn of(value: &Value) -> Result<PolicyDecision, String> {
                 [(Some("proceed"), Value::String(lane))] => Ok(PolicyDecision::proceed_in(&**lane)),
                 [(Some("skip"), Value::String(reason))] => Ok(PolicyDecision::skip(&**reason)),
                 [(Some("hold"), Value::String(reason)), (Some("until"), until)] => {
-                    Ok(PolicyDecision::hold(moment(until)?, &**reason))
+                    Ok(PolicyDecision::hold(parse_until(until)?, &**reason))
                 }
                 [
                     (Some("hold"), Value::String(reason)),
                     (Some("lane"), Value::String(lane)),
                     (Some("until"), until),
-                ] => Ok(PolicyDecision::hold_in(&**lane, moment(until)?, &**reason)),
+                ] => Ok(PolicyDecision::hold_in(&**lane, parse_until(until)?, &**reason)),
                 _ => Err(unexpected(value)),
             }
         }
@@ -43,7 +43,7 @@ pub(crate) fn of(value: &Value) -> Result<PolicyDecision, String> {
 }
 
 fn unexpected(value: &Value) -> String {
-    format!("{}: {EXPECTED}", shown(&value.to_string()))
+    format!("{}: {EXPECTED}", shorten(&value.to_string()))
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -54,11 +54,11 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 /// The first whole second that is not before a time.
-pub(crate) fn moment(until: &Value) -> Result<Timestamp, String> {
+pub(crate) fn parse_until(until: &Value) -> Result<Timestamp, String> {
     let parsed = match until {
         Value::String(text) => text.parse::<Instant>().ok(),
         Value::Number(_) => {
-            let nanoseconds = until.as_i64().ok().filter(|&number| number >= EARLIEST);
+            let nanoseconds = until.as_i64().ok().filter(|&number| number >= MIN_NANOSECONDS);
             nanoseconds.and_then(|number| Instant::from_nanosecond(number.into()).ok())
         }
         _ => None,
@@ -67,7 +67,7 @@ pub(crate) fn moment(until: &Value) -> Result<Timestamp, String> {
         return Err(format!(
             "to hold until {}: expected a text such as \"2026-01-31T08:00:00Z\", before the year \
              9999, or nanoseconds since 1970 as Rego's `time` functions give them",
-            shown(&until.to_string())
+            shorten(&until.to_string())
         ));
     };
     Ok(moment.as_second() + Timestamp::from(moment.subsec_nanosecond() > 0))

@@ -50,7 +50,7 @@ use regorus::Value;
 ///
 /// # Errors
 /// What of it can't be expressed: a time out of range, an event that is no JSON.
-pub fn of(candidate: &Candidate) -> Result<Value, String> {
+pub fn from_candidate(candidate: &Candidate) -> Result<Value, String> {
     let mut input = Fields::new([
         ("action", action(candidate.action)),
         ("cause", cause(candidate.cause)),

@@ -44,17 +44,17 @@ mod coverage;
 mod decision;
 pub mod input;
 mod message;
+mod metadata;
 mod names;
-mod outline;
 mod schema;
 mod script;
 mod settings;
 #[cfg(test)]
 mod tests;
 
-use groundcrew_sdk::{Candidate, Context, Failure, Lanes, Policy, PolicyDecision, Problem};
+use groundcrew_sdk::{Candidate, Context, Failure, NamedLanes, Policy, PolicyDecision, Problem};
 
-use script::{Moment, Script};
+use script::{Script, ScriptTime};
 pub use settings::Settings;
 
 /// The rule that decides.
@@ -63,7 +63,7 @@ const DECISION: &str = "decision";
 /// A script with its data.
 pub struct Rego {
     script: Script,
-    lanes: Lanes,
+    lanes: NamedLanes,
 }
 
 impl Policy for Rego {
@@ -72,11 +72,11 @@ impl Policy for Rego {
     fn configure(settings: Settings, context: &Context) -> Result<Self, Vec<Problem>> {
         let data = settings.data.clone().into();
         let script = Script::new(settings, context)?;
-        let lanes = outline::check(&script, &data, context)?;
+        let lanes = metadata::check(&script, &data, context)?;
         Ok(Self { script, lanes })
     }
 
-    fn lanes(&self) -> Lanes {
+    fn named_lanes(&self) -> NamedLanes {
         self.lanes.clone()
     }
 
@@ -84,15 +84,15 @@ impl Policy for Rego {
         let invalid = |message: String| {
             Failure::invalid(DECISION, format!("{}: {message}", self.script.file()))
         };
-        let now = Moment::of(candidate.now).ok_or_else(|| {
+        let now = ScriptTime::from_seconds(candidate.now).ok_or_else(|| {
             invalid(format!("{} is no time that Rego can express", candidate.now))
         })?;
-        let input = input::of(candidate).map_err(invalid)?;
+        let input = input::from_candidate(candidate).map_err(invalid)?;
         let value = self
             .script
             .evaluate(DECISION, input, now)
             .map_err(|message| Failure::invalid(DECISION, message))?;
-        decision::of(&value)
+        decision::parse(&value)
             .map_err(|problem| invalid(format!("{} is {problem}", self.script.path(DECISION))))
     }
 }

@@ -15,18 +15,18 @@ const MAX_VALUE: usize = 200;
 /// error: unexpected keyword `if`
 /// ```
 pub(crate) fn one_line(otherwise: &str, error: &str) -> String {
-    let position = placed(error).map_or(otherwise, |(position, _)| position);
+    let position = split_position(error).map_or(otherwise, |(position, _)| position);
     format!("{position}: {}", what(error))
 }
 
 /// An error without its position.
-pub(crate) fn what(error: &str) -> String {
-    let what = placed(error).map_or(error, |(_, rest)| {
+pub(crate) fn without_position(error: &str) -> String {
+    let what = split_position(error).map_or(error, |(_, rest)| {
         let what = rest.split_once("\nerror: ").map_or(rest, |(_, what)| what);
         // Rules that depend on each other are drawn one below the other.
         what.split_once("\n-->").map_or(what, |(what, _)| what).trim_end_matches(':')
     });
-    let what = shown(what);
+    let what = shorten(what);
     // Of a variable of `some` that has the name of a rule, which it hides by OPA's rules.
     match what.ends_with("used before definition below") {
         true => format!("{what}; if a rule has this name as well, name the variable otherwise"),
@@ -35,12 +35,12 @@ pub(crate) fn what(error: &str) -> String {
 }
 
 /// The position, and what follows it.
-fn placed(error: &str) -> Option<(&str, &str)> {
+fn split_position(error: &str) -> Option<(&str, &str)> {
     error.strip_prefix("\n--> ")?.split_once('\n')
 }
 
 /// A text in one line, of a bounded length.
-pub(crate) fn shown(text: &str) -> String {
+pub(crate) fn shorten(text: &str) -> String {
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if let Some((end, _)) = words.char_indices().nth(MAX_VALUE) {
         words.truncate(end);

@@ -8,27 +8,27 @@ use regorus::unstable::{
     Span,
 };
 
-use crate::builtins::is_placed;
+use crate::builtins::is_overridden;
 
 /// What is wrong, and where. `holds` says whether there is data of a name.
-pub(crate) fn faults(
+pub(crate) fn diagnostics(
     module: &Module,
     package: &str,
     holds: impl Fn(&str) -> bool,
 ) -> Vec<(Span, String)> {
-    let mut names = Names {
+    let mut names = NameChecker {
         package,
         rules: module.policy.iter().map(|rule| root(head(rule))).collect(),
         functions: module.policy.iter().filter_map(|rule| function(rule)).collect(),
         imports: module.imports.iter().filter_map(alias).collect(),
         locals: vec![],
-        faults: vec![],
+        diagnostics: vec![],
     };
     for import in &module.imports {
-        names.of_import(import, &holds);
+        names.visit_import(import, &holds);
     }
-    module.policy.iter().for_each(|rule| names.of_rule(rule));
-    names.faults
+    module.policy.iter().for_each(|rule| names.visit_rule(rule));
+    names.diagnostics
 }
 
 /// What a rule defines: a name, or a path into it.
@@ -82,7 +82,7 @@ fn path(refr: &Expr) -> Option<String> {
 }
 
 /// The names that mean something, and the faults that were found.
-struct Names<'a> {
+struct NameChecker<'a> {
     package: &'a str,
     rules: BTreeSet<&'a str>,
     /// The script's own, and how many arguments they take.
@@ -90,21 +90,21 @@ struct Names<'a> {
     imports: BTreeMap<String, String>,
     /// Arguments and variables, innermost last.
     locals: Vec<BTreeSet<&'a str>>,
-    faults: Vec<(Span, String)>,
+    diagnostics: Vec<(Span, String)>,
 }
 
-impl<'a> Names<'a> {
-    fn fault(&mut self, span: &Span, message: String) {
-        self.faults.push((span.clone(), message));
+impl<'a> NameChecker<'a> {
+    fn report(&mut self, span: &Span, message: String) {
+        self.diagnostics.push((span.clone(), message));
     }
 
     /// Of `data`, a script may import its own rules and what is there. Another script is not.
-    fn of_import(&mut self, import: &Import, holds: impl Fn(&str) -> bool) {
+    fn visit_import(&mut self, import: &Import, holds: impl Fn(&str) -> bool) {
         let Some(path) = path(&import.refr) else { return };
         let Some(within) = path.strip_prefix("data.") else { return };
         let is_own = path == self.package || path.starts_with(&format!("{}.", self.package));
         if !is_own && !holds(within.split('.').next().unwrap_or(within)) {
-            self.fault(
+            self.report(
                 &import.span,
                 format!(
                     "there is no `{path}`: a script can't import another, and of data only what \
@@ -114,10 +114,10 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn of_rule(&mut self, rule: &'a Rule) {
+    fn visit_rule(&mut self, rule: &'a Rule) {
         let (head, bodies) = match rule {
             Rule::Spec { head, bodies, .. } => (head, bodies),
-            Rule::Default { value, .. } => return self.of_constant(value),
+            Rule::Default { value, .. } => return self.visit_constant(value),
         };
         let (refr, args, key, assign): (_, &[_], _, _) = match head {
             RuleHead::Compr { refr, assign, .. } => (refr, &[], None, assign.as_ref()),
@@ -132,95 +132,95 @@ impl<'a> Names<'a> {
         let args = args.iter().map(|arg| &**arg);
         self.locals.push(variables(args.clone()));
         let head = args.chain([&**refr]).chain(key.map(|key| &**key)).chain(value(assign));
-        self.of_query(own, head);
+        self.visit_query(own, head);
         for body in others {
-            self.of_query(Some(&body.query), value(body.assign.as_ref()));
+            self.visit_query(Some(&body.query), value(body.assign.as_ref()));
         }
         self.locals.pop();
     }
 
     /// Of a query, and of what its variables are for. Within it regorus looks after them.
-    fn of_query(&mut self, query: Option<&'a Query>, terms: impl IntoIterator<Item = &'a Expr>) {
+    fn visit_query(&mut self, query: Option<&'a Query>, terms: impl IntoIterator<Item = &'a Expr>) {
         let statements = query.map_or(&[][..], |query| &query.stmts);
         self.locals.push(bound(statements));
         for LiteralStmt { literal, with_mods, .. } in statements {
             match literal {
                 Literal::SomeVars { .. } => {}
                 Literal::SomeIn { key, value, collection, .. } => {
-                    self.of_all(key);
-                    self.of_all([value, collection]);
+                    self.visit_all(key);
+                    self.visit_all([value, collection]);
                 }
-                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.of(expr),
+                Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => self.visit_expr(expr),
                 Literal::Every { key, value, domain, query, .. } => {
-                    self.of(domain);
+                    self.visit_expr(domain);
                     self.locals.push(key.iter().chain([value]).map(Span::text).collect());
-                    self.of_query(Some(query), []);
+                    self.visit_query(Some(query), []);
                     self.locals.pop();
                 }
             }
             for with in with_mods {
                 // It may be a function, in the place of another.
                 if path(&with.r#as).is_none_or(|path| self.arity(&path).is_none()) {
-                    self.of(&with.r#as);
+                    self.visit_expr(&with.r#as);
                 }
             }
         }
-        terms.into_iter().for_each(|term| self.of(term));
+        terms.into_iter().for_each(|term| self.visit_expr(term));
         self.locals.pop();
     }
 
-    fn of_all(&mut self, expressions: impl IntoIterator<Item = &'a Ref<Expr>>) {
-        expressions.into_iter().for_each(|expression| self.of(expression));
+    fn visit_all(&mut self, expressions: impl IntoIterator<Item = &'a Ref<Expr>>) {
+        expressions.into_iter().for_each(|expression| self.visit_expr(expression));
     }
 
-    fn of(&mut self, expression: &'a Expr) {
+    fn visit_expr(&mut self, expression: &'a Expr) {
         match expression {
-            Expr::Var { span, .. } if !self.means_something(span.text()) => {
-                self.fault(span, format!("there is no rule or variable `{}`", span.text()));
+            Expr::Var { span, .. } if !self.is_defined(span.text()) => {
+                self.report(span, format!("there is no rule or variable `{}`", span.text()));
             }
             Expr::Call { span, fcn, params, .. } => {
                 if let Some(name) = path(fcn) {
-                    self.of_call(span, &name, params.len());
+                    self.visit_call(span, &name, params.len());
                 }
             }
             Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
-                self.of_query(Some(query), [&**term]);
+                self.visit_query(Some(query), [&**term]);
             }
             Expr::ObjectCompr { key, value, query, .. } => {
-                self.of_query(Some(query), [&**key, &**value]);
+                self.visit_query(Some(query), [&**key, &**value]);
             }
             _ => {}
         }
-        self.of_all(parts(expression));
+        self.visit_all(parts(expression));
     }
 
-    fn of_call(&mut self, span: &Span, name: &str, given: usize) {
+    fn visit_call(&mut self, span: &Span, name: &str, given: usize) {
         let Some(takes) = self.arity(name) else {
-            return self.fault(span, format!("there is no function `{name}`"));
+            return self.report(span, format!("there is no function `{name}`"));
         };
         let Some(takes) = takes else { return };
         // One more takes the result, as in `walk(input, [path, value])`.
-        let may_take_result = !is_placed(name);
+        let may_take_result = !is_overridden(name);
         if given != takes && !(may_take_result && given == takes + 1) {
             let arguments = if takes == 1 { "argument" } else { "arguments" };
-            self.fault(span, format!("`{name}` takes {takes} {arguments}, found {given}"));
+            self.report(span, format!("`{name}` takes {takes} {arguments}, found {given}"));
         }
     }
 
     /// A default is there before all else, so it can't look at anything.
-    fn of_constant(&mut self, value: &'a Expr) {
+    fn visit_constant(&mut self, value: &'a Expr) {
         match value {
             Expr::Var { span, .. } | Expr::Call { span, .. } => {
-                self.fault(span, "a default must be a constant".to_owned());
+                self.report(span, "a default must be a constant".to_owned());
             }
             Expr::ArrayCompr { .. } | Expr::SetCompr { .. } | Expr::ObjectCompr { .. } => {
-                self.of(value);
+                self.visit_expr(value);
             }
-            _ => parts(value).into_iter().for_each(|part| self.of_constant(part)),
+            _ => parts(value).into_iter().for_each(|part| self.visit_constant(part)),
         }
     }
 
-    fn means_something(&self, name: &str) -> bool {
+    fn is_defined(&self, name: &str) -> bool {
         matches!(name, "input" | "data" | "_")
             || self.rules.contains(name)
             || self.imports.contains_key(name)

@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::analysis::Shape;
 use crate::builtins;
-use crate::message::shown;
+use crate::message::shorten;
 
 /// How alike two keys must be for one to be suggested instead of the other.
-const ALIKE: f64 = 0.7;
+const MIN_SIMILARITY: f64 = 0.7;
 
 /// What a value has to be. What isn't here is refused, and so never taken for checked.
 #[derive(Debug, Default, Deserialize)]
@@ -86,20 +86,22 @@ impl Schema {
     /// Everything that is wrong with a value at a JSON pointer.
     pub(crate) fn check(&self, value: &Value, at: &str) -> Vec<Problem> {
         if !self.fits(value) {
-            let message = format!("expected {}, found {}", self.expected(), found(value));
+            let message = format!("expected {}, found {}", self.expected(), describe_found(value));
             return vec![Problem::new(at, message)];
         }
         match value {
             Value::Array(elements) => {
                 let Some(schema) = &self.items else { return vec![] };
                 let elements = elements.iter().enumerate();
-                elements.flat_map(|(i, element)| schema.check(element, &child(at, i))).collect()
+                elements
+                    .flat_map(|(i, element)| schema.check(element, &child_pointer(at, i)))
+                    .collect()
             }
             Value::Object(fields) => {
                 let missing = self.required.iter().filter(|key| !fields.contains_key(*key));
                 let missing = missing.map(|key| Problem::new(at, format!("`{key}` is missing")));
                 let known = fields.iter().flat_map(|(key, field)| {
-                    let at = child(at, key);
+                    let at = child_pointer(at, key);
                     match (self.properties.get(key), &self.additional_properties) {
                         (Some(schema), _) => schema.check(field, &at),
                         (None, Additional::Each(schema)) => schema.check(field, &at),
@@ -151,7 +153,7 @@ impl Schema {
         }
         .to_owned();
         if let Some(kind) = self.items.as_ref().and_then(|items| items.r#type) {
-            expected = format!("{expected} of {}", kind.many());
+            expected = format!("{expected} of {}", kind.plural());
         }
         if self.min_items > 0 {
             expected = format!("{expected}, at least {}", self.min_items);
@@ -199,7 +201,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clo
     let nearest = known
         .clone()
         .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(alike, _)| *alike >= ALIKE)
+        .filter(|(alike, _)| *alike >= MIN_SIMILARITY)
         .max_by(|(one, _), (other, _)| one.total_cmp(other));
     match nearest {
         Some((_, near)) => format!(", did you mean `{near}`?"),
@@ -219,7 +221,7 @@ impl Type {
         }
     }
 
-    fn many(self) -> &'static str {
+    fn plural(self) -> &'static str {
         match self {
             Self::Array => "arrays",
             Self::Boolean => "booleans",
@@ -255,12 +257,12 @@ impl Format {
     }
 }
 
-fn found(value: &Value) -> String {
+fn describe_found(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => format!("the boolean {value}"),
         Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the string {}", shown(&format!("{text:?}"))),
+        Value::String(text) => format!("the string {}", shorten(&format!("{text:?}"))),
         Value::Array(elements) if elements.is_empty() => "an empty array".to_owned(),
         Value::Array(_) => "an array".to_owned(),
         Value::Object(_) => "a table".to_owned(),
@@ -268,6 +270,6 @@ fn found(value: &Value) -> String {
 }
 
 /// The JSON pointer of what is in a value.
-fn child(at: &str, key: impl ToString) -> String {
+fn child_pointer(at: &str, key: impl ToString) -> String {
     format!("{at}/{}", key.to_string().replace('~', "~0").replace('/', "~1"))
 }

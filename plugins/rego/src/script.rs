@@ -25,7 +25,7 @@ pub(crate) struct Script {
     package: String,
     modules: Vec<Ref<Module>>,
     /// As it was loaded.
-    loaded: Engine,
+    template_engine: Engine,
     /// What evaluates.
     engine: RefCell<Engine>,
     coverage: Option<Coverage>,
@@ -44,8 +44,8 @@ impl Script {
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(true);
         engine.set_gather_prints(true);
-        clock.govern(&mut engine).map_err(failed)?;
-        builtins::place_errors(&mut engine).map_err(failed)?;
+        clock.install(&mut engine).map_err(failed)?;
+        builtins::install_overrides(&mut engine).map_err(failed)?;
         // Some editors begin a file with a mark.
         let script = script.trim_start_matches('\u{feff}').to_owned();
         let mut empty = engine.clone();
@@ -53,12 +53,12 @@ impl Script {
             .add_policy(file.clone(), script.clone())
             .map_err(|error| failed(error.to_string()))?;
         let path = package(&engine).map_err(failed)?;
-        let package = written(&path);
+        let package = package_path(&path);
 
         let modules = engine.get_modules().clone();
         let holds = |name: &str| name == LANES || data.contains_key(name);
-        let mut problems = faults(&mut engine, &file, &package, holds);
-        problems.extend(collisions(&data, &path, &file));
+        let mut problems = diagnostics(&mut engine, &file, &package, holds);
+        problems.extend(data_collisions(&data, &path, &file));
         let mut measured = None;
         if problems.is_empty() && coverage {
             let (script, coverage) =
@@ -85,12 +85,12 @@ impl Script {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let loaded = engine.clone();
+        let template_engine = engine.clone();
         Ok(Self {
             file,
             package,
             modules,
-            loaded,
+            template_engine,
             engine: RefCell::new(engine),
             coverage: measured,
             clock,
@@ -109,21 +109,26 @@ impl Script {
 
     /// Whether there is such a rule.
     pub(crate) fn declares(&self, rule: &str) -> bool {
-        self.loaded.has_declared_rule_rooted_at(&self.file, rule).unwrap_or(false)
+        self.template_engine.has_declared_rule_rooted_at(&self.file, rule).unwrap_or(false)
     }
 
     /// What is wrong with its paths, with the decisions that are written out, and with rules that
     /// contradict each other.
-    pub(crate) fn faults(&self, schema: Option<&Schema>, lanes: Option<&[String]>) -> Vec<Problem> {
+    pub(crate) fn diagnostics(
+        &self,
+        schema: Option<&Schema>,
+        lanes: Option<&[String]>,
+    ) -> Vec<Problem> {
         let mut data = schema.map_or(Shape::Any, Schema::object);
         if let Shape::Object(fields, _) = &mut data {
             fields.insert(LANES.to_owned(), Shape::List(Box::new(Shape::Leaf)));
         }
-        let known = analysis::Known { package: &self.package, data: &data, lanes };
-        let faults = self.modules.iter().flat_map(|module| analysis::faults(module, &known));
-        faults
-            .map(|(span, fault)| {
-                Problem::new("", format!("{}:{}:{}: {fault}", self.file, span.line, span.col))
+        let known = analysis::AnalysisContext { package: &self.package, data: &data, lanes };
+        let diagnostics =
+            self.modules.iter().flat_map(|module| analysis::diagnostics(module, &known));
+        diagnostics
+            .map(|(span, diagnostic)| {
+                Problem::new("", format!("{}:{}:{}: {diagnostic}", self.file, span.line, span.col))
             })
             .collect()
     }
@@ -132,7 +137,12 @@ impl Script {
     ///
     /// # Errors
     /// Where and why it has none, in one line.
-    pub(crate) fn evaluate(&self, rule: &str, input: Value, now: Moment) -> Result<Value, String> {
+    pub(crate) fn evaluate(
+        &self,
+        rule: &str,
+        input: Value,
+        now: ScriptTime,
+    ) -> Result<Value, String> {
         self.clock.set(now);
         let mut engine = self.engine.borrow_mut();
         engine.set_input(input);
@@ -141,11 +151,11 @@ impl Script {
             log::info(&line);
         }
         if let Some(coverage) = &self.coverage {
-            coverage.tell(&engine);
+            coverage.log_reached(&engine);
         }
         value.map_err(|error| {
             // An evaluation that ended early leaves traces that the next would stumble over.
-            engine.clone_from(&self.loaded);
+            engine.clone_from(&self.template_engine);
             let asked = format!("{}: {}", self.file, self.path(rule));
             one_line(&asked, &error.to_string())
         })
@@ -153,7 +163,7 @@ impl Script {
 }
 
 /// What is wrong with the script that is found without running it.
-fn faults(
+fn diagnostics(
     engine: &mut Engine,
     file: &str,
     package: &str,
@@ -183,8 +193,8 @@ fn faults(
                 ));
             }
         }
-        for (span, fault) in names::faults(module, package, &holds) {
-            problem(format!("{file}:{}:{}: {fault}", span.line, span.col));
+        for (span, diagnostic) in names::diagnostics(module, package, &holds) {
+            problem(format!("{file}:{}:{}: {diagnostic}", span.line, span.col));
         }
     }
     if !decides {
@@ -204,7 +214,7 @@ fn package(engine: &Engine) -> Result<Vec<String>, String> {
 }
 
 /// The package as it is written in Rego.
-fn written(path: &[String]) -> String {
+fn package_path(path: &[String]) -> String {
     let is_name = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
             && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -219,7 +229,11 @@ fn written(path: &[String]) -> String {
 }
 
 /// Where the user's data is in the way of the lanes or of the script's own rules.
-fn collisions(data: &Map<String, serde_json::Value>, path: &[String], file: &str) -> Vec<Problem> {
+fn data_collisions(
+    data: &Map<String, serde_json::Value>,
+    path: &[String],
+    file: &str,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     if data.contains_key(LANES) {
         let message = "`data.lanes` is the config's list of lanes: choose another key";
@@ -261,13 +275,13 @@ fn with_lanes(mut data: Map<String, serde_json::Value>, context: &Context) -> Va
 
 /// A time that Rego can express.
 #[derive(Clone, Copy)]
-pub(crate) struct Moment(Option<i64>);
+pub(crate) struct ScriptTime(Option<i64>);
 
-impl Moment {
+impl ScriptTime {
     /// While a script is loaded, there is no time.
     pub(crate) const NONE: Self = Self(None);
 
-    pub(crate) fn of(seconds: Timestamp) -> Option<Self> {
+    pub(crate) fn from_seconds(seconds: Timestamp) -> Option<Self> {
         seconds.checked_mul(1_000_000_000).map(|nanoseconds| Self(Some(nanoseconds)))
     }
 }
@@ -278,12 +292,12 @@ impl Moment {
 struct Clock(Arc<AtomicI64>);
 
 impl Clock {
-    fn set(&self, now: Moment) {
+    fn set(&self, now: ScriptTime) {
         self.0.store(now.0.unwrap_or(i64::MIN), Ordering::Relaxed);
     }
 
     /// Puts itself in the place of the built-in function.
-    fn govern(&self, engine: &mut Engine) -> Result<(), String> {
+    fn install(&self, engine: &mut Engine) -> Result<(), String> {
         let clock = self.clone();
         let now = move |_| match clock.0.load(Ordering::Relaxed) {
             i64::MIN => Ok(Value::Undefined),

@@ -16,16 +16,16 @@ const SMALLEST: usize = 16;
 const ALIGN: usize = 8;
 
 /// Keeps what is freed for the next block of the same size.
-pub(crate) struct Recycling {
+pub(crate) struct RecyclingAllocator {
     /// For each size the blocks that are free, each beginning with a pointer to the next.
     free: UnsafeCell<[*mut u8; CLASSES]>,
 }
 
 // SAFETY: a component instance has one thread; `lib.rs` uses this allocator for wasm32
 // without atomics only.
-unsafe impl Sync for Recycling {}
+unsafe impl Sync for RecyclingAllocator {}
 
-impl Recycling {
+impl RecyclingAllocator {
     pub(crate) const fn new() -> Self {
         Self { free: UnsafeCell::new([ptr::null_mut(); CLASSES]) }
     }
@@ -46,7 +46,7 @@ fn block(class: usize) -> Layout {
 
 // SAFETY: a block is either in one list of free blocks or handed out, never both; it is
 // as large and as aligned as its class says, which both directions compute alike.
-unsafe impl GlobalAlloc for Recycling {
+unsafe impl GlobalAlloc for RecyclingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class(layout) else {
             return unsafe { System.alloc(layout) };
@@ -111,7 +111,7 @@ mod tests {
     /// Random blocks, each filled with a byte of its own, of which none may change another.
     #[test]
     fn blocks_do_not_overlap_and_keep_what_is_in_them() {
-        let allocator = Recycling::new();
+        let allocator = RecyclingAllocator::new();
         let mut live: Vec<(*mut u8, Layout, u8)> = Vec::new();
         let mut state = 1_u64;
         let mut random = |below: usize| {

@@ -24,7 +24,7 @@ impl Failure {
     }
 
     /// The same, said of the setting that asked for what failed: `success`, for example.
-    pub fn of_setting(self, setting: &str) -> Self {
+    pub fn for_setting(self, setting: &str) -> Self {
         Self { message: format!("the setting `{setting}`: {}", self.message), ..self }
     }
 

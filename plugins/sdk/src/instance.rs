@@ -5,10 +5,10 @@ use std::cell::OnceCell;
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
 
-use crate::problem::of_serde;
+use crate::problem::from_serde;
 use crate::{
-    Candidate, Context, Failure, Lanes, Metadata, Notification, Notifier, Policy, PolicyDecision,
-    Problem, Receipt,
+    Candidate, Context, Failure, Metadata, NamedLanes, Notification, Notifier, Policy,
+    PolicyDecision, Problem, Receipt,
 };
 
 /// The JSON Schema of a plugin's settings.
@@ -29,7 +29,7 @@ impl<T> Instance<T> {
     }
 
     /// Makes the plugin from its settings, a JSON object.
-    fn make<S: DeserializeOwned>(
+    fn configure_once<S: DeserializeOwned>(
         &self,
         settings: &str,
         configure: impl FnOnce(S) -> Result<T, Vec<Problem>>,
@@ -40,7 +40,7 @@ impl<T> Instance<T> {
         }
         let mut json = serde_json::Deserializer::from_str(settings);
         let settings =
-            serde_path_to_error::deserialize(&mut json).map_err(|error| vec![of_serde(error)])?;
+            serde_path_to_error::deserialize(&mut json).map_err(|error| vec![from_serde(error)])?;
         let plugin = configure(settings)?;
         Ok(self.0.get_or_init(|| plugin))
     }
@@ -61,8 +61,8 @@ impl<P: Policy> Instance<P> {
         settings: &str,
         context: &Context,
     ) -> Result<Metadata, Vec<Problem>> {
-        let policy = self.make(settings, |settings| P::configure(settings, context))?;
-        Ok(Metadata { lanes: policy.lanes() })
+        let policy = self.configure_once(settings, |settings| P::configure(settings, context))?;
+        Ok(Metadata { lanes: policy.named_lanes() })
     }
 
     /// Asks the policy.
@@ -84,8 +84,8 @@ impl<N: Notifier> Instance<N> {
         settings: &str,
         context: &Context,
     ) -> Result<Metadata, Vec<Problem>> {
-        self.make(settings, |settings| N::configure(settings, context))?;
-        Ok(Metadata { lanes: Lanes::Only(vec![]) })
+        self.configure_once(settings, |settings| N::configure(settings, context))?;
+        Ok(Metadata { lanes: NamedLanes::Only(vec![]) })
     }
 
     /// Has the notifier tell.

@@ -106,7 +106,7 @@ pub mod support_cases;
 
 #[cfg(all(target_arch = "wasm32", feature = "allocator"))]
 #[global_allocator]
-static ALLOCATOR: allocator::Recycling = allocator::Recycling::new();
+static ALLOCATOR: allocator::RecyclingAllocator = allocator::RecyclingAllocator::new();
 
 #[doc(hidden)]
 pub use instance::{Instance, schema};
@@ -117,7 +117,9 @@ pub use bindings::decide::exports::groundcrew::plugin::decide::{PolicyDecision, 
 pub use bindings::deliver::exports::groundcrew::plugin::deliver::{
     GateDecision, Notification, Receipt,
 };
-pub use bindings::settings::exports::groundcrew::plugin::settings::{Context, Lanes, Metadata};
+pub use bindings::settings::exports::groundcrew::plugin::settings::{
+    Context, Metadata, NamedLanes,
+};
 pub use bindings::settings::groundcrew::plugin::types::{
     Account, AccountState, Action, Candidate, Cause, Event, Failure, FailureKind, Hold,
     OrganizationalUnit, Problem, ProductStatus, ProvisionedProduct, Tag, Tags, Timestamp,

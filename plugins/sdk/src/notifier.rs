@@ -30,7 +30,7 @@ pub trait Notifier: Sized + 'static {
 }
 
 /// Longest reference that the host takes, in bytes.
-const REFERENCE: usize = 1024;
+const MAX_REFERENCE_BYTES: usize = 1024;
 
 impl Receipt {
     /// The other system knows, under this reference. The host takes 1 to 1024 bytes without
@@ -41,8 +41,8 @@ impl Receipt {
         if reference.chars().any(char::is_control) {
             reference = reference.split(char::is_control).collect::<Vec<_>>().join(" ");
         }
-        if reference.len() > REFERENCE {
-            reference.truncate(reference.floor_char_boundary(REFERENCE - '…'.len_utf8()));
+        if reference.len() > MAX_REFERENCE_BYTES {
+            reference.truncate(reference.floor_char_boundary(MAX_REFERENCE_BYTES - '…'.len_utf8()));
             reference.push('…');
         }
         Self { reference, decision: GateDecision::Go }
@@ -50,7 +50,7 @@ impl Receipt {
 
     /// With what is to happen to the notifications that come after this one. Counts only for a
     /// notifier that has `gate = true` in the config.
-    pub fn with(self, decision: GateDecision) -> Self {
+    pub fn with_decision(self, decision: GateDecision) -> Self {
         Self { decision, ..self }
     }
 }
@@ -68,6 +68,6 @@ mod tests {
     fn what_the_host_takes(#[case] reference: String, #[case] expected: &str) {
         let receipt = Receipt::new(reference);
         assert_eq!(receipt.reference, expected);
-        assert!(receipt.reference.len() <= REFERENCE);
+        assert!(receipt.reference.len() <= MAX_REFERENCE_BYTES);
     }
 }

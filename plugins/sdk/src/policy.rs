@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Candidate, Context, Failure, Lanes, PolicyDecision, Problem};
+use crate::{Candidate, Context, Failure, NamedLanes, PolicyDecision, Problem};
 
 /// A policy: decides whether, when and in which lane something is done.
 pub trait Policy: Sized + 'static {
@@ -20,8 +20,8 @@ pub trait Policy: Sized + 'static {
 
     /// Which lanes [`evaluate`](Self::evaluate) may name. Saying so lets the host find
     /// lanes that nothing can reach.
-    fn lanes(&self) -> Lanes {
-        Lanes::Any
+    fn named_lanes(&self) -> NamedLanes {
+        NamedLanes::Any
     }
 
     /// Decides. A pure function of the candidate and the settings.

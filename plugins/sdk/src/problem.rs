@@ -12,7 +12,7 @@ impl Problem {
 }
 
 /// Where and why a deserializer stopped.
-pub(crate) fn of_serde(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+pub(crate) fn from_serde(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     Problem::new(pointer(error.path()), error.inner().to_string())
 }
 
@@ -51,6 +51,6 @@ mod tests {
     fn the_pointer_names_the_value_that_is_wrong() {
         let mut json = serde_json::Deserializer::from_str(r#"{"lists": {"a/b~": [1, "two"]}}"#);
         let error = serde_path_to_error::deserialize::<_, Lists>(&mut json).unwrap_err();
-        assert_eq!(of_serde(error).at, "/lists/a~1b~0/1");
+        assert_eq!(from_serde(error).at, "/lists/a~1b~0/1");
     }
 }

@@ -9,7 +9,7 @@ use crate::Failure;
 /// answers its id. The host closes the body with a reference line; together they have at
 /// most 8000 characters.
 ///
-/// In native tests the closure given to [`answer_with`] answers.
+/// In native tests the closure given to [`mock_with`] answers.
 ///
 /// # Errors
 /// Why there is no case: a service code that is not granted, a case that AWS Support would
@@ -18,31 +18,31 @@ pub fn open(case: &SupportCase) -> Result<String, Failure> {
     #[cfg(target_arch = "wasm32")]
     return crate::bindings::deliver::groundcrew::plugin::support_cases::open_case(case);
     #[cfg(not(target_arch = "wasm32"))]
-    native::answer(case)
+    mock::answer(case)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::answer_with;
+pub use mock::mock_with;
 
 #[cfg(not(target_arch = "wasm32"))]
-mod native {
+mod mock {
     use std::cell::RefCell;
 
     use super::{Failure, SupportCase};
 
-    type Answer = Box<dyn FnMut(&SupportCase) -> Result<String, Failure>>;
+    type Mock = Box<dyn FnMut(&SupportCase) -> Result<String, Failure>>;
 
     thread_local! {
-        static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
+        static MOCK: RefCell<Option<Mock>> = const { RefCell::new(None) };
     }
 
     /// In native tests: what [`open`](super::open) answers on this thread from now on.
-    pub fn answer_with(answer: impl FnMut(&SupportCase) -> Result<String, Failure> + 'static) {
-        ANSWER.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
+    pub fn mock_with(answer: impl FnMut(&SupportCase) -> Result<String, Failure> + 'static) {
+        MOCK.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
     }
 
     pub(super) fn answer(case: &SupportCase) -> Result<String, Failure> {
-        ANSWER.with(|slot| match &mut *slot.borrow_mut() {
+        MOCK.with(|slot| match &mut *slot.borrow_mut() {
             Some(answer) => answer(case),
             None => Err(Failure::denied(
                 "no-host",
@@ -70,7 +70,7 @@ mod tests {
             issue_type: "technical".to_owned(),
         };
         assert_eq!(open(&case).unwrap_err().code, "no-host");
-        answer_with(|case| Ok(format!("case for {}", case.subject)));
+        mock_with(|case| Ok(format!("case for {}", case.subject)));
         assert_eq!(open(&case), Ok("case for New account".to_owned()));
     }
 }

@@ -3,23 +3,25 @@
 use groundcrew_sdk::{Failure, Notification, Problem};
 use serde_json::Value;
 
-use crate::{Extra, Templates, any};
+use crate::{ExtraVariables, Templates, accept_any};
 
 impl Templates {
     /// Adds every text in a JSON value as a template. Keys, numbers and the like are taken as
     /// they are. Answers what is wrong.
-    pub fn json(&mut self, at: &str, value: &Value, extra: Extra<'_>) -> Vec<Problem> {
+    pub fn add_json(&mut self, at: &str, value: &Value, extra: ExtraVariables<'_>) -> Vec<Problem> {
         match value {
-            Value::String(source) => self.text(at, source, extra, any),
+            Value::String(source) => self.add_text(at, source, extra, accept_any),
             Value::Array(items) => {
                 let items = items.iter().enumerate();
                 items
-                    .flat_map(|(index, item)| self.json(&element(at, index), item, extra))
+                    .flat_map(|(index, item)| self.add_json(&element(at, index), item, extra))
                     .collect()
             }
             Value::Object(fields) => {
                 let fields = fields.iter();
-                fields.flat_map(|(key, field)| self.json(&member(at, key), field, extra)).collect()
+                fields
+                    .flat_map(|(key, field)| self.add_json(&member(at, key), field, extra))
+                    .collect()
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => vec![],
         }
@@ -34,7 +36,7 @@ impl Templates {
         at: &str,
         value: &Value,
         notification: &Notification,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
     ) -> Result<Value, Failure> {
         match value {
             Value::String(_) => self.render(at, notification, extra).map(Value::String),

@@ -18,11 +18,11 @@ mod variables;
 use groundcrew_sdk::{Failure, Notification, Problem};
 use minijinja::{Environment, Error, ErrorKind, Template};
 
-use variables::NAMES;
+use variables::VARIABLE_NAMES;
 pub use variables::one_line;
 
 /// Variables of a plugin's own, and their values; for a check, samples of them.
-pub type Extra<'a> = &'a [(&'a str, &'a str)];
+pub type ExtraVariables<'a> = &'a [(&'a str, &'a str)];
 
 /// The templates of one plugin's settings. Each is known by the JSON pointer of its setting.
 pub struct Templates(Environment<'static>);
@@ -43,11 +43,11 @@ impl Templates {
     /// one of which only id and name are. `accept` says what is wrong with what it renders to.
     ///
     /// Answers what is wrong: every name that is not known, or else the first other problem.
-    pub fn text(
+    pub fn add_text(
         &mut self,
         at: &str,
         source: &str,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
         accept: impl Fn(&Notification, &str) -> Result<(), String>,
     ) -> Vec<Problem> {
         self.add(at, at.to_owned(), source, extra, accept)
@@ -55,7 +55,7 @@ impl Templates {
 
     /// Adds the template of a URL, as [`text`](Self::text) does. What it inserts is
     /// percent-encoded.
-    pub fn url(&mut self, at: &str, source: &str, extra: Extra<'_>) -> Vec<Problem> {
+    pub fn add_url(&mut self, at: &str, source: &str, extra: ExtraVariables<'_>) -> Vec<Problem> {
         self.add(at, environment::url_name(at), source, extra, |_, url| {
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
             let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
@@ -74,7 +74,7 @@ impl Templates {
         at: &str,
         name: String,
         source: &str,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
         accept: impl Fn(&Notification, &str) -> Result<(), String>,
     ) -> Vec<Problem> {
         let problems = match self.0.add_template_owned(name.clone(), source.to_owned()) {
@@ -88,7 +88,7 @@ impl Templates {
     fn check(
         &self,
         name: &str,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
         accept: impl Fn(&Notification, &str) -> Result<(), String>,
     ) -> Vec<String> {
         let unknown = self.0.get_template(name).map(|template| unknown(&template, extra));
@@ -99,7 +99,7 @@ impl Templates {
         }
         let [full, sparse] = variables::samples();
         let try_on = |sample: &Notification| {
-            self.make(name, sample, extra).and_then(|text| accept(sample, &text)).err()
+            self.render_template(name, sample, extra).and_then(|text| accept(sample, &text)).err()
         };
         let problem = try_on(&full).or_else(|| {
             let problem = try_on(&sparse)?;
@@ -116,9 +116,10 @@ impl Templates {
         &self,
         at: &str,
         notification: &Notification,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
     ) -> Result<String, Failure> {
-        self.make(at, notification, extra).map_err(|problem| unfit(at, &problem))
+        self.render_template(at, notification, extra)
+            .map_err(|problem| render_failure(at, &problem))
     }
 
     /// The URL that the template of a setting makes of a notification.
@@ -129,51 +130,57 @@ impl Templates {
         &self,
         at: &str,
         notification: &Notification,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
     ) -> Result<String, Failure> {
         let name = environment::url_name(at);
-        self.make(&name, notification, extra).map_err(|problem| unfit(at, &problem))
+        self.render_template(&name, notification, extra)
+            .map_err(|problem| render_failure(at, &problem))
     }
 
     /// Whether the URL that the template of a setting makes has the account's id in it, after the
     /// host, or else one of these variables of a plugin's own: so that each account has a place of
     /// its own.
-    pub fn url_names_account(&self, at: &str, extra: Extra<'_>) -> bool {
-        self.for_two(at, extra, |place, id| {
+    pub fn url_names_account(&self, at: &str, extra: ExtraVariables<'_>) -> bool {
+        self.holds_for_two_accounts(at, extra, |place, id| {
             place.contains(id) || extra.iter().any(|(_, value)| place.contains(value))
         })
     }
 
     /// Whether the path of such a URL has the account's id in it. A query may be ignored.
     pub fn path_names_account(&self, at: &str) -> bool {
-        self.for_two(at, &[], |place, id| {
+        self.holds_for_two_accounts(at, &[], |place, id| {
             place.split(['?', '#']).next().is_some_and(|path| path.contains(id))
         })
     }
 
     /// Whether this holds of what a URL has after its host and of the account's id, whatever id
     /// it is: none that could be written into the template.
-    fn for_two(&self, at: &str, extra: Extra<'_>, holds: impl Fn(&str, &str) -> bool) -> bool {
+    fn holds_for_two_accounts(
+        &self,
+        at: &str,
+        extra: ExtraVariables<'_>,
+        holds: impl Fn(&str, &str) -> bool,
+    ) -> bool {
         let name = environment::url_name(at);
         variables::samples().into_iter().all(|sample| {
             ["111122223333", "444455556666"].into_iter().all(|id| {
                 let mut sample = sample.clone();
                 sample.key = sample.key.replace(&sample.account.id, id);
                 sample.account.id = id.to_owned();
-                let url = self.make(&name, &sample, extra).unwrap_or_default();
+                let url = self.render_template(&name, &sample, extra).unwrap_or_default();
                 let place = url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
                 place.is_some_and(|(_, place)| holds(place, id))
             })
         })
     }
 
-    fn make(
+    fn render_template(
         &self,
         name: &str,
         notification: &Notification,
-        extra: Extra<'_>,
+        extra: ExtraVariables<'_>,
     ) -> Result<String, String> {
-        let variables = variables::of(notification, extra);
+        let variables = variables::variables_for(notification, extra);
         self.0
             .get_template(name)
             .and_then(|template| template.render(variables))
@@ -182,7 +189,7 @@ impl Templates {
 }
 
 /// What a template renders to can't be used for this one notification.
-pub fn unfit(at: &str, problem: &str) -> Failure {
+pub fn render_failure(at: &str, problem: &str) -> Failure {
     let setting = at.trim_start_matches('/').replace('/', ".").replace("~1", "/");
     let setting = setting.replace("~0", "~");
     Failure::invalid("template", format!("the setting `{setting}`: {problem}"))
@@ -192,7 +199,7 @@ pub fn unfit(at: &str, problem: &str) -> Failure {
 ///
 /// # Errors
 /// That it is about none.
-pub fn about_an_account(notification: &Notification) -> Result<(), Failure> {
+pub fn require_account(notification: &Notification) -> Result<(), Failure> {
     if !notification.account.id.is_empty() {
         return Ok(());
     }
@@ -206,7 +213,7 @@ pub fn about_an_account(notification: &Notification) -> Result<(), Failure> {
 }
 
 /// Accepts every text.
-pub fn any(_: &Notification, _: &str) -> Result<(), String> {
+pub fn accept_any(_: &Notification, _: &str) -> Result<(), String> {
     Ok(())
 }
 
@@ -214,7 +221,7 @@ pub fn any(_: &Notification, _: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// That it is.
-pub fn not_blank(_: &Notification, text: &str) -> Result<(), String> {
+pub fn reject_blank(_: &Notification, text: &str) -> Result<(), String> {
     match text.trim().is_empty() {
         true => Err("renders to nothing: expected a text".to_owned()),
         false => Ok(()),
@@ -222,16 +229,16 @@ pub fn not_blank(_: &Notification, text: &str) -> Result<(), String> {
 }
 
 /// The names in a template that it can't refer to, wherever they are in it.
-fn unknown(template: &Template<'_, '_>, extra: Extra<'_>) -> Vec<String> {
+fn unknown(template: &Template<'_, '_>, extra: ExtraVariables<'_>) -> Vec<String> {
     let extra: Vec<&str> = extra.iter().map(|(name, _)| *name).collect();
     let mut names: Vec<_> = template
         .undeclared_variables(true)
         .into_iter()
         .filter(|name| !is_known(name) && !extra.contains(&name.as_str()))
-        .map(|name| (line_of(template.source(), &name), name))
+        .map(|name| (line_number(template.source(), &name), name))
         .collect();
     names.sort_unstable();
-    let known: Vec<&str> = NAMES.into_iter().chain(extra).collect();
+    let known: Vec<&str> = VARIABLE_NAMES.into_iter().chain(extra).collect();
     let known = known.join(", ");
     names
         .into_iter()
@@ -239,19 +246,19 @@ fn unknown(template: &Template<'_, '_>, extra: Extra<'_>) -> Vec<String> {
         .collect()
 }
 
-/// Whether a template can refer to it: to one of [`NAMES`], to a part of such a one that has
+/// Whether a template can refer to it: to one of [`VARIABLE_NAMES`], to a part of such a one that has
 /// parts, or to several at once, as `account`.
 fn is_known(name: &str) -> bool {
     let within = |whole: &str, part: &str| {
         part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    NAMES.iter().any(|known| within(name, known))
+    VARIABLE_NAMES.iter().any(|known| within(name, known))
         || within("account.tags", name)
         || within("account.organizational_units", name)
 }
 
 /// The first line that has the name in a tag.
-fn line_of(source: &str, name: &str) -> usize {
+fn line_number(source: &str, name: &str) -> usize {
     let in_tag = |before: &str| {
         let last = |mark: [&str; 2]| mark.iter().filter_map(|mark| before.rfind(mark)).max();
         last(["{{", "{%"]) > last(["}}", "%}"])

@@ -4,7 +4,7 @@ use groundcrew_sdk::{Notification, Problem, Tag, Tags};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::{Templates, not_blank, variables};
+use crate::{Templates, reject_blank, variables};
 
 fn named(name: &str) -> Notification {
     let [mut notification, _] = variables::samples();
@@ -28,7 +28,7 @@ fn what_is_inserted_into_urls_is_encoded(#[case] name: &str, #[case] expected: &
     let mut templates = Templates::new();
     let source = "https://a/{{ account.name }}/{% set x %}{{ account.name }}{% endset %}{{ x }}\
                   ?q={{ account.name ~ '' }}";
-    assert_eq!(templates.url("/url", source, &[]), []);
+    assert_eq!(templates.add_url("/url", source, &[]), []);
     assert_eq!(
         templates.render_url("/url", &named(name), &[]),
         Ok(format!("https://a/{expected}/{expected}?q={expected}"))
@@ -55,7 +55,7 @@ fn texts_in_json_are_templates() {
         "owner": "{{ account.tags.owner }}",
     });
     let mut templates = Templates::new();
-    assert_eq!(templates.json("/body", &value, &[]), []);
+    assert_eq!(templates.add_json("/body", &value, &[]), []);
     let mut notification = named("x\", \"admin\": \"true");
     notification.account.tags = Tags::Known(vec![Tag::new("owner", "{{ key }}")]);
     let rendered = templates.render_json("/body", &value, &notification, &[]).unwrap();
@@ -79,7 +79,7 @@ fn texts_in_json_are_templates() {
 fn what_events_tell(#[case] event: &str, #[case] expected: &str) {
     let mut templates = Templates::new();
     let value = json!("{{ event.state }} {{ event.account }}");
-    assert_eq!(templates.json("/body", &value, &[]), []);
+    assert_eq!(templates.add_json("/body", &value, &[]), []);
     let mut notification = named("x");
     let parsed: Value = serde_json::from_str(event).unwrap();
     let told = notification.event.as_mut().unwrap();
@@ -100,24 +100,24 @@ fn what_is_wrong_in_json_is_told_where_it_is() {
 #[test]
 fn a_plugin_has_variables_of_its_own() {
     let mut templates = Templates::new();
-    assert_eq!(templates.url("/url", "https://a/{{ reference }}", &[("reference", "1")]), []);
+    assert_eq!(templates.add_url("/url", "https://a/{{ reference }}", &[("reference", "1")]), []);
     let reference: &[(&str, &str)] = &[("reference", "../7")];
     assert_eq!(
         templates.render_url("/url", &named("x"), reference),
         Ok("https://a/..%2F7".to_owned())
     );
-    let problems = templates.url("/other", "https://a/{{ refrence }}", reference);
+    let problems = templates.add_url("/other", "https://a/{{ refrence }}", reference);
     assert!(problems[0].message.ends_with("now, key, cause, reference"), "{problems:?}");
-    assert_eq!(messages(&templates.url("/none", "https://a/{{ reference }}", &[])).len(), 1);
+    assert_eq!(messages(&templates.add_url("/none", "https://a/{{ reference }}", &[])).len(), 1);
 }
 
 #[test]
 fn what_makes_nothing_of_one_account_is_told_with_its_setting() {
     let mut templates = Templates::new();
     let value = Value::from("{{ account.organizational_units[0] }}");
-    let problems = templates.json("/fields/ou", &value, &[]);
+    let problems = templates.add_json("/fields/ou", &value, &[]);
     assert!(problems[0].message.contains("only id and name"), "{problems:?}");
-    assert_eq!(templates.text("/blank", " ", &[], not_blank).len(), 1);
+    assert_eq!(templates.add_text("/blank", " ", &[], reject_blank).len(), 1);
 }
 
 /// Whether URLs have the account's id in them, and in their path.
@@ -134,9 +134,9 @@ fn what_makes_nothing_of_one_account_is_told_with_its_setting() {
 #[case("https://{{ account.id }}.a/b", false, false)]
 #[case("https://a", false, false)]
 fn urls_that_name_the_account(#[case] url: &str, #[case] anywhere: bool, #[case] in_path: bool) {
-    let extra: crate::Extra<'_> = &[("mine", "one-of-my-own")];
+    let extra: crate::ExtraVariables<'_> = &[("mine", "one-of-my-own")];
     let mut templates = Templates::new();
-    assert_eq!(templates.url("/url", url, extra), []);
+    assert_eq!(templates.add_url("/url", url, extra), []);
     let by_itself = !url.contains("mine") && templates.path_names_account("/url");
     assert_eq!((templates.url_names_account("/url", extra), by_itself), (anywhere, in_path));
 }

@@ -9,12 +9,12 @@ use groundcrew_sdk::{
 use minijinja::value::{Enumerator, Object, merge_maps};
 use minijinja::{Value, context};
 
-use crate::Extra;
+use crate::ExtraVariables;
 
 /// Everything that templates can refer to. All are texts, except the organizational units and
 /// the annotations, which are lists of texts, and the tags, where `account.tags.owner` is a text
 /// too.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const VARIABLE_NAMES: [&str; 19] = [
     "account.id",
     "account.name",
     "account.email",
@@ -38,13 +38,13 @@ pub(crate) const NAMES: [&str; 19] = [
 
 /// The variables of a notification, and a plugin's own. All are there whatever is known: what
 /// isn't is empty.
-pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
+pub(crate) fn variables_for(notification: &Notification, extra: ExtraVariables<'_>) -> Value {
     let Notification { key, cause, account, event, annotations, now, .. } = notification;
     let units: Vec<_> =
         account.organizational_units.iter().map(|unit| one_line(&unit.name)).collect();
     let event = event.as_ref();
     let of_event = |field: fn(&Event) -> &str| event.map(field).unwrap_or_default();
-    let status = event.map(Status::of).unwrap_or_default();
+    let status = event.map(LifecycleStatus::from_event).unwrap_or_default();
     let variables = context! {
         account => context! {
             id => account.id.as_str(),
@@ -53,7 +53,7 @@ pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
             ou_path => units.join("/"),
             organizational_units => units,
             tags => tags(&account.tags),
-            joined => account.joined.map(moment).unwrap_or_default(),
+            joined => account.joined.map(rfc3339).unwrap_or_default(),
             state => account.state.name().unwrap_or_default(),
         },
         event => context! {
@@ -66,7 +66,7 @@ pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
             account => one_line(&status.account),
         },
         annotations => annotations.iter().map(|line| one_line(line)).collect::<Vec<_>>(),
-        now => moment(*now),
+        now => rfc3339(*now),
         key => key.as_str(),
         cause => cause_name(*cause),
     };
@@ -81,15 +81,15 @@ pub(crate) fn of(notification: &Notification, extra: Extra<'_>) -> Value {
 
 /// What a lifecycle event says of how it ended. Of other events nothing is known.
 #[derive(Default)]
-struct Status {
+struct LifecycleStatus {
     state: String,
     message: String,
     account: String,
 }
 
-impl Status {
+impl LifecycleStatus {
     /// Leniently: the body of each event has a name of its own, and newer ones other fields.
-    fn of(event: &Event) -> Self {
+    fn from_event(event: &Event) -> Self {
         let root: serde_json::Value = serde_json::from_str(&event.json).unwrap_or_default();
         let mut name = event.name.chars();
         let first = name.next().map(|first| first.to_ascii_lowercase()).into_iter();
@@ -103,14 +103,14 @@ impl Status {
         // Baseline events have it within what they say of the baseline.
         let of_baseline = |path: &[&str]| {
             let path = [&["enabledBaselineDetails"], path].concat();
-            or(of_status(&path), || at(&[&details[..], &path].concat()))
+            or_if_empty(of_status(&path), || at(&[&details[..], &path].concat()))
         };
         let target = of_baseline(&["targetIdentifier"]);
         let target = target.split_once(":account/").and_then(|(_, path)| path.split('/').nth(1));
         Self {
-            state: or(of_status(&["state"]), || of_baseline(&["statusSummary", "status"])),
+            state: or_if_empty(of_status(&["state"]), || of_baseline(&["statusSummary", "status"])),
             message: of_status(&["message"]),
-            account: or(of_status(&["account", "accountId"]), || {
+            account: or_if_empty(of_status(&["account", "accountId"]), || {
                 target.unwrap_or_default().to_owned()
             }),
         }
@@ -118,7 +118,7 @@ impl Status {
 }
 
 /// A text, or another if it is empty.
-fn or(text: String, other: impl FnOnce() -> String) -> String {
+fn or_if_empty(text: String, other: impl FnOnce() -> String) -> String {
     if text.is_empty() { other() } else { text }
 }
 
@@ -175,8 +175,8 @@ pub fn one_line(text: &str) -> String {
 }
 
 /// A moment as in RFC 3339.
-fn moment(timestamp: Timestamp) -> String {
-    jiff::Timestamp::from_second(timestamp).map(|moment| moment.to_string()).unwrap_or_default()
+fn rfc3339(timestamp: Timestamp) -> String {
+    jiff::Timestamp::from_second(timestamp).map(|rfc3339| rfc3339.to_string()).unwrap_or_default()
 }
 
 fn cause_name(cause: Cause) -> &'static str {

@@ -12,22 +12,22 @@ mod tests;
 
 use groundcrew_sdk::http::{Request, Response};
 use groundcrew_sdk::{Context, Failure, Notification, Notifier, Problem, Receipt, log};
-use groundcrew_templates::{Templates, any};
+use groundcrew_templates::{Templates, accept_any};
 use serde_json::Value;
 
 pub use settings::{Method, Settings};
-use success::Test;
+use success::SuccessTest;
 pub use success::{Success, TextTest};
 
-const URL: &str = "/url";
-const BODY: &str = "/body";
+const URL_POINTER: &str = "/url";
+const BODY_POINTER: &str = "/body";
 
 /// The notifier.
 pub struct Webhook {
     templates: Templates,
     settings: Settings,
     /// What an answer has to say, if its status is not enough.
-    success: Option<Test>,
+    success: Option<SuccessTest>,
 }
 
 impl Notifier for Webhook {
@@ -36,12 +36,12 @@ impl Notifier for Webhook {
     fn configure(settings: Settings, _: &Context) -> Result<Self, Vec<Problem>> {
         let mut templates = Templates::new();
         let mut problems = settings.check();
-        problems.extend(templates.url(URL, &settings.url, &[]));
+        problems.extend(templates.add_url(URL_POINTER, &settings.url, &[]));
         for (name, value) in &settings.headers {
-            problems.extend(templates.text(&header_at(name), value, &[], any));
+            problems.extend(templates.add_text(&header_pointer(name), value, &[], accept_any));
         }
-        problems.extend(templates.json(BODY, &settings.body, &[]));
-        let success = match settings.success.as_ref().map(Test::new).transpose() {
+        problems.extend(templates.add_json(BODY_POINTER, &settings.body, &[]));
+        let success = match settings.success.as_ref().map(SuccessTest::new).transpose() {
             Ok(success) => success,
             Err(problem) => {
                 problems.push(problem);
@@ -60,15 +60,15 @@ impl Notifier for Webhook {
 impl Webhook {
     fn request(&self, notification: &Notification) -> Result<Request, Failure> {
         let Self { templates, settings, .. } = self;
-        let url = templates.render_url(URL, notification, &[])?;
+        let url = templates.render_url(URL_POINTER, notification, &[])?;
         let mut request = Request::new(settings.method.name(), url)
             .header("Content-Type", settings.content_type())
             .header("Idempotency-Key", &notification.key);
         for name in settings.headers.keys() {
-            let value = templates.render(&header_at(name), notification, &[])?;
+            let value = templates.render(&header_pointer(name), notification, &[])?;
             request = request.header(name, groundcrew_templates::one_line(&value));
         }
-        let body = templates.render_json(BODY, &settings.body, notification, &[])?;
+        let body = templates.render_json(BODY_POINTER, &settings.body, notification, &[])?;
         Ok(request.body(match body {
             Value::String(text) => text,
             json => json.to_string(),
@@ -89,19 +89,19 @@ impl Webhook {
     }
 
     fn reference(&self, pointer: &str, answer: &Response) -> Result<Option<String>, Failure> {
-        match (answer.at(pointer), &self.success) {
+        match (answer.value_at(pointer), &self.success) {
             // It is known to be delivered: only its name is not.
             (Err(failure), Some(_)) => {
-                log::warn(&failure.of_setting("reference").message);
+                log::warn(&failure.for_setting("reference").message);
                 Ok(None)
             }
-            (read, _) => read.map_err(|failure| failure.of_setting("reference")),
+            (read, _) => read.map_err(|failure| failure.for_setting("reference")),
         }
     }
 }
 
 /// The pointer of a header field's setting.
-fn header_at(name: &str) -> String {
+fn header_pointer(name: &str) -> String {
     format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The setting, and its name in messages.
-const AT: &str = "/success";
+const SUCCESS_POINTER: &str = "/success";
 const NAME: &str = "success";
 
 /// The setting `success`, as it is written.
@@ -63,13 +63,13 @@ impl JsonSchema for Success {
 
 /// The same, ready to be asked.
 #[derive(Debug)]
-pub(crate) enum Test {
+pub(crate) enum SuccessTest {
     Pointer(String),
     Text(String),
     Pattern(Regex),
 }
 
-impl Test {
+impl SuccessTest {
     /// # Errors
     /// What is wrong with the setting.
     pub(crate) fn new(success: &Success) -> Result<Self, Problem> {
@@ -82,14 +82,15 @@ impl Test {
                     "expected a JSON pointer, such as `/result/ok`; for an answer that is a text, \
                      write {{ text = {text:?} }}"
                 );
-                return Err(Problem::new(AT, message));
+                return Err(Problem::new(SUCCESS_POINTER, message));
             }
             Success::Text(test) => test,
         };
         match (&test.text, &test.pattern) {
             (Some(text), None) => Ok(Self::Text(text.trim().to_owned())),
             (None, Some(pattern)) => {
-                let problem = |message: String| Problem::new(format!("{AT}/pattern"), message);
+                let problem =
+                    |message: String| Problem::new(format!("{SUCCESS_POINTER}/pattern"), message);
                 if pattern.is_empty() {
                     return Err(problem("empty: it would match everything".to_owned()));
                 }
@@ -98,7 +99,7 @@ impl Test {
                 Ok(Self::Pattern(regex))
             }
             (None, None) | (Some(_), Some(_)) => {
-                Err(Problem::new(AT, "expected either `text` or `pattern`"))
+                Err(Problem::new(SUCCESS_POINTER, "expected either `text` or `pattern`"))
             }
         }
     }
@@ -111,7 +112,7 @@ impl Test {
     pub(crate) fn check(&self, answer: &Response) -> Result<(), Failure> {
         let (what, effect_possible) = match self {
             Self::Pointer(pointer) => {
-                let body: Value = answer.json().map_err(|failure| failure.of_setting(NAME))?;
+                let body: Value = answer.json().map_err(|failure| failure.for_setting(NAME))?;
                 match body.pointer(pointer) {
                     Some(Value::Bool(true)) => return Ok(()),
                     said => (format!("`{pointer}` is not true"), said != Some(&Value::Bool(false))),
@@ -127,6 +128,6 @@ impl Test {
             shown => shown,
         };
         let failure = answer.unexpected(&format!("but {what}: {shown}"));
-        Err(Failure { effect_possible, ..failure.of_setting(NAME) })
+        Err(Failure { effect_possible, ..failure.for_setting(NAME) })
     }
 }

@@ -48,7 +48,7 @@ fn tell(
 ) -> (Request, Result<Receipt, Failure>) {
     let sent = Rc::new(RefCell::new(None));
     let seen = sent.clone();
-    http::answer_with(move |request| {
+    http::mock_with(move |request| {
         assert!(seen.borrow_mut().replace(request.clone()).is_none(), "a second request");
         answer.clone()
     });

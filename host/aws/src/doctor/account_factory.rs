@@ -9,10 +9,12 @@ use groundcrew_core::config::Config;
 use groundcrew_core::doctor::{Fact, Portfolio, Principal, ProductFacts, UnitFacts};
 use groundcrew_core::ports::{AccountDirectory as _, Catalog as _};
 
-use super::{LONG_PATIENCE, PATIENCE, control_tower, of, read_failure, within};
+use super::{
+    LISTING_TIMEOUT, READ_TIMEOUT, control_tower, failure_of_service, read_failure, with_timeout,
+};
 use crate::clients::Clients;
 use crate::organizations::OrganizationsDirectory;
-use crate::service_catalog::{LaunchPath, ServiceCatalog};
+use crate::service_catalog::{LaunchPathSelector, ServiceCatalog};
 
 /// What permissions begin with.
 const SERVICE: &str = "servicecatalog";
@@ -27,22 +29,27 @@ pub(super) async fn product_and_units(
     let catalog = ServiceCatalog::new(
         clients.service_catalog.clone(),
         &factory.product_name,
-        LaunchPath::OfPortfolio(factory.portfolio_name.clone()),
+        LaunchPathSelector::ByPortfolio(factory.portfolio_name.clone()),
     );
-    let found = async { catalog.product().await.map_err(of(SERVICE)) };
-    let id = match within(PATIENCE, SERVICE, "DescribeProductAsAdmin", found).await {
+    let found = async { catalog.product().await.map_err(failure_of_service(SERVICE)) };
+    let id = match with_timeout(READ_TIMEOUT, SERVICE, "DescribeProductAsAdmin", found).await {
         Ok(id) => id,
         Err(read_failure) => return (Err(read_failure), None),
     };
     let (artifact, paths, portfolios, units) = tokio::join!(
-        within(PATIENCE, SERVICE, "ListProvisioningArtifacts", async {
-            catalog.newest_artifact(&id).await.map_err(of(SERVICE))
+        with_timeout(READ_TIMEOUT, SERVICE, "ListProvisioningArtifacts", async {
+            catalog.newest_artifact(&id).await.map_err(failure_of_service(SERVICE))
         }),
-        within(PATIENCE, SERVICE, "ListLaunchPaths", async {
-            catalog.launch_paths(&id).await.map_err(of(SERVICE))
+        with_timeout(READ_TIMEOUT, SERVICE, "ListLaunchPaths", async {
+            catalog.launch_paths(&id).await.map_err(failure_of_service(SERVICE))
         }),
-        within(PATIENCE, SERVICE, "ListPortfoliosForProduct", portfolios(clients, &id)),
-        within(LONG_PATIENCE, "organizations", "ListAccounts", units(clients, &catalog, &id)),
+        with_timeout(READ_TIMEOUT, SERVICE, "ListPortfoliosForProduct", portfolios(clients, &id)),
+        with_timeout(
+            LISTING_TIMEOUT,
+            "organizations",
+            "ListAccounts",
+            units(clients, &catalog, &id)
+        ),
     );
     (Ok(ProductFacts { id, artifact, paths, portfolios }), Some(units))
 }
@@ -104,19 +111,19 @@ async fn units(
 ) -> Fact<UnitFacts> {
     let directory = OrganizationsDirectory::new(clients.organizations.clone());
     let (registered, (enrolled, accounts)) =
-        tokio::join!(control_tower::registered(clients), async {
-            tokio::join!(enrolled(catalog, product), accounts(&directory))
+        tokio::join!(control_tower::registered_ous(clients), async {
+            tokio::join!(enrolled_accounts(catalog, product), accounts(&directory))
         });
     let enrolled = enrolled?;
     let mut units = UnitFacts { registered: registered?, ..UnitFacts::default() };
-    for (account, way) in accounts? {
+    for (account, ou_path) in accounts? {
         if !enrolled.contains(&account) {
             continue;
         }
-        match way.last() {
+        match ou_path.last() {
             None => units.under_root += 1,
             Some((id, _)) => {
-                let names = || way.iter().map(|(_, name)| name.clone()).collect();
+                let names = || ou_path.iter().map(|(_, name)| name.clone()).collect();
                 units.enrolled.entry(id.clone()).or_insert_with(|| (names(), 0)).1 += 1;
             }
         }
@@ -125,11 +132,16 @@ async fn units(
 }
 
 /// The accounts that Account Factory has made or enrolled.
-async fn enrolled(catalog: &ServiceCatalog, product: &ProductId) -> Fact<BTreeSet<AccountId>> {
+async fn enrolled_accounts(
+    catalog: &ServiceCatalog,
+    product: &ProductId,
+) -> Fact<BTreeSet<AccountId>> {
     let (mut accounts, mut next) = (BTreeSet::new(), None);
     loop {
-        let page =
-            catalog.provisioned_products(product, next.as_deref()).await.map_err(of(SERVICE))?;
+        let page = catalog
+            .provisioned_products(product, next.as_deref())
+            .await
+            .map_err(failure_of_service(SERVICE))?;
         accounts.extend(page.items.into_iter().map(|product| product.account));
         next = page.next;
         if next.is_none() {
@@ -144,11 +156,14 @@ async fn accounts(
 ) -> Fact<BTreeMap<AccountId, Vec<(String, String)>>> {
     let (mut accounts, mut next) = (BTreeMap::new(), None);
     loop {
-        let page = directory.accounts(next.as_deref()).await.map_err(of("organizations"))?;
+        let page = directory
+            .accounts(next.as_deref())
+            .await
+            .map_err(failure_of_service("organizations"))?;
         accounts.extend(page.items.into_iter().map(|account| {
             let units = account.organizational_units.iter();
-            let way = units.map(|unit| (unit.id.clone(), unit.name.clone())).collect();
-            (account.id.clone(), way)
+            let ou_path = units.map(|unit| (unit.id.clone(), unit.name.clone())).collect();
+            (account.id.clone(), ou_path)
         }));
         next = page.next;
         if next.is_none() {

@@ -4,17 +4,17 @@ use groundcrew_core::doctor::{Caller, Fact, Organization, ReadFailure};
 
 use super::{incomplete, read_failure};
 use crate::clients::Clients;
-use crate::error::without_credentials;
+use crate::error::credentials_error;
 
 pub(super) async fn caller(clients: &Clients) -> Fact<Caller> {
     const OPERATION: &str = "GetCallerIdentity";
     let answer =
-        clients.sts.get_caller_identity().send().await.map_err(
-            |error| match without_credentials(&error) {
-                Some(text) => ReadFailure::no_credentials("sts:GetCallerIdentity", text),
-                None => read_failure("sts", OPERATION)(error),
-            },
-        )?;
+        clients.sts.get_caller_identity().send().await.map_err(|error| match credentials_error(
+            &error,
+        ) {
+            Some(text) => ReadFailure::no_credentials("sts:GetCallerIdentity", text),
+            None => read_failure("sts", OPERATION)(error),
+        })?;
     match (answer.account, answer.arn) {
         (Some(account), Some(arn)) => Ok(Caller { account, arn }),
         _ => Err(incomplete("sts", OPERATION, "Arn")),

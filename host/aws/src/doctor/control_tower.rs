@@ -6,9 +6,9 @@ use aws_sdk_controltower::types::{EnabledBaselineFilter, LandingZoneDriftStatus}
 use aws_smithy_types::Document;
 use groundcrew_core::doctor::{Fact, IdentityCenter, LandingZoneDetail, LandingZoneFacts};
 
-use super::{incomplete, of, read_failure};
+use super::{failure_of_service, incomplete, read_failure};
 use crate::clients::Clients;
-use crate::error::compare;
+use crate::error::check_echo;
 use crate::identity_store::instances;
 
 /// What permissions begin with.
@@ -41,7 +41,7 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
         .await
         .map_err(read_failure(SERVICE, OPERATION))?;
     let zone = answer.landing_zone.ok_or_else(|| incomplete(SERVICE, OPERATION, "landingZone"))?;
-    compare(OPERATION, "arn", zone.arn(), arn).map_err(of(SERVICE))?;
+    check_echo(OPERATION, "arn", zone.arn(), arn).map_err(failure_of_service(SERVICE))?;
     let in_manifest = |path: &[&str]| {
         path.iter().try_fold(&zone.manifest, |document, key| document.as_object()?.get(*key))
     };
@@ -61,7 +61,7 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
 }
 
 /// Ids of the OUs that have the baseline of registered ones.
-pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
+pub(super) async fn registered_ous(clients: &Clients) -> Fact<BTreeSet<String>> {
     let mut units = BTreeSet::new();
     let Some(baseline) = ou_baseline(clients).await? else { return Ok(units) };
     let filter = EnabledBaselineFilter::builder().baseline_identifiers(&baseline).build();
@@ -78,9 +78,11 @@ pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
         // arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/OU
         // An OU that has another baseline only is not registered.
         let ours = answer.enabled_baselines.iter();
-        let ours = ours.filter(|enabled| id(&enabled.baseline_identifier) == id(&baseline));
+        let ours = ours.filter(|enabled| {
+            arn_resource_id(&enabled.baseline_identifier) == arn_resource_id(&baseline)
+        });
         units.extend(ours.filter_map(|enabled| {
-            let unit = id(&enabled.target_identifier);
+            let unit = arn_resource_id(&enabled.target_identifier);
             unit.starts_with("ou-").then(|| unit.to_owned())
         }));
         next = answer.next_token;
@@ -91,7 +93,7 @@ pub(super) async fn registered(clients: &Clients) -> Fact<BTreeSet<String>> {
 }
 
 /// The last part of an ARN.
-fn id(arn: &str) -> &str {
+fn arn_resource_id(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
@@ -115,5 +117,5 @@ async fn ou_baseline(clients: &Clients) -> Fact<Option<String>> {
 }
 
 pub(super) async fn identity_center(clients: &Clients) -> Fact<Vec<IdentityCenter>> {
-    instances(&clients.identity_center).await.map_err(of("sso"))
+    instances(&clients.identity_center).await.map_err(failure_of_service("sso"))
 }

@@ -22,22 +22,23 @@ use groundcrew_core::doctor::{
 };
 
 use crate::clients::Clients;
-use crate::error::{of_read, unexpected};
+use crate::error::{read_error, unexpected};
 
 /// How long one thing may take to read, retries and all.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The same for a listing of every account: ten thousand of them are six hundred calls.
-const LONG_PATIENCE: Duration = Duration::from_secs(300);
+const LISTING_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Reads everything that the config uses, all at once. `examine_file` looks at the ledger where
 /// it is a file, which is not AWS's.
-pub async fn examine(
+pub async fn gather_facts(
     clients: &Clients,
     config: &Config,
     examine_file: impl FnOnce(&Path) -> LedgerFacts,
 ) -> Facts {
-    let caller = within(PATIENCE, "sts", "GetCallerIdentity", caller::caller(clients)).await;
+    let caller =
+        with_timeout(READ_TIMEOUT, "sts", "GetCallerIdentity", caller::caller(clients)).await;
     let useless = |read_failure: &ReadFailure| {
         matches!(
             read_failure.reason,
@@ -59,7 +60,7 @@ pub async fn examine(
             };
             let read = table(clients, name);
             let table = match known {
-                true => Some(within(PATIENCE, "dynamodb", "DescribeTable", read).await),
+                true => Some(with_timeout(READ_TIMEOUT, "dynamodb", "DescribeTable", read).await),
                 false => None,
             };
             LedgerFacts::Table { name: name.clone(), table }
@@ -73,7 +74,7 @@ async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
     let queue = |url: Option<String>| async move {
         let url = url?;
         let read = queues::queue(clients, &url);
-        Some(within(PATIENCE, "sqs", "GetQueueAttributes", read).await)
+        Some(with_timeout(READ_TIMEOUT, "sqs", "GetQueueAttributes", read).await)
     };
     let queues = &config.queues;
     let codes = granted_service_codes(config);
@@ -88,22 +89,34 @@ async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
         topic,
         support_services,
     ) = tokio::join!(
-        within(PATIENCE, "organizations", "DescribeOrganization", caller::organization(clients)),
-        within(PATIENCE, "controltower", "ListLandingZones", control_tower::landing_zone(clients)),
+        with_timeout(
+            READ_TIMEOUT,
+            "organizations",
+            "DescribeOrganization",
+            caller::organization(clients)
+        ),
+        with_timeout(
+            READ_TIMEOUT,
+            "controltower",
+            "ListLandingZones",
+            control_tower::landing_zone(clients)
+        ),
         account_factory::product_and_units(clients, config),
-        within(PATIENCE, "sso", "ListInstances", control_tower::identity_center(clients)),
+        with_timeout(READ_TIMEOUT, "sso", "ListInstances", control_tower::identity_center(clients)),
         queue(queues.updates_url.clone()),
         queue(queues.notifications_url.clone()),
         queue(queues.events_url.clone()),
         async {
             let arn = config.alerts_topic.as_deref()?;
-            Some(within(PATIENCE, "sns", "GetTopicAttributes", topic(clients, arn)).await)
+            Some(with_timeout(READ_TIMEOUT, "sns", "GetTopicAttributes", topic(clients, arn)).await)
         },
         async {
             let read = services(clients, &codes);
             match codes.is_empty() {
                 true => None,
-                false => Some(within(PATIENCE, "support", "DescribeServices", read).await),
+                false => {
+                    Some(with_timeout(READ_TIMEOUT, "support", "DescribeServices", read).await)
+                }
             }
         },
     );
@@ -122,19 +135,19 @@ async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
 }
 
 /// Gives up after a while. What was waited for then is said by the permission that it takes.
-async fn within<T>(
-    patience: Duration,
+async fn with_timeout<T>(
+    timeout: Duration,
     service: &'static str,
     operation: &'static str,
     read: impl Future<Output = Fact<T>>,
 ) -> Fact<T> {
-    tokio::time::timeout(patience, read)
+    tokio::time::timeout(timeout, read)
         .await
-        .unwrap_or_else(|_| Err(ReadFailure::too_slow(format!("{service}:{operation}"), patience)))
+        .unwrap_or_else(|_| Err(ReadFailure::too_slow(format!("{service}:{operation}"), timeout)))
 }
 
 /// Turns an error of a port into what could not be read of a service.
-fn of(service: &'static str) -> impl Fn(AwsError) -> ReadFailure {
+fn failure_of_service(service: &'static str) -> impl Fn(AwsError) -> ReadFailure {
     move |error| ReadFailure::from_aws_error(service, &error)
 }
 
@@ -146,7 +159,7 @@ fn read_failure<E>(
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    move |error| ReadFailure::from_aws_error(service, &of_read(operation, error))
+    move |error| ReadFailure::from_aws_error(service, &read_error(operation, error))
 }
 
 /// An answer that lacks something.

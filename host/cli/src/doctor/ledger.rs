@@ -6,7 +6,7 @@ use std::path::Path;
 use groundcrew_core::doctor::{LedgerFacts, LedgerFile};
 use groundcrew_ledger::{FileError, FileLedger};
 
-pub fn look(path: &Path) -> LedgerFacts {
+pub fn inspect(path: &Path) -> LedgerFacts {
     // Opening a file that isn't there would make it.
     let state = match path.exists() {
         true => match FileLedger::open(path) {
@@ -14,14 +14,14 @@ pub fn look(path: &Path) -> LedgerFacts {
             Err(FileError::InUse { .. }) => LedgerFile::InUse,
             Err(error) => LedgerFile::Unusable(error.to_string()),
         },
-        false => can_be_made(path),
+        false => check_creatable(path),
     };
     LedgerFacts::File { path: path.display().to_string(), state }
 }
 
 /// Whether the directory takes files: the only way to know is to put one there, of which
 /// nothing stays.
-fn can_be_made(path: &Path) -> LedgerFile {
+fn check_creatable(path: &Path) -> LedgerFile {
     let mut probe = path.as_os_str().to_owned();
     probe.push(format!(".{}-{:08x}", std::process::id(), fastrand::u32(..)));
     match OpenOptions::new().write(true).create_new(true).open(&probe) {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn state(path: &Path) -> LedgerFile {
-        match look(path) {
+        match inspect(path) {
             LedgerFacts::File { state, .. } => state,
             LedgerFacts::Table { .. } => panic!("a file is no table"),
         }

@@ -11,19 +11,19 @@ use std::sync::Arc;
 use groundcrew_aws::doctor;
 use groundcrew_core::doctor::{Check, Facts, Finding, evaluate};
 
+use crate::command_error::CommandError;
 use crate::commands::{Doctor, Format};
-use crate::failure::Failure;
-use crate::loaded::{Loaded, Need, read};
-use crate::output::{json, print};
-use crate::ports::{NoSupport, environment};
-use crate::wording::count;
+use crate::formatting::count;
+use crate::loaded_config::{LoadedConfig, PluginSelection, read_config};
+use crate::output::{print, to_json};
+use crate::ports::{NoSupportCases, environment};
 use report::Report;
 
 /// Reads, judges and prints. Nothing is changed.
-pub fn run(options: &Doctor) -> Result<(), Failure> {
+pub fn run(options: &Doctor) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let name = options.config.display().to_string();
-    let examined = runtime.block_on(examine(options));
+    let examined = runtime.block_on(run_checks(options));
     // A name server that was not waited for is not waited for now.
     runtime.shutdown_background();
     match examined {
@@ -32,19 +32,19 @@ pub fn run(options: &Doctor) -> Result<(), Failure> {
             show(&report, options.format)?;
             match report.failed() {
                 0 => Ok(()),
-                failed => Err(Failure::Other(format!(
+                failed => Err(CommandError::Other(format!(
                     "{} failed: do what is said there, and run this again",
                     count(failed, "check")
                 ))),
             }
         }
         // What is wrong with the config is what has to be mended first.
-        Err(Failure::Usage(problems)) => {
+        Err(CommandError::Usage(problems)) => {
             let number = problems.lines().count();
             let finding =
                 Finding::failed(Check::Config, problems, "mend the config, and run this again");
             show(&Report::new(name, None, vec![finding]), options.format)?;
-            Err(Failure::Usage(format!(
+            Err(CommandError::Usage(format!(
                 "{} found: mend the config, and run this again",
                 count(number, "problem")
             )))
@@ -54,16 +54,16 @@ pub fn run(options: &Doctor) -> Result<(), Failure> {
 }
 
 /// The Region that was looked in, and what was found.
-async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
-    let read = read(Some(&options.config))?;
+async fn run_checks(options: &Doctor) -> Result<(String, Vec<Finding>), CommandError> {
+    let read = read_config(Some(&options.config))?;
     let base = options.config.parent().unwrap_or(Path::new(""));
-    let loaded = read.load(Need::All, Arc::new(NoSupport)).await?;
+    let loaded = read.load(PluginSelection::All, Arc::new(NoSupportCases)).await?;
     let config = &loaded.config;
     let region = config.region.clone();
-    let clients = environment(config).await.impatient().clients();
+    let clients = environment(config).await.interactive().clients();
     let (facts, notifiers) = tokio::join!(
-        doctor::examine(&clients, config, |path| ledger::look(&base.join(path))),
-        notifiers::look(&clients, &config.notifiers, &loaded.notifiers, base, options.probe),
+        doctor::gather_facts(&clients, config, |path| ledger::inspect(&base.join(path))),
+        notifiers::inspect(&clients, &config.notifiers, &loaded.notifiers, base, options.probe),
     );
     let facts = Facts { notifiers, ..facts };
     let mut findings = vec![Finding::ok(Check::Config, describe(&loaded))];
@@ -71,7 +71,7 @@ async fn examine(options: &Doctor) -> Result<(String, Vec<Finding>), Failure> {
     Ok((region, findings))
 }
 
-fn describe(loaded: &Loaded) -> String {
+fn describe(loaded: &LoadedConfig) -> String {
     let lanes = count(loaded.config.lanes.len(), "lane");
     let (policies, notifiers) = (loaded.policies.len(), loaded.notifiers.len());
     let one_or_many = |number, one: &str, many: &str| match number {
@@ -82,9 +82,9 @@ fn describe(loaded: &Loaded) -> String {
     format!("{lanes}, {policies}, {}", count(notifiers, "notifier"))
 }
 
-fn show(report: &Report, format: Format) -> Result<(), Failure> {
+fn show(report: &Report, format: Format) -> Result<(), CommandError> {
     match format {
-        Format::Text => print(&text::render(report, text::coloured())),
-        Format::Json => print(&json(report)?),
+        Format::Text => print(&text::render(report, text::use_colour())),
+        Format::Json => print(&to_json(report)?),
     }
 }

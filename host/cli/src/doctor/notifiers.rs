@@ -13,11 +13,11 @@ use groundcrew_plugins::LoadedNotifier;
 use crate::ports::direct_http;
 
 /// What a secret, a connection and an answer may take: as much as an answer of AWS.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What is in place of each notifier and its grants, all looked at beside each other. `base` is
 /// the folder of the config, and `probe` says whether requests are sent.
-pub async fn look(
+pub async fn inspect(
     clients: &Clients,
     notifiers: &[NotifierConfig],
     loaded: &[Arc<LoadedNotifier>],
@@ -28,7 +28,7 @@ pub async fn look(
     let http = &http;
     let each = notifiers.iter().zip(loaded).map(|(notifier, loaded)| async move {
         let grants = notifier.grants.http.iter().map(|grant| async move {
-            http.examine(&grant.clone().relative_to(base), probe, PATIENCE).await
+            http.check_grant(&grant.clone().relative_to(base), probe, PROBE_TIMEOUT).await
         });
         NotifierFacts {
             imports_http: loaded.imports_http(),

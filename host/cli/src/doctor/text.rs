@@ -5,20 +5,20 @@ use std::io::IsTerminal as _;
 use groundcrew_core::doctor::Status;
 
 use super::report::{Counts, Finding, Report};
-use crate::wording::wrap;
+use crate::formatting::wrap;
 
 /// Columns of the names of checks.
-const NAME: usize = 19;
+const NAME_WIDTH: usize = 19;
 /// Where what was found begins.
-const FOUND: usize = 10 + NAME;
+const FOUND_COLUMN: usize = 10 + NAME_WIDTH;
 /// Where fixes begin.
-const FIX: usize = 8;
+const FIX_COLUMN: usize = 8;
 
 /// Whether stdout takes colours: a terminal that nobody asked to do without.
-pub fn coloured() -> bool {
-    let told = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    let dumb = told("TERM").is_some_and(|term| term == "dumb");
-    std::io::stdout().is_terminal() && told("NO_COLOR").is_none() && !dumb
+pub fn use_colour() -> bool {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+    std::io::stdout().is_terminal() && variable("NO_COLOR").is_none() && !dumb
 }
 
 /// Renders the report.
@@ -49,15 +49,15 @@ fn show(finding: &Finding, coloured: bool, lines: &mut Vec<String>) {
     };
     let word = format!("{word:4}");
     let word = if coloured { format!("\x1b[{colour}m{word}\x1b[0m") } else { word };
-    let found = finding.found.lines().flat_map(|line| wrap(line, FOUND)).collect();
-    block(&format!("  {word}  {:NAME$}  ", finding.check.name()), FOUND, found, lines);
+    let found = finding.found.lines().flat_map(|line| wrap(line, FOUND_COLUMN)).collect();
+    push_block(&format!("  {word}  {:NAME$}  ", finding.check.name()), FOUND_COLUMN, found, lines);
     if let Some(fix) = &finding.fix {
-        block(&format!("{:FIX$}fix: ", ""), FIX + 5, wrap(fix, FIX + 5), lines);
+        push_block(&format!("{:FIX$}fix: ", ""), FIX_COLUMN + 5, wrap(fix, FIX_COLUMN + 5), lines);
     }
 }
 
 /// A text, its first line after `begin` and the others below it.
-fn block(begin: &str, column: usize, text: Vec<String>, lines: &mut Vec<String>) {
+fn push_block(begin: &str, column: usize, text: Vec<String>, lines: &mut Vec<String>) {
     let below = " ".repeat(column);
     for (index, line) in text.iter().enumerate() {
         lines.push(format!("{}{line}", if index == 0 { begin } else { &below }));

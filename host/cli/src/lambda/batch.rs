@@ -19,7 +19,7 @@ use groundcrew_engine::notifications::Notifications;
 use groundcrew_engine::unreadable_message_alert;
 use jiff::Timestamp;
 
-use crate::handle::failure;
+use crate::handle::failure_summary;
 
 /// The batch, if the payload is one of SQS. Its messages have an id, by which the answer names
 /// them, and a receipt.
@@ -34,17 +34,17 @@ pub fn read(payload: &str) -> Option<SqsEvent> {
 }
 
 /// The notifications queue: itself, and its name.
-pub type Queue<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
+pub type NamedQueue<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
 
 /// Sees to what is in a batch, and answers what is to stay in the queue.
 ///
 /// # Errors
 /// When nothing of it could be handled: then the whole batch stays, also where the mapping doesn't
 /// report item failures.
-pub async fn take(
+pub async fn process_batch(
     batch: SqsEvent,
-    onboarding: &Notifications,
-    queue: Queue<'_>,
+    notifications: &Notifications,
+    queue: NamedQueue<'_>,
     alerts: &dyn Alerts,
     until: Option<Timestamp>,
 ) -> Result<SqsBatchResponse, String> {
@@ -60,7 +60,7 @@ pub async fn take(
         for message in group {
             // In their order: what follows waits for what was before it.
             let still_queued = match left.is_empty() {
-                true => still_queued(&message, onboarding, queue, alerts, until).await,
+                true => process_record(&message, notifications, queue, alerts, until).await,
                 false => Some(None),
             };
             left.extend(
@@ -81,10 +81,10 @@ pub async fn take(
 
 /// Sees to one message; `None` if it is done with. Otherwise it is to stay in the queue: with an
 /// error, unless it is one of the notifications queue, where staying is nothing wrong.
-async fn still_queued(
+async fn process_record(
     message: &SqsMessage,
-    onboarding: &Notifications,
-    queue: Queue<'_>,
+    notifications: &Notifications,
+    queue: NamedQueue<'_>,
     alerts: &dyn Alerts,
     until: Option<Timestamp>,
 ) -> Option<Option<String>> {
@@ -97,7 +97,7 @@ async fn still_queued(
             let receive_count =
                 receive_count.and_then(|receive_count| receive_count.parse().ok()).unwrap_or(1);
             let message = ReceivedNotification { notification, receipt_handle, receive_count };
-            onboarding.process_message(queue, &message).await.still_queued.then_some(None)
+            notifications.process_message(queue, &message).await.still_queued.then_some(None)
         }
         (Ok(_), None) => Some(Some(
             "a message of the notifications queue came, but the config names no \
@@ -110,20 +110,20 @@ async fn still_queued(
                 body: body.to_owned(),
                 receipt_handle,
             };
-            let put_away =
+            let rejected =
                 match alerts.publish(&unreadable_message_alert("notifications", &unread)).await {
                     Ok(()) => queue.reject(&unread).await,
                     Err(error) => Err(error),
                 };
-            if let Err(error) = &put_away {
+            if let Err(error) = &rejected {
                 tracing::error!(%error, "could not move an unreadable message to the dead-letter \
                                          queue");
             }
-            put_away.is_err().then_some(None)
+            rejected.is_err().then_some(None)
         }
         (Err(_), _) => {
-            let handled = onboarding.handle_all(body, until).await;
-            let failures: Vec<String> = handled.iter().filter_map(failure).collect();
+            let handled = notifications.handle_all(body, until).await;
+            let failures: Vec<String> = handled.iter().filter_map(failure_summary).collect();
             (!failures.is_empty()).then(|| Some(failures.join("; ")))
         }
     }

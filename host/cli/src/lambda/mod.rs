@@ -24,18 +24,18 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use crate::failure::Failure;
-use crate::handle::{Report, failure};
-use crate::loaded::{Need, Read, read};
+use crate::command_error::CommandError;
+use crate::handle::{Report, failure_summary};
+use crate::loaded_config::{ParsedConfig, PluginSelection, read_config};
 use crate::ports::RealAws;
 
 /// Left of a Lambda's time for answering.
-const RESERVE: Duration = Duration::from_secs(2);
+const RESPONSE_RESERVE: Duration = Duration::from_secs(2);
 /// How long a tick may take where the runtime gives no real deadline.
-const TICK: Duration = Duration::from_secs(50);
+const DEFAULT_TICK_DURATION: Duration = Duration::from_secs(50);
 
 /// The environment variable that says which function it is.
-const FUNCTION: &str = "GROUNDCREW_FUNCTION";
+const FUNCTION_VARIABLE: &str = "GROUNDCREW_FUNCTION";
 
 /// Which of the functions it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,46 +47,47 @@ enum Function {
 }
 
 impl Function {
-    fn of_environment() -> Result<Self, Failure> {
-        match std::env::var(FUNCTION).ok().as_deref() {
+    fn from_env() -> Result<Self, CommandError> {
+        match std::env::var(FUNCTION_VARIABLE).ok().as_deref() {
             None | Some("events" | "notifications") => Ok(Self::Notifications),
             Some("updates") => Ok(Self::Updates),
-            Some(other) => Err(Failure::Usage(format!(
-                "{FUNCTION} is {other:?}: expected `events`, `notifications` or `updates`"
+            Some(other) => Err(CommandError::Usage(format!(
+                "{FUNCTION_VARIABLE} is {other:?}: expected `events`, `notifications` or `updates`"
             ))),
         }
     }
 }
 
 /// Takes events until the process is ended.
-pub fn run() -> Result<(), Failure> {
+pub fn run() -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     runtime.block_on(async {
-        let function = Function::of_environment()?;
+        let function = Function::from_env()?;
         let file = config_file()?;
-        let mut read = read(Some(&file))?;
+        let mut read = read_config(Some(&file))?;
         // Whoever reads an alert has a config of their own, and not the one within the Lambda.
         read.config.suggestions = CommandSuggestions::default();
         if let LedgerLocation::File(_) = read.config.ledger.location {
-            return Err(Failure::Usage(format!(
+            return Err(CommandError::Usage(format!(
                 "{}: a Lambda keeps no files, so its ledger has to be a DynamoDB table: write \
                  `[ledger]` with `table = \"…\"`",
                 file.display()
             )));
         }
         match function {
-            Function::Notifications => onboard(read).await,
-            Function::Updates => update(read).await,
+            Function::Notifications => serve_notifications(read).await,
+            Function::Updates => serve_updates(read).await,
         }
     })
 }
 
-async fn onboard(read: Read) -> Result<(), Failure> {
-    let aws = RealAws::of(&read).await?;
-    let loaded = read.with_http(aws.http()).load(Need::Notifications, aws.support()).await?;
-    let place = Place {
-        onboarding: aws.notifying(&loaded),
-        queue: aws.notifications(&loaded.config),
+async fn serve_notifications(read: ParsedConfig) -> Result<(), CommandError> {
+    let aws = RealAws::open_exclusive(&read).await?;
+    let loaded =
+        read.with_http(aws.http()).load(PluginSelection::Notifications, aws.support()).await?;
+    let context = HandlerContext {
+        notifications: aws.notifications(&loaded),
+        queue: aws.notification_queue(&loaded.config),
         queue_name: loaded
             .config
             .queues
@@ -98,13 +99,13 @@ async fn onboard(read: Read) -> Result<(), Failure> {
         alerts: aws.alerts(&loaded.config),
         has_topic: loaded.config.alerts_topic.is_some(),
     };
-    let service = service_fn(|event| handle(&place, event));
-    lambda_runtime::run(service).await.map_err(|error| Failure::Other(error.to_string()))
+    let service = service_fn(|event| handle(&context, event));
+    lambda_runtime::run(service).await.map_err(|error| CommandError::Other(error.to_string()))
 }
 
 /// What onboarding needs.
-struct Place {
-    onboarding: Notifications,
+struct HandlerContext {
+    notifications: Notifications,
     queue: Option<Arc<dyn NotificationQueue>>,
     /// Name of that queue; empty without one.
     queue_name: String,
@@ -112,21 +113,26 @@ struct Place {
     has_topic: bool,
 }
 
-async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Value, Diagnostic> {
+async fn handle(
+    context: &HandlerContext,
+    event: LambdaEvent<Box<RawValue>>,
+) -> Result<Value, Diagnostic> {
     let text = event.payload.get();
-    let until = until(event.context.deadline());
+    let until = answer_deadline(event.context.deadline());
     if let Some(batch) = batch::read(text) {
-        let queue = place.queue.as_deref().map(|queue| (queue, place.queue_name.as_str()));
-        let taken = batch::take(batch, &place.onboarding, queue, &*place.alerts, until).await;
+        let queue = context.queue.as_deref().map(|queue| (queue, context.queue_name.as_str()));
+        let taken =
+            batch::process_batch(batch, &context.notifications, queue, &*context.alerts, until)
+                .await;
         let left = taken.map_err(failed)?;
         return serde_json::to_value(left).map_err(failed);
     }
-    let handled = place.onboarding.handle_all(text, until).await;
-    let failures: Vec<String> = handled.iter().filter_map(failure).collect();
+    let handled = context.notifications.handle_all(text, until).await;
+    let failures: Vec<String> = handled.iter().filter_map(failure_summary).collect();
     if !failures.is_empty() {
         // What was handled is found handled when all of it comes again.
         let error_message = failures.join("; ");
-        let mut failed_ones = handled.iter().filter(|one| failure(one).is_some());
+        let mut failed_ones = handled.iter().filter(|one| failure_summary(one).is_some());
         return Err(match failed_ones.all(|one| one.malformed) {
             true => {
                 Diagnostic { error_type: "Groundcrew.MalformedEvent".to_owned(), error_message }
@@ -134,7 +140,7 @@ async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Valu
             false => failed(error_message),
         });
     }
-    let report = |handled| Report::of(handled, place.has_topic);
+    let report = |handled| Report::of(handled, context.has_topic);
     let mut reports: Vec<Report> = handled.into_iter().map(report).collect();
     match (reports.len(), reports.pop()) {
         (1, Some(report)) => serde_json::to_value(report).map_err(failed),
@@ -145,9 +151,9 @@ async fn handle(place: &Place, event: LambdaEvent<Box<RawValue>>) -> Result<Valu
     }
 }
 
-async fn update(read: Read) -> Result<(), Failure> {
-    let aws = RealAws::of(&read).await?;
-    let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
+async fn serve_updates(read: ParsedConfig) -> Result<(), CommandError> {
+    let aws = RealAws::open_exclusive(&read).await?;
+    let loaded = read.with_http(aws.http()).load(PluginSelection::All, aws.support()).await?;
     let ports = aws.ports_without_events(&loaded, Arc::new(NoopObserver))?;
     let host = Host::new(ports, loaded.update_settings(aws.host()));
     // Lambda invokes a process again only when it has answered.
@@ -156,13 +162,14 @@ async fn update(read: Read) -> Result<(), Failure> {
         let ticker = &ticker;
         async move {
             let begun = Timestamp::now();
-            let deadline = until(event.context.deadline()).unwrap_or(begun + TICK);
+            let deadline =
+                answer_deadline(event.context.deadline()).unwrap_or(begun + DEFAULT_TICK_DURATION);
             ticker.lock().await.tick(Some(event.payload.get()), deadline - SHUTDOWN_GRACE).await;
             let took = Timestamp::now().duration_since(begun).as_millis();
             Ok::<_, Diagnostic>(json!({ "outcome": "ticked", "milliseconds": took }))
         }
     });
-    lambda_runtime::run(service).await.map_err(|error| Failure::Other(error.to_string()))
+    lambda_runtime::run(service).await.map_err(|error| CommandError::Other(error.to_string()))
 }
 
 fn failed(message: impl ToString) -> Diagnostic {
@@ -170,20 +177,20 @@ fn failed(message: impl ToString) -> Diagnostic {
 }
 
 /// Until when to go on. Some runtimes other than AWS's give no real deadline.
-fn until(deadline: SystemTime) -> Option<Timestamp> {
+fn answer_deadline(deadline: SystemTime) -> Option<Timestamp> {
     let left = deadline.duration_since(SystemTime::now()).ok()?;
-    Timestamp::now().checked_add(left.saturating_sub(RESERVE)).ok()
+    Timestamp::now().checked_add(left.saturating_sub(RESPONSE_RESERVE)).ok()
 }
 
 /// `GROUNDCREW_CONFIG`, or `groundcrew.toml` beside the binary.
-fn config_file() -> Result<PathBuf, Failure> {
+fn config_file() -> Result<PathBuf, CommandError> {
     if let Some(file) = std::env::var_os("GROUNDCREW_CONFIG") {
         return Ok(file.into());
     }
     let task_root = std::env::var_os("LAMBDA_TASK_ROOT").map(PathBuf::from);
     let beside = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
     let folder = task_root.or_else(beside).ok_or_else(|| {
-        Failure::Other("the path of this binary is unknown: set GROUNDCREW_CONFIG".to_owned())
+        CommandError::Other("the path of this binary is unknown: set GROUNDCREW_CONFIG".to_owned())
     })?;
     Ok(folder.join("groundcrew.toml"))
 }
@@ -196,9 +203,10 @@ mod tests {
     fn only_a_real_deadline_counts() {
         let far = Duration::from_secs(1 << 40);
         for unreal in [SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + far] {
-            assert_eq!(until(unreal), None, "{unreal:?}");
+            assert_eq!(answer_deadline(unreal), None, "{unreal:?}");
         }
-        let left = until(SystemTime::now() + Duration::from_secs(60)).unwrap() - Timestamp::now();
+        let left = answer_deadline(SystemTime::now() + Duration::from_secs(60)).unwrap()
+            - Timestamp::now();
         assert!((56.0..=58.0).contains(&left.total(jiff::Unit::Second).unwrap()), "{left}");
     }
 }

@@ -9,31 +9,31 @@ use groundcrew_core::ports::{
     Approval, ApprovalState, ApprovedPlan, LaneSummary, LedgerError, Orders, SweepRecord,
 };
 
-use super::desk::Desk;
 use super::operator;
+use super::session::OperatorSession;
+use crate::command_error::CommandError;
 use crate::commands::Approve;
-use crate::failure::Failure;
-use crate::output::{print, screen};
+use crate::formatting::{format_minute, paragraph, thousands};
+use crate::output::{print, print_sanitized};
 use crate::totals::Totals;
-use crate::wording::{minute, paragraph, thousands};
 
 /// What the ledger knows of a plan.
-struct Known {
+struct PlanContext {
     /// The lanes of the config, in the order in which they run.
     lanes: Vec<String>,
     orders: Orders,
     sweep: Option<SweepRecord>,
-    before: Option<ApprovedPlan>,
+    previous: Option<ApprovedPlan>,
 }
 
-impl Known {
-    async fn of(desk: &Desk) -> Result<Self, LedgerError> {
-        let ledger = &desk.aws.ledger().updates;
+impl PlanContext {
+    async fn load(session: &OperatorSession) -> Result<Self, LedgerError> {
+        let ledger = &session.aws.ledger().updates;
         Ok(Self {
-            lanes: desk.config.lane_names(),
+            lanes: session.config.lane_names(),
             orders: ledger.orders().await?,
             sweep: ledger.last_sweep().await?,
-            before: ledger.last_approved().await?,
+            previous: ledger.last_approved().await?,
         })
     }
 
@@ -42,7 +42,7 @@ impl Known {
     }
 
     /// Why a plan can't be approved that doesn't wait for it.
-    fn refusal(&self, plan: &PlanId, approval_state: &ApprovalState) -> Failure {
+    fn not_approvable(&self, plan: &PlanId, approval_state: &ApprovalState) -> CommandError {
         let why = match approval_state {
             ApprovalState::Superseded { by: None } => {
                 "plans need no approval, by the config of the host that swept last".to_owned()
@@ -66,142 +66,153 @@ impl Known {
                 format!("this plan does not wait for approval; {waiting}")
             }
         };
-        Failure::Usage(format!("{plan}: {why}"))
+        CommandError::Usage(format!("{plan}: {why}"))
     }
 }
 
-pub fn run(options: &Approve) -> Result<(), Failure> {
+pub fn run(options: &Approve) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
         let plan = &options.plan;
         // Opened again when it is to be written: a file must not be kept from a service that starts
         // while somebody reads.
-        let known = {
-            let desk = Desk::open(&options.config).await?;
-            Known::of(&desk).await?
+        let context = {
+            let session = OperatorSession::open(&options.config).await?;
+            PlanContext::load(&session).await?
         };
-        match known.approval_state(plan) {
+        match context.approval_state(plan) {
             ApprovalState::Pending => {}
-            ApprovalState::Approved(approval) => return approved_already(plan, &approval),
-            approval_state => return Err(known.refusal(plan, &approval_state)),
+            ApprovalState::Approved(approval) => return print_already_approved(plan, &approval),
+            approval_state => return Err(context.not_approvable(plan, &approval_state)),
         }
-        screen(&render(plan, &known))?;
+        print_sanitized(&render(plan, &context))?;
         if !options.yes {
             confirm(plan)?;
         }
-        let desk = Desk::open(&options.config).await?;
-        let issued_by = operator::issued_by(&desk.aws).await;
-        let ledger = &desk.aws.ledger().updates;
+        let session = OperatorSession::open(&options.config).await?;
+        let issued_by = operator::issued_by(&session.aws).await;
+        let ledger = &session.aws.ledger().updates;
         match ledger.approve(plan, &issued_by).await? {
-            ApprovalState::Pending => {
-                screen(&format!("{plan}: approved by {}; {}\n", issued_by.by, desk.who()))
+            ApprovalState::Pending => print_sanitized(&format!(
+                "{plan}: approved by {}; {}\n",
+                issued_by.by,
+                session.pickup_notice()
+            )),
+            ApprovalState::Approved(approval) => print_already_approved(plan, &approval),
+            approval_state => {
+                Err(PlanContext::load(&session).await?.not_approvable(plan, &approval_state))
             }
-            ApprovalState::Approved(approval) => approved_already(plan, &approval),
-            approval_state => Err(Known::of(&desk).await?.refusal(plan, &approval_state)),
         }
     })
 }
 
-fn approved_already(plan: &PlanId, approval: &Approval) -> Result<(), Failure> {
-    screen(&format!("{plan}: approved already by {} at {}\n", approval.by, minute(approval.at)))
+fn print_already_approved(plan: &PlanId, approval: &Approval) -> Result<(), CommandError> {
+    print_sanitized(&format!(
+        "{plan}: approved already by {} at {}\n",
+        approval.by,
+        format_minute(approval.at)
+    ))
 }
 
 /// Has a person at a terminal say yes.
-fn confirm(plan: &PlanId) -> Result<(), Failure> {
+fn confirm(plan: &PlanId) -> Result<(), CommandError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "{plan}: not approved. Nobody can be asked, since stdin is no terminal: read what is \
              shown above, then say it with `--yes`"
         )));
     }
     print(&format!("Approve {plan}? [y/N] "))?;
-    std::io::stdout().flush().map_err(|error| Failure::Other(error.to_string()))?;
-    match is_yes(&mut stdin.lock()).map_err(|error| Failure::Other(error.to_string()))? {
+    std::io::stdout().flush().map_err(|error| CommandError::Other(error.to_string()))?;
+    match is_confirmation(&mut stdin.lock())
+        .map_err(|error| CommandError::Other(error.to_string()))?
+    {
         true => Ok(()),
-        false => Err(Failure::Other(format!("{plan}: not approved"))),
+        false => Err(CommandError::Other(format!("{plan}: not approved"))),
     }
 }
 
 /// Whether the next line says yes. Its end does not.
-fn is_yes(input: &mut impl BufRead) -> std::io::Result<bool> {
+fn is_confirmation(input: &mut impl BufRead) -> std::io::Result<bool> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn render(plan: &PlanId, known: &Known) -> String {
+fn render(plan: &PlanId, context: &PlanContext) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
-    let _ = write(plan, known, &mut out);
+    let _ = write(plan, context, &mut out);
     out
 }
 
-fn write(plan: &PlanId, known: &Known, out: &mut String) -> std::fmt::Result {
-    let Some(sweep) = &known.sweep else {
+fn write(plan: &PlanId, context: &PlanContext, out: &mut String) -> std::fmt::Result {
+    let Some(sweep) = &context.sweep else {
         return paragraph(out, &format!("plan        {plan}; no sweep has found its changes yet"));
     };
     let line = format!(
         "plan        {plan}, to {}, as of the sweep of {}",
         sweep.target,
-        minute(sweep.completed)
+        format_minute(sweep.completed)
     );
     paragraph(out, &line)?;
     writeln!(out)?;
-    lanes(known, sweep, out)?;
+    lanes(context, sweep, out)?;
     writeln!(out)?;
     let sum = |of: fn(&LaneSummary) -> usize| sweep.lanes.values().map(of).sum::<usize>();
     let accounts = Totals {
         total: sweep.accounts,
         updated: None,
-        to_update: sum(|seen| seen.to_update),
+        to_update: sum(|summary| summary.to_update),
         skipped: sweep.skipped,
         held: sweep.held_in_all,
-        failed: Some(sum(|seen| seen.dead_lettered)),
+        failed: Some(sum(|summary| summary.dead_lettered)),
         current: sweep.current,
         not_enrolled: None,
         closed: sweep.closed,
     };
-    paragraph(out, &format!("accounts    {}", accounts.words()))?;
-    match &known.before {
-        Some(before) => {
-            let Approval { by, at } = &before.approval;
-            let (plan, at) = (&before.plan, minute(*at));
+    paragraph(out, &format!("accounts    {}", accounts.summary()))?;
+    match &context.previous {
+        Some(previous) => {
+            let Approval { by, at } = &previous.approval;
+            let (plan, at) = (&previous.plan, format_minute(*at));
             paragraph(out, &format!("before      {plan}, approved by {by} at {at}"))?;
-            changes(before, sweep, out)
+            changes(previous, sweep, out)
         }
-        None => older(&known.orders, out),
+        None => write_unknown_previous(&context.orders, out),
     }
 }
 
 /// The lanes, in the order of the config, with what the last approved plan had in them. Those that
 /// are no longer configured come last.
-fn lanes(known: &Known, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
-    let before = known.before.as_ref();
-    let seen = sweep.lanes.keys().chain(before.iter().flat_map(|before| before.lanes.keys()));
-    let others: BTreeSet<&String> = seen.filter(|lane| !known.lanes.contains(lane)).collect();
-    let lanes: Vec<&String> = known.lanes.iter().chain(others).collect();
+fn lanes(context: &PlanContext, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
+    let previous = context.previous.as_ref();
+    let names =
+        sweep.lanes.keys().chain(previous.iter().flat_map(|previous| previous.lanes.keys()));
+    let others: BTreeSet<&String> = names.filter(|lane| !context.lanes.contains(lane)).collect();
+    let lanes: Vec<&String> = context.lanes.iter().chain(others).collect();
     let width = lanes.iter().map(|lane| lane.len()).max().unwrap_or(0).max(4);
-    let head = if before.is_some() { "  before" } else { "" };
+    let head = if previous.is_some() { "  before" } else { "" };
     writeln!(out, "{:width$}  accounts  held{head}", "lane")?;
     for lane in lanes {
-        let seen = sweep.lanes.get(lane).cloned().unwrap_or_default();
-        let accounts = thousands(seen.to_update as u64);
-        let held = thousands(seen.held as u64);
-        let before = before.map(|before| before.lanes.get(lane).copied().unwrap_or(0));
-        let before = before.map(|before| format!("  {:>6}", thousands(before as u64)));
-        let before = before.unwrap_or_default();
-        writeln!(out, "{lane:width$}  {accounts:>8}  {held:>4}{before}")?;
+        let summary = sweep.lanes.get(lane).cloned().unwrap_or_default();
+        let accounts = thousands(summary.to_update as u64);
+        let held = thousands(summary.held as u64);
+        let previous = previous.map(|previous| previous.lanes.get(lane).copied().unwrap_or(0));
+        let previous = previous.map(|previous| format!("  {:>6}", thousands(previous as u64)));
+        let previous = previous.unwrap_or_default();
+        writeln!(out, "{lane:width$}  {accounts:>8}  {held:>4}{previous}")?;
     }
     Ok(())
 }
 
 /// What is another than in the plan that was approved last.
-fn changes(before: &ApprovedPlan, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
-    if before.target != sweep.target {
-        let line = format!("changed     version: {}, was {}", sweep.target, before.target);
+fn changes(previous: &ApprovedPlan, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
+    if previous.target != sweep.target {
+        let line = format!("changed     version: {}, was {}", sweep.target, previous.target);
         paragraph(out, &line)?;
     }
-    let changes = rule_changes(&before.rules, &sweep.rules);
+    let changes = rule_changes(&previous.rules, &sweep.rules);
     for change in &changes {
         let line = match change {
             RuleChange::Added { about, is } => format!("added       {about}: {is}"),
@@ -212,14 +223,14 @@ fn changes(before: &ApprovedPlan, sweep: &SweepRecord, out: &mut String) -> std:
         };
         paragraph(out, &line)?;
     }
-    if changes.is_empty() && before.target == sweep.target {
+    if changes.is_empty() && previous.target == sweep.target {
         paragraph(out, "changed     nothing that is known: it may be another groundcrew's plan")?;
     }
     Ok(())
 }
 
 /// Nothing is known of what was approved last: at most its name.
-fn older(orders: &Orders, out: &mut String) -> std::fmt::Result {
+fn write_unknown_previous(orders: &Orders, out: &mut String) -> std::fmt::Result {
     let approved = orders.plans.iter().filter_map(|(plan, record)| {
         let approval = record.approved.as_ref()?;
         Some((approval.at, plan, approval))
@@ -230,7 +241,7 @@ fn older(orders: &Orders, out: &mut String) -> std::fmt::Result {
             let line = format!(
                 "before      {plan}, approved by {} at {}; what it was made of was not written down",
                 approval.by,
-                minute(at)
+                format_minute(at)
             );
             paragraph(out, &line)
         }
@@ -260,7 +271,7 @@ mod tests {
         Approval { by, at: AT }
     }
 
-    fn known() -> Known {
+    fn context() -> PlanContext {
         let sweep = serde_json::json!({
             "began": AT, "completed": AT, "target": "pa-aaaaaaaaaaaac", "plan": plan(1),
             "accounts": 2521, "current": 1000, "skipped": 12, "closed": 3,
@@ -273,7 +284,7 @@ mod tests {
         let sweep: SweepRecord = serde_json::from_value(sweep).unwrap();
         let waits = PlanRecord { since: AT, approved: None };
         let orders = Orders { plans: [(plan(1), waits)].into(), ..Orders::default() };
-        Known {
+        PlanContext {
             lanes: vec!["canary".into(), "production".into()],
             orders,
             sweep: Some(SweepRecord {
@@ -284,11 +295,11 @@ mod tests {
                 ]),
                 ..sweep
             }),
-            before: None,
+            previous: None,
         }
     }
 
-    fn before() -> ApprovedPlan {
+    fn previous() -> ApprovedPlan {
         ApprovedPlan {
             plan: plan(9),
             approval: approval(),
@@ -302,8 +313,8 @@ mod tests {
         }
     }
 
-    fn shown(known: &Known) -> String {
-        let screen = render(&plan(1), known);
+    fn shown(context: &PlanContext) -> String {
+        let screen = render(&plan(1), context);
         for line in screen.lines() {
             assert!(line.chars().count() <= 80, "over 80 columns: {line}");
         }
@@ -312,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_first_plan() {
-        insta::assert_snapshot!(shown(&known()), @"
+        insta::assert_snapshot!(shown(&context()), @"
         plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
                     2026-09-21 14:13 UTC
 
@@ -328,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_is_new_since_the_last_approved_plan() {
-        insta::assert_snapshot!(shown(&Known { before: Some(before()), ..known() }), @"
+        insta::assert_snapshot!(shown(&PlanContext { previous: Some(previous()), ..context() }), @"
         plan        plan-010101010101, to pa-aaaaaaaaaaaac, as of the sweep of
                     2026-09-21 14:13 UTC
 
@@ -352,12 +363,12 @@ mod tests {
 
     #[test]
     fn an_older_groundcrew_took_the_last_approval() {
-        let mut known = known();
+        let mut context = context();
         let record = PlanRecord { since: AT, approved: Some(approval()) };
-        known.orders.plans.insert(plan(9), record);
-        let screen = shown(&known);
-        let (_, before) = screen.split_once("before ").unwrap();
-        insta::assert_snapshot!(before, @r"
+        context.orders.plans.insert(plan(9), record);
+        let screen = shown(&context);
+        let (_, previous) = screen.split_once("before ").unwrap();
+        insta::assert_snapshot!(previous, @r"
              plan-090909090909, approved by
                     arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
                     2026-09-21 14:13 UTC; what it was made of was not written down
@@ -366,11 +377,11 @@ mod tests {
 
     #[test]
     fn the_same_rules_by_another_groundcrew() {
-        let mut known = Known { before: Some(before()), ..known() };
-        let before = known.before.as_mut().unwrap();
-        let sweep = known.sweep.as_ref().unwrap();
-        (before.rules, before.target) = (sweep.rules.clone(), sweep.target.clone());
-        let screen = shown(&known);
+        let mut context = PlanContext { previous: Some(previous()), ..context() };
+        let previous = context.previous.as_mut().unwrap();
+        let sweep = context.sweep.as_ref().unwrap();
+        (previous.rules, previous.target) = (sweep.rules.clone(), sweep.target.clone());
+        let screen = shown(&context);
         assert!(screen.contains("changed     nothing that is known"), "{screen}");
     }
 
@@ -406,13 +417,14 @@ mod tests {
         #[case] made: Option<u8>,
         #[case] message: &str,
     ) {
-        let mut known = known();
+        let mut context = context();
         let record = PlanRecord { since: AT, approved: Some(approval()) };
-        known.orders.plans.insert(plan(9), record);
-        known.orders.plans.insert(plan(2), PlanRecord { since: AT, approved: None });
-        known.sweep.as_mut().unwrap().plan = made.map(plan);
-        let refusal = known.refusal(&plan(asked), &known.approval_state(&plan(asked)));
-        let Failure::Usage(text) = refusal else { panic!("{refusal}") };
+        context.orders.plans.insert(plan(9), record);
+        context.orders.plans.insert(plan(2), PlanRecord { since: AT, approved: None });
+        context.sweep.as_mut().unwrap().plan = made.map(plan);
+        let not_approvable =
+            context.not_approvable(&plan(asked), &context.approval_state(&plan(asked)));
+        let CommandError::Usage(text) = not_approvable else { panic!("{not_approvable}") };
         assert_eq!(text, format!("{}: {message}", plan(asked)));
     }
 
@@ -425,6 +437,6 @@ mod tests {
     #[case("no\n", false)]
     #[case("yesterday\n", false)]
     fn only_yes_is_yes(#[case] line: &str, #[case] yes: bool) {
-        assert_eq!(is_yes(&mut line.as_bytes()).unwrap(), yes);
+        assert_eq!(is_confirmation(&mut line.as_bytes()).unwrap(), yes);
     }
 }

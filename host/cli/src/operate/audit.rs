@@ -6,18 +6,18 @@ use groundcrew_core::ports::{Operator, Order, TrailEntry};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::desk::{Desk, in_time};
+use super::session::{OperatorSession, with_timeout};
+use crate::command_error::CommandError;
 use crate::commands::{Audit, Format};
-use crate::failure::Failure;
-use crate::moment::Since;
-use crate::output::{json, print, screen};
-use crate::wording::{paragraph, thousands};
+use crate::formatting::{paragraph, thousands};
+use crate::output::{print, print_sanitized, to_json};
+use crate::timestamp_arg::Since;
 
 /// The trail.
 #[derive(Debug, Serialize)]
 struct Report {
     /// So many orders are kept.
-    kept: u64,
+    max_orders: u64,
     /// The oldest first.
     orders: Vec<Entry>,
 }
@@ -33,22 +33,22 @@ struct Entry {
     what: String,
     /// Whether a host has seen it, which then carries it out.
     #[serde(rename = "taken_in")]
-    last_logged: bool,
+    is_logged: bool,
 }
 
-pub fn run(options: &Audit) -> Result<(), Failure> {
+pub fn run(options: &Audit) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
-        let (trail, last_logged) = in_time(async {
-            let desk = Desk::look(&options.config).await?;
-            let ledger = &desk.aws.ledger().updates;
+        let (trail, last_logged) = with_timeout(async {
+            let session = OperatorSession::open_read_only(&options.config).await?;
+            let ledger = &session.aws.ledger().updates;
             let last_logged = ledger.orders().await?.last_logged;
             Ok((ledger.trail().await?, last_logged))
         })
         .await?;
         let report = Report::of(trail, last_logged, options.since.map(|Since(since)| since));
         match options.format {
-            Format::Text => screen(&render(&report)),
-            Format::Json => print(&json(&report)?),
+            Format::Text => print_sanitized(&render(&report)),
+            Format::Json => print(&to_json(&report)?),
         }
     })
 }
@@ -62,10 +62,10 @@ impl Report {
             by: trail_entry.by,
             what: trail_entry.order.to_string(),
             order: trail_entry.order,
-            last_logged: trail_entry.number <= last_logged,
+            is_logged: trail_entry.number <= last_logged,
         };
         Self {
-            kept: TrailEntry::MAX_ENTRIES,
+            max_orders: TrailEntry::MAX_ENTRIES,
             orders: trail.into_iter().filter(wanted).map(entry).collect(),
         }
     }
@@ -81,7 +81,7 @@ fn render(report: &Report) -> String {
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     for entry in &report.orders {
         let second = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let waits = if entry.last_logged { "" } else { "; no groundcrew has taken it in yet" };
+        let waits = if entry.is_logged { "" } else { "; no groundcrew has taken it in yet" };
         paragraph(out, &format!("{second}  {}", entry.what))?;
         paragraph(out, &format!("            by {}{waits}", entry.by))?;
     }
@@ -89,8 +89,8 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         writeln!(out, "No order was given.")?;
     }
     // The number of the oldest tells whether there were any before it.
-    if report.orders.len() as u64 == report.kept {
-        writeln!(out, "The last {} orders are kept.", thousands(report.kept))?;
+    if report.orders.len() as u64 == report.max_orders {
+        writeln!(out, "The last {} orders are kept.", thousands(report.max_orders))?;
     }
     Ok(())
 }

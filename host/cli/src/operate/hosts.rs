@@ -8,26 +8,26 @@ use groundcrew_core::suggestions::CommandSuggestions;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::wording::{minute, paragraph, span};
+use crate::formatting::{format_duration, format_minute, paragraph};
 
 /// What is known of hosts besides their heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum HostPresence {
     /// Nothing: the ledger is a table.
-    ByHeartbeats,
+    HeartbeatsOnly,
     /// A host has the ledger file open, and answers.
-    Answers,
+    Connected,
     /// No host has the ledger file open.
-    None,
+    Absent,
 }
 
 /// The hosts of a ledger.
 #[derive(Debug, Serialize)]
-pub struct Hosts {
+pub struct HostsReport {
     /// Those that run.
     pub running: Vec<Heartbeat>,
     /// Whether a process has the ledger file open and answers, heartbeat or not. Never of a table.
-    pub answers: bool,
+    pub connected: bool,
     /// When none runs: the one that ran last, as far as that is known.
     pub last: Option<GoneHost>,
     /// How to start one.
@@ -35,21 +35,23 @@ pub struct Hosts {
     pub start: String,
 }
 
-impl Hosts {
+impl HostsReport {
     /// Those that run at this moment. `suggested` writes the command that starts one.
-    pub fn of(
+    pub fn new(
         known: ports::Hosts,
-        presence: Presence,
+        presence: HostPresence,
         now: Timestamp,
         suggestions: &CommandSuggestions,
     ) -> Self {
         let running: Vec<Heartbeat> = match presence {
             // Whatever was written a moment ago: it is this process that has the file open.
-            Presence::None => vec![],
-            Presence::ByHeartbeats | Presence::Answers => known.running(now).cloned().collect(),
+            HostPresence::Absent => vec![],
+            HostPresence::HeartbeatsOnly | HostPresence::Connected => {
+                known.running(now).cloned().collect()
+            }
         };
         Self {
-            answers: presence == Presence::Answers,
+            connected: presence == HostPresence::Connected,
             last: known.last().filter(|_| running.is_empty()),
             running,
             start: suggestions.command("run"),
@@ -57,8 +59,8 @@ impl Hosts {
     }
 
     /// Whether any runs.
-    pub fn any(&self) -> bool {
-        self.answers || !self.running.is_empty()
+    pub fn is_running(&self) -> bool {
+        self.connected || !self.running.is_empty()
     }
 
     /// Writes a line for each, or that there is none. `in_flight`: whether updates are shown that
@@ -68,9 +70,9 @@ impl Hosts {
             let line = format!(
                 "host        {}: {} since {}, last seen {} ago",
                 heartbeat.host,
-                what(heartbeat),
-                minute(heartbeat.since),
-                span(Duration::try_from(now - heartbeat.at).unwrap_or_default())
+                describe_version(heartbeat),
+                format_minute(heartbeat.since),
+                format_duration(Duration::try_from(now - heartbeat.at).unwrap_or_default())
             );
             paragraph(out, &line)?;
         }
@@ -80,9 +82,12 @@ impl Hosts {
         let last = self.last.as_ref().map(|gone| {
             let verb = if gone.stopped { "stopped" } else { "was last seen" };
             let heartbeat = &gone.heartbeat;
-            (minute(heartbeat.at), format!("{} ({}) {verb}", heartbeat.host, what(heartbeat)))
+            (
+                format_minute(heartbeat.at),
+                format!("{} ({}) {verb}", heartbeat.host, describe_version(heartbeat)),
+            )
         });
-        let line = match (self.answers, last) {
+        let line = match (self.connected, last) {
             (true, Some((at, _))) => format!(
                 "host        one has the ledger file open, and its loop has not come round since {at}: \
                  see its log"
@@ -98,17 +103,17 @@ impl Hosts {
                     false => "",
                 };
                 let since = match last {
-                    Some((at, who)) => format!("none runs on this ledger since {at}, when {who}"),
+                    Some((at, host)) => format!("none runs on this ledger since {at}, when {host}"),
                     None => "none is known to run on this ledger".to_owned(),
                 };
-                format!("host        {since}{ended}; {}", self.how())
+                format!("host        {since}{ended}; {}", self.start_hint())
             }
         };
         paragraph(out, &line)
     }
 
     /// How there is one again.
-    fn how(&self) -> String {
+    fn start_hint(&self) -> String {
         match &self.last {
             Some(GoneHost { heartbeat: Heartbeat { kind: HostKind::Lambda, .. }, .. }) => {
                 "look whether its schedule is enabled, and at its log".to_owned()
@@ -118,7 +123,7 @@ impl Hosts {
     }
 }
 
-fn what(heartbeat: &Heartbeat) -> String {
+fn describe_version(heartbeat: &Heartbeat) -> String {
     let kind = match heartbeat.kind {
         HostKind::Service => "as a service",
         HostKind::Lambda => "in a Lambda",
@@ -148,9 +153,9 @@ mod tests {
         hosts
     }
 
-    fn screen(known: ports::Hosts, presence: Presence, in_flight: bool) -> String {
+    fn screen(known: ports::Hosts, presence: HostPresence, in_flight: bool) -> String {
         let mut out = String::new();
-        Hosts::of(known, presence, NOW, &CommandSuggestions::with_config("crew.toml"))
+        HostsReport::new(known, presence, NOW, &CommandSuggestions::with_config("crew.toml"))
             .write(NOW, in_flight, &mut out)
             .unwrap();
         for line in out.lines() {
@@ -163,14 +168,14 @@ mod tests {
     fn hosts_that_run() {
         let two =
             [heartbeat("12-ab", HostKind::Service, 12), heartbeat("34-cd", HostKind::Lambda, 40)];
-        insta::assert_snapshot!(screen(known(&two), Presence::ByHeartbeats, true), @"
+        insta::assert_snapshot!(screen(known(&two), HostPresence::HeartbeatsOnly, true), @"
         host        12-ab: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC,
                     last heard of 00:00:12 ago
         host        34-cd: groundcrew 0.1.0 in a Lambda since 2026-09-21 12:13 UTC, last
                     heard of 00:00:40 ago
         ");
         let file = known(&[heartbeat("file", HostKind::Service, 12)]);
-        insta::assert_snapshot!(screen(file, Presence::Answers, true), @"
+        insta::assert_snapshot!(screen(file, HostPresence::Connected, true), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
                     heard of 00:00:12 ago
         ");
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn no_host_runs() {
-        let by = Presence::ByHeartbeats;
+        let by = HostPresence::HeartbeatsOnly;
         insta::assert_snapshot!(screen(known(&[]), by, false), @"
         host        none is known to run on this ledger; start one with
                     `groundcrew run --config crew.toml`
@@ -214,7 +219,7 @@ mod tests {
     #[test]
     fn a_file_that_nobody_has_open() {
         let killed = known(&[heartbeat("file", HostKind::Service, 5)]);
-        insta::assert_snapshot!(screen(killed, Presence::None, true), @"
+        insta::assert_snapshot!(screen(killed, HostPresence::Absent, true), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last seen: what was in
                     flight may have ended; start one with
@@ -224,12 +229,12 @@ mod tests {
 
     #[test]
     fn a_file_that_is_open_in_a_host_that_does_not_show_itself() {
-        insta::assert_snapshot!(screen(known(&[]), Presence::Answers, true), @"
+        insta::assert_snapshot!(screen(known(&[]), HostPresence::Connected, true), @"
         host        one has the ledger file open; it has not shown itself yet, or is of
                     a version that does not
         ");
         let stuck = known(&[heartbeat("file", HostKind::Service, 600)]);
-        insta::assert_snapshot!(screen(stuck, Presence::Answers, true), @"
+        insta::assert_snapshot!(screen(stuck, HostPresence::Connected, true), @"
         host        one has the ledger file open, and its loop has not come round since
                     2026-09-21 14:03 UTC: see its log
         ");

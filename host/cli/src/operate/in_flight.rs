@@ -9,10 +9,10 @@ use groundcrew_core::ports::{Catalog, Slot};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::wording::span;
+use crate::formatting::format_duration;
 
 /// What Service Catalog gets to answer: the rest of the status doesn't need it.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CATALOG_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// An update that the ledger has as begun.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -24,7 +24,7 @@ pub struct InFlight {
     pub record: Option<String>,
     pub attempt: u32,
     pub age_seconds: u64,
-    pub state: State,
+    pub state: RecordState,
     /// Why it failed, or why Service Catalog does not say how it stands.
     pub error: Option<String>,
 }
@@ -32,7 +32,7 @@ pub struct InFlight {
 /// How the record of an update stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum RecordState {
     Running,
     /// It has ended, which a host notices when it polls the record next.
     Succeeded,
@@ -43,7 +43,7 @@ pub enum State {
 
 impl InFlight {
     /// As the ledger has it.
-    pub fn of(slot: &Slot, now: Timestamp) -> Self {
+    pub fn from_slot(slot: &Slot, now: Timestamp) -> Self {
         Self {
             account: slot.account.clone(),
             lane: slot.lane.clone(),
@@ -51,52 +51,52 @@ impl InFlight {
             record: slot.record.as_ref().map(|record| record.as_str().to_owned()),
             attempt: slot.attempt,
             age_seconds: slot.age(now).as_secs(),
-            state: State::Unknown,
+            state: RecordState::Unknown,
             error: None,
         }
     }
 
     /// Whether Service Catalog says that it has ended.
     pub fn has_ended(&self) -> bool {
-        matches!(self.state, State::Succeeded | State::Failed)
+        matches!(self.state, RecordState::Succeeded | RecordState::Failed)
     }
 
     /// How it stands, for a line of the status: a word, and the rest.
-    pub fn words(&self) -> (&'static str, String) {
+    pub fn describe(&self) -> (&'static str, String) {
         let Self { account, lane, attempt, record, error, .. } = self;
-        let age = span(Duration::from_secs(self.age_seconds));
+        let age = format_duration(Duration::from_secs(self.age_seconds));
         let error = error.as_ref().map(|error| format!("; {error}")).unwrap_or_default();
         let record = record.as_deref().unwrap_or("no record yet");
         let unnoticed = "no host has noticed it yet";
         match self.state {
-            State::Running => {
+            RecordState::Running => {
                 ("in flight", format!("{account} in {lane} for {age}, attempt {attempt}: {record}"))
             }
-            State::Succeeded | State::Failed => {
-                let how = if self.state == State::Failed { "failed" } else { "succeeded" };
+            RecordState::Succeeded | RecordState::Failed => {
+                let how = if self.state == RecordState::Failed { "failed" } else { "succeeded" };
                 let what = format!("{account} in {lane}, attempt {attempt}: {record}");
                 ("ended", format!("{what} has {how}, {unnoticed}{error}"))
             }
             // It may have ended.
-            State::Unknown => (
+            RecordState::Unknown => (
                 "begun",
                 format!("{account} in {lane} {age} ago, attempt {attempt}: {record}{error}"),
             ),
         }
     }
 
-    async fn ask(&mut self, catalog: &dyn Catalog) {
+    async fn refresh(&mut self, catalog: &dyn Catalog) {
         let Some(record) = &self.record else { return };
         match catalog.record(&self.product, &RecordId::new(record.as_str())).await {
             Ok(record) => {
                 self.state = match record.status {
                     RecordStatus::Created
                     | RecordStatus::InProgress
-                    | RecordStatus::InProgressInError => State::Running,
-                    RecordStatus::Succeeded => State::Succeeded,
-                    RecordStatus::Failed => State::Failed,
+                    | RecordStatus::InProgressInError => RecordState::Running,
+                    RecordStatus::Succeeded => RecordState::Succeeded,
+                    RecordStatus::Failed => RecordState::Failed,
                 };
-                if self.state == State::Failed {
+                if self.state == RecordState::Failed {
                     self.error = Some(record.failure());
                 }
             }
@@ -106,12 +106,14 @@ impl InFlight {
 }
 
 /// Asks Service Catalog how they stand, all at once.
-pub async fn ask(all: &mut [InFlight], catalog: &dyn Catalog) {
-    let asked = join_all(all.iter_mut().map(|one| one.ask(catalog)));
-    if tokio::time::timeout(PATIENCE, asked).await.is_err() {
-        for one in all.iter_mut().filter(|one| one.record.is_some() && one.state == State::Unknown)
+pub async fn refresh(all: &mut [InFlight], catalog: &dyn Catalog) {
+    let asked = join_all(all.iter_mut().map(|one| one.refresh(catalog)));
+    if tokio::time::timeout(CATALOG_TIMEOUT, asked).await.is_err() {
+        for one in
+            all.iter_mut().filter(|one| one.record.is_some() && one.state == RecordState::Unknown)
         {
-            let silent = format!("Service Catalog has not answered in {} s", PATIENCE.as_secs());
+            let silent =
+                format!("Service Catalog has not answered in {} s", CATALOG_TIMEOUT.as_secs());
             one.error.get_or_insert(silent);
         }
     }

@@ -3,13 +3,13 @@
 
 mod approve;
 mod audit;
-mod desk;
+mod dry_run_sweep;
 mod hosts;
 mod in_flight;
 mod notifications;
 mod operator;
 mod report;
-mod survey;
+mod session;
 mod text;
 
 use std::collections::BTreeSet;
@@ -21,166 +21,172 @@ use groundcrew_core::config::suggestion;
 use groundcrew_core::ports::{RemovedDeadLetters, UpdateProgress, UpdateQueue as _};
 use jiff::Timestamp;
 
-use crate::commands::{Format, Lane, Redrive, Status, Sweep};
-use crate::failure::Failure;
-use crate::output::{json, print, screen};
-use crate::wording::{count, span};
+use crate::command_error::CommandError;
+use crate::commands::{Format, LaneArgs, Redrive, Status, Sweep};
+use crate::formatting::{count, format_duration};
+use crate::output::{print, print_sanitized, to_json};
 pub use approve::run as approve;
 pub use audit::run as audit;
-use desk::{Desk, in_time, report};
+use session::{OperatorSession, report, with_timeout};
 
 /// Between two looks of `status --watch`.
-const AGAIN: Duration = Duration::from_secs(5);
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-pub fn status(options: &Status) -> Result<(), Failure> {
+pub fn status(options: &Status) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
         let on_terminal = std::io::stdout().is_terminal();
         loop {
-            let report = in_time(report(&options.config)).await?;
+            let report = with_timeout(report(&options.config)).await?;
             if options.watch && on_terminal {
                 // Up to the left corner, and clear: it is drawn over itself.
                 print("\x1b[H\x1b[2J")?;
             }
             match options.format {
-                Format::Text => screen(&text::render(&report))?,
-                Format::Json => print(&json(&report)?)?,
+                Format::Text => print_sanitized(&text::render(&report))?,
+                Format::Json => print(&to_json(&report)?)?,
             }
             if !options.watch {
                 return Ok(());
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(WATCH_INTERVAL).await;
         }
     })
 }
 
-pub fn pause(options: &Lane) -> Result<(), Failure> {
+pub fn pause(options: &LaneArgs) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
-        let desk = Desk::open(&options.config).await?;
-        let lanes = desk.lanes(options.lane.as_deref())?;
-        let issued_by = operator::issued_by(&desk.aws).await;
-        let ledger = &desk.aws.ledger().updates;
+        let session = OperatorSession::open(&options.config).await?;
+        let lanes = session.lanes(options.lane.as_deref())?;
+        let issued_by = operator::issued_by(&session.aws).await;
+        let ledger = &session.aws.ledger().updates;
         for lane in lanes {
             match ledger.order_pause(&lane, &issued_by).await? {
                 Some(earlier) => {
-                    let since = crate::wording::minute(earlier.at);
-                    screen(&format!("{lane}: paused already since {since}: {}\n", earlier.why))?;
+                    let since = crate::formatting::format_minute(earlier.at);
+                    print_sanitized(&format!(
+                        "{lane}: paused already since {since}: {}\n",
+                        earlier.why
+                    ))?;
                 }
                 None => print(&format!("{lane}: paused; what runs is tracked to its end\n"))?,
             }
         }
-        print(&format!("{}\n", desk.who()))
+        print(&format!("{}\n", session.pickup_notice()))
     })
 }
 
-pub fn resume(options: &Lane) -> Result<(), Failure> {
+pub fn resume(options: &LaneArgs) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
-        let desk = Desk::open(&options.config).await?;
-        let lanes = desk.lanes(options.lane.as_deref())?;
-        let issued_by = operator::issued_by(&desk.aws).await;
-        let ledger = &desk.aws.ledger().updates;
+        let session = OperatorSession::open(&options.config).await?;
+        let lanes = session.lanes(options.lane.as_deref())?;
+        let issued_by = operator::issued_by(&session.aws).await;
+        let ledger = &session.aws.ledger().updates;
         let mut any = false;
         for lane in lanes {
             match ledger.order_resume(&lane, &issued_by).await? {
                 None => print(&format!("{lane}: is not paused\n"))?,
                 Some(pause) => {
                     any = true;
-                    screen(&format!("{lane}: resumed; it was paused: {}\n", pause.why))?;
+                    print_sanitized(&format!("{lane}: resumed; it was paused: {}\n", pause.why))?;
                 }
             }
         }
         // Otherwise there is nothing to take in.
-        if any { print(&format!("{}\n", desk.who())) } else { Ok(()) }
+        if any { print(&format!("{}\n", session.pickup_notice())) } else { Ok(()) }
     })
 }
 
-pub fn sweep(options: &Sweep) -> Result<(), Failure> {
+pub fn sweep(options: &Sweep) -> Result<(), CommandError> {
     if options.dry_run {
-        return survey::run(&options.config);
+        return dry_run_sweep::run(&options.config);
     }
     crate::runtime::current_thread()?.block_on(async {
-        let desk = Desk::open(&options.config).await?;
-        let issued_by = operator::issued_by(&desk.aws).await;
-        desk.aws.ledger().updates.order_sweep(&issued_by).await?;
+        let session = OperatorSession::open(&options.config).await?;
+        let issued_by = operator::issued_by(&session.aws).await;
+        session.aws.ledger().updates.order_sweep(&issued_by).await?;
         // A host that starts begins with a sweep.
-        let least = match desk.aws.ledger().shared || desk.is_table() {
+        let least = match session.aws.ledger().shared || session.is_table() {
             true => format!(
                 ", and sweeps no sooner than {} after its last sweep began \
                  (`updates.min_sweep_interval`)",
-                span(desk.config.updates.min_sweep_interval)
+                format_duration(session.config.updates.min_sweep_interval)
             ),
             false => String::new(),
         };
-        print(&format!("a sweep is asked for; {}{least}\n", desk.who()))
+        print(&format!("a sweep is asked for; {}{least}\n", session.pickup_notice()))
     })
 }
 
 /// Hands over again what a notifier could not be told.
-async fn tell_again(desk: &Desk, notifier: &str) -> Result<(), Failure> {
+async fn redrive_notifications(
+    session: &OperatorSession,
+    notifier: &str,
+) -> Result<(), CommandError> {
     let mut known =
-        desk.config.notifiers.iter().map(|notifier| notifier.plugin_config.name.as_str());
+        session.config.notifiers.iter().map(|notifier| notifier.plugin_config.name.as_str());
     if !known.clone().any(|name| name == notifier) {
         let hint = suggestion(notifier, known.clone());
         let known = known.by_ref().collect::<Vec<_>>().join(", ");
-        return Err(Failure::Usage(match known.is_empty() {
+        return Err(CommandError::Usage(match known.is_empty() {
             true => format!(
                 "`{notifier}` is no notifier: the config has no [[notifiers]]; name one there"
             ),
             false => format!("`{notifier}` is not one of the notifiers: {known}{hint}"),
         }));
     }
-    let queue = desk.aws.notifications(&desk.config).ok_or_else(|| {
+    let queue = session.aws.notification_queue(&session.config).ok_or_else(|| {
         let why = "[queues] names no `notifications_url`, so that nothing was queued: retry a \
                    failed notification by `groundcrew notify`, with the event of its alert";
-        Failure::Usage(why.to_owned())
+        CommandError::Usage(why.to_owned())
     })?;
-    let issued_by = operator::issued_by(&desk.aws).await;
-    let ledger = &desk.aws.ledger().updates;
+    let issued_by = operator::issued_by(&session.aws).await;
+    let ledger = &session.aws.ledger().updates;
     ledger.order_redrive_notifications(notifier, &issued_by).await?;
-    let cleared = queue.redrive(notifier, Timestamp::now()).await?;
-    print(&format!("{} handed over again\n", count(cleared.removed, "notification")))?;
-    arrived_since(cleared)
+    let removed = queue.redrive(notifier, Timestamp::now()).await?;
+    print(&format!("{} handed over again\n", count(removed.removed, "notification")))?;
+    warn_new_dead_letters(removed)
 }
 
 /// What is in a dead-letter queue after a command and wasn't before.
-fn arrived_since(cleared: RemovedDeadLetters) -> Result<(), Failure> {
-    match cleared.arrived_since {
+fn warn_new_dead_letters(removed: RemovedDeadLetters) -> Result<(), CommandError> {
+    match removed.arrived_since {
         0 => Ok(()),
-        letters => print(&format!(
+        dead_letters => print(&format!(
             "{} came meanwhile and left there: see the alert for the cause before redriving again\n",
-            count(letters, "dead letter")
+            count(dead_letters, "dead letter")
         )),
     }
 }
 
-pub fn redrive(options: &Redrive) -> Result<(), Failure> {
+pub fn redrive(options: &Redrive) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
-        let desk = Desk::open(&options.config).await?;
+        let session = OperatorSession::open(&options.config).await?;
         if let Some(notifier) = &options.notifier {
-            return tell_again(&desk, notifier).await;
+            return redrive_notifications(&session, notifier).await;
         }
         if let Some(lane) = &options.lane {
-            desk.lanes(Some(lane))?;
+            session.lanes(Some(lane))?;
         }
         // Before the ledger is changed: what fails again after that is left.
         let began = Timestamp::now();
-        let Some(sweep) = desk.last_sweep().await? else {
-            return Err(Failure::Other(
+        let Some(sweep) = session.last_sweep().await? else {
+            return Err(CommandError::Other(
                 "no sweep is complete yet, so no account is dead-lettered: see `groundcrew \
                  status` once a host has swept"
                     .into(),
             ));
         };
-        let ledger = &desk.aws.ledger().updates;
+        let ledger = &session.aws.ledger().updates;
         let progress = ledger.all_progress(&sweep.target).await?;
         let wanted = |account: &AccountId, progress: &UpdateProgress| {
             options.all
                 || options.account.contains(account)
                 || options.lane.is_some() && progress.lane == options.lane
         };
-        let given_up = progress.iter().filter(|(_, known)| known.dead_lettered);
-        let wanted = given_up.filter(|(account, progress)| wanted(account, progress));
+        let dead_lettered = progress.iter().filter(|(_, known)| known.dead_lettered);
+        let wanted = dead_lettered.filter(|(account, progress)| wanted(account, progress));
         let wanted: BTreeSet<AccountId> = wanted.map(|(account, _)| account.clone()).collect();
-        let issued_by = operator::issued_by(&desk.aws).await;
+        let issued_by = operator::issued_by(&session.aws).await;
         let redriven = ledger.order_redrive(&wanted, &sweep.target, &issued_by).await;
         let redriven = redriven?;
         for (account, progress) in &redriven {
@@ -197,22 +203,22 @@ pub fn redrive(options: &Redrive) -> Result<(), Failure> {
         let what = count(redriven.len(), "account");
         match redriven.is_empty() {
             true => print(&format!("{what} redriven: none of these was dead-lettered\n"))?,
-            false => print(&format!("{what} redriven; {}\n", desk.who()))?,
+            false => print(&format!("{what} redriven; {}\n", session.pickup_notice()))?,
         }
         // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
-        if let (false, Some(queue)) = (redriven.is_empty(), desk.aws.updates(&desk.config)) {
+        if let (false, Some(queue)) = (redriven.is_empty(), session.aws.update_queue(&session.config)) {
             let removed = queue.remove_dead_letters(&redriven, began).await.map_err(|error| {
-                Failure::from(error).although(
+                CommandError::from(error).with_context(
                     "they are redriven, and their dead letters are still in the queue, where they do \
                      no harm",
                 )
             })?;
             print(&format!("{} removed\n", count(removed.removed, "dead letter")))?;
-            arrived_since(removed)?;
+            warn_new_dead_letters(removed)?;
         }
         match others.is_empty() {
             true => Ok(()),
-            false => Err(Failure::Other(format!(
+            false => Err(CommandError::Other(format!(
                 "not dead-lettered towards {}: {}; `groundcrew status` lists what was",
                 sweep.target,
                 others.join(", ")

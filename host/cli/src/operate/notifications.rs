@@ -10,18 +10,18 @@ use groundcrew_core::ports::{LedgerError, QueueDepth};
 use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
 use serde::Serialize;
 
+use crate::formatting::{count, format_minute, paragraph, thousands};
 use crate::ports::RealAws;
-use crate::wording::{count, minute, paragraph, thousands};
 
 /// So many are listed; the rest is counted.
-const LISTED: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Whoever looks at the ledger alone should not wait for long for a queue that can't be reached.
-const PATIENCE: Duration = Duration::from_secs(5);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What notifiers are still to be told.
 #[derive(Debug, Serialize)]
-pub struct Notifications {
+pub struct NotificationsReport {
     /// Whose last try failed, and that are tried again.
     pub failing: usize,
     /// That failed for good while the other system may know: only a person has them told again.
@@ -29,7 +29,7 @@ pub struct Notifications {
     /// That a gate holds.
     pub held: usize,
     /// `None` without a notifications queue.
-    pub queue: Option<Depth>,
+    pub queue: Option<QueueDepthReport>,
     /// Each of those that failed or are held, by their keys.
     #[serde(rename = "untold")]
     pub undelivered: Vec<Undelivered>,
@@ -41,11 +41,11 @@ pub struct Notifications {
 /// How much is in the notifications queue.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub enum Depth {
+pub enum QueueDepthReport {
     /// So much.
     Known(QueueDepth),
     /// It could not be read.
-    Unread {
+    Unavailable {
         /// Why.
         error: String,
     },
@@ -59,29 +59,32 @@ pub struct Undelivered {
     pub entry: NotificationEntry,
 }
 
-impl Notifications {
+impl NotificationsReport {
     /// What there is; `None` where no notifier is configured.
-    pub async fn of(config: &Config, aws: &RealAws) -> Result<Option<Self>, LedgerError> {
+    pub async fn load(config: &Config, aws: &RealAws) -> Result<Option<Self>, LedgerError> {
         if config.notifiers.is_empty() {
             return Ok(None);
         }
         let undelivered = aws.ledger().notifications.undelivered().await?;
         let undelivered =
             undelivered.into_iter().map(|(key, entry)| Undelivered { key, entry }).collect();
-        let queue = match tokio::time::timeout(PATIENCE, aws.notifications_depth(config)).await {
+        let queue = match tokio::time::timeout(QUEUE_TIMEOUT, aws.notifications_depth(config)).await
+        {
             Ok(None) => None,
-            Ok(Some(Ok(depth))) => Some(Depth::Known(depth)),
-            Ok(Some(Err(error))) => Some(Depth::Unread { error: error.to_string() }),
+            Ok(Some(Ok(depth))) => Some(QueueDepthReport::Known(depth)),
+            Ok(Some(Err(error))) => {
+                Some(QueueDepthReport::Unavailable { error: error.to_string() })
+            }
             Err(_) => {
-                let error = format!("no answer within {} seconds", PATIENCE.as_secs());
-                Some(Depth::Unread { error })
+                let error = format!("no answer within {} seconds", QUEUE_TIMEOUT.as_secs());
+                Some(QueueDepthReport::Unavailable { error })
             }
         };
-        Ok(Some(Self::put_together(queue, undelivered, config.suggestions.clone())))
+        Ok(Some(Self::assemble(queue, undelivered, config.suggestions.clone())))
     }
 
-    fn put_together(
-        queue: Option<Depth>,
+    fn assemble(
+        queue: Option<QueueDepthReport>,
         undelivered: Vec<Undelivered>,
         suggestions: CommandSuggestions,
     ) -> Self {
@@ -109,23 +112,23 @@ impl Notifications {
         ];
         match &self.queue {
             None => {}
-            Some(Depth::Known(depth)) => parts.push(format!(
+            Some(QueueDepthReport::Known(depth)) => parts.push(format!(
                 "in the queue {} waiting and {} in delivery or waiting for a retry, {}",
                 number(depth.waiting),
                 number(depth.hidden),
                 count(depth.dead_letters, "dead letter")
             )),
-            Some(Depth::Unread { error }) => {
+            Some(QueueDepthReport::Unavailable { error }) => {
                 parts.push(format!("the queue can't be read: {error}"));
             }
         }
         paragraph(out, &format!("notifiers   {}", parts.join(", ")))?;
         let mut last: Vec<&Undelivered> = self.undelivered.iter().collect();
         last.sort_by_key(|one| std::cmp::Reverse(one.entry.changed_at));
-        for one in last.iter().take(LISTED) {
-            paragraph(out, &self.line(one))?;
+        for one in last.iter().take(MAX_LISTED) {
+            paragraph(out, &self.describe(one))?;
         }
-        match last.len().saturating_sub(LISTED) {
+        match last.len().saturating_sub(MAX_LISTED) {
             0 => Ok(()),
             more => {
                 let more = thousands(more as u64);
@@ -138,7 +141,7 @@ impl Notifications {
         }
     }
 
-    fn line(&self, Undelivered { key, entry }: &Undelivered) -> String {
+    fn describe(&self, Undelivered { key, entry }: &Undelivered) -> String {
         let notifier = &entry.notifier;
         let about = match &entry.account {
             Some(account) => account.as_str(),
@@ -148,7 +151,7 @@ impl Notifications {
             NotificationState::Held { until, reason } => {
                 format!(
                     "undelivered {notifier} for {about}, held until {}: {reason}",
-                    minute(*until)
+                    format_minute(*until)
                 )
             }
             NotificationState::Failed { error, for_good, .. } => {
@@ -162,7 +165,7 @@ impl Notifications {
                 format!(
                     "undelivered {notifier} for {about} after {}, the last at {}: {error}{again}",
                     count(entry.attempts as usize, "attempt"),
-                    minute(entry.changed_at)
+                    format_minute(entry.changed_at)
                 )
             }
             // These are not listed.
@@ -199,10 +202,10 @@ mod tests {
         NotificationState::Failed { error, effect_possible: true, for_good }
     }
 
-    fn screen(queue: Option<Depth>, undelivered: Vec<Undelivered>) -> String {
+    fn screen(queue: Option<QueueDepthReport>, undelivered: Vec<Undelivered>) -> String {
         let mut out = String::new();
         let suggestions = CommandSuggestions::with_config("crew.toml");
-        Notifications::put_together(queue, undelivered, suggestions).write(&mut out).unwrap();
+        NotificationsReport::assemble(queue, undelivered, suggestions).write(&mut out).unwrap();
         for line in out.lines() {
             assert!(line.chars().count() <= 80, "over 80 columns: {line}");
         }
@@ -218,7 +221,7 @@ mod tests {
             undelivered(2, held),
             undelivered(3, failed(Some(0))),
         ];
-        insta::assert_snapshot!(screen(Some(Depth::Known(depth)), undelivered), @"
+        insta::assert_snapshot!(screen(Some(QueueDepthReport::Known(depth)), undelivered), @"
         notifiers   1 failing, 1 failed for good, 1 held, in the queue 1,200 waiting and
                     2 in delivery or waiting for a retry, 1 dead letter
         undelivered ams for 000000000001 after 3 attempts, the last at 2026-09-21 14:13
@@ -234,14 +237,15 @@ mod tests {
     fn many_are_counted() {
         let many = (1..=14).map(|number| undelivered(number, failed(None))).collect();
         let screen = screen(None, many);
-        assert_eq!(screen.matches("undelivered ams for").count(), LISTED);
+        assert_eq!(screen.matches("undelivered ams for").count(), MAX_LISTED);
         assert!(screen.starts_with("notifiers   14 failing, 0 failed for good, 0 held\n"));
         assert!(screen.ends_with("and 4 more undelivered; --format json has them\n"), "{screen}");
     }
 
     #[test]
     fn a_queue_that_cannot_be_read() {
-        let queue = Depth::Unread { error: "sqs:GetQueueAttributes was refused".into() };
+        let queue =
+            QueueDepthReport::Unavailable { error: "sqs:GetQueueAttributes was refused".into() };
         insta::assert_snapshot!(screen(Some(queue), vec![]), @"
         notifiers   0 failing, 0 failed for good, 0 held, the queue can't be read:
                     sqs:GetQueueAttributes was refused

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use crate::ports::RealAws;
 
 /// An order is not kept waiting for longer to learn who gives it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The signature of an order that is given now by whoever runs this process.
 pub async fn issued_by(aws: &RealAws) -> IssuedBy {
-    let arn = tokio::time::timeout(PATIENCE, aws.caller_arn()).await.ok().flatten();
+    let arn = tokio::time::timeout(IDENTITY_TIMEOUT, aws.caller_arn()).await.ok().flatten();
     IssuedBy { by: Operator::new(arn, user(), host()), at: Timestamp::now() }
 }
 

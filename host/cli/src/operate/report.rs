@@ -17,21 +17,21 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::hosts::Hosts;
-use super::in_flight::{InFlight, ask};
-use super::notifications::Notifications;
+use super::in_flight::{InFlight, refresh};
+use super::notifications::NotificationsReport;
+use crate::formatting::count;
 use crate::totals::Totals;
-use crate::wording::count;
 
 /// Taken for the duration of an update until one has ended: the middle of the 10 to 30 minutes
 /// that Control Tower takes.
-const TYPICAL: Duration = Duration::from_secs(20 * 60);
+const DEFAULT_UPDATE_DURATION: Duration = Duration::from_secs(20 * 60);
 
 /// How the work stands.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub at: Timestamp,
     /// The hosts that run on the ledger.
-    pub hosts: Hosts,
+    pub hosts: HostsReport,
     /// `None` before the first sweep is complete.
     pub sweep: Option<Sweep>,
     /// The accounts by how they stand now; `None` before the first sweep is complete.
@@ -43,13 +43,13 @@ pub struct Report {
     pub held: Vec<HeldAccount>,
     pub held_in_all: usize,
     /// The lane whose turn it is, while it soaks after the lanes before it.
-    pub soaks: Option<Soaks>,
+    pub soaking_lane: Option<SoakingLane>,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
     pub held_back: Vec<BlockingLane>,
     /// Plans that need or needed approval, the newest first.
     pub plans: Vec<Plan>,
     /// What notifiers are still to be told; `None` where none is configured.
-    pub notifications: Option<Notifications>,
+    pub notifications: Option<NotificationsReport>,
     /// When everything will be done, unless something waits for an operator or no host runs.
     pub ends_at: Option<Timestamp>,
     /// What it waits for, if so.
@@ -82,7 +82,7 @@ pub struct Lane {
 
 /// A lane that soaks.
 #[derive(Debug, Serialize)]
-pub struct Soaks {
+pub struct SoakingLane {
     pub lane: String,
     /// Accounts that wait for it.
     pub accounts: usize,
@@ -113,11 +113,11 @@ pub struct Plan {
 
 impl Report {
     /// How the work stands by this ledger, without notifications.
-    pub async fn of(
+    pub async fn load(
         config: &Config,
         ledger: &dyn Ledger,
         now: Timestamp,
-        hosts: Hosts,
+        hosts: HostsReport,
     ) -> Result<Self, LedgerError> {
         let overview = ledger.overview().await?;
         let sweep = ledger.last_sweep().await?;
@@ -125,13 +125,13 @@ impl Report {
             Some(sweep) => ledger.all_progress(&sweep.target).await?,
             None => BTreeMap::new(),
         };
-        Ok(Self::put_together(config, now, hosts, &overview, sweep, progress))
+        Ok(Self::assemble(config, now, hosts, &overview, sweep, progress))
     }
 
     /// Asks Service Catalog how what the ledger has in flight stands. What has ended is in flight
     /// no more, although no host has noticed yet.
-    pub async fn ask(&mut self, catalog: &dyn Catalog) {
-        ask(&mut self.in_flight, catalog).await;
+    pub async fn refresh(&mut self, catalog: &dyn Catalog) {
+        refresh(&mut self.in_flight, catalog).await;
         for ended in self.in_flight.iter().filter(|one| one.has_ended()) {
             if let Some(lane) = self.lanes.iter_mut().find(|lane| lane.name == ended.lane) {
                 lane.in_flight = lane.in_flight.saturating_sub(1);
@@ -139,15 +139,15 @@ impl Report {
         }
     }
 
-    fn put_together(
+    fn assemble(
         config: &Config,
         now: Timestamp,
-        hosts: Hosts,
+        hosts: HostsReport,
         overview: &LedgerOverview,
         sweep: Option<SweepRecord>,
         progress: BTreeMap<AccountId, UpdateProgress>,
     ) -> Self {
-        let given_up: Vec<Failed> = progress
+        let dead_lettered: Vec<Failed> = progress
             .into_iter()
             .filter(|(_, progress)| progress.dead_lettered)
             .map(|(account, progress)| Failed {
@@ -163,16 +163,16 @@ impl Report {
             let running: Vec<&Slot> =
                 overview.slots.iter().filter(|slot| slot.lane == rules.name).collect();
             let failed =
-                given_up.iter().filter(|one| one.lane.as_ref() == Some(&rules.name)).count();
+                dead_lettered.iter().filter(|one| one.lane.as_ref() == Some(&rules.name)).count();
             let waiting = waiting(sweep.as_ref(), &rules.name, &record, failed, running.len());
-            let held = held_back_in(sweep.as_ref(), &rules.name);
+            let held = blocking_lane(sweep.as_ref(), &rules.name);
             left.push(LaneWork {
-                updates: durations(now, &record, waiting, &running),
+                updates: remaining_durations(now, &record, waiting, &running),
                 held: held.map_or(vec![], |held| {
                     let left = Duration::try_from(held.until - now).unwrap_or_default();
-                    vec![(left, typical(&record)); held.accounts]
+                    vec![(left, typical_duration(&record)); held.accounts]
                 }),
-                not_before: soak_of(config, overview, lanes.len())
+                not_before: soak_end(config, overview, lanes.len())
                     .filter(|_| waiting > 0)
                     .and_then(|until| Duration::try_from(until - now).ok())
                     .unwrap_or_default(),
@@ -180,19 +180,22 @@ impl Report {
             lanes.push(Lane {
                 name: rules.name.clone(),
                 concurrency: rules.concurrency,
-                done: seen(sweep.as_ref(), &rules.name).map_or(0, |seen| done(seen, &record)),
+                done: lane_summary(sweep.as_ref(), &rules.name)
+                    .map_or(0, |lane_summary| updates_done(lane_summary, &record)),
                 waiting,
                 in_flight: running.len(),
-                held: seen(sweep.as_ref(), &rules.name).map_or(0, |seen| seen.held),
+                held: lane_summary(sweep.as_ref(), &rules.name)
+                    .map_or(0, |lane_summary| lane_summary.held),
                 failed,
                 paused: record.paused.map(|pause| Paused { since: pause.at, why: pause.why }),
             });
         }
         let waits_for = waits_for(config, &lanes, sweep.as_ref(), overview);
-        let soaks = next_lane(&lanes).filter(|_| waits_for.is_none()).and_then(|(at, lane)| {
-            let until = soak_of(config, overview, at).filter(|until| *until > now)?;
-            Some(Soaks { lane: lane.name.clone(), accounts: lane.waiting, until })
-        });
+        let soaking_lane =
+            next_lane(&lanes).filter(|_| waits_for.is_none()).and_then(|(at, lane)| {
+                let until = soak_end(config, overview, at).filter(|until| *until > now)?;
+                Some(SoakingLane { lane: lane.name.clone(), accounts: lane.waiting, until })
+            });
         let ends = lane_schedules(&config.rules(), &left).iter().map(|lane| now + lane.ends).max();
         let mut plans: Vec<Plan> = overview
             .orders
@@ -206,20 +209,20 @@ impl Report {
             })
             .collect();
         plans.sort_by_key(|plan| std::cmp::Reverse(plan.since));
-        let accounts = sweep.as_ref().map(|sweep| totals(sweep, &lanes, given_up.len()));
+        let accounts = sweep.as_ref().map(|sweep| totals(sweep, &lanes, dead_lettered.len()));
         Self {
             at: now,
             accounts,
             lanes,
-            in_flight: overview.slots.iter().map(|slot| InFlight::of(slot, now)).collect(),
-            failed: given_up,
+            in_flight: overview.slots.iter().map(|slot| InFlight::from_slot(slot, now)).collect(),
+            failed: dead_lettered,
             held: sweep.as_ref().map(|sweep| sweep.held.clone()).unwrap_or_default(),
             held_in_all: sweep.as_ref().map_or(0, |sweep| sweep.held_in_all),
-            soaks,
+            soaking_lane,
             held_back: sweep.as_ref().map(|sweep| sweep.held_back.clone()).unwrap_or_default(),
             plans,
             notifications: None,
-            ends_at: ends.filter(|_| sweep.is_some() && waits_for.is_none() && hosts.any()),
+            ends_at: ends.filter(|_| sweep.is_some() && waits_for.is_none() && hosts.is_running()),
             hosts,
             waits_for,
             sweep: sweep.map(|sweep| Sweep {
@@ -238,8 +241,10 @@ impl Report {
 fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
     let updated = lanes.iter().map(|lane| lane.done).sum::<u64>();
     // Those that were updated before the sweep were current when it saw them.
-    let before = |seen: &LaneSummary| {
-        seen.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded))
+    let before = |lane_summary: &LaneSummary| {
+        lane_summary
+            .succeeded
+            .saturating_sub(lane_summary.began_with.unwrap_or(lane_summary.succeeded))
     };
     let updated_before = sweep.lanes.values().map(before).sum::<u64>();
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -257,24 +262,24 @@ fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
 }
 
 /// What the last sweep saw of a lane.
-fn seen<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSummary> {
+fn lane_summary<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSummary> {
     sweep?.lanes.get(lane)
 }
 
 /// What of a lane is held and keeps other lanes back.
-fn held_back_in<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s BlockingLane> {
+fn blocking_lane<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s BlockingLane> {
     sweep?.held_back.iter().find(|held| held.lane == lane)
 }
 
 /// Updates of a lane that succeeded since a sweep first saw the target.
-fn done(seen: &LaneSummary, record: &LaneRecord) -> u64 {
-    record.succeeded.saturating_sub(seen.began_with.unwrap_or(seen.succeeded))
+fn updates_done(lane_summary: &LaneSummary, record: &LaneRecord) -> u64 {
+    record.succeeded.saturating_sub(lane_summary.began_with.unwrap_or(lane_summary.succeeded))
 }
 
 /// How long an update of a lane takes.
-fn typical(record: &LaneRecord) -> Duration {
+fn typical_duration(record: &LaneRecord) -> Duration {
     match record.typical_seconds {
-        0 => TYPICAL,
+        0 => DEFAULT_UPDATE_DURATION,
         seconds => Duration::from_secs(seconds),
     }
 }
@@ -287,20 +292,22 @@ fn waiting(
     failed: usize,
     running: usize,
 ) -> usize {
-    let Some(seen) = seen(sweep, lane) else { return 0 };
-    let done = usize::try_from(record.succeeded.saturating_sub(seen.succeeded));
-    let over = done.unwrap_or(usize::MAX).saturating_add(failed.saturating_sub(seen.dead_lettered));
-    seen.to_update.saturating_sub(over).saturating_sub(running)
+    let Some(lane_summary) = lane_summary(sweep, lane) else { return 0 };
+    let done = usize::try_from(record.succeeded.saturating_sub(lane_summary.succeeded));
+    let over = done
+        .unwrap_or(usize::MAX)
+        .saturating_add(failed.saturating_sub(lane_summary.dead_lettered));
+    lane_summary.to_update.saturating_sub(over).saturating_sub(running)
 }
 
 /// How long what is left of a lane takes, update by update.
-fn durations(
+fn remaining_durations(
     now: Timestamp,
     record: &LaneRecord,
     waiting: usize,
     running: &[&Slot],
 ) -> Vec<Duration> {
-    let typical = typical(record);
+    let typical = typical_duration(record);
     let left = |slot: &&Slot| typical.saturating_sub(slot.age(now));
     running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
 }
@@ -313,7 +320,7 @@ fn next_lane(lanes: &[Lane]) -> Option<(usize, &Lane)> {
 }
 
 /// Until when a lane soaks after what was updated in those before it.
-fn soak_of(config: &Config, overview: &LedgerOverview, lane: usize) -> Option<Timestamp> {
+fn soak_end(config: &Config, overview: &LedgerOverview, lane: usize) -> Option<Timestamp> {
     let soak = config.lanes.get(lane)?.soak;
     let ended = config.lanes[..lane].iter().filter_map(|earlier| {
         overview.lanes.get(&earlier.name).and_then(|record| record.last_ended)
@@ -335,11 +342,11 @@ fn waits_for(
         let approve = suggestions.command(&format!("approve {plan}"));
         return Some(format!("approval: `{approve}`"));
     }
-    paused(lanes, suggestions).or_else(|| unsuccessful(config, lanes))
+    waits_for_resume(lanes, suggestions).or_else(|| waits_for_success(config, lanes))
 }
 
 /// The lanes that are paused, where accounts wait for that.
-fn paused(lanes: &[Lane], suggestions: &CommandSuggestions) -> Option<String> {
+fn waits_for_resume(lanes: &[Lane], suggestions: &CommandSuggestions) -> Option<String> {
     let last = lanes.iter().rposition(|lane| lane.waiting > 0)?;
     let paused = lanes[..=last].iter().filter(|lane| lane.paused.is_some());
     let names: Vec<&String> = paused.map(|lane| &lane.name).collect();
@@ -357,7 +364,7 @@ fn paused(lanes: &[Lane], suggestions: &CommandSuggestions) -> Option<String> {
 }
 
 /// The lane whose turn it is, where it asks those before it for success in vain.
-fn unsuccessful(config: &Config, lanes: &[Lane]) -> Option<String> {
+fn waits_for_success(config: &Config, lanes: &[Lane]) -> Option<String> {
     let (at, lane) = next_lane(lanes)?;
     if config.lanes.get(at)?.start_when != StartWhen::Succeeded {
         return None;
@@ -375,7 +382,7 @@ fn unsuccessful(config: &Config, lanes: &[Lane]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hosts::Presence;
+    use super::super::hosts::HostPresence;
     use super::*;
     use groundcrew_core::catalog::{ArtifactId, ProvisionedProductId};
     use groundcrew_core::plan_id::PlanId;
@@ -406,7 +413,7 @@ mod tests {
     }
 
     fn sweep(canary: usize, prod: usize) -> SweepRecord {
-        let seen = |to_update, succeeded| LaneSummary {
+        let lane_summary = |to_update, succeeded| LaneSummary {
             to_update,
             dead_lettered: 1,
             held: 0,
@@ -423,7 +430,11 @@ mod tests {
             current: 10,
             skipped: 2,
             closed: 1,
-            lanes: [("canary".into(), seen(canary, 7)), ("prod".into(), seen(prod, 0))].into(),
+            lanes: [
+                ("canary".into(), lane_summary(canary, 7)),
+                ("prod".into(), lane_summary(prod, 0)),
+            ]
+            .into(),
             held: vec![],
             held_in_all: 0,
             held_back: vec![],
@@ -441,15 +452,20 @@ mod tests {
         }
     }
 
-    fn hosts(runs: bool) -> Hosts {
-        let presence = if runs { Presence::Answers } else { Presence::None };
-        Hosts::of(Default::default(), presence, NOW, &CommandSuggestions::with_config("crew.toml"))
+    fn hosts(runs: bool) -> HostsReport {
+        let presence = if runs { HostPresence::Connected } else { HostPresence::Absent };
+        HostsReport::new(
+            Default::default(),
+            presence,
+            NOW,
+            &CommandSuggestions::with_config("crew.toml"),
+        )
     }
 
     fn report(overview: &LedgerOverview, sweep: SweepRecord) -> Report {
         let progress =
             [1, 2].map(|number: u64| (format!("{number:012}").parse().unwrap(), failed("canary")));
-        Report::put_together(&config(), NOW, hosts(true), overview, Some(sweep), progress.into())
+        Report::assemble(&config(), NOW, hosts(true), overview, Some(sweep), progress.into())
     }
 
     /// Of six, two have succeeded since, one was given up since, one runs.
@@ -480,7 +496,7 @@ mod tests {
         let sweep = || Some(sweep(6, 4));
         let ends = |runs| {
             let hosts = hosts(runs);
-            Report::put_together(&config(), NOW, hosts, &overview, sweep(), [].into()).ends_at
+            Report::assemble(&config(), NOW, hosts, &overview, sweep(), [].into()).ends_at
         };
         assert!(ends(true).is_some());
         assert_eq!(ends(false), None);
@@ -518,19 +534,19 @@ mod tests {
         };
         let report = |canary, prod| {
             let sweep = Some(sweep(canary, prod));
-            Report::put_together(&config, NOW, hosts(true), &overview, sweep, [].into())
+            Report::assemble(&config, NOW, hosts(true), &overview, sweep, [].into())
         };
         let soaking = report(0, 4);
-        let soaks = soaking.soaks.unwrap();
-        assert_eq!((soaks.lane.as_str(), soaks.accounts), ("prod", 4));
-        assert_eq!(soaks.until, ended + Duration::from_secs(3600));
+        let soaking_lane = soaking.soaking_lane.unwrap();
+        assert_eq!((soaking_lane.lane.as_str(), soaking_lane.accounts), ("prod", 4));
+        assert_eq!(soaking_lane.until, ended + Duration::from_secs(3600));
         // Then four at once.
-        assert_eq!(soaking.ends_at, Some(soaks.until + Duration::from_secs(1200)));
+        assert_eq!(soaking.ends_at, Some(soaking_lane.until + Duration::from_secs(1200)));
         // While canaries wait it is not its turn, and the soak begins anew after them.
         let busy = report(1, 4);
-        assert!(busy.soaks.is_none());
+        assert!(busy.soaking_lane.is_none());
         assert_eq!(busy.ends_at, Some(NOW + Duration::from_secs(1200 + 3600 + 1200)));
-        assert!(report(0, 0).soaks.is_none());
+        assert!(report(0, 0).soaking_lane.is_none());
     }
 
     #[test]
@@ -542,7 +558,7 @@ mod tests {
             let sweep = Some(sweep(canary, 4));
             let overview = LedgerOverview::default();
             let report =
-                Report::put_together(config, NOW, hosts(true), &overview, sweep, failed.into());
+                Report::assemble(config, NOW, hosts(true), &overview, sweep, failed.into());
             (report.ends_at.is_some(), report.waits_for)
         };
         assert_eq!(report(&config, 0), (true, None));

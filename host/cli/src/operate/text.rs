@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::report::Report;
-use crate::wording::{count, minute, paragraph, span, thousands};
+use crate::formatting::{count, format_duration, format_minute, paragraph, thousands};
 
 /// So many failed and held accounts are listed; the rest is counted.
-const LISTED: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Renders the status.
 pub fn render(report: &Report) -> String {
@@ -22,17 +22,20 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     let Some(sweep) = &report.sweep else {
         paragraph(
             out,
-            match report.hosts.any() {
+            match report.hosts.is_running() {
                 true => "sweep       none is complete yet; the log of the host says why",
                 false => "sweep       none is complete yet",
             },
         )?;
-        return told(report, out);
+        return write_notifications(report, out);
     };
     let number = |number: usize| thousands(number as u64);
-    paragraph(out, &format!("sweep       {}, to {}", minute(sweep.completed), sweep.target))?;
+    paragraph(
+        out,
+        &format!("sweep       {}, to {}", format_minute(sweep.completed), sweep.target),
+    )?;
     if let Some(accounts) = &report.accounts {
-        paragraph(out, &format!("accounts    {}", accounts.words()))?;
+        paragraph(out, &format!("accounts    {}", accounts.summary()))?;
     }
     writeln!(out)?;
 
@@ -40,7 +43,9 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{:width$}  done  waiting  in flight  held  failed", "lane")?;
     for lane in &report.lanes {
         let paused = match &lane.paused {
-            Some(paused) => format!("  paused since {}: {}", minute(paused.since), paused.why),
+            Some(paused) => {
+                format!("  paused since {}: {}", format_minute(paused.since), paused.why)
+            }
             None => String::new(),
         };
         let line = format!(
@@ -61,7 +66,8 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         (Some(what), _) => paragraph(out, &format!("waits for   {what}"))?,
         (None, Some(end)) if is_busy(report) => {
             let left = Duration::try_from(end - report.at).unwrap_or_default();
-            let line = format!("done        about {}, in {}", minute(end), span(left));
+            let line =
+                format!("done        about {}, in {}", format_minute(end), format_duration(left));
             paragraph(out, &line)?;
         }
         _ if is_busy(report) => {
@@ -69,12 +75,12 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         }
         _ => paragraph(out, "done        nothing waits and nothing runs")?,
     }
-    if let Some(soaks) = &report.soaks {
+    if let Some(soaking_lane) = &report.soaking_lane {
         let line = format!(
             "waits       {} ({}): it soaks after the lanes before it, until {}",
-            soaks.lane,
-            thousands(soaks.accounts as u64),
-            minute(soaks.until)
+            soaking_lane.lane,
+            thousands(soaking_lane.accounts as u64),
+            format_minute(soaking_lane.until)
         );
         paragraph(out, &line)?;
     }
@@ -89,16 +95,16 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
             waiting.join(", "),
             count(held.accounts, "account"),
             held.lane,
-            minute(held.until),
-            minute(held.since)
+            format_minute(held.until),
+            format_minute(held.since)
         );
         paragraph(out, &line)?;
     }
     for slot in &report.in_flight {
-        let (what, rest) = slot.words();
+        let (what, rest) = slot.describe();
         paragraph(out, &format!("{what:12}{rest}"))?;
     }
-    for failed in report.failed.iter().take(LISTED) {
+    for failed in report.failed.iter().take(MAX_LISTED) {
         let line = format!(
             "failed      {} in {} after {}: {}",
             failed.account,
@@ -108,32 +114,36 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
         );
         paragraph(out, &line)?;
     }
-    more(out, report.failed.len().saturating_sub(LISTED), "failed")?;
-    for held in report.held.iter().take(LISTED) {
+    write_more(out, report.failed.len().saturating_sub(MAX_LISTED), "failed")?;
+    for held in report.held.iter().take(MAX_LISTED) {
         let lane = held.lane.as_ref().map(|lane| format!(" in {lane}")).unwrap_or_default();
         let line = format!(
             "held        {}{lane} until {}: {}",
             held.account,
-            minute(held.until),
+            format_minute(held.until),
             held.reason
         );
         paragraph(out, &line)?;
     }
-    more(out, report.held_in_all.saturating_sub(report.held.len().min(LISTED)), "held")?;
+    write_more(out, report.held_in_all.saturating_sub(report.held.len().min(MAX_LISTED)), "held")?;
     for plan in report.plans.iter().take(1) {
         let line = match (&plan.approved_by, plan.approved_at) {
             (Some(by), Some(at)) => {
-                format!("plan        {}: approved by {by} at {}", plan.id, minute(at))
+                format!("plan        {}: approved by {by} at {}", plan.id, format_minute(at))
             }
-            _ => format!("plan        {}: not approved, since {}", plan.id, minute(plan.since)),
+            _ => format!(
+                "plan        {}: not approved, since {}",
+                plan.id,
+                format_minute(plan.since)
+            ),
         };
         paragraph(out, &line)?;
     }
-    told(report, out)
+    write_notifications(report, out)
 }
 
 /// What notifiers are still to be told.
-fn told(report: &Report, out: &mut String) -> std::fmt::Result {
+fn write_notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     match &report.notifications {
         Some(notifications) => notifications.write(out),
         None => Ok(()),
@@ -144,7 +154,7 @@ fn is_busy(report: &Report) -> bool {
     report.lanes.iter().any(|lane| lane.waiting + lane.in_flight > 0)
 }
 
-fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
+fn write_more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
     match number {
         0 => Ok(()),
         _ => paragraph(
@@ -159,8 +169,8 @@ fn more(out: &mut String, number: usize, what: &str) -> std::fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hosts::{Hosts, Presence};
-    use super::super::in_flight::{InFlight, State};
+    use super::super::hosts::{HostPresence, HostsReport};
+    use super::super::in_flight::{InFlight, RecordState};
     use super::super::report::{Failed, Lane, Paused, Plan, Sweep};
     use super::*;
     use crate::totals::Totals;
@@ -189,7 +199,7 @@ mod tests {
         }
     }
 
-    fn hosts(presence: Presence) -> Hosts {
+    fn hosts(presence: HostPresence) -> HostsReport {
         let mut known = groundcrew_core::ports::Hosts::default();
         known.record_heartbeat(&Heartbeat {
             host: "file".into(),
@@ -200,7 +210,7 @@ mod tests {
         });
         let suggestions =
             groundcrew_core::suggestions::CommandSuggestions::with_config("crew.toml");
-        Hosts::of(known, presence, AT, &suggestions)
+        HostsReport::new(known, presence, AT, &suggestions)
     }
 
     fn lane(name: &str, waiting: usize, in_flight: usize, failed: usize) -> Lane {
@@ -219,7 +229,7 @@ mod tests {
     fn report() -> Report {
         Report {
             at: AT,
-            hosts: hosts(Presence::Answers),
+            hosts: hosts(HostPresence::Connected),
             notifications: None,
             sweep: Some(Sweep {
                 completed: AT,
@@ -238,7 +248,7 @@ mod tests {
                 record: Some("rec-aaaaaaaaaaaaa".into()),
                 attempt: 2,
                 age_seconds: 754,
-                state: State::Running,
+                state: RecordState::Running,
                 error: None,
             }],
             failed: vec![Failed {
@@ -256,7 +266,7 @@ mod tests {
                 lane: Some("canary".into()),
             }],
             held_in_all: 42,
-            soaks: None,
+            soaking_lane: None,
             held_back: vec![],
             plans: vec![Plan {
                 id: "plan-010203040506".into(),
@@ -302,27 +312,27 @@ mod tests {
 
     #[rstest]
     #[case::running(
-        State::Running,
+        RecordState::Running,
         None,
         "in flight   000000000001 in canary for 00:12:34, attempt 2: rec-aaaaaaaaaaaaa"
     )]
     #[case::succeeded(
-        State::Succeeded,
+        RecordState::Succeeded,
         None,
         "ended       000000000001 in canary, attempt 2: rec-aaaaaaaaaaaaa has succeeded, no host has noticed it yet"
     )]
     #[case::failed(
-        State::Failed,
+        RecordState::Failed,
         Some("the stack set failed"),
         "ended       000000000001 in canary, attempt 2: rec-aaaaaaaaaaaaa has failed, no host has noticed it yet; the stack set failed"
     )]
     #[case::not_asked(
-        State::Unknown,
+        RecordState::Unknown,
         Some("DescribeRecord: AccessDenied"),
         "begun       000000000001 in canary 00:12:34 ago, attempt 2: rec-aaaaaaaaaaaaa; DescribeRecord: AccessDenied"
     )]
     fn what_is_in_flight(
-        #[case] state: State,
+        #[case] state: RecordState,
         #[case] error: Option<&str>,
         #[case] expected: &str,
     ) {
@@ -368,8 +378,8 @@ mod tests {
     /// The sweep knew of two lanes; then everything was killed.
     #[test]
     fn no_host_runs() {
-        let mut report = Report { hosts: hosts(Presence::None), ends_at: None, ..report() };
-        report.in_flight[0].state = State::Unknown;
+        let mut report = Report { hosts: hosts(HostPresence::Absent), ends_at: None, ..report() };
+        report.in_flight[0].state = RecordState::Unknown;
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
                     (groundcrew 0.1.0 as a service) was last seen: what was in

@@ -32,7 +32,7 @@ enum PathError {
         "has the name of something else in a package (`{BOOTSTRAP}`, `{CACHE}`, `{CONFIG}`): \
          rename it"
     )]
-    Taken,
+    NameConflict,
 }
 
 /// What was found.
@@ -64,14 +64,20 @@ impl Contents {
         match &plugin_config.plugin {
             PluginSource::Bundled(_) => {}
             PluginSource::File(path) => {
-                self.file(&about, plugin_config.line, path, base, Missing::ToldElsewhere)
+                self.file(&about, plugin_config.line, path, base, MissingFile::ReportedElsewhere)
             }
             PluginSource::Script(path) => {
-                self.file(&about, plugin_config.line, path, base, Missing::ToldElsewhere);
-                if packaged(path).is_ok() {
+                self.file(&about, plugin_config.line, path, base, MissingFile::ReportedElsewhere);
+                if packaged_path(path).is_ok() {
                     for data in ["data.toml", "data.json"] {
                         let path = path.with_extension(data);
-                        self.file(&about, plugin_config.line, &path, base, Missing::ToldElsewhere);
+                        self.file(
+                            &about,
+                            plugin_config.line,
+                            &path,
+                            base,
+                            MissingFile::ReportedElsewhere,
+                        );
                     }
                 }
             }
@@ -83,7 +89,7 @@ impl Contents {
         let about = format!("notifier `{name}`");
         for grant in &notifier.grants.http {
             if let Some(path) = &grant.ca_file {
-                self.file(&format!("{about}, `ca_file`"), *line, path, base, Missing::IsWrong);
+                self.file(&format!("{about}, `ca_file`"), *line, path, base, MissingFile::Problem);
             }
             for secret in grant.secrets() {
                 let SecretLocation::File(path) = &secret.location else { continue };
@@ -107,18 +113,18 @@ impl Contents {
         }
     }
 
-    fn file(&mut self, about: &str, line: usize, path: &Path, base: &Path, missing: Missing) {
-        let name = match packaged(path) {
+    fn file(&mut self, about: &str, line: usize, path: &Path, base: &Path, missing: MissingFile) {
+        let name = match packaged_path(path) {
             Ok(name) => name,
             Err(error) => {
                 return self.problem(line, format!("{about}: {} {error}", path.display()));
             }
         };
-        match files::read(&base.join(path), files::COMPONENT) {
+        match files::read(&base.join(path), files::MAX_COMPONENT_BYTES) {
             Ok(bytes) => {
                 self.files.insert(name, bytes);
             }
-            Err(_) if missing == Missing::ToldElsewhere => {}
+            Err(_) if missing == MissingFile::ReportedElsewhere => {}
             Err(error) => {
                 let why = match error.kind() {
                     io::ErrorKind::NotFound => "is not there".to_owned(),
@@ -136,13 +142,13 @@ impl Contents {
 
 /// What a file that can't be read means.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    IsWrong,
-    ToldElsewhere,
+enum MissingFile {
+    Problem,
+    ReportedElsewhere,
 }
 
 /// The path of a file in a package, where the config names it as it did before.
-fn packaged(path: &Path) -> Result<String, PathError> {
+fn packaged_path(path: &Path) -> Result<String, PathError> {
     let mut parts = Vec::new();
     for part in path.components() {
         match part {
@@ -154,7 +160,9 @@ fn packaged(path: &Path) -> Result<String, PathError> {
     }
     match parts.first() {
         None => Err(PathError::Outside),
-        Some(first) if [BOOTSTRAP, CACHE, CONFIG].contains(&&**first) => Err(PathError::Taken),
+        Some(first) if [BOOTSTRAP, CACHE, CONFIG].contains(&&**first) => {
+            Err(PathError::NameConflict)
+        }
         Some(_) => Ok(parts.join("/")),
     }
 }
@@ -170,7 +178,7 @@ mod tests {
     #[case("rules/./rings.rego", "rules/rings.rego")]
     #[case("rules/cache/a.rego", "rules/cache/a.rego")]
     fn paths_within(#[case] path: &str, #[case] name: &str) {
-        assert_eq!(packaged(Path::new(path)).unwrap(), name);
+        assert_eq!(packaged_path(Path::new(path)).unwrap(), name);
     }
 
     #[rstest]
@@ -181,7 +189,7 @@ mod tests {
     #[case("bootstrap", "rename")]
     #[case("groundcrew.toml", "rename")]
     fn paths_that_a_package_can_not_have(#[case] path: &str, #[case] told: &str) {
-        let error = packaged(Path::new(path)).unwrap_err().to_string();
+        let error = packaged_path(Path::new(path)).unwrap_err().to_string();
         assert!(error.contains(told), "{error}");
     }
 }

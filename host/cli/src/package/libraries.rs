@@ -36,20 +36,20 @@ const CERTIFICATES: [&str; 3] =
 
 /// What glibc opens by itself when a name is looked up, where it is older than 2.34; a newer one has
 /// it built in.
-const OPENED: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
+const NSS_LIBRARIES: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
 
 /// The loader and the shared libraries of a program, by the absolute paths at which it finds them.
 pub fn libraries(program: &Elf) -> Result<BTreeMap<String, Vec<u8>>, LibraryError> {
     let mut found = BTreeMap::new();
     let Some(loader) = &program.loader else { return Ok(found) };
-    let folders = folders(program.architecture);
+    let folders = library_folders(program.architecture);
     let find = |name: &str| {
         folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
     };
     found.insert(loader.clone(), read(Path::new(loader))?);
     let mut wanted = program.libraries.clone();
     if program.glibc.is_some() {
-        let opened = OPENED.into_iter().filter(|name| find(name).is_some());
+        let opened = NSS_LIBRARIES.into_iter().filter(|name| find(name).is_some());
         wanted.extend(opened.map(str::to_owned));
     }
     // The loader is where the program says, and libraries may name it too.
@@ -79,7 +79,7 @@ pub fn certificates() -> Result<Vec<u8>, LibraryError> {
 }
 
 /// Where the loader looks, without any configuration of its own.
-fn folders(architecture: Architecture) -> Vec<String> {
+fn library_folders(architecture: Architecture) -> Vec<String> {
     let multiarch = match architecture {
         Architecture::X86_64 => "x86_64-linux-gnu",
         Architecture::Arm64 => "aarch64-linux-gnu",
@@ -90,7 +90,7 @@ fn folders(architecture: Architecture) -> Vec<String> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LibraryError> {
-    files::read(path, files::PROGRAM)
+    files::read(path, files::MAX_PROGRAM_BYTES)
         .map_err(|source| LibraryError::Read { path: path.to_owned(), source })
 }
 
@@ -110,7 +110,7 @@ mod tests {
             let found = found.keys().any(|path| path.ends_with(&format!("/{name}")));
             assert!(found, "{name}");
         }
-        for name in OPENED.into_iter().filter(|_| elf.glibc.is_some()) {
+        for name in NSS_LIBRARIES.into_iter().filter(|_| elf.glibc.is_some()) {
             let here =
                 folders(elf.architecture).iter().any(|one| Path::new(one).join(name).exists());
             assert_eq!(found.keys().any(|path| path.ends_with(name)), here, "{name}");

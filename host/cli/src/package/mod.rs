@@ -16,14 +16,14 @@ use groundcrew_core::config::{Config, LedgerLocation};
 use groundcrew_plugins::files;
 use groundcrew_plugins::package::{BUILD, BUILD_FILE};
 
+use crate::command_error::CommandError;
 use crate::commands::{Package, Target};
-use crate::failure::Failure;
-use crate::files::{with_ending, write_whole};
-use crate::loaded::{Need, read_alone};
-use crate::output::screen;
-use crate::ports::NoSupport;
-use crate::wording::thousands;
-use compiled::{Compiled, compile};
+use crate::files::{with_suffix, write_atomic};
+use crate::formatting::thousands;
+use crate::loaded_config::{PluginSelection, read_without_overlay};
+use crate::output::print_sanitized;
+use crate::ports::NoSupportCases;
+use compiled::{CompiledPlugin, compile};
 use contents::{BOOTSTRAP, CACHE, CONFIG, Contents, Files};
 use elf::{Architecture, Elf, ElfError, GlibcVersion};
 use report::Report;
@@ -85,66 +85,68 @@ struct Binary {
     elf: Elf,
 }
 
-pub fn run(options: &Package) -> Result<(), Failure> {
+pub fn run(options: &Package) -> Result<(), CommandError> {
     let target = options.target;
     let mut problems = Vec::new();
     let binary = Binary::open(options.binary.as_deref(), target).map_err(|found| {
         problems.extend(found.iter().map(ToString::to_string));
     });
-    let place = place(options).map_err(|problem| problems.push(problem));
+    let output_path = output_path(options).map_err(|problem| problems.push(problem));
 
     // Whatever `check` finds is found here too. What this shell lays over the config is not looked
     // at: it is one stack's, and the package has the file alone.
     let base = options.config.parent().unwrap_or(Path::new(""));
-    let checked = read_alone(&options.config).and_then(|read| {
+    let checked = read_without_overlay(&options.config).and_then(|read| {
         let text = read.text().to_owned();
         let Contents { files, problems, notices } = Contents::gather(&read.config, base, target);
-        let loading = read.with_problems(problems).load(Need::All, Arc::new(NoSupport));
+        let loading =
+            read.with_problems(problems).load(PluginSelection::All, Arc::new(NoSupportCases));
         let loaded = crate::runtime::current_thread()?.block_on(loading)?;
         Ok((loaded.config, text, files, notices))
     });
     let (config, text, files, mut notices) = match checked {
         Ok(checked) => checked,
-        Err(Failure::Usage(found)) => {
+        Err(CommandError::Usage(found)) => {
             problems.push(found);
-            return Err(Failure::Usage(problems.join("\n")));
+            return Err(CommandError::Usage(problems.join("\n")));
         }
         Err(other) => return Err(other),
     };
-    let (Ok(binary), Ok(place)) = (binary, place) else {
-        return Err(Failure::Usage(problems.join("\n")));
+    let (Ok(binary), Ok(output_path)) = (binary, output_path) else {
+        return Err(CommandError::Usage(problems.join("\n")));
     };
-    notices.extend(notice_of_ledger(&config, target));
+    notices.extend(ledger_notice(&config, target));
     notices.extend(binary.notice());
 
     let compiled = compile(&config, base)?;
-    let package = Packing { binary: &binary, text, files, compiled: &compiled };
+    let package = PackageContents { binary: &binary, text, files, compiled: &compiled };
     let (tree, bytes) = match target {
         Target::Lambda => {
             let tree = package.lambda();
             if tree.size() > LAMBDA_SIZE {
-                return Err(Failure::Usage(format!(
+                return Err(CommandError::Usage(format!(
                     "the package would have {} bytes, and a Lambda may have {}: package a release \
                      build, or fewer plugins",
                     thousands(tree.size()),
                     thousands(LAMBDA_SIZE)
                 )));
             }
-            let zip = archive::zip(&tree).map_err(|error| Failure::Other(error.to_string()))?;
+            let zip =
+                archive::zip(&tree).map_err(|error| CommandError::Other(error.to_string()))?;
             (tree, Some(zip))
         }
         Target::Container => {
-            (package.container().map_err(|error| Failure::Usage(error.to_string()))?, None)
+            (package.container().map_err(|error| CommandError::Usage(error.to_string()))?, None)
         }
     };
     fs::create_dir_all(&options.out)
         .and_then(|()| match &bytes {
-            Some(zip) => write_whole(&place, zip),
-            None => replace(&place, &tree),
+            Some(zip) => write_atomic(&output_path, zip),
+            None => replace(&output_path, &tree),
         })
-        .map_err(|error| Failure::unwritable(&place, error, "--out"))?;
+        .map_err(|error| CommandError::unwritable(&output_path, error, "--out"))?;
     let report = Report {
-        place: &place,
+        output_path: &output_path,
         size: bytes.as_ref().map_or(tree.size(), |zip| zip.len() as u64),
         sha256: bytes.as_ref().map_or_else(|| tree.sha256(), |zip| tree::sha256(zip)),
         elf: &binary.elf,
@@ -152,7 +154,7 @@ pub fn run(options: &Package) -> Result<(), Failure> {
         compiled: &compiled,
         notices: &notices,
     };
-    screen(&report.to_string())
+    print_sanitized(&report.to_string())
 }
 
 impl Binary {
@@ -163,28 +165,28 @@ impl Binary {
             let reason = format!("{error}; name it by --binary");
             vec![BinaryError::Read { path: PathBuf::from(PROGRAM), reason }]
         })?;
-        let bytes = files::read(&path, files::PROGRAM).map_err(|error| {
+        let bytes = files::read(&path, files::MAX_PROGRAM_BYTES).map_err(|error| {
             vec![BinaryError::Read { path: path.clone(), reason: error.to_string() }]
         })?;
         let elf = Elf::parse(&bytes)
             .map_err(|source| vec![BinaryError::Elf { path: path.clone(), source }])?;
         let binary = Self { path, bytes, elf };
-        let wrong = binary.wrong(target);
-        if wrong.is_empty() { Ok(binary) } else { Err(wrong) }
+        let problems = binary.problems(target);
+        if problems.is_empty() { Ok(binary) } else { Err(problems) }
     }
 
-    fn wrong(&self, target: Target) -> Vec<BinaryError> {
+    fn problems(&self, target: Target) -> Vec<BinaryError> {
         let Self { path, bytes, elf } = self;
         let path = || path.clone();
-        let mut wrong = Vec::new();
+        let mut problems = Vec::new();
         let (found, own) = (elf.architecture, Architecture::own());
         if own != Some(found) {
-            wrong.push(BinaryError::Architecture { path: path(), found, own });
+            problems.push(BinaryError::Architecture { path: path(), found, own });
         } else if memchr::memmem::find(bytes, BUILD.as_bytes()).is_none() {
-            wrong.push(BinaryError::OtherBuild { path: path() });
+            problems.push(BinaryError::OtherBuild { path: path() });
         }
         if target == Target::Container {
-            return wrong;
+            return problems;
         }
         if let Some(glibc) = &elf.glibc
             && glibc.version > LAMBDA_GLIBC
@@ -195,16 +197,16 @@ impl Binary {
                 [] => "its loader".to_owned(),
                 symbols => symbols.join(", "),
             };
-            wrong.push(BinaryError::Glibc { path: path(), found: glibc.version, symbols });
+            problems.push(BinaryError::Glibc { path: path(), found: glibc.version, symbols });
         }
         let has = |library: &&String| {
             LAMBDA_LIBRARIES.contains(&library.as_str()) || library.starts_with("ld-linux-")
         };
         let libraries: Vec<_> = elf.libraries.iter().filter(|name| !has(name)).cloned().collect();
         if !libraries.is_empty() {
-            wrong.push(BinaryError::Libraries { path: path(), libraries });
+            problems.push(BinaryError::Libraries { path: path(), libraries });
         }
-        wrong
+        problems
     }
 
     fn notice(&self) -> Option<String> {
@@ -219,28 +221,29 @@ impl Binary {
 }
 
 /// Where the package is written: what is there is replaced if it is an older package.
-fn place(options: &Package) -> Result<PathBuf, String> {
-    let place = options.out.join(match options.target {
+fn output_path(options: &Package) -> Result<PathBuf, String> {
+    let output_path = options.out.join(match options.target {
         Target::Lambda => "groundcrew-lambda.zip",
         Target::Container => "container",
     });
     let is_ours = match options.target {
-        Target::Lambda => !place.exists() || place.is_file(),
+        Target::Lambda => !output_path.exists() || output_path.is_file(),
         Target::Container => {
-            !place.exists() || ["Containerfile", ROOT].iter().all(|name| place.join(name).exists())
+            !output_path.exists()
+                || ["Containerfile", ROOT].iter().all(|name| output_path.join(name).exists())
         }
     };
     match is_ours {
-        true => Ok(place),
+        true => Ok(output_path),
         false => Err(format!(
             "{} is there and is no package: remove it, or choose another --out",
-            place.display()
+            output_path.display()
         )),
     }
 }
 
 /// What is not to be expected of a ledger in a file.
-fn notice_of_ledger(config: &Config, target: Target) -> Option<String> {
+fn ledger_notice(config: &Config, target: Target) -> Option<String> {
     let LedgerLocation::File(file) = &config.ledger.location else { return None };
     Some(match target {
         Target::Lambda => {
@@ -259,15 +262,15 @@ fn notice_of_ledger(config: &Config, target: Target) -> Option<String> {
 }
 
 /// What is packed.
-struct Packing<'a> {
+struct PackageContents<'a> {
     binary: &'a Binary,
     /// Of the config.
     text: String,
     files: Files,
-    compiled: &'a [Compiled],
+    compiled: &'a [CompiledPlugin],
 }
 
-impl Packing<'_> {
+impl PackageContents<'_> {
     /// As a Lambda finds it under `/var/task`.
     fn lambda(self) -> Tree {
         let mut tree = Tree::default();
@@ -317,17 +320,17 @@ impl Packing<'_> {
 }
 
 /// Puts the files into the place of an older package.
-fn replace(place: &Path, tree: &Tree) -> std::io::Result<()> {
-    let beside = with_ending(place, &format!(".{}.tmp", std::process::id()));
-    let written = tree.write(&beside).and_then(|()| {
-        if place.exists() {
-            fs::remove_dir_all(place)?;
+fn replace(output_path: &Path, tree: &Tree) -> std::io::Result<()> {
+    let temporary = with_suffix(output_path, &format!(".{}.tmp", std::process::id()));
+    let written = tree.write(&temporary).and_then(|()| {
+        if output_path.exists() {
+            fs::remove_dir_all(output_path)?;
         }
-        fs::rename(&beside, place)
+        fs::rename(&temporary, output_path)
     });
     if written.is_err() {
         // What is left of it is of no use; that it can't be removed is no further news.
-        let _ = fs::remove_dir_all(&beside);
+        let _ = fs::remove_dir_all(&temporary);
     }
     written
 }

@@ -3,28 +3,28 @@
 use std::fmt;
 use std::path::Path;
 
-use super::compiled::Compiled;
+use super::compiled::CompiledPlugin;
 use super::elf::Elf;
 use super::tree::Tree;
-use crate::wording::{thousands, wrap};
+use crate::formatting::{thousands, wrap};
 
 /// A package that was written.
 pub struct Report<'a> {
-    pub place: &'a Path,
+    pub output_path: &'a Path,
     pub size: u64,
     pub sha256: String,
     pub elf: &'a Elf,
     pub tree: &'a Tree,
-    pub compiled: &'a [Compiled],
+    pub compiled: &'a [CompiledPlugin],
     pub notices: &'a [String],
 }
 
 /// Digits of a compiled plugin's name that are shown.
-const SHOWN: usize = 12;
+const DIGEST_DIGITS: usize = 12;
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.place.display())?;
+        writeln!(f, "{}", self.output_path.display())?;
         writeln!(f, "  size    {} bytes", thousands(self.size))?;
         writeln!(f, "  sha256  {}", self.sha256)?;
         let architecture = self.elf.architecture;
@@ -41,9 +41,9 @@ impl fmt::Display for Report<'_> {
             let compiled = self.compiled.iter().find(|compiled| path.ends_with(&compiled.name));
             match compiled {
                 None => writeln!(f, "{size:>12}  {path}")?,
-                Some(Compiled { plugin, name, .. }) => {
+                Some(CompiledPlugin { plugin, name, .. }) => {
                     let folder = path.strip_suffix(name.as_str()).unwrap_or_default();
-                    let short = name.get(..SHOWN).unwrap_or(name);
+                    let short = name.get(..DIGEST_DIGITS).unwrap_or(name);
                     writeln!(f, "{size:>12}  {folder}{short}….cwasm  {plugin}, compiled")?;
                 }
             }

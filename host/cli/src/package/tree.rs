@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 /// 1980-01-01, the earliest that a ZIP archive can say: the time of all files.
-const TIME: Duration = Duration::from_secs(315_532_800);
+const MTIME: Duration = Duration::from_secs(315_532_800);
 
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl Tree {
             written.write_all(&file.bytes)?;
             // Whatever the umask says.
             written.set_permissions(Permissions::from_mode(file.mode()))?;
-            written.set_times(times())?;
+            written.set_times(set_mtimes())?;
         }
         // Last, since writing into a folder changes its time.
         for path in self.folders() {
@@ -98,11 +98,11 @@ impl Tree {
 fn finish(folder: &Path) -> io::Result<()> {
     let folder = fs::File::open(folder)?;
     folder.set_permissions(Permissions::from_mode(0o755))?;
-    folder.set_times(times())
+    folder.set_times(set_mtimes())
 }
 
-fn times() -> FileTimes {
-    let time = SystemTime::UNIX_EPOCH + TIME;
+fn set_mtimes() -> FileTimes {
+    let time = SystemTime::UNIX_EPOCH + MTIME;
     FileTimes::new().set_modified(time).set_accessed(time)
 }
 

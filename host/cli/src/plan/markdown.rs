@@ -11,25 +11,25 @@ use std::time::Duration;
 
 use groundcrew_core::text::printable;
 
-use super::report::{Decided, ORDER, Report};
-use crate::wording::{and_closed, count, minute, span, thousands};
+use super::report::{AccountDecision, ORDER, Report};
+use crate::formatting::{and_closed, count, format_duration, format_minute, thousands};
 
 /// GitHub takes comments of up to 65,536 characters.
-const LONGEST: usize = 65_000;
+const MAX_COMMENT_CHARS: usize = 65_000;
 /// So many rows of a table are listed: the first of these with which the comment is short enough.
-const LISTED: [usize; 8] = [usize::MAX, 1000, 300, 100, 30, 10, 3, 0];
+const ROW_LIMITS: [usize; 8] = [usize::MAX, 1000, 300, 100, 30, 10, 3, 0];
 /// A longer text is cut, in characters.
-const TEXT: usize = 300;
+const MAX_TEXT_CHARS: usize = 300;
 
 /// Renders the plan. `config` is the file as the user named it.
 pub fn render(report: &Report, config: &str) -> String {
     let mut out = String::new();
-    for listed in LISTED {
+    for listed in ROW_LIMITS {
         let mut page = Page { out: String::new(), listed };
         // Writing to a string can't fail.
         let _ = page.write(report, config);
         out = page.out;
-        if out.chars().count() <= LONGEST {
+        if out.chars().count() <= MAX_COMMENT_CHARS {
             break;
         }
     }
@@ -37,8 +37,8 @@ pub fn render(report: &Report, config: &str) -> String {
 }
 
 /// A text from elsewhere.
-fn code(text: &str) -> String {
-    let mut shown: String = printable(text).chars().take(TEXT).collect();
+fn inline_code(text: &str) -> String {
+    let mut shown: String = printable(text).chars().take(MAX_TEXT_CHARS).collect();
     if shown.len() < printable(text).len() {
         shown.push('…');
     }
@@ -62,12 +62,12 @@ fn code(text: &str) -> String {
 struct Group<'r> {
     reason: &'r str,
     policy: &'r str,
-    accounts: Vec<&'r Decided>,
+    accounts: Vec<&'r AccountDecision>,
 }
 
 /// The groups, the largest first.
-fn groups<'r>(decisions: impl Iterator<Item = &'r Decided>) -> Vec<Group<'r>> {
-    let mut groups: BTreeMap<(&str, &str), Vec<&Decided>> = BTreeMap::new();
+fn groups<'r>(decisions: impl Iterator<Item = &'r AccountDecision>) -> Vec<Group<'r>> {
+    let mut groups: BTreeMap<(&str, &str), Vec<&AccountDecision>> = BTreeMap::new();
     for decided in decisions {
         let reason = decided.reason.as_deref().unwrap_or_default();
         groups.entry((reason, policy(decided))).or_default().push(decided);
@@ -81,7 +81,7 @@ fn groups<'r>(decisions: impl Iterator<Item = &'r Decided>) -> Vec<Group<'r>> {
 }
 
 /// Who has decided.
-fn policy(decided: &Decided) -> &str {
+fn policy(decided: &AccountDecision) -> &str {
     decided.policy.as_deref().unwrap_or("updates.default")
 }
 
@@ -94,8 +94,8 @@ impl Page {
     fn write(&mut self, report: &Report, config: &str) -> std::fmt::Result {
         let a = &report.accounts;
         let number = |number: usize| thousands(number as u64);
-        writeln!(self.out, "## Plan for {}\n", minute(report.at))?;
-        let taken = report.taken_at.map(|taken| format!(", as read at {}", minute(taken)));
+        writeln!(self.out, "## Plan for {}\n", format_minute(report.at))?;
+        let taken = report.taken_at.map(|taken| format!(", as read at {}", format_minute(taken)));
         writeln!(
             self.out,
             "**{} to update** of {}{}: {} skipped, {} held, {} current, {} without a product{}.\n",
@@ -111,12 +111,12 @@ impl Page {
         self.failures(report)?;
         self.lanes(report)?;
         for lane in report.lanes.iter().filter(|lane| lane.accounts > 0) {
-            let in_lane = |decided: &&Decided| {
+            let in_lane = |decided: &&AccountDecision| {
                 decided.decision == "proceed" && decided.lane.as_deref() == Some(&lane.name)
             };
-            let accounts: Vec<&Decided> = report.decisions.iter().filter(in_lane).collect();
+            let accounts: Vec<&AccountDecision> = report.decisions.iter().filter(in_lane).collect();
             let accounts_of = count(accounts.len(), "account");
-            self.details(&format!("Lane {}: {accounts_of}", code(&lane.name)), &accounts)?;
+            self.details(&format!("Lane {}: {accounts_of}", inline_code(&lane.name)), &accounts)?;
         }
         for (decision, what) in [("skip", "Skipped"), ("hold", "Held")] {
             let of_it = report.decisions.iter().filter(|decided| decided.decision == decision);
@@ -136,10 +136,10 @@ impl Page {
         let rows = report.failures.iter().take(listed).map(|fails| {
             let mode = if fails.monitored { " (monitored)" } else { "" };
             vec![
-                code(&fails.policy) + mode,
+                inline_code(&fails.policy) + mode,
                 thousands(fails.accounts as u64),
-                code(&fails.code),
-                code(&fails.message),
+                inline_code(&fails.code),
+                inline_code(&fails.message),
             ]
         });
         table(&mut self.out, &["policy", "accounts", "code", "first message"], rows)?;
@@ -151,10 +151,13 @@ impl Page {
         let rows = report.lanes.iter().map(|lane| {
             let (takes, ends) = match lane.accounts {
                 0 => ("-".to_owned(), "-".to_owned()),
-                _ => (span(Duration::from_secs(lane.seconds)), minute(lane.ends_at)),
+                _ => (
+                    format_duration(Duration::from_secs(lane.seconds)),
+                    format_minute(lane.ends_at),
+                ),
             };
             vec![
-                code(&lane.name),
+                inline_code(&lane.name),
                 thousands(lane.accounts as u64),
                 thousands(lane.held as u64),
                 lane.concurrency.to_string(),
@@ -169,10 +172,10 @@ impl Page {
                 writeln!(
                     self.out,
                     "<p>Lane {} waits for {} of lane {}, held until {}.</p>",
-                    code(&lane.name),
+                    inline_code(&lane.name),
                     count(waits_for.accounts, "account"),
-                    code(&waits_for.lane),
-                    minute(waits_for.until)
+                    inline_code(&waits_for.lane),
+                    format_minute(waits_for.until)
                 )?;
             }
         }
@@ -190,8 +193,8 @@ impl Page {
             let summary = format!(
                 "{}: {} (says {})",
                 count(group.accounts.len(), "account"),
-                code(group.reason),
-                code(group.policy)
+                inline_code(group.reason),
+                inline_code(group.policy)
             );
             self.details(&summary, &group.accounts)?;
         }
@@ -209,17 +212,17 @@ impl Page {
             return Ok(());
         }
         let accounts = count(report.monitored.len(), "account");
-        let decided: Vec<&Decided> = report.monitored.iter().collect();
+        let decided: Vec<&AccountDecision> = report.monitored.iter().collect();
         let summary =
             format!("Monitored policies, if they counted: another decision on {accounts}");
         self.details(&summary, &decided)
     }
 
     /// Accounts with what is decided about each, to be opened.
-    fn details(&mut self, summary: &str, accounts: &[&Decided]) -> std::fmt::Result {
+    fn details(&mut self, summary: &str, accounts: &[&AccountDecision]) -> std::fmt::Result {
         writeln!(self.out, "<details>\n<summary>{summary}</summary>")?;
         let rows = accounts.iter().take(self.listed).map(|decided| {
-            let until = decided.until.map(|until| format!(" until {}", minute(until)));
+            let until = decided.until.map(|until| format!(" until {}", format_minute(until)));
             let lane = decided.lane.as_ref().map(|lane| format!(" in {}", code(lane)));
             let reason = decided.reason.as_ref().map(|reason| format!(": {}", code(reason)));
             let decision = match decided.decision {
@@ -232,7 +235,12 @@ impl Page {
                 until.unwrap_or_default(),
                 reason.unwrap_or_default()
             );
-            vec![code(&decided.account), code(&decided.name), what, code(policy(decided))]
+            vec![
+                inline_code(&decided.account),
+                inline_code(&decided.name),
+                what,
+                inline_code(policy(decided)),
+            ]
         });
         let head = ["account", "name", "decision", "policy"];
         table(&mut self.out, &head, rows)?;
@@ -250,7 +258,7 @@ impl Page {
 
     fn approval(&mut self, report: &Report, config: &str) -> std::fmt::Result {
         let Some(plan) = &report.plan else { return Ok(()) };
-        let command = code(&format!("groundcrew approve --config {config} {plan}"));
+        let command = inline_code(&format!("groundcrew approve --config {config} {plan}"));
         writeln!(
             self.out,
             "### Approval\n\nThis is {plan}. Once a host runs with this config and has swept, it \
@@ -293,7 +301,7 @@ mod tests {
 
     /// Details and a heading after them, with this text wherever one from elsewhere can be.
     fn page(text: &str) -> String {
-        let decided = Decided {
+        let decided = AccountDecision {
             account: "111122223333".into(),
             name: text.to_owned(),
             decision: "skip",
@@ -341,8 +349,8 @@ mod tests {
     fn a_text_is_shown_as_it_is() {
         assert_eq!(code("R&D <1> \"x\""), "<code>R&amp;D &lt;1&gt; &quot;x&quot;</code>");
         assert_eq!(code("a\nb\u{202e}"), "<code>a\\nb\\u{202e}</code>");
-        assert_eq!(code(&"é".repeat(400)).matches('é').count(), TEXT);
-        assert!(code(&"é".repeat(400)).ends_with("…</code>"));
-        assert!(!code(&"é".repeat(300)).contains('…'));
+        assert_eq!(inline_code(&"é".repeat(400)).matches('é').count(), MAX_TEXT_CHARS);
+        assert!(inline_code(&"é".repeat(400)).ends_with("…</code>"));
+        assert!(!inline_code(&"é".repeat(300)).contains('…'));
     }
 }

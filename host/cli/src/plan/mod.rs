@@ -4,7 +4,7 @@ mod markdown;
 mod report;
 mod text;
 
-pub use report::Decided;
+pub use report::AccountDecision;
 pub use text::groups;
 
 use std::path::Path;
@@ -14,49 +14,54 @@ use groundcrew_core::snapshot::Snapshot;
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 
+use crate::command_error::CommandError;
 use crate::commands::{Plan, PlanFormat};
-use crate::failure::Failure;
-use crate::loaded::{Need, read};
-use crate::output::{json, print, screen};
-use crate::ports::NoSupport;
+use crate::loaded_config::{PluginSelection, read_config};
+use crate::output::{print, print_sanitized, to_json};
+use crate::ports::NoSupportCases;
 use crate::snapshot;
 
-pub fn run(options: &Plan) -> Result<(), Failure> {
+pub fn run(options: &Plan) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let report = runtime.block_on(async {
         // What is wrong with the config is told before the organization is read, which may
         // take minutes.
-        let loaded = read(Some(&options.config))?.load(Need::All, Arc::new(NoSupport)).await?;
+        let loaded = read_config(Some(&options.config))?
+            .load(PluginSelection::All, Arc::new(NoSupportCases))
+            .await?;
         let snapshot = match &options.snapshot {
-            Some(file) => from_file(file)?,
-            None => snapshot::live(&loaded.config).await?,
+            Some(file) => read_snapshot(file)?,
+            None => snapshot::read_live(&loaded.config).await?,
         };
         let at = options.at.unwrap_or_else(Timestamp::now);
-        Ok::<_, Failure>(report::of(&loaded, &snapshot, at).await)
+        Ok::<_, CommandError>(report::build(&loaded, &snapshot, at).await)
     })?;
     match options.format {
-        PlanFormat::Text => screen(&text::render(&report, options.all))?,
-        PlanFormat::Json => print(&json(&report)?)?,
+        PlanFormat::Text => print_sanitized(&text::render(&report, options.all))?,
+        PlanFormat::Json => print(&to_json(&report)?)?,
         PlanFormat::Markdown => {
             print(&markdown::render(&report, &options.config.display().to_string()))?;
         }
     }
     let due = report.accounts.to_update + report.accounts.held;
-    match crate::failure::failing(report.failures.iter().map(|failing| failing.policy.as_str())) {
+    match crate::command_error::failing_policies_error(
+        report.failures.iter().map(|failing| failing.policy.as_str()),
+    ) {
         Some(failure) => Err(failure),
-        None if options.detailed_exitcode && due > 0 => Err(Failure::Changes(due)),
+        None if options.detailed_exitcode && due > 0 => Err(CommandError::Changes(due)),
         None => Ok(()),
     }
 }
 
 /// The organization as a file has it.
-pub fn from_file(file: &Path) -> Result<Snapshot, Failure> {
+pub fn read_snapshot(file: &Path) -> Result<Snapshot, CommandError> {
     let named =
-        |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", file.display()));
+        |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", file.display()));
     let text = match file == Path::new("-") {
-        true => files::all(std::io::stdin(), files::SNAPSHOT).and_then(files::text),
-        false => files::read_named_text(file, files::SNAPSHOT),
+        true => files::read_stream(std::io::stdin(), files::MAX_SNAPSHOT_BYTES)
+            .and_then(files::decode_text),
+        false => files::read_text_argument(file, files::MAX_SNAPSHOT_BYTES),
     };
-    let text = text.map_err(|error| Failure::unreadable(file, "the snapshot", error))?;
+    let text = text.map_err(|error| CommandError::unreadable(file, "the snapshot", error))?;
     Snapshot::parse(&text).map_err(|error| named(&error))
 }

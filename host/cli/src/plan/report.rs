@@ -15,7 +15,7 @@ use groundcrew_engine::plan_id;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::loaded::Loaded;
+use crate::loaded_config::LoadedConfig;
 use crate::totals::Totals;
 
 /// Promised of the order, and what is not.
@@ -36,10 +36,10 @@ pub struct Report {
     pub accounts: Totals,
     pub lanes: Vec<Lane>,
     pub time: Time,
-    pub decisions: Vec<Decided>,
+    pub decisions: Vec<AccountDecision>,
     /// What monitored policies would have changed.
-    pub monitored: Vec<Decided>,
-    pub failures: Vec<PolicyFails>,
+    pub monitored: Vec<AccountDecision>,
+    pub failures: Vec<PolicyFailureReport>,
     /// Accounts without a provisioned product, which Account Factory can't update.
     pub without_product: Vec<WithoutProduct>,
     /// Accounts that are closed, which Account Factory can't update.
@@ -94,7 +94,7 @@ pub struct Time {
 
 /// What is decided about an account.
 #[derive(Debug, Serialize)]
-pub struct Decided {
+pub struct AccountDecision {
     pub account: String,
     pub name: String,
     /// `proceed`, `skip` or `hold`.
@@ -113,7 +113,7 @@ pub struct Decided {
 
 /// A policy that fails.
 #[derive(Debug, Serialize)]
-pub struct PolicyFails {
+pub struct PolicyFailureReport {
     pub policy: String,
     pub code: String,
     /// As it said of the first account.
@@ -124,14 +124,14 @@ pub struct PolicyFails {
 }
 
 /// Asks the policies about every account that is outdated.
-pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
+pub async fn build(loaded: &LoadedConfig, snapshot: &Snapshot, at: Timestamp) -> Report {
     let pipeline = loaded.pipeline(Action::Update);
     let rules = loaded.config.rules();
     let mut finder = CandidateFinder::new(snapshot, at, loaded.config.updates.causes);
     let mut accounts = Totals { total: snapshot.accounts.len(), ..Totals::default() };
     let (mut decisions, mut monitored) = (Vec::new(), Vec::new());
     let (mut without_product, mut closed) = (Vec::new(), Vec::new());
-    let mut failures: BTreeMap<(String, String), PolicyFails> = BTreeMap::new();
+    let mut failures: BTreeMap<(String, String), PolicyFailureReport> = BTreeMap::new();
     let mut work = vec![LaneWork::default(); rules.lanes.len()];
     for account in &snapshot.accounts {
         let candidate = match finder.find(account) {
@@ -148,7 +148,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             }
             Ok(PrePolicyState::Excluded(why)) => {
                 accounts.skipped += 1;
-                decisions.push(Decided::left_alone(&account.id, &account.name, why));
+                decisions.push(AccountDecision::excluded(&account.id, &account.name, why));
                 continue;
             }
             // A snapshot with an id that is none isn't read at all.
@@ -162,7 +162,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
         for answer in &evaluation.results {
             let Err(failure) = &answer.result else { continue };
             let key = (answer.policy.name.clone(), failure.code.clone());
-            let fails = failures.entry(key).or_insert_with(|| PolicyFails {
+            let fails = failures.entry(key).or_insert_with(|| PolicyFailureReport {
                 policy: answer.policy.name.clone(),
                 code: failure.code.clone(),
                 message: failure.message.clone(),
@@ -189,7 +189,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
             }
         }
         let decided = |decision: FinalDecision| {
-            Decided::new(&account.id, &account.name, decision, |lane| {
+            AccountDecision::new(&account.id, &account.name, decision, |lane| {
                 pipeline.lane_name(lane).to_owned()
             })
         };
@@ -230,7 +230,7 @@ pub async fn of(loaded: &Loaded, snapshot: &Snapshot, at: Timestamp) -> Report {
 }
 
 /// The plan that hosts with this config make of bringing accounts to the snapshot's version.
-fn plan(loaded: &Loaded, snapshot: &Snapshot) -> Option<PlanId> {
+fn plan(loaded: &LoadedConfig, snapshot: &Snapshot) -> Option<PlanId> {
     let target = snapshot.target.as_ref()?;
     Some(plan_id(&loaded.plan_rules()?, &target.product, &target.artifact))
 }
@@ -254,9 +254,9 @@ fn waits_for(
     })
 }
 
-impl Decided {
+impl AccountDecision {
     /// An account that a rule of the config leaves alone.
-    pub fn left_alone(account: &str, name: &str, why: &str) -> Self {
+    pub fn excluded(account: &str, name: &str, why: &str) -> Self {
         let outcome = DecisionOutcome::Skip { reason: why.to_owned() };
         Self::new(account, name, FinalDecision { outcome, policy: None }, |_| String::new())
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::report::{Decided, ORDER, Report};
-use crate::wording::{count, list, minute, paragraph, span, thousands};
+use super::report::{AccountDecision, ORDER, Report};
+use crate::formatting::{count, format_duration, format_minute, list, paragraph, thousands};
 
 /// Kinds of decisions that are listed before the rest is only counted.
-const LISTED: usize = 8;
+const MAX_LISTED: usize = 8;
 
 /// Renders the plan. `all` lists every account.
 pub fn render(report: &Report, all: bool) -> String {
@@ -20,9 +20,9 @@ pub fn render(report: &Report, all: bool) -> String {
 
 fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
     let accounts = count(report.accounts.total, "account");
-    let taken = report.taken_at.map(|taken| format!(", as read at {}", minute(taken)));
+    let taken = report.taken_at.map(|taken| format!(", as read at {}", format_minute(taken)));
     let taken = taken.unwrap_or_default();
-    paragraph(out, &format!("Plan for {}: {accounts}{taken}", minute(report.at)))?;
+    paragraph(out, &format!("Plan for {}: {accounts}{taken}", format_minute(report.at)))?;
     writeln!(out)?;
     lanes(report, out)?;
     paragraph(out, &format!("note        {ORDER}"))?;
@@ -30,18 +30,18 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
         let line = format!(
             "time        about {}: done on {} if updates take as long as the snapshot says \
              (20 min where it says nothing) and nothing else runs meanwhile",
-            span(Duration::from_secs(report.time.seconds)),
-            minute(report.time.ends_at)
+            format_duration(Duration::from_secs(report.time.seconds)),
+            format_minute(report.time.ends_at)
         );
         paragraph(out, &line)?;
     }
     if let Some(plan) = &report.plan {
         paragraph(out, &format!("plan        {plan}, which starts once it is approved"))?;
     }
-    paragraph(out, &format!("accounts    {}", report.accounts.words()))?;
-    let listed = if all { usize::MAX } else { LISTED };
+    paragraph(out, &format!("accounts    {}", report.accounts.summary()))?;
+    let listed = if all { usize::MAX } else { MAX_LISTED };
     for lane in &report.lanes {
-        let in_lane = |decided: &&Decided| {
+        let in_lane = |decided: &&AccountDecision| {
             decided.decision == "proceed" && decided.lane.as_deref() == Some(&lane.name)
         };
         let of_lane = report.decisions.iter().filter(in_lane);
@@ -62,8 +62,8 @@ fn write(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
     }
     if all {
         writeln!(out)?;
-        every(&report.decisions, "says", out)?;
-        every(&report.monitored, "monitored", out)?;
+        write_all(&report.decisions, "says", out)?;
+        write_all(&report.monitored, "monitored", out)?;
     }
     Ok(())
 }
@@ -74,7 +74,7 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
     for lane in &report.lanes {
         let (takes, ends) = match lane.accounts {
             0 => ("-".to_owned(), "-".to_owned()),
-            _ => (span(Duration::from_secs(lane.seconds)), minute(lane.ends_at)),
+            _ => (format_duration(Duration::from_secs(lane.seconds)), format_minute(lane.ends_at)),
         };
         let accounts = thousands(lane.accounts as u64);
         let line = format!(
@@ -95,7 +95,7 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
                 lane.name,
                 count(waits_for.accounts, "account"),
                 waits_for.lane,
-                minute(waits_for.until)
+                format_minute(waits_for.until)
             );
             paragraph(out, &line)?;
         }
@@ -137,10 +137,10 @@ type Groups<'a> = BTreeMap<Group<'a>, Vec<&'a str>>;
 /// Decision, reason or lane, where and until when it is held, and policy.
 type Group<'a> = (&'a str, &'a str, String, &'a str);
 
-fn grouped<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Groups<'a> {
+fn grouped<'a>(decisions: impl Iterator<Item = &'a AccountDecision>) -> Groups<'a> {
     let mut groups = Groups::new();
     for decided in decisions {
-        let until = decided.until.map(|until| format!(" until {}", minute(until)));
+        let until = decided.until.map(|until| format!(" until {}", format_minute(until)));
         let held_in = decided.lane.as_ref().filter(|_| decided.decision == "hold");
         let held_in = held_in.map(|lane| format!(" in lane {lane}")).unwrap_or_default();
         let key = (
@@ -155,7 +155,9 @@ fn grouped<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Groups<'a> {
 }
 
 /// The groups, the largest first.
-fn by_size<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Vec<(Group<'a>, Vec<&'a str>)> {
+fn by_size<'a>(
+    decisions: impl Iterator<Item = &'a AccountDecision>,
+) -> Vec<(Group<'a>, Vec<&'a str>)> {
     let mut groups: Vec<_> = grouped(decisions).into_iter().collect();
     groups.sort_by_key(|(_, accounts)| std::cmp::Reverse(accounts.len()));
     groups
@@ -163,7 +165,7 @@ fn by_size<'a>(decisions: impl Iterator<Item = &'a Decided>) -> Vec<(Group<'a>, 
 
 /// Writes which accounts are decided about alike, the largest groups first, at most so many.
 pub fn groups<'a>(
-    decisions: impl Iterator<Item = &'a Decided>,
+    decisions: impl Iterator<Item = &'a AccountDecision>,
     label: &str,
     what: &str,
     listed: usize,
@@ -214,13 +216,13 @@ fn monitored(report: &Report, listed: usize, out: &mut String) -> std::fmt::Resu
     rest(groups.iter().skip(listed).map(|(_, accounts)| accounts.len()), "monitored", out)
 }
 
-fn every(decisions: &[Decided], who: &str, out: &mut String) -> std::fmt::Result {
+fn write_all(decisions: &[AccountDecision], who: &str, out: &mut String) -> std::fmt::Result {
     for decided in decisions {
         let what = match (&decided.lane, &decided.reason, decided.until) {
             (lane, reason, Some(until)) => {
                 let lane = lane.as_ref().map(|lane| format!(" in lane {lane}")).unwrap_or_default();
                 let reason = reason.as_deref().unwrap_or_default();
-                format!("hold{lane} until {}: {reason}", minute(until))
+                format!("hold{lane} until {}: {reason}", format_minute(until))
             }
             (Some(lane), ..) => format!("update in lane {lane}"),
             (None, reason, None) => format!("skip: {}", reason.as_deref().unwrap_or_default()),

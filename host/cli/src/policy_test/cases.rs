@@ -16,7 +16,7 @@ use regex::Regex;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use crate::moment;
+use crate::timestamp_arg;
 
 /// The end of a file's name that makes it one of test cases.
 pub const SUFFIX: &str = ".cases.toml";
@@ -58,7 +58,7 @@ pub struct Case {
 pub struct CaseCandidate {
     action: Option<Action>,
     cause: Option<Cause>,
-    #[serde(default, deserialize_with = "moment")]
+    #[serde(default, deserialize_with = "deserialize_timestamp")]
     now: Option<Timestamp>,
     #[serde(default)]
     account: CaseAccount,
@@ -82,7 +82,7 @@ struct CaseAccount {
     tags: BTreeMap<String, String>,
     /// Why the tags can't be read.
     tags_unreadable: Option<String>,
-    #[serde(default, deserialize_with = "moment")]
+    #[serde(default, deserialize_with = "deserialize_timestamp")]
     joined: Option<Timestamp>,
     state: Option<AccountState>,
 }
@@ -106,10 +106,10 @@ pub struct Expect {
     /// The lane, of `proceed`.
     pub lane: Option<String>,
     /// A pattern for the reason of `skip` and `hold`, or for the message of `failure`.
-    #[serde(default, deserialize_with = "pattern")]
+    #[serde(default, deserialize_with = "deserialize_pattern")]
     pub reason: Option<Regex>,
     /// The moment, of `hold`.
-    #[serde(default, deserialize_with = "moment")]
+    #[serde(default, deserialize_with = "deserialize_timestamp")]
     pub until: Option<Timestamp>,
 }
 
@@ -125,23 +125,27 @@ pub enum Expected {
 }
 
 /// A moment, as a text or as TOML's own.
-fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+fn deserialize_timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Written {
+    enum TextOrDatetime {
         Text(String),
         Toml(toml::value::Datetime),
     }
-    let text = match Written::deserialize(deserializer)? {
-        Written::Text(text) => text,
-        Written::Toml(moment) => moment.to_string(),
+    let text = match TextOrDatetime::deserialize(deserializer)? {
+        TextOrDatetime::Text(text) => text,
+        TextOrDatetime::Toml(moment) => moment.to_string(),
     };
     let wrong =
         |expected| serde::de::Error::custom(format!("`{text}` is not a moment: {expected}"));
-    moment::moment(&text).map(Some).map_err(wrong)
+    timestamp_arg::parse_timestamp(&text).map(Some).map_err(wrong)
 }
 
-fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+fn deserialize_pattern<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Regex>, D::Error> {
     let pattern = String::deserialize(deserializer)?;
     // The parser draws a picture; its last line says what is wrong.
     let wrong = |error: regex::Error| {
@@ -157,18 +161,18 @@ impl CasesFile {
     ///
     /// # Errors
     /// What is wrong with it, with its line.
-    pub fn read(path: &Path) -> Result<(Self, Lines), String> {
+    pub fn read(path: &Path) -> Result<(Self, LineIndex), String> {
         let name = path.display();
         if !path.to_string_lossy().ends_with(SUFFIX) {
             return Err(format!(
                 "{name}: expected a file of test cases, named like `rings{SUFFIX}`"
             ));
         }
-        let text = files::read_named_text(path, files::TEXT)
+        let text = files::read_text_argument(path, files::MAX_TEXT_BYTES)
             .map_err(|error| format!("{name}: {error}"))?;
-        let lines = Lines(text.match_indices('\n').map(|(at, _)| at).collect());
+        let lines = LineIndex(text.match_indices('\n').map(|(at, _)| at).collect());
         let file: Self = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| lines.of(span.start));
+            let line = error.span().map_or(1, |span| lines.line_at(span.start));
             format!("{name}:{line}: {}", error.message().replace('\n', ", "))
         })?;
         match (&file.plugin, &file.config) {
@@ -190,7 +194,7 @@ impl CasesFile {
         for case in &file.cases {
             let Case { name: case_name, candidate, expect } = case.get_ref();
             let wrong = |problem: &str| {
-                let line = lines.of(case.span().start);
+                let line = lines.line_at(case.span().start);
                 Err(format!("{name}:{line}: case `{case_name}`: {problem}"))
             };
             let account = &candidate.account;
@@ -214,11 +218,11 @@ impl CasesFile {
 }
 
 /// Where lines begin.
-pub struct Lines(Vec<usize>);
+pub struct LineIndex(Vec<usize>);
 
-impl Lines {
+impl LineIndex {
     /// The line of a byte, from 1.
-    pub fn of(&self, at: usize) -> usize {
+    pub fn line_at(&self, at: usize) -> usize {
         self.0.partition_point(|end| *end < at) + 1
     }
 }
@@ -232,7 +236,7 @@ impl CaseCandidate {
         let action = self.action.unwrap_or(Action::Update);
         let event = self.event.as_ref().map(|path| {
             let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-            let text = files::read_text(&base.join(path), files::TEXT);
+            let text = files::read_text(&base.join(path), files::MAX_TEXT_BYTES);
             let text = text.map_err(|error| named(&error))?;
             let [event] = <[_; 1]>::try_from(envelope::events(&text)).map_err(|several| {
                 named(&format!("it has {} events: expected one", several.len()))

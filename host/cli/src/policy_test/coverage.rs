@@ -3,18 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use groundcrew_plugins::{Coverage, Lines};
+use groundcrew_plugins::{Coverage, LineCoverage};
 
-use crate::wording::count;
+use crate::formatting::count;
 
 /// The scripts that all files of cases ask, by their paths.
 #[derive(Default)]
-pub struct Scripts(BTreeMap<PathBuf, Lines>);
+pub struct Scripts(BTreeMap<PathBuf, LineCoverage>);
 
 impl Scripts {
     /// Adds what the cases of one file have reached. Its scripts are named relative to `base`.
     pub fn add(&mut self, base: &Path, coverage: &Coverage) {
-        for (name, lines) in coverage.take() {
+        for (name, lines) in coverage.drain() {
             let known = self.0.entry(base.join(name)).or_default();
             known.reached.extend(lines.reached);
             known.missed.extend(lines.missed);
@@ -24,7 +24,7 @@ impl Scripts {
 
     /// A line for each script.
     pub fn describe(&self) -> String {
-        let line = |(path, lines): (&PathBuf, &Lines)| {
+        let line = |(path, lines): (&PathBuf, &LineCoverage)| {
             let (path, reached) = (path.display(), lines.reached.len());
             let all = reached + lines.missed.len();
             let missed = match lines.missed.is_empty() {

@@ -8,11 +8,11 @@ use groundcrew_core::ports::PolicyFailure;
 use super::cases::{Expect, Expected};
 
 /// What a policy answers.
-pub type Answer = Result<PolicyDecision, PolicyFailure>;
+pub type PolicyOutcome = Result<PolicyDecision, PolicyFailure>;
 
 /// Whether an answer is not the expected one. What isn't written may be anything.
-pub fn differs(expect: &Expect, answer: &Answer) -> bool {
-    let (decision, lane, reason, until) = match answer {
+pub fn mismatches(expect: &Expect, outcome: &PolicyOutcome) -> bool {
+    let (decision, lane, reason, until) = match outcome {
         Ok(PolicyDecision::Abstain) => (Expected::Abstain, None, None, None),
         Ok(PolicyDecision::Proceed(lane)) => (Expected::Proceed, lane.as_deref(), None, None),
         Ok(PolicyDecision::Skip(reason)) => (Expected::Skip, None, Some(reason.as_str()), None),
@@ -30,8 +30,8 @@ pub fn differs(expect: &Expect, answer: &Answer) -> bool {
 }
 
 /// An answer in one line.
-pub fn describe(answer: &Answer) -> String {
-    match answer {
+pub fn describe(outcome: &PolicyOutcome) -> String {
+    match outcome {
         Ok(PolicyDecision::Abstain) => "abstain".to_owned(),
         Ok(PolicyDecision::Proceed(None)) => "proceed".to_owned(),
         Ok(PolicyDecision::Proceed(Some(lane))) => format!("proceed, lane \"{lane}\""),
@@ -74,7 +74,7 @@ mod tests {
     use jiff::Timestamp;
     use rstest::rstest;
 
-    fn hold(until: i64) -> Answer {
+    fn hold(until: i64) -> PolicyOutcome {
         Ok(PolicyDecision::Hold {
             until: Timestamp::constant(until, 0),
             reason: "frozen".into(),
@@ -82,7 +82,7 @@ mod tests {
         })
     }
 
-    fn failure() -> Answer {
+    fn failure() -> PolicyOutcome {
         let message = "`data.p.decision` is 7".into();
         Err(PolicyFailure { code: "shape".into(), message, transient: false })
     }
@@ -102,10 +102,15 @@ mod tests {
     #[case::unexpected_failure("decision = 'skip'", failure(), false)]
     fn what_is_written_must_be_so(
         #[case] expect: &str,
-        #[case] answer: Answer,
+        #[case] outcome: PolicyOutcome,
         #[case] as_expected: bool,
     ) {
         let expect: Expect = toml::from_str(expect).unwrap();
-        assert_eq!(differs(&expect, &answer), !as_expected, "{expect} / {}", describe(&answer));
+        assert_eq!(
+            mismatches(&expect, &outcome),
+            !as_expected,
+            "{expect} / {}",
+            describe(&outcome)
+        );
     }
 }

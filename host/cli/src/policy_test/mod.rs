@@ -18,22 +18,22 @@ use groundcrew_plugins::{
     Coverage, Instance, LoadError, LoadedPolicy, PolicySpec, Runtime, RuntimeOptions,
 };
 
+use crate::command_error::CommandError;
 use crate::commands::PolicyTest;
-use crate::failure::Failure;
-use crate::loaded::{Loaded, Need, cache_dir, read, source};
-use crate::output::screen;
-use crate::ports::NoSupport;
+use crate::formatting::count;
+use crate::loaded_config::{LoadedConfig, PluginSelection, cache_dir, plugin_source, read_config};
+use crate::output::print_sanitized;
+use crate::ports::NoSupportCases;
 use crate::script_data::ScriptData;
-use crate::wording::count;
 use cases::{Case, CasesFile, SUFFIX};
 use coverage::Scripts;
-use finding::{Answer, describe, differs};
+use finding::{PolicyOutcome, describe, mismatches};
 
-pub fn run(options: &PolicyTest) -> Result<(), Failure> {
+pub fn run(options: &PolicyTest) -> Result<(), CommandError> {
     let mut files = Vec::new();
-    find(&options.path, &mut files).map_err(Failure::Usage)?;
+    find_case_files(&options.path, &mut files).map_err(CommandError::Usage)?;
     if files.is_empty() {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "{}: no test cases here: they are in files named like `rings{SUFFIX}`",
             options.path.display()
         )));
@@ -41,39 +41,42 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
     let runtime = crate::runtime::current_thread()?;
     let (mut passed, mut failed, mut broken) = (0, 0, Vec::new());
     let coverage = options.coverage.then(|| Arc::new(Coverage::default()));
-    let plugins = plugins(coverage.clone())?;
+    let plugin_runtime = new_runtime(coverage.clone())?;
     let mut scripts = Scripts::default();
     for file in &files {
-        let tested = runtime.block_on(test(&plugins, file, coverage.as_ref()));
+        let tested = runtime.block_on(test(&plugin_runtime, file, coverage.as_ref()));
         if let Some(coverage) = &coverage {
-            scripts.add(base(file), coverage);
+            scripts.add(base_dir(file), coverage);
         }
         match tested {
             Ok(results) => {
                 let failures = results.iter().filter(|result| result.is_err()).count();
                 passed += results.len() - failures;
                 failed += failures;
-                screen(&describe_file(file, &results))?;
+                print_sanitized(&describe_file(file, &results))?;
             }
             Err(problem) => {
-                screen(&format!("{problem}\n"))?;
+                print_sanitized(&format!("{problem}\n"))?;
                 broken.push(problem);
             }
         }
     }
     if options.coverage {
-        screen(&scripts.describe())?;
+        print_sanitized(&scripts.describe())?;
     }
     if passed + failed > 0 || broken.is_empty() {
-        screen(&format!("{}: {passed} passed, {failed} failed\n", count(passed + failed, "case")))?;
+        print_sanitized(&format!(
+            "{}: {passed} passed, {failed} failed\n",
+            count(passed + failed, "case")
+        ))?;
     }
     match (broken.len(), failed) {
         (0, 0) => Ok(()),
-        (0, _) => Err(Failure::Other(format!(
+        (0, _) => Err(CommandError::Other(format!(
             "{} failed: mend the policy, or what is expected",
             count(failed, "case")
         ))),
-        (files, _) => Err(Failure::Usage(format!(
+        (files, _) => Err(CommandError::Usage(format!(
             "{} can't be tested: mend what is shown",
             count(files, "file")
         ))),
@@ -81,22 +84,22 @@ pub fn run(options: &PolicyTest) -> Result<(), Failure> {
 }
 
 /// What runs the policies.
-fn plugins(coverage: Option<Arc<Coverage>>) -> Result<Runtime, Failure> {
-    let plugins = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
-        .map_err(|error| Failure::Other(error.to_string()))?;
+fn new_runtime(coverage: Option<Arc<Coverage>>) -> Result<Runtime, CommandError> {
+    let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
+        .map_err(|error| CommandError::Other(error.to_string()))?;
     Ok(match coverage {
-        Some(coverage) => plugins.with_coverage(coverage),
-        None => plugins,
+        Some(coverage) => runtime.with_coverage(coverage),
+        None => runtime,
     })
 }
 
 /// The folder that a file of cases names other files from.
-fn base(file: &Path) -> &Path {
+fn base_dir(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
 
 /// The files of cases at a path or below it, in order.
-fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
+fn find_case_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
     let failed = |error: std::io::Error| {
         format!(
             "{}: {error}; name a file of cases, such as rings{SUFFIX}, or a folder with some",
@@ -118,7 +121,7 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
         let path = if path == Path::new(".") { name.as_ref().into() } else { entry.path() };
         match is_directory {
             true if !name.starts_with('.') && name != "target" && name != "node_modules" => {
-                find(&path, files)?;
+                find_case_files(&path, files)?;
             }
             false if name.ends_with(SUFFIX) => files.push(path),
             _ => {}
@@ -128,11 +131,11 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> {
 }
 
 /// A case that did not go as expected.
-struct Wrong {
+struct FailedCase {
     name: String,
     line: usize,
     expected: String,
-    got: String,
+    actual: String,
 }
 
 /// Runs the cases of one file.
@@ -140,25 +143,25 @@ async fn test(
     runtime: &Runtime,
     path: &Path,
     coverage: Option<&Arc<Coverage>>,
-) -> Result<Vec<Result<(), Wrong>>, String> {
+) -> Result<Vec<Result<(), FailedCase>>, String> {
     let (file, lines) = CasesFile::read(path)?;
-    let base = base(path);
-    let subject = Subject::load(runtime, &file, path, coverage).await?;
+    let base_dir = base_dir(path);
+    let under_test = PolicyUnderTest::load(runtime, &file, path, coverage).await?;
     let mut results = Vec::new();
     for case in &file.cases {
-        let line = lines.of(case.span().start);
+        let line = lines.line_at(case.span().start);
         let Case { name, candidate, expect } = case.get_ref();
         let candidate = candidate
-            .candidate(base)
+            .candidate(base_dir)
             .map_err(|error| format!("{}:{line}: case `{name}`: {error}", path.display()))?;
-        let got = subject.ask(&candidate).await;
-        results.push(match differs(expect, &got) {
+        let actual = under_test.evaluate(&candidate).await;
+        results.push(match mismatches(expect, &actual) {
             false => Ok(()),
-            true => Err(Wrong {
+            true => Err(FailedCase {
                 name: name.clone(),
                 line,
                 expected: expect.to_string(),
-                got: describe(&got),
+                actual: describe(&actual),
             }),
         });
     }
@@ -166,38 +169,39 @@ async fn test(
 }
 
 /// What is tested.
-enum Subject {
+enum PolicyUnderTest {
     /// One policy.
     Policy(Box<LoadedPolicy>),
     /// The policies of a config, one after the other.
-    Config(Box<Loaded>),
+    Config(Box<LoadedConfig>),
 }
 
-impl Subject {
+impl PolicyUnderTest {
     async fn load(
         runtime: &Runtime,
         file: &CasesFile,
         path: &Path,
         coverage: Option<&Arc<Coverage>>,
     ) -> Result<Self, String> {
-        let (name, base) = (path.display(), base(path));
+        let (name, base_dir) = (path.display(), base_dir(path));
         if let Some(config) = &file.config {
-            let config = base.join(config);
+            let config = base_dir.join(config);
             let loading = async {
-                let read = read(Some(&config))?.with_coverage(coverage.cloned());
-                read.load(Need::All, Arc::new(NoSupport)).await
+                let read = read_config(Some(&config))?.with_coverage(coverage.cloned());
+                read.load(PluginSelection::All, Arc::new(NoSupportCases)).await
             };
             let loaded = loading.await.map_err(|failure| failure.to_string())?;
             return Ok(Self::Config(Box::new(loaded)));
         }
         let plugin = PluginSource::from_key(file.plugin.as_deref().unwrap_or_default());
-        let data = ScriptData::of(&plugin, base).map_err(|error| format!("{name}:1: {error}"))?;
+        let data =
+            ScriptData::of(&plugin, base_dir).map_err(|error| format!("{name}:1: {error}"))?;
         let settings = PluginSettings::empty(1).with_defaults(file.settings.clone());
         let spec = PolicySpec {
             name: plugin.name(),
-            source: source(&plugin, base),
+            source: plugin_source(&plugin, base_dir),
             sha256: None,
-            settings: data.map_or(settings.clone(), |data| data.under(&settings)).json,
+            settings: data.map_or(settings.clone(), |data| data.merge_into(&settings)).json,
             lanes: file.lanes.clone(),
             limits: Limits::default(),
             instance: Instance::Kept,
@@ -217,7 +221,7 @@ impl Subject {
         }
     }
 
-    async fn ask(&self, candidate: &Candidate) -> Answer {
+    async fn evaluate(&self, candidate: &Candidate) -> PolicyOutcome {
         match self {
             Self::Policy(policy) => policy.evaluate(candidate).await,
             Self::Config(loaded) => {
@@ -239,7 +243,7 @@ impl Subject {
     }
 }
 
-fn describe_file(path: &Path, results: &[Result<(), Wrong>]) -> String {
+fn describe_file(path: &Path, results: &[Result<(), FailedCase>]) -> String {
     let failed = results.iter().filter(|result| result.is_err()).count();
     let mut text = match failed {
         0 => format!("{}: {} ok\n", path.display(), count(results.len(), "case")),
@@ -249,7 +253,7 @@ fn describe_file(path: &Path, results: &[Result<(), Wrong>]) -> String {
         let (name, line) = (printable(&wrong.name), wrong.line);
         text += &format!("\n  {name}  ({}:{line})\n", path.display());
         text += &format!("    expected  {}\n", printable(&wrong.expected));
-        text += &format!("    got       {}\n", printable(&wrong.got));
+        text += &format!("    got       {}\n", printable(&wrong.actual));
     }
     if failed > 0 {
         text.push('\n');

@@ -15,42 +15,42 @@ use super::metrics::Metrics;
 
 /// What is served.
 #[derive(Clone)]
-pub struct Served {
+pub struct ServiceState {
     pub health: Arc<Health>,
     pub metrics: Arc<Metrics>,
 }
 
 /// Serves until it is aborted.
-pub async fn serve(listener: TcpListener, served: Served) {
+pub async fn serve(listener: TcpListener, state: ServiceState) {
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render))
-        .with_state(served);
+        .with_state(state);
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "HTTP is not served any more");
     }
 }
 
 /// Whether the host observes anything: if not, the service should be started anew.
-async fn healthz(State(served): State<Served>) -> impl IntoResponse {
-    answer(served.health.stuck())
+async fn healthz(State(state): State<ServiceState>) -> impl IntoResponse {
+    probe_response(state.health.stuck())
 }
 
 /// Whether the ledger and the organization could be read.
-async fn readyz(State(served): State<Served>) -> impl IntoResponse {
-    answer(served.health.unready())
+async fn readyz(State(state): State<ServiceState>) -> impl IntoResponse {
+    probe_response(state.health.unready())
 }
 
-fn answer(problem: Option<String>) -> impl IntoResponse {
+fn probe_response(problem: Option<String>) -> impl IntoResponse {
     match problem {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem + "\n"),
     }
 }
 
-async fn render(State(served): State<Served>) -> impl IntoResponse {
-    match served.metrics.render() {
+async fn render(State(state): State<ServiceState>) -> impl IntoResponse {
+    match state.metrics.render() {
         Ok(text) => (
             StatusCode::OK,
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],

@@ -1,6 +1,6 @@
 //! What the service does, counted for Prometheus.
 
-use groundcrew_aws::Calls;
+use groundcrew_aws::CallCounter;
 use groundcrew_core::config::Config;
 use groundcrew_core::pipeline::DecisionOutcome;
 use groundcrew_core::scheduler::{LaneView, SchedulerView};
@@ -28,7 +28,7 @@ pub struct Metrics {
     notifications: IntCounterVec,
     alerts: IntCounter,
     aws_calls: IntCounterVec,
-    calls: Calls,
+    call_counter: CallCounter,
 }
 
 impl Metrics {
@@ -36,7 +36,7 @@ impl Metrics {
     ///
     /// # Errors
     /// When two have the same name, which is a bug.
-    pub fn new(config: &Config, calls: Calls) -> Result<Self, prometheus::Error> {
+    pub fn new(config: &Config, call_counter: CallCounter) -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let opts = |name: &str, help: &str| Opts::new(format!("groundcrew_{name}"), help);
         let gauges = |name, help, labels: &[&str]| -> Result<_, prometheus::Error> {
@@ -88,7 +88,7 @@ impl Metrics {
                 "Calls of AWS, repeats included.",
                 &["operation"],
             )?,
-            calls,
+            call_counter,
             registry,
         };
         // A lane in which nothing has happened is there all the same.
@@ -106,7 +106,7 @@ impl Metrics {
     /// # Errors
     /// When it can't be written as text.
     pub fn render(&self) -> Result<String, prometheus::Error> {
-        for (operation, calls) in self.calls.by_operation() {
+        for (operation, calls) in self.call_counter.by_operation() {
             let counter = self.aws_calls.with_label_values(&[operation]);
             counter.inc_by(calls.saturating_sub(counter.get()));
         }

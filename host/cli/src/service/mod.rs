@@ -12,16 +12,16 @@ use groundcrew_engine::{Health, Host, Observer};
 use groundcrew_ledger::SharedLedgerServer;
 use tokio::net::TcpListener;
 
+use crate::command_error::CommandError;
 use crate::commands::Run;
-use crate::failure::Failure;
-use crate::loaded::{Need, read};
+use crate::loaded_config::{PluginSelection, read_config};
 use crate::output::print;
 use crate::ports::RealAws;
-use crate::signals::stopped;
-use http::Served;
+use crate::signals::shutdown_signal;
+use http::ServiceState;
 use metrics::Metrics;
 
-pub fn run(options: &Run) -> Result<(), Failure> {
+pub fn run(options: &Run) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let served = runtime.block_on(serve(options));
     // Names are looked up on threads that can't be stopped, and that nobody waits for any more.
@@ -29,11 +29,11 @@ pub fn run(options: &Run) -> Result<(), Failure> {
     served
 }
 
-async fn serve(options: &Run) -> Result<(), Failure> {
+async fn serve(options: &Run) -> Result<(), CommandError> {
     // Taken from here on, so that a signal during the start is not lost.
-    let stop = stopped()?;
-    let read = read(Some(&options.config))?;
-    let aws = RealAws::of(&read).await?.steady();
+    let stop = shutdown_signal()?;
+    let read = read_config(Some(&options.config))?;
+    let aws = RealAws::open_exclusive(&read).await?.with_steady_clock();
     // Before the plugins, which may take their time: whoever looks meanwhile is answered.
     let sharing =
         aws.ledger().file.clone().and_then(|(path, ledger)| {
@@ -45,9 +45,9 @@ async fn serve(options: &Run) -> Result<(), Failure> {
                 }
             }
         });
-    let loaded = read.with_http(aws.http()).load(Need::All, aws.support()).await?;
-    let metrics = Metrics::new(&loaded.config, aws.calls().clone())
-        .map_err(|error| Failure::Other(format!("the metrics: {error}")))?;
+    let loaded = read.with_http(aws.http()).load(PluginSelection::All, aws.support()).await?;
+    let metrics = Metrics::new(&loaded.config, aws.call_counter().clone())
+        .map_err(|error| CommandError::Other(format!("the metrics: {error}")))?;
     let metrics = Arc::new(metrics);
     let updates = &loaded.config.updates;
     let health = Arc::new(Health::new(updates.poll_interval, updates.sweep_interval));
@@ -57,10 +57,10 @@ async fn serve(options: &Run) -> Result<(), Failure> {
 
     let listen = options.listen;
     let listener = TcpListener::bind(listen).await.map_err(|error| {
-        Failure::Other(format!("{listen}: can't listen there: {error}; try another --listen"))
+        CommandError::Other(format!("{listen}: can't listen there: {error}; try another --listen"))
     })?;
-    let address = listener.local_addr().map_err(|error| Failure::Other(error.to_string()))?;
-    let http = tokio::spawn(http::serve(listener, Served { health, metrics }));
+    let address = listener.local_addr().map_err(|error| CommandError::Other(error.to_string()))?;
+    let http = tokio::spawn(http::serve(listener, ServiceState { health, metrics }));
     print(&format!(
         "groundcrew runs on {}; http://{address}/healthz, /readyz and /metrics\n",
         options.config.display()

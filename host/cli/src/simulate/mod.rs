@@ -17,36 +17,36 @@ use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 use jiff::Timestamp;
 
+use crate::command_error::CommandError;
 use crate::commands::{Faults, Format, Simulate};
-use crate::failure::Failure;
-use crate::loaded::{Need, Read, default_config, read};
-use crate::output::{json, print, screen};
+use crate::formatting::format_minute;
+use crate::loaded_config::{ParsedConfig, PluginSelection, find_default_config, read_config};
+use crate::output::{print, print_sanitized, to_json};
 use crate::ports;
-use crate::simulated_web::SimulatedWeb;
-use crate::wording::minute;
+use crate::simulated_transport::SimulatedTransport;
 use progress::Progress;
 use recorder::Recorder;
 use report::Report;
 
 /// When a simulation begins unless told otherwise: Tuesday, 1 September 2026, 08:00 UTC. The same
 /// for all, since policies may go by the time.
-const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
+const DEFAULT_START: Timestamp = Timestamp::constant(1_788_249_600, 0);
 /// Simulations end after so long, with whatever is left. The longest that makes sense:
 /// ten thousand accounts, one at a time at half an hour each, take 208 days.
-const LONGEST: Duration = Duration::from_secs(800 * 24 * 3600);
+const MAX_SIMULATED_TIME: Duration = Duration::from_secs(800 * 24 * 3600);
 
 /// The moments at which a simulation may begin: services of that time sign requests and keep
 /// accounts that joined before it.
-const BEGINNINGS: Range<Timestamp> =
+const START_RANGE: Range<Timestamp> =
     Timestamp::constant(1_577_836_800, 0)..Timestamp::constant(4_102_444_800, 0);
 
-pub fn run(options: &Simulate) -> Result<(), Failure> {
-    let config = options.config.clone().or_else(default_config);
+pub fn run(options: &Simulate) -> Result<(), CommandError> {
+    let config = options.config.clone().or_else(find_default_config);
     let options = Simulate { config, ..options.clone() };
-    let begin = options.at.unwrap_or(BEGIN);
-    if !BEGINNINGS.contains(&begin) {
-        let (from, to) = (minute(BEGINNINGS.start), minute(BEGINNINGS.end));
-        return Err(Failure::Usage(format!(
+    let begin = options.at.unwrap_or(DEFAULT_START);
+    if !START_RANGE.contains(&begin) {
+        let (from, to) = (format_minute(START_RANGE.start), format_minute(START_RANGE.end));
+        return Err(CommandError::Usage(format!(
             "--at {begin}: a simulation begins at or after {from} and before {to}"
         )));
     }
@@ -59,7 +59,7 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
     let events: Vec<String> = options
         .events
         .iter()
-        .map(|path| file(path, "event", files::TEXT))
+        .map(|path| read_file(path, "event", files::MAX_TEXT_BYTES))
         .collect::<Result<_, _>>()?;
     // One thread and a paused clock: time passes only when everything waits for it, so
     // that days take seconds and the same seed gives the same run.
@@ -67,29 +67,29 @@ pub fn run(options: &Simulate) -> Result<(), Failure> {
         .enable_time()
         .start_paused(true)
         .build()
-        .map_err(|error| Failure::Other(error.to_string()))?;
+        .map_err(|error| CommandError::Other(error.to_string()))?;
     let began = Instant::now();
     let report = runtime.block_on(async {
-        let config = read(options.config.as_deref())?;
+        let config = read_config(options.config.as_deref())?;
         simulate(&options, config, snapshot, &events, (begin, began)).await
     })?;
     match options.format {
-        Format::Json => print(&json(&report)?)?,
-        Format::Text => screen(&text::render(&report))?,
+        Format::Json => print(&to_json(&report)?)?,
+        Format::Text => print_sanitized(&text::render(&report))?,
     }
-    match report.troubles().as_slice() {
+    match report.failures().as_slice() {
         [] => Ok(()),
-        troubles => Err(Failure::Other(troubles.join("\n"))),
+        failures => Err(CommandError::Other(failures.join("\n"))),
     }
 }
 
 async fn simulate(
     options: &Simulate,
-    config: Read,
+    config: ParsedConfig,
     snapshot: Snapshot,
     events: &[String],
     (begin, began): (Timestamp, Instant),
-) -> Result<Report, Failure> {
+) -> Result<Report, CommandError> {
     let sim = SimAws::new(SimOptions {
         seed: options.seed,
         start: begin,
@@ -103,10 +103,10 @@ async fn simulate(
     });
     let clients = ports::simulated_clients(&sim);
     let support = Arc::new(AwsSupport::new(clients.support.clone()));
-    let web = Arc::new(SimulatedWeb::new(sim.clone()));
-    let loaded = config.with_http(web).load(Need::All, support).await?;
+    let transport = Arc::new(SimulatedTransport::new(sim.clone()));
+    let loaded = config.with_http(transport).load(PluginSelection::All, support).await?;
     let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
-    let ports = ports::simulated(&sim, clients, &loaded, recorder.clone());
+    let ports = ports::simulated_ports(&sim, clients, &loaded, recorder.clone());
     let settings = loaded.update_settings(ports::SIMULATED_HOST.to_owned());
     // A rehearsal is what somebody looks at before they approve, and nobody asks whether it runs.
     let settings = UpdateSettings { approval: None, version: None, ..settings };
@@ -115,9 +115,9 @@ async fn simulate(
     for event in events {
         sim.inject_event(event);
     }
-    let waiting = host.run(Until::QuiescentOr(begin + LONGEST)).await;
+    let waiting = host.run(Until::QuiescentOr(begin + MAX_SIMULATED_TIME)).await;
     recorder.finish();
-    Ok(Report::new(report::Sources {
+    Ok(Report::new(report::ReportInput {
         options,
         config: &loaded.config,
         snapshot: &snapshot,
@@ -136,18 +136,18 @@ pub fn snapshot(
     accounts: u32,
     tagged_percent: u8,
     seed: u64,
-) -> Result<Snapshot, Failure> {
+) -> Result<Snapshot, CommandError> {
     match file_name {
         None => {
             let accounts = usize::try_from(accounts).unwrap_or(usize::MAX);
             Ok(random_fleet(accounts, tagged_percent, seed))
         }
-        Some(path) => Snapshot::parse(&file(path, "snapshot", files::SNAPSHOT)?)
-            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display()))),
+        Some(path) => Snapshot::parse(&read_file(path, "snapshot", files::MAX_SNAPSHOT_BYTES)?)
+            .map_err(|error| CommandError::Usage(format!("{}: {error}", path.display()))),
     }
 }
 
-fn file(path: &Path, what: &str, limit: u64) -> Result<String, Failure> {
-    files::read_named_text(path, limit)
-        .map_err(|error| Failure::unreadable(path, &format!("the {what}"), error))
+fn read_file(path: &Path, what: &str, limit: u64) -> Result<String, CommandError> {
+    files::read_text_argument(path, limit)
+        .map_err(|error| CommandError::unreadable(path, &format!("the {what}"), error))
 }

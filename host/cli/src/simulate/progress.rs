@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::commands::Format;
-use crate::output::tell;
-use crate::wording::{span, thousands};
+use crate::formatting::{format_duration, thousands};
+use crate::output::print_stderr;
 
 /// Shows progress, or doesn't.
 pub struct Progress {
@@ -36,17 +36,17 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_length(of);
             bar.set_position(done);
-            bar.set_message(format!("simulated {}", span(after)));
+            bar.set_message(format!("simulated {}", format_duration(after)));
         }
         let tenths = (done * 10).checked_div(of).unwrap_or(0);
         if self.lines && tenths > self.tenths {
             self.tenths = tenths;
-            tell(&format!(
+            print_stderr(&format!(
                 "{:>4}%  {} of {} accounts done, simulated {}",
                 tenths * 10,
                 thousands(done),
                 thousands(of),
-                span(after)
+                format_duration(after)
             ));
         }
     }

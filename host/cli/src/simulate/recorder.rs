@@ -16,18 +16,18 @@ use super::progress::Progress;
 
 /// What became of an account's updates so far.
 #[derive(Clone, Debug)]
-pub struct Course {
+pub struct UpdateHistory {
     pub lane: String,
     pub attempts: u32,
     /// Of the last attempt, as the host saw them.
     pub start: Timestamp,
     pub end: Option<Timestamp>,
-    pub last: Last,
+    pub last: LastAttempt,
 }
 
 /// How the last attempt stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Last {
+pub enum LastAttempt {
     Running,
     Succeeded,
     Retried,
@@ -46,10 +46,10 @@ pub struct HandledEvent {
 /// Sees everything and keeps what the report needs: the last decision and the course of
 /// each account.
 pub struct Recorder {
-    seen: Mutex<Seen>,
+    state: Mutex<RecorderState>,
 }
 
-struct Seen {
+struct RecorderState {
     progress: Progress,
     begin: Option<Timestamp>,
     decisions: BTreeMap<AccountId, FinalDecision>,
@@ -57,8 +57,8 @@ struct Seen {
     first_decisions: BTreeMap<AccountId, FinalDecision>,
     /// Until when accounts were held that had not been started yet.
     held_until: BTreeMap<AccountId, Timestamp>,
-    courses: BTreeMap<AccountId, Course>,
-    told: BTreeMap<NotificationKey, Delivery>,
+    histories: BTreeMap<AccountId, UpdateHistory>,
+    deliveries: BTreeMap<NotificationKey, Delivery>,
     /// What became of events, and how often.
     events: Vec<(HandledEvent, u64)>,
     alerts: Vec<String>,
@@ -69,14 +69,14 @@ struct Seen {
 impl Recorder {
     pub fn new(progress: Progress) -> Self {
         Self {
-            seen: Mutex::new(Seen {
+            state: Mutex::new(RecorderState {
                 progress,
                 begin: None,
                 decisions: BTreeMap::new(),
                 first_decisions: BTreeMap::new(),
                 held_until: BTreeMap::new(),
-                courses: BTreeMap::new(),
-                told: BTreeMap::new(),
+                histories: BTreeMap::new(),
+                deliveries: BTreeMap::new(),
                 events: Vec::new(),
                 alerts: Vec::new(),
                 outdated: 0,
@@ -86,39 +86,39 @@ impl Recorder {
     }
 
     pub fn decisions(&self) -> BTreeMap<AccountId, FinalDecision> {
-        self.seen().decisions.clone()
+        self.state().decisions.clone()
     }
 
     pub fn first_decisions(&self) -> BTreeMap<AccountId, FinalDecision> {
-        self.seen().first_decisions.clone()
+        self.state().first_decisions.clone()
     }
 
     /// Until when each account was held before its first update.
     pub fn held_until(&self) -> BTreeMap<AccountId, Timestamp> {
-        self.seen().held_until.clone()
+        self.state().held_until.clone()
     }
 
-    pub fn courses(&self) -> BTreeMap<AccountId, Course> {
-        self.seen().courses.clone()
+    pub fn histories(&self) -> BTreeMap<AccountId, UpdateHistory> {
+        self.state().histories.clone()
     }
 
     /// The last that became of each notification.
-    pub fn told(&self) -> Vec<Delivery> {
-        self.seen().told.values().cloned().collect()
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.state().deliveries.values().cloned().collect()
     }
 
     /// What became of events, each kind once with how often, in the order in which they came.
     pub fn events(&self) -> Vec<(HandledEvent, u64)> {
-        self.seen().events.clone()
+        self.state().events.clone()
     }
 
     pub fn alerts(&self) -> Vec<String> {
-        self.seen().alerts.clone()
+        self.state().alerts.clone()
     }
 
     /// The policies that failed, those on trial as well.
     pub fn failing_policies(&self) -> Vec<String> {
-        let alerts = &self.seen().alerts;
+        let alerts = &self.state().alerts;
         let name = |subject: &String| {
             Some(subject.strip_prefix("Policy ")?.strip_suffix(" fails")?.to_owned())
         };
@@ -126,76 +126,79 @@ impl Recorder {
     }
 
     pub fn finish(&self) {
-        self.seen().progress.finish();
+        self.state().progress.finish();
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn state(&self) -> MutexGuard<'_, RecorderState> {
         // Seen is whole after every statement, so that a poisoned one can be read.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Observer for Recorder {
     fn observe(&self, now: Timestamp, event: EngineEvent<'_>) {
-        let mut seen = self.seen();
-        let begin = *seen.begin.get_or_insert(now);
+        let mut state = self.state();
+        let begin = *state.begin.get_or_insert(now);
         match event {
             EngineEvent::Swept { outdated, .. } => {
                 let open = u64::try_from(outdated).unwrap_or(u64::MAX);
                 // The first sweep sees them all; later ones see what is left.
-                seen.outdated = seen.outdated.max(open);
+                state.outdated = state.outdated.max(open);
             }
             EngineEvent::Decided { account, decision } => {
                 // Only what is to be updated counts as still to be done.
                 let skips = |decision: &FinalDecision| {
                     matches!(decision.outcome, DecisionOutcome::Skip { .. })
                 };
-                seen.first_decisions.entry(account.clone()).or_insert_with(|| decision.clone());
+                state.first_decisions.entry(account.clone()).or_insert_with(|| decision.clone());
                 if let DecisionOutcome::Hold { until, .. } = decision.outcome
-                    && !seen.courses.contains_key(account)
+                    && !state.histories.contains_key(account)
                 {
-                    let held = seen.held_until.entry(account.clone()).or_insert(until);
+                    let held = state.held_until.entry(account.clone()).or_insert(until);
                     *held = until.max(*held);
                 }
-                let before = seen.decisions.insert(account.clone(), decision.clone());
+                let before = state.decisions.insert(account.clone(), decision.clone());
                 match (before.as_ref().is_some_and(skips), skips(decision)) {
-                    (false, true) => seen.done += 1,
-                    (true, false) => seen.done -= 1,
+                    (false, true) => state.done += 1,
+                    (true, false) => state.done -= 1,
                     _ => {}
                 }
             }
             EngineEvent::Started(slot) => {
-                let attempts = seen.courses.get(&slot.account).map_or(0, |course| course.attempts);
-                let course = Course {
+                let attempts =
+                    state.histories.get(&slot.account).map_or(0, |history| history.attempts);
+                let history = UpdateHistory {
                     lane: slot.lane.clone(),
                     attempts: attempts + 1,
                     start: now,
                     end: None,
-                    last: Last::Running,
+                    last: LastAttempt::Running,
                 };
-                seen.courses.insert(slot.account.clone(), course);
+                state.histories.insert(slot.account.clone(), history);
             }
             EngineEvent::Ended { slot, ending } => {
                 if !matches!(ending, UpdateEnding::Retried(_)) {
-                    seen.done += 1;
+                    state.done += 1;
                 }
-                if let Some(course) = seen.courses.get_mut(&slot.account) {
-                    course.end = Some(now);
-                    course.last = match ending {
-                        UpdateEnding::Succeeded => Last::Succeeded,
-                        UpdateEnding::Retried(_) => Last::Retried,
-                        UpdateEnding::DeadLettered(reason) => Last::DeadLettered(reason.to_owned()),
+                if let Some(history) = state.histories.get_mut(&slot.account) {
+                    history.end = Some(now);
+                    history.last = match ending {
+                        UpdateEnding::Succeeded => LastAttempt::Succeeded,
+                        UpdateEnding::Retried(_) => LastAttempt::Retried,
+                        UpdateEnding::DeadLettered(reason) => {
+                            LastAttempt::DeadLettered(reason.to_owned())
+                        }
                     };
                 } else if let UpdateEnding::DeadLettered(reason) = ending {
                     // Refused before it began.
-                    let course = Course {
+                    let history = UpdateHistory {
                         lane: slot.lane.clone(),
                         attempts: 0,
                         start: now,
                         end: Some(now),
-                        last: Last::DeadLettered(reason.to_owned()),
+                        last: LastAttempt::DeadLettered(reason.to_owned()),
                     };
-                    seen.courses.insert(slot.account.clone(), course);
+                    state.histories.insert(slot.account.clone(), history);
                 }
             }
             EngineEvent::NotificationHandled(delivery) => {
@@ -203,9 +206,9 @@ impl Observer for Recorder {
                 // no news.
                 let key = delivery.key.clone();
                 if delivery.outcome != DeliveryOutcome::AlreadyDelivered
-                    || !seen.told.contains_key(&key)
+                    || !state.deliveries.contains_key(&key)
                 {
-                    seen.told.insert(key, delivery.clone());
+                    state.deliveries.insert(key, delivery.clone());
                 }
             }
             EngineEvent::EventHandled(handled) => {
@@ -215,16 +218,16 @@ impl Observer for Recorder {
                     rule: handled.rule,
                     reason: handled.reason.clone(),
                 };
-                match seen.events.iter_mut().find(|(known, _)| *known == event) {
+                match state.events.iter_mut().find(|(known, _)| *known == event) {
                     Some((_, times)) => *times += 1,
-                    None => seen.events.push((event, 1)),
+                    None => state.events.push((event, 1)),
                 }
             }
-            EngineEvent::Alerted(alert) => seen.alerts.push(alert.subject.clone()),
+            EngineEvent::Alerted(alert) => state.alerts.push(alert.subject.clone()),
             EngineEvent::Status(_) | EngineEvent::HeartbeatWritten(_) => return,
         }
         let after = Duration::try_from(now - begin).unwrap_or_default();
-        let (done, of) = (seen.done.min(seen.outdated), seen.outdated);
-        seen.progress.show(done, of, after);
+        let (done, of) = (state.done.min(state.outdated), state.outdated);
+        state.progress.show(done, of, after);
     }
 }

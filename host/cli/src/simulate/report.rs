@@ -11,15 +11,15 @@ use groundcrew_core::list_schedule::{Job, LaneLimits, earliest_end};
 use groundcrew_core::pipeline::DecisionOutcome;
 use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::BlockedLane;
-use groundcrew_sim::{OperationLog, SimAws, Snapshot};
+use groundcrew_sim::{LoggedOperation, SimAws, Snapshot};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::recorder::{Course, Last, Recorder};
+use super::recorder::{LastAttempt, Recorder, UpdateHistory};
 use crate::commands::{Faults, Simulate};
+use crate::formatting::{count, format_minute};
 use crate::plan;
 use crate::totals::Totals;
-use crate::wording::{count, minute};
 
 /// The report. Times are in seconds since the beginning, when the new version was
 /// released and its event sent.
@@ -31,10 +31,10 @@ pub struct Report {
     pub operations: Operations,
     pub time: Time,
     pub lanes: Vec<Lane>,
-    pub timeline: Vec<Run>,
-    pub decisions: Vec<Decided>,
+    pub timeline: Vec<TimelineEntry>,
+    pub decisions: Vec<AccountDecision>,
     /// The first decision about each account: what a plan for the same moment says.
-    pub first_decisions: Vec<plan::Decided>,
+    pub first_decisions: Vec<plan::AccountDecision>,
     pub notifications: Vec<Notification>,
     pub events: Vec<Event>,
     pub alerts: Vec<Alert>,
@@ -75,7 +75,7 @@ impl From<BlockedLane> for WaitingLane {
                 count(accounts, "account")
             ),
             BlockedReason::Soaking { until } => {
-                format!("the lanes before it soak until {}", minute(until))
+                format!("the lanes before it soak until {}", format_minute(until))
             }
         };
         Self { lane, why }
@@ -116,7 +116,7 @@ pub struct Lane {
 
 /// The last update of one account.
 #[derive(Debug, Serialize)]
-pub struct Run {
+pub struct TimelineEntry {
     pub account: AccountId,
     pub lane: String,
     pub start_s: f64,
@@ -131,7 +131,7 @@ pub struct Run {
 
 /// The last decision about one account.
 #[derive(Debug, Serialize)]
-pub struct Decided {
+pub struct AccountDecision {
     pub account: AccountId,
     /// `proceed`, `skip` or `hold`.
     pub decision: &'static str,
@@ -183,7 +183,7 @@ pub struct Alert {
 }
 
 /// Where a report comes from.
-pub struct Sources<'a> {
+pub struct ReportInput<'a> {
     pub options: &'a Simulate,
     pub config: &'a Config,
     pub snapshot: &'a Snapshot,
@@ -196,15 +196,15 @@ pub struct Sources<'a> {
 }
 
 impl Report {
-    pub fn new(sources: Sources<'_>) -> Self {
-        let Sources { config, snapshot, sim, recorder, begin, .. } = sources;
+    pub fn new(input: ReportInput<'_>) -> Self {
+        let ReportInput { config, snapshot, sim, recorder, begin, .. } = input;
         let since = |moment: Timestamp| {
             Duration::try_from(moment - begin).unwrap_or_default().as_secs_f64()
         };
-        let courses = recorder.courses();
-        let own: Vec<OperationLog> =
+        let histories = recorder.histories();
+        let own: Vec<LoggedOperation> =
             sim.operations().into_iter().filter(|operation| !operation.foreign).collect();
-        let mut by_account: BTreeMap<&AccountId, Vec<&OperationLog>> = BTreeMap::new();
+        let mut by_account: BTreeMap<&AccountId, Vec<&LoggedOperation>> = BTreeMap::new();
         for operation in &own {
             by_account.entry(&operation.account).or_default().push(operation);
         }
@@ -213,14 +213,14 @@ impl Report {
             .iter()
             .map(|lane| {
                 let cap = lane.concurrency.min(config.updates.max_concurrent_operations);
-                let runs: Vec<&OperationLog> = own
+                let runs: Vec<&LoggedOperation> = own
                     .iter()
-                    .filter(|o| courses.get(&o.account).is_some_and(|c| c.lane == lane.name))
+                    .filter(|o| histories.get(&o.account).is_some_and(|c| c.lane == lane.name))
                     .collect();
                 let ends = runs.iter().filter_map(|run| run.end);
                 Lane {
                     name: lane.name.clone(),
-                    accounts: courses.values().filter(|c| c.lane == lane.name).count(),
+                    accounts: histories.values().filter(|c| c.lane == lane.name).count(),
                     first_start_s: runs.iter().map(|run| run.start).min().map(since),
                     last_finish_s: ends.max().map(since),
                     max_concurrent: most_at_once(&runs),
@@ -230,17 +230,17 @@ impl Report {
             .collect();
         let held_until = recorder.held_until();
         let lower_bound =
-            earliest_end(&jobs(config, &own, &courses, &held_until, begin), &limits(config));
-        let timeline: Vec<Run> = courses
+            earliest_end(&jobs(config, &own, &histories, &held_until, begin), &limits(config));
+        let timeline: Vec<TimelineEntry> = histories
             .iter()
-            .map(|(account, course)| {
+            .map(|(account, history)| {
                 let last = by_account.get(account).and_then(|runs| runs.last());
-                run(account, course, last.copied(), &since)
+                timeline_entry(account, history, last.copied(), &since)
             })
             .collect();
         let decisions = decisions(config, recorder);
-        let accounts = accounts(snapshot, &courses, &decisions, &sim.current_accounts());
-        let last_end = courses.values().filter_map(|course| course.end).max();
+        let accounts = accounts(snapshot, &histories, &decisions, &sim.current_accounts());
+        let last_end = histories.values().filter_map(|history| history.end).max();
         let started = own.len();
         let names: BTreeMap<&str, &str> = snapshot
             .accounts
@@ -251,7 +251,7 @@ impl Report {
             let name = names.get(account.as_str()).copied().unwrap_or_default();
             let lane = |index: usize| config.lanes.get(index).map(|lane| lane.name.clone());
             let lane = |id: LaneId| lane(id.index()).unwrap_or_default();
-            plan::Decided::new(account.as_str(), name, decision, lane)
+            plan::AccountDecision::new(account.as_str(), name, decision, lane)
         });
         Self {
             at: begin,
@@ -265,23 +265,23 @@ impl Report {
                 virtual_seconds: last_end.map_or(0.0, since),
                 lower_bound_seconds: lower_bound.as_secs_f64(),
                 held: held_until.keys().any(|account| by_account.contains_key(account)),
-                real_seconds: sources.real.as_secs_f64(),
+                real_seconds: input.real.as_secs_f64(),
             },
             lanes,
             timeline,
             decisions,
             first_decisions: first_decisions.collect(),
             notifications: recorder
-                .told()
+                .deliveries()
                 .into_iter()
-                .map(|told| Notification {
-                    notifier: told.notifier,
-                    account: told.account,
-                    about: told.description,
-                    outcome: told.outcome.to_string(),
-                    reference: told.reference,
-                    rule: told.rule,
-                    detail: told.detail,
+                .map(|delivery| Notification {
+                    notifier: delivery.notifier,
+                    account: delivery.account,
+                    about: delivery.description,
+                    outcome: delivery.outcome.to_string(),
+                    reference: delivery.reference,
+                    rule: delivery.rule,
+                    detail: delivery.detail,
                 })
                 .collect(),
             events: recorder
@@ -297,25 +297,27 @@ impl Report {
                 .collect(),
             alerts: recorder.alerts().into_iter().map(|subject| Alert { subject }).collect(),
             aws_calls: sim.calls(),
-            waiting: sources.waiting.map(WaitingLane::from),
-            reproducible: sources.reproducible,
+            waiting: input.waiting.map(WaitingLane::from),
+            reproducible: input.reproducible,
             failing: recorder.failing_policies(),
-            heading: heading(sources.options, snapshot),
+            heading: heading(input.options, snapshot),
         }
     }
 }
 
 impl Report {
     /// What went wrong: a pipeline is to stop for it. None where all is well.
-    pub fn troubles(&self) -> Vec<String> {
+    pub fn failures(&self) -> Vec<String> {
         let of = |number: usize, thing: &str, what: &str| {
             (number > 0).then(|| format!("{} {what}", count(number, thing)))
         };
         let failed = |outcome: &str| outcome == "failed";
-        let notifications = self.notifications.iter().filter(|told| failed(&told.outcome)).count();
+        let notifications =
+            self.notifications.iter().filter(|delivery| failed(&delivery.outcome)).count();
         let events = self.events.iter().filter(|event| failed(&event.outcome)).count();
         let waiting = self.waiting.as_ref();
-        let failing = crate::failure::failing(self.failing.iter().map(String::as_str));
+        let failing =
+            crate::command_error::failing_policies_error(self.failing.iter().map(String::as_str));
         [
             of(self.accounts.failed.unwrap_or(0), "account", "failed"),
             failing.map(|failing| failing.to_string()),
@@ -332,14 +334,14 @@ impl Report {
 /// The updates that have ended, for the lower bound.
 fn jobs(
     config: &Config,
-    own: &[OperationLog],
-    courses: &BTreeMap<AccountId, Course>,
+    own: &[LoggedOperation],
+    histories: &BTreeMap<AccountId, UpdateHistory>,
     held_until: &BTreeMap<AccountId, Timestamp>,
     begin: Timestamp,
 ) -> Vec<Job> {
     let since = |moment: Timestamp| Duration::try_from(moment - begin).unwrap_or_default();
-    let job = |operation: &OperationLog| {
-        let lane = &courses.get(&operation.account)?.lane;
+    let job = |operation: &LoggedOperation| {
+        let lane = &histories.get(&operation.account)?.lane;
         Some(Job {
             lane: config.lanes.iter().position(|known| known.name == *lane)?,
             start: since(operation.start),
@@ -370,35 +372,35 @@ fn heading(options: &Simulate, snapshot: &Snapshot) -> String {
         Faults::Light => "light",
         Faults::Heavy => "heavy",
     };
-    let accounts = crate::wording::count(snapshot.accounts.len(), "account");
-    let from = options.at.map(|at| format!(", from {}", minute(at))).unwrap_or_default();
+    let accounts = crate::formatting::count(snapshot.accounts.len(), "account");
+    let from = options.at.map(|at| format!(", from {}", format_minute(at))).unwrap_or_default();
     format!("{accounts}, {policy}, {faults} faults, seed {}{from}", options.seed)
 }
 
-fn run(
+fn timeline_entry(
     account: &AccountId,
-    course: &Course,
-    operation: Option<&OperationLog>,
+    history: &UpdateHistory,
+    operation: Option<&LoggedOperation>,
     since: &impl Fn(Timestamp) -> f64,
-) -> Run {
-    let (outcome, reason) = match &course.last {
-        Last::Succeeded => ("succeeded", None),
-        Last::DeadLettered(reason) => ("failed", Some(reason.clone())),
-        Last::Retried => ("failed", None),
-        Last::Running => ("running", None),
+) -> TimelineEntry {
+    let (outcome, reason) = match &history.last {
+        LastAttempt::Succeeded => ("succeeded", None),
+        LastAttempt::DeadLettered(reason) => ("failed", Some(reason.clone())),
+        LastAttempt::Retried => ("failed", None),
+        LastAttempt::Running => ("running", None),
     };
-    Run {
+    TimelineEntry {
         account: account.clone(),
-        lane: course.lane.clone(),
-        start_s: since(operation.map_or(course.start, |operation| operation.start)),
-        end_s: operation.map_or(course.end, |operation| operation.end).map(since),
+        lane: history.lane.clone(),
+        start_s: since(operation.map_or(history.start, |operation| operation.start)),
+        end_s: operation.map_or(history.end, |operation| operation.end).map(since),
         outcome,
-        attempts: course.attempts,
+        attempts: history.attempts,
         reason,
     }
 }
 
-fn decisions(config: &Config, recorder: &Recorder) -> Vec<Decided> {
+fn decisions(config: &Config, recorder: &Recorder) -> Vec<AccountDecision> {
     let decided = recorder.decisions().into_iter().map(|(account, decision)| {
         let (word, lane, reason) = match decision.outcome {
             DecisionOutcome::Proceed { lane } => {
@@ -411,15 +413,15 @@ fn decisions(config: &Config, recorder: &Recorder) -> Vec<Decided> {
                 ("hold", lane, Some(format!("{reason} (until {until})")))
             }
         };
-        Decided { account, decision: word, lane, reason, plugin: decision.policy }
+        AccountDecision { account, decision: word, lane, reason, plugin: decision.policy }
     });
     decided.collect()
 }
 
 fn accounts(
     snapshot: &Snapshot,
-    courses: &BTreeMap<AccountId, Course>,
-    decisions: &[Decided],
+    histories: &BTreeMap<AccountId, UpdateHistory>,
+    decisions: &[AccountDecision],
     current: &BTreeSet<AccountId>,
 ) -> Totals {
     let mut accounts = Totals { total: snapshot.accounts.len(), ..Totals::default() };
@@ -427,13 +429,13 @@ fn accounts(
     let current: BTreeSet<&str> = current.iter().map(AccountId::as_str).collect();
     let decided: BTreeMap<&str, &str> =
         decisions.iter().map(|d| (d.account.as_str(), d.decision)).collect();
-    let last: BTreeMap<&str, &Last> =
-        courses.iter().map(|(account, course)| (account.as_str(), &course.last)).collect();
+    let last: BTreeMap<&str, &LastAttempt> =
+        histories.iter().map(|(account, history)| (account.as_str(), &history.last)).collect();
     for account in &snapshot.accounts {
         let id = account.id.as_str();
         let of_its_kind = match (last.get(id), decided.get(id)) {
-            (Some(Last::Succeeded), _) => &mut updated,
-            (Some(Last::DeadLettered(_)), _) => &mut failed,
+            (Some(LastAttempt::Succeeded), _) => &mut updated,
+            (Some(LastAttempt::DeadLettered(_)), _) => &mut failed,
             _ if account.state.is_some_and(AccountState::is_closed) => &mut accounts.closed,
             _ if !account.enrolled => &mut not_enrolled,
             // A decision tells that it was due, or left alone by a rule of the config.
@@ -455,7 +457,7 @@ fn accounts(
     }
 }
 
-fn most_at_once(runs: &[&OperationLog]) -> usize {
+fn most_at_once(runs: &[&LoggedOperation]) -> usize {
     let mut changes: Vec<(Timestamp, isize)> = Vec::new();
     for run in runs {
         changes.push((run.start, 1));

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::report::{Notification, Report, Run};
-use crate::wording::{calls, count, list, paragraph, span, thousands};
+use super::report::{Notification, Report, TimelineEntry};
+use crate::formatting::{count, format_duration, list, paragraph, thousands, write_aws_calls};
 
 /// Columns of the timeline.
-const COLUMNS: usize = 64;
+const TIMELINE_COLUMNS: usize = 64;
 /// Accounts that are listed one by one before the rest is only counted.
-const LISTED: usize = 8;
+const MAX_LISTED: usize = 8;
 
 /// Renders the report.
 pub fn render(report: &Report) -> String {
@@ -32,7 +32,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     notifications(report, out)?;
     ignored(report, out)?;
     alerts(report, out)?;
-    calls(out, &report.aws_calls)?;
+    write_aws_calls(out, &report.aws_calls)?;
     timeline(report, out)
 }
 
@@ -56,7 +56,7 @@ fn lanes(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
-    paragraph(out, &format!("accounts    {}", report.accounts.words()))?;
+    paragraph(out, &format!("accounts    {}", report.accounts.summary()))?;
     for word in ["skip", "hold"] {
         let mut reasons: BTreeMap<(&str, &str, &str), Vec<&str>> = BTreeMap::new();
         for decided in report.decisions.iter().filter(|decided| decided.decision == word) {
@@ -74,13 +74,13 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
             paragraph(out, &line)?;
         }
     }
-    let failed = |run: &&Run| run.outcome == "failed";
-    for run in report.timeline.iter().filter(failed).take(LISTED) {
+    let failed = |run: &&TimelineEntry| run.outcome == "failed";
+    for run in report.timeline.iter().filter(failed).take(MAX_LISTED) {
         let reason = run.reason.as_deref().unwrap_or("unknown");
         let attempts = count(run.attempts as usize, "attempt");
         paragraph(out, &format!("  failed    {} after {attempts}: {reason}", run.account))?;
     }
-    let more = report.timeline.iter().filter(failed).count().saturating_sub(LISTED);
+    let more = report.timeline.iter().filter(failed).count().saturating_sub(MAX_LISTED);
     if more > 0 {
         writeln!(out, "  failed    and {} more", thousands(more as u64))?;
     }
@@ -126,15 +126,15 @@ fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     let outcomes = outcomes.into_iter().map(|(what, count)| format!("{} {what}", thousands(count)));
     writeln!(out, "notifiers   {}", outcomes.collect::<Vec<_>>().join(", "))?;
-    for notification in report.notifications.iter().take(LISTED) {
+    for notification in report.notifications.iter().take(MAX_LISTED) {
         let Notification { notifier, account, about, outcome, reference, detail, .. } =
             notification;
         let about = account.as_ref().map_or(about.as_str(), |account| account.as_str());
         let more = reference.as_deref().or(detail.as_deref()).unwrap_or("");
         writeln!(out, "            {about}  {notifier}  {outcome}  {more}")?;
     }
-    if report.notifications.len() > LISTED {
-        writeln!(out, "            … and {} more", report.notifications.len() - LISTED)?;
+    if report.notifications.len() > MAX_LISTED {
+        writeln!(out, "            … and {} more", report.notifications.len() - MAX_LISTED)?;
     }
     Ok(())
 }
@@ -147,25 +147,25 @@ fn ignored(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     let total: u64 = events.iter().map(|event| event.times).sum();
     writeln!(out, "ignored     {}", count(total as usize, "event"))?;
-    for event in events.iter().take(LISTED) {
+    for event in events.iter().take(MAX_LISTED) {
         let name = event.event.as_deref().unwrap_or("an event");
         let rule = event.rule.map(|rule| rule.to_string()).unwrap_or_default();
         let reason = event.reason.as_deref().unwrap_or_default();
         let times = thousands(event.times);
         paragraph(out, &format!("            {times} {name}  {rule}  {reason}"))?;
     }
-    if events.len() > LISTED {
-        writeln!(out, "            … and {} more", events.len() - LISTED)?;
+    if events.len() > MAX_LISTED {
+        writeln!(out, "            … and {} more", events.len() - MAX_LISTED)?;
     }
     Ok(())
 }
 
 fn alerts(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "alerts      {}", thousands(report.alerts.len() as u64))?;
-    for alert in report.alerts.iter().take(LISTED) {
+    for alert in report.alerts.iter().take(MAX_LISTED) {
         writeln!(out, "            {}", alert.subject)?;
     }
-    if report.alerts.len() > LISTED {
+    if report.alerts.len() > MAX_LISTED {
         writeln!(out, "            …")?;
     }
     Ok(())
@@ -173,13 +173,14 @@ fn alerts(report: &Report, out: &mut String) -> std::fmt::Result {
 
 /// One row for each slot: which lane's update it ran, over time.
 fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
-    let mut runs: Vec<&Run> = report.timeline.iter().filter(|run| run.end_s.is_some()).collect();
+    let mut runs: Vec<&TimelineEntry> =
+        report.timeline.iter().filter(|run| run.end_s.is_some()).collect();
     runs.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     let end = runs.iter().filter_map(|run| run.end_s).fold(0.0, f64::max);
     if end <= 0.0 {
         return Ok(());
     }
-    let letters = letters(report);
+    let lane_symbols = lane_symbols(report);
     let mut slots: Vec<(f64, Vec<char>)> = Vec::new();
     for run in runs {
         let run_end = run.end_s.unwrap_or(end);
@@ -187,19 +188,22 @@ fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
         let slot = match free {
             Some(slot) => slot,
             None => {
-                slots.push((0.0, vec!['·'; COLUMNS]));
+                slots.push((0.0, vec!['·'; TIMELINE_COLUMNS]));
                 slots.len() - 1
             }
         };
-        let column = |seconds: f64| ((seconds / end * COLUMNS as f64) as usize).min(COLUMNS - 1);
-        let letter = letters.iter().find(|(lane, _)| *lane == run.lane).map_or('?', |(_, l)| *l);
+        let column = |seconds: f64| {
+            ((seconds / end * TIMELINE_COLUMNS as f64) as usize).min(TIMELINE_COLUMNS - 1)
+        };
+        let symbol =
+            lane_symbols.iter().find(|(lane, _)| *lane == run.lane).map_or('?', |(_, l)| *l);
         slots[slot].0 = run_end;
-        slots[slot].1[column(run.start_s)..=column(run_end)].fill(letter);
+        slots[slot].1[column(run.start_s)..=column(run_end)].fill(symbol);
     }
     writeln!(out)?;
     let legend: Vec<String> =
-        letters.iter().map(|(lane, letter)| format!("{letter} {lane}")).collect();
-    let column = clock(end / COLUMNS as f64);
+        lane_symbols.iter().map(|(lane, symbol)| format!("{symbol} {lane}")).collect();
+    let column = clock(end / TIMELINE_COLUMNS as f64);
     writeln!(out, "timeline    {}, · free; one column is {column}", legend.join(", "))?;
     for (index, (_, cells)) in slots.iter().enumerate() {
         writeln!(out, "  slot {:<3}  {}", index + 1, cells.iter().collect::<String>())?;
@@ -208,17 +212,17 @@ fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 /// A letter for each lane that ran: the first of its name that is still free.
-fn letters(report: &Report) -> Vec<(&str, char)> {
-    let mut letters: Vec<(&str, char)> = Vec::new();
+fn lane_symbols(report: &Report) -> Vec<(&str, char)> {
+    let mut lane_symbols: Vec<(&str, char)> = Vec::new();
     for lane in report.lanes.iter().filter(|lane| lane.accounts > 0) {
-        let letter = lane.name.chars().chain('a'..='z').chain('A'..='Z').find(|letter| {
-            letter.is_alphanumeric() && letters.iter().all(|(_, taken)| taken != letter)
+        let symbol = lane.name.chars().chain('a'..='z').chain('A'..='Z').find(|symbol| {
+            symbol.is_alphanumeric() && lane_symbols.iter().all(|(_, taken)| taken != symbol)
         });
-        letters.push((&lane.name, letter.unwrap_or('#')));
+        lane_symbols.push((&lane.name, symbol.unwrap_or('#')));
     }
-    letters
+    lane_symbols
 }
 
 fn clock(seconds: f64) -> String {
-    span(Duration::from_secs_f64(seconds.max(0.0)))
+    format_duration(Duration::from_secs_f64(seconds.max(0.0)))
 }

@@ -20,43 +20,46 @@ use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
 use jiff::Timestamp;
 use tokio::time::interval;
 
+use crate::command_error::CommandError;
 use crate::commands::Snapshot;
-use crate::failure::Failure;
-use crate::files::{can_write, write_whole};
-use crate::loaded::read;
+use crate::files::{check_writable, write_atomic};
+use crate::loaded_config::read_config;
 use crate::output::print;
-use crate::ports::Readers;
-use partial::Partial;
+use crate::ports::ReadOnlyPorts;
+use partial::PartialFile;
 use progress::Progress;
 use summary::Summary;
 
 /// What was read is written down so often.
-const SAVED_EVERY: Duration = Duration::from_secs(2);
+const SAVE_INTERVAL: Duration = Duration::from_secs(2);
 /// And shown so often.
-const SHOWN_EVERY: Duration = Duration::from_millis(200);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
-pub fn run(options: &Snapshot) -> Result<(), Failure> {
-    let config = read(Some(&options.config))?.without_plugins()?;
+pub fn run(options: &Snapshot) -> Result<(), CommandError> {
+    let config = read_config(Some(&options.config))?.into_config()?;
     if options.out.is_dir() {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "{}: is a directory; set --out to a file",
             options.out.display()
         )));
     }
     let runtime = crate::runtime::current_thread()?;
-    runtime.block_on(take(&config, &options.out))
+    runtime.block_on(take_snapshot(&config, &options.out))
 }
 
 /// The live organization, for commands that need it at once.
-pub async fn live(config: &Config) -> Result<core::Snapshot, Failure> {
-    Ok(organization(config, None).await?.snapshot)
+pub async fn read_live(config: &Config) -> Result<core::Snapshot, CommandError> {
+    Ok(read_organization(config, None).await?.snapshot)
 }
 
 /// One account of the live organization, as a snapshot of it alone.
-pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snapshot, Failure> {
-    let readers = Readers::of(config).await;
-    let (catalog, directory) = (&readers.catalog, &readers.directory);
-    let factory = catalog.account_factory().await.map_err(told)?;
+pub async fn read_live_account(
+    config: &Config,
+    id: &AccountId,
+) -> Result<core::Snapshot, CommandError> {
+    let ports = ReadOnlyPorts::connect(config).await;
+    let (catalog, directory) = (&ports.catalog, &ports.directory);
+    let factory = catalog.account_factory().await.map_err(snapshot_error)?;
     let (account, tags) = tokio::join!(directory.account(id), directory.tags(id));
     let source = SnapshotSource { region: config.region.clone(), product: factory.product.clone() };
     let mut partial_snapshot = PartialSnapshot::new(source, Timestamp::now());
@@ -64,7 +67,7 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
         Ok(account) => partial_snapshot.accounts.items.push(SnapshotAccount::from(&*account)),
         // An organization without it.
         Err(error) if error.class == ErrorClass::NotFound => {}
-        Err(error) => return Err(told(error)),
+        Err(error) => return Err(snapshot_error(error)),
     }
     match tags {
         Ok(tags) => drop(partial_snapshot.tags.insert(id.clone(), tags)),
@@ -73,7 +76,7 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
     let mut page = None;
     loop {
         let products = catalog.provisioned_products(&factory.product, page.as_deref()).await;
-        let Page { items, next } = products.map_err(told)?;
+        let Page { items, next } = products.map_err(snapshot_error)?;
         let of_account = items.into_iter().filter(|product| product.account == *id);
         partial_snapshot.products.items.extend(of_account.map(Into::into));
         match next {
@@ -84,31 +87,34 @@ pub async fn live_account(config: &Config, id: &AccountId) -> Result<core::Snaps
     Ok(partial_snapshot.snapshot(&factory, &config.account_factory.product_name, this_second()))
 }
 
-async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
+async fn take_snapshot(config: &Config, out: &Path) -> Result<(), CommandError> {
     let began = Instant::now();
-    let partial = (out != Path::new("-")).then(|| Partial::of(out));
+    let partial = (out != Path::new("-")).then(|| PartialFile::for_output(out));
     if partial.is_some() {
         // Found out before the long work.
-        can_write(out).map_err(|error| Failure::unwritable(out, error, "--out"))?;
+        check_writable(out).map_err(|error| CommandError::unwritable(out, error, "--out"))?;
     }
-    let Organization { snapshot, tag_source, readers } =
-        organization(config, partial.as_ref()).await?;
-    let json = snapshot.to_json().map_err(|error| Failure::Other(error.to_string()))?;
+    let Organization { snapshot, tag_source, ports } =
+        read_organization(config, partial.as_ref()).await?;
+    let json = snapshot.to_json().map_err(|error| CommandError::Other(error.to_string()))?;
     match &partial {
         None => print(&json)?,
         Some(partial) => {
-            write_whole(out, json.as_bytes()).map_err(|error| {
-                let advice = partial.advice();
-                Failure::Other(format!("{}: can't be written: {error}\n{advice}", out.display()))
+            write_atomic(out, json.as_bytes()).map_err(|error| {
+                let resume_hint = partial.resume_hint();
+                CommandError::Other(format!(
+                    "{}: can't be written: {error}\n{resume_hint}",
+                    out.display()
+                ))
             })?;
             partial.remove();
         }
     }
     let summary = Summary {
-        place: out,
+        output_path: out,
         snapshot: &snapshot,
         tag_source: tag_source.as_ref(),
-        calls: readers.clients.calls.by_operation(),
+        calls: ports.clients.call_counter.by_operation(),
         took: began.elapsed(),
     };
     eprint!("{}", summary.render());
@@ -119,25 +125,28 @@ async fn take(config: &Config, out: &Path) -> Result<(), Failure> {
 struct Organization {
     snapshot: core::Snapshot,
     tag_source: Option<TagSource>,
-    readers: Readers,
+    ports: ReadOnlyPorts,
 }
 
 /// Reads the organization; goes on where `partial` says that an earlier run has stopped.
-async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Organization, Failure> {
-    let mut stop = pin!(stopped());
-    let readers = Readers::of(config).await;
-    let catalog = &readers.catalog;
+async fn read_organization(
+    config: &Config,
+    partial: Option<&PartialFile>,
+) -> Result<Organization, CommandError> {
+    let mut stop = pin!(wait_for_signal());
+    let ports = ReadOnlyPorts::connect(config).await;
+    let catalog = &ports.catalog;
     let factory = tokio::select! {
-        found = catalog.account_factory() => found.map_err(told)?,
-        signal = &mut stop => return Err(Failure::Other(format!("stopped by {signal}"))),
+        found = catalog.account_factory() => found.map_err(snapshot_error)?,
+        signal = &mut stop => return Err(CommandError::Other(format!("stopped by {signal}"))),
     };
 
-    let partial_snapshot = begin(config, &factory, partial);
+    let partial_snapshot = resume_or_start(config, &factory, partial);
     let reader = SnapshotReader::new(
         SnapshotPorts {
-            catalog: readers.catalog.clone(),
-            directory: readers.directory.clone(),
-            tag_index: readers.tag_index.clone(),
+            catalog: ports.catalog.clone(),
+            directory: ports.directory.clone(),
+            tag_index: ports.tag_index.clone(),
         },
         partial_snapshot,
     );
@@ -150,20 +159,20 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
 
     let mut progress = Progress::new();
     let mut reads = pin!(reader.read());
-    let (mut saves, mut shows) = (interval(SAVED_EVERY), interval(SHOWN_EVERY));
-    let trouble = loop {
+    let (mut saves, mut shows) = (interval(SAVE_INTERVAL), interval(PROGRESS_INTERVAL));
+    let error = loop {
         tokio::select! {
-            read = &mut reads => break read.err().map(told),
-            signal = &mut stop => break Some(Failure::Other(format!("stopped by {signal}"))),
+            read = &mut reads => break read.err().map(snapshot_error),
+            signal = &mut stop => break Some(CommandError::Other(format!("stopped by {signal}"))),
             _ = saves.tick() => save(),
             _ = shows.tick() => progress.show(reader.progress()),
         }
     };
     progress.finish(reader.progress());
-    if let Some(trouble) = trouble {
-        let Some(partial) = partial else { return Err(trouble) };
+    if let Some(error) = error {
+        let Some(partial) = partial else { return Err(error) };
         save();
-        return Err(Failure::Other(format!("{trouble}\n{}", partial.advice())));
+        return Err(CommandError::Other(format!("{error}\n{}", partial.resume_hint())));
     }
 
     let (snapshot, tag_source) = {
@@ -174,7 +183,7 @@ async fn organization(config: &Config, partial: Option<&Partial>) -> Result<Orga
             partial_snapshot.tag_source.clone(),
         )
     };
-    Ok(Organization { snapshot, tag_source, readers })
+    Ok(Organization { snapshot, tag_source, ports })
 }
 
 fn this_second() -> Timestamp {
@@ -183,7 +192,11 @@ fn this_second() -> Timestamp {
 }
 
 /// What an earlier run has left, or nothing yet.
-fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -> PartialSnapshot {
+fn resume_or_start(
+    config: &Config,
+    factory: &AccountFactory,
+    partial: Option<&PartialFile>,
+) -> PartialSnapshot {
     let now = Timestamp::now();
     let source = SnapshotSource { region: config.region.clone(), product: factory.product.clone() };
     let known = partial.and_then(|partial| partial.load(&source, now));
@@ -191,9 +204,9 @@ fn begin(config: &Config, factory: &AccountFactory, partial: Option<&Partial>) -
 }
 
 /// An error of AWS with what to do about it.
-fn told(error: AwsError) -> Failure {
+fn snapshot_error(error: AwsError) -> CommandError {
     match error.lacks_permission() {
-        true => Failure::Other(format!(
+        true => CommandError::Other(format!(
             "{error}\nwhat the caller must be allowed is in docs/snapshot.md"
         )),
         false => error.into(),
@@ -201,7 +214,7 @@ fn told(error: AwsError) -> Failure {
 }
 
 /// Waits until the process is asked to end; answers by which signal.
-async fn stopped() -> &'static str {
+async fn wait_for_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let waits = |kind| async move {
         match signal(kind) {

@@ -9,47 +9,47 @@ use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource};
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 
-use crate::files::{with_ending, write_whole};
-use crate::output::tell;
-use crate::wording::{count, span};
+use crate::files::{with_suffix, write_atomic};
+use crate::formatting::{count, format_duration};
+use crate::output::print_stderr;
 
 /// What is older is read anew: an organization changes.
-const GOOD_FOR: Duration = Duration::from_secs(6 * 3600);
+const MAX_AGE: Duration = Duration::from_secs(6 * 3600);
 
 /// The file.
-pub struct Partial {
+pub struct PartialFile {
     path: PathBuf,
     /// Whether what was saved last is there.
-    kept: Cell<bool>,
+    saved: Cell<bool>,
     /// Whether it was told that it isn't.
-    told: Cell<bool>,
+    warned: Cell<bool>,
 }
 
-impl Partial {
+impl PartialFile {
     /// That of a snapshot to be written there.
-    pub fn of(out: &Path) -> Self {
-        let path = with_ending(out, ".partial");
-        Self { path, kept: Cell::new(false), told: Cell::new(false) }
+    pub fn for_output(out: &Path) -> Self {
+        let path = with_suffix(out, ".partial");
+        Self { path, saved: Cell::new(false), warned: Cell::new(false) }
     }
 
     /// What an earlier run has left of the same organization lately. Says on stderr whether
     /// it is used.
     pub fn load(&self, source: &SnapshotSource, now: Timestamp) -> Option<PartialSnapshot> {
         let name = self.path.display();
-        let text = match files::read_text(&self.path, files::SNAPSHOT) {
+        let text = match files::read_text(&self.path, files::MAX_SNAPSHOT_BYTES) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                tell(&format!(
+                print_stderr(&format!(
                     "{name}: what an earlier run has read can't be read: {error}: everything is \
                      read anew"
                 ));
                 return None;
             }
         };
-        match usable(&text, source, now) {
+        match parse_usable(&text, source, now) {
             Ok(partial_snapshot) => {
-                tell(&format!(
+                print_stderr(&format!(
                     "Going on with {name}: {} and the tags of {} are known",
                     count(partial_snapshot.accounts.items.len(), "account"),
                     partial_snapshot.index.items.len().max(partial_snapshot.tags.len())
@@ -57,7 +57,7 @@ impl Partial {
                 Some(partial_snapshot)
             }
             Err(why) => {
-                tell(&format!("{name} {why}: everything is read anew"));
+                print_stderr(&format!("{name} {why}: everything is read anew"));
                 None
             }
         }
@@ -68,12 +68,12 @@ impl Partial {
     pub fn save(&self, partial_snapshot: &PartialSnapshot) {
         let written = serde_json::to_vec(partial_snapshot)
             .map_err(std::io::Error::from)
-            .and_then(|json| write_whole(&self.path, &json));
-        self.kept.set(written.is_ok());
+            .and_then(|json| write_atomic(&self.path, &json));
+        self.saved.set(written.is_ok());
         if let Err(error) = written
-            && !self.told.replace(true)
+            && !self.warned.replace(true)
         {
-            tell(&format!(
+            print_stderr(&format!(
                 "{}: can't be written: {error}: if this run stops, the next one reads everything \
                  anew",
                 self.path.display()
@@ -82,13 +82,13 @@ impl Partial {
     }
 
     /// How to go on.
-    pub fn advice(&self) -> String {
-        match self.kept.get() {
+    pub fn resume_hint(&self) -> String {
+        match self.saved.get() {
             true => format!(
                 "what was read is kept in {}; within {} hours, the same command continues from \
                  there",
                 self.path.display(),
-                GOOD_FOR.as_secs() / 3600
+                MAX_AGE.as_secs() / 3600
             ),
             false => "what was read could not be kept: the next run begins anew".to_owned(),
         }
@@ -96,7 +96,7 @@ impl Partial {
 
     /// Removes it. Left behind, it would only be read again.
     pub fn remove(&self) {
-        if self.kept.get()
+        if self.saved.get()
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "could not be removed");
@@ -105,7 +105,11 @@ impl Partial {
 }
 
 /// The reading, or why it is of no use.
-fn usable(text: &str, source: &SnapshotSource, now: Timestamp) -> Result<PartialSnapshot, String> {
+fn parse_usable(
+    text: &str,
+    source: &SnapshotSource,
+    now: Timestamp,
+) -> Result<PartialSnapshot, String> {
     let partial_snapshot: PartialSnapshot =
         serde_json::from_str(text).map_err(|error| format!("can't be understood ({error})"))?;
     if partial_snapshot.source != *source {
@@ -114,10 +118,10 @@ fn usable(text: &str, source: &SnapshotSource, now: Timestamp) -> Result<Partial
     }
     // Of the future is no better than old.
     let age = Duration::try_from(now - partial_snapshot.began).unwrap_or(Duration::MAX);
-    match age <= GOOD_FOR {
+    match age <= MAX_AGE {
         true => Ok(partial_snapshot),
         false if age == Duration::MAX => Err("is from the future".to_owned()),
-        false => Err(format!("was begun {} ago", span(age))),
+        false => Err(format!("was begun {} ago", format_duration(age))),
     }
 }
 
@@ -136,7 +140,7 @@ mod tests {
         let usable = |seconds: u64, of| {
             let began = now - Duration::from_secs(seconds);
             let text = serde_json::to_string(&PartialSnapshot::new(source(of), began)).unwrap();
-            usable(&text, &source("prod-a"), now).map(|_| ())
+            parse_usable(&text, &source("prod-a"), now).map(|_| ())
         };
         assert_eq!(usable(60, "prod-a"), Ok(()));
         assert_eq!(usable(7 * 3600, "prod-a").unwrap_err(), "was begun 07:00:00 ago");
@@ -144,7 +148,7 @@ mod tests {
             usable(60, "prod-b").unwrap_err(),
             "is of another organization or Region (prod-b in us-east-1)"
         );
-        let cut = super::usable("{\"source\":", &source("prod-a"), now).unwrap_err();
+        let cut = super::parse_usable("{\"source\":", &source("prod-a"), now).unwrap_err();
         assert!(cut.starts_with("can't be understood (EOF"), "{cut}");
     }
 }

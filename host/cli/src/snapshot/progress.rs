@@ -5,8 +5,8 @@ use std::io::{IsTerminal, stderr};
 use groundcrew_engine::snapshot::ReadProgress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::output::tell;
-use crate::wording::thousands;
+use crate::formatting::thousands;
+use crate::output::print_stderr;
 
 /// Shows progress.
 pub struct Progress {
@@ -29,7 +29,7 @@ impl Progress {
         if progress.listed && !self.listed {
             self.listed = true;
             if self.bar.is_none() {
-                tell(&listed(progress));
+                print_stderr(&listed(progress));
             }
         }
         match progress.listed && progress.one_by_one {
@@ -57,7 +57,7 @@ impl Progress {
             }
             None if tenths > self.tenths => {
                 self.tenths = tenths;
-                tell(&format!(
+                print_stderr(&format!(
                     "{:>4}%  tags of {} of {} accounts, one by one",
                     tenths * 10,
                     thousands(asked as u64),

@@ -10,12 +10,12 @@ use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::partial_snapshot::TagSource;
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
 
-use crate::wording::{calls, count, list, paragraph, thousands};
+use crate::formatting::{count, list, paragraph, thousands, write_aws_calls};
 
 /// What a run has come to.
 pub struct Summary<'a> {
     /// Where the snapshot is.
-    pub place: &'a Path,
+    pub output_path: &'a Path,
     pub snapshot: &'a Snapshot,
     pub tag_source: Option<&'a TagSource>,
     pub calls: BTreeMap<String, u64>,
@@ -32,11 +32,11 @@ impl Summary<'_> {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let accounts = &self.snapshot.accounts;
-        let place = match self.place == Path::new("-") {
+        let output_path = match self.output_path == Path::new("-") {
             true => "on stdout".to_owned(),
-            false => format!("in {}", self.place.display()),
+            false => format!("in {}", self.output_path.display()),
         };
-        paragraph(out, &format!("Snapshot: {} {place}", count(accounts.len(), "account")))?;
+        paragraph(out, &format!("Snapshot: {} {output_path}", count(accounts.len(), "account")))?;
         writeln!(out)?;
 
         let states = tally(accounts.iter().map(|account| state(account.state)));
@@ -73,7 +73,7 @@ impl Summary<'_> {
             paragraph(out, &format!("target      {} of {}", target.artifact, target.product))?;
         }
         self.tags(out)?;
-        calls(out, &self.calls)?;
+        write_aws_calls(out, &self.calls)?;
         writeln!(out, "time        {:.1} s", self.took.as_secs_f64())
     }
 
@@ -168,10 +168,10 @@ mod tests {
         snapshot
     }
 
-    fn screen(snapshot: &Snapshot, place: &str, tag_source: Option<&TagSource>) -> String {
+    fn screen(snapshot: &Snapshot, output_path: &str, tag_source: Option<&TagSource>) -> String {
         let calls = [("ListAccounts", 70), ("SearchProvisionedProducts", 14), ("GetResources", 4)];
         let summary = Summary {
-            place: Path::new(place),
+            output_path: Path::new(output_path),
             snapshot,
             tag_source,
             calls: calls.map(|(name, count)| (name.to_owned(), count)).into(),

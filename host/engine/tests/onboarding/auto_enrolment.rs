@@ -7,7 +7,7 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::ignore_reason::IgnoreReason;
 use groundcrew_core::ports::NotificationLedger as _;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome, EventReport};
-use groundcrew_sim::{Fault, LandingZone, Refusal, Snapshot, SnapshotAccount};
+use groundcrew_sim::{Fault, LandingZone, Rejection, Snapshot, SnapshotAccount};
 use rstest::rstest;
 
 use crate::fixture::{BEGIN, CREATED, Fixture, SCHEDULED, outcome, work};
@@ -88,7 +88,7 @@ async fn an_account_that_lands_by_a_baseline_is_told_once() {
     assert_eq!(outcome(&again), (EventOutcome::Ignored, vec![DeliveryOutcome::AlreadyDelivered]));
     assert_eq!(again.rule, Some(IgnoreReason::OncePerAccount));
     assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
-    assert!(fixture.sim.reset_baseline_around(&id(NEW)));
+    assert!(fixture.sim.reset_ou_baseline(&id(NEW)));
     for handled in handle_events(&fixture, &mut seen).await {
         assert_eq!(
             (handled.outcome, handled.rule),
@@ -155,7 +155,7 @@ async fn a_sweep_that_can_not_read_baselines_is_incomplete() {
     let fixture = fixture();
     begun(&fixture).await;
     fixture.sim.auto_enroll(&id(NEW), &["Workloads"]);
-    fixture.sim.inject_fault("ListEnabledBaselines", Fault::Refused(Refusal::Denied));
+    fixture.sim.inject_fault("ListEnabledBaselines", Fault::Rejected(Rejection::Denied));
     let swept = fixture.handle(SCHEDULED).await;
     assert_eq!((swept.outcome, swept.rule), (EventOutcome::Failed, None));
     let reason = swept.reason.unwrap();

@@ -8,7 +8,7 @@ use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Clock, DeadLetter, PolicyFailure};
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
-use groundcrew_sim::{Fault, Refusal, random_fleet};
+use groundcrew_sim::{Fault, Rejection, random_fleet};
 use rstest::rstest;
 
 use crate::fixture::{
@@ -110,7 +110,7 @@ async fn a_lost_reply_opens_no_second_case(
     let fixture = Fixture::new();
     fixture.sim.set_case_delay(Duration::from_secs(delay));
     let (_, created) = about(&fixture, CREATED);
-    (0..times).for_each(|_| fixture.sim.inject_fault(operation, Fault::ReplyDropped));
+    (0..times).for_each(|_| fixture.sim.inject_fault(operation, Fault::ResponseLost));
     // Until it is told: Lambda and people try again, a minute later.
     for _ in 0..4 {
         fixture.handle(&created).await;
@@ -143,7 +143,7 @@ async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
     let fixture = Fixture::new();
     let (account, created) = about(&fixture, CREATED);
     let event = parsed(&created);
-    fixture.sim.inject_fault("DescribeCases", Fault::Hung { effect: false });
+    fixture.sim.inject_fault("DescribeCases", Fault::Hung { takes_effect: false });
     let (first, second) = (fixture.host("first"), fixture.host("second"));
     let soon = fixture.sim.clock().now() + Duration::from_secs(5);
     let late = async {
@@ -177,7 +177,9 @@ async fn without_a_support_plan_it_fails_once_and_says_why() {
 async fn a_throttled_case_is_tried_again_at_once() {
     let fixture = Fixture::new();
     let (_, created) = about(&fixture, CREATED);
-    (0..2).for_each(|_| fixture.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled)));
+    (0..2).for_each(|_| {
+        fixture.sim.inject_fault("CreateCase", Fault::Rejected(Rejection::Throttled))
+    });
     assert_eq!(fixture.handle(&created).await.outcome, EventOutcome::Notified);
     assert_eq!((fixture.cases(), fixture.sim.alerts().len()), (1, 0));
 }

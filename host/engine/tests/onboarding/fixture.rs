@@ -257,7 +257,7 @@ pub async fn redrive(
 }
 
 pub fn letters(fixture: &Fixture) -> Vec<String> {
-    fixture.sim.messages(&fixture.sim.notifications_dead_url())
+    fixture.sim.messages(&fixture.sim.notifications_dlq_url())
 }
 
 /// Lets a future run until it has waited so often; `None` when it was killed there.

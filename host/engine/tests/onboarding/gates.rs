@@ -5,7 +5,7 @@ use std::time::Duration;
 use groundcrew_core::notification::{GateDecision, NotifyFailure, NotifyFailureKind};
 use groundcrew_core::ports::{Clock, NotificationLedger};
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
-use groundcrew_sim::{Fault, Refusal};
+use groundcrew_sim::{Fault, Rejection};
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -101,7 +101,7 @@ async fn what_was_held_for_days_is_given_up_no_sooner() {
     let fixture = Fixture { gate: Some(holds_for_days), queue: true, ..Fixture::new() };
     fixture.handle(&about(&fixture, CREATED).1).await;
     for _ in 0..10 {
-        fixture.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault("CreateCase", Fault::Rejected(Rejection::Throttled));
     }
     work(&fixture).await;
     assert_eq!((fixture.cases(), letters(&fixture)), (1, vec![]));

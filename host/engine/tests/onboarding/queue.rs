@@ -8,7 +8,7 @@ use groundcrew_core::notification::NotificationKey;
 use groundcrew_core::onboarding::QueuedNotification;
 use groundcrew_core::ports::Clock;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
-use groundcrew_sim::{Fault, Refusal, random_fleet};
+use groundcrew_sim::{Fault, Rejection, random_fleet};
 use rstest::rstest;
 
 use crate::fixture::{
@@ -51,7 +51,7 @@ async fn what_fails_for_a_while_is_told_later(#[case] deliveries: usize, #[case]
     let fixture = Fixture { queue: true, ..Fixture::new() };
     fixture.handle(&about(&fixture, CREATED).1).await;
     for _ in 0..3 * deliveries {
-        fixture.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault("CreateCase", Fault::Rejected(Rejection::Throttled));
     }
     let before = fixture.sim.clock().now();
     let handled = work(&fixture).await;
@@ -68,7 +68,7 @@ async fn after_the_last_delivery_it_is_a_dead_letter_and_an_alert() {
     let (account, created) = about(&fixture, CREATED);
     fixture.handle(&created).await;
     for _ in 0..3 * 10 {
-        fixture.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Throttled));
+        fixture.sim.inject_fault("CreateCase", Fault::Rejected(Rejection::Throttled));
     }
     assert_eq!(work(&fixture).await.len(), 10);
     assert_eq!((fixture.cases(), letters(&fixture).len()), (0, 1));
@@ -199,7 +199,7 @@ async fn what_fails_again_at_once_is_told_once_an_hour() {
     assert!((2..=hours + 1).contains(&alerts), "{alerts} alerts in {hours} hours");
     // Another error is another matter.
     fixture.sim.set_support_plan(true);
-    fixture.sim.inject_fault("CreateCase", Fault::Refused(Refusal::Denied));
+    fixture.sim.inject_fault("CreateCase", Fault::Rejected(Rejection::Denied));
     assert_eq!(redrive(&fixture, host.queue().unwrap(), "ams").await, Ok(1));
     work(&fixture).await;
     assert_eq!(fixture.sim.alerts().len() as u64, alerts + 1);
@@ -218,7 +218,7 @@ async fn a_redrive_that_failed_is_repeated_at_once(#[case] operation: &str) {
     fixture.sim.set_support_plan(true);
     let host = fixture.host("operator");
     let queue = host.queue().unwrap();
-    fixture.sim.inject_fault(operation, Fault::Refused(Refusal::Denied));
+    fixture.sim.inject_fault(operation, Fault::Rejected(Rejection::Denied));
     let error = redrive(&fixture, queue, "ams").await.unwrap_err();
     assert_eq!(error.operation, operation);
     assert_eq!(redrive(&fixture, queue, "ams").await, Ok(1));
@@ -269,7 +269,7 @@ async fn a_dead_letter_queue_that_refuses_is_told_to_people() {
     let host = fixture.host("worker");
     let queue = host.queue().unwrap().clone();
     let message = queue.receive(Duration::ZERO).await.unwrap().remove(0).unwrap();
-    fixture.sim.inject_fault("SendMessage", Fault::Refused(Refusal::Denied));
+    fixture.sim.inject_fault("SendMessage", Fault::Rejected(Rejection::Denied));
     let taken = host.process_message(queue.as_ref(), &message).await;
     assert!(taken.still_queued);
     assert!(

@@ -137,7 +137,7 @@ impl Backlog {
         for case in sim.cases() {
             *cases.entry(case.subject).or_default() += 1;
         }
-        let dead = [sim.events_dead_url(), sim.notifications_dead_url()];
+        let dead = [sim.events_dlq_url(), sim.notifications_dlq_url()];
         let letters: Vec<String> = dead.iter().flat_map(|url| sim.messages(url)).collect();
         let alerts = sim.alerts();
         let mut delivered = BTreeSet::new();

@@ -9,7 +9,7 @@ use groundcrew_core::catalog::ArtifactId;
 use groundcrew_core::ports::{Clock as _, Ledger, UpdateProgress};
 use groundcrew_core::scheduler::WhenHeld;
 use groundcrew_engine::{EngineEvent, Observer, UpdateEnding};
-use groundcrew_sim::{OperationLog, OperationOutcome, SimAws};
+use groundcrew_sim::{LoggedOperation, OperationOutcome, SimAws};
 use jiff::Timestamp;
 
 use super::log::Log;
@@ -132,7 +132,7 @@ impl InvariantChecker {
     /// Holds everything against each other, and answers how many accounts were updated and how
     /// many given up.
     pub async fn check(&self, ledger: &dyn Ledger) -> (usize, usize) {
-        let own: Vec<OperationLog> =
+        let own: Vec<LoggedOperation> =
             self.sim.operations().into_iter().filter(|operation| !operation.foreign).collect();
         self.check_caps(&own);
         self.check_repeats(&own);
@@ -152,7 +152,7 @@ impl InvariantChecker {
     }
 
     /// Never too many at once: in all, in a lane, in an OU.
-    fn check_caps(&self, own: &[OperationLog]) {
+    fn check_caps(&self, own: &[LoggedOperation]) {
         let rules = &self.scenario.rules;
         let most = self.sim.max_concurrent().own;
         assert!(most <= rules.max_concurrent_operations, "{most} at once");
@@ -162,7 +162,7 @@ impl InvariantChecker {
             accounts.iter().find(|one| one.id == account.as_str()).map(|one| &one.ou)
         };
         for operation in own {
-            let beside = |other: &&OperationLog| {
+            let beside = |other: &&LoggedOperation| {
                 other.start <= operation.start && other.end.is_none_or(|end| end > operation.start)
             };
             let lane = self.lane(&operation.account).expect("what is skipped is never started");
@@ -175,7 +175,7 @@ impl InvariantChecker {
             if let Some(limit) = rules.per_ou_limit
                 && moved.is_empty()
             {
-                let there = |other: &&OperationLog| ou(&other.account) == ou(&operation.account);
+                let there = |other: &&LoggedOperation| ou(&other.account) == ou(&operation.account);
                 let in_ou = own.iter().filter(beside).filter(there).count();
                 assert!(in_ou <= limit, "{in_ou} at once in one OU");
             }
@@ -183,7 +183,7 @@ impl InvariantChecker {
     }
 
     /// Nobody is updated again who was updated, unless it moved or was closed meanwhile.
-    fn check_repeats(&self, own: &[OperationLog]) {
+    fn check_repeats(&self, own: &[LoggedOperation]) {
         let seen = self.seen.lock().unwrap();
         for (index, operation) in own.iter().enumerate() {
             if operation.outcome != Some(OperationOutcome::Succeeded) {
@@ -200,7 +200,7 @@ impl InvariantChecker {
 
     /// When a lane starts something, nothing of the lanes before it is open, nor held there unless
     /// it goes on without.
-    fn check_lane_order(&self, own: &[OperationLog]) {
+    fn check_lane_order(&self, own: &[LoggedOperation]) {
         let seen = self.seen.lock().unwrap();
         for operation in own {
             let lane = self.lane(&operation.account).unwrap_or_default();
@@ -254,7 +254,7 @@ impl InvariantChecker {
             .filter(|(_, progress)| progress.dead_lettered)
             .map(|(account, _)| account)
             .collect();
-        let letters = self.sim.messages(&self.sim.updates_dead_url());
+        let letters = self.sim.messages(&self.sim.updates_dlq_url());
         let alerts = self.sim.alerts();
         for account in &dead_lettered {
             let letter = format!("\"account\":\"{account}\"");

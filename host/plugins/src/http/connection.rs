@@ -18,13 +18,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi::runtime;
 
-use super::failure::{Distrust, HttpFailure};
+use super::failure::{HttpFailure, UntrustedReason};
 use super::network::Network;
 use super::tls::Tls;
-use super::transport::PRODUCT;
+use super::transport::USER_AGENT_VALUE;
 
 /// Addresses of a name that are tried. One that is down must not use up the time of all.
-const TRIES: usize = 3;
+const MAX_ADDRESSES: usize = 3;
 
 /// What requests are written to and answers are read from.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -38,11 +38,11 @@ pub(super) async fn open(
     grant: &HttpGrant,
     url: &Url,
 ) -> Result<Box<dyn Stream>, HttpFailure> {
-    open_noting(network, tls, grant, url, &mut Vec::new()).await
+    open_recording(network, tls, grant, url, &mut Vec::new()).await
 }
 
 /// The same. Notes the addresses of the host, those that are refused included.
-pub(super) async fn open_noting(
+pub(super) async fn open_recording(
     network: &dyn Network,
     tls: &Tls,
     grant: &HttpGrant,
@@ -114,7 +114,7 @@ async fn connect(
     addresses: &[SocketAddr],
 ) -> Result<TcpStream, HttpFailure> {
     let mut last = None;
-    for address in addresses.iter().take(TRIES) {
+    for address in addresses.iter().take(MAX_ADDRESSES) {
         match network.connect(*address).await {
             Ok(stream) => return Ok(stream),
             Err(source) => {
@@ -148,7 +148,7 @@ async fn tunnel(
         .method(Method::CONNECT)
         .uri(&host)
         .header(hyper::header::HOST, &host)
-        .header(hyper::header::USER_AGENT, PRODUCT)
+        .header(hyper::header::USER_AGENT, USER_AGENT_VALUE)
         .body(Empty::<Bytes>::new())
         .map_err(|error| refused(error.to_string()))?;
     let broken = |error: hyper::Error| refused(error.to_string());
@@ -172,15 +172,19 @@ async fn encrypt(
 ) -> Result<Box<dyn Stream>, HttpFailure> {
     let host = || url.host().to_owned();
     let config = tls.config(grant.ca_file.as_deref())?;
-    let untrusted = |distrust, reason| HttpFailure::Certificate { host: host(), distrust, reason };
+    let untrusted = |untrusted_reason, reason| HttpFailure::Certificate {
+        host: host(),
+        untrusted_reason,
+        reason,
+    };
     let name = ServerName::try_from(host())
-        .map_err(|error| untrusted(Distrust::NameMismatch, error.to_string()))?;
+        .map_err(|error| untrusted(UntrustedReason::NameMismatch, error.to_string()))?;
     let stream = TlsConnector::from(config).connect(name, stream).await.map_err(|source| {
         let rejected = source.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
         match rejected {
             Some(rustls::Error::InvalidCertificate(error)) => {
-                let (distrust, reason) = distrust(error);
-                untrusted(distrust, format!("invalid peer certificate: {reason}"))
+                let (untrusted_reason, reason) = untrusted_reason(error);
+                untrusted(untrusted_reason, format!("invalid peer certificate: {reason}"))
             }
             _ => HttpFailure::Tls { host: host(), source },
         }
@@ -189,7 +193,7 @@ async fn encrypt(
 }
 
 /// Why a certificate is not trusted, with dates as people read them.
-fn distrust(error: &CertificateError) -> (Distrust, String) {
+fn untrusted_reason(error: &CertificateError) -> (UntrustedReason, String) {
     use CertificateError as Error;
     let date = |time: &UnixTime| {
         let time = i64::try_from(time.as_secs()).ok().and_then(|s| Timestamp::from_second(s).ok());
@@ -197,18 +201,20 @@ fn distrust(error: &CertificateError) -> (Distrust, String) {
     };
     match error {
         // A signature that is not that of an issuer of the same name, who is trusted.
-        Error::UnknownIssuer | Error::BadSignature => (Distrust::UnknownIssuer, error.to_string()),
+        Error::UnknownIssuer | Error::BadSignature => {
+            (UntrustedReason::UnknownIssuer, error.to_string())
+        }
         Error::NotValidForName | Error::NotValidForNameContext { .. } => {
-            (Distrust::NameMismatch, error.to_string())
+            (UntrustedReason::NameMismatch, error.to_string())
         }
         Error::ExpiredContext { not_after, .. } => {
-            (Distrust::Expired, format!("it was valid until {}", date(not_after)))
+            (UntrustedReason::Expired, format!("it was valid until {}", date(not_after)))
         }
-        Error::Expired => (Distrust::Expired, error.to_string()),
+        Error::Expired => (UntrustedReason::Expired, error.to_string()),
         Error::NotValidYetContext { not_before, .. } => {
-            (Distrust::NotYetValid, format!("it is valid from {}", date(not_before)))
+            (UntrustedReason::NotYetValid, format!("it is valid from {}", date(not_before)))
         }
-        Error::NotValidYet => (Distrust::NotYetValid, error.to_string()),
-        _ => (Distrust::Other, error.to_string()),
+        Error::NotValidYet => (UntrustedReason::NotYetValid, error.to_string()),
+        _ => (UntrustedReason::Other, error.to_string()),
     }
 }

@@ -24,7 +24,7 @@ use super::network::{Network, SystemNetwork};
 use super::secrets::{SecretError, Secrets};
 use super::signature;
 use super::tls::Tls;
-use super::transport::{HttpCall, HttpTransport, PRODUCT};
+use super::transport::{HttpCall, HttpTransport, USER_AGENT_VALUE};
 
 /// Longest head of an answer, in bytes. What plugins get is bounded as well.
 const MAX_HEAD: usize = 64 << 10;
@@ -41,11 +41,15 @@ pub struct DirectHttp {
 impl DirectHttp {
     /// Over this system's network. The clock's time goes into signatures.
     pub fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> Self {
-        Self::over(Arc::new(SystemNetwork), secrets, clock)
+        Self::with_network(Arc::new(SystemNetwork), secrets, clock)
     }
 
     /// Over another network.
-    pub fn over(network: Arc<dyn Network>, secrets: Secrets, clock: Arc<dyn Clock>) -> Self {
+    pub fn with_network(
+        network: Arc<dyn Network>,
+        secrets: Secrets,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self { network, secrets, clock, tls: Tls::default() }
     }
 
@@ -62,7 +66,7 @@ impl DirectHttp {
     }
 
     /// The request as it is sent, and what takes its secrets out of the answer.
-    async fn dress(
+    async fn add_headers(
         &self,
         grant: &HttpGrant,
         url: &Url,
@@ -72,7 +76,11 @@ impl DirectHttp {
         let mut redactor = Redactor::default();
         let mut request = Request::new(Full::new(body.clone()));
         *request.method_mut() = parts.method.clone();
-        *request.uri_mut() = uri(grant, url, self.filled(grant, url, parts, &mut redactor).await?);
+        *request.uri_mut() = request_target(
+            grant,
+            url,
+            self.fill_placeholders(grant, url, parts, &mut redactor).await?,
+        );
         let headers = request.headers_mut();
         *headers = parts.headers.clone();
         for (name, secret) in &grant.headers {
@@ -80,11 +88,11 @@ impl DirectHttp {
             let value = self.secret(&what, secret).await?;
             let own = value.expose().strip_prefix(&secret.prefix).unwrap_or_default();
             redactor.add(&format!("(secret of `{name}`)"), &Secret::new(own));
-            let (name, value) = field(name, &value, &what, secret)?;
+            let (name, value) = header_field(name, &value, &what, secret)?;
             headers.insert(name, value);
         }
         if !headers.contains_key(USER_AGENT) {
-            headers.insert(USER_AGENT, HeaderValue::from_static(PRODUCT));
+            headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
         }
         // What is compressed can't be searched for what it repeats.
         if grant.secrets().next().is_some() {
@@ -94,7 +102,7 @@ impl DirectHttp {
             let what = "the signature";
             let key = self.secret(what, &sign.key).await?;
             let signature = Secret::new(signature::sign(&key, self.clock.now(), body));
-            let (name, value) = field(&sign.header, &signature, what, &sign.key)?;
+            let (name, value) = header_field(&sign.header, &signature, what, &sign.key)?;
             headers.insert(name, value);
         }
         // After all others: where a request goes is not the plugin's to say.
@@ -105,7 +113,7 @@ impl DirectHttp {
     }
 
     /// Path and query, with the secrets of the grant in the place of their placeholders.
-    pub(super) async fn filled(
+    pub(super) async fn fill_placeholders(
         &self,
         grant: &HttpGrant,
         url: &Url,
@@ -130,7 +138,7 @@ impl DirectHttp {
             let (what, places) = (what(&names.join(") and $(")), places.join(" and "));
             HttpFailure::Secret {
                 what,
-                source: SecretError::NoPartOfUrl { places, source: problem },
+                source: SecretError::NotUrlSafe { places, source: problem },
             }
         };
         let filled =
@@ -153,13 +161,16 @@ impl HttpTransport for DirectHttp {
         let (parts, body) = request.into_parts();
         let mut read_anew = false;
         loop {
-            let (request, redactor) = self.dress(grant, url, &parts, &body).await?;
+            let (request, redactor) = self.add_headers(grant, url, &parts, &body).await?;
             let stream = connection::open(&*self.network, &self.tls, grant, url).await?;
             sent.store(true, Ordering::Relaxed);
             answered.store(0, Ordering::Relaxed);
-            let answer = exchange(stream, request, url, max_response, answered).await?;
+            let answer = send_and_read(stream, request, url, max_response, answered).await?;
             // Perhaps for a secret that was rotated a minute ago.
-            if !refuses(grant, answer.status()) || read_anew || !self.forget(grant) {
+            if !may_reject_secret(grant, answer.status())
+                || read_anew
+                || !self.invalidate_secrets(grant)
+            {
                 return Ok(redacted(answer, &redactor));
             }
             read_anew = true;
@@ -169,7 +180,7 @@ impl HttpTransport for DirectHttp {
 
 impl DirectHttp {
     /// Has stored secrets of a grant read anew. Answers whether it has any.
-    fn forget(&self, grant: &HttpGrant) -> bool {
+    fn invalidate_secrets(&self, grant: &HttpGrant) -> bool {
         let mut any = false;
         for secret in grant.secrets() {
             any |= self.secrets.forget(secret);
@@ -180,7 +191,7 @@ impl DirectHttp {
 
 /// Whether an answer may mean that a secret is wrong. Where the URL is the secret, a wrong one
 /// leads to nothing: Slack and Discord answer 404 to it, or 410.
-fn refuses(grant: &HttpGrant, status: StatusCode) -> bool {
+fn may_reject_secret(grant: &HttpGrant, status: StatusCode) -> bool {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
         StatusCode::NOT_FOUND | StatusCode::GONE => !grant.secrets.is_empty(),
@@ -211,7 +222,7 @@ fn redacted(answer: Response<Bytes>, redactor: &Redactor) -> Response<Bytes> {
 }
 
 /// A header field, its value kept out of every log.
-fn field(
+fn header_field(
     name: &str,
     value: &Secret,
     what: &str,
@@ -219,7 +230,7 @@ fn field(
 ) -> Result<(HeaderName, HeaderValue), HttpFailure> {
     let unfit = || HttpFailure::Secret {
         what: what.to_owned(),
-        source: SecretError::Unfit(secret.location.clone()),
+        source: SecretError::InvalidCharacters(secret.location.clone()),
     };
     let name = HeaderName::try_from(name).map_err(|_| unfit())?;
     let mut value = HeaderValue::try_from(value.expose()).map_err(|_| unfit())?;
@@ -229,7 +240,7 @@ fn field(
 
 /// What stands in the request line: path and query, and for a proxy that is asked for a
 /// resource the whole URL (RFC 9112, 3.2).
-fn uri(grant: &HttpGrant, url: &Url, uri: Uri) -> Uri {
+fn request_target(grant: &HttpGrant, url: &Url, uri: Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     let whole = grant.proxy.is_some() && url.scheme() == Scheme::Http;
     let authority = url.authority().parse().ok().filter(|_| whole);
@@ -239,7 +250,7 @@ fn uri(grant: &HttpGrant, url: &Url, uri: Uri) -> Uri {
 }
 
 /// Sends the request and reads the whole answer.
-async fn exchange(
+async fn send_and_read(
     stream: Box<dyn Stream>,
     request: Request<Full<Bytes>>,
     url: &Url,

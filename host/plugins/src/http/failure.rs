@@ -86,7 +86,7 @@ pub enum HttpFailure {
         /// The name.
         host: String,
         /// What kind of reason it is.
-        distrust: Distrust,
+        untrusted_reason: UntrustedReason,
         /// Why.
         reason: String,
     },
@@ -116,7 +116,7 @@ pub enum HttpFailure {
     },
     /// The other side has said that all is well, and the rest of its answer did not come.
     #[error("the answer {status} is cut off: {source}")]
-    CutOff {
+    Truncated {
         /// The status.
         status: u16,
         /// Why.
@@ -144,7 +144,7 @@ pub enum HttpFailure {
 
 /// Why a certificate is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Distrust {
+pub enum UntrustedReason {
     /// Nobody who is trusted has issued it.
     UnknownIssuer,
     /// It is for another name.
@@ -173,7 +173,7 @@ impl HttpFailure {
             Self::Tls { .. } => Code::TlsProtocolError,
             Self::Broken { .. } => Code::HttpResponseIncomplete,
             Self::HeadTooLarge { .. } => Code::HttpResponseHeaderSectionSize(None),
-            Self::CutOff { .. } => Code::HttpResponseTransferCoding(None),
+            Self::Truncated { .. } => Code::HttpResponseTransferCoding(None),
             Self::TooLarge { limit, .. } => Code::HttpResponseBodySize(Some(*limit)),
             Self::Timeout(_) => Code::HttpResponseTimeout,
         }

@@ -7,8 +7,8 @@
 
 mod connection;
 mod direct;
-mod examine;
 mod failure;
+mod grant_check;
 mod network;
 mod outgoing;
 mod secrets;
@@ -17,8 +17,8 @@ mod tls;
 mod transport;
 
 pub use direct::DirectHttp;
-pub use failure::{Distrust, HttpFailure};
+pub use failure::{HttpFailure, UntrustedReason};
 pub use network::{Network, SystemNetwork};
-pub(crate) use outgoing::Outgoing;
+pub(crate) use outgoing::OutgoingHttp;
 pub use secrets::{SecretError, Secrets};
 pub use transport::{HttpAccess, HttpCall, HttpTransport, NoHttp};

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{Error as Code, RequestOptions, WasiBody, WasiHttpCtx, W
 
 use super::failure::HttpFailure;
 use super::transport::{HttpAccess, HttpCall};
-use crate::convert::shorten;
+use crate::convert::truncate;
 use crate::log::PluginLog;
 
 /// Longest URI of a request, in bytes, and what its header fields may take in memory.
@@ -21,11 +21,11 @@ const MAX_URI: usize = 8 << 10;
 const MAX_FIELDS: usize = 64 << 10;
 /// What is kept for the operator of one call: so many texts, of so many bytes each. They end in
 /// alerts and in the ledger.
-const MAX_TOLD: usize = 4;
+const MAX_REPORTED_ERRORS: usize = 4;
 const MAX_TEXT: usize = 4 << 10;
 
 /// What one instance makes of its grants.
-pub(crate) struct Outgoing {
+pub(crate) struct OutgoingHttp {
     /// What `wasi:http` itself remembers.
     context: WasiHttpCtx,
     hooks: Hooks,
@@ -36,29 +36,29 @@ struct Hooks {
     access: Option<Arc<HttpAccess>>,
     log: Arc<PluginLog>,
     /// Whether a notification is told: nothing is sent while the plugin is loaded.
-    telling: bool,
+    delivering: bool,
     calls: u32,
-    outcome: Arc<Outcome>,
+    outcome: Arc<RequestOutcomes>,
 }
 
 /// What has become of the requests so far. Shared with those that are under way.
 #[derive(Default)]
-struct Outcome {
+struct RequestOutcomes {
     /// Whether a request changed something, or may have.
     had_effect: AtomicBool,
     /// Requests that could, and of which it isn't known yet: a call that ends before that
     /// leaves them here.
-    open: AtomicU32,
+    in_flight: AtomicU32,
     /// What the operator is told of requests that failed.
-    told: Mutex<Vec<String>>,
+    errors: Mutex<Vec<String>>,
 }
 
-impl Outgoing {
+impl OutgoingHttp {
     pub(crate) fn new(access: Option<Arc<HttpAccess>>, log: Arc<PluginLog>) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MAX_FIELDS);
         let outcome = Arc::default();
-        Self { context, hooks: Hooks { access, log, telling: false, calls: 0, outcome } }
+        Self { context, hooks: Hooks { access, log, delivering: false, calls: 0, outcome } }
     }
 
     /// What the implementation of `wasi:http` works on.
@@ -67,50 +67,50 @@ impl Outgoing {
     }
 
     /// A notification is told from now on.
-    pub(crate) fn tell(&mut self) {
-        self.hooks.telling = true;
+    pub(crate) fn begin_delivery(&mut self) {
+        self.hooks.delivering = true;
     }
 
     /// Whether a request may have changed something in another system.
     pub(crate) fn effect_possible(&self) -> bool {
-        let Outcome { had_effect, open, .. } = &*self.hooks.outcome;
-        had_effect.load(Ordering::Relaxed) || open.load(Ordering::Relaxed) > 0
+        let RequestOutcomes { had_effect, in_flight, .. } = &*self.hooks.outcome;
+        had_effect.load(Ordering::Relaxed) || in_flight.load(Ordering::Relaxed) > 0
     }
 
     /// What the operator should know of requests that were not sent or not answered.
-    pub(crate) fn told(&self) -> Vec<String> {
-        self.hooks.outcome.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn request_errors(&self) -> Vec<String> {
+        self.hooks.outcome.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Hooks {
     /// What is needed to send a request; or why it is not sent.
-    fn admit(&mut self, method: &str, uri: &hyper::Uri) -> Result<Admitted, Refusal> {
-        if !self.telling {
-            return Err(Refusal::NotTelling);
+    fn authorize(&mut self, method: &str, uri: &hyper::Uri) -> Result<GrantedRequest, DenyReason> {
+        if !self.delivering {
+            return Err(DenyReason::NotDelivering);
         }
-        let access = self.access.clone().ok_or(Refusal::NoGrants)?;
+        let access = self.access.clone().ok_or(DenyReason::NoGrants)?;
         self.calls = self.calls.saturating_add(1);
         if self.calls > access.limits.calls {
-            return Err(Refusal::Calls(access.limits.calls));
+            return Err(DenyReason::Calls(access.limits.calls));
         }
         if uri.path().len() + uri.query().map_or(0, str::len) > MAX_URI {
-            return Err(Refusal::TooLong);
+            return Err(DenyReason::TooLong);
         }
         let part = |part: Option<&str>| part.unwrap_or_default().to_owned();
         let authority = part(uri.authority().map(|authority| authority.as_str()));
         let url = Url::from_parts(&part(uri.scheme_str()), &authority, uri.path())
-            .map_err(Refusal::Url)?;
+            .map_err(DenyReason::Url)?;
         if !core::METHODS.contains(&method) {
-            return Err(Refusal::Method);
+            return Err(DenyReason::Method);
         }
         let grant = core::grant_for(&access.grants, method, &url, uri.query());
-        let grant = grant.map_err(Refusal::Denied)?.clone();
-        Ok(Admitted { access, grant, url })
+        let grant = grant.map_err(DenyReason::Denied)?.clone();
+        Ok(GrantedRequest { access, grant, url })
     }
 }
 
-struct Admitted {
+struct GrantedRequest {
     access: Arc<HttpAccess>,
     grant: HttpGrant,
     url: Url,
@@ -118,9 +118,9 @@ struct Admitted {
 
 /// Why a request is not sent.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum DenyReason {
     #[error("HTTP requests can be sent in `notify` only")]
-    NotTelling,
+    NotDelivering,
     #[error("this plugin is granted no HTTP")]
     NoGrants,
     #[error(
@@ -138,8 +138,8 @@ enum Refusal {
     Denied(core::RequestDenied),
 }
 
-type Exchange = dyn Future<Output = Result<(Response<WasiBody>, Box<Ended>), Code>> + Send;
-type Ended = dyn Future<Output = Result<(), Code>> + Send;
+type ResponseFuture = dyn Future<Output = Result<(Response<WasiBody>, Box<BodyEnd>), Code>> + Send;
+type BodyEnd = dyn Future<Output = Result<(), Code>> + Send;
 
 impl WasiHttpHooks for Hooks {
     fn send_request(
@@ -147,19 +147,19 @@ impl WasiHttpHooks for Hooks {
         request: Request<WasiBody>,
         // How long it waits is the host's to say: `limits.http_timeout`.
         _options: Option<RequestOptions>,
-        _failed: Box<Ended>,
-    ) -> Box<Exchange> {
+        _failed: Box<BodyEnd>,
+    ) -> Box<ResponseFuture> {
         let method = request.method().as_str().to_owned();
         let outcome = self.outcome.clone();
-        let teller = Teller { outcome: outcome.clone(), log: self.log.clone() };
-        match self.admit(&method, request.uri()) {
-            Ok(admitted) => Box::new(async move {
-                let answer = exchange(&admitted, request, &outcome, &teller).await?;
+        let operator_log = OperatorLog { outcome: outcome.clone(), log: self.log.clone() };
+        match self.authorize(&method, request.uri()) {
+            Ok(granted) => Box::new(async move {
+                let answer = send_granted(&granted, request, &outcome, &operator_log).await?;
                 let answer = answer.map(|body| Full::new(body).map_err(Code::from).boxed_unsync());
-                Ok((answer, Box::new(async { Ok(()) }) as Box<Ended>))
+                Ok((answer, Box::new(async { Ok(()) }) as Box<BodyEnd>))
             }),
-            Err(refusal) => {
-                teller.tell(refusal.to_string());
+            Err(reason) => {
+                operator_log.report(reason.to_string());
                 Box::new(async { Err(Code::HttpRequestDenied) })
             }
         }
@@ -167,36 +167,36 @@ impl WasiHttpHooks for Hooks {
 }
 
 /// Tells the operator, who sees more than the plugin.
-struct Teller {
-    outcome: Arc<Outcome>,
+struct OperatorLog {
+    outcome: Arc<RequestOutcomes>,
     log: Arc<PluginLog>,
 }
 
-impl Teller {
-    fn tell(&self, mut what: String) {
-        shorten(&mut what, MAX_TEXT);
-        self.log.about_plugin(&what);
-        let mut told = self.outcome.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < MAX_TOLD && !told.contains(&what) {
-            told.push(what);
+impl OperatorLog {
+    fn report(&self, mut what: String) {
+        truncate(&mut what, MAX_TEXT);
+        self.log.log_host_message(&what);
+        let mut errors = self.outcome.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if errors.len() < MAX_REPORTED_ERRORS && !errors.contains(&what) {
+            errors.push(what);
         }
     }
 }
 
 /// Sends a request that is granted.
-async fn exchange(
-    admitted: &Admitted,
+async fn send_granted(
+    granted: &GrantedRequest,
     request: Request<WasiBody>,
-    outcome: &Outcome,
-    teller: &Teller,
+    outcome: &RequestOutcomes,
+    operator_log: &OperatorLog,
 ) -> Result<Response<Bytes>, Code> {
-    let Admitted { access, grant, url } = admitted;
+    let GrantedRequest { access, grant, url } = granted;
     let limits = access.limits;
     let method = request.method().clone();
     let safe = core::is_safe(method.as_str());
-    let request = whole(request, limits.request).await.map_err(|code| {
+    let request = collect_body(request, limits.request).await.map_err(|code| {
         let limit = limits.request;
-        teller.tell(match code {
+        operator_log.report(match code {
             Code::HttpRequestBodySize(Some(_)) => format!(
                 "{method} {url}: its body has more than {limit} bytes: raise \
                      `limits.http_request` if that is right"
@@ -206,7 +206,7 @@ async fn exchange(
         code
     })?;
     if !safe {
-        outcome.open.fetch_add(1, Ordering::Relaxed);
+        outcome.in_flight.fetch_add(1, Ordering::Relaxed);
     }
     let sent = AtomicBool::new(false);
     let answered = AtomicU16::new(0);
@@ -218,7 +218,7 @@ async fn exchange(
     let answer = answer.map_err(|failure| match failure {
         // It was done, whatever else there was to say.
         HttpFailure::Broken { .. } | HttpFailure::Timeout(_) if (200..300).contains(&status) => {
-            HttpFailure::CutOff { status, source: Box::new(failure) }
+            HttpFailure::Truncated { status, source: Box::new(failure) }
         }
         failure => failure,
     });
@@ -229,16 +229,16 @@ async fn exchange(
     };
     if !safe {
         outcome.had_effect.fetch_or(had_effect, Ordering::Relaxed);
-        outcome.open.fetch_sub(1, Ordering::Relaxed);
+        outcome.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
     answer.map_err(|failure| {
-        teller.tell(format!("{method} {url}: {failure}"));
+        operator_log.report(format!("{method} {url}: {failure}"));
         failure.code()
     })
 }
 
 /// The request with its whole body, and without the header fields that are the host's own.
-async fn whole(request: Request<WasiBody>, limit: u64) -> Result<Request<Bytes>, Code> {
+async fn collect_body(request: Request<WasiBody>, limit: u64) -> Result<Request<Bytes>, Code> {
     let (mut parts, body) = request.into_parts();
     let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
     let body =
@@ -254,13 +254,13 @@ async fn whole(request: Request<WasiBody>, limit: u64) -> Result<Request<Bytes>,
         parts.headers.remove(name);
     }
     let body = body.to_bytes();
-    announce(&mut parts.headers, parts.method.as_str(), &body);
+    set_content_length(&mut parts.headers, parts.method.as_str(), &body);
     Ok(Request::from_parts(parts, body))
 }
 
 /// A request of a method that has a meaning for bodies says that there is none, where there is
 /// none (RFC 9110, 8.6). Otherwise hyper sets the length.
-fn announce(headers: &mut HeaderMap, method: &str, body: &Bytes) {
+fn set_content_length(headers: &mut HeaderMap, method: &str, body: &Bytes) {
     if body.is_empty() && matches!(method, "POST" | "PUT" | "PATCH") {
         headers.insert(CONTENT_LENGTH, 0.into());
     }

@@ -46,10 +46,10 @@ pub enum SecretError {
     Field(SecretLocation),
     /// It is empty, or has characters that a header field can't have.
     #[error("{0}: expected one line of visible ASCII characters")]
-    Unfit(SecretLocation),
+    InvalidCharacters(SecretLocation),
     /// It can't take the place of a placeholder in a URL.
     #[error("{places}: {source}")]
-    NoPartOfUrl {
+    NotUrlSafe {
         /// Where it was found; of several, where they were.
         places: String,
         /// Why it can't be a part of the URL.
@@ -66,7 +66,7 @@ impl SecretError {
 
 impl Secrets {
     /// This process's environment, and a store.
-    pub fn of_process(store: Arc<dyn SecretStore>) -> Self {
+    pub fn from_process_env(store: Arc<dyn SecretStore>) -> Self {
         Self::new(|name| std::env::var(name).ok(), store)
     }
 
@@ -84,7 +84,7 @@ impl Secrets {
         let value = self.value(location).await?;
         let text = value.expose().trim_end_matches(['\r', '\n']);
         if text.is_empty() || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return Err(SecretError::Unfit(location.clone()));
+            return Err(SecretError::InvalidCharacters(location.clone()));
         }
         Ok(Secret::new(format!("{prefix}{text}")))
     }
@@ -105,7 +105,7 @@ impl Secrets {
             SecretLocation::EnvironmentVariable(name) => (self.variable)(name)
                 .map(Secret::new)
                 .ok_or_else(|| SecretError::Variable(name.clone())),
-            SecretLocation::File(path) => files::read_text(path, files::SECRET)
+            SecretLocation::File(path) => files::read_text(path, files::MAX_SECRET_BYTES)
                 .map(Secret::new)
                 .map_err(|source| SecretError::File { location: location.clone(), source }),
             SecretLocation::SecretsManager { id, field } => {
@@ -115,9 +115,8 @@ impl Secrets {
                 })?;
                 match field {
                     None => Ok(secret),
-                    Some(field) => {
-                        within(&secret, field).ok_or_else(|| SecretError::Field(location.clone()))
-                    }
+                    Some(field) => json_field(&secret, field)
+                        .ok_or_else(|| SecretError::Field(location.clone())),
                 }
             }
         }
@@ -125,7 +124,7 @@ impl Secrets {
 }
 
 /// The field of a secret that is a JSON object.
-fn within(secret: &Secret, field: &str) -> Option<Secret> {
+fn json_field(secret: &Secret, field: &str) -> Option<Secret> {
     let object: serde_json::Value = serde_json::from_str(secret.expose()).ok()?;
     object.get(field)?.as_str().map(Secret::new)
 }

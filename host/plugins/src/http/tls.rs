@@ -23,7 +23,7 @@ impl Tls {
     /// found by the next.
     pub(super) fn config(&self, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, HttpFailure> {
         match ca_file {
-            Some(path) => trust(&read(path)?)
+            Some(path) => client_config(&read(path)?)
                 .map_err(|reason| HttpFailure::Certificates { path: path.to_owned(), reason }),
             None => {
                 let mut system = self.system.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +35,7 @@ impl Tls {
                 if found.certs.is_empty() {
                     return Err(HttpFailure::NoCertificates(errors.join("; ")));
                 }
-                let config = trust(&found.certs).map_err(HttpFailure::NoCertificates)?;
+                let config = client_config(&found.certs).map_err(HttpFailure::NoCertificates)?;
                 Ok(system.insert(config).clone())
             }
         }
@@ -44,14 +44,15 @@ impl Tls {
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpFailure> {
     let unusable = |reason: String| HttpFailure::Certificates { path: path.to_owned(), reason };
-    let pem = files::read(path, files::TEXT).map_err(|error| unusable(error.to_string()))?;
+    let pem =
+        files::read(path, files::MAX_TEXT_BYTES).map_err(|error| unusable(error.to_string()))?;
     CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| unusable(error.to_string()))
 }
 
 /// A client that trusts those of the certificates that can be read.
-fn trust(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, String> {
+fn client_config(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(certificates.iter().cloned());
     if usable == 0 {

@@ -13,7 +13,7 @@ use hyper::{Request, Response};
 use super::failure::HttpFailure;
 
 /// The `User-Agent` of requests that have none otherwise. GitHub refuses those without one.
-pub(crate) const PRODUCT: &str = concat!("groundcrew/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT_VALUE: &str = concat!("groundcrew/", env!("CARGO_PKG_VERSION"));
 
 /// What a notifier is granted of HTTP.
 #[derive(Clone)]

@@ -10,9 +10,9 @@ use crate::protocol::{ApiError, Service};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoundTrip {
     /// Time until the service sees the request.
-    pub(crate) there: Duration,
+    pub(crate) request_latency: Duration,
     /// Time until the caller sees the reply.
-    pub(crate) back: Duration,
+    pub(crate) response_latency: Duration,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -20,29 +20,29 @@ pub(crate) struct RoundTrip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The service refuses it, without effect.
-    Refused(Refusal),
+    Rejected(Rejection),
     /// The network is partitioned: no connection is made, and it takes no effect.
-    Partitioned,
+    ConnectionFailed,
     /// It takes effect, but its reply is dropped: the connection breaks.
-    ReplyDropped,
+    ResponseLost,
     /// No reply comes in any time that a caller waits.
     Hung {
         /// Whether it takes effect.
-        effect: bool,
+        takes_effect: bool,
     },
     /// Something between here and the service answers in its place, in HTML: a proxy, a load
     /// balancer, a captive portal.
-    Garbled {
+    MalformedResponse {
         /// The status that it gives.
         status: u16,
         /// Whether it takes effect all the same.
-        effect: bool,
+        takes_effect: bool,
     },
 }
 
 /// Why a service refuses what it would take at another time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Refusal {
+pub enum Rejection {
     /// It was called too often.
     Throttled,
     /// It fails.
@@ -51,7 +51,7 @@ pub enum Refusal {
     Denied,
 }
 
-impl Refusal {
+impl Rejection {
     /// The answer of this service, of which an operation was called.
     pub(crate) fn error(self, service: Service, operation: &str) -> ApiError {
         match (self, service) {
@@ -76,7 +76,7 @@ impl Refusal {
 
 /// How one event is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub(crate) enum EventDelivery {
     OnTime,
     Dropped,
     /// Delivered, and again after this time.

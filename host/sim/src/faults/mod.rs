@@ -3,7 +3,7 @@
 //! Each kind of fault has its own random numbers, so that one more API call does not
 //! change which updates fail.
 
-pub(crate) mod busy;
+pub(crate) mod contention;
 mod failure;
 mod fault;
 
@@ -13,10 +13,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde::{Deserialize, Serialize};
 
-use busy::OverQuota;
-pub(crate) use failure::Failure;
-pub(crate) use fault::{Delivery, RoundTrip};
-pub use fault::{Fault, Refusal};
+use contention::QuotaExceeded;
+pub(crate) use failure::OperationFailure;
+pub(crate) use fault::{EventDelivery, RoundTrip};
+pub use fault::{Fault, Rejection};
 
 /// How much goes wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub enum FaultLevel {
 
 /// Probabilities, of a thousand.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Rates {
+struct FaultRates {
     /// Of calls.
     throttled: u32,
     server_error: u32,
@@ -41,7 +41,7 @@ struct Rates {
     reply_lost: u32,
     hung: u32,
     #[serde(default)]
-    garbled: u32,
+    malformed_response: u32,
     /// Of events.
     event_lost: u32,
     event_repeated: u32,
@@ -60,15 +60,15 @@ struct Rates {
 }
 
 impl FaultLevel {
-    fn rates(self) -> Rates {
+    fn rates(self) -> FaultRates {
         match self {
-            Self::None => Rates {
+            Self::None => FaultRates {
                 throttled: 0,
                 server_error: 0,
                 not_connected: 0,
                 reply_lost: 0,
                 hung: 0,
-                garbled: 0,
+                malformed_response: 0,
                 event_lost: 0,
                 event_repeated: 0,
                 event_late: 0,
@@ -79,13 +79,13 @@ impl FaultLevel {
                 never_updates: 0,
                 foreign_every: Duration::ZERO,
             },
-            Self::Light => Rates {
+            Self::Light => FaultRates {
                 throttled: 5,
                 server_error: 3,
                 not_connected: 2,
                 reply_lost: 2,
                 hung: 1,
-                garbled: 1,
+                malformed_response: 1,
                 event_lost: 20,
                 event_repeated: 20,
                 event_late: 20,
@@ -96,13 +96,13 @@ impl FaultLevel {
                 never_updates: 5,
                 foreign_every: Duration::from_secs(6 * 3600),
             },
-            Self::Heavy => Rates {
+            Self::Heavy => FaultRates {
                 throttled: 50,
                 server_error: 30,
                 not_connected: 20,
                 reply_lost: 20,
                 hung: 4,
-                garbled: 10,
+                malformed_response: 10,
                 event_lost: 200,
                 event_repeated: 100,
                 event_late: 100,
@@ -118,27 +118,27 @@ impl FaultLevel {
 }
 
 /// What stands between here and a service answers so, and the effect happens or not.
-const GARBLED: [(u16, bool); 5] =
+const MALFORMED_RESPONSES: [(u16, bool); 5] =
     [(502, false), (504, true), (407, false), (200, false), (200, true)];
 
 /// The random numbers of a simulation.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Faults {
-    rates: Rates,
-    #[serde(with = "crate::kept::rng")]
+pub(crate) struct FaultInjector {
+    rates: FaultRates,
+    #[serde(with = "crate::state_serde::rng")]
     calls: Rng,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     events: Rng,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     updates: Rng,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     foreign: Rng,
     accounts_seed: u64,
     /// How many of the failures that the snapshot plans have come, by account.
     planned: BTreeMap<u32, usize>,
 }
 
-impl Faults {
+impl FaultInjector {
     pub(crate) fn new(level: FaultLevel, seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         Self {
@@ -154,60 +154,65 @@ impl Faults {
 
     /// Decides on one request.
     pub(crate) fn call(&mut self) -> RoundTrip {
-        let there = Duration::from_millis(self.calls.u64(20..=60));
-        let back = Duration::from_millis(self.calls.u64(20..=60));
+        let request_latency = Duration::from_millis(self.calls.u64(20..=60));
+        let response_latency = Duration::from_millis(self.calls.u64(20..=60));
         let rates = self.rates;
         let mut dice = Dice::roll(&mut self.calls);
-        let fault = if dice.falls(rates.throttled) {
-            Some(Fault::Refused(Refusal::Throttled))
-        } else if dice.falls(rates.server_error) {
-            Some(Fault::Refused(Refusal::ServerError))
-        } else if dice.falls(rates.not_connected) {
-            Some(Fault::Partitioned)
-        } else if dice.falls(rates.reply_lost) {
-            Some(Fault::ReplyDropped)
-        } else if dice.falls(rates.hung) {
-            Some(Fault::Hung { effect: self.calls.bool() })
-        } else if dice.falls(rates.garbled) {
-            let (status, effect) = GARBLED[self.calls.usize(..GARBLED.len())];
-            Some(Fault::Garbled { status, effect })
+        let fault = if dice.hits(rates.throttled) {
+            Some(Fault::Rejected(Rejection::Throttled))
+        } else if dice.hits(rates.server_error) {
+            Some(Fault::Rejected(Rejection::ServerError))
+        } else if dice.hits(rates.not_connected) {
+            Some(Fault::ConnectionFailed)
+        } else if dice.hits(rates.reply_lost) {
+            Some(Fault::ResponseLost)
+        } else if dice.hits(rates.hung) {
+            Some(Fault::Hung { takes_effect: self.calls.bool() })
+        } else if dice.hits(rates.malformed_response) {
+            let (status, takes_effect) =
+                MALFORMED_RESPONSES[self.calls.usize(..MALFORMED_RESPONSES.len())];
+            Some(Fault::MalformedResponse { status, takes_effect })
         } else {
             None
         };
-        RoundTrip { there, back, fault }
+        RoundTrip { request_latency, response_latency, fault }
     }
 
     /// Decides on one event.
-    pub(crate) fn event(&mut self) -> Delivery {
+    pub(crate) fn event(&mut self) -> EventDelivery {
         let rates = self.rates;
         let mut dice = Dice::roll(&mut self.events);
-        if dice.falls(rates.event_lost) {
-            Delivery::Dropped
-        } else if dice.falls(rates.event_repeated) {
-            Delivery::Duplicated(Duration::from_secs(self.events.u64(1..=600)))
-        } else if dice.falls(rates.event_late) {
-            Delivery::Delayed(Duration::from_secs(self.events.u64(60..=1800)))
+        if dice.hits(rates.event_lost) {
+            EventDelivery::Dropped
+        } else if dice.hits(rates.event_repeated) {
+            EventDelivery::Duplicated(Duration::from_secs(self.events.u64(1..=600)))
+        } else if dice.hits(rates.event_late) {
+            EventDelivery::Delayed(Duration::from_secs(self.events.u64(60..=1800)))
         } else {
-            Delivery::OnTime
+            EventDelivery::OnTime
         }
     }
 
     /// The next of the failures that the snapshot plans for an account.
-    pub(crate) fn planned(&mut self, account: u32, failures: &[String]) -> Option<Failure> {
+    pub(crate) fn planned(
+        &mut self,
+        account: u32,
+        failures: &[String],
+    ) -> Option<OperationFailure> {
         let come = self.planned.entry(account).or_default();
         let description = failures.get(*come)?.clone();
         *come += 1;
-        Some(Failure { code: "ResourceUpdateFailed".into(), description, after: 0.8 })
+        Some(OperationFailure { code: "ResourceUpdateFailed".into(), description, after: 0.8 })
     }
 
     /// Decides on one update of an account that sits in the named OU.
-    pub(crate) fn update(&mut self, account: u32, ou: &str) -> Option<Failure> {
+    pub(crate) fn update(&mut self, account: u32, ou: &str) -> Option<OperationFailure> {
         let rates = self.rates;
         let mut own = Rng::with_seed(
             self.accounts_seed ^ u64::from(account).wrapping_mul(0x9e37_79b9_7f4a_7c15),
         );
-        if Dice::roll(&mut own).falls(rates.never_updates) {
-            return Some(Failure {
+        if Dice::roll(&mut own).hits(rates.never_updates) {
+            return Some(OperationFailure {
                 code: "InvalidParametersException".into(),
                 description: format!(
                     "The parent organizational unit '{ou}' is not enrolled in AWS Control Tower."
@@ -216,12 +221,12 @@ impl Faults {
             });
         }
         let mut dice = Dice::roll(&mut self.updates);
-        let (code, description, after) = if dice.falls(rates.contention) {
-            let (code, description) = busy::another(&mut self.updates);
+        let (code, description, after) = if dice.hits(rates.contention) {
+            let (code, description) = contention::contention_error(&mut self.updates);
             (code, description, 0.01)
-        } else if dice.falls(rates.transient) {
+        } else if dice.hits(rates.transient) {
             ("InternalServerError", "An internal error occurred. Try again later.", 0.4)
-        } else if dice.falls(rates.generic) {
+        } else if dice.hits(rates.generic) {
             (
                 "ResourceUpdateFailed",
                 "AWS Control Tower failed to deploy one or more stack set instances: StackSet operation failed.",
@@ -230,15 +235,15 @@ impl Faults {
         } else {
             return None;
         };
-        Some(Failure { code: code.into(), description: description.to_owned(), after })
+        Some(OperationFailure { code: code.into(), description: description.to_owned(), after })
     }
 
     /// How Control Tower says of an update that its quota has no room for it.
-    pub(crate) fn over_quota(&mut self, quota: usize) -> OverQuota {
+    pub(crate) fn quota_exceeded(&mut self, quota: usize) -> QuotaExceeded {
         let mut dice = Dice::roll(&mut self.updates);
-        match dice.falls(self.rates.refused_by_record) {
-            true => OverQuota::record(&mut self.updates, quota),
-            false => OverQuota::call(&mut self.updates, quota),
+        match dice.hits(self.rates.refused_by_record) {
+            true => QuotaExceeded::record(&mut self.updates, quota),
+            false => QuotaExceeded::call(&mut self.updates, quota),
         }
     }
 
@@ -262,7 +267,7 @@ impl Dice {
         Self(rng.u32(..1000))
     }
 
-    fn falls(&mut self, of_thousand: u32) -> bool {
+    fn hits(&mut self, of_thousand: u32) -> bool {
         if self.0 < of_thousand {
             self.0 = u32::MAX;
             return true;
@@ -278,10 +283,10 @@ mod tests {
 
     #[test]
     fn without_faults_nothing_goes_wrong() {
-        let mut faults = Faults::new(FaultLevel::None, 1);
+        let mut faults = FaultInjector::new(FaultLevel::None, 1);
         for account in 0..10_000 {
             assert_eq!(faults.call().fault, None);
-            assert_eq!(faults.event(), Delivery::OnTime);
+            assert_eq!(faults.event(), EventDelivery::OnTime);
             assert_eq!(faults.update(account, "Prod"), None);
         }
         assert_eq!(faults.foreign(10), None);
@@ -289,16 +294,16 @@ mod tests {
 
     #[test]
     fn heavy_faults_come_as_often_as_told() {
-        let mut faults = Faults::new(FaultLevel::Heavy, 1);
+        let mut faults = FaultInjector::new(FaultLevel::Heavy, 1);
         let faulty = (0..100_000).filter(|_| faults.call().fault.is_some()).count();
         assert!((12_900..13_900).contains(&faulty), "{faulty}");
-        let lost = (0..10_000).filter(|_| faults.event() == Delivery::Dropped).count();
+        let lost = (0..10_000).filter(|_| faults.event() == EventDelivery::Dropped).count();
         assert!((1_850..2_150).contains(&lost), "{lost}");
     }
 
     #[test]
     fn some_accounts_never_update() {
-        let mut faults = Faults::new(FaultLevel::Heavy, 1);
+        let mut faults = FaultInjector::new(FaultLevel::Heavy, 1);
         let never: Vec<u32> = (0..1000)
             .filter(|account| {
                 (0..5).all(|_| {

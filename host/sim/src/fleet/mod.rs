@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::ids;
 pub use random::random_fleet;
-use versions::Versions;
+use versions::ArtifactVersions;
 
 /// One account. Everything that changes is kept by the service that changes it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,7 +74,7 @@ impl From<Vec<FleetAccount>> for Fleet {
 impl Fleet {
     /// Takes the accounts of a snapshot. [`Snapshot::parse`] has checked the ids; an
     /// account whose id is none all the same is left out.
-    pub(crate) fn new(snapshot: Snapshot, versions: &Versions) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, versions: &ArtifactVersions) -> Self {
         let named = snapshot.accounts.iter().filter_map(|account| account.product.as_ref());
         let named: BTreeSet<String> = named.map(|product| product.as_str().to_owned()).collect();
         let mut made_up = (0_u32..)
@@ -85,7 +85,7 @@ impl Fleet {
             .accounts
             .into_iter()
             .filter_map(|account| {
-                let artifact = versions.of(&account);
+                let artifact = versions.index_for(&account);
                 // Two products can't have one id: the second gets another.
                 let given = account.product.filter(|product| free.remove(product.as_str()));
                 let other = made_up.next().unwrap_or_default();
@@ -127,7 +127,7 @@ impl Fleet {
     }
 
     /// The account of a provisioned product.
-    pub(crate) fn of_product(&self, id: &str) -> Option<u32> {
+    pub(crate) fn find_by_product(&self, id: &str) -> Option<u32> {
         self.by_product.get(id).copied()
     }
 }

@@ -13,29 +13,32 @@ use crate::ids;
 /// is not outdated. The others are those that outdated accounts are on. Whether an account is
 /// outdated is said by `outdated` alone: an artifact that contradicts it is not taken.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Versions(Vec<String>);
+pub(crate) struct ArtifactVersions(Vec<String>);
 
-impl Versions {
+impl ArtifactVersions {
     pub(crate) fn new(snapshot: &Snapshot) -> Self {
         let enrolled = || snapshot.accounts.iter().filter(|account| account.enrolled);
         let target = snapshot.target.as_ref().map(|target| target.artifact.as_str());
-        let of_current =
-            || enrolled().filter(|account| !account.outdated).find_map(|account| named(account));
+        let of_current = || {
+            enrolled()
+                .filter(|account| !account.outdated)
+                .find_map(|account| named_artifact(account))
+        };
         let given = target.or_else(of_current);
         let mut known: BTreeSet<&str> = given.into_iter().collect();
         let mut older: Vec<String> = enrolled()
             .filter(|account| account.outdated)
-            .filter_map(named)
+            .filter_map(named_artifact)
             .filter(|id| known.insert(id))
             .map(str::to_owned)
             .collect();
         // Accounts that name none are on one that is made up, the oldest.
-        let mut made_up = made_up().filter(|id| !known.contains(id.as_str()));
+        let mut generated_ids = generated_ids().filter(|id| !known.contains(id.as_str()));
         let homeless = |account: &SnapshotAccount| {
-            account.outdated && named(account).is_none_or(|id| given == Some(id))
+            account.outdated && named_artifact(account).is_none_or(|id| given == Some(id))
         };
-        let oldest = made_up.next();
-        let current = given.map(str::to_owned).or_else(|| made_up.next());
+        let oldest = generated_ids.next();
+        let current = given.map(str::to_owned).or_else(|| generated_ids.next());
         if older.is_empty() || enrolled().any(homeless) {
             older.splice(0..0, oldest);
         }
@@ -44,9 +47,10 @@ impl Versions {
     }
 
     /// The number of the one that an account is on.
-    pub(crate) fn of(&self, account: &SnapshotAccount) -> u32 {
+    pub(crate) fn index_for(&self, account: &SnapshotAccount) -> u32 {
         let (current, older) = self.0.split_last().map_or((0, &[][..]), |(_, o)| (o.len(), o));
-        let known = || named(account).and_then(|id| older.iter().position(|older| older == id));
+        let known =
+            || named_artifact(account).and_then(|id| older.iter().position(|older| older == id));
         (if account.outdated { known().unwrap_or(0) } else { current }) as u32
     }
 
@@ -56,12 +60,12 @@ impl Versions {
     }
 }
 
-fn named(account: &SnapshotAccount) -> Option<&str> {
+fn named_artifact(account: &SnapshotAccount) -> Option<&str> {
     account.artifact.as_ref().map(|artifact| artifact.as_str())
 }
 
 /// Ids that nobody has named, without end.
-pub(crate) fn made_up() -> impl Iterator<Item = String> {
+pub(crate) fn generated_ids() -> impl Iterator<Item = String> {
     (1_u32..).map(|number| ids::write(ids::ARTIFACT, number))
 }
 
@@ -114,8 +118,9 @@ mod tests {
             accounts: accounts.iter().map(|(outdated, id)| account(*outdated, id)).collect(),
             ..Snapshot::default()
         };
-        let versions = Versions::new(&snapshot);
-        let on: Vec<u32> = snapshot.accounts.iter().map(|account| versions.of(account)).collect();
+        let versions = ArtifactVersions::new(&snapshot);
+        let on: Vec<u32> =
+            snapshot.accounts.iter().map(|account| versions.index_for(account)).collect();
         assert_eq!(on, of);
         assert_eq!(versions.into_ids(), ids);
     }

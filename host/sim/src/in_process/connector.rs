@@ -13,9 +13,12 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 
 use crate::protocol::{Request, Response};
-use crate::world::{Exchange, World};
+use crate::shared_model::{ExchangeOutcome, SharedModel};
 
-async fn send(world: &World, mut request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+async fn send(
+    shared: &SharedModel,
+    mut request: HttpRequest,
+) -> Result<HttpResponse, ConnectorError> {
     // Read to the end, as a socket would: the SDK gives up on uploads that stand still.
     let body = ByteStream::new(request.take_body())
         .collect()
@@ -27,13 +30,13 @@ async fn send(world: &World, mut request: HttpRequest) -> Result<HttpResponse, C
         target: request.headers().get("x-amz-target"),
         body: &body,
     };
-    let trip = world.with(|model| model.round_trip(&request));
-    match world.exchange(&request, trip).await {
-        Exchange::Answered(response) => http(response),
-        Exchange::NotConnected => {
+    let trip = shared.with(|model| model.draw_round_trip(&request));
+    match shared.exchange(&request, trip).await {
+        ExchangeOutcome::Answered(response) => http(response),
+        ExchangeOutcome::NotConnected => {
             Err(ConnectorError::io("connection refused".into()).never_connected())
         }
-        Exchange::Broken => Err(ConnectorError::io("connection reset by peer".into())),
+        ExchangeOutcome::Broken => Err(ConnectorError::io("connection reset by peer".into())),
     }
 }
 
@@ -54,14 +57,14 @@ fn path(uri: &str) -> &str {
     rest.find('/').map_or("/", |slash| rest[slash..].split('?').next().unwrap_or("/"))
 }
 
-/// The connector of a [`World`].
+/// The connector of a [`SharedModel`].
 #[derive(Clone, Debug)]
-pub(crate) struct Connector(pub(crate) Arc<World>);
+pub(crate) struct Connector(pub(crate) Arc<SharedModel>);
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let world = Arc::clone(&self.0);
-        HttpConnectorFuture::new(async move { send(&world, request).await })
+        let shared = Arc::clone(&self.0);
+        HttpConnectorFuture::new(async move { send(&shared, request).await })
     }
 }
 

@@ -16,18 +16,18 @@ use jiff::Timestamp;
 use crate::faults::{Fault, FaultLevel};
 use crate::model::Model;
 use crate::names::{
-    self, EVENTS_DEAD, EVENTS_QUEUE, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD,
+    self, EVENTS_DLQ, EVENTS_QUEUE, NOTIFICATIONS_DLQ, NOTIFICATIONS_QUEUE, UPDATES_DLQ,
     UPDATES_QUEUE,
 };
 use crate::services::control_tower::LandingZone;
-use crate::services::service_catalog::updates::{MaxConcurrent, OperationLog};
+use crate::services::service_catalog::operation_store::{LoggedOperation, MaxConcurrent};
 use crate::services::sns::PublishedAlert;
 use crate::services::sqs::{QueueOptions, address};
 use crate::services::support::OpenedCase;
 use crate::services::tagging::TagIndexState;
+use crate::shared_model::SharedModel;
 use crate::time::SimClock;
 use crate::web::{ServiceNow, WebRecord, WebRequest, WebResponse};
-use crate::world::World;
 use connector::Connector;
 
 /// What a simulation starts from.
@@ -48,7 +48,7 @@ pub struct SimOptions {
 /// A simulated AWS. Clones share one world.
 #[derive(Clone, Debug)]
 pub struct SimAws {
-    world: Arc<World>,
+    shared: Arc<SharedModel>,
 }
 
 impl SimAws {
@@ -64,22 +64,22 @@ impl SimAws {
             options.account_quota,
         );
         let clock = SimClock::starting_at(options.start);
-        Self { world: Arc::new(World::new(model, clock)) }
+        Self { shared: Arc::new(SharedModel::new(model, clock)) }
     }
 
     /// The HTTP client to give to SDK clients.
     pub fn http_client(&self) -> SharedHttpClient {
-        SharedHttpClient::new(Connector(Arc::clone(&self.world)))
+        SharedHttpClient::new(Connector(Arc::clone(&self.shared)))
     }
 
     /// The simulated time, for the host.
     pub fn clock(&self) -> SimClock {
-        self.world.clock
+        self.shared.clock
     }
 
     /// The simulated time, for SDK clients.
     pub fn time_source(&self) -> SharedTimeSource {
-        SharedTimeSource::new(self.world.clock)
+        SharedTimeSource::new(self.shared.clock)
     }
 
     /// Control Tower's home Region.
@@ -104,7 +104,7 @@ impl SimAws {
 
     /// Id of the Account Factory product.
     pub fn product_id(&self) -> String {
-        self.world.with(|model| model.product_id().to_owned())
+        self.shared.with(|model| model.product_id().to_owned())
     }
 
     /// URL of the updates queue (FIFO).
@@ -113,8 +113,8 @@ impl SimAws {
     }
 
     /// URL of the dead-letter queue of the updates queue.
-    pub fn updates_dead_url(&self) -> String {
-        address::url(UPDATES_DEAD)
+    pub fn updates_dlq_url(&self) -> String {
+        address::url(UPDATES_DLQ)
     }
 
     /// URL of the notifications queue (FIFO).
@@ -123,8 +123,8 @@ impl SimAws {
     }
 
     /// URL of the dead-letter queue of the notifications queue.
-    pub fn notifications_dead_url(&self) -> String {
-        address::url(NOTIFICATIONS_DEAD)
+    pub fn notifications_dlq_url(&self) -> String {
+        address::url(NOTIFICATIONS_DLQ)
     }
 
     /// URL of the events queue (standard).
@@ -133,75 +133,75 @@ impl SimAws {
     }
 
     /// URL of the dead-letter queue of the events queue.
-    pub fn events_dead_url(&self) -> String {
-        address::url(EVENTS_DEAD)
+    pub fn events_dlq_url(&self) -> String {
+        address::url(EVENTS_DLQ)
     }
 
     /// ARN of the alerts topic.
     pub fn topic_arn(&self) -> String {
-        self.world.with(|model| model.topic_arn().to_owned())
+        self.shared.with(|model| model.topic_arn().to_owned())
     }
 
     /// Tells by event of the newest artifact of Account Factory, the one that accounts which are
     /// not outdated in the snapshot have, as AWS did when it was released. Answers its id.
     pub fn announce_artifact(&self) -> String {
-        self.world.with(|model| model.announce_artifact(self.now()))
+        self.shared.with(|model| model.announce_artifact(self.now()))
     }
 
     /// Releases a new artifact of Account Factory, so that every account is outdated, and tells of
     /// it by event. Answers its id.
     pub fn release_artifact(&self) -> String {
-        self.world.with(|model| model.release_artifact(self.now()))
+        self.shared.with(|model| model.release_artifact(self.now()))
     }
 
     /// Delivers an event to the events queue at once. The text need not be a good event.
     pub fn inject_event(&self, json: &str) {
-        self.world.with(|model| model.inject_event(self.now(), json.to_owned()));
+        self.shared.with(|model| model.inject_event(self.now(), json.to_owned()));
     }
 
     /// Lets someone else start an operation on an account, which takes `duration` and
     /// changes no version. Answers whether it could start.
     pub fn foreign_operation(&self, account: &AccountId, duration: Duration) -> bool {
-        self.world.with(|model| model.foreign_operation(self.now(), account, duration))
+        self.shared.with(|model| model.foreign_operation(self.now(), account, duration))
     }
 
     /// Lets the next call of an operation meet this fault; several are for several calls.
     pub fn inject_fault(&self, operation: &str, fault: Fault) {
-        self.world.with(|model| model.inject_fault(operation, fault));
+        self.shared.with(|model| model.inject_fault(operation, fault));
     }
 
     /// Takes the permission for an operation from the caller.
     pub fn deny(&self, operation: &str) {
-        self.world.with(|model| model.deny(operation));
+        self.shared.with(|model| model.deny(operation));
     }
 
     /// Sets how well the Resource Groups Tagging API knows accounts: at first as well as
     /// Organizations does.
     pub fn set_tag_index(&self, state: TagIndexState) {
-        self.world.with(|model| model.set_tag_index(state));
+        self.shared.with(|model| model.set_tag_index(state));
     }
 
     /// Adds a queue, or empties and changes the one of the same name. Answers its URL.
     pub fn create_queue(&self, options: QueueOptions) -> String {
         let url = address::url(&options.name);
-        self.world.with(|model| model.create_queue(self.now(), options));
+        self.shared.with(|model| model.create_queue(self.now(), options));
         url
     }
 
     /// Says whether the account has a support plan, which it has at first. Without one,
     /// AWS Support answers every call with `SubscriptionRequiredException`.
     pub fn set_support_plan(&self, plan: bool) {
-        self.world.with(|model| model.set_support_plan(plan));
+        self.shared.with(|model| model.set_support_plan(plan));
     }
 
     /// Sets after what time a new case is seen by `DescribeCases`: at once at first.
     pub fn set_case_delay(&self, delay: Duration) {
-        self.world.with(|model| model.set_case_delay(delay));
+        self.shared.with(|model| model.set_case_delay(delay));
     }
 
     /// Every support case that was opened, the oldest first.
     pub fn cases(&self) -> Vec<OpenedCase> {
-        self.world.with(|model| model.cases().to_vec())
+        self.shared.with(|model| model.cases().to_vec())
     }
 
     /// Name of the DynamoDB table that is there from the start, with the string keys `pk`
@@ -213,137 +213,137 @@ impl SimAws {
     /// Sets the launch paths that the caller has to the Account Factory product: ids, and
     /// names of their portfolios.
     pub fn set_launch_paths(&self, paths: &[(&str, &str)]) {
-        self.world.with(|model| model.set_launch_paths(paths));
+        self.shared.with(|model| model.set_launch_paths(paths));
     }
 
     /// Another system than AWS answers a request, with the same faults. `None`: no answer comes
     /// back, and whether the request had its effect can't be told.
     pub async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
-        self.world.web(request).await
+        self.shared.web(request).await
     }
 
     /// Sets up ServiceNow, one of the other systems than AWS.
     pub fn set_service_now(&self, service_now: ServiceNow) {
-        self.world.with(|model| model.web().service_now = service_now);
+        self.shared.with(|model| model.web().service_now = service_now);
     }
 
     /// What other systems than AWS keep, in the order in which it came to be.
     pub fn web_records(&self) -> Vec<WebRecord> {
-        self.world.with(|model| model.web().records())
+        self.shared.with(|model| model.web().records())
     }
 
     /// Sets the landing zone; none is an AWS without Control Tower.
     pub fn set_landing_zone(&self, landing_zone: Option<LandingZone>) {
-        self.world.with(|model| model.set_landing_zone(landing_zone));
+        self.shared.with(|model| model.set_landing_zone(landing_zone));
     }
 
     /// Registers every OU with Control Tower but those of these ids.
-    pub fn set_unregistered(&self, units: impl IntoIterator<Item = String>) {
-        self.world.with(|model| model.set_unregistered(units));
+    pub fn set_unregistered_ous(&self, units: impl IntoIterator<Item = String>) {
+        self.shared.with(|model| model.set_unregistered_ous(units));
     }
 
     /// Says whether IAM Identity Center is enabled in the Region, which it is at first.
     pub fn set_identity_center(&self, enabled: bool) {
-        self.world.with(|model| model.set_identity_center(enabled));
+        self.shared.with(|model| model.set_identity_center(enabled));
     }
 
     /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Answers whether
     /// there is one.
     pub fn close_account(&self, account: &AccountId) -> bool {
-        self.world.with(|model| model.close_account(account))
+        self.shared.with(|model| model.close_account(account))
     }
 
     /// Opens an account again that was closed, as AWS Support does. Answers whether there is one.
     pub fn reopen_account(&self, account: &AccountId) -> bool {
-        self.world.with(|model| model.reopen_account(account))
+        self.shared.with(|model| model.reopen_account(account))
     }
 
     /// Moves an account into the OU of this path, names from the top-level one down. Answers
     /// whether there are both.
     pub fn move_account(&self, account: &AccountId, path: &[&str]) -> bool {
-        self.world.with(|model| model.move_account(account, path))
+        self.shared.with(|model| model.move_account(account, path))
     }
 
     /// Moves an account into the registered OU of this path, whose baselines it gets by
     /// auto-enrolment: it joins with `EnableBaseline` alone and has no provisioned product. Answers
     /// whether there are both.
     pub fn auto_enroll(&self, account: &AccountId, path: &[&str]) -> bool {
-        let now = self.world.clock.now();
-        self.world.with(|model| model.auto_enroll(now, account, path))
+        let now = self.shared.clock.now();
+        self.shared.with(|model| model.auto_enroll(now, account, path))
     }
 
     /// Resets the baseline of the OU that an account is in: the event of that, and one for each
     /// account in the OU. Answers whether there is one.
-    pub fn reset_baseline_around(&self, account: &AccountId) -> bool {
-        let now = self.world.clock.now();
-        self.world.with(|model| model.reset_baseline_around(now, account))
+    pub fn reset_ou_baseline(&self, account: &AccountId) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.with(|model| model.reset_ou_baseline(now, account))
     }
 
     /// The parameters of the last operation of Account Factory on an account that succeeded:
     /// those that its update would keep.
     pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {
-        self.world.with(|model| model.parameters(account))
+        self.shared.with(|model| model.parameters(account))
     }
 
     /// Takes an output from every record of an account.
-    pub fn forget_output(&self, account: &AccountId, key: &str) {
-        self.world.with(|model| model.forget_output(account, key));
+    pub fn remove_output(&self, account: &AccountId, key: &str) {
+        self.shared.with(|model| model.remove_output(account, key));
     }
 
     /// Removes the record of the last operation on an account that succeeded.
-    pub fn forget_record(&self, account: &AccountId) {
-        self.world.with(|model| model.forget_record(account));
+    pub fn remove_record(&self, account: &AccountId) {
+        self.shared.with(|model| model.remove_record(account));
     }
 
     /// Removes a user of IAM Identity Center, by email.
     pub fn remove_user(&self, email: &str) {
-        self.world.with(|model| model.remove_user(email));
+        self.shared.with(|model| model.remove_user(email));
     }
 
     /// Gives a user of IAM Identity Center a name, or takes parts of it away.
     pub fn rename_user(&self, email: &str, given: Option<&str>, family: Option<&str>) {
-        self.world.with(|model| model.rename_user(email, given, family));
+        self.shared.with(|model| model.rename_user(email, given, family));
     }
 
     /// Emails of the users that Account Factory has created, since an update named an email
     /// that no user had.
     pub fn created_users(&self) -> Vec<String> {
-        self.world.with(|model| model.created_users().to_vec())
+        self.shared.with(|model| model.created_users().to_vec())
     }
 
     /// How often each operation was called, every HTTP attempt counted.
     pub fn calls(&self) -> BTreeMap<String, u64> {
-        self.world.with(|model| model.calls().clone())
+        self.shared.with(|model| model.calls().clone())
     }
 
     /// The accounts that are on the newest active artifact.
     pub fn current_accounts(&self) -> BTreeSet<AccountId> {
-        self.world.with(|model| model.current_accounts(self.now()))
+        self.shared.with(|model| model.current_accounts(self.now()))
     }
 
     /// Every operation on an account that really started, in the order of starting.
-    pub fn operations(&self) -> Vec<OperationLog> {
-        self.world.with(|model| model.operations(self.now()))
+    pub fn operations(&self) -> Vec<LoggedOperation> {
+        self.shared.with(|model| model.operations(self.now()))
     }
 
     /// The most operations that ever ran at once.
     pub fn max_concurrent(&self) -> MaxConcurrent {
-        self.world.with(|model| model.max_concurrent())
+        self.shared.with(|model| model.max_concurrent())
     }
 
     /// Every alert published.
     pub fn alerts(&self) -> Vec<PublishedAlert> {
-        self.world.with(|model| model.alerts().to_vec())
+        self.shared.with(|model| model.alerts().to_vec())
     }
 
     /// Bodies of the messages in a queue, in flight or not, by its URL: what is in a
     /// dead-letter queue, for example.
     pub fn messages(&self, queue_url: &str) -> Vec<String> {
         let name = queue_url.rsplit('/').next().unwrap_or_default();
-        self.world.with(|model| model.queue_bodies(self.now(), name))
+        self.shared.with(|model| model.queue_bodies(self.now(), name))
     }
 
     fn now(&self) -> Timestamp {
-        self.world.clock.now()
+        self.shared.clock.now()
     }
 }

@@ -10,7 +10,7 @@ use super::events;
 use super::{EVENT_DELAY, Model};
 use crate::ids;
 use crate::services::control_tower::ControlTower;
-use crate::time::later;
+use crate::time::saturating_later;
 
 impl Model {
     /// Moves an account into the OU of this path, whose baseline it gets. Answers whether there are
@@ -21,7 +21,7 @@ impl Model {
         if path.is_empty() || !self.organizations.move_account(index, path) {
             return false;
         }
-        let unit = self.organizations.unit_id(index).to_owned();
+        let unit = self.organizations.ou_id(index).to_owned();
         if self.control_tower.unregistered.contains(&unit) {
             return false;
         }
@@ -33,14 +33,14 @@ impl Model {
 
     /// Resets the baseline of the OU of an account, and with it those of all accounts in it.
     /// Answers whether there is such an account in an OU.
-    pub fn reset_baseline_around(&mut self, now: Timestamp, account: &AccountId) -> bool {
+    pub fn reset_ou_baseline(&mut self, now: Timestamp, account: &AccountId) -> bool {
         self.advance(now);
         let (Some(index), Some(zone)) =
             (self.fleet.find(account.as_str()), &self.control_tower.landing_zone)
         else {
             return false;
         };
-        let unit = self.organizations.unit_id(index).to_owned();
+        let unit = self.organizations.ou_id(index).to_owned();
         if !unit.starts_with("ou-") {
             return false;
         }
@@ -58,7 +58,8 @@ impl Model {
 
     fn emit_baseline(&mut self, now: Timestamp, name: &str, details: Value) {
         let (id, event_id) = (ids::uuid(&mut self.rng), ids::uuid(&mut self.rng));
-        let event = events::baseline(&id, &event_id, later(now, EVENT_DELAY), name, details);
+        let event =
+            events::baseline(&id, &event_id, saturating_later(now, EVENT_DELAY), name, details);
         self.emit(now, event);
     }
 }

@@ -2,8 +2,8 @@
 //! task and no socket: whoever serves it tells it the time.
 
 mod auto_enrolment;
-mod controls;
 mod events;
+mod test_api;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,31 +17,33 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agenda::{Agenda, Happening};
-use crate::faults::{Delivery, Failure, Fault, FaultLevel, Faults, Refusal, RoundTrip};
+use crate::faults::{
+    EventDelivery, Fault, FaultInjector, FaultLevel, OperationFailure, Rejection, RoundTrip,
+};
 use crate::fleet::Fleet;
-use crate::fleet::versions::Versions;
+use crate::fleet::versions::ArtifactVersions;
 use crate::ids;
 use crate::names::{
-    EVENTS_DEAD, EVENTS_QUEUE, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, UPDATES_DEAD, UPDATES_QUEUE,
+    EVENTS_DLQ, EVENTS_QUEUE, NOTIFICATIONS_DLQ, NOTIFICATIONS_QUEUE, UPDATES_DLQ, UPDATES_QUEUE,
 };
 use crate::protocol::operations;
 use crate::protocol::{ApiError, Call, Encoding, Request, Response, Service};
+use crate::schedule::{EventSchedule, ScheduledEvent};
 use crate::services::control_tower::{self, ControlTower};
 use crate::services::dynamodb::{self, DynamoDb};
 use crate::services::identity_center::{self, IdentityCenter};
 use crate::services::identity_store::{self, IdentityStore};
 use crate::services::organizations::{self, Organizations};
-use crate::services::service_catalog::starter::Starter;
-use crate::services::service_catalog::updates::Ended;
+use crate::services::service_catalog::operation_store::RecordOutcome;
+use crate::services::service_catalog::starter::OperationStarter;
 use crate::services::service_catalog::{self, ServiceCatalog};
 use crate::services::sns::{self, Sns};
 use crate::services::sqs::QueueOptions;
-use crate::services::sqs::{self, Outcome, Receive, Sqs};
+use crate::services::sqs::{self, CallOutcome, PendingReceive, Sqs};
 use crate::services::sts::{self, Sts};
 use crate::services::support::{self, Support};
 use crate::services::tagging::{self, Tagging};
-use crate::time::later;
+use crate::time::saturating_later;
 use crate::web::Web;
 use events::UpdateEnded;
 
@@ -53,7 +55,7 @@ const MAX_RECEIVES: u32 = 1000;
 const EVENT_DELAY: Duration = Duration::from_secs(2);
 
 /// The operations that are offered, by service: what [`Model::handle`] dispatches.
-pub fn offered() -> BTreeMap<&'static str, Vec<&'static str>> {
+pub fn supported_operations() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("controltower", operations::names(control_tower::OPERATIONS)),
         ("dynamodb", operations::names(dynamodb::OPERATIONS)),
@@ -71,21 +73,21 @@ pub fn offered() -> BTreeMap<&'static str, Vec<&'static str>> {
 
 /// An answer, or the wish to be asked again.
 #[derive(Debug)]
-pub enum Answer {
+pub enum ModelResponse {
     /// The answer.
     Ready(Response),
     /// A long poll that has nothing to answer yet. Ask again with [`Model::resume`] at
-    /// [`Poll::wake`], or earlier when [`Model::changes`] answers another number.
-    Wait(Poll),
+    /// [`LongPoll::wake`], or earlier when [`Model::changes`] answers another number.
+    Wait(LongPoll),
 }
 
 /// A long poll in progress.
 #[derive(Clone, Debug)]
-pub struct Poll {
-    receive: Receive,
+pub struct LongPoll {
+    receive: PendingReceive,
     operation: &'static str,
     /// When to ask again at the latest.
-    pub wake: Timestamp,
+    pub wake_at: Timestamp,
 }
 
 /// The state of the simulated control plane.
@@ -94,8 +96,8 @@ pub struct Model {
     now: Timestamp,
     quota: usize,
     fleet: Arc<Fleet>,
-    agenda: Agenda,
-    faults: Faults,
+    schedule: EventSchedule,
+    faults: FaultInjector,
     catalog: ServiceCatalog,
     organizations: Organizations,
     sqs: Sqs,
@@ -107,7 +109,7 @@ pub struct Model {
     identity_center: IdentityCenter,
     identity_store: IdentityStore,
     web: Web,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
     calls: BTreeMap<String, u64>,
     /// How the next calls of an operation fare, where a test has said so.
@@ -127,14 +129,14 @@ impl Model {
         quota: usize,
     ) -> Self {
         let mut rng = Rng::with_seed(seed);
-        let versions = Versions::new(&snapshot);
+        let versions = ArtifactVersions::new(&snapshot);
         let product = snapshot.target.as_ref().map(|target| target.product.as_str().to_owned());
         let fleet = Arc::new(Fleet::new(snapshot, &versions));
         let mut model = Self {
             now: start,
             quota,
-            agenda: Agenda::default(),
-            faults: Faults::new(faults, rng.u64(..)),
+            schedule: EventSchedule::default(),
+            faults: FaultInjector::new(faults, rng.u64(..)),
             catalog: ServiceCatalog::new(Arc::clone(&fleet), product, versions, start),
             organizations: Organizations::new(Arc::clone(&fleet), start),
             sqs: Sqs::new(rng.fork()),
@@ -155,17 +157,17 @@ impl Model {
             fleet,
         };
         model.create_queues();
-        model.begin_what_runs();
-        model.plan_foreign(start);
+        model.start_running_operations();
+        model.schedule_foreign_operation(start);
         model
     }
 
     fn create_queues(&mut self) {
         let fourteen_days = Duration::from_secs(14 * 24 * 3600);
         let pairs = [
-            (UPDATES_QUEUE, UPDATES_DEAD, 300),
-            (NOTIFICATIONS_QUEUE, NOTIFICATIONS_DEAD, 300),
-            (EVENTS_QUEUE, EVENTS_DEAD, 60),
+            (UPDATES_QUEUE, UPDATES_DLQ, 300),
+            (NOTIFICATIONS_QUEUE, NOTIFICATIONS_DLQ, 300),
+            (EVENTS_QUEUE, EVENTS_DLQ, 60),
         ];
         for (name, dead, visibility) in pairs {
             for (name, redrive) in [(dead, None), (name, Some((dead.to_owned(), MAX_RECEIVES)))] {
@@ -181,21 +183,21 @@ impl Model {
                 );
             }
         }
-        self.sqs.let_events_in(EVENTS_QUEUE);
+        self.sqs.allow_eventbridge(EVENTS_QUEUE);
     }
 
     /// Starts the operations that the snapshot has in progress.
-    fn begin_what_runs(&mut self) {
+    fn start_running_operations(&mut self) {
         let fleet = Arc::clone(&self.fleet);
         for (index, account) in fleet.iter() {
             match account.status {
                 ProductStatus::UnderChange => {
-                    let artifact = self.catalog.updates.product(index).map_or(0, |p| p.artifact);
-                    self.begin_foreign(self.now, index, artifact, None);
+                    let artifact = self.catalog.store.product(index).map_or(0, |p| p.artifact);
+                    self.start_foreign_operation(self.now, index, artifact, None);
                 }
-                ProductStatus::PlanInProgress => self.agenda.add(
-                    later(self.now, account.update_time),
-                    Happening::PlanEnds { account: index },
+                ProductStatus::PlanInProgress => self.schedule.add(
+                    saturating_later(self.now, account.update_time),
+                    ScheduledEvent::PlanEnds { account: index },
                 ),
                 _ => {}
             }
@@ -214,17 +216,17 @@ impl Model {
     }
 
     /// Answers a request as of `now`, which must not run backwards.
-    pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> Answer {
+    pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> ModelResponse {
         self.advance(now);
         let call = match Call::read(request) {
             Ok(call) => call,
-            Err(error) => return Answer::Ready(error.respond(ids::uuid(&mut self.rng))),
+            Err(error) => return ModelResponse::Ready(error.respond(ids::uuid(&mut self.rng))),
         };
         self.dispatch(&call)
     }
 
     /// Asks again for a long poll.
-    pub fn resume(&mut self, now: Timestamp, poll: Poll) -> Answer {
+    pub fn resume(&mut self, now: Timestamp, poll: LongPoll) -> ModelResponse {
         self.advance(now);
         let call = Call {
             service: Service::Sqs,
@@ -238,11 +240,11 @@ impl Model {
 
     /// A number that changes whenever a message may have become receivable, or something
     /// was planned that may make it so.
-    pub fn changes(&self) -> u64 {
-        self.agenda.added() + self.sent
+    pub fn change_count(&self) -> u64 {
+        self.schedule.added() + self.sent
     }
 
-    fn dispatch(&mut self, call: &Call<'_>) -> Answer {
+    fn dispatch(&mut self, call: &Call<'_>) -> ModelResponse {
         let now = self.now;
         if self.denied.contains(call.operation) {
             return self.answer(call, Err(ApiError::denied(call.service, call.operation)));
@@ -250,9 +252,9 @@ impl Model {
         let outcome = match call.service {
             Service::Catalog => {
                 let (catalog, mut starter) = self.catalog();
-                catalog.call(now, call, &mut starter).map(Outcome::Done)
+                catalog.call(now, call, &mut starter).map(CallOutcome::Done)
             }
-            Service::Organizations => self.organizations.call(now, call).map(Outcome::Done),
+            Service::Organizations => self.organizations.call(now, call).map(CallOutcome::Done),
             Service::Sqs => {
                 if matches!(
                     call.operation,
@@ -274,49 +276,61 @@ impl Model {
                     self.sent += 1;
                     self.sqs.put(now, &queue, message);
                 }
-                result.map(Outcome::Done)
+                result.map(CallOutcome::Done)
             }
-            Service::Sts => Sts.call(now, call).map(Outcome::Done),
-            Service::Support => self.support.call(now, call).map(Outcome::Done),
-            Service::DynamoDb => self.dynamo.call(now, call).map(Outcome::Done),
+            Service::Sts => Sts.call(now, call).map(CallOutcome::Done),
+            Service::Support => self.support.call(now, call).map(CallOutcome::Done),
+            Service::DynamoDb => self.dynamo.call(now, call).map(CallOutcome::Done),
             Service::Tagging => {
-                self.tagging.call(now, call, &self.organizations).map(Outcome::Done)
+                self.tagging.call(now, call, &self.organizations).map(CallOutcome::Done)
             }
             Service::ControlTower => {
-                self.control_tower.call(&self.organizations, call).map(Outcome::Done)
+                self.control_tower.call(&self.organizations, call).map(CallOutcome::Done)
             }
-            Service::IdentityCenter => self.identity_center.call(now, call).map(Outcome::Done),
-            Service::IdentityStore => self.identity_store.call(now, call).map(Outcome::Done),
+            Service::IdentityCenter => self.identity_center.call(now, call).map(CallOutcome::Done),
+            Service::IdentityStore => self.identity_store.call(now, call).map(CallOutcome::Done),
         };
         self.answer(call, outcome)
     }
 
-    fn answer(&mut self, call: &Call<'_>, outcome: Result<Outcome, ApiError>) -> Answer {
+    fn answer(&mut self, call: &Call<'_>, outcome: Result<CallOutcome, ApiError>) -> ModelResponse {
         let result: Result<Value, ApiError> = match outcome {
-            Ok(Outcome::Wait(receive)) => {
-                let wake = self.sqs.wake(&receive);
-                let wake = self.agenda.next().map_or(wake, |next| next.min(wake));
-                return Answer::Wait(Poll { receive, operation: "ReceiveMessage", wake });
+            Ok(CallOutcome::Wait(receive)) => {
+                let wake_at = self.sqs.wake(&receive);
+                let wake_at = self.schedule.next().map_or(wake_at, |next| next.min(wake_at));
+                return ModelResponse::Wait(LongPoll {
+                    receive,
+                    operation: "ReceiveMessage",
+                    wake_at,
+                });
             }
-            Ok(Outcome::Done(members)) => Ok(members),
+            Ok(CallOutcome::Done(members)) => Ok(members),
             Err(error) => Err(error),
         };
-        Answer::Ready(call.respond(result, ids::uuid(&mut self.rng)))
+        ModelResponse::Ready(call.respond(result, ids::uuid(&mut self.rng)))
     }
 
     /// The answer to a request that is refused before a service sees it.
-    pub(crate) fn refuse(&mut self, error: ApiError) -> Response {
+    pub(crate) fn reject(&mut self, error: ApiError) -> Response {
         error.respond(ids::uuid(&mut self.rng))
     }
 
     /// Decides how a request fares on its way, and counts it.
-    pub(crate) fn round_trip(&mut self, request: &Request<'_>) -> RoundTrip {
+    pub(crate) fn draw_round_trip(&mut self, request: &Request<'_>) -> RoundTrip {
         let Ok(call) = Call::read(request) else {
-            return RoundTrip { there: Duration::ZERO, back: Duration::ZERO, fault: None };
+            return RoundTrip {
+                request_latency: Duration::ZERO,
+                response_latency: Duration::ZERO,
+                fault: None,
+            };
         };
         match self.calls.get_mut(call.operation) {
             Some(count) => *count += 1,
-            None if offered().values().flatten().any(|name| *name == call.operation) => {
+            None if supported_operations()
+                .values()
+                .flatten()
+                .any(|name| *name == call.operation) =>
+            {
                 self.calls.insert(call.operation.to_owned(), 1);
             }
             None => {}
@@ -329,7 +343,7 @@ impl Model {
     }
 
     /// Decides how a request of another system than AWS fares. Tests plan it as `HTTP`.
-    pub(crate) fn web_round_trip(&mut self) -> RoundTrip {
+    pub(crate) fn draw_web_round_trip(&mut self) -> RoundTrip {
         let trip = self.faults.call();
         match self.planned.get_mut("HTTP").and_then(VecDeque::pop_front) {
             Some(fault) => RoundTrip { fault: Some(fault), ..trip },
@@ -343,7 +357,11 @@ impl Model {
     }
 
     /// The answer of a service that refuses a request.
-    pub(crate) fn refusal(&mut self, request: &Request<'_>, refusal: Refusal) -> Response {
+    pub(crate) fn rejection_response(
+        &mut self,
+        request: &Request<'_>,
+        refusal: Rejection,
+    ) -> Response {
         let id = ids::uuid(&mut self.rng);
         match Call::read(request) {
             Ok(call) => call.respond(Err(refusal.error(call.service, call.operation)), id),
@@ -353,46 +371,56 @@ impl Model {
 
     /// Lets everything happen that is due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
-        while let Some((time, happening)) = self.agenda.take_due(now) {
+        while let Some((time, happening)) = self.schedule.pop_due(now) {
             match happening {
-                Happening::OperationEnds { record, failure } => {
+                ScheduledEvent::OperationEnds { record, failure } => {
                     self.end_operation(time, record, failure);
                 }
-                Happening::PlanEnds { account } => self.catalog.updates.end_plan(account),
-                Happening::AccountSuspended { account } => {
+                ScheduledEvent::PlanEnds { account } => self.catalog.store.end_plan(account),
+                ScheduledEvent::AccountSuspended { account } => {
                     // Unless it was opened again.
                     if self.organizations.state(account) == AccountState::PendingClosure {
                         self.organizations.set_state(account, AccountState::Suspended);
                     }
                 }
-                Happening::EventArrives { event } => {
+                ScheduledEvent::EventDelivered { event } => {
                     self.sent += 1;
                     self.sqs.put(time, EVENTS_QUEUE, event);
                 }
-                Happening::ForeignActs { account } => {
+                ScheduledEvent::ForeignOperationStarts { account } => {
                     // Half of what people do from the console changes no version.
                     let artifact = if self.rng.bool() {
                         self.catalog.newest()
                     } else {
-                        self.catalog.updates.product(account).map_or(0, |p| p.artifact)
+                        self.catalog.store.product(account).map_or(0, |p| p.artifact)
                     };
-                    self.begin_foreign(time, account, artifact, None);
-                    self.plan_foreign(time);
+                    self.start_foreign_operation(time, account, artifact, None);
+                    self.schedule_foreign_operation(time);
                 }
             }
         }
         self.now = self.now.max(now);
     }
 
-    fn end_operation(&mut self, time: Timestamp, number: u32, failure: Option<Box<Failure>>) {
-        let Some(record) = self.catalog.updates.record(number) else { return };
+    fn end_operation(
+        &mut self,
+        time: Timestamp,
+        number: u32,
+        failure: Option<Box<OperationFailure>>,
+    ) {
+        let Some(record) = self.catalog.store.record(number) else { return };
         // Whatever it would have come to: nobody can work in an account that is closed.
         let state = self.organizations.state(record.product);
-        let closed = state.is_closed().then(|| Box::new(Failure::of_closed(state)));
+        let closed =
+            state.is_closed().then(|| Box::new(OperationFailure::for_closed_account(state)));
         let failure = failure.or(closed);
         let (product, started, failed) = (record.product, record.created, failure.is_some());
         let refused = record.refused;
-        self.catalog.updates.end(time, number, failure.map_or(Ended::Succeeded, Ended::Failed));
+        self.catalog.store.end(
+            time,
+            number,
+            failure.map_or(RecordOutcome::Succeeded, RecordOutcome::Failed),
+        );
         // Whether Control Tower sends an event for what never began is not known: none is harder.
         if refused {
             return;
@@ -400,39 +428,46 @@ impl Model {
         let Some(account) = self.fleet.get(product) else { return };
         let ended = UpdateEnded {
             account,
-            ou_id: self.organizations.unit_id(product),
+            ou_id: self.organizations.ou_id(product),
             started,
             ended: time,
             failed,
         };
         let (id, event_id) = (ids::uuid(&mut self.rng), ids::uuid(&mut self.rng));
-        let event = ended.event(&id, &event_id, later(time, EVENT_DELAY));
+        let event = ended.event(&id, &event_id, saturating_later(time, EVENT_DELAY));
         self.emit(time, event);
     }
 
     /// Hands an event to EventBridge, which delivers at its best.
     fn emit(&mut self, now: Timestamp, event: String) {
-        let time = later(now, EVENT_DELAY);
+        let time = saturating_later(now, EVENT_DELAY);
         match self.faults.event() {
-            Delivery::OnTime => self.agenda.add(time, Happening::EventArrives { event }),
-            Delivery::Dropped => {}
-            Delivery::Delayed(delay) => {
-                self.agenda.add(later(time, delay), Happening::EventArrives { event });
+            EventDelivery::OnTime => {
+                self.schedule.add(time, ScheduledEvent::EventDelivered { event })
             }
-            Delivery::Duplicated(delay) => {
-                self.agenda.add(time, Happening::EventArrives { event: event.clone() });
-                self.agenda.add(later(time, delay), Happening::EventArrives { event });
+            EventDelivery::Dropped => {}
+            EventDelivery::Delayed(delay) => {
+                self.schedule
+                    .add(saturating_later(time, delay), ScheduledEvent::EventDelivered { event });
+            }
+            EventDelivery::Duplicated(delay) => {
+                self.schedule.add(time, ScheduledEvent::EventDelivered { event: event.clone() });
+                self.schedule
+                    .add(saturating_later(time, delay), ScheduledEvent::EventDelivered { event });
             }
         }
     }
 
-    fn plan_foreign(&mut self, now: Timestamp) {
+    fn schedule_foreign_operation(&mut self, now: Timestamp) {
         if let Some((wait, account)) = self.faults.foreign(self.fleet.len()) {
-            self.agenda.add(later(now, wait), Happening::ForeignActs { account });
+            self.schedule.add(
+                saturating_later(now, wait),
+                ScheduledEvent::ForeignOperationStarts { account },
+            );
         }
     }
 
-    fn begin_foreign(
+    fn start_foreign_operation(
         &mut self,
         now: Timestamp,
         account: u32,
@@ -440,18 +475,18 @@ impl Model {
         duration: Option<Duration>,
     ) -> bool {
         let (catalog, mut starter) = self.catalog();
-        starter.foreign(now, &mut catalog.updates, account, artifact, duration)
+        starter.start_foreign(now, &mut catalog.store, account, artifact, duration)
     }
 
     /// Service Catalog, and what starts its operations.
-    fn catalog(&mut self) -> (&mut ServiceCatalog, Starter<'_>) {
-        let starter = Starter {
+    fn catalog(&mut self) -> (&mut ServiceCatalog, OperationStarter<'_>) {
+        let starter = OperationStarter {
             quota: self.quota,
             fleet: &self.fleet,
             organizations: &self.organizations,
             identities: &mut self.identity_store,
             faults: &mut self.faults,
-            agenda: &mut self.agenda,
+            schedule: &mut self.schedule,
         };
         (&mut self.catalog, starter)
     }

@@ -1,8 +1,8 @@
 //! The model as a server: HTTP/1.1 in real time, for the AWS CLI, boto3 and other SDKs.
 
 use std::future::Future;
-mod control;
 mod resources;
+mod test_api;
 
 use std::io;
 use std::pin::pin;
@@ -22,27 +22,27 @@ use tokio::time::sleep;
 
 use crate::faults::RoundTrip;
 use crate::protocol::{ApiError, Request, Response};
+use crate::shared_model::{ExchangeOutcome, SharedModel};
 use crate::state::{ServeOptions, State};
 use crate::time::SimClock;
-use crate::world::{Exchange, World};
 pub use resources::Resources;
 use resources::endpoint;
 
 /// Most bytes of a request.
-const LARGEST_BODY: usize = 10 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
 /// A request that is too large is read on for so many bytes, so that its sender comes to
 /// read the answer.
-const LARGEST_WASTE: usize = 10 * LARGEST_BODY;
+const MAX_DISCARDED_BYTES: usize = 10 * MAX_BODY_BYTES;
 
 /// On shutdown, requests that are being answered get so long.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// A changed state is kept so often.
-const KEPT_EVERY: Duration = Duration::from_secs(1);
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// After a connection that could not be accepted, for want of files perhaps.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Serves a simulated AWS until `shutdown` is ready. Every service answers at every path,
 /// in the Region `us-east-1`, to whatever credentials. Paths under `/_groundcrew/` are for
@@ -73,11 +73,11 @@ pub async fn serve(
     options: ServeOptions,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_kept(listener, State::new(options), None, shutdown).await
+    serve_with_state(listener, State::new(options), None, shutdown).await
 }
 
 /// Keeps a state, as text that [`State::parse`] reads, in the place of the one before.
-pub type Keep = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
+pub type SaveState = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
 
 /// As [`serve()`], but from a state on, and with `keep`, if it is given, called at the start, at most
 /// a second after a change, and at the end.
@@ -85,28 +85,28 @@ pub type Keep = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
 /// # Errors
 /// When the listener has no address, and when the state can't be kept at the start or at the end.
 /// In between it is tried again each second.
-pub async fn serve_kept(
+pub async fn serve_with_state(
     listener: TcpListener,
     state: State,
-    mut keep: Option<Keep>,
+    mut save: Option<SaveState>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut model = state.into_model();
     let clock = SimClock::real_from(model.now());
     model.set_queue_endpoint(endpoint(listener.local_addr()?));
-    let world = Arc::new(World::new(model, clock));
-    keep_state(&world, &mut keep).await?;
+    let shared = Arc::new(SharedModel::new(model, clock));
+    save_state(&shared, &mut save).await?;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    let keeper = {
-        let world = Arc::clone(&world);
+    let saver = {
+        let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    () = sleep(KEPT_EVERY) => {}
-                    _ = &mut stopped => return keep,
+                    () = sleep(SAVE_INTERVAL) => {}
+                    _ = &mut stopped => return save,
                 }
                 // Told by whoever keeps it.
-                let _ = keep_state(&world, &mut keep).await;
+                let _ = save_state(&shared, &mut save).await;
             }
         })
     };
@@ -118,7 +118,7 @@ pub async fn serve_kept(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
                 Err(_) => {
-                    sleep(PAUSE).await;
+                    sleep(ACCEPT_RETRY_DELAY).await;
                     continue;
                 }
             },
@@ -126,12 +126,12 @@ pub async fn serve_kept(
         };
         // Answers are small; without it they are only later.
         let _ = stream.set_nodelay(true);
-        let world = Arc::clone(&world);
+        let shared = Arc::clone(&shared);
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(
             TokioIo::new(stream),
             service_fn(move |request| {
-                let world = Arc::clone(&world);
-                async move { answer(&world, request).await }
+                let shared = Arc::clone(&shared);
+                async move { answer(&shared, request).await }
             }),
         );
         let connection = graceful.watch(connection);
@@ -142,20 +142,20 @@ pub async fn serve_kept(
     drop(listener);
     tokio::select! {
         () = graceful.shutdown() => {}
-        () = sleep(GRACE) => {}
+        () = sleep(SHUTDOWN_GRACE) => {}
     }
     // What is still running, long polls above all, ends here.
     connections.shutdown().await;
     let _ = stop.send(());
-    let mut keep = keeper.await.map_err(io::Error::other)?;
-    keep_state(&world, &mut keep).await
+    let mut save = saver.await.map_err(io::Error::other)?;
+    save_state(&shared, &mut save).await
 }
 
 /// Keeps the state of a world if it has changed.
-async fn keep_state(world: &World, keep: &mut Option<Keep>) -> io::Result<()> {
-    let Some(mut act) = keep.take() else { return Ok(()) };
-    let Some(text) = world.changed_state() else {
-        *keep = Some(act);
+async fn save_state(shared: &SharedModel, save: &mut Option<SaveState>) -> io::Result<()> {
+    let Some(mut act) = save.take() else { return Ok(()) };
+    let Some(text) = shared.take_changed_state() else {
+        *save = Some(act);
         return Ok(());
     };
     let text = text.map_err(io::Error::other)?;
@@ -166,9 +166,9 @@ async fn keep_state(world: &World, keep: &mut Option<Keep>) -> io::Result<()> {
     })
     .await
     .map_err(io::Error::other)?;
-    *keep = Some(act);
+    *save = Some(act);
     if kept.is_err() {
-        world.touch();
+        shared.mark_dirty();
     }
     kept
 }
@@ -176,55 +176,55 @@ async fn keep_state(world: &World, keep: &mut Option<Keep>) -> io::Result<()> {
 /// No answer: the connection is to be closed.
 #[derive(Debug, thiserror::Error)]
 #[error("the reply is lost")]
-struct Lost;
+struct ResponseLost;
 
 async fn answer(
-    world: &World,
+    shared: &SharedModel,
     request: hyper::Request<Incoming>,
-) -> Result<HttpResponse<Full<Bytes>>, Lost> {
+) -> Result<HttpResponse<Full<Bytes>>, ResponseLost> {
     let (head, body) = request.into_parts();
-    let body = match read(body).await.map_err(|_| Lost)? {
+    let body = match read(body).await.map_err(|_| ResponseLost)? {
         Some(body) => body,
         None => {
             let error = ApiError::new(
                 "RequestEntityTooLargeException",
-                format!("The request has more than {LARGEST_BODY} bytes."),
+                format!("The request has more than {MAX_BODY_BYTES} bytes."),
             );
-            return Ok(http(world.with(|model| model.refuse(error.with_status(413)))));
+            return Ok(http(shared.with(|model| model.reject(error.with_status(413)))));
         }
     };
     let path = head.uri.path();
     if let Some(name) = path.strip_prefix("/_groundcrew/") {
-        return Ok(http(control::answer(world, &head.method, name, &body)));
+        return Ok(http(test_api::answer(shared, &head.method, name, &body)));
     }
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let request = Request { path, target, body: &body };
     // The way takes the time that it takes.
     let trip = RoundTrip {
-        there: Duration::ZERO,
-        back: Duration::ZERO,
-        ..world.with(|model| model.round_trip(&request))
+        request_latency: Duration::ZERO,
+        response_latency: Duration::ZERO,
+        ..shared.with(|model| model.draw_round_trip(&request))
     };
-    match world.exchange(&request, trip).await {
-        Exchange::Answered(response) => Ok(http(response)),
-        Exchange::NotConnected | Exchange::Broken => Err(Lost),
+    match shared.exchange(&request, trip).await {
+        ExchangeOutcome::Answered(response) => Ok(http(response)),
+        ExchangeOutcome::NotConnected | ExchangeOutcome::Broken => Err(ResponseLost),
     }
 }
 
 /// Reads a body to its end; nothing if it is too large.
-async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, Lost> {
+async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, ResponseLost> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Lost)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| ResponseLost)?.into_data() else { continue };
         length += data.len();
-        if length > LARGEST_WASTE {
-            return Err(Lost);
+        if length > MAX_DISCARDED_BYTES {
+            return Err(ResponseLost);
         }
-        if length <= LARGEST_BODY {
+        if length <= MAX_BODY_BYTES {
             bytes.extend_from_slice(&data);
         }
     }
-    Ok((length <= LARGEST_BODY).then_some(bytes))
+    Ok((length <= MAX_BODY_BYTES).then_some(bytes))
 }
 
 fn http(response: Response) -> HttpResponse<Full<Bytes>> {

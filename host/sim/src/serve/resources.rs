@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::names::{
-    EVENTS_DEAD, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, NOTIFICATIONS_DEAD, NOTIFICATIONS_QUEUE, REGION,
-    TABLE, TOPIC, UPDATES_DEAD, UPDATES_QUEUE,
+    EVENTS_DLQ, EVENTS_QUEUE, MANAGEMENT_ACCOUNT, NOTIFICATIONS_DLQ, NOTIFICATIONS_QUEUE, REGION,
+    TABLE, TOPIC, UPDATES_DLQ, UPDATES_QUEUE,
 };
 use crate::services::sqs::address::url_at;
 
@@ -34,9 +34,9 @@ impl Resources {
         let pair = |queue, dead| (url_at(&endpoint, queue), url_at(&endpoint, dead));
         Self {
             region: REGION,
-            updates: pair(UPDATES_QUEUE, UPDATES_DEAD),
-            events: pair(EVENTS_QUEUE, EVENTS_DEAD),
-            notifications: pair(NOTIFICATIONS_QUEUE, NOTIFICATIONS_DEAD),
+            updates: pair(UPDATES_QUEUE, UPDATES_DLQ),
+            events: pair(EVENTS_QUEUE, EVENTS_DLQ),
+            notifications: pair(NOTIFICATIONS_QUEUE, NOTIFICATIONS_DLQ),
             topic_arn: format!("arn:aws:sns:{REGION}:{MANAGEMENT_ACCOUNT}:{TOPIC}"),
             table: TABLE,
             endpoint,

@@ -106,7 +106,7 @@ struct GetLandingZone {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ListEnabled {
+struct ListEnabledBaselines {
     #[serde(default)]
     filter: BTreeMap<String, Vec<String>>,
     #[serde(default)]
@@ -116,7 +116,7 @@ struct ListEnabled {
 }
 
 /// A baseline that something has.
-struct Enabled {
+struct EnabledBaseline {
     baseline: &'static str,
     target: String,
     /// That of the OU, for an account within it.
@@ -196,32 +196,32 @@ impl ControlTower {
     fn list_enabled(
         &self,
         organization: &Organizations,
-        request: &ListEnabled,
+        request: &ListEnabledBaselines,
     ) -> Result<Value, ApiError> {
         let mut enabled = self.enabled(organization);
-        enabled.retain(|one| request.shows(one));
+        enabled.retain(|one| request.matches(one));
         let (range, next) = request.listing.page(&ENABLED_PAGE, enabled.len())?;
         let page: Vec<Value> =
-            enabled.get(range).into_iter().flatten().map(Enabled::json).collect();
+            enabled.get(range).into_iter().flatten().map(EnabledBaseline::json).collect();
         Ok(with_token(json!({ "enabledBaselines": page }), next))
     }
 
     /// Every baseline that is enabled: the landing zone's own, those of the OUs, and those
     /// that the accounts have from them.
-    fn enabled(&self, organization: &Organizations) -> Vec<Enabled> {
+    fn enabled(&self, organization: &Organizations) -> Vec<EnabledBaseline> {
         let Some(zone) = &self.landing_zone else { return Vec::new() };
-        let of_zone = zone.identity_center.then(|| Enabled {
+        let of_zone = zone.identity_center.then(|| EnabledBaseline {
             baseline: SSO_BASELINE,
             target: landing_zone_arn(),
             parent: None,
         });
-        let mut all: Vec<Enabled> = of_zone.into_iter().collect();
-        for unit in organization.unit_ids().filter(|id| !self.unregistered.contains(*id)) {
-            let target = organization.unit_arn(unit);
+        let mut all: Vec<EnabledBaseline> = of_zone.into_iter().collect();
+        for unit in organization.ou_ids().filter(|id| !self.unregistered.contains(*id)) {
+            let target = organization.ou_arn(unit);
             let of_unit = enabled_arn(OU_BASELINE, &target);
-            all.push(Enabled { baseline: OU_BASELINE, target, parent: None });
+            all.push(EnabledBaseline { baseline: OU_BASELINE, target, parent: None });
             let governed = organization.accounts_in(unit).filter(|one| self.governs(zone, one));
-            all.extend(governed.map(|account| Enabled {
+            all.extend(governed.map(|account| EnabledBaseline {
                 baseline: OU_BASELINE,
                 target: account_arn(&account.id),
                 parent: Some(of_unit.clone()),
@@ -245,16 +245,16 @@ impl ControlTower {
         unit: &str,
         account: Option<&FleetAccount>,
     ) -> Value {
-        let of_unit = organization.unit_arn(unit);
+        let of_unit = organization.ou_arn(unit);
         let parent = account.map(|_| enabled_arn(OU_BASELINE, &of_unit));
         let target = account.map_or(of_unit, |account| account_arn(&account.id));
-        Enabled { baseline: OU_BASELINE, target, parent }.json()
+        EnabledBaseline { baseline: OU_BASELINE, target, parent }.json()
     }
 }
 
-impl ListEnabled {
+impl ListEnabledBaselines {
     /// Whether the filters let it through.
-    fn shows(&self, one: &Enabled) -> bool {
+    fn matches(&self, one: &EnabledBaseline) -> bool {
         if one.parent.is_some() && !self.include_children {
             return false;
         }
@@ -271,7 +271,7 @@ impl ListEnabled {
     }
 }
 
-impl Enabled {
+impl EnabledBaseline {
     fn json(&self) -> Value {
         let mut answer = json!({
             "arn": enabled_arn(self.baseline, &self.target),

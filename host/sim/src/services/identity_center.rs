@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::names::{MANAGEMENT_ACCOUNT, REGION};
 use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
-use crate::services::identity_store::STORE;
+use crate::services::identity_store::IDENTITY_STORE_ID;
 use crate::time;
 
 /// The service.
@@ -35,10 +35,10 @@ impl IdentityCenter {
     fn instances(&self) -> Value {
         let instance = json!({
             "InstanceArn": "arn:aws:sso:::instance/ssoins-7223a1b2c3d4e5f6",
-            "IdentityStoreId": STORE,
+            "IdentityStoreId": IDENTITY_STORE_ID,
             "OwnerAccountId": MANAGEMENT_ACCOUNT,
             "Status": "ACTIVE",
-            "CreatedDate": time::json(self.created),
+            "CreatedDate": time::epoch_seconds(self.created),
             "PrimaryRegion": REGION,
         });
         let instances = if self.enabled { vec![instance] } else { Vec::new() };

@@ -12,10 +12,10 @@ use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
 
 /// Id of the store.
-pub(crate) const STORE: &str = "d-9067a1b2c3";
+pub(crate) const IDENTITY_STORE_ID: &str = "d-9067a1b2c3";
 
 /// Before the number of a user in its id.
-const USER: &str = "9067a1b2c3-00000000-0000-4000-8000-";
+const USER_ID_PREFIX: &str = "9067a1b2c3-00000000-0000-4000-8000-";
 
 /// The service.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,13 +37,13 @@ pub(crate) struct User {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Find {
+struct GetUserId {
     identity_store_id: String,
-    alternate_identifier: Alternate,
+    alternate_identifier: AlternateIdentifier,
 }
 
 #[derive(Deserialize)]
-enum Alternate {
+enum AlternateIdentifier {
     UniqueAttribute(UniqueAttribute),
     ExternalId(IgnoredAny),
 }
@@ -57,7 +57,7 @@ struct UniqueAttribute {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Describe {
+struct DescribeUser {
     identity_store_id: String,
     user_id: String,
 }
@@ -119,12 +119,12 @@ impl IdentityStore {
         operations::find(OPERATIONS, call)?(self, now, call)
     }
 
-    fn find(&self, request: Find) -> Result<Value, ApiError> {
+    fn find(&self, request: GetUserId) -> Result<Value, ApiError> {
         check_store(&request.identity_store_id)?;
         let attribute = match request.alternate_identifier {
-            Alternate::UniqueAttribute(attribute) => attribute,
+            AlternateIdentifier::UniqueAttribute(attribute) => attribute,
             // Nobody comes from elsewhere.
-            Alternate::ExternalId(_) => return Err(not_found("USER")),
+            AlternateIdentifier::ExternalId(_) => return Err(not_found("USER")),
         };
         if !["emails.value", "userName"].contains(&attribute.attribute_path.as_str()) {
             return Err(ApiError::new(
@@ -134,13 +134,14 @@ impl IdentityStore {
         }
         let number = attribute.attribute_value.as_str().and_then(|email| self.by_email.get(email));
         let number = number.ok_or_else(|| not_found("USER"))?;
-        let id = format!("{USER}{number:012}");
-        Ok(json!({ "IdentityStoreId": STORE, "UserArn": arn(&id), "UserId": id }))
+        let id = format!("{USER_ID_PREFIX}{number:012}");
+        Ok(json!({ "IdentityStoreId": IDENTITY_STORE_ID, "UserArn": arn(&id), "UserId": id }))
     }
 
-    fn describe(&self, request: &Describe) -> Result<Value, ApiError> {
+    fn describe(&self, request: &DescribeUser) -> Result<Value, ApiError> {
         check_store(&request.identity_store_id)?;
-        let number = request.user_id.strip_prefix(USER).and_then(|number| number.parse().ok());
+        let number =
+            request.user_id.strip_prefix(USER_ID_PREFIX).and_then(|number| number.parse().ok());
         let user = number.and_then(|number: usize| self.users.get(number)?.as_ref());
         let user = user.ok_or_else(|| not_found("USER"))?;
         let mut name = json!({});
@@ -150,7 +151,7 @@ impl IdentityStore {
             }
         }
         Ok(json!({
-            "IdentityStoreId": STORE,
+            "IdentityStoreId": IDENTITY_STORE_ID,
             "UserArn": arn(&request.user_id),
             "UserId": request.user_id,
             "Revision": "1",
@@ -166,7 +167,7 @@ fn arn(user: &str) -> String {
 }
 
 fn check_store(id: &str) -> Result<(), ApiError> {
-    if id == STORE { Ok(()) } else { Err(not_found("IDENTITY_STORE")) }
+    if id == IDENTITY_STORE_ID { Ok(()) } else { Err(not_found("IDENTITY_STORE")) }
 }
 
 fn not_found(what: &str) -> ApiError {

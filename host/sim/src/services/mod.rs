@@ -11,4 +11,4 @@ pub(crate) mod sqs;
 pub(crate) mod sts;
 pub(crate) mod support;
 pub(crate) mod tagging;
-mod throttle;
+mod token_bucket;

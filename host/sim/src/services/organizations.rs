@@ -15,7 +15,7 @@ use crate::fleet::{Fleet, FleetAccount};
 use crate::names::MANAGEMENT_ACCOUNT;
 use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call, Service};
-use crate::services::throttle::Throttle;
+use crate::services::token_bucket::TokenBucket;
 use crate::time;
 
 const ORGANIZATION_ID: &str = "o-groundcrew";
@@ -39,23 +39,23 @@ const TAGS: usize = 50;
 pub(crate) struct Organizations {
     #[serde(skip)]
     pub(crate) fleet: Arc<Fleet>,
-    units: Vec<Unit>,
-    units_by_id: BTreeMap<String, u32>,
+    ous: Vec<OrganizationalUnit>,
+    ous_by_id: BTreeMap<String, u32>,
     /// Unit that holds each account; `None` directly under the root.
-    unit_of: Vec<Option<u32>>,
+    ou_of_account: Vec<Option<u32>>,
     /// The same when accounts were enrolled.
-    unit_at_first: Vec<Option<u32>>,
+    initial_ou: Vec<Option<u32>>,
     /// The tags that were changed, by account, unit or root: all of it.
     tags: BTreeMap<String, BTreeMap<String, String>>,
     /// The states that have changed.
     states: BTreeMap<u32, AccountState>,
     joined: Timestamp,
-    ous_throttle: Throttle,
-    tags_throttle: Throttle,
+    ous_throttle: TokenBucket,
+    tags_throttle: TokenBucket,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Unit {
+struct OrganizationalUnit {
     id: String,
     name: String,
     parent: Option<u32>,
@@ -79,7 +79,7 @@ struct AccountRequest {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct UnitRequest {
+struct DescribeOrganizationalUnit {
     organizational_unit_id: String,
 }
 
@@ -136,15 +136,15 @@ struct UntagRequest {
 pub(crate) const OPERATIONS: &[(&str, Operation<Organizations>)] = &[
     ("DescribeAccount", |organization, _, call| organization.describe_account(&call.json()?)),
     ("DescribeOrganization", |_, _, _| Ok(organization())),
-    ("DescribeOrganizationalUnit", |organization, _, call| {
-        organization.describe_unit(&call.json()?)
-    }),
+    ("DescribeOrganizationalUnit", |organization, _, call| organization.describe_ou(&call.json()?)),
     ("ListAccounts", |organization, _, call| organization.list_accounts(&call.json()?)),
-    ("ListAccountsForParent", |organization, _, call| organization.list_accounts_of(&call.json()?)),
+    ("ListAccountsForParent", |organization, _, call| {
+        organization.list_accounts_for_parent(&call.json()?)
+    }),
     ("ListChildren", |organization, _, call| organization.list_children(&call.json()?)),
     ("ListOrganizationalUnitsForParent", |organization, now, call| {
         admit(&mut organization.ous_throttle, now)?;
-        organization.list_units(&call.json()?)
+        organization.list_ous(&call.json()?)
     }),
     ("ListParents", |organization, _, call| organization.list_parents(&call.json()?)),
     ("ListRoots", |_, _, _| Ok(roots())),
@@ -158,23 +158,23 @@ pub(crate) const OPERATIONS: &[(&str, Operation<Organizations>)] = &[
 
 impl Organizations {
     pub(crate) fn new(fleet: Arc<Fleet>, start: Timestamp) -> Self {
-        let mut units: Vec<Unit> = Vec::new();
+        let mut ous: Vec<OrganizationalUnit> = Vec::new();
         let mut by_path: BTreeMap<&[String], u32> = BTreeMap::new();
-        let mut unit_of = Vec::new();
+        let mut ou_of_account = Vec::new();
         for (_, account) in fleet.iter() {
             let mut parent = None;
             for depth in 1..=account.ou.len() {
                 let path = &account.ou[..depth];
                 let unit = *by_path.entry(path).or_insert_with(|| {
-                    let index = units.len() as u32;
+                    let index = ous.len() as u32;
                     let made_up = || format!("ou-{}-{index:08}", &ROOT_ID[2..]);
                     let id = account.ou_ids.get(depth - 1).cloned().unwrap_or_else(made_up);
                     let above =
-                        parent.and_then(|parent: u32| units.get(parent as usize)).map_or_else(
+                        parent.and_then(|parent: u32| ous.get(parent as usize)).map_or_else(
                             || format!("{ORGANIZATION_ID}/{ROOT_ID}/"),
                             |unit| unit.path.clone(),
                         );
-                    units.push(Unit {
+                    ous.push(OrganizationalUnit {
                         path: format!("{above}{id}/"),
                         id,
                         name: account.ou[depth - 1].clone(),
@@ -185,19 +185,19 @@ impl Organizations {
                 });
                 parent = Some(unit);
             }
-            unit_of.push(parent);
+            ou_of_account.push(parent);
         }
-        for index in 0..units.len() as u32 {
-            if let Some(parent) = units[index as usize].parent {
-                units[parent as usize].children.push(index);
+        for index in 0..ous.len() as u32 {
+            if let Some(parent) = ous[index as usize].parent {
+                ous[parent as usize].children.push(index);
             }
         }
         drop(by_path);
         Self {
-            units_by_id: (0_u32..).zip(&units).map(|(i, unit)| (unit.id.clone(), i)).collect(),
-            units,
-            unit_at_first: unit_of.clone(),
-            unit_of,
+            ous_by_id: (0_u32..).zip(&ous).map(|(i, unit)| (unit.id.clone(), i)).collect(),
+            ous,
+            initial_ou: ou_of_account.clone(),
+            ou_of_account,
             tags: BTreeMap::new(),
             states: BTreeMap::new(),
             fleet,
@@ -205,33 +205,33 @@ impl Organizations {
             joined: start
                 .checked_sub(jiff::SignedDuration::from_hours(400 * 24))
                 .unwrap_or(Timestamp::UNIX_EPOCH),
-            ous_throttle: Throttle::new(OUS_RATE.0, OUS_RATE.1, start),
-            tags_throttle: Throttle::new(TAGS_RATE.0, TAGS_RATE.1, start),
+            ous_throttle: TokenBucket::new(OUS_RATE.0, OUS_RATE.1, start),
+            tags_throttle: TokenBucket::new(TAGS_RATE.0, TAGS_RATE.1, start),
         }
     }
 
     /// Id of the OU that holds an account, or of the root.
-    pub(crate) fn unit_id(&self, account: u32) -> &str {
+    pub(crate) fn ou_id(&self, account: u32) -> &str {
         self.unit(account).map_or(ROOT_ID, |unit| &unit.id)
     }
 
     /// The OU that an account was enrolled in, as a parameter of Account Factory.
-    pub(crate) fn unit_parameter(&self, account: u32) -> String {
-        let unit = self.unit_at_first.get(account as usize).copied().flatten();
-        match unit.and_then(|unit| self.units.get(unit as usize)) {
+    pub(crate) fn ou_parameter(&self, account: u32) -> String {
+        let unit = self.initial_ou.get(account as usize).copied().flatten();
+        match unit.and_then(|unit| self.ous.get(unit as usize)) {
             None => "Root".to_owned(),
-            Some(Unit { name, parent: None, .. }) => name.clone(),
-            Some(Unit { name, id, .. }) => format!("{name} ({id})"),
+            Some(OrganizationalUnit { name, parent: None, .. }) => name.clone(),
+            Some(OrganizationalUnit { name, id, .. }) => format!("{name} ({id})"),
         }
     }
 
     /// Whether there is an OU that a parameter of Account Factory names: `Name` directly under
     /// the root, or `Name (ou-id)` anywhere.
-    pub(crate) fn knows(&self, parameter: &str) -> bool {
+    pub(crate) fn has_ou(&self, parameter: &str) -> bool {
         let nested = parameter.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
-        match nested.and_then(|(name, id)| Some((name, self.find_unit(id)?))) {
+        match nested.and_then(|(name, id)| Some((name, self.find_ou(id)?))) {
             Some((name, unit)) => unit.name == name,
-            None => self.units.iter().any(|u| u.parent.is_none() && u.name == parameter),
+            None => self.ous.iter().any(|u| u.parent.is_none() && u.name == parameter),
         }
     }
 
@@ -250,12 +250,11 @@ impl Organizations {
     pub(crate) fn move_account(&mut self, account: u32, path: &[&str]) -> bool {
         let mut unit = None;
         for name in path {
-            let below =
-                (0_u32..).zip(&self.units).find(|(_, u)| u.parent == unit && u.name == *name);
+            let below = (0_u32..).zip(&self.ous).find(|(_, u)| u.parent == unit && u.name == *name);
             let Some((found, _)) = below else { return false };
             unit = Some(found);
         }
-        match self.unit_of.get_mut(account as usize) {
+        match self.ou_of_account.get_mut(account as usize) {
             Some(place) => *place = unit,
             None => return false,
         }
@@ -263,23 +262,23 @@ impl Organizations {
     }
 
     /// Ids of the OUs.
-    pub(crate) fn unit_ids(&self) -> impl Iterator<Item = &str> {
-        self.units.iter().map(|unit| unit.id.as_str())
+    pub(crate) fn ou_ids(&self) -> impl Iterator<Item = &str> {
+        self.ous.iter().map(|unit| unit.id.as_str())
     }
 
     /// ARN of an OU.
-    pub(crate) fn unit_arn(&self, id: &str) -> String {
+    pub(crate) fn ou_arn(&self, id: &str) -> String {
         format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/{ORGANIZATION_ID}/{id}")
     }
 
     /// The accounts directly in an OU.
     pub(crate) fn accounts_in(&self, unit: &str) -> impl Iterator<Item = &FleetAccount> {
-        let within = self.fleet.iter().filter(move |(index, _)| self.unit_id(*index) == unit);
+        let within = self.fleet.iter().filter(move |(index, _)| self.ou_id(*index) == unit);
         within.map(|(_, account)| account)
     }
 
-    fn unit(&self, account: u32) -> Option<&Unit> {
-        self.units.get((*self.unit_of.get(account as usize)?)? as usize)
+    fn unit(&self, account: u32) -> Option<&OrganizationalUnit> {
+        self.ous.get((*self.ou_of_account.get(account as usize)?)? as usize)
     }
 
     /// The accounts that have a tag or once had one: their ARNs, and the tags.
@@ -295,8 +294,8 @@ impl Organizations {
         })
     }
 
-    fn find_unit(&self, id: &str) -> Option<&Unit> {
-        self.units.get(*self.units_by_id.get(id)? as usize)
+    fn find_ou(&self, id: &str) -> Option<&OrganizationalUnit> {
+        self.ous.get(*self.ous_by_id.get(id)? as usize)
     }
 
     pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Value, ApiError> {
@@ -329,7 +328,7 @@ impl Organizations {
     fn account(&self, index: u32, account: &FleetAccount) -> Value {
         let root = format!("{ORGANIZATION_ID}/{ROOT_ID}/");
         let above = self.unit(index).map_or(root.as_str(), |unit| &unit.path);
-        let made_up = time::later(self.joined, Duration::from_secs(u64::from(index)));
+        let made_up = time::saturating_later(self.joined, Duration::from_secs(u64::from(index)));
         // `Status` is retired; `State` has taken its place.
         json!({
             "Id": account.id.as_str(),
@@ -339,20 +338,20 @@ impl Organizations {
             "State": self.state(index),
             "Paths": [format!("{above}{}/", account.id)],
             "JoinedMethod": "CREATED",
-            "JoinedTimestamp": time::json(account.joined.unwrap_or(made_up)),
+            "JoinedTimestamp": time::epoch_seconds(account.joined.unwrap_or(made_up)),
         })
     }
 
-    fn list_units(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
-        let units = self.units_of(&request.parent_id)?;
-        let (page, next) = request.page(&units)?;
-        let units: Vec<Value> =
-            page.iter().filter_map(|index| self.units.get(*index as usize).map(describe)).collect();
-        Ok(with_token(json!({ "OrganizationalUnits": units }), next))
+    fn list_ous(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
+        let ous = self.list_child_ous(&request.parent_id)?;
+        let (page, next) = request.page(&ous)?;
+        let ous: Vec<Value> =
+            page.iter().filter_map(|index| self.ous.get(*index as usize).map(describe)).collect();
+        Ok(with_token(json!({ "OrganizationalUnits": ous }), next))
     }
 
-    fn list_accounts_of(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
-        let accounts = self.accounts_of(&request.parent_id)?;
+    fn list_accounts_for_parent(&self, request: &ChildrenRequest) -> Result<Value, ApiError> {
+        let accounts = self.list_child_accounts(&request.parent_id)?;
         let (page, next) = request.page(&accounts)?;
         let accounts: Vec<Value> = page
             .iter()
@@ -366,14 +365,14 @@ impl Organizations {
         let kind = request.child_type.as_str();
         let ids: Vec<&str> = match kind {
             "ACCOUNT" => self
-                .accounts_of(parent)?
+                .list_child_accounts(parent)?
                 .into_iter()
                 .filter_map(|index| Some(self.fleet.get(index)?.id.as_str()))
                 .collect(),
             "ORGANIZATIONAL_UNIT" => self
-                .units_of(parent)?
+                .list_child_ous(parent)?
                 .into_iter()
-                .filter_map(|index| Some(self.units.get(index as usize)?.id.as_str()))
+                .filter_map(|index| Some(self.ous.get(index as usize)?.id.as_str()))
                 .collect(),
             _ => return Err(invalid("INVALID_ENUM", "You specified an invalid ChildType.")),
         };
@@ -384,25 +383,25 @@ impl Organizations {
     }
 
     /// The units directly under a unit or the root.
-    fn units_of(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
+    fn list_child_ous(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
         if parent == ROOT_ID {
-            return Ok((0..self.units.len() as u32)
-                .filter(|index| self.units[*index as usize].parent.is_none())
+            return Ok((0..self.ous.len() as u32)
+                .filter(|index| self.ous[*index as usize].parent.is_none())
                 .collect());
         }
-        self.find_unit(parent).map(|unit| unit.children.clone()).ok_or_else(parent_not_found)
+        self.find_ou(parent).map(|unit| unit.children.clone()).ok_or_else(parent_not_found)
     }
 
     /// The accounts directly under a unit or the root.
-    fn accounts_of(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
-        if parent != ROOT_ID && self.find_unit(parent).is_none() {
+    fn list_child_accounts(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
+        if parent != ROOT_ID && self.find_ou(parent).is_none() {
             return Err(parent_not_found());
         }
-        Ok((0..self.fleet.len()).filter(|index| self.unit_id(*index) == parent).collect())
+        Ok((0..self.fleet.len()).filter(|index| self.ou_id(*index) == parent).collect())
     }
 
-    fn describe_unit(&self, request: &UnitRequest) -> Result<Value, ApiError> {
-        self.find_unit(&request.organizational_unit_id)
+    fn describe_ou(&self, request: &DescribeOrganizationalUnit) -> Result<Value, ApiError> {
+        self.find_ou(&request.organizational_unit_id)
             .map(|unit| json!({ "OrganizationalUnit": describe(unit) }))
             .ok_or_else(|| {
                 ApiError::new(
@@ -415,8 +414,8 @@ impl Organizations {
     fn list_parents(&self, request: &ParentsRequest) -> Result<Value, ApiError> {
         let parent = if let Some(account) = self.fleet.find(&request.child_id) {
             self.unit(account)
-        } else if let Some(unit) = self.find_unit(&request.child_id) {
-            unit.parent.and_then(|parent| self.units.get(parent as usize))
+        } else if let Some(unit) = self.find_ou(&request.child_id) {
+            unit.parent.and_then(|parent| self.ous.get(parent as usize))
         } else {
             return Err(ApiError::new(
                 "ChildNotFoundException",
@@ -476,7 +475,7 @@ impl Organizations {
                 Ok(account.tags.as_ref().map_or_else(Cow::default, Cow::Borrowed))
             }
             // Units and the root carry no tags at first.
-            (None, None) if id == ROOT_ID || self.find_unit(id).is_some() => Ok(Cow::default()),
+            (None, None) if id == ROOT_ID || self.find_ou(id).is_some() => Ok(Cow::default()),
             (None, None) => Err(ApiError::new(
                 "TargetNotFoundException",
                 "You specified a target that doesn't exist.",
@@ -548,7 +547,7 @@ fn roots() -> Value {
     }]})
 }
 
-fn describe(unit: &Unit) -> Value {
+fn describe(unit: &OrganizationalUnit) -> Value {
     json!({
         "Id": unit.id,
         "Arn": format!("arn:aws:organizations::{MANAGEMENT_ACCOUNT}:ou/{ORGANIZATION_ID}/{}", unit.id),
@@ -557,7 +556,7 @@ fn describe(unit: &Unit) -> Value {
     })
 }
 
-fn admit(throttle: &mut Throttle, now: Timestamp) -> Result<(), ApiError> {
+fn admit(throttle: &mut TokenBucket, now: Timestamp) -> Result<(), ApiError> {
     if throttle.admit(now) { Ok(()) } else { Err(ApiError::throttled(Service::Organizations)) }
 }
 

@@ -45,7 +45,7 @@ pub(crate) struct Sns {
     /// By ARN.
     topics: BTreeMap<String, Topic>,
     subscriptions: Vec<Subscription>,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
 }
 
@@ -276,14 +276,14 @@ impl Sns {
     }
 
     fn tags(&mut self, call: &Call<'_>) -> Result<Value, ApiError> {
-        let tags = &self.tagged(call)?.tags;
+        let tags = &self.tagged_topic(call)?.tags;
         let tags: Vec<Value> =
             tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
         Ok(json!({ "Tags": tags }))
     }
 
     fn tag(&mut self, call: &Call<'_>) -> Result<Value, ApiError> {
-        let topic = self.tagged(call)?;
+        let topic = self.tagged_topic(call)?;
         let mut tags = topic.tags.clone();
         tags.extend(call.tags());
         if tags.len() > TAGS {
@@ -298,12 +298,12 @@ impl Sns {
 
     fn untag(&mut self, call: &Call<'_>) -> Result<Value, ApiError> {
         let keys = call.members("TagKeys");
-        let topic = self.tagged(call)?;
+        let topic = self.tagged_topic(call)?;
         topic.tags.retain(|key, _| !keys.contains(key));
         Ok(json!({}))
     }
 
-    fn tagged(&mut self, call: &Call<'_>) -> Result<&mut Topic, ApiError> {
+    fn tagged_topic(&mut self, call: &Call<'_>) -> Result<&mut Topic, ApiError> {
         let arn = call.form("ResourceArn").ok_or_else(|| invalid("ResourceArn"))?;
         self.topics.get_mut(&arn).ok_or_else(|| {
             ApiError::new("ResourceNotFound", "Resource does not exist").with_status(404)

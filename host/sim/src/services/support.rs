@@ -15,7 +15,7 @@ use crate::names::MANAGEMENT_ACCOUNT;
 use crate::names::{ROLE, SESSION};
 use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
-use crate::time::later;
+use crate::time::saturating_later;
 
 /// The codes of severity, and the names of them.
 const SEVERITIES: [(&str, &str); 5] = [
@@ -34,11 +34,11 @@ const LANGUAGES: [&str; 8] = ["en", "zh", "ja", "es", "pt", "fr", "ko", "tr"];
 const ISSUE_TYPES: [&str; 2] = ["customer-service", "technical"];
 
 /// A code and its name.
-type Coded = (&'static str, &'static str);
+type CodeAndName = (&'static str, &'static str);
 
 /// Some of the services of AWS Support with their categories. What an account really sees
 /// depends on its plan, so that `CreateCase` takes other codes too.
-const SERVICES: [(Coded, &[Coded]); 3] = [
+const SERVICES: [(CodeAndName, &[CodeAndName]); 3] = [
     (
         ("service-ams-operations-service-request", "AMS Operations - Service Request"),
         &[("onboarding-or-offboarding", "Onboarding or Offboarding"), ("other", "Other")],
@@ -48,19 +48,19 @@ const SERVICES: [(Coded, &[Coded]); 3] = [
 ];
 
 /// A body has at most so many characters.
-const BODY: usize = 8000;
+const MAX_BODY_CHARS: usize = 8000;
 
 /// A case has at most so many addresses in copy.
-const COPIES: usize = 10;
+const MAX_CC_ADDRESSES: usize = 10;
 
 /// Fewest and most items of a page.
 const PAGE: std::ops::RangeInclusive<usize> = 10..=100;
 
 /// `DescribeCases` shows so many communications with a case.
-const RECENT: usize = 5;
+const RECENT_COMMUNICATIONS: usize = 5;
 
 /// Case data is kept for 24 months.
-const KEPT: SignedDuration = SignedDuration::from_hours(730 * 24);
+const RETENTION: SignedDuration = SignedDuration::from_hours(730 * 24);
 
 /// A case that was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,7 +102,7 @@ pub(crate) struct Support {
     pub(crate) plan: bool,
     /// `DescribeCases` shows a case so long after it was opened.
     pub(crate) delay: Duration,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
 }
 
@@ -182,7 +182,7 @@ struct Listing {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Resolve {
+struct ResolveCase {
     case_id: Option<String>,
     #[serde(default)]
     dry_run: bool,
@@ -239,7 +239,7 @@ impl Support {
             .filter(|subject| !subject.trim().is_empty())
             .ok_or_else(|| constraint("subject", "Member must not be null"))?;
         let body = check_body(request.communication_body)?;
-        check_copies(&request.cc_email_addresses)?;
+        check_cc_addresses(&request.cc_email_addresses)?;
         let language = check_language(request.language)?.unwrap_or_else(|| "en".to_owned());
         let severity_code = request.severity_code.unwrap_or_else(|| "low".to_owned());
         if !SEVERITIES.iter().any(|(code, _)| *code == severity_code) {
@@ -251,7 +251,7 @@ impl Support {
         }
         check_codes(request.service_code.as_deref(), request.category_code.as_deref())?;
         request.attachments.check()?;
-        would_have(request.dry_run)?;
+        check_dry_run(request.dry_run)?;
 
         let year = now.to_zoned(TimeZone::UTC).year();
         let id = format!("case-{MANAGEMENT_ACCOUNT}-muen-{year}-{:016x}", self.rng.u64(..));
@@ -279,10 +279,10 @@ impl Support {
         request: AddCommunication,
     ) -> Result<Value, ApiError> {
         let body = check_body(request.communication_body)?;
-        check_copies(&request.cc_email_addresses)?;
+        check_cc_addresses(&request.cc_email_addresses)?;
         request.attachments.check()?;
         let case = self.case(request.case_id.as_deref())?;
-        would_have(request.dry_run)?;
+        check_dry_run(request.dry_run)?;
         case.communications.push((now, body));
         if case.status == "resolved" {
             case.status = "reopened".to_owned();
@@ -290,9 +290,9 @@ impl Support {
         Ok(json!({ "result": true }))
     }
 
-    fn resolve(&mut self, request: &Resolve) -> Result<Value, ApiError> {
+    fn resolve(&mut self, request: &ResolveCase) -> Result<Value, ApiError> {
         let case = self.case(request.case_id.as_deref())?;
-        would_have(request.dry_run)?;
+        check_dry_run(request.dry_run)?;
         let initial = std::mem::replace(&mut case.status, "resolved".to_owned());
         Ok(json!({ "initialCaseStatus": initial, "finalCaseStatus": case.status }))
     }
@@ -312,7 +312,8 @@ impl Support {
         }
         let period = request.listing.period(now)?;
         let visible = |case: &OpenedCase| {
-            later(case.opened, self.delay) <= now && now.duration_since(case.opened) <= KEPT
+            saturating_later(case.opened, self.delay) <= now
+                && now.duration_since(case.opened) <= RETENTION
         };
         for id in &request.case_id_list {
             if !self.cases.iter().any(|case| case.id == *id && visible(case)) {
@@ -330,7 +331,7 @@ impl Support {
         // Newest first.
         let found: Vec<&OpenedCase> = self.cases.iter().rev().filter(wanted).collect();
         let (range, next) = request.listing.page(found.len())?;
-        would_have(request.dry_run)?;
+        check_dry_run(request.dry_run)?;
         let communications = request.include_communications.unwrap_or(true);
         let cases: Vec<Value> =
             found[range].iter().map(|case| details(case, communications)).collect();
@@ -352,7 +353,7 @@ impl Support {
             .map(|(time, body)| communication(case, *time, body))
             .collect();
         let (range, next) = request.listing.page(found.len())?;
-        would_have(request.dry_run)?;
+        check_dry_run(request.dry_run)?;
         Ok(with_token(json!({ "communications": found[range] }), next))
     }
 }
@@ -413,10 +414,11 @@ fn details(case: &OpenedCase, communications: bool) -> Value {
             .communications
             .iter()
             .rev()
-            .take(RECENT)
+            .take(RECENT_COMMUNICATIONS)
             .map(|(time, body)| communication(case, *time, body))
             .collect();
-        let next = (case.communications.len() > RECENT).then(|| Cursor::token(RECENT));
+        let next = (case.communications.len() > RECENT_COMMUNICATIONS)
+            .then(|| Cursor::token(RECENT_COMMUNICATIONS));
         answer["recentCommunications"] = with_token(json!({ "communications": recent }), next);
     }
     answer
@@ -434,9 +436,9 @@ fn communication(case: &OpenedCase, time: Timestamp, body: &str) -> Value {
 
 fn services(request: &DescribeServices) -> Result<Value, ApiError> {
     check_language(request.language.clone())?;
-    would_have(request.dry_run)?;
+    check_dry_run(request.dry_run)?;
     let wanted = &request.service_code_list;
-    let named = |codes: &[Coded]| -> Vec<Value> {
+    let named = |codes: &[CodeAndName]| -> Vec<Value> {
         codes.iter().map(|(code, name)| json!({ "code": code, "name": name })).collect()
     };
     let services: Vec<Value> = SERVICES
@@ -451,7 +453,7 @@ fn services(request: &DescribeServices) -> Result<Value, ApiError> {
 
 fn severities(request: &DescribeSeverities) -> Result<Value, ApiError> {
     check_language(request.language.clone())?;
-    would_have(request.dry_run)?;
+    check_dry_run(request.dry_run)?;
     let levels = SEVERITIES.map(|(code, name)| json!({ "code": code, "name": name }));
     Ok(json!({ "severityLevels": levels }))
 }
@@ -463,7 +465,7 @@ fn check_body(body: Option<String>) -> Result<String, ApiError> {
             "communicationBody",
             "Member must have length greater than or equal to 1",
         )),
-        1..=BODY => Ok(body),
+        1..=MAX_BODY_CHARS => Ok(body),
         _ => Err(constraint(
             "communicationBody",
             "Member must have length less than or equal to 8000",
@@ -471,8 +473,8 @@ fn check_body(body: Option<String>) -> Result<String, ApiError> {
     }
 }
 
-fn check_copies(addresses: &[String]) -> Result<(), ApiError> {
-    if addresses.len() > COPIES {
+fn check_cc_addresses(addresses: &[String]) -> Result<(), ApiError> {
+    if addresses.len() > MAX_CC_ADDRESSES {
         return Err(constraint(
             "ccEmailAddresses",
             "Member must have length less than or equal to 10",
@@ -507,7 +509,7 @@ fn check_codes(service: Option<&str>, category: Option<&str>) -> Result<(), ApiE
 }
 
 /// A dry run of what is valid ends here.
-fn would_have(dry_run: bool) -> Result<(), ApiError> {
+fn check_dry_run(dry_run: bool) -> Result<(), ApiError> {
     if dry_run {
         return Err(ApiError::new(
             "DryRunOperationException",

@@ -12,11 +12,11 @@ use crate::cursor::Cursor;
 use crate::protocol::operations;
 use crate::protocol::{ApiError, Call, Service};
 use crate::services::organizations::Organizations;
-use crate::services::throttle::Throttle;
+use crate::services::token_bucket::TokenBucket;
 
 /// Most resources on a page, and how many when the caller does not say.
 const PAGE: usize = 100;
-const USUAL_PAGE: usize = 50;
+const DEFAULT_PAGE_SIZE: usize = 50;
 
 /// Rate of GetResources: chosen, since AWS publishes none.
 const RATE: (f64, f64) = (20.0, 40.0);
@@ -29,7 +29,7 @@ const TYPE: &str = "organizations:account";
 pub enum TagIndexState {
     /// As well as Organizations does.
     #[default]
-    Whole,
+    Complete,
     /// It knows none.
     Empty,
     /// It leaves out every second of those that have tags.
@@ -42,12 +42,12 @@ pub enum TagIndexState {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Tagging {
     pub(crate) state: TagIndexState,
-    throttle: Throttle,
+    throttle: TokenBucket,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Resources {
+struct GetResources {
     pagination_token: Option<String>,
     #[serde(default)]
     tag_filters: Vec<TagFilter>,
@@ -80,7 +80,7 @@ pub(crate) const OPERATIONS: &[(&str, TaggingOperation)] =
 
 impl Tagging {
     pub(crate) fn new(start: Timestamp) -> Self {
-        Self { state: TagIndexState::Whole, throttle: Throttle::new(RATE.0, RATE.1, start) }
+        Self { state: TagIndexState::Complete, throttle: TokenBucket::new(RATE.0, RATE.1, start) }
     }
 
     pub(crate) fn call(
@@ -94,7 +94,7 @@ impl Tagging {
 
     fn resources(
         &self,
-        request: &Resources,
+        request: &GetResources,
         organizations: &Organizations,
     ) -> Result<Value, ApiError> {
         let by_arn = !request.resource_arns.is_empty();
@@ -104,7 +104,7 @@ impl Tagging {
         if by_arn && (request.resources_per_page.is_some() || request.pagination_token.is_some()) {
             return Err(invalid("ResourceARNList can't be used together with pagination."));
         }
-        let size = request.resources_per_page.unwrap_or(USUAL_PAGE);
+        let size = request.resources_per_page.unwrap_or(DEFAULT_PAGE_SIZE);
         if !(1..=PAGE).contains(&size) {
             return Err(invalid("ResourcesPerPage must be 1 to 100."));
         }
@@ -115,7 +115,7 @@ impl Tagging {
         let types = &request.resource_type_filters;
         let wanted = types.is_empty() || types.iter().any(|t| t == TYPE || t == "organizations");
         let found: Vec<_> = self
-            .known(organizations)
+            .indexed_tags(organizations)
             .filter(|(arn, tags)| {
                 wanted
                     && (!by_arn || request.resource_arns.contains(arn))
@@ -135,14 +135,14 @@ impl Tagging {
     }
 
     /// What it knows, which need not be what is true.
-    fn known<'o>(
+    fn indexed_tags<'o>(
         &self,
         organizations: &'o Organizations,
     ) -> impl Iterator<Item = (String, Cow<'o, BTreeMap<String, String>>)> {
         let state = self.state;
         let tagged = organizations.tagged().enumerate();
         tagged.filter_map(move |(number, (arn, tags))| match state {
-            TagIndexState::Whole => Some((arn, Cow::Borrowed(tags))),
+            TagIndexState::Complete => Some((arn, Cow::Borrowed(tags))),
             TagIndexState::Empty => None,
             TagIndexState::Incomplete => (number % 2 == 0).then_some((arn, Cow::Borrowed(tags))),
             TagIndexState::Stale => {

@@ -6,18 +6,18 @@
 //! it or answers 404, PATCH changes it, and POST makes a new one unless it repeats an
 //! `Idempotency-Key`. No header field with a secret is looked at.
 
-mod exchange;
-mod hooks;
+mod chat_webhooks;
 mod service_now;
+mod types;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use exchange::{WebRecord, WebRequest, WebResponse};
-use exchange::{answer, fields};
 pub use service_now::ServiceNow;
+pub use types::{WebRecord, WebRequest, WebResponse};
+use types::{answer, fields};
 
 /// All these systems.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ impl Web {
         let place = (url, query);
         match self.service_now.handle(&mut self.records, method, place, &body) {
             Some(answer) => answer,
-            None => match hooks::handle(method, url, &body) {
+            None => match chat_webhooks::handle(method, url, &body) {
                 Some((answer, taken)) => {
                     if taken {
                         let url = format!("{url}/{}", self.records.len() + 1);

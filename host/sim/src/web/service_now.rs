@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::exchange::{WebRecord, WebResponse, answer, fields};
+use super::types::{WebRecord, WebResponse, answer, fields};
 
 /// Where a table begins in a URL.
 const TABLE: &str = "/api/now/table/";
@@ -78,7 +78,7 @@ impl ServiceNow {
             Some((table, sys_id)) => (table, Some(sys_id)),
         };
         let place = format!("{instance}{TABLE}{table}/");
-        let shown = Shown::of(self, query);
+        let shown = DisplayOptions::of(self, query);
         let known = sys_id.and_then(|_| records.iter().position(|record| record.url == url));
         Some(match (method, sys_id, known) {
             ("GET", None, _) => {
@@ -93,7 +93,7 @@ impl ServiceNow {
             }
             ("POST", None, _) => {
                 let sys_id = format!("{:032x}", records.len() + 1);
-                let mut body = self.kept(table, body);
+                let mut body = self.stored_fields(table, body);
                 body.insert("sys_id".to_owned(), sys_id.as_str().into());
                 let body = Value::Object(body);
                 let result = shown.record(&body);
@@ -106,7 +106,7 @@ impl ServiceNow {
             ("PATCH" | "PUT", Some(_), Some(index)) => {
                 let record = &mut records[index];
                 let mut merged = fields(record.body.take());
-                merged.extend(self.kept(table, body));
+                merged.extend(self.stored_fields(table, body));
                 record.body = Value::Object(merged);
                 record.writes += 1;
                 answer(200, json!({ "result": shown.record(&record.body) }))
@@ -134,7 +134,7 @@ impl ServiceNow {
         let wanted = parameter(query, "sysparm_query").unwrap_or_default();
         let parts = wanted.split('^').filter_map(|part| part.split_once('='));
         let (known, unknown): (Vec<_>, Vec<_>) =
-            parts.partition(|(field, _)| self.has(table, field));
+            parts.partition(|(field, _)| self.has_field(table, field));
         let none = !unknown.is_empty() && self.invalid_query_returns_no_rows;
         let matches = |record: &&WebRecord| {
             record.url.starts_with(place)
@@ -147,10 +147,10 @@ impl ServiceNow {
     }
 
     /// What is kept of what is written.
-    fn kept(&self, table: &str, body: &Value) -> Map<String, Value> {
+    fn stored_fields(&self, table: &str, body: &Value) -> Map<String, Value> {
         fields(body.clone())
             .into_iter()
-            .filter(|(name, _)| self.has(table, name))
+            .filter(|(name, _)| self.has_field(table, name))
             .map(|(name, value)| match value {
                 Value::String(_) => (name, value),
                 value => (name, value.to_string().into()),
@@ -158,7 +158,7 @@ impl ServiceNow {
             .collect()
     }
 
-    fn has(&self, table: &str, field: &str) -> bool {
+    fn has_field(&self, table: &str, field: &str) -> bool {
         let own = ["sys_", "u_", "x_"].iter().any(|prefix| field.starts_with(prefix));
         let in_list = |list: &str| list.split_whitespace().any(|known| known == field);
         own || match (self.tables.get(table), table) {
@@ -173,14 +173,14 @@ impl ServiceNow {
 }
 
 /// How records are shown.
-struct Shown<'a> {
+struct DisplayOptions<'a> {
     hidden: &'a BTreeSet<String>,
     /// All fields without it.
     fields: Option<Vec<String>>,
     both_values: bool,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> DisplayOptions<'a> {
     fn of(instance: &'a ServiceNow, query: &str) -> Self {
         let fields = parameter(query, "sysparm_fields");
         Self {

@@ -6,8 +6,8 @@ use std::future::Future;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use groundcrew_aws::{
-    Clients, Environment, LaunchPath, OrganizationsDirectory, ServiceCatalog, SnsAlerts, SqsEvents,
-    SqsUpdates,
+    Clients, Environment, LaunchPathSelector, OrganizationsDirectory, ServiceCatalog, SnsAlerts,
+    SqsEventQueue, SqsUpdateQueue,
 };
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 
@@ -17,8 +17,8 @@ pub struct Setup {
     pub clients: Clients,
     pub catalog: ServiceCatalog,
     pub directory: OrganizationsDirectory,
-    pub updates: SqsUpdates,
-    pub events: SqsEvents,
+    pub updates: SqsUpdateQueue,
+    pub events: SqsEventQueue,
     pub alerts: SnsAlerts,
 }
 
@@ -44,11 +44,11 @@ impl Setup {
             catalog: ServiceCatalog::new(
                 clients.service_catalog.clone(),
                 sim.product_name(),
-                LaunchPath::OfPortfolio(sim.portfolio_name().to_owned()),
+                LaunchPathSelector::ByPortfolio(sim.portfolio_name().to_owned()),
             ),
             directory: OrganizationsDirectory::new(clients.organizations.clone()),
-            updates: SqsUpdates::new(clients.sqs.clone(), sim.updates_url()),
-            events: SqsEvents::new(clients.sqs.clone(), sim.events_url()),
+            updates: SqsUpdateQueue::new(clients.sqs.clone(), sim.updates_url()),
+            events: SqsEventQueue::new(clients.sqs.clone(), sim.events_url()),
             alerts: SnsAlerts::new(clients.sns.clone(), sim.topic_arn()),
             sim,
             clients,

@@ -43,7 +43,7 @@ fn the_strictest_action_wins(#[case] of_all: &str, #[case] of_ou: &str, #[case] 
 fn each_check_has_an_action_of_its_own(#[case] settings: Value) {
     let (reference, decision) = ask(settings, &of(account()));
     assert_eq!(reference, "1 finding");
-    assert!(matches!(decision, GateDecision::Stop(_)), "{verdict:?}");
+    assert!(matches!(decision, GateDecision::Stop(_)), "{decision:?}");
 }
 
 /// A hold ends at the latest so long after the account joined.

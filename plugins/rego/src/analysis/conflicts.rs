@@ -12,8 +12,8 @@ use regorus::unstable::{
 use crate::names::{head, root};
 
 /// The later of each two that contradict each other.
-pub(super) fn faults(module: &Module) -> Vec<(Span, String)> {
-    let mut faults = Vec::new();
+pub(super) fn diagnostics(module: &Module) -> Vec<(Span, String)> {
+    let mut diagnostics = Vec::new();
     for (index, later) in module.policy.iter().enumerate() {
         let earlier = &module.policy[..index];
         if let Some(first) = earlier.iter().find(|earlier| are_defaults(earlier, later)) {
@@ -23,22 +23,22 @@ pub(super) fn faults(module: &Module) -> Vec<(Span, String)> {
                 name.text(),
                 head(first).span().line
             );
-            faults.push((name.clone(), message));
+            diagnostics.push((name.clone(), message));
             continue;
         }
-        let Some(one) = Rival::of(later) else { continue };
-        let rivals = earlier.iter().filter_map(|rule| Rival::of(rule));
-        let rival = rivals.into_iter().find(|rival| rival.contradicts(&one));
+        let Some(one) = LiteralRule::new(later) else { continue };
+        let literal_rules = earlier.iter().filter_map(|rule| LiteralRule::new(rule));
+        let rival = literal_rules.into_iter().find(|rival| rival.contradicts(&one));
         if let Some(rival) = rival {
             let message = format!(
                 "`{}` has another value in line {} whenever this holds: rules with different \
                  values contradict each other; use `else`, or `default` for what holds otherwise",
                 one.name, rival.span.line
             );
-            faults.push((one.span.clone(), message));
+            diagnostics.push((one.span.clone(), message));
         }
     }
-    faults
+    diagnostics
 }
 
 fn are_defaults(one: &Rule, other: &Rule) -> bool {
@@ -47,7 +47,7 @@ fn are_defaults(one: &Rule, other: &Rule) -> bool {
 }
 
 /// A rule with one literal value.
-struct Rival<'a> {
+struct LiteralRule<'a> {
     name: &'a str,
     span: &'a Span,
     value: Value,
@@ -56,8 +56,8 @@ struct Rival<'a> {
     declaring: BTreeSet<String>,
 }
 
-impl<'a> Rival<'a> {
-    fn of(rule: &'a Rule) -> Option<Self> {
+impl<'a> LiteralRule<'a> {
+    fn new(rule: &'a Rule) -> Option<Self> {
         let Rule::Spec { head: RuleHead::Compr { refr, assign, .. }, bodies, .. } = rule else {
             return None;
         };
@@ -75,10 +75,10 @@ impl<'a> Rival<'a> {
     fn contradicts(&self, other: &Self) -> bool {
         self.name == other.name
             && self.value != other.value
-            && (self.follows_from(other) || other.follows_from(self))
+            && (self.is_implied_by(other) || other.is_implied_by(self))
     }
 
-    fn follows_from(&self, other: &Self) -> bool {
+    fn is_implied_by(&self, other: &Self) -> bool {
         self.statements.is_empty()
             || self.statements.is_subset(&other.statements)
                 && other.declaring.is_subset(&self.statements)

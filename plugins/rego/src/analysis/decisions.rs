@@ -5,56 +5,56 @@ use regorus::Value;
 use regorus::unstable::{Expr, Module, Rule, RuleAssign, RuleHead, Span};
 
 use super::conflicts::constant;
-use crate::decision::{EXPECTED, moment};
-use crate::message::shown;
+use crate::decision::{EXPECTED, parse_until};
+use crate::message::shorten;
 use crate::names::head;
 use crate::schema::nearest;
 use crate::{DECISION, names};
 
 /// Literal decisions that are none.
-pub(super) fn faults(module: &Module, lanes: Option<&[String]>) -> Vec<(Span, String)> {
-    let mut decisions = Decisions { lanes, faults: vec![] };
+pub(super) fn diagnostics(module: &Module, lanes: Option<&[String]>) -> Vec<(Span, String)> {
+    let mut decisions = Decisions { lanes, diagnostics: vec![] };
     let rules = module.policy.iter().filter(|rule| names::root(head(rule)) == DECISION);
     for rule in rules {
         match &**rule {
-            Rule::Default { value, .. } => decisions.of(value),
+            Rule::Default { value, .. } => decisions.check_value(value),
             Rule::Spec { head: RuleHead::Compr { assign, span, .. }, bodies, .. } => {
-                decisions.assigned(assign.as_ref(), span);
+                decisions.check_assignment(assign.as_ref(), span);
                 for body in bodies.iter().filter(|body| body.is_else) {
-                    decisions.assigned(body.assign.as_ref(), &body.span);
+                    decisions.check_assignment(body.assign.as_ref(), &body.span);
                 }
             }
             Rule::Spec { .. } => {}
         }
     }
-    decisions.faults
+    decisions.diagnostics
 }
 
 struct Decisions<'a> {
     lanes: Option<&'a [String]>,
-    faults: Vec<(Span, String)>,
+    diagnostics: Vec<(Span, String)>,
 }
 
 impl Decisions<'_> {
-    fn fault(&mut self, at: &Span, message: String) {
-        self.faults.push((at.clone(), message));
+    fn report(&mut self, at: &Span, message: String) {
+        self.diagnostics.push((at.clone(), message));
     }
 
     /// Without a value, a rule is true.
-    fn assigned(&mut self, assign: Option<&RuleAssign>, at: &Span) {
+    fn check_assignment(&mut self, assign: Option<&RuleAssign>, at: &Span) {
         match assign {
-            Some(assign) => self.of(&assign.value),
-            None => self.fault(at, format!("`{DECISION}` is true here: {EXPECTED}")),
+            Some(assign) => self.check_value(&assign.value),
+            None => self.report(at, format!("`{DECISION}` is true here: {EXPECTED}")),
         }
     }
 
-    fn of(&mut self, value: &Expr) {
+    fn check_value(&mut self, value: &Expr) {
         match value {
             Expr::String { .. } | Expr::RawString { .. } => {
                 let Some(word) = text(value) else { return };
                 if !matches!(word, "abstain" | "proceed") {
                     let near = nearest(word, ["abstain", "proceed"].into_iter());
-                    self.fault(value.span(), format!("{word:?} is no decision{near}"));
+                    self.report(value.span(), format!("{word:?} is no decision{near}"));
                 }
             }
             Expr::Object { fields, .. } => {
@@ -63,7 +63,7 @@ impl Decisions<'_> {
                     .map(|(_, key, value)| Some((text(key)?, &**key, &**value)))
                     .collect();
                 if let Some(fields) = keys {
-                    self.of_object(value.span(), &fields);
+                    self.check_object(value.span(), &fields);
                 }
             }
             Expr::Number { .. }
@@ -73,23 +73,23 @@ impl Decisions<'_> {
             | Expr::Set { .. }
             | Expr::ArrayCompr { .. }
             | Expr::SetCompr { .. } => {
-                let found = shown(value.span().text());
-                self.fault(value.span(), format!("{found} is no decision: {EXPECTED}"));
+                let found = shorten(value.span().text());
+                self.report(value.span(), format!("{found} is no decision: {EXPECTED}"));
             }
             _ => {}
         }
     }
 
-    fn of_object(&mut self, span: &Span, fields: &[(&str, &Expr, &Expr)]) {
+    fn check_object(&mut self, span: &Span, fields: &[(&str, &Expr, &Expr)]) {
         const KINDS: [&str; 3] = ["proceed", "skip", "hold"];
         let kinds: Vec<_> = fields.iter().filter(|(key, ..)| KINDS.contains(key)).collect();
         let Some((kind, ..)) = kinds.first() else {
             return match fields.first() {
                 Some((key, at, _)) => {
                     let near = nearest(key, KINDS.into_iter());
-                    self.fault(at.span(), format!("a decision has no key {key:?}{near}"));
+                    self.report(at.span(), format!("a decision has no key {key:?}{near}"));
                 }
-                None => self.fault(span, format!("{{}} is no decision: {EXPECTED}")),
+                None => self.report(span, format!("{{}} is no decision: {EXPECTED}")),
             };
         };
         let others: &[&str] = if *kind == "hold" { &["until", "lane"] } else { &[] };
@@ -112,40 +112,40 @@ impl Decisions<'_> {
                         others => nearest(key, others.iter().copied()),
                     };
                     let message = format!("a decision with {kind:?} has no key {key:?}{near}");
-                    self.fault(at.span(), message);
+                    self.report(at.span(), message);
                 }
             }
         }
         // A key that isn't known may be meant for it.
         if *kind == "hold" && !until && !strange {
             let message = "a hold has no end: expected {\"hold\": reason, \"until\": time}";
-            self.fault(span, message.to_owned());
+            self.report(span, message.to_owned());
         }
     }
 
     fn reason(&mut self, key: &str, value: &Expr) {
-        if text(value).is_none() && is_of_no_text(value) {
-            let found = shown(value.span().text());
-            self.fault(value.span(), format!("{key:?} is {found}: expected a text, the reason"));
+        if text(value).is_none() && is_never_text(value) {
+            let found = shorten(value.span().text());
+            self.report(value.span(), format!("{key:?} is {found}: expected a text, the reason"));
         }
     }
 
     fn until(&mut self, value: &Expr) {
         let written = match constant(value) {
             Some(written) => written,
-            None if is_of_no_text(value) => Value::Null,
+            None if is_never_text(value) => Value::Null,
             None => return,
         };
-        if let Err(message) = moment(&written) {
-            self.fault(value.span(), message);
+        if let Err(message) = parse_until(&written) {
+            self.report(value.span(), message);
         }
     }
 
     fn lane(&mut self, value: &Expr) {
         let Some(name) = text(value) else {
-            if is_of_no_text(value) {
-                let found = shown(value.span().text());
-                self.fault(value.span(), format!("{found} is no lane: expected its name, a text"));
+            if is_never_text(value) {
+                let found = shorten(value.span().text());
+                self.report(value.span(), format!("{found} is no lane: expected its name, a text"));
             }
             return;
         };
@@ -155,13 +155,13 @@ impl Decisions<'_> {
                 [] => ": the script's `lanes` are none".to_owned(),
                 lanes => nearest(name, lanes.iter().map(String::as_str)),
             };
-            self.fault(value.span(), format!("there is no lane {name:?}{near}"));
+            self.report(value.span(), format!("there is no lane {name:?}{near}"));
         }
     }
 }
 
 /// Whether an expression can't be a text, whatever is computed.
-fn is_of_no_text(value: &Expr) -> bool {
+fn is_never_text(value: &Expr) -> bool {
     matches!(
         value,
         Expr::Number { .. }

@@ -13,7 +13,7 @@ use regorus::unstable::{Module, Span};
 pub(crate) use shape::Shape;
 
 /// What a script is held against.
-pub(crate) struct Known<'a> {
+pub(crate) struct AnalysisContext<'a> {
     /// The script's package, such as `data.rings`.
     pub(crate) package: &'a str,
     /// What is below `data`.
@@ -23,11 +23,11 @@ pub(crate) struct Known<'a> {
 }
 
 /// What is wrong, and where, in the order of the script.
-pub(crate) fn faults(module: &Module, known: &Known<'_>) -> Vec<(Span, String)> {
+pub(crate) fn diagnostics(module: &Module, known: &AnalysisContext<'_>) -> Vec<(Span, String)> {
     let input = shape::input();
-    let mut faults = paths::faults(module, known, &input);
-    faults.extend(decisions::faults(module, known.lanes));
-    faults.extend(conflicts::faults(module));
-    faults.sort_by_key(|(span, _)| (span.line, span.col));
-    faults
+    let mut diagnostics = paths::diagnostics(module, known, &input);
+    diagnostics.extend(decisions::diagnostics(module, known.lanes));
+    diagnostics.extend(conflicts::diagnostics(module));
+    diagnostics.sort_by_key(|(span, _)| (span.line, span.col));
+    diagnostics
 }

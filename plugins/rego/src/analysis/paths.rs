@@ -7,23 +7,27 @@ use regorus::unstable::{
     AssignOp, Expr, Literal, LiteralStmt, Module, Query, Rule, RuleAssign, RuleHead, Span,
 };
 
-use super::{Known, Shape};
+use super::{AnalysisContext, Shape};
 use crate::names::{head, parts, root};
 use crate::schema::nearest;
 
 /// How many rules, or variables, may stand for one another in a row.
-const STEPS: usize = 4;
+const MAX_ALIAS_DEPTH: usize = 4;
 
 /// Paths that lead nowhere.
-pub(super) fn faults(module: &Module, known: &Known<'_>, input: &Shape) -> Vec<(Span, String)> {
+pub(super) fn diagnostics(
+    module: &Module,
+    known: &AnalysisContext<'_>,
+    input: &Shape,
+) -> Vec<(Span, String)> {
     let mut paths = Paths {
         input,
         known,
         rules: module.policy.iter().map(|rule| root(head(rule))).collect(),
-        places: BTreeMap::new(),
+        typed_paths: BTreeMap::new(),
         scopes: vec![BTreeMap::new()],
         mocked: false,
-        faults: vec![],
+        diagnostics: vec![],
     };
     for import in &module.imports {
         let name = match (&import.r#as, &*import.refr) {
@@ -31,55 +35,55 @@ pub(super) fn faults(module: &Module, known: &Known<'_>, input: &Shape) -> Vec<(
             (None, Expr::RefDot { field, .. }) => field.0.text(),
             _ => continue,
         };
-        let place = paths.of(&import.refr);
-        paths.places.insert(name, place);
+        let typed_path = paths.visit_expr(&import.refr);
+        paths.typed_paths.insert(name, typed_path);
     }
-    let imported = std::mem::take(&mut paths.faults);
+    let imported = std::mem::take(&mut paths.diagnostics);
     // A rule may stand for a path that a rule further down has.
-    for _ in 0..STEPS {
+    for _ in 0..MAX_ALIAS_DEPTH {
         for rule in &module.policy {
-            let place = paths.of_rule(rule);
+            let typed_path = paths.visit_rule(rule);
             let name = root(head(rule));
             let is_only = module.policy.iter().filter(|one| root(head(one)) == name).count() == 1;
-            if is_only && place.is_some() {
-                paths.places.insert(name, place);
+            if is_only && typed_path.is_some() {
+                paths.typed_paths.insert(name, typed_path);
             }
         }
-        paths.faults.clear();
+        paths.diagnostics.clear();
     }
     for rule in &module.policy {
-        paths.of_rule(rule);
+        paths.visit_rule(rule);
     }
-    let mut faults = imported;
-    faults.extend(paths.faults);
-    faults.sort_by_key(|(span, _)| (span.line, span.col));
-    faults.dedup_by_key(|(span, message)| (span.line, span.col, message.clone()));
-    faults
+    let mut diagnostics = imported;
+    diagnostics.extend(paths.diagnostics);
+    diagnostics.sort_by_key(|(span, _)| (span.line, span.col));
+    diagnostics.dedup_by_key(|(span, message)| (span.line, span.col, message.clone()));
+    diagnostics
 }
 
 /// A value of the candidate or of the data.
 #[derive(Clone)]
-struct Place<'a> {
+struct TypedPath<'a> {
     path: String,
     shape: &'a Shape,
 }
 
 struct Paths<'a> {
     input: &'a Shape,
-    known: &'a Known<'a>,
+    known: &'a AnalysisContext<'a>,
     rules: BTreeSet<&'a str>,
     /// Imports and rules that are a path.
-    places: BTreeMap<&'a str, Option<Place<'a>>>,
+    typed_paths: BTreeMap<&'a str, Option<TypedPath<'a>>>,
     /// Variables, innermost last; `None` for one that may be anything.
-    scopes: Vec<BTreeMap<&'a str, Option<Place<'a>>>>,
+    scopes: Vec<BTreeMap<&'a str, Option<TypedPath<'a>>>>,
     /// Whether `with` has something else in the place of `input` or `data` here.
     mocked: bool,
-    faults: Vec<(Span, String)>,
+    diagnostics: Vec<(Span, String)>,
 }
 
 impl<'a> Paths<'a> {
     /// What a rule is, where it is one path.
-    fn of_rule(&mut self, rule: &'a Rule) -> Option<Place<'a>> {
+    fn visit_rule(&mut self, rule: &'a Rule) -> Option<TypedPath<'a>> {
         let Rule::Spec { head, bodies, .. } = rule else { return None };
         let (refr, args, key, assign): (_, &[_], _, _) = match head {
             RuleHead::Compr { refr, assign, .. } => (refr, &[], None, assign.as_ref()),
@@ -95,39 +99,40 @@ impl<'a> Paths<'a> {
         self.scopes.push(arguments);
         let value = |assign: Option<&'a RuleAssign>| assign.map(|assign| &*assign.value);
         if !matches!(&**refr, Expr::Var { .. }) {
-            self.of_query(own, parts(refr).into_iter().map(|part| &**part));
+            self.visit_query(own, parts(refr).into_iter().map(|part| &**part));
         }
-        let places = self.of_query(own, key.map(|key| &**key).into_iter().chain(value(assign)));
+        let typed_paths =
+            self.visit_query(own, key.map(|key| &**key).into_iter().chain(value(assign)));
         for body in others {
-            self.of_query(Some(&body.query), value(body.assign.as_ref()));
+            self.visit_query(Some(&body.query), value(body.assign.as_ref()));
         }
         self.scopes.pop();
         let is_value = matches!(head, RuleHead::Compr { .. })
             && matches!(&**refr, Expr::Var { .. })
             && others.is_empty();
-        places.into_iter().next().flatten().filter(|_| is_value)
+        typed_paths.into_iter().next().flatten().filter(|_| is_value)
     }
 
     /// Of a query, and of what its variables are for.
-    fn of_query(
+    fn visit_query(
         &mut self,
         query: Option<&'a Query>,
         terms: impl IntoIterator<Item = &'a Expr>,
-    ) -> Vec<Option<Place<'a>>> {
+    ) -> Vec<Option<TypedPath<'a>>> {
         let statements = query.map_or(&[][..], |query| &query.stmts);
         self.scopes.push(BTreeMap::new());
         // Statements may be in any order.
-        let found = self.faults.len();
-        for _ in 0..STEPS {
+        let found = self.diagnostics.len();
+        for _ in 0..MAX_ALIAS_DEPTH {
             statements.iter().for_each(|statement| self.bind(statement));
-            self.faults.truncate(found);
+            self.diagnostics.truncate(found);
         }
         for statement in statements {
-            self.of_statement(statement);
+            self.visit_statement(statement);
         }
-        let places = terms.into_iter().map(|term| self.of(term)).collect();
+        let typed_paths = terms.into_iter().map(|term| self.visit_expr(term)).collect();
         self.scopes.pop();
-        places
+        typed_paths
     }
 
     /// What a statement's variables are.
@@ -143,8 +148,8 @@ impl<'a> Paths<'a> {
                 key.iter().for_each(|key| unknown(key, &mut names));
                 unknown(value, &mut names);
                 if let Expr::Var { span, .. } = &**value {
-                    let collection = self.of(collection);
-                    names.insert(span.text(), collection.map(|place| place.element()));
+                    let collection = self.visit_expr(collection);
+                    names.insert(span.text(), collection.map(|typed_path| typed_path.element()));
                 }
             }
             Literal::Expr { expr, .. } => {
@@ -165,32 +170,32 @@ impl<'a> Paths<'a> {
         op: &AssignOp,
         lhs: &'a Expr,
         rhs: &'a Expr,
-        names: &mut BTreeMap<&'a str, Option<Place<'a>>>,
+        names: &mut BTreeMap<&'a str, Option<TypedPath<'a>>>,
     ) {
         match (op, lhs) {
             (AssignOp::ColEq, Expr::Var { span, .. }) => {
-                let place = self.of(rhs);
-                names.insert(span.text(), place);
+                let typed_path = self.visit_expr(rhs);
+                names.insert(span.text(), typed_path);
             }
             (AssignOp::ColEq, _) => unknown(lhs, names),
             // `=` compares what has a value already.
             (AssignOp::Eq, Expr::Var { span, .. }) => {
                 let name = span.text();
                 let is_new = !self.rules.contains(name)
-                    && !self.places.contains_key(name)
+                    && !self.typed_paths.contains_key(name)
                     && !self.scopes.iter().any(|scope| scope.contains_key(name));
                 if is_new {
-                    let place = self.of(rhs);
-                    names.insert(name, place);
+                    let typed_path = self.visit_expr(rhs);
+                    names.insert(name, typed_path);
                 }
             }
             (AssignOp::Eq, _) => {}
         }
     }
 
-    fn of_statement(&mut self, statement: &'a LiteralStmt) {
+    fn visit_statement(&mut self, statement: &'a LiteralStmt) {
         for with in &statement.with_mods {
-            self.of(&with.r#as);
+            self.visit_expr(&with.r#as);
         }
         let mocked = self.mocked;
         self.mocked |= is_mocked(statement);
@@ -198,18 +203,18 @@ impl<'a> Paths<'a> {
             Literal::SomeVars { .. } => {}
             Literal::SomeIn { key, value, collection, .. } => {
                 key.iter().chain([value, collection]).for_each(|part| {
-                    self.of(part);
+                    self.visit_expr(part);
                 });
             }
             Literal::Expr { expr, .. } | Literal::NotExpr { expr, .. } => {
-                self.of(expr);
+                self.visit_expr(expr);
             }
             Literal::Every { key, value, domain, query, .. } => {
-                let element = self.of(domain).map(|place| place.element());
+                let element = self.visit_expr(domain).map(|typed_path| typed_path.element());
                 let mut names: BTreeMap<_, _> = key.iter().map(|key| (key.text(), None)).collect();
                 names.insert(value.text(), element);
                 self.scopes.push(names);
-                self.of_query(Some(query), []);
+                self.visit_query(Some(query), []);
                 self.scopes.pop();
             }
         }
@@ -217,83 +222,84 @@ impl<'a> Paths<'a> {
     }
 
     /// Where an expression leads, if that is known. Tells of every path in it.
-    fn of(&mut self, expression: &'a Expr) -> Option<Place<'a>> {
+    fn visit_expr(&mut self, expression: &'a Expr) -> Option<TypedPath<'a>> {
         match expression {
             Expr::Var { span, .. } => self.named(span.text()),
             Expr::RefDot { refr, field, .. } => {
-                let place = self.of(refr)?;
-                self.step(place, field.0.text(), &field.0)
+                let typed_path = self.visit_expr(refr)?;
+                self.step(typed_path, field.0.text(), &field.0)
             }
             Expr::RefBrack { refr, index, .. } => {
-                let place = self.of(refr);
-                self.of(index);
-                let place = place?;
+                let typed_path = self.visit_expr(refr);
+                self.visit_expr(index);
+                let typed_path = typed_path?;
                 match literal(index) {
-                    Some(name) => self.step(place, name, index.span()),
-                    None => Some(place.element()),
+                    Some(name) => self.step(typed_path, name, index.span()),
+                    None => Some(typed_path.element()),
                 }
             }
             Expr::Call { fcn, params, .. } => {
-                let places: Vec<_> = params.iter().map(|param| self.of(param)).collect();
-                if let (true, [Some(place), ..], [_, key, _]) =
-                    (fcn.span().text() == "object.get", &places[..], &params[..])
+                let typed_paths: Vec<_> =
+                    params.iter().map(|param| self.visit_expr(param)).collect();
+                if let (true, [Some(typed_path), ..], [_, key, _]) =
+                    (fcn.span().text() == "object.get", &typed_paths[..], &params[..])
                 {
-                    self.of_path(place.clone(), key);
+                    self.visit_path(typed_path.clone(), key);
                 }
                 None
             }
             Expr::ArrayCompr { term, query, .. } | Expr::SetCompr { term, query, .. } => {
-                self.of_query(Some(query), [&**term]);
+                self.visit_query(Some(query), [&**term]);
                 None
             }
             Expr::ObjectCompr { key, value, query, .. } => {
-                self.of_query(Some(query), [&**key, &**value]);
+                self.visit_query(Some(query), [&**key, &**value]);
                 None
             }
             _ => {
                 for part in parts(expression) {
-                    self.of(part);
+                    self.visit_expr(part);
                 }
                 None
             }
         }
     }
 
-    fn named(&self, name: &str) -> Option<Place<'a>> {
-        if let Some(place) = self.scopes.iter().rev().find_map(|scope| scope.get(name)) {
-            return place.clone();
+    fn named(&self, name: &str) -> Option<TypedPath<'a>> {
+        if let Some(typed_path) = self.scopes.iter().rev().find_map(|scope| scope.get(name)) {
+            return typed_path.clone();
         }
-        let place = |shape| Some(Place { path: name.to_owned(), shape });
+        let typed_path = |shape| Some(TypedPath { path: name.to_owned(), shape });
         match name {
             "input" | "data" if self.mocked => None,
-            "input" => place(self.input),
-            "data" => place(self.known.data),
-            _ => self.places.get(name).cloned().flatten(),
+            "input" => typed_path(self.input),
+            "data" => typed_path(self.known.data),
+            _ => self.typed_paths.get(name).cloned().flatten(),
         }
     }
 
     /// The path that `object.get` takes: a name, or names in an array.
-    fn of_path(&mut self, from: Place<'a>, key: &'a Expr) {
+    fn visit_path(&mut self, from: TypedPath<'a>, key: &'a Expr) {
         let names = match key {
             Expr::Array { items, .. } => items.iter().map(|item| &**item).collect(),
             other => vec![other],
         };
-        let mut place = Some(from);
+        let mut typed_path = Some(from);
         for part in names {
-            let Some(from) = place else { return };
-            place = match literal(part) {
+            let Some(from) = typed_path else { return };
+            typed_path = match literal(part) {
                 Some(name) => self.step(from, name, part.span()),
                 None => Some(from.element()),
             };
         }
     }
 
-    fn step(&mut self, from: Place<'a>, name: &str, span: &Span) -> Option<Place<'a>> {
+    fn step(&mut self, from: TypedPath<'a>, name: &str, span: &Span) -> Option<TypedPath<'a>> {
         let path = format!("{}.{name}", from.path);
         // The script's own rules.
         if path == self.known.package || self.known.package.starts_with(&format!("{path}.")) {
             let shape = &Shape::Any;
-            return (path != self.known.package).then_some(Place { path, shape });
+            return (path != self.known.package).then_some(TypedPath { path, shape });
         }
         let message = match from.shape {
             Shape::Any => return None,
@@ -302,7 +308,7 @@ impl<'a> Paths<'a> {
                 format!("there is no `{path}`: `{0}` is an array, as in `some x in {0}`", from.path)
             }
             Shape::Object(fields, rest) => match fields.get(name).or(rest.as_deref()) {
-                Some(shape) => return Some(Place { path, shape }),
+                Some(shape) => return Some(TypedPath { path, shape }),
                 None => {
                     let whose = match from.path.starts_with("data") {
                         true => " in the script's `schema`",
@@ -313,19 +319,19 @@ impl<'a> Paths<'a> {
                 }
             },
         };
-        self.faults.push((span.clone(), message));
+        self.diagnostics.push((span.clone(), message));
         None
     }
 }
 
-impl Place<'_> {
+impl TypedPath<'_> {
     fn element(self) -> Self {
         Self { path: format!("{}[_]", self.path), shape: self.shape.element() }
     }
 }
 
 /// Variables that may be anything.
-fn unknown<'a>(pattern: &'a Expr, names: &mut BTreeMap<&'a str, Option<Place<'a>>>) {
+fn unknown<'a>(pattern: &'a Expr, names: &mut BTreeMap<&'a str, Option<TypedPath<'a>>>) {
     if let Expr::Var { span, .. } = pattern {
         names.insert(span.text(), None);
     }

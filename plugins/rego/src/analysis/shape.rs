@@ -113,7 +113,7 @@ mod tests {
         });
         let (shape, mut seen) = (input(), vec![]);
         for candidate in [full, sparse()] {
-            let value = crate::input::of(&candidate).unwrap();
+            let value = crate::input::from_candidate(&candidate).unwrap();
             assert_eq!(missing(&shape, &value, "input", &mut seen), Vec::<String>::new());
         }
         assert_all_seen(&shape, "input", &seen);

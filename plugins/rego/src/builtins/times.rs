@@ -9,13 +9,13 @@ const NANOSECONDS: i64 = 1_000_000_000;
 const DAY: i64 = 86_400;
 
 /// A time as the functions take it: nanoseconds, or these and a time zone.
-struct Moment {
+struct ZonedTime {
     nanoseconds: i64,
     zone: Value,
 }
 
-impl Moment {
-    fn of(args: &[Value], at: usize) -> Result<Self, String> {
+impl ZonedTime {
+    fn parse(args: &[Value], at: usize) -> Result<Self, String> {
         let wrong = || "expects nanoseconds, or an array of these and a time zone".to_owned();
         let (number, zone) = match args.get(at) {
             Some(number @ Value::Number(_)) => (number, Value::from("")),
@@ -72,11 +72,11 @@ pub(super) fn add_date(args: &[Value]) -> Result<Value, String> {
         let args: Vec<_> = args.iter().map(Value::to_string).collect();
         format!("time.add_date({}): {why}", args.join(", "))
     };
-    added(args).map(Value::from).map_err(fails)
+    add_to_date(args).map(Value::from).map_err(fails)
 }
 
-fn added(args: &[Value]) -> Result<i64, String> {
-    let moment = Moment::of(args, 0)?;
+fn add_to_date(args: &[Value]) -> Result<i64, String> {
+    let moment = ZonedTime::parse(args, 0)?;
     let number = |at: usize| {
         let number = args.get(at).and_then(|arg| arg.as_i32().ok());
         number.map(i64::from).ok_or("expects whole numbers of years, months and days")
@@ -89,7 +89,7 @@ fn added(args: &[Value]) -> Result<i64, String> {
     let outside = || "time outside of valid range".to_owned();
     let at = |seconds: i64| {
         let nanoseconds = seconds.checked_mul(NANOSECONDS).ok_or_else(outside)?;
-        Ok::<_, String>(Moment { nanoseconds, zone: moment.zone.clone() })
+        Ok::<_, String>(ZonedTime { nanoseconds, zone: moment.zone.clone() })
     };
     // As Go finds the offset of a local time: where it changes, by that of the first guess.
     let guess = at(local)?.offset()?;
@@ -99,7 +99,7 @@ fn added(args: &[Value]) -> Result<i64, String> {
 
 /// `time.diff`: each in its own offset where the clocks changed in between.
 pub(super) fn diff(args: &[Value]) -> Result<Value, String> {
-    let (first, mut second) = (Moment::of(args, 0)?, Moment::of(args, 1)?);
+    let (first, mut second) = (ZonedTime::parse(args, 0)?, ZonedTime::parse(args, 1)?);
     second.zone = first.zone.clone();
     let (first, second) = match first.nanoseconds > second.nanoseconds {
         true => (second, first),
@@ -126,7 +126,7 @@ pub(super) fn diff(args: &[Value]) -> Result<Value, String> {
 
 /// `time.format`.
 pub(super) fn format(args: &[Value]) -> Result<Value, String> {
-    let moment = Moment::of(args, 0)?;
+    let moment = ZonedTime::parse(args, 0)?;
     let layout = match args {
         [Value::Array(items)] => items.get(2).map(|layout| layout.as_string()),
         _ => None,
@@ -157,7 +157,7 @@ pub(super) fn format(args: &[Value]) -> Result<Value, String> {
                 return Err("time.format: has no abbreviations of time zones (MST): write -07:00"
                     .to_owned());
             }
-            if let Some(part) = misread(layout) {
+            if let Some(part) = unsupported_layout(layout) {
                 return Err(format!("time.format: can't write {part:?} of the layout {layout:?}"));
             }
             if !layout.is_ascii() {
@@ -179,7 +179,7 @@ pub(super) fn format(args: &[Value]) -> Result<Value, String> {
 
 /// What regorus would write otherwise than Go: fractions but for `.000` and `.999999999`, and
 /// texts with a `p` in them.
-fn misread(layout: &str) -> Option<&'static str> {
+fn unsupported_layout(layout: &str) -> Option<&'static str> {
     let mut rest = layout.to_owned();
     for known in [".999999999", "PM", "pm", "RFC3339Nano", "RFC822Z", "RFC1123Z", "RubyDate"] {
         rest = rest.replace(known, "");
@@ -188,8 +188,8 @@ fn misread(layout: &str) -> Option<&'static str> {
 }
 
 /// `time.clock`, `time.date` and `time.weekday`.
-pub(super) fn of_moment(name: &str, args: &[Value]) -> Result<Value, String> {
-    Moment::of(args, 0)?;
+pub(super) fn clock_parts(name: &str, args: &[Value]) -> Result<Value, String> {
+    ZonedTime::parse(args, 0)?;
     call(name, args)
 }
 

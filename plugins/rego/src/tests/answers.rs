@@ -1,6 +1,6 @@
 //! What scripts see, what they may answer, and what an answer is not.
 
-use groundcrew_sdk::{Event, Failure, FailureKind, Lanes, Policy as _, PolicyDecision};
+use groundcrew_sdk::{Event, Failure, FailureKind, NamedLanes, Policy as _, PolicyDecision};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -141,7 +141,7 @@ number := to_number(input.account.name)
 }
 
 fn document(candidate: &groundcrew_sdk::Candidate) -> Value {
-    serde_json::from_str(&input::of(candidate).unwrap().to_string()).unwrap()
+    serde_json::from_str(&input::from_candidate(candidate).unwrap().to_string()).unwrap()
 }
 
 #[test]
@@ -232,16 +232,16 @@ fn what_can_not_be_expressed_is_a_failure() {
 }
 
 #[rstest]
-#[case("", Lanes::Any)]
-#[case("lanes := []", Lanes::Only(vec![]))]
-#[case("lanes := [data.lanes[0]]", Lanes::Only(vec!["canary".to_owned()]))]
+#[case("", NamedLanes::Any)]
+#[case("lanes := []", NamedLanes::Only(vec![]))]
+#[case("lanes := [data.lanes[0]]", NamedLanes::Only(vec!["canary".to_owned()]))]
 #[case(
     "lanes contains lane if some lane in data.lanes",
-    Lanes::Only(vec!["canary".to_owned(), "prod".to_owned(), "test".to_owned()])
+    NamedLanes::Only(vec!["canary".to_owned(), "prod".to_owned(), "test".to_owned()])
 )]
-fn says_which_lanes_it_names(#[case] rules: &str, #[case] expected: Lanes) {
+fn says_which_lanes_it_names(#[case] rules: &str, #[case] expected: NamedLanes) {
     let rules = script(&format!("decision := \"abstain\"\n{rules}"));
-    assert_eq!(configured(&rules, json!({})).unwrap().lanes(), expected);
+    assert_eq!(configured(&rules, json!({})).unwrap().named_lanes(), expected);
 }
 
 /// What regorus can't do ends in an error of the script, and in no trap.

@@ -1,6 +1,6 @@
 //! What `docs/writing-policies.md` shows works.
 
-use groundcrew_sdk::{Lanes, Policy as _};
+use groundcrew_sdk::{NamedLanes, Policy as _};
 
 use super::cases::{Suite, check};
 use super::{configured, lanes, policies, read};
@@ -28,7 +28,7 @@ fn the_documented_policy_passes_its_cases() {
     };
     let context = lanes(&["early", "late"]);
     let policy = Rego::configure(settings, &context).unwrap_or_else(|p| panic!("{p:?}"));
-    assert_eq!(policy.lanes(), Lanes::Only(context.lanes));
+    assert_eq!(policy.named_lanes(), NamedLanes::Only(context.lanes));
     check("writing-policies.md", &policy, &suite);
 
     let data = serde_json::json!({ "frozen": { "payments": "soon" } });

@@ -10,9 +10,9 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::{candidate, configured, lanes, policies, read, script, settings};
-use crate::script::{Moment, Script};
+use crate::script::{Script, ScriptTime};
 
-/// Calls, and what OPA 1.20.2 answers: `tests/peers/opa.py` wrote that.
+/// Calls, and what OPA 1.20.2 answers: `tests/interop/opa.py` wrote that.
 const CASES: &str = include_str!("opa/builtins.txt");
 
 /// Each call, and what OPA makes of it: JSON, `undefined` or `error`.
@@ -27,7 +27,7 @@ fn answer(call: &str) -> String {
     let Ok(script) = Script::new(settings(&script, json!({})), &lanes(&[])) else {
         return "error".to_owned();
     };
-    match script.evaluate("x", Value::Undefined, Moment::NONE) {
+    match script.evaluate("x", Value::Undefined, ScriptTime::NONE) {
         Err(_) => "error".to_owned(),
         Ok(Value::Undefined) => "undefined".to_owned(),
         Ok(value) => {

@@ -32,7 +32,7 @@ impl HttpError {
         Self {
             kind,
             code,
-            message: format!("{} {}: {what}", request.method(), request.place()),
+            message: format!("{} {}: {what}", request.method(), request.url_without_query()),
             effect_possible: received && !is_safe(request.method()),
         }
     }

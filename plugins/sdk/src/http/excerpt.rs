@@ -1,10 +1,10 @@
 //! What a body that nobody expected begins with, as people may be shown it.
 
 /// Most characters that are shown.
-const SHOWN: usize = 300;
+const MAX_EXCERPT_CHARS: usize = 300;
 
 /// How far a body is looked at for being a web page, in bytes.
-const LOOKED_AT: usize = 1024;
+const SNIFF_LENGTH: usize = 1024;
 
 /// The beginning of a text in one line, bounded and printable: blanks and line breaks are one
 /// space, control characters are left out, and what would change how its neighbours are shown, as
@@ -14,7 +14,7 @@ pub(super) fn excerpt(text: &str) -> String {
     let mut count = 0;
     for (index, word) in text.split_whitespace().enumerate() {
         for c in (index > 0).then_some(' ').into_iter().chain(word.chars()) {
-            if count == SHOWN {
+            if count == MAX_EXCERPT_CHARS {
                 shown.push('…');
                 return shown;
             }
@@ -30,8 +30,8 @@ pub(super) fn excerpt(text: &str) -> String {
 }
 
 /// Whether a body is a web page. Its media type says nothing: Slack calls its `ok` HTML, too.
-pub(super) fn is_page(body: &[u8]) -> bool {
-    let beginning = &body[..body.len().min(LOOKED_AT)];
+pub(super) fn is_html(body: &[u8]) -> bool {
+    let beginning = &body[..body.len().min(SNIFF_LENGTH)];
     let beginning = String::from_utf8_lossy(beginning).to_ascii_lowercase();
     let beginning = beginning.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
     beginning.starts_with('<')
@@ -62,7 +62,11 @@ mod tests {
     #[case::escapes("\u{202e}".repeat(10_000))]
     fn what_is_long_is_cut(#[case] text: String) {
         let shown = excerpt(&text);
-        assert!(shown.ends_with('…') && shown.len() < 10 * SHOWN, "{} bytes", shown.len());
+        assert!(
+            shown.ends_with('…') && shown.len() < 10 * MAX_EXCERPT_CHARS,
+            "{} bytes",
+            shown.len()
+        );
     }
 
     #[rstest]
@@ -75,6 +79,6 @@ mod tests {
     #[case("{\"body\":\"<html>\"}", false)]
     #[case("<response><ok/></response>", false)]
     fn web_pages(#[case] body: &str, #[case] is_one: bool) {
-        assert_eq!(is_page(body.as_bytes()), is_one);
+        assert_eq!(is_html(body.as_bytes()), is_one);
     }
 }

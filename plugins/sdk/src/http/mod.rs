@@ -41,7 +41,7 @@ pub use request::Request;
 pub use response::Response;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::answer_with;
+pub use mock::mock_with;
 
 /// Whether a request of this method only reads (RFC 9110, 9.2.1).
 fn is_safe(method: &str) -> bool {
@@ -53,29 +53,29 @@ fn send(request: &Request) -> Result<Response, HttpError> {
     #[cfg(target_arch = "wasm32")]
     return wasi::send(request);
     #[cfg(not(target_arch = "wasm32"))]
-    native::answer(request)
+    mock::answer(request)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-mod native {
+mod mock {
     use std::cell::RefCell;
 
     use super::{HttpError, Request, Response};
     use crate::FailureKind;
 
-    type Answer = Box<dyn FnMut(&Request) -> Result<Response, HttpError>>;
+    type Mock = Box<dyn FnMut(&Request) -> Result<Response, HttpError>>;
 
     thread_local! {
-        static ANSWER: RefCell<Option<Answer>> = const { RefCell::new(None) };
+        static MOCK: RefCell<Option<Mock>> = const { RefCell::new(None) };
     }
 
     /// In native tests: what requests are answered on this thread from now on.
-    pub fn answer_with(answer: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
-        ANSWER.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
+    pub fn mock_with(answer: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
+        MOCK.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
     }
 
     pub(super) fn answer(request: &Request) -> Result<Response, HttpError> {
-        let answer = ANSWER.with(|slot| slot.borrow_mut().as_mut().map(|answer| answer(request)));
+        let answer = MOCK.with(|slot| slot.borrow_mut().as_mut().map(|answer| answer(request)));
         answer.unwrap_or_else(|| {
             let what = "there is no host here: a test says with `http::answer_with` what is \
                         answered";

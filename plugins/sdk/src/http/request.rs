@@ -90,7 +90,7 @@ impl Request {
     }
 
     /// The URL without its query, as messages show it.
-    pub fn place(&self) -> &str {
+    pub fn url_without_query(&self) -> &str {
         self.url.split(['?', '#']).next().unwrap_or_default()
     }
 

@@ -8,9 +8,9 @@ use super::{Request, excerpt, is_safe, retry_after};
 use crate::{Failure, FailureKind};
 
 /// Where web pages come from that were not asked for.
-const PAGES: &str = "an instance that hibernates, a proxy or a login page answers so";
+const HTML_CAUSE: &str = "an instance that hibernates, a proxy or a login page answers so";
 /// The code of a failure because of an answer that is a success by its status.
-const UNEXPECTED: &str = "unexpected-answer";
+const UNEXPECTED_CODE: &str = "unexpected-answer";
 
 /// An answer, whatever its status. Redirects are not followed: they are answers as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Response {
     body: Vec<u8>,
     /// Method and place of the request.
     method: String,
-    place: String,
+    url_without_query: String,
 }
 
 impl Response {
@@ -31,7 +31,7 @@ impl Response {
             headers: vec![],
             body: body.into(),
             method: String::new(),
-            place: String::new(),
+            url_without_query: String::new(),
         }
     }
 
@@ -42,9 +42,9 @@ impl Response {
     }
 
     /// The answer to this request.
-    pub(super) fn to(mut self, request: &Request) -> Self {
+    pub(super) fn for_request(mut self, request: &Request) -> Self {
         self.method = request.method().to_owned();
-        self.place = request.place().to_owned();
+        self.url_without_query = request.url_without_query().to_owned();
         self
     }
 
@@ -89,8 +89,8 @@ impl Response {
     /// that means ([`failure`](Self::failure)).
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| match error.is_data() {
-            true => self.misunderstood(&format!(", with other JSON ({error}): {}", self.excerpt())),
-            false => self.misunderstood(&self.instead("JSON")),
+            true => self.unparsable(&format!(", with other JSON ({error}): {}", self.excerpt())),
+            false => self.unparsable(&self.describe_body("JSON")),
         })
     }
 
@@ -100,7 +100,7 @@ impl Response {
     ///
     /// # Errors
     /// When the body is no JSON; see [`json`](Self::json).
-    pub fn at(&self, pointer: &str) -> Result<Option<String>, Failure> {
+    pub fn value_at(&self, pointer: &str) -> Result<Option<String>, Failure> {
         if self.is_success() && self.body.trim_ascii().is_empty() && !is_safe(&self.method) {
             return Ok(None);
         }
@@ -117,9 +117,9 @@ impl Response {
     ///
     /// # Errors
     /// When it is one; whether the request may be sent again as with [`json`](Self::json).
-    pub fn no_page(self) -> Result<Self, Failure> {
-        match excerpt::is_page(&self.body) {
-            true => Err(self.misunderstood(&self.instead("an API's answer"))),
+    pub fn reject_html(self) -> Result<Self, Failure> {
+        match excerpt::is_html(&self.body) {
+            true => Err(self.unparsable(&self.describe_body("an API's answer"))),
             false => Ok(self),
         }
     }
@@ -130,38 +130,41 @@ impl Response {
         Failure {
             effect_possible: !is_safe(&self.method),
             ..Failure::permanent(
-                UNEXPECTED,
-                format!("{} {} answers {}, {what}", self.method, self.place, self.status),
+                UNEXPECTED_CODE,
+                format!(
+                    "{} {} answers {}, {what}",
+                    self.method, self.url_without_query, self.status
+                ),
             )
         }
     }
 
     /// The failure because of a body that can't be what was asked for.
-    fn misunderstood(&self, what: &str) -> Failure {
+    fn unparsable(&self, what: &str) -> Failure {
         if !self.is_success() {
             return self.failure();
         }
-        let Self { status, method, place, .. } = self;
+        let Self { status, method, url_without_query, .. } = self;
         let safe = is_safe(method);
         Failure {
             kind: if safe { FailureKind::Transient } else { FailureKind::Permanent },
-            code: UNEXPECTED.to_owned(),
-            message: format!("{method} {place} answers {status}{what}"),
+            code: UNEXPECTED_CODE.to_owned(),
+            message: format!("{method} {url_without_query} answers {status}{what}"),
             effect_possible: !safe,
             retry_after: self.retry_after(),
         }
     }
 
     /// What came instead of this: what it is, its media type, and how it begins.
-    fn instead(&self, of: &str) -> String {
+    fn describe_body(&self, of: &str) -> String {
         let kind = match self.header("Content-Type").map(excerpt::excerpt) {
             Some(kind) if !kind.is_empty() => format!(" ({kind})"),
             _ => String::new(),
         };
         let shown = self.excerpt();
         match () {
-            () if excerpt::is_page(&self.body) => {
-                format!(" with a web page instead of {of}{kind}; {PAGES}: {shown}")
+            () if excerpt::is_html(&self.body) => {
+                format!(" with a web page instead of {of}{kind}; {HTML_CAUSE}: {shown}")
             }
             () if shown.is_empty() => format!(" with an empty body instead of {of}{kind}"),
             () => format!(" with a text instead of {of}{kind}: {shown}"),
@@ -169,12 +172,12 @@ impl Response {
     }
 
     /// Where a redirect leads, without query and fragment, which may have secrets.
-    fn to_where(&self) -> String {
+    fn redirect_target(&self) -> String {
         let target = self.header("Location").unwrap_or_default();
-        let place = target.split(['?', '#']).next().unwrap_or_default();
-        match excerpt::excerpt(place) {
-            place if place.is_empty() => String::new(),
-            place => format!(" to {place}"),
+        let url_without_query = target.split(['?', '#']).next().unwrap_or_default();
+        match excerpt::excerpt(url_without_query) {
+            url_without_query if url_without_query.is_empty() => String::new(),
+            url_without_query => format!(" to {url_without_query}"),
         }
     }
 
@@ -197,20 +200,23 @@ impl Response {
     ///
     /// A server that fails (5xx) may do so after it did what was asked for.
     pub fn failure(&self) -> Failure {
-        let Self { status, method, place, .. } = self;
+        let Self { status, method, url_without_query, .. } = self;
         let kind = match status {
             501 | 505 => FailureKind::Permanent,
             408 | 425 | 429 | 500.. => FailureKind::Transient,
             401 | 403 | 407 => FailureKind::Denied,
             _ => FailureKind::Permanent,
         };
-        let mut message = format!("{method} {place} answers {status}");
+        let mut message = format!("{method} {url_without_query} answers {status}");
         if (300..400).contains(status) {
-            message.push_str(&format!(", a redirect{}, which is not followed", self.to_where()));
+            message.push_str(&format!(
+                ", a redirect{}, which is not followed",
+                self.redirect_target()
+            ));
         }
-        if excerpt::is_page(&self.body) {
+        if excerpt::is_html(&self.body) {
             message.push_str(" with a web page; ");
-            message.push_str(PAGES);
+            message.push_str(HTML_CAUSE);
         }
         let shown = self.excerpt();
         if !shown.is_empty() {
@@ -234,7 +240,8 @@ mod tests {
     use super::*;
 
     fn answer(method: &str, status: u16) -> Response {
-        Response::new(status, "no\n such ").to(&Request::new(method, "https://a/b?token=x"))
+        Response::new(status, "no\n such ")
+            .for_request(&Request::new(method, "https://a/b?token=x"))
     }
 
     #[rstest]
@@ -301,14 +308,14 @@ mod tests {
     #[case("/e", None)]
     fn a_place_in_the_body(#[case] pointer: &str, #[case] expected: Option<&str>) {
         let answer = Response::new(200, r#"{"a":["x"],"b":7,"c":null,"d":""}"#);
-        assert_eq!(answer.at(pointer), Ok(expected.map(str::to_owned)));
+        assert_eq!(answer.value_at(pointer), Ok(expected.map(str::to_owned)));
     }
 
     /// An answer 200 of this media type.
     fn answered(method: &str, media_type: &str, body: &str) -> Response {
         Response::new(200, body)
             .with_header("Content-Type", media_type)
-            .to(&Request::new(method, "https://a/b?token=x"))
+            .for_request(&Request::new(method, "https://a/b?token=x"))
     }
 
     const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Hibernating Instance</title>";
@@ -320,7 +327,7 @@ mod tests {
         "POST https://a/b answers 200 with a text instead of JSON (text/html): ok"
     )]
     #[case::github(
-        Response::new(204, "").to(&Request::post("https://a/b")),
+        Response::new(204, "").for_request(&Request::post("https://a/b")),
         "POST https://a/b answers 204 with an empty body instead of JSON"
     )]
     #[case::hibernating(
@@ -356,8 +363,8 @@ mod tests {
         let failures = [
             answer().json::<serde_json::Value>().unwrap_err(),
             answer().json::<u32>().unwrap_err(),
-            answer().at("/id").unwrap_err(),
-            answer().no_page().unwrap_err(),
+            answer().value_at("/id").unwrap_err(),
+            answer().reject_html().unwrap_err(),
         ];
         for failure in failures {
             assert_eq!((failure.kind, failure.effect_possible), (kind, effect_possible));
@@ -372,8 +379,8 @@ mod tests {
         #[case] method: &str,
         #[case] expected: Result<Option<String>, FailureKind>,
     ) {
-        let answer = Response::new(204, "\n").to(&Request::new(method, "https://a/b"));
-        assert_eq!(answer.at("/id").map_err(|failure| failure.kind), expected);
+        let answer = Response::new(204, "\n").for_request(&Request::new(method, "https://a/b"));
+        assert_eq!(answer.value_at("/id").map_err(|failure| failure.kind), expected);
     }
 
     /// It says what its status means, whatever its body should have been.
@@ -381,7 +388,7 @@ mod tests {
     fn json_of_an_answer_that_is_no_success() {
         let answer = answer("POST", 503);
         assert_eq!(answer.json::<u32>().unwrap_err(), answer.failure());
-        let page = Response::new(503, PAGE).to(&Request::get("https://a/b")).failure();
+        let page = Response::new(503, PAGE).for_request(&Request::get("https://a/b")).failure();
         assert!(
             page.message.starts_with("GET https://a/b answers 503 with a web page; an instance")
         );

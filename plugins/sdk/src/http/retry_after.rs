@@ -3,21 +3,21 @@
 use std::time::UNIX_EPOCH;
 
 /// Longest wait that is believed: a day.
-const LONGEST: u64 = 24 * 3600;
+const MAX_WAIT_SECONDS: u64 = 24 * 3600;
 
 /// How long to wait, in seconds. A date is held against the server's own.
 pub(super) fn seconds(value: &str, date: Option<&str>) -> Option<u32> {
     let value = value.trim();
     let seconds = match value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
         // More digits than fit are a long time, too.
-        true => value.parse().unwrap_or(LONGEST),
-        false => moment(value)?.saturating_sub(moment(date?)?),
+        true => value.parse().unwrap_or(MAX_WAIT_SECONDS),
+        false => http_date(value)?.saturating_sub(http_date(date?)?),
     };
-    u32::try_from(seconds.min(LONGEST)).ok()
+    u32::try_from(seconds.min(MAX_WAIT_SECONDS)).ok()
 }
 
 /// Seconds from 1970 to a date as HTTP has it, in any of its three formats.
-fn moment(date: &str) -> Option<u64> {
+fn http_date(date: &str) -> Option<u64> {
     let date = httpdate::parse_http_date(date.trim()).ok()?;
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }
@@ -38,7 +38,7 @@ mod tests {
     #[case("Sun, 06 Nov 1994 08:49:37 CET", None)]
     #[case("Sun, 32 Nov 1994 08:49:37 GMT", None)]
     fn dates(#[case] text: &str, #[case] expected: Option<u64>) {
-        assert_eq!(moment(text), expected);
+        assert_eq!(http_date(text), expected);
     }
 
     #[rstest]

@@ -15,9 +15,10 @@ const CHUNK: usize = 4096;
 const READ: u64 = 64 << 10;
 
 pub(super) fn send(request: &Request) -> Result<Response, HttpError> {
-    let failed = |code| of_code(request, code);
+    let failed = |code| from_error_code(request, code);
     let outgoing = outgoing(request)?;
-    let body = outgoing.body().map_err(|()| invalid(request, "its body can't be written"))?;
+    let body =
+        outgoing.body().map_err(|()| invalid_request(request, "its body can't be written"))?;
     let answer = handle(outgoing, None).map_err(failed)?;
     write(request, body)?;
     let pollable = answer.subscribe();
@@ -25,7 +26,7 @@ pub(super) fn send(request: &Request) -> Result<Response, HttpError> {
         match answer.get() {
             Some(Ok(Ok(answer))) => break answer,
             Some(Ok(Err(code))) => return Err(failed(code)),
-            Some(Err(())) => return Err(lost(request, "its answer was taken twice")),
+            Some(Err(())) => return Err(response_lost(request, "its answer was taken twice")),
             None => pollable.block(),
         }
     };
@@ -38,14 +39,17 @@ fn outgoing(request: &Request) -> Result<OutgoingRequest, HttpError> {
     let headers = Fields::new();
     for (name, value) in request.headers() {
         headers.append(name, value.as_bytes()).map_err(|_| {
-            invalid(request, &format!("the header field {name:?} can't be sent with this value"))
+            invalid_request(
+                request,
+                &format!("the header field {name:?} can't be sent with this value"),
+            )
         })?;
     }
     let outgoing = OutgoingRequest::new(headers);
     let (scheme, rest) = match request.url().split_once("://") {
         Some(("https", rest)) => (Scheme::Https, rest),
         Some(("http", rest)) => (Scheme::Http, rest),
-        _ => return Err(invalid(request, "expected a URL that begins with `https://`")),
+        _ => return Err(invalid_request(request, "expected a URL that begins with `https://`")),
     };
     let rest = rest.split('#').next().unwrap_or_default();
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
@@ -55,7 +59,7 @@ fn outgoing(request: &Request) -> Result<OutgoingRequest, HttpError> {
         .and_then(|()| outgoing.set_scheme(Some(&scheme)))
         .and_then(|()| outgoing.set_authority(Some(authority)))
         .and_then(|()| outgoing.set_path_with_query(Some(&path)))
-        .map_err(|()| invalid(request, "this is no URL, or no method"))?;
+        .map_err(|()| invalid_request(request, "this is no URL, or no method"))?;
     Ok(outgoing)
 }
 
@@ -75,7 +79,8 @@ fn method(name: &str) -> Method {
 /// why it did.
 fn write(request: &Request, body: OutgoingBody) -> Result<(), HttpError> {
     {
-        let stream = body.write().map_err(|()| invalid(request, "its body can't be written"))?;
+        let stream =
+            body.write().map_err(|()| invalid_request(request, "its body can't be written"))?;
         for chunk in request.bytes().chunks(CHUNK) {
             if stream.blocking_write_and_flush(chunk).is_err() {
                 break;
@@ -88,15 +93,17 @@ fn write(request: &Request, body: OutgoingBody) -> Result<(), HttpError> {
 
 fn read(request: &Request, answer: &IncomingResponse) -> Result<Response, HttpError> {
     let mut bytes = Vec::new();
-    let body = answer.consume().map_err(|()| lost(request, "its answer was read twice"))?;
+    let body =
+        answer.consume().map_err(|()| response_lost(request, "its answer was read twice"))?;
     {
-        let stream = body.stream().map_err(|()| lost(request, "its answer was read twice"))?;
+        let stream =
+            body.stream().map_err(|()| response_lost(request, "its answer was read twice"))?;
         loop {
             match stream.blocking_read(READ) {
                 Ok(read) => bytes.extend(read),
                 Err(StreamError::Closed) => break,
                 Err(StreamError::LastOperationFailed(_)) => {
-                    return Err(lost(request, "its answer broke off"));
+                    return Err(response_lost(request, "its answer broke off"));
                 }
             }
         }
@@ -109,15 +116,15 @@ fn read(request: &Request, answer: &IncomingResponse) -> Result<Response, HttpEr
     }))
 }
 
-fn invalid(request: &Request, what: &str) -> HttpError {
+fn invalid_request(request: &Request, what: &str) -> HttpError {
     HttpError::new(request, Invalid, "http-invalid", what, false)
 }
 
-fn lost(request: &Request, what: &str) -> HttpError {
+fn response_lost(request: &Request, what: &str) -> HttpError {
     HttpError::new(request, Transient, "http-lost", what, true)
 }
 
-fn of_code(request: &Request, code: ErrorCode) -> HttpError {
+fn from_error_code(request: &Request, code: ErrorCode) -> HttpError {
     let (kind, name, what, received): (FailureKind, _, _, _) = match code {
         ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
             (Denied, "http-denied", "the host does not send it", false)

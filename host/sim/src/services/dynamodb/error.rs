@@ -7,6 +7,6 @@ pub(super) fn invalid(message: &str) -> ApiError {
 }
 
 /// Of what DynamoDB offers and this one doesn't.
-pub(super) fn unserved(what: &str) -> ApiError {
+pub(super) fn unsupported(what: &str) -> ApiError {
     invalid(&format!("the simulated AWS does not serve {what}"))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::error::{invalid, unserved};
+use super::error::{invalid, unsupported};
 use super::value::{AttributeValue, Item, read_item};
 use crate::protocol::ApiError;
 
@@ -55,12 +55,12 @@ impl Placeholders<'_> {
             check_used("ExpressionAttributeValues", values.keys(), &[])?;
             return Ok(None);
         };
-        let unserved = || {
-            unserved(&format!(
+        let unsupported = || {
+            unsupported(&format!(
                 "another {kind} than `name = :value` or `attribute_not_exists(name)`: {text}"
             ))
         };
-        let (name, value) = parts(text).ok_or_else(unserved)?;
+        let (name, value) = parts(text).ok_or_else(unsupported)?;
         let attribute = match name.strip_prefix('#') {
             Some(_) => names.get(name).cloned().ok_or_else(|| {
                 fail(kind, &format!("An expression attribute name used in the document path is not defined; attribute name: {name}"))

@@ -46,7 +46,7 @@ pub(super) struct Table {
 
 /// A table as it is in a kept state: the keys are in the items.
 #[derive(Deserialize)]
-struct Kept {
+struct StoredTable {
     id: String,
     created: Timestamp,
     items: Vec<Item>,
@@ -56,12 +56,12 @@ fn values<S: Serializer>(items: &BTreeMap<Key, Item>, serializer: S) -> Result<S
     serializer.collect_seq(items.values())
 }
 
-impl TryFrom<Kept> for Table {
+impl TryFrom<StoredTable> for Table {
     type Error = String;
 
-    fn try_from(kept: Kept) -> Result<Self, String> {
-        let mut table = Self::new(kept.created, kept.id);
-        for item in kept.items {
+    fn try_from(stored: StoredTable) -> Result<Self, String> {
+        let mut table = Self::new(stored.created, stored.id);
+        for item in stored.items {
             let key = key_of(&item).map_err(|error| format!("an item: {}", error.message))?;
             table.items.insert(key, item);
         }
@@ -93,7 +93,7 @@ impl Table {
                 { "AttributeName": SORT, "KeyType": "RANGE" },
             ],
             "TableStatus": "ACTIVE",
-            "CreationDateTime": time::json(self.created),
+            "CreationDateTime": time::epoch_seconds(self.created),
             "ProvisionedThroughput": { "ReadCapacityUnits": 0, "WriteCapacityUnits": 0 },
             "TableSizeBytes": self.items.values().map(item_size).sum::<usize>(),
             "ItemCount": self.items.len(),
@@ -102,7 +102,7 @@ impl Table {
             "DeletionProtectionEnabled": false,
             "BillingModeSummary": {
                 "BillingMode": "PAY_PER_REQUEST",
-                "LastUpdateToPayPerRequestDateTime": time::json(self.created),
+                "LastUpdateToPayPerRequestDateTime": time::epoch_seconds(self.created),
             },
         })
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value, json};
 
-use super::error::{invalid, unserved};
+use super::error::{invalid, unsupported};
 use crate::protocol::ApiError;
 
 /// The value of an attribute.
@@ -36,13 +36,13 @@ impl AttributeValue {
             ));
         }
         if !matches!(kind.as_str(), "S" | "N") {
-            return Err(unserved(&format!("attribute values of the type {kind}")));
+            return Err(unsupported(&format!("attribute values of the type {kind}")));
         }
         let text = content.as_str().ok_or_else(|| serialization("Expected a string"))?;
         Ok(match kind.as_str() {
             "S" => Self::S(text.to_owned()),
             _ => Self::N(text.parse().map_err(|_| {
-                unserved(&format!("numbers but whole ones of up to 64 bits: {text}"))
+                unsupported(&format!("numbers but whole ones of up to 64 bits: {text}"))
             })?),
         })
     }

@@ -13,7 +13,7 @@ use super::table::{Key, key_of};
 use super::value::{Item, item_size, read_item};
 use super::{DynamoDb, check_table};
 use crate::protocol::ApiError;
-use crate::time::later;
+use crate::time::saturating_later;
 
 /// Most writes of a transaction, and most bytes of them.
 const TRANSACTION: usize = 100;
@@ -98,7 +98,7 @@ impl Delete {
 impl DynamoDb {
     pub(super) fn put_item(&mut self, request: &PutItem) -> Result<Value, ApiError> {
         let write = request.write()?;
-        if !self.may_happen(&write) {
+        if !self.condition_holds(&write) {
             return Err(ApiError::new("ConditionalCheckFailedException", CONDITION_FAILED));
         }
         self.apply(write);
@@ -146,21 +146,22 @@ impl DynamoDb {
                 None => {}
             }
         }
-        let verdicts: Vec<bool> = writes.iter().map(|write| self.may_happen(write)).collect();
-        if verdicts.contains(&false) {
-            return Err(cancelled(&verdicts));
+        let holding: Vec<bool> = writes.iter().map(|write| self.condition_holds(write)).collect();
+        if holding.contains(&false) {
+            return Err(cancelled(&holding));
         }
         for write in writes {
             self.apply(write);
         }
         if let Some(token) = request.client_request_token {
-            self.transactions.insert(token, (request.transact_items, later(now, IDEMPOTENCY)));
+            self.transactions
+                .insert(token, (request.transact_items, saturating_later(now, IDEMPOTENCY)));
         }
         Ok(json!({}))
     }
 
     /// Whether the condition of a write holds.
-    fn may_happen(&self, write: &Write) -> bool {
+    fn condition_holds(&self, write: &Write) -> bool {
         let Some(condition) = &write.condition else { return true };
         condition.holds(self.table.get(&write.key).unwrap_or(&Item::new()))
     }
@@ -194,14 +195,14 @@ fn read_condition(
 }
 
 /// That some of these writes may not happen.
-fn cancelled(verdicts: &[bool]) -> ApiError {
+fn cancelled(holding: &[bool]) -> ApiError {
     let code = |may: &bool| if *may { "None" } else { "ConditionalCheckFailed" };
-    let codes: Vec<&str> = verdicts.iter().map(code).collect();
+    let codes: Vec<&str> = holding.iter().map(code).collect();
     let reason = |may: &bool| match may {
         true => json!({ "Code": code(may) }),
         false => json!({ "Code": code(may), "Message": CONDITION_FAILED }),
     };
-    let reasons: Vec<Value> = verdicts.iter().map(reason).collect();
+    let reasons: Vec<Value> = holding.iter().map(reason).collect();
     let message = format!(
         "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
         codes.join(", ")

@@ -1,12 +1,12 @@
 //! Service Catalog: the Account Factory product and a provisioned product for each
 //! account. What an update does over time is in [`updates`].
 
+pub(crate) mod operation_store;
 mod product;
 mod provisioned;
 mod records;
 pub(crate) mod starter;
 mod update;
-pub(crate) mod updates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use crate::cursor::Cursor;
 use crate::fleet::Fleet;
-use crate::fleet::versions::Versions;
+use crate::fleet::versions::ArtifactVersions;
 use crate::ids;
 use crate::names::{PORTFOLIO_NAME, PRODUCT_NAME};
 use crate::protocol::operations;
 use crate::protocol::{ApiError, Call};
-use crate::time::later;
-use starter::Starter;
-use updates::Updates;
+use crate::time::saturating_later;
+use operation_store::OperationStore;
+use starter::OperationStarter;
 
 const PRODUCT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
 
@@ -51,7 +51,7 @@ impl Artifact {
 
 /// A launch path that the caller has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Path {
+pub(crate) struct LaunchPath {
     pub(crate) id: String,
     /// Name of the portfolio that it leads through.
     pub(crate) portfolio: String,
@@ -65,8 +65,8 @@ pub(crate) struct ServiceCatalog {
     pub(crate) product_id: String,
     /// Oldest first.
     pub(crate) artifacts: Vec<Artifact>,
-    pub(crate) paths: Vec<Path>,
-    pub(crate) updates: Updates,
+    pub(crate) paths: Vec<LaunchPath>,
+    pub(crate) store: OperationStore,
     /// The accounts that have a provisioned product.
     enrolled: Vec<u32>,
     /// The parameters of the updates that callers have started, by record.
@@ -79,8 +79,12 @@ pub(crate) struct ServiceCatalog {
 }
 
 /// What an operation does; starting one takes a starter.
-type CatalogOperation =
-    fn(&mut ServiceCatalog, Timestamp, &Call<'_>, &mut Starter<'_>) -> Result<Value, ApiError>;
+type CatalogOperation = fn(
+    &mut ServiceCatalog,
+    Timestamp,
+    &Call<'_>,
+    &mut OperationStarter<'_>,
+) -> Result<Value, ApiError>;
 
 /// What the service offers.
 pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
@@ -108,17 +112,19 @@ impl ServiceCatalog {
     pub(crate) fn new(
         fleet: Arc<Fleet>,
         product: Option<String>,
-        versions: Versions,
+        versions: ArtifactVersions,
         start: Timestamp,
     ) -> Self {
         let day = |days: i64| {
             start.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(start)
         };
         let created = day(400);
-        let updates = Updates::new(&fleet, created);
+        let store = OperationStore::new(&fleet, created);
         let mut artifacts: Vec<Artifact> = (0_u32..)
             .zip(versions.into_ids())
-            .map(|(age, id)| Artifact::new(id, later(created, Duration::from_secs(age.into()))))
+            .map(|(age, id)| {
+                Artifact::new(id, saturating_later(created, Duration::from_secs(age.into())))
+            })
             .collect();
         if let Some(newest) = artifacts.last_mut() {
             newest.created = day(1);
@@ -126,12 +132,12 @@ impl ServiceCatalog {
         Self {
             product_id: product.unwrap_or_else(|| ids::write(ids::PRODUCT, 1)),
             artifacts,
-            paths: vec![Path {
+            paths: vec![LaunchPath {
                 id: ids::write(ids::LAUNCH_PATH, 1),
                 portfolio: PORTFOLIO_NAME.to_owned(),
             }],
-            enrolled: updates.products().collect(),
-            updates,
+            enrolled: store.products().collect(),
+            store,
             given: BTreeMap::new(),
             forgotten: BTreeSet::new(),
             gone: BTreeSet::new(),
@@ -144,7 +150,7 @@ impl ServiceCatalog {
         &mut self,
         now: Timestamp,
         call: &Call<'_>,
-        starter: &mut Starter<'_>,
+        starter: &mut OperationStarter<'_>,
     ) -> Result<Value, ApiError> {
         operations::find(OPERATIONS, call)?(self, now, call, starter)
     }

@@ -31,7 +31,7 @@ pub(super) struct SearchProducts {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct OfProduct {
+pub(super) struct ProductRequest {
     product_id: String,
     page_token: Option<String>,
     page_size: Option<usize>,
@@ -39,14 +39,14 @@ pub(super) struct OfProduct {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Paged {
+pub(super) struct PagedRequest {
     page_token: Option<String>,
     page_size: Option<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct OfPortfolio {
+pub(super) struct PortfolioRequest {
     portfolio_id: String,
     page_token: Option<String>,
     page_size: Option<usize>,
@@ -57,7 +57,7 @@ impl ServiceCatalog {
     pub(crate) fn release(&mut self, now: Timestamp) {
         let known = |id: &String| self.artifacts.iter().any(|artifact| artifact.id == *id);
         let number = self.artifacts.len();
-        let id = versions::made_up().skip(number).find(|id| !known(id)).unwrap_or_default();
+        let id = versions::generated_ids().skip(number).find(|id| !known(id)).unwrap_or_default();
         self.artifacts.push(Artifact::new(id, now));
     }
 
@@ -83,7 +83,7 @@ impl ServiceCatalog {
             },
             "Status": "AVAILABLE",
             "ProductARN": format!("arn:aws:catalog:{REGION}:{MANAGEMENT_ACCOUNT}:product/{}", self.product_id),
-            "CreatedTime": time::json(self.created),
+            "CreatedTime": time::epoch_seconds(self.created),
         })
     }
 
@@ -103,7 +103,7 @@ impl ServiceCatalog {
                 json!({
                     "Id": artifact.id,
                     "Name": artifact.name,
-                    "CreatedTime": time::json(artifact.created),
+                    "CreatedTime": time::epoch_seconds(artifact.created),
                 })
             })
             .collect();
@@ -129,7 +129,7 @@ impl ServiceCatalog {
         Ok(json!({ "ProductViewDetails": products }))
     }
 
-    pub(super) fn list_artifacts(&self, request: &OfProduct) -> Result<Value, ApiError> {
+    pub(super) fn list_artifacts(&self, request: &ProductRequest) -> Result<Value, ApiError> {
         self.check_product(&request.product_id)?;
         let artifacts: Vec<Value> = self
             .artifacts
@@ -139,7 +139,7 @@ impl ServiceCatalog {
                     "Id": artifact.id,
                     "Name": artifact.name,
                     "Type": "CLOUD_FORMATION_TEMPLATE",
-                    "CreatedTime": time::json(artifact.created),
+                    "CreatedTime": time::epoch_seconds(artifact.created),
                     "Active": artifact.active,
                     "Guidance": "DEFAULT",
                 })
@@ -148,7 +148,7 @@ impl ServiceCatalog {
         Ok(json!({ "ProvisioningArtifactDetails": artifacts }))
     }
 
-    pub(super) fn list_paths(&self, request: &OfProduct) -> Result<Value, ApiError> {
+    pub(super) fn list_paths(&self, request: &ProductRequest) -> Result<Value, ApiError> {
         self.check_product(&request.product_id)?;
         if self.paths.is_empty() {
             return Err(not_found(&format!(
@@ -187,7 +187,7 @@ impl ServiceCatalog {
         names
     }
 
-    pub(super) fn list_portfolios(&self, request: &Paged) -> Result<Value, ApiError> {
+    pub(super) fn list_portfolios(&self, request: &PagedRequest) -> Result<Value, ApiError> {
         let names = self.portfolios();
         let (range, next) =
             page(request.page_token.as_deref(), request.page_size, SEARCH_PAGE, names.len())?;
@@ -199,7 +199,7 @@ impl ServiceCatalog {
                     "Id": id,
                     "DisplayName": names.get(number)?,
                     "ProviderName": OWNER,
-                    "CreatedTime": time::json(self.created),
+                    "CreatedTime": time::epoch_seconds(self.created),
                 }))
             })
             .collect();
@@ -207,15 +207,15 @@ impl ServiceCatalog {
     }
 
     /// The product is in every portfolio.
-    pub(super) fn list_portfolios_of(&self, request: &OfProduct) -> Result<Value, ApiError> {
+    pub(super) fn list_portfolios_of(&self, request: &ProductRequest) -> Result<Value, ApiError> {
         self.check_product(&request.product_id)?;
         let (page_token, page_size) = (request.page_token.clone(), request.page_size);
-        self.list_portfolios(&Paged { page_token, page_size })
+        self.list_portfolios(&PagedRequest { page_token, page_size })
     }
 
     /// A launch path through a portfolio is what its principals have: so the caller's role
     /// is one where there is a path, besides the people of Identity Center.
-    pub(super) fn list_principals(&self, request: &OfPortfolio) -> Result<Value, ApiError> {
+    pub(super) fn list_principals(&self, request: &PortfolioRequest) -> Result<Value, ApiError> {
         let names = self.portfolios();
         let name = ids::read(ids::PORTFOLIO, &request.portfolio_id)
             .and_then(|number| names.get(number as usize))

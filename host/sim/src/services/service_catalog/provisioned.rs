@@ -6,7 +6,7 @@ use groundcrew_core::catalog::ProductStatus;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::updates::Ended;
+use super::operation_store::RecordOutcome;
 use super::{
     PAGE, PRODUCT_TYPE, SEARCH_PAGE, ServiceCatalog, invalid, not_found, page, with_token,
 };
@@ -17,15 +17,15 @@ use crate::time;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct LevelFilter {
+pub(super) struct AccessLevelFilter {
     key: Option<String>,
     value: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Search {
-    access_level_filter: Option<LevelFilter>,
+pub(super) struct SearchProvisionedProducts {
+    access_level_filter: Option<AccessLevelFilter>,
     filters: Option<BTreeMap<String, Vec<String>>>,
     page_size: Option<usize>,
     page_token: Option<String>,
@@ -33,21 +33,21 @@ pub(super) struct Search {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Scan {
-    access_level_filter: Option<LevelFilter>,
+pub(super) struct ScanProvisionedProducts {
+    access_level_filter: Option<AccessLevelFilter>,
     page_size: Option<usize>,
     page_token: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ById {
+pub(super) struct DescribeProvisionedProduct {
     id: Option<String>,
     name: Option<String>,
 }
 
 impl ServiceCatalog {
-    pub(super) fn search(&self, request: &Search) -> Result<Value, ApiError> {
+    pub(super) fn search(&self, request: &SearchProvisionedProducts) -> Result<Value, ApiError> {
         let matching = if self.sees_all(request.access_level_filter.as_ref())? {
             self.matching(request.filters.as_ref())?
         } else {
@@ -68,7 +68,7 @@ impl ServiceCatalog {
         Ok(with_token(json!({ "ProvisionedProducts": products, "TotalResultsCount": total }), next))
     }
 
-    pub(super) fn scan(&self, request: &Scan) -> Result<Value, ApiError> {
+    pub(super) fn scan(&self, request: &ScanProvisionedProducts) -> Result<Value, ApiError> {
         let sees_all = self.sees_all(request.access_level_filter.as_ref())?;
         let total = if sees_all { self.enrolled.len() } else { 0 };
         let (range, next) = page(request.page_token.as_deref(), request.page_size, PAGE, total)?;
@@ -79,7 +79,7 @@ impl ServiceCatalog {
 
     /// Control Tower provisioned the products, so that a caller who asks for their own
     /// (as user or as role) sees none.
-    fn sees_all(&self, filter: Option<&LevelFilter>) -> Result<bool, ApiError> {
+    fn sees_all(&self, filter: Option<&AccessLevelFilter>) -> Result<bool, ApiError> {
         let Some(filter) = filter else { return Ok(true) };
         if filter.value.as_deref() != Some("self") {
             return Err(invalid("The value of AccessLevelFilter must be `self`."));
@@ -107,7 +107,7 @@ impl ServiceCatalog {
             .ok_or_else(|| invalid("A SearchQuery has the form `field:value`."))?;
         let value = value.trim_matches('"');
         let one = |index: Option<u32>| {
-            let enrolled = |index: &u32| self.updates.product(*index).is_some();
+            let enrolled = |index: &u32| self.store.product(*index).is_some();
             Matching::These(index.into_iter().filter(enrolled).collect())
         };
         Ok(match field {
@@ -117,13 +117,13 @@ impl ServiceCatalog {
             "physicalId" => one(self.fleet.find(value)),
             "id" => one(self.find(value)),
             "status" if value == "UNDER_CHANGE" => {
-                Matching::These(self.updates.under_change().collect())
+                Matching::These(self.store.under_change().collect())
             }
             _ => {
                 let member = member(field).ok_or_else(|| {
                     invalid(&format!("The simulated AWS can't search by `{field}`."))
                 })?;
-                let found = self.updates.products().filter(|index| {
+                let found = self.store.products().filter(|index| {
                     self.attributes(*index).is_some_and(|product| product[member] == *value)
                 });
                 Matching::These(found.collect())
@@ -132,27 +132,27 @@ impl ServiceCatalog {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<u32> {
-        self.fleet.of_product(id).filter(|index| self.updates.product(*index).is_some())
+        self.fleet.find_by_product(id).filter(|index| self.store.product(*index).is_some())
     }
 
     /// What SearchProvisionedProducts and DescribeProvisionedProduct both answer.
     fn detail(&self, index: u32) -> Option<Value> {
         let account = self.fleet.get(index)?;
-        let product = self.updates.product(index)?;
+        let product = self.store.product(index)?;
         let mut answer = json!({
             "Name": provisioned_name(&account.name, index),
             "Arn": format!("arn:aws:servicecatalog:{REGION}:{MANAGEMENT_ACCOUNT}:stack/{}/{}", provisioned_name(&account.name, index), account.product),
             "Type": PRODUCT_TYPE,
             "Id": account.product,
             "Status": product.status,
-            "CreatedTime": time::json(self.created),
+            "CreatedTime": time::epoch_seconds(self.created),
             "LastRecordId": ids::write(ids::RECORD, product.last_record),
             "LastProvisioningRecordId": ids::write(ids::RECORD, product.last_record),
             "LastSuccessfulProvisioningRecordId": ids::write(ids::RECORD, product.last_successful),
             "ProductId": self.product_id,
             "ProvisioningArtifactId": self.artifacts.get(product.artifact as usize)?.id,
         });
-        if let Some(Ended::Failed(failure)) = self.updates.ended(product.last_record)
+        if let Some(RecordOutcome::Failed(failure)) = self.store.ended(product.last_record)
             && product.status != ProductStatus::UnderChange
         {
             answer["StatusMessage"] = failure.description.clone().into();
@@ -162,7 +162,7 @@ impl ServiceCatalog {
 
     fn attributes(&self, index: u32) -> Option<Value> {
         let mut answer = self.detail(index)?;
-        let product = self.updates.product(index)?;
+        let product = self.store.product(index)?;
         answer["PhysicalId"] = self.fleet.get(index)?.id.as_str().into();
         answer["ProductName"] = PRODUCT_NAME.into();
         answer["ProvisioningArtifactName"] =
@@ -171,7 +171,7 @@ impl ServiceCatalog {
         Some(answer)
     }
 
-    pub(super) fn describe(&self, request: &ById) -> Result<Value, ApiError> {
+    pub(super) fn describe(&self, request: &DescribeProvisionedProduct) -> Result<Value, ApiError> {
         let index = self.find_product(request.id.as_deref(), request.name.as_deref())?;
         let detail =
             self.detail(index).ok_or_else(|| not_found("Provisioned product not found."))?;

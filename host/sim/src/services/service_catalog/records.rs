@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::operation_store::RecordOutcome;
 use super::provisioned::provisioned_name;
 use super::update::{ACCOUNT_EMAIL, SSO_USER_EMAIL};
-use super::updates::Ended;
 use super::{PAGE, PRODUCT_TYPE, ServiceCatalog, invalid, not_found, page, with_token};
 use crate::ids;
 use crate::protocol::ApiError;
@@ -14,7 +14,7 @@ use crate::time;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Outputs {
+pub(super) struct GetProvisionedProductOutputs {
     provisioned_product_id: Option<String>,
     provisioned_product_name: Option<String>,
     #[serde(default)]
@@ -23,7 +23,7 @@ pub(super) struct Outputs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct OneRecord {
+pub(super) struct DescribeRecord {
     id: String,
     page_token: Option<String>,
     page_size: Option<usize>,
@@ -31,7 +31,7 @@ pub(super) struct OneRecord {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct History {
+pub(super) struct ListRecordHistory {
     search_filter: Option<SearchFilter>,
     page_size: Option<usize>,
     page_token: Option<String>,
@@ -52,10 +52,10 @@ impl ServiceCatalog {
     }
 
     fn record_detail(&self, now: Timestamp, number: u32) -> Option<Value> {
-        let record = self.updates.record(number)?;
+        let record = self.store.record(number)?;
         let account = self.fleet.get(record.product)?;
         let errors = match &record.ended {
-            Some((_, Ended::Failed(failure))) => {
+            Some((_, RecordOutcome::Failed(failure))) => {
                 json!([{ "Code": failure.code, "Description": failure.description }])
             }
             _ => json!([]),
@@ -64,8 +64,8 @@ impl ServiceCatalog {
             "RecordId": ids::write(ids::RECORD, number),
             "ProvisionedProductName": provisioned_name(&account.name, record.product),
             "Status": record.status(now),
-            "CreatedTime": time::json(record.created),
-            "UpdatedTime": time::json(record.ended.as_ref().map_or(record.created, |(time, _)| *time)),
+            "CreatedTime": time::epoch_seconds(record.created),
+            "UpdatedTime": time::epoch_seconds(record.ended.as_ref().map_or(record.created, |(time, _)| *time)),
             "ProvisionedProductType": PRODUCT_TYPE,
             "RecordType": if record.provisioning { "PROVISION_PRODUCT" } else { "UPDATE_PROVISIONED_PRODUCT" },
             "ProvisionedProductId": account.product,
@@ -80,7 +80,7 @@ impl ServiceCatalog {
     pub(super) fn describe_record(
         &self,
         now: Timestamp,
-        request: &OneRecord,
+        request: &DescribeRecord,
     ) -> Result<Value, ApiError> {
         let found = ids::read(ids::RECORD, &request.id)
             .filter(|number| !self.gone.contains(number))
@@ -95,8 +95,8 @@ impl ServiceCatalog {
 
     /// The outputs of a record: those that others have seen with an account's.
     fn outputs(&self, number: u32) -> Vec<Value> {
-        let Some(record) = self.updates.record(number) else { return Vec::new() };
-        let (Some((_, Ended::Succeeded)), Some(account)) =
+        let Some(record) = self.store.record(number) else { return Vec::new() };
+        let (Some((_, RecordOutcome::Succeeded)), Some(account)) =
             (&record.ended, self.fleet.get(record.product))
         else {
             return Vec::new();
@@ -114,12 +114,15 @@ impl ServiceCatalog {
     }
 
     /// The outputs of the last operation that succeeded.
-    pub(super) fn product_outputs(&self, request: &Outputs) -> Result<Value, ApiError> {
+    pub(super) fn product_outputs(
+        &self,
+        request: &GetProvisionedProductOutputs,
+    ) -> Result<Value, ApiError> {
         let index = self.find_product(
             request.provisioned_product_id.as_deref(),
             request.provisioned_product_name.as_deref(),
         )?;
-        let product = self.updates.product(index).ok_or_else(|| not_found("Record not found."))?;
+        let product = self.store.product(index).ok_or_else(|| not_found("Record not found."))?;
         let mut outputs = self.outputs(product.last_successful);
         if !request.output_keys.is_empty() {
             outputs.retain(|output| {
@@ -129,21 +132,25 @@ impl ServiceCatalog {
         Ok(json!({ "Outputs": outputs }))
     }
 
-    pub(super) fn history(&self, now: Timestamp, request: &History) -> Result<Value, ApiError> {
+    pub(super) fn history(
+        &self,
+        now: Timestamp,
+        request: &ListRecordHistory,
+    ) -> Result<Value, ApiError> {
         let filter = request.search_filter.as_ref();
         let key = filter.and_then(|filter| filter.key.as_deref());
         let value = filter.and_then(|filter| filter.value.as_deref()).unwrap_or_default();
         // Newest first.
         let numbers: Vec<u32> = match key {
             Some("provisionedproduct") => {
-                let product = self.find(value).and_then(|index| self.updates.product(index));
+                let product = self.find(value).and_then(|index| self.store.product(index));
                 std::iter::successors(product.map(|product| product.last_record), |number| {
-                    self.updates.record(*number)?.previous
+                    self.store.record(*number)?.previous
                 })
                 .collect()
             }
             Some("product") if value != self.product_id => Vec::new(),
-            Some("product") | None => (0..self.updates.records()).rev().collect(),
+            Some("product") | None => (0..self.store.records()).rev().collect(),
             Some(_) => {
                 return Err(invalid(
                     "The search filter key must be `provisionedproduct` or `product`.",

@@ -5,43 +5,43 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::updates::{Begun, Updates};
-use crate::agenda::{Agenda, Happening};
-use crate::faults::busy::{BUSY, OverQuota};
-use crate::faults::{Failure, Faults};
+use super::operation_store::{OperationStart, OperationStore};
+use crate::faults::contention::{CONTENTION_MESSAGE, QuotaExceeded};
+use crate::faults::{FaultInjector, OperationFailure};
 use crate::fleet::Fleet;
 use crate::protocol::ApiError;
+use crate::schedule::{EventSchedule, ScheduledEvent};
 use crate::services::identity_store::IdentityStore;
 use crate::services::organizations::Organizations;
-use crate::time::later;
+use crate::time::saturating_later;
 
 /// What is needed to start an operation.
-pub(crate) struct Starter<'a> {
+pub(crate) struct OperationStarter<'a> {
     pub(crate) quota: usize,
     pub(crate) fleet: &'a Arc<Fleet>,
     pub(crate) organizations: &'a Organizations,
     pub(crate) identities: &'a mut IdentityStore,
-    pub(crate) faults: &'a mut Faults,
-    pub(crate) agenda: &'a mut Agenda,
+    pub(crate) faults: &'a mut FaultInjector,
+    pub(crate) schedule: &'a mut EventSchedule,
 }
 
-impl Starter<'_> {
+impl OperationStarter<'_> {
     /// Starts an update that a caller asked for, and answers the number of its record.
-    pub(crate) fn own(
+    pub(crate) fn start_own(
         &mut self,
         now: Timestamp,
-        updates: &mut Updates,
+        store: &mut OperationStore,
         product: u32,
         artifact: u32,
         token: &str,
     ) -> Result<u32, ApiError> {
-        let refused = || ApiError::new("InvalidParametersException", BUSY);
-        if updates.running() >= self.quota {
-            return match self.faults.over_quota(self.quota) {
-                OverQuota::Call(error) => Err(error),
-                OverQuota::Record { failure, after } => {
-                    let begun = Begun::refused(product, artifact, token, after);
-                    self.begin(now, updates, begun, Some(failure)).ok_or_else(refused)
+        let refused = || ApiError::new("InvalidParametersException", CONTENTION_MESSAGE);
+        if store.running() >= self.quota {
+            return match self.faults.quota_exceeded(self.quota) {
+                QuotaExceeded::Call(error) => Err(error),
+                QuotaExceeded::Record { failure, after } => {
+                    let operation = OperationStart::refused(product, artifact, token, after);
+                    self.begin(now, store, operation, Some(failure)).ok_or_else(refused)
                 }
             };
         }
@@ -49,11 +49,11 @@ impl Starter<'_> {
         let ou = account.ou.last().map_or("Root", String::as_str);
         let closed = Some(self.organizations.state(product)).filter(|state| state.is_closed());
         let failure = closed
-            .map(Failure::of_closed)
+            .map(OperationFailure::for_closed_account)
             .or_else(|| self.faults.planned(product, &account.update_failures))
             .or_else(|| self.faults.update(product, ou));
         let share = failure.as_ref().map_or(1.0, |failure| failure.after);
-        let begun = Begun {
+        let operation = OperationStart {
             product,
             artifact,
             token: Some(token),
@@ -62,26 +62,26 @@ impl Starter<'_> {
             fails: failure.is_some(),
             refused: false,
         };
-        self.begin(now, updates, begun, failure).ok_or_else(refused)
+        self.begin(now, store, operation, failure).ok_or_else(refused)
     }
 
     /// Starts an operation of someone else, unless the account is not free or the quota
     /// is used up; answers whether it did. It succeeds after `duration`, by default the
     /// account's own.
-    pub(crate) fn foreign(
+    pub(crate) fn start_foreign(
         &mut self,
         now: Timestamp,
-        updates: &mut Updates,
+        store: &mut OperationStore,
         product: u32,
         artifact: u32,
         duration: Option<Duration>,
     ) -> bool {
         let Some(account) = self.fleet.get(product) else { return false };
-        if !updates.is_free(product) || updates.running() >= self.quota {
+        if !store.is_free(product) || store.running() >= self.quota {
             return false;
         }
         let duration = duration.unwrap_or(account.update_time);
-        let begun = Begun {
+        let operation = OperationStart {
             product,
             artifact,
             token: None,
@@ -90,19 +90,19 @@ impl Starter<'_> {
             fails: false,
             refused: false,
         };
-        self.begin(now, updates, begun, None).is_some()
+        self.begin(now, store, operation, None).is_some()
     }
 
     fn begin(
         &mut self,
         now: Timestamp,
-        updates: &mut Updates,
-        begun: Begun<'_>,
-        failure: Option<Failure>,
+        store: &mut OperationStore,
+        operation: OperationStart<'_>,
+        failure: Option<OperationFailure>,
     ) -> Option<u32> {
-        let record = updates.begin(now, begun)?;
-        let end = Happening::OperationEnds { record, failure: failure.map(Box::new) };
-        self.agenda.add(later(now, begun.duration), end);
+        let record = store.begin(now, operation)?;
+        let end = ScheduledEvent::OperationEnds { record, failure: failure.map(Box::new) };
+        self.schedule.add(saturating_later(now, operation.duration), end);
         Some(record)
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::starter::Starter;
+use super::starter::OperationStarter;
 use super::{ServiceCatalog, invalid, not_found};
 use crate::protocol::ApiError;
 use crate::services::identity_store::{IdentityStore, User};
@@ -29,7 +29,7 @@ const SSO_USER_LAST_NAME: &str = "SSOUserLastName";
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct UpdateRequest {
+pub(super) struct UpdateProvisionedProduct {
     provisioned_product_id: Option<String>,
     provisioned_product_name: Option<String>,
     product_id: Option<String>,
@@ -52,16 +52,16 @@ impl ServiceCatalog {
     pub(super) fn update(
         &mut self,
         now: Timestamp,
-        request: UpdateRequest,
-        starter: &mut Starter<'_>,
+        request: UpdateProvisionedProduct,
+        starter: &mut OperationStarter<'_>,
     ) -> Result<Value, ApiError> {
         check_token(&request.update_token)?;
         let index = self.find_product(
             request.provisioned_product_id.as_deref(),
             request.provisioned_product_name.as_deref(),
         )?;
-        if let Some(record) = self.updates.by_token(&request.update_token) {
-            return if self.updates.record(record).is_some_and(|known| known.product == index) {
+        if let Some(record) = self.store.by_token(&request.update_token) {
+            return if self.store.record(record).is_some_and(|known| known.product == index) {
                 self.started(now, record)
             } else {
                 Err(invalid("The update token was used for another provisioned product."))
@@ -90,14 +90,16 @@ impl ServiceCatalog {
             }
             _ => {}
         }
-        let parameters = self.taken(index, request.provisioning_parameters, starter)?;
-        if !self.updates.is_free(index) {
+        let parameters =
+            self.resolve_parameters(index, request.provisioning_parameters, starter)?;
+        if !self.store.is_free(index) {
             return Err(ApiError::new(
                 "ResourceInUseException",
                 "The provisioned product can't be updated because another execution is in progress.",
             ));
         }
-        let record = starter.own(now, &mut self.updates, index, artifact, &request.update_token)?;
+        let record =
+            starter.start_own(now, &mut self.store, index, artifact, &request.update_token)?;
         let of = |key: &str| parameters.get(key).cloned();
         starter.identities.create(User {
             email: of(SSO_USER_EMAIL).unwrap_or_default(),
@@ -110,11 +112,11 @@ impl ServiceCatalog {
 
     /// The parameters that an update takes: those that are given, and the rest as they were.
     /// Where both a value and `UsePreviousValue` are given the value was seen to win.
-    fn taken(
+    fn resolve_parameters(
         &self,
         index: u32,
         given: Vec<Parameter>,
-        starter: &Starter<'_>,
+        starter: &OperationStarter<'_>,
     ) -> Result<BTreeMap<String, String>, ApiError> {
         check_parameters(&given)?;
         let mut parameters = self
@@ -122,7 +124,7 @@ impl ServiceCatalog {
             .ok_or_else(|| not_found("Provisioned product not found."))?;
         for parameter in given {
             let (Some(key), Some(value)) = (parameter.key, parameter.value) else { continue };
-            if key == ORGANIZATIONAL_UNIT && !starter.organizations.knows(&value) {
+            if key == ORGANIZATIONAL_UNIT && !starter.organizations.has_ou(&value) {
                 return Err(invalid(&format!(
                     "The parent organizational unit '{value}' is not enrolled in AWS Control Tower."
                 )));
@@ -139,7 +141,7 @@ impl ServiceCatalog {
         organizations: &Organizations,
         identities: &IdentityStore,
     ) -> Option<BTreeMap<String, String>> {
-        let product = self.updates.product(index)?;
+        let product = self.store.product(index)?;
         if let Some(given) = self.given.get(&product.last_successful) {
             return Some(given.clone());
         }
@@ -151,7 +153,7 @@ impl ServiceCatalog {
         let values = [
             account.email.clone(),
             account.name.clone(),
-            organizations.unit_parameter(index),
+            organizations.ou_parameter(index),
             email,
             given_name.unwrap_or_default(),
             family_name.unwrap_or_default(),

@@ -19,10 +19,10 @@ use sha2::{Digest, Sha256};
 
 use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
-use crate::time::later;
+use crate::time::saturating_later;
 use address::{arn, endpoint, url_at};
 use message_attributes::MessageAttributes;
-use queue::{Delivered, LONGEST_VISIBILITY, NewMessage, Queue};
+use queue::{LONGEST_VISIBILITY, NewMessage, Queue, ReceivedMessage};
 pub use queue_settings::QueueOptions;
 
 /// Most messages of a batch or of a receive.
@@ -45,28 +45,28 @@ pub(crate) struct Sqs {
     pub(crate) endpoint: String,
     /// Of which queues each operation was asked, whatever the answer.
     pub(crate) asked: BTreeMap<String, BTreeSet<String>>,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
 }
 
 /// Which queue a request is about.
 #[derive(Deserialize)]
-struct About {
+struct QueueSelector {
     #[serde(rename = "QueueUrl", alias = "QueueName")]
     queue: Option<String>,
 }
 
 /// What a call gave.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum CallOutcome {
     Done(Value),
     /// Nothing to receive yet.
-    Wait(Receive),
+    Wait(PendingReceive),
 }
 
 /// A receive that waits.
 #[derive(Clone, Debug)]
-pub(crate) struct Receive {
+pub(crate) struct PendingReceive {
     queue: String,
     max: usize,
     visibility: Duration,
@@ -171,35 +171,37 @@ struct VisibilityEntry {
 }
 
 /// What the service offers.
-pub(crate) const OPERATIONS: &[(&str, Operation<Sqs, Outcome>)] = &[
+pub(crate) const OPERATIONS: &[(&str, Operation<Sqs, CallOutcome>)] = &[
     ("ChangeMessageVisibility", |sqs, now, call| {
-        sqs.change_visibility(now, &call.json()?).map(Outcome::Done)
+        sqs.change_visibility(now, &call.json()?).map(CallOutcome::Done)
     }),
     ("ChangeMessageVisibilityBatch", |sqs, now, call| {
-        sqs.change_visibility_batch(now, call.json()?).map(Outcome::Done)
+        sqs.change_visibility_batch(now, call.json()?).map(CallOutcome::Done)
     }),
-    ("CreateQueue", |sqs, now, call| sqs.create_queue(now, call.json()?).map(Outcome::Done)),
-    ("DeleteMessage", |sqs, now, call| sqs.delete(now, &call.json()?).map(Outcome::Done)),
-    ("DeleteMessageBatch", |sqs, now, call| sqs.delete_batch(now, call.json()?).map(Outcome::Done)),
-    ("DeleteQueue", |sqs, now, call| sqs.delete_queue(now, &call.json()?).map(Outcome::Done)),
+    ("CreateQueue", |sqs, now, call| sqs.create_queue(now, call.json()?).map(CallOutcome::Done)),
+    ("DeleteMessage", |sqs, now, call| sqs.delete(now, &call.json()?).map(CallOutcome::Done)),
+    ("DeleteMessageBatch", |sqs, now, call| {
+        sqs.delete_batch(now, call.json()?).map(CallOutcome::Done)
+    }),
+    ("DeleteQueue", |sqs, now, call| sqs.delete_queue(now, &call.json()?).map(CallOutcome::Done)),
     ("GetQueueAttributes", |sqs, now, call| {
-        sqs.queue_attributes(now, &call.json()?).map(Outcome::Done)
+        sqs.queue_attributes(now, &call.json()?).map(CallOutcome::Done)
     }),
-    ("GetQueueUrl", |sqs, _, call| sqs.queue_url(&call.json()?).map(Outcome::Done)),
+    ("GetQueueUrl", |sqs, _, call| sqs.queue_url(&call.json()?).map(CallOutcome::Done)),
     ("ListDeadLetterSourceQueues", |sqs, _, call| {
-        sqs.list_sources(&call.json()?).map(Outcome::Done)
+        sqs.list_dead_letter_source_queues(&call.json()?).map(CallOutcome::Done)
     }),
-    ("ListQueueTags", |sqs, _, call| sqs.queue_tags(&call.json()?).map(Outcome::Done)),
-    ("ListQueues", |sqs, _, call| sqs.list_queues(&call.json()?).map(Outcome::Done)),
-    ("PurgeQueue", |sqs, now, call| sqs.purge_queue(now, &call.json()?).map(Outcome::Done)),
+    ("ListQueueTags", |sqs, _, call| sqs.queue_tags(&call.json()?).map(CallOutcome::Done)),
+    ("ListQueues", |sqs, _, call| sqs.list_queues(&call.json()?).map(CallOutcome::Done)),
+    ("PurgeQueue", |sqs, now, call| sqs.purge_queue(now, &call.json()?).map(CallOutcome::Done)),
     ("ReceiveMessage", |sqs, now, call| sqs.receive(now, call.json()?)),
-    ("SendMessage", |sqs, now, call| sqs.send(now, call.json()?).map(Outcome::Done)),
-    ("SendMessageBatch", |sqs, now, call| sqs.send_batch(now, call.json()?).map(Outcome::Done)),
+    ("SendMessage", |sqs, now, call| sqs.send(now, call.json()?).map(CallOutcome::Done)),
+    ("SendMessageBatch", |sqs, now, call| sqs.send_batch(now, call.json()?).map(CallOutcome::Done)),
     ("SetQueueAttributes", |sqs, now, call| {
-        sqs.set_queue_attributes(now, &call.json()?).map(Outcome::Done)
+        sqs.set_queue_attributes(now, &call.json()?).map(CallOutcome::Done)
     }),
-    ("TagQueue", |sqs, _, call| sqs.tag_queue(call.json()?).map(Outcome::Done)),
-    ("UntagQueue", |sqs, _, call| sqs.untag_queue(&call.json()?).map(Outcome::Done)),
+    ("TagQueue", |sqs, _, call| sqs.tag_queue(call.json()?).map(CallOutcome::Done)),
+    ("UntagQueue", |sqs, _, call| sqs.untag_queue(&call.json()?).map(CallOutcome::Done)),
 ];
 
 impl Sqs {
@@ -223,9 +225,9 @@ impl Sqs {
     }
 
     /// Gives a queue the policy by which EventBridge may send into it.
-    pub(crate) fn let_events_in(&mut self, name: &str) {
+    pub(crate) fn allow_eventbridge(&mut self, name: &str) {
         if let Some(queue) = self.queues.iter_mut().find(|queue| queue.name == name) {
-            queue.settings.let_events_in(&arn(name));
+            queue.settings.allow_eventbridge(&arn(name));
         }
     }
 
@@ -250,9 +252,13 @@ impl Sqs {
             .unwrap_or_default()
     }
 
-    pub(crate) fn call(&mut self, now: Timestamp, call: &Call<'_>) -> Result<Outcome, ApiError> {
+    pub(crate) fn call(
+        &mut self,
+        now: Timestamp,
+        call: &Call<'_>,
+    ) -> Result<CallOutcome, ApiError> {
         let operation = operations::find(OPERATIONS, call)?;
-        if let Ok(About { queue: Some(queue) }) = call.json() {
+        if let Ok(QueueSelector { queue: Some(queue) }) = call.json() {
             let name = queue.rsplit('/').next().unwrap_or_default();
             self.asked.entry(call.operation.to_owned()).or_default().insert(name.to_owned());
         }
@@ -341,7 +347,11 @@ impl Sqs {
         })))
     }
 
-    fn receive(&mut self, now: Timestamp, request: ReceiveRequest) -> Result<Outcome, ApiError> {
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        request: ReceiveRequest,
+    ) -> Result<CallOutcome, ApiError> {
         let queue = self.queue(&request.queue_url)?;
         let max = request.max_number_of_messages.unwrap_or(1);
         let wait = request.wait_time_seconds.map_or(queue.settings.wait, Duration::from_secs);
@@ -355,21 +365,21 @@ impl Sqs {
         }
         let mut system = BTreeSet::from_iter(request.attribute_names);
         system.extend(request.message_system_attribute_names);
-        let receive = Receive {
+        let receive = PendingReceive {
             queue: queue.name.clone(),
             max,
             visibility,
             system,
             attributes: BTreeSet::from_iter(request.message_attribute_names),
-            until: later(now, wait),
+            until: saturating_later(now, wait),
         };
         Ok(self.resume(now, receive))
     }
 
     /// Looks again for messages for a receive that waits.
-    pub(crate) fn resume(&mut self, now: Timestamp, receive: Receive) -> Outcome {
+    pub(crate) fn resume(&mut self, now: Timestamp, receive: PendingReceive) -> CallOutcome {
         let Some(queue) = self.queues.iter_mut().find(|queue| queue.name == receive.queue) else {
-            return Outcome::Done(json!({}));
+            return CallOutcome::Done(json!({}));
         };
         let (delivered, dead) = queue.receive(now, receive.max, receive.visibility);
         if let Some(target) = queue.settings.redrive.as_ref().map(|(name, _)| name.clone())
@@ -380,18 +390,18 @@ impl Sqs {
             }
         }
         if delivered.is_empty() && now < receive.until {
-            return Outcome::Wait(receive);
+            return CallOutcome::Wait(receive);
         }
         if delivered.is_empty() {
-            return Outcome::Done(json!({}));
+            return CallOutcome::Done(json!({}));
         }
         let messages: Vec<Value> =
             delivered.into_iter().map(|message| shown(message, &receive)).collect();
-        Outcome::Done(json!({ "Messages": messages }))
+        CallOutcome::Done(json!({ "Messages": messages }))
     }
 
     /// When a receive that waits has to be looked at next, if nothing is sent before.
-    pub(crate) fn wake(&self, receive: &Receive) -> Timestamp {
+    pub(crate) fn wake(&self, receive: &PendingReceive) -> Timestamp {
         self.queues
             .iter()
             .find(|queue| queue.name == receive.queue)
@@ -533,7 +543,7 @@ fn batch(entries: impl Iterator<Item = (String, Result<Value, ApiError>)>) -> Va
     json!({ "Successful": successful, "Failed": failed })
 }
 
-fn shown(message: Delivered, receive: &Receive) -> Value {
+fn shown(message: ReceivedMessage, receive: &PendingReceive) -> Value {
     let mut answer = json!({
         "MessageId": message.id,
         "ReceiptHandle": message.receipt,

@@ -14,16 +14,16 @@ use super::queue_settings::{QueueOptions, Settings};
 use crate::ids;
 use crate::names::MANAGEMENT_ACCOUNT;
 use crate::protocol::ApiError;
-use crate::time::later;
+use crate::time::saturating_later;
 
 /// SQS remembers deduplication ids so long, whether the message was deleted or not.
 const DEDUPLICATION: Duration = Duration::from_secs(5 * 60);
 
 /// Counts settle about so long after a change.
-const LAG: Duration = Duration::from_secs(60);
+const COUNT_LAG: Duration = Duration::from_secs(60);
 
 /// Counts are noted at most so often.
-const SAMPLING: Duration = Duration::from_secs(5);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Longest time a message can be hidden, counted from its receipt.
 pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
@@ -42,14 +42,14 @@ pub(crate) struct NewMessage {
 
 /// What sending answers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Sent {
+pub(crate) struct SendResult {
     pub(crate) id: String,
     pub(crate) sequence_number: Option<String>,
 }
 
 /// A received message.
 #[derive(Debug)]
-pub(crate) struct Delivered {
+pub(crate) struct ReceivedMessage {
     pub(crate) id: String,
     pub(crate) receipt: String,
     pub(crate) body: String,
@@ -72,8 +72,8 @@ struct Message {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
-    sent: Sent,
+struct DeduplicationEntry {
+    sent: SendResult,
     until: Timestamp,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Queue {
     pub(crate) purged: Option<Timestamp>,
     /// When its settings were changed.
     pub(crate) modified: Timestamp,
-    #[serde(with = "crate::kept::rng")]
+    #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
     created: Timestamp,
     next: u64,
@@ -102,7 +102,7 @@ pub(crate) struct Queue {
     hidden: BTreeSet<(Timestamp, u64)>,
     /// How many messages of a group are in flight; groups without any are not here.
     busy: BTreeMap<String, u32>,
-    remembered: BTreeMap<String, Remembered>,
+    remembered: BTreeMap<String, DeduplicationEntry>,
     /// Deduplication ids in the order in which they are forgotten.
     forgetting: VecDeque<(Timestamp, String)>,
     /// Counts as they were just before the given times.
@@ -133,24 +133,24 @@ impl Queue {
     }
 
     /// Takes in a message, unless it repeats one of the last five minutes.
-    pub(crate) fn send(&mut self, now: Timestamp, new: NewMessage) -> Sent {
-        self.settle(now);
+    pub(crate) fn send(&mut self, now: Timestamp, new: NewMessage) -> SendResult {
+        self.apply_time(now);
         if let Some(known) = new.deduplication.as_ref().and_then(|id| self.remembered.get(id)) {
             return known.sent.clone();
         }
         self.sample(now);
         let number = self.next;
         self.next += 1;
-        let sent = Sent {
+        let sent = SendResult {
             id: ids::uuid(&mut self.rng),
             sequence_number: self.fifo.then(|| sequence_number(number)),
         };
         if let Some(id) = new.deduplication.clone().filter(|_| self.fifo) {
-            let until = later(now, DEDUPLICATION);
+            let until = saturating_later(now, DEDUPLICATION);
             self.forgetting.push_back((until, id.clone()));
-            self.remembered.insert(id, Remembered { sent: sent.clone(), until });
+            self.remembered.insert(id, DeduplicationEntry { sent: sent.clone(), until });
         }
-        let hidden_until = (!new.delay.is_zero()).then(|| later(now, new.delay));
+        let hidden_until = (!new.delay.is_zero()).then(|| saturating_later(now, new.delay));
         match hidden_until {
             Some(until) => self.hidden.insert((until, number)),
             None => self.visible.insert(number),
@@ -176,8 +176,8 @@ impl Queue {
         now: Timestamp,
         max: usize,
         visibility: Duration,
-    ) -> (Vec<Delivered>, Vec<NewMessage>) {
-        self.settle(now);
+    ) -> (Vec<ReceivedMessage>, Vec<NewMessage>) {
+        self.apply_time(now);
         if self.visible.is_empty() {
             return (Vec::new(), Vec::new());
         }
@@ -218,7 +218,12 @@ impl Queue {
         (delivered, dead)
     }
 
-    fn deliver(&mut self, now: Timestamp, number: u64, visibility: Duration) -> Option<Delivered> {
+    fn deliver(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        visibility: Duration,
+    ) -> Option<ReceivedMessage> {
         self.receipts += 1;
         let receipt = self.receipts;
         let message = self.messages.get_mut(&number)?;
@@ -247,7 +252,7 @@ impl Queue {
         if self.fifo {
             system.insert("SequenceNumber", sequence_number(number));
         }
-        let delivered = Delivered {
+        let delivered = ReceivedMessage {
             id: message.id.clone(),
             receipt: format!("{}.{number}.{receipt}", self.name),
             body: message.new.body.clone(),
@@ -256,7 +261,7 @@ impl Queue {
         };
         self.visible.remove(&number);
         if !visibility.is_zero() {
-            self.hide(number, later(now, visibility));
+            self.hide(number, saturating_later(now, visibility));
         } else {
             self.visible.insert(number);
         }
@@ -266,7 +271,7 @@ impl Queue {
     /// Removes a message by the receipt of it. One that is gone already is no error.
     pub(crate) fn delete(&mut self, now: Timestamp, receipt: &str) -> Result<(), ApiError> {
         let (number, receipt) = self.read_receipt(receipt)?;
-        self.settle(now);
+        self.apply_time(now);
         let Some(message) = self.messages.get(&number) else { return Ok(()) };
         // A standard queue takes any receipt of the message.
         if self.fifo && (message.receipt != receipt || message.hidden_until.is_none()) {
@@ -291,7 +296,7 @@ impl Queue {
             ));
         }
         let (number, receipt) = self.read_receipt(receipt)?;
-        self.settle(now);
+        self.apply_time(now);
         let Some(message) = self.messages.get(&number) else {
             return Err(ApiError::new(
                 "InvalidParameterValue",
@@ -301,8 +306,8 @@ impl Queue {
         if self.fifo && message.receipt != receipt {
             return Err(expired());
         }
-        let until = later(now, visibility);
-        if until > later(message.last_received, LONGEST_VISIBILITY) {
+        let until = saturating_later(now, visibility);
+        if until > saturating_later(message.last_received, LONGEST_VISIBILITY) {
             return Err(ApiError::new(
                 "InvalidParameterValue",
                 "Total VisibilityTimeout for the message is beyond the limit [43200 seconds].",
@@ -329,13 +334,13 @@ impl Queue {
     }
 
     pub(crate) fn bodies(&mut self, now: Timestamp) -> Vec<String> {
-        self.settle(now);
+        self.apply_time(now);
         self.messages.values().map(|message| message.new.body.clone()).collect()
     }
 
     /// Every attribute of the queue that it has.
     pub(crate) fn attributes(&mut self, now: Timestamp) -> BTreeMap<String, String> {
-        self.settle(now);
+        self.apply_time(now);
         let (visible, in_flight, delayed) = self.lagging_counts(now);
         let mut attributes = self.settings.attributes(self.fifo);
         let own = [
@@ -352,7 +357,7 @@ impl Queue {
 
     /// Removes every message.
     pub(crate) fn purge(&mut self, now: Timestamp) {
-        self.settle(now);
+        self.apply_time(now);
         self.sample(now);
         self.messages.clear();
         self.visible.clear();
@@ -367,7 +372,7 @@ impl Queue {
 
     /// Does what time alone does: shows hidden messages again, drops old ones, forgets
     /// deduplication ids.
-    fn settle(&mut self, now: Timestamp) {
+    fn apply_time(&mut self, now: Timestamp) {
         while let Some((until, number)) = self.hidden.first().copied() {
             if until > now {
                 break;
@@ -376,7 +381,7 @@ impl Queue {
             self.show(number);
         }
         while let Some((number, message)) = self.messages.first_key_value() {
-            if later(message.sent, self.settings.retention) > now {
+            if saturating_later(message.sent, self.settings.retention) > now {
                 break;
             }
             let number = *number;
@@ -445,11 +450,19 @@ impl Queue {
 
     /// Notes the counts as they were before a change at `now`.
     fn sample(&mut self, now: Timestamp) {
-        if self.samples.back().is_none_or(|(last, _)| later(*last, SAMPLING) <= now) {
+        if self
+            .samples
+            .back()
+            .is_none_or(|(last, _)| saturating_later(*last, SAMPLE_INTERVAL) <= now)
+        {
             let counts = self.counts();
             self.samples.push_back((now, counts));
         }
-        while self.samples.front().is_some_and(|(first, _)| later(*first, LAG) < now) {
+        while self
+            .samples
+            .front()
+            .is_some_and(|(first, _)| saturating_later(*first, COUNT_LAG) < now)
+        {
             self.samples.pop_front();
         }
     }
@@ -458,7 +471,7 @@ impl Queue {
     fn lagging_counts(&self, now: Timestamp) -> Counts {
         self.samples
             .iter()
-            .find(|(time, _)| later(*time, LAG) > now)
+            .find(|(time, _)| saturating_later(*time, COUNT_LAG) > now)
             .map_or_else(|| self.counts(), |(_, counts)| *counts)
     }
 }

@@ -25,7 +25,7 @@ pub struct QueueOptions {
 }
 
 /// The attributes that are kept as they are given and change nothing here.
-const KEPT: [&str; 5] = [
+const STORED_ATTRIBUTES: [&str; 5] = [
     "KmsDataKeyReusePeriodSeconds",
     "KmsMasterKeyId",
     "Policy",
@@ -34,10 +34,11 @@ const KEPT: [&str; 5] = [
 ];
 
 /// The same of FIFO queues alone.
-const KEPT_OF_FIFO: [&str; 3] = ["DeduplicationScope", "FifoQueue", "FifoThroughputLimit"];
+const STORED_FIFO_ATTRIBUTES: [&str; 3] =
+    ["DeduplicationScope", "FifoQueue", "FifoThroughputLimit"];
 
 /// The attributes that are understood.
-const UNDERSTOOD: [&str; 7] = [
+const INTERPRETED_ATTRIBUTES: [&str; 7] = [
     "VisibilityTimeout",
     "MessageRetentionPeriod",
     "DelaySeconds",
@@ -49,7 +50,9 @@ const UNDERSTOOD: [&str; 7] = [
 
 /// Whether some queue has an attribute with this name that can be set.
 pub(crate) fn is_settable(name: &str) -> bool {
-    [&UNDERSTOOD[..], &KEPT, &KEPT_OF_FIFO].iter().any(|names| names.contains(&name))
+    [&INTERPRETED_ATTRIBUTES[..], &STORED_ATTRIBUTES, &STORED_FIFO_ATTRIBUTES]
+        .iter()
+        .any(|names| names.contains(&name))
 }
 
 /// The attributes of a queue that its owner sets.
@@ -69,12 +72,12 @@ pub(crate) struct Settings {
     pub(crate) content_based: bool,
     /// Name of the dead-letter queue, and after how many receives a message goes there.
     pub(crate) redrive: Option<(String, u32)>,
-    kept: BTreeMap<String, String>,
+    stored: BTreeMap<String, String>,
 }
 
 impl From<&QueueOptions> for Settings {
     fn from(options: &QueueOptions) -> Self {
-        let kept = if options.fifo {
+        let stored = if options.fifo {
             vec![
                 ("FifoQueue", "true"),
                 ("DeduplicationScope", "queue"),
@@ -91,7 +94,7 @@ impl From<&QueueOptions> for Settings {
             largest: 1 << 20,
             content_based: false,
             redrive: options.redrive.clone(),
-            kept: kept
+            stored: stored
                 .into_iter()
                 .chain([("SqsManagedSseEnabled", "true")])
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -112,8 +115,8 @@ impl Settings {
         for (name, value) in attributes {
             let number = |range| read_number(name, value, range);
             let seconds = |range| number(range).map(Duration::from_secs);
-            let kept =
-                KEPT.contains(&name.as_str()) || fifo && KEPT_OF_FIFO.contains(&name.as_str());
+            let stored = STORED_ATTRIBUTES.contains(&name.as_str())
+                || fifo && STORED_FIFO_ATTRIBUTES.contains(&name.as_str());
             match name.as_str() {
                 "VisibilityTimeout" => self.visibility = seconds(0..=43_200)?,
                 "MessageRetentionPeriod" => self.retention = seconds(60..=1_209_600)?,
@@ -128,11 +131,11 @@ impl Settings {
                 }
                 "RedrivePolicy" if value.is_empty() => self.redrive = None,
                 "RedrivePolicy" => self.redrive = Some(read_redrive(fifo, value, &kind_of)?),
-                _ if kept && value.is_empty() => {
-                    self.kept.remove(name);
+                _ if stored && value.is_empty() => {
+                    self.stored.remove(name);
                 }
-                _ if kept => {
-                    self.kept.insert(name.clone(), value.clone());
+                _ if stored => {
+                    self.stored.insert(name.clone(), value.clone());
                 }
                 _ => return Err(unknown_name(name)),
             }
@@ -141,7 +144,7 @@ impl Settings {
     }
 
     /// Lets EventBridge send into the queue of this ARN.
-    pub(crate) fn let_events_in(&mut self, arn: &str) {
+    pub(crate) fn allow_eventbridge(&mut self, arn: &str) {
         let policy = json!({
             "Version": "2012-10-17",
             "Statement": [{
@@ -151,12 +154,12 @@ impl Settings {
                 "Resource": arn,
             }],
         });
-        self.kept.insert("Policy".to_owned(), policy.to_string());
+        self.stored.insert("Policy".to_owned(), policy.to_string());
     }
 
     /// The attributes as they are answered.
     pub(crate) fn attributes(&self, fifo: bool) -> BTreeMap<String, String> {
-        let mut attributes = self.kept.clone();
+        let mut attributes = self.stored.clone();
         let mut add = |name: &str, value: String| {
             attributes.insert(name.to_owned(), value);
         };

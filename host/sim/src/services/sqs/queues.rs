@@ -12,10 +12,10 @@ use super::queue::Queue;
 use super::queue_settings::{QueueOptions, Settings, is_settable, unknown_name};
 use crate::cursor::Cursor;
 use crate::protocol::ApiError;
-use crate::time::later;
+use crate::time::saturating_later;
 
 /// For so long, the name of a deleted queue can't be used, nor a queue be purged again.
-const MINUTE: Duration = Duration::from_secs(60);
+const COOLDOWN: Duration = Duration::from_secs(60);
 
 /// Most queues on a page, and how many when the caller does not say.
 const PAGE: usize = 1000;
@@ -32,19 +32,19 @@ pub(crate) struct CreateQueue {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct OfQueue {
+pub(crate) struct QueueRequest {
     pub(crate) queue_url: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct GetUrl {
+pub(crate) struct GetQueueUrl {
     queue_name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct GetAttributes {
+pub(crate) struct GetQueueAttributes {
     queue_url: String,
     #[serde(default)]
     attribute_names: Vec<String>,
@@ -52,14 +52,14 @@ pub(crate) struct GetAttributes {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct SetAttributes {
+pub(crate) struct SetQueueAttributes {
     queue_url: String,
     attributes: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Listing {
+pub(crate) struct ListQueues {
     queue_name_prefix: Option<String>,
     next_token: Option<String>,
     max_results: Option<usize>,
@@ -67,7 +67,7 @@ pub(crate) struct Listing {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct SourcesListing {
+pub(crate) struct ListDeadLetterSourceQueues {
     queue_url: String,
     next_token: Option<String>,
     max_results: Option<usize>,
@@ -75,14 +75,14 @@ pub(crate) struct SourcesListing {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Tag {
+pub(crate) struct TagQueue {
     queue_url: String,
     tags: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Untag {
+pub(crate) struct UntagQueue {
     queue_url: String,
     tag_keys: Vec<String>,
 }
@@ -109,7 +109,8 @@ impl Sqs {
             }
             return Ok(json!({ "QueueUrl": self.url(&name) }));
         }
-        if self.deleted.get(&name).is_some_and(|deleted| now < later(*deleted, MINUTE)) {
+        if self.deleted.get(&name).is_some_and(|deleted| now < saturating_later(*deleted, COOLDOWN))
+        {
             return Err(ApiError::new(
                 "QueueDeletedRecently",
                 "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
@@ -147,7 +148,7 @@ impl Sqs {
     pub(crate) fn delete_queue(
         &mut self,
         now: Timestamp,
-        request: &OfQueue,
+        request: &QueueRequest,
     ) -> Result<Value, ApiError> {
         let index = self.index(&request.queue_url)?;
         let queue = self.queues.remove(index);
@@ -155,13 +156,13 @@ impl Sqs {
         Ok(json!({}))
     }
 
-    pub(crate) fn queue_url(&mut self, request: &GetUrl) -> Result<Value, ApiError> {
+    pub(crate) fn queue_url(&mut self, request: &GetQueueUrl) -> Result<Value, ApiError> {
         let url = self.url(&request.queue_name);
         self.queue(&url)?;
         Ok(json!({ "QueueUrl": url }))
     }
 
-    pub(crate) fn list_queues(&self, request: &Listing) -> Result<Value, ApiError> {
+    pub(crate) fn list_queues(&self, request: &ListQueues) -> Result<Value, ApiError> {
         let prefix = request.queue_name_prefix.as_deref().unwrap_or_default();
         let named = |queue: &Queue| queue.name.starts_with(prefix);
         let (urls, next) = self.list(named, request.max_results, request.next_token.as_deref())?;
@@ -175,7 +176,10 @@ impl Sqs {
         Ok(answer)
     }
 
-    pub(crate) fn list_sources(&self, request: &SourcesListing) -> Result<Value, ApiError> {
+    pub(crate) fn list_dead_letter_source_queues(
+        &self,
+        request: &ListDeadLetterSourceQueues,
+    ) -> Result<Value, ApiError> {
         let target = self.queues[self.index(&request.queue_url)?].name.as_str();
         let source =
             |queue: &Queue| queue.settings.redrive.as_ref().is_some_and(|(name, _)| name == target);
@@ -209,7 +213,7 @@ impl Sqs {
     pub(crate) fn queue_attributes(
         &mut self,
         now: Timestamp,
-        request: &GetAttributes,
+        request: &GetQueueAttributes,
     ) -> Result<Value, ApiError> {
         let all = self.queue(&request.queue_url)?.attributes(now);
         let names = &request.attribute_names;
@@ -225,7 +229,7 @@ impl Sqs {
     pub(crate) fn set_queue_attributes(
         &mut self,
         now: Timestamp,
-        request: &SetAttributes,
+        request: &SetQueueAttributes,
     ) -> Result<Value, ApiError> {
         let index = self.index(&request.queue_url)?;
         let mut settings = self.queues[index].settings.clone();
@@ -238,10 +242,10 @@ impl Sqs {
     pub(crate) fn purge_queue(
         &mut self,
         now: Timestamp,
-        request: &OfQueue,
+        request: &QueueRequest,
     ) -> Result<Value, ApiError> {
         let queue = self.queue(&request.queue_url)?;
-        if queue.purged.is_some_and(|purged| now < later(purged, MINUTE)) {
+        if queue.purged.is_some_and(|purged| now < saturating_later(purged, COOLDOWN)) {
             return Err(ApiError::new(
                 "PurgeQueueInProgress",
                 format!(
@@ -255,18 +259,18 @@ impl Sqs {
         Ok(json!({}))
     }
 
-    pub(crate) fn tag_queue(&mut self, request: Tag) -> Result<Value, ApiError> {
+    pub(crate) fn tag_queue(&mut self, request: TagQueue) -> Result<Value, ApiError> {
         self.queue(&request.queue_url)?.tags.extend(request.tags);
         Ok(json!({}))
     }
 
-    pub(crate) fn untag_queue(&mut self, request: &Untag) -> Result<Value, ApiError> {
+    pub(crate) fn untag_queue(&mut self, request: &UntagQueue) -> Result<Value, ApiError> {
         let queue = self.queue(&request.queue_url)?;
         queue.tags.retain(|key, _| !request.tag_keys.contains(key));
         Ok(json!({}))
     }
 
-    pub(crate) fn queue_tags(&mut self, request: &OfQueue) -> Result<Value, ApiError> {
+    pub(crate) fn queue_tags(&mut self, request: &QueueRequest) -> Result<Value, ApiError> {
         let tags = &self.queue(&request.queue_url)?.tags;
         Ok(if tags.is_empty() { json!({}) } else { json!({ "Tags": tags }) })
     }

@@ -1,0 +1,523 @@
+//! A config with its plugins, loaded and checked as a whole.
+
+use std::env::VarError;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use groundcrew_core::config::{self, ApprovalMode, Config, PluginConfig, Problem, Problems};
+use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
+use groundcrew_core::lane::LaneNames;
+use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::plan_id::PlanRules;
+use groundcrew_core::ports::SupportCases;
+use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG};
+use groundcrew_engine::notifications::{ConfiguredNotifier, ConfiguredRoute, NotificationSettings};
+use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline, UpdateSettings};
+use groundcrew_plugins::files;
+use groundcrew_plugins::http::{HttpAccess, HttpTransport, NoHttp};
+use groundcrew_plugins::{
+    Coverage, Instance, LoadError, LoadedNotifier, LoadedPolicy, NotifierSpec, PolicySpec, Runtime,
+    RuntimeOptions, Source, SupportGrant,
+};
+
+use serde_json::json;
+
+use crate::command_error::CommandError;
+use crate::output::print_stderr;
+use crate::plan_rules::{self, PolicyRules};
+use crate::script_data::ScriptData;
+
+/// A config as it was read; its plugins are not loaded yet.
+pub struct ParsedConfig {
+    /// As far as it could be read: what is wrong reads as its default.
+    pub config: Config,
+    problems: Vec<Problem>,
+    name: String,
+    text: String,
+    base: PathBuf,
+    /// Sends the HTTP requests of notifiers.
+    http: Arc<dyn HttpTransport>,
+    /// Where the lines are noted that the evaluations of scripts reach, if they are.
+    coverage: Option<Arc<Coverage>>,
+}
+
+/// Which plugins are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PluginSelection {
+    All,
+    /// Those that have a part in onboarding. A cold start pays for every plugin it loads.
+    Notifications,
+}
+
+/// A config and its plugins, ready for use.
+pub struct LoadedConfig {
+    pub config: Config,
+    pub policies: Vec<Arc<LoadedPolicy>>,
+    pub notifiers: Vec<Arc<LoadedNotifier>>,
+    /// Runs the plugins.
+    pub runtime: Runtime,
+    /// The settings of each policy, a script's data included, as JSON.
+    settings: Vec<String>,
+}
+
+/// Reads a config file, with what the environment lays over it. No file at all is the empty
+/// config.
+pub fn read_config(file: Option<&Path>) -> Result<ParsedConfig, CommandError> {
+    let overlay = match std::env::var(config::OVERLAY_VARIABLE) {
+        Ok(overlay) => overlay,
+        Err(VarError::NotPresent) => String::new(),
+        Err(VarError::NotUnicode(_)) => {
+            return Err(CommandError::Usage(format!(
+                "{}: it is no UTF-8",
+                config::OVERLAY_VARIABLE
+            )));
+        }
+    };
+    read_with(file, &overlay)
+}
+
+/// Reads a config file as it is, for use elsewhere than here.
+pub fn read_without_overlay(file: &Path) -> Result<ParsedConfig, CommandError> {
+    read_with(Some(file), "")
+}
+
+/// What to do where there is no config at all.
+const NO_CONFIG: &str = "there is no config: name one with --config FILE or in the environment \
+                         variable GROUNDCREW_CONFIG, or have `groundcrew init` write \
+                         ./groundcrew.toml";
+
+/// Whether it is the config that is taken when none is named, and isn't there.
+fn is_missing_default(file: &Path) -> bool {
+    file == Path::new(DEFAULT_CONFIG) && matches!(file.try_exists(), Ok(false))
+}
+
+/// The config that is taken when none is named, where it is there.
+pub fn find_default_config() -> Option<PathBuf> {
+    let file = Path::new(DEFAULT_CONFIG);
+    (!is_missing_default(file)).then(|| file.to_owned())
+}
+
+fn read_with(file: Option<&Path>, overlay: &str) -> Result<ParsedConfig, CommandError> {
+    let (name, text) = match file {
+        None => ("(no config)".to_owned(), String::new()),
+        Some(path) if is_missing_default(path) => {
+            return Err(CommandError::Usage(NO_CONFIG.to_owned()));
+        }
+        Some(path) => {
+            let text = files::read_text_argument(path, files::MAX_TEXT_BYTES)
+                .map_err(|error| CommandError::unreadable(path, "the config", error))?;
+            (path.display().to_string(), text)
+        }
+    };
+    let (config, problems) = Config::read_with_overlay(&text, overlay);
+    let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let config = config.map(|config| match file.and_then(Path::to_str) {
+        Some(path) => Config { suggestions: CommandSuggestions::with_config(path), ..config },
+        None => config,
+    });
+    match config {
+        Some(config) => Ok(ParsedConfig {
+            config,
+            problems,
+            name,
+            text,
+            base,
+            http: Arc::new(NoHttp),
+            coverage: None,
+        }),
+        None => Err(config_error(&name, &text, problems)),
+    }
+}
+
+impl ParsedConfig {
+    /// The file as it was read.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A path of the config, which is relative to the file.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// The config, for commands that use no plugin. What is wrong with it is an error all the
+    /// same.
+    pub fn into_config(self) -> Result<Config, CommandError> {
+        match self.problems.is_empty() {
+            true => Ok(self.config),
+            false => Err(config_error(&self.name, &self.text, self.problems)),
+        }
+    }
+
+    /// Adds what is wrong with it for a certain use.
+    pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
+        self.problems.extend(problems);
+        self
+    }
+
+    /// Has the HTTP requests of notifiers sent. Without this none is.
+    pub fn with_http(self, http: Arc<dyn HttpTransport>) -> Self {
+        Self { http, ..self }
+    }
+
+    /// Has the lines noted that the evaluations of scripts reach.
+    pub fn with_coverage(self, coverage: Option<Arc<Coverage>>) -> Self {
+        Self { coverage, ..self }
+    }
+
+    /// Loads the plugins and has them check their settings. Everything that is wrong is told
+    /// at once. Notifiers that may open support cases do so through `support`.
+    pub async fn load(
+        self,
+        selection: PluginSelection,
+        support: Arc<dyn SupportCases>,
+    ) -> Result<LoadedConfig, CommandError> {
+        let Self { mut config, mut problems, name, text, base, http, coverage } = self;
+        let mut runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
+            .map_err(|error| CommandError::Other(error.to_string()))?;
+        if let Some(dir) = packaged_dir() {
+            runtime = runtime.with_package(&dir);
+        }
+        if let Some(coverage) = coverage {
+            runtime = runtime.with_coverage(coverage);
+        }
+        if selection == PluginSelection::Notifications {
+            config.policies.retain(|policy| policy.actions.contains(&Action::Onboard));
+        }
+        let mut policies = Vec::new();
+        let (mut named, mut settings) = (Vec::new(), Vec::new());
+        for policy in &config.policies {
+            let plugin_config = &policy.plugin_config;
+            let data = ScriptData::of(&plugin_config.plugin, &base).unwrap_or_else(|message| {
+                let message = format!("policy `{}`: {message}", plugin_config.name);
+                problems.push(Problem { line: plugin_config.line, message });
+                None
+            });
+            let spec = policy_spec(&config, policy, data.as_ref(), &base);
+            settings.push(spec.settings.to_string());
+            match runtime.load_policy(spec).await {
+                Ok(loaded) => {
+                    named.push(loaded.lanes().clone());
+                    policies.push(Arc::new(loaded));
+                }
+                Err(error) => {
+                    // What it would name can't be told: its lanes are given the benefit of doubt.
+                    named.push(NamedLanes::Any);
+                    problems.extend(describe_load_error(
+                        "policy",
+                        plugin_config,
+                        data.as_ref(),
+                        error,
+                    ));
+                }
+            }
+        }
+        let mut notifiers = Vec::new();
+        for notifier in &config.notifiers {
+            let spec = notifier_spec(notifier, &base, &support, &http);
+            match runtime.load_notifier(spec).await {
+                Ok(loaded) => notifiers.push(Arc::new(loaded)),
+                Err(error) => problems.extend(describe_load_error(
+                    "notifier",
+                    &notifier.plugin_config,
+                    None,
+                    error,
+                )),
+            }
+        }
+        if selection == PluginSelection::All {
+            problems.extend(config.check_lanes(&named));
+        }
+        // Where the log says nothing, stderr does.
+        if let Some(trouble) = runtime.cache_warning()
+            && !tracing::enabled!(target: "groundcrew_plugins", tracing::Level::WARN)
+        {
+            print_stderr(&trouble.to_string());
+        }
+        match problems.is_empty() {
+            true => Ok(LoadedConfig { config, policies, notifiers, runtime, settings }),
+            false => Err(config_error(&name, &text, problems)),
+        }
+    }
+}
+
+impl LoadedConfig {
+    /// What the update engine goes by. `host` is the name of this host in the ledger.
+    pub fn update_settings(&self, host: String) -> UpdateSettings {
+        let updates = &self.config.updates;
+        UpdateSettings {
+            rules: self.config.rules(),
+            account_quota: updates.account_quota,
+            reserve: updates.reserve,
+            causes: updates.causes,
+            approval: self.plan_rules(),
+            host,
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            parameters: self.config.account_factory.parameters,
+            fallback: self.config.updates.default,
+            policies: self.configured_policies(Action::Update, FailureHandling::Skip),
+        }
+    }
+
+    /// What a plan is made of besides the version, where plans need approval.
+    pub fn plan_rules(&self) -> Option<PlanRules> {
+        let policies = self.config.policies.iter().zip(&self.policies).zip(&self.settings);
+        let policies: Vec<PolicyRules<'_>> = policies
+            .filter(|((config, _), _)| config.actions.contains(&Action::Update))
+            .map(|((config, policy), settings)| PolicyRules {
+                config,
+                digest: policy.digest(),
+                settings,
+            })
+            .collect();
+        match self.config.updates.approval {
+            ApprovalMode::None => None,
+            ApprovalMode::Required => Some(PlanRules {
+                canonical: self.canonical_plan_rules(),
+                summary: plan_rules::describe_rules(&self.config, &policies),
+            }),
+        }
+    }
+
+    /// What a plan is made of besides the version: with other lanes, or other policies or
+    /// settings of theirs, it is another plan. Comments, or how often somebody looks, change
+    /// nothing.
+    fn canonical_plan_rules(&self) -> String {
+        let updates = &self.config.updates;
+        let lanes = self.config.lanes.iter().map(|lane| {
+            let start_when = format!("{:?}", lane.start_when);
+            let held = format!("{:?}", lane.held);
+            json!([
+                lane.name,
+                lane.concurrency,
+                start_when,
+                held,
+                lane.soak,
+                lane.failure_threshold
+            ])
+        });
+        let policies = self.config.policies.iter().zip(&self.policies).zip(&self.settings);
+        let policies = policies
+            .filter(|((config, _), _)| config.actions.contains(&Action::Update))
+            .map(|((config, policy), settings)| {
+                let rules = format!("{:?} {:?}", config.mode, config.on_failure);
+                json!([config.plugin_config.name, policy.digest(), rules, settings])
+            });
+        json!({
+            "lanes": lanes.collect::<Vec<_>>(),
+            "policies": policies.collect::<Vec<_>>(),
+            "default": format!("{:?}", updates.default),
+            "causes": format!("{:?}", updates.causes),
+            "at_once": [updates.max_concurrent_operations, updates.account_quota, updates.reserve],
+            "per_ou_limit": updates.per_ou_limit,
+        })
+        .to_string()
+    }
+
+    /// What onboarding goes by. `host` is the name of this host in the ledger.
+    pub fn notification_settings(&self, host: String) -> NotificationSettings {
+        let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
+        let policies = self.configured_policies(Action::Onboard, FailureHandling::Retry);
+        let routes = self.config.routes.iter().map(|route| {
+            let is_selected = |policy: &&ConfiguredPolicy| {
+                route.policies.as_ref().is_none_or(|names| names.contains(&policy.name))
+            };
+            let policies = policies.iter().filter(is_selected).cloned().collect();
+            ConfiguredRoute { route: route.clone(), policies }
+        });
+        NotificationSettings {
+            routes: routes.collect(),
+            notifiers: notifiers
+                .map(|(config, notifier)| ConfiguredNotifier {
+                    name: config.plugin_config.name.clone(),
+                    digest: notifier.digest().to_owned(),
+                    gate: config.gate,
+                    timeout: config.plugin_config.limits.timeout,
+                    notifier: notifier.clone(),
+                })
+                .collect(),
+            lookback: self.config.ledger.onboarding_lookback,
+            host,
+            suggestions: self.config.suggestions.clone(),
+        }
+    }
+
+    /// The policies as they are asked about an action, one after the other.
+    pub fn pipeline(&self, action: Action) -> PolicyPipeline {
+        match action {
+            // As `Notifications` has it: without lanes, and told unless a policy says no.
+            Action::Onboard => {
+                let policies = self.configured_policies(action, FailureHandling::Retry);
+                PolicyPipeline::new(policies, LaneNames::default(), Fallback::Proceed)
+            }
+            Action::Update | Action::Vend => {
+                let policies = self.configured_policies(action, FailureHandling::Skip);
+                let lanes = self.config.lane_names().into_iter().collect();
+                PolicyPipeline::new(policies, lanes, self.config.updates.default)
+            }
+        }
+    }
+
+    /// The policies that are asked about an action.
+    fn configured_policies(
+        &self,
+        action: Action,
+        default_on_failure: FailureHandling,
+    ) -> Vec<ConfiguredPolicy> {
+        let policies = self.config.policies.iter().zip(&self.policies);
+        policies
+            .filter(|(config, _)| config.actions.contains(&action))
+            .map(|(config, policy)| ConfiguredPolicy {
+                name: config.plugin_config.name.clone(),
+                digest: policy.digest().to_owned(),
+                on_failure: match config.on_failure {
+                    None => default_on_failure,
+                    Some(config::OnFailure::Skip) => FailureHandling::Skip,
+                    Some(config::OnFailure::Proceed) => FailureHandling::Abstain,
+                    Some(config::OnFailure::Retry) => FailureHandling::Retry,
+                },
+                monitored: config.mode == config::PolicyMode::Monitor,
+                policy: policy.clone(),
+            })
+            .collect()
+    }
+}
+
+fn config_error(name: &str, text: &str, problems: Vec<Problem>) -> CommandError {
+    CommandError::Usage(Problems::new(name, problems).within(text).to_string())
+}
+
+fn policy_spec(
+    config: &Config,
+    policy: &config::PolicyConfig,
+    data: Option<&ScriptData>,
+    base: &Path,
+) -> PolicySpec {
+    let plugin_config = &policy.plugin_config;
+    let settings = &plugin_config.settings;
+    PolicySpec {
+        name: plugin_config.name.clone(),
+        source: plugin_source(&plugin_config.plugin, base),
+        sha256: plugin_config.sha256.clone(),
+        settings: data.map_or_else(|| settings.json.clone(), |data| data.merge_into(settings).json),
+        lanes: config.lane_names(),
+        limits: plugin_config.limits,
+        instance: match policy.instance {
+            config::InstanceReuse::Fresh => Instance::Fresh,
+            config::InstanceReuse::Kept => Instance::Kept,
+        },
+    }
+}
+
+fn notifier_spec(
+    notifier: &config::NotifierConfig,
+    base: &Path,
+    support: &Arc<dyn SupportCases>,
+    http: &Arc<dyn HttpTransport>,
+) -> NotifierSpec {
+    let plugin_config = &notifier.plugin_config;
+    NotifierSpec {
+        name: plugin_config.name.clone(),
+        source: plugin_source(&plugin_config.plugin, base),
+        sha256: plugin_config.sha256.clone(),
+        settings: plugin_config.settings.json.clone(),
+        limits: plugin_config.limits,
+        // A plugin without the grant is told so when it asks.
+        support: Some(SupportGrant {
+            cases: support.clone(),
+            service_codes: notifier.grants.support_cases.clone(),
+        }),
+        http: Some(HttpAccess {
+            grants: notifier
+                .grants
+                .http
+                .iter()
+                .map(|grant| grant.clone().relative_to(base))
+                .collect(),
+            limits: notifier.http_limits,
+            transport: http.clone(),
+        }),
+    }
+}
+
+/// Where the code of a plugin comes from.
+pub fn plugin_source(plugin: &config::PluginSource, base: &Path) -> Source {
+    match plugin {
+        config::PluginSource::Bundled(name) => Source::Bundled(name.clone()),
+        config::PluginSource::File(path) => Source::File(base.join(path)),
+        config::PluginSource::Script(path) => {
+            Source::Script { path: base.join(path), name: path.display().to_string() }
+        }
+    }
+}
+
+/// Problems of a plugin, each at its line: rejected settings where they are written,
+/// everything else where the plugin is named.
+fn describe_load_error(
+    what: &str,
+    plugin_config: &PluginConfig,
+    data: Option<&ScriptData>,
+    error: LoadError,
+) -> Vec<Problem> {
+    let (name, settings) = (&plugin_config.name, &plugin_config.settings);
+    let is_script = matches!(plugin_config.plugin, config::PluginSource::Script(_));
+    match error {
+        LoadError::Settings(problems) => problems
+            .into_iter()
+            .map(|SettingProblem { at, message }| {
+                let Some(key) = at.strip_prefix('/') else {
+                    return match is_script {
+                        // The message begins with file, line and column.
+                        true => Problem {
+                            line: plugin_config.line,
+                            message: format!("{what} `{name}`: {message}"),
+                        },
+                        false => Problem {
+                            line: settings.line(""),
+                            message: format!("{what} `{name}`, settings: {message}"),
+                        },
+                    };
+                };
+                let key = key.replace('/', ".").replace("~1", "/").replace("~0", "~");
+                match data.and_then(|data| data.source_line(settings, &at)) {
+                    Some(place) => Problem {
+                        line: plugin_config.line,
+                        message: format!("{what} `{name}`: {place}: `{key}`: {message}"),
+                    },
+                    None => Problem {
+                        line: settings.line(&at),
+                        message: format!("{what} `{name}`, setting `{key}`: {message}"),
+                    },
+                }
+            })
+            .collect(),
+        error => vec![Problem { line: plugin_config.line, message: one_line(&error.to_string()) }],
+    }
+}
+
+/// Problems have a line each, whatever a compiler says.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Where a package has its compiled plugins: `cache` beside this binary. Not beside the config,
+/// which may come from anywhere: compiled code has all the rights of the binary, and so has to
+/// come with it.
+fn packaged_dir() -> Option<PathBuf> {
+    let dir = std::env::current_exe().ok()?.parent()?.join("cache");
+    // What is there and is no directory is told of, and done without.
+    dir.symlink_metadata().is_ok().then_some(dir)
+}
+
+/// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory, or what
+/// a Lambda may write to. An empty `GROUNDCREW_CACHE` means nowhere.
+pub fn cache_dir() -> Option<PathBuf> {
+    if let Some(dir) = std::env::var_os("GROUNDCREW_CACHE") {
+        return (!dir.is_empty()).then(|| dir.into());
+    }
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let lambda = crate::runtime::is_lambda().then(|| PathBuf::from("/tmp"));
+    let dir = lambda.or(cache).or(home).filter(|dir| dir.is_absolute());
+    dir.map(|dir| dir.join("groundcrew"))
+}

@@ -1,0 +1,58 @@
+//! What will happen without anyone calling, in the order in which it will.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::faults::OperationFailure;
+
+/// Something that happens by itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ScheduledEvent {
+    /// An operation ends.
+    OperationEnds { record: u32, failure: Option<Box<OperationFailure>> },
+    /// A plan that a snapshot had in progress ends.
+    PlanEnds { account: u32 },
+    /// An account that somebody has closed is suspended.
+    AccountSuspended { account: u32 },
+    /// EventBridge delivers an event.
+    EventDelivered { event: String },
+    /// Someone else wants to start an operation.
+    ForeignOperationStarts { account: u32 },
+}
+
+/// Happenings to come. Those of one instant happen in the order in which they were added.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct EventSchedule {
+    #[serde(with = "crate::state_serde::map_as_pairs")]
+    events: BTreeMap<(Timestamp, u64), ScheduledEvent>,
+    added: u64,
+}
+
+impl EventSchedule {
+    pub(crate) fn add(&mut self, time: Timestamp, happening: ScheduledEvent) {
+        self.events.insert((time, self.added), happening);
+        self.added += 1;
+    }
+
+    /// When the next one happens.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.events.first_key_value().map(|((time, _), _)| *time)
+    }
+
+    /// Takes the next one that is due.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, ScheduledEvent)> {
+        let entry = self.events.first_entry()?;
+        if entry.key().0 > now {
+            return None;
+        }
+        let ((time, _), happening) = entry.remove_entry();
+        Some((time, happening))
+    }
+
+    /// How many were ever added: changes when anything new is to happen.
+    pub(crate) fn added(&self) -> u64 {
+        self.added
+    }
+}
