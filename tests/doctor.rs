@@ -134,7 +134,7 @@ fn what_an_operator_may_have_wrong() {
         })
         .to_string(),
     );
-    let dir = place(
+    let dir = prepare_dir(
         &aws,
         &[
             ("groundcrew-updates.fifo", "groundcrew-updates-dead.fifo"),
@@ -303,7 +303,7 @@ const SECRET: &str = "hunter2";
 
 /// What is found about notifiers, with these options; whatever it is, no secret is shown.
 fn other_systems(aws: &Server, notifiers: &str, options: &[&str]) -> (CommandOutput, Value) {
-    let dir = place(aws, &[("[[policies]]", &format!("{notifiers}[[policies]]"))]);
+    let dir = prepare_dir(aws, &[("[[policies]]", &format!("{notifiers}[[policies]]"))]);
     std::fs::write(dir.path().join("token"), format!("{SECRET}\n")).unwrap();
     let options = [&["doctor", "--config", "crew.toml"], options].concat();
     let ran = aws.groundcrew(dir.path(), &options);

@@ -94,7 +94,7 @@ fn of_a_batch_none_is_lost() {
     let aws = Server::sim_aws(0);
     let broken = created().replace("111122223333", "Not Available");
     let batch = json!({ "Records": [sqs(&broken), sqs(&another())] });
-    let dir = place(CONFIG.as_bytes(), batch.to_string().as_bytes());
+    let dir = prepare_dir(CONFIG.as_bytes(), batch.to_string().as_bytes());
     let ran = handle(&aws, dir.path());
     assert_eq!(ran.code, 1, "{}", ran.stdout);
     let printed: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -125,7 +125,7 @@ fn of_a_batch_none_is_lost() {
 #[case::unmarked(utf16(&created())[2..].to_vec(), 2, "it looks like UTF-16 without a byte order mark")]
 fn what_is_no_event_is_named(#[case] file: Vec<u8>, #[case] code: i32, #[case] said: &str) {
     let aws = Server::sim_aws(0);
-    let ran = handle(&aws, place(CONFIG.as_bytes(), &file).path());
+    let ran = handle(&aws, prepare_dir(CONFIG.as_bytes(), &file).path());
     assert_eq!(ran.code, code, "{}", ran.stderr);
     assert!(ran.stderr.contains(said), "{}", ran.stderr);
     assert_eq!(aws.inspect("cases"), json!([]));
@@ -136,7 +136,7 @@ fn what_is_no_event_is_named(#[case] file: Vec<u8>, #[case] code: i32, #[case] s
 #[case::call("call-of-create-managed-account", "api-call", "recorded by CloudTrail")]
 fn what_is_ignored_names_its_rule(#[case] name: &str, #[case] rule: &str, #[case] reason: &str) {
     let aws = Server::sim_aws(0);
-    let dir = place(CONFIG.as_bytes(), event(name).as_bytes());
+    let dir = prepare_dir(CONFIG.as_bytes(), event(name).as_bytes());
     let report = handle(&aws, dir.path()).json();
     assert_eq!((&report["outcome"], &report["rule"]), (&json!("ignored"), &json!(rule)));
     assert!(report["reason"].as_str().unwrap().contains(reason), "{report}");
@@ -164,7 +164,7 @@ fn one_that_was_told_names_the_rule_of_its_route() {
     );
     let updated = event("update-managed-account-succeeded");
     let again = updated.replace("999cccaa", "000cccaa");
-    let dir = place(each.as_bytes(), updated.as_bytes());
+    let dir = prepare_dir(each.as_bytes(), updated.as_bytes());
     assert_eq!(handle(&aws, dir.path()).json()["outcome"], "notified");
     for (text, rule, cases) in [
         (&again, json!("once-per-event"), 1),
@@ -220,7 +220,7 @@ fn other_commands_take_envelopes_too() {
 #[test]
 fn other_files_may_be_utf16_too() {
     let snapshot = r#"{"accounts": [{"id": "111122223333", "name": "one", "enrolled": false}]}"#;
-    let dir = place(CONFIG.as_bytes(), &utf16(snapshot));
+    let dir = prepare_dir(CONFIG.as_bytes(), &utf16(snapshot));
     let plan = ["plan", "--config", "crew.toml", "--snapshot", "event.json"];
     let text = groundcrew(dir.path(), &plan).stdout;
     assert!(text.contains("1 without a product"), "{text}");

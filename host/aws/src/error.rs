@@ -77,7 +77,7 @@ where
         ..AwsError::without_code(operation, class, message)
     };
     let no_credentials = |message: String, class| AwsError {
-        credentials_error: true,
+        without_credentials: true,
         ..AwsError::without_code(operation, class, message)
     };
     match &error {

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::dead_letter_queue::{DeadLetterQueue, content_hash};
 use crate::error::{unexpected, write_error};
-use crate::queue_depth::counts;
+use crate::queue_depth::message_counts;
 use crate::sqs::{MAX_BATCH_SIZE, Message, Queue};
 
 /// The updates queue.

@@ -31,6 +31,7 @@ struct Report {
     /// Why policies would not be asked now, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_asked: Option<String>,
+    #[serde(rename = "answers")]
     results: Vec<PolicyResultReport>,
     decision: AccountDecision,
     /// What would be decided if monitored policies had a say, where that is something else.
@@ -69,6 +70,7 @@ struct PolicyResultReport {
     digest: String,
     monitored: bool,
     /// `abstain`, `proceed`, `skip`, `hold` or `failure`.
+    #[serde(rename = "says")]
     result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     lane: Option<String>,
@@ -211,7 +213,7 @@ impl PolicyResultReport {
             policy: answer.policy.name.clone(),
             digest: answer.policy.digest.clone(),
             monitored: answer.policy.monitored,
-            decision,
+            result: decision,
             lane,
             reason,
             until,

@@ -184,7 +184,7 @@ pub async fn environment(config: &Config) -> Environment {
 fn catalog(clients: &Clients, config: &Config) -> ServiceCatalog {
     let factory = &config.account_factory;
     let launch_path = match &factory.launch_path {
-        Some(id) => LaunchPathSelector::Given(id.clone()),
+        Some(id) => LaunchPathSelector::ById(id.clone()),
         None => LaunchPathSelector::ByPortfolio(factory.portfolio_name.clone()),
     };
     ServiceCatalog::new(clients.service_catalog.clone(), &factory.product_name, launch_path)

@@ -142,7 +142,7 @@ async fn ten_thousand_accounts_take_few_calls() {
         ("SearchProvisionedProducts", 102),
     ];
     assert_eq!(calls, documented.map(|(name, count)| (name.to_owned(), count)).into());
-    assert_eq!(fixture.clients.calls.by_operation(), calls);
+    assert_eq!(fixture.clients.call_counter.by_operation(), calls);
     fixture.assert_true(&partial_snapshot).await;
 }
 

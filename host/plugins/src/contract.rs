@@ -74,7 +74,7 @@ fn check_exports(
 ) -> Result<(), LoadError> {
     let ty = component.component_type();
     let exports = || ty.exports(engine).map(|(name, _)| name);
-    let other = interface(task(world.other()));
+    let other = interface(exported_interface(world.other()));
     for expected in [SETTINGS, exported_interface(world)] {
         // wasmtime's own rule for which versions are compatible.
         if component.get_export_index(None, expected).is_some() {

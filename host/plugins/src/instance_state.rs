@@ -10,7 +10,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::http::{HttpAccess, OutgoingHttp};
 use crate::log::PluginLog;
-use crate::support::{Support, SupportGrant};
+use crate::support::{SupportCapability, SupportGrant};
 use crate::usage::Usage;
 use crate::wasi::Wasi;
 
@@ -25,7 +25,7 @@ pub(crate) struct Capabilities {
 pub(crate) struct InstanceState {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) wasi: Wasi,
-    pub(crate) support: Option<Support>,
+    pub(crate) support: Option<SupportCapability>,
     pub(crate) http: OutgoingHttp,
     pub(crate) usage: Usage,
     pub(crate) limits: Limits,

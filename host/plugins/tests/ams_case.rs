@@ -155,7 +155,7 @@ async fn a_template_without_end() {
     let limits = groundcrew_core::limits::Limits { memory: 16 << 20, ..spec.limits };
     let notifier = runtime().load_notifier(NotifierSpec { limits, ..spec }).await.unwrap();
     let tags = Tags::Known([("many".to_owned(), "x".repeat(100))].into());
-    let looping = Notification { tags, ..named("loop") };
+    let looping = Notification { tags, ..notification_for_name("loop") };
     let failure = notifier.notify(&looping).await.unwrap_err();
     assert_eq!((failure.kind, failure.code.as_str()), (NotifyFailureKind::Transient, "timeout"));
     assert!(!failure.effect_possible);

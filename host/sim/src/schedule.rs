@@ -17,15 +17,17 @@ pub(crate) enum ScheduledEvent {
     /// An account that somebody has closed is suspended.
     AccountSuspended { account: u32 },
     /// EventBridge delivers an event.
+    #[serde(rename = "EventArrives")]
     EventDelivered { event: String },
     /// Someone else wants to start an operation.
+    #[serde(rename = "ForeignActs")]
     ForeignOperationStarts { account: u32 },
 }
 
 /// Happenings to come. Those of one instant happen in the order in which they were added.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct EventSchedule {
-    #[serde(with = "crate::state_serde::map_as_pairs")]
+    #[serde(rename = "happenings", with = "crate::state_serde::map_as_pairs")]
     events: BTreeMap<(Timestamp, u64), ScheduledEvent>,
     added: u64,
 }

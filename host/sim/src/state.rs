@@ -281,7 +281,7 @@ mod tests {
             29 => {
                 let faults = [
                     Fault::Rejected(Rejection::Throttled),
-                    Fault::Hung { effect: false },
+                    Fault::Hung { takes_effect: false },
                     Fault::ResponseLost,
                 ];
                 model.inject_fault("Query", faults[which as usize % 3]);

@@ -242,8 +242,8 @@ pub fn notifier_without_parameters() -> Vec<u8> {
         interface settings {
             use types.{problem};
             record context { lanes: list<string> }
-            variant lanes { any, only(list<string>) }
-            record metadata { lanes: lanes }
+            variant named-lanes { any, only(list<string>) }
+            record metadata { lanes: named-lanes }
             schema: func() -> string;
             configure: func(settings: string, context: context)
                 -> result<metadata, list<problem>>;

@@ -56,7 +56,7 @@ pub struct Settings {
     #[serde(default = "hold_at_most")]
     pub hold_at_most: String,
     /// What a finding that holds does after that.
-    #[serde(default)]
+    #[serde(rename = "then", default)]
     pub after_hold: AfterHold,
 }
 
@@ -131,7 +131,7 @@ pub enum AfterHold {
 
 impl From<AfterHold> for FindingAction {
     fn from(after_hold: AfterHold) -> Self {
-        match then {
+        match after_hold {
             AfterHold::Annotate => Self::Annotate,
             AfterHold::Stop => Self::Stop,
         }
@@ -185,8 +185,8 @@ impl Settings {
         let ou = self.ou.and_then(|ou| ou.expected(on_finding, wrong));
         let name = self.name.and_then(|name| name.compiled("/name", on_finding, wrong));
         let email = self.email.and_then(|email| email.compiled("/email", on_finding, wrong));
-        let hold_for = wrong.take("/hold_for", seconds(&self.hold_for));
-        let hold_at_most = wrong.take("/hold_at_most", seconds(&self.hold_at_most));
+        let hold_for = wrong.value_or_report("/hold_for", seconds(&self.hold_for));
+        let hold_at_most = wrong.value_or_report("/hold_at_most", seconds(&self.hold_at_most));
         match (hold_for, hold_at_most) {
             (Some(hold_for), Some(hold_at_most)) if problems.0.is_empty() => Ok(BaselineCheck {
                 checks: Checks { tags, ou, name, email, on_unreadable },

@@ -57,14 +57,14 @@ impl Notifier for Billing {
         let request = Request::put(url)
             .header("Accept", "application/json")
             .json(&self.record(notification)?)?;
-        let answer = request.send()?.success()?.no_page()?;
+        let answer = request.send()?.success()?.reject_html()?;
         let reference = match &self.settings.reference {
             Some(pointer) => {
                 answer.value_at(pointer).map_err(|failure| failure.for_setting("reference"))?
             }
             None => None,
         };
-        Ok(Receipt::new(reference.unwrap_or_else(|| request.place().to_owned())))
+        Ok(Receipt::new(reference.unwrap_or_else(|| request.url_without_query().to_owned())))
     }
 }
 

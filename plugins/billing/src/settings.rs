@@ -61,11 +61,11 @@ impl Settings {
     pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let Some(record) = self.record.as_object() else {
-            problems.push(Problem::new(crate::RECORD, "expected a table"));
+            problems.push(Problem::new(crate::RECORD_POINTER, "expected a table"));
             return problems;
         };
         for name in record.keys().filter(|name| self.tags.contains_key(*name)) {
-            let at = format!("{}/{name}", crate::RECORD);
+            let at = format!("{}/{name}", crate::RECORD_POINTER);
             let message = format!("`{name}` comes from a tag, too: leave one of them out");
             problems.push(Problem::new(at, message));
         }

@@ -117,7 +117,7 @@ impl RestInventory {
         let answer = Request::get(url).header("Accept", "application/json").send()?;
         match answer.status() {
             // A proxy's page says nothing of records.
-            404 => match answer.no_page() {
+            404 => match answer.reject_html() {
                 Ok(_) => Ok(None),
                 Err(failure) => Err(Failure { kind: FailureKind::Transient, ..failure }),
             },
@@ -163,7 +163,7 @@ impl RestInventory {
 }
 
 fn send(request: Request, body: &Value) -> Result<Response, Failure> {
-    request.header("Accept", "application/json").json(body)?.send()?.success()?.no_page()
+    request.header("Accept", "application/json").json(body)?.send()?.success()?.reject_html()
 }
 
 /// That there is no record, if the answer says so.

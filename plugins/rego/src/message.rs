@@ -16,7 +16,7 @@ const MAX_VALUE: usize = 200;
 /// ```
 pub(crate) fn one_line(otherwise: &str, error: &str) -> String {
     let position = split_position(error).map_or(otherwise, |(position, _)| position);
-    format!("{position}: {}", what(error))
+    format!("{position}: {}", without_position(error))
 }
 
 /// An error without its position.

@@ -42,7 +42,7 @@ fn what_is_inserted_into_urls_is_encoded(#[case] name: &str, #[case] expected: &
 #[case("https://a/ b", "' ' must be percent-encoded in a URL")]
 #[case("https://a/{{ account.nmae }}", "line 1: `account.nmae` is not known")]
 fn urls_that_are_wrong(#[case] source: &str, #[case] expected: &str) {
-    let problems = Templates::new().url("/url", source, &[]);
+    let problems = Templates::new().add_url("/url", source, &[]);
     assert_eq!(messages(&problems), [expected]);
     assert_eq!(problems[0].at, "/url");
 }
@@ -92,7 +92,7 @@ fn what_events_tell(#[case] event: &str, #[case] expected: &str) {
 #[test]
 fn what_is_wrong_in_json_is_told_where_it_is() {
     let value = json!({ "a": ["{{ b }}", "{{ key }}"], "c/d": "{{", "e": 1 });
-    let problems = Templates::new().json("/body", &value, &[]);
+    let problems = Templates::new().add_json("/body", &value, &[]);
     let at: Vec<_> = problems.iter().map(|problem| problem.at.as_str()).collect();
     assert_eq!(at, ["/body/a/0", "/body/c~1d"]);
 }

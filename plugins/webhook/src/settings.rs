@@ -80,12 +80,12 @@ impl Settings {
         let mut problems = Vec::new();
         if !(self.body.is_object() || self.body.is_string()) {
             let message = "expected a table, which is sent as JSON, or a text";
-            problems.push(Problem::new(crate::BODY, message));
+            problems.push(Problem::new(crate::BODY_POINTER, message));
         }
         if self.body.is_string() && self.content_type().contains("json") {
             let message = "JSON is written as a table: in a text, an account whose name has a \
                            quotation mark would break it";
-            problems.push(Problem::new(crate::BODY, message));
+            problems.push(Problem::new(crate::BODY_POINTER, message));
         }
         if self.reference.as_ref().is_some_and(|pointer| !pointer.starts_with('/')) {
             let message = "expected a JSON pointer, such as `/result/id`";
@@ -95,7 +95,7 @@ impl Settings {
             let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             if name.is_empty() || !name.bytes().all(fit) {
                 let message = format!("{name:?} is no name of a header field");
-                problems.push(Problem::new(crate::header_at(name), message));
+                problems.push(Problem::new(crate::header_pointer(name), message));
             }
         }
         problems

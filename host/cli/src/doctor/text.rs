@@ -50,9 +50,19 @@ fn show(finding: &Finding, coloured: bool, lines: &mut Vec<String>) {
     let word = format!("{word:4}");
     let word = if coloured { format!("\x1b[{colour}m{word}\x1b[0m") } else { word };
     let found = finding.found.lines().flat_map(|line| wrap(line, FOUND_COLUMN)).collect();
-    push_block(&format!("  {word}  {:NAME$}  ", finding.check.name()), FOUND_COLUMN, found, lines);
+    push_block(
+        &format!("  {word}  {:NAME_WIDTH$}  ", finding.check.name()),
+        FOUND_COLUMN,
+        found,
+        lines,
+    );
     if let Some(fix) = &finding.fix {
-        push_block(&format!("{:FIX$}fix: ", ""), FIX_COLUMN + 5, wrap(fix, FIX_COLUMN + 5), lines);
+        push_block(
+            &format!("{:FIX_COLUMN$}fix: ", ""),
+            FIX_COLUMN + 5,
+            wrap(fix, FIX_COLUMN + 5),
+            lines,
+        );
     }
 }
 

@@ -17,6 +17,7 @@ use crate::timestamp_arg::Since;
 #[derive(Debug, Serialize)]
 struct Report {
     /// So many orders are kept.
+    #[serde(rename = "kept")]
     max_orders: u64,
     /// The oldest first.
     orders: Vec<Entry>,

@@ -27,6 +27,7 @@ pub struct HostsReport {
     /// Those that run.
     pub running: Vec<Heartbeat>,
     /// Whether a process has the ledger file open and answers, heartbeat or not. Never of a table.
+    #[serde(rename = "answers")]
     pub connected: bool,
     /// When none runs: the one that ran last, as far as that is known.
     pub last: Option<GoneHost>,

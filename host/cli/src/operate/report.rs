@@ -16,7 +16,7 @@ use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::hosts::Hosts;
+use super::hosts::HostsReport;
 use super::in_flight::{InFlight, refresh};
 use super::notifications::NotificationsReport;
 use crate::formatting::count;
@@ -43,6 +43,7 @@ pub struct Report {
     pub held: Vec<HeldAccount>,
     pub held_in_all: usize,
     /// The lane whose turn it is, while it soaks after the lanes before it.
+    #[serde(rename = "soaks")]
     pub soaking_lane: Option<SoakingLane>,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
     pub held_back: Vec<BlockingLane>,

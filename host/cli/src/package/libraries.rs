@@ -111,8 +111,9 @@ mod tests {
             assert!(found, "{name}");
         }
         for name in NSS_LIBRARIES.into_iter().filter(|_| elf.glibc.is_some()) {
-            let here =
-                folders(elf.architecture).iter().any(|one| Path::new(one).join(name).exists());
+            let here = library_folders(elf.architecture)
+                .iter()
+                .any(|one| Path::new(one).join(name).exists());
             assert_eq!(found.keys().any(|path| path.ends_with(name)), here, "{name}");
         }
     }

@@ -223,8 +223,8 @@ impl Page {
         writeln!(self.out, "<details>\n<summary>{summary}</summary>")?;
         let rows = accounts.iter().take(self.listed).map(|decided| {
             let until = decided.until.map(|until| format!(" until {}", format_minute(until)));
-            let lane = decided.lane.as_ref().map(|lane| format!(" in {}", code(lane)));
-            let reason = decided.reason.as_ref().map(|reason| format!(": {}", code(reason)));
+            let lane = decided.lane.as_ref().map(|lane| format!(" in {}", inline_code(lane)));
+            let reason = decided.reason.as_ref().map(|reason| format!(": {}", inline_code(reason)));
             let decision = match decided.decision {
                 "proceed" => "update",
                 other => other,
@@ -347,8 +347,8 @@ mod tests {
 
     #[test]
     fn a_text_is_shown_as_it_is() {
-        assert_eq!(code("R&D <1> \"x\""), "<code>R&amp;D &lt;1&gt; &quot;x&quot;</code>");
-        assert_eq!(code("a\nb\u{202e}"), "<code>a\\nb\\u{202e}</code>");
+        assert_eq!(inline_code("R&D <1> \"x\""), "<code>R&amp;D &lt;1&gt; &quot;x&quot;</code>");
+        assert_eq!(inline_code("a\nb\u{202e}"), "<code>a\\nb\\u{202e}</code>");
         assert_eq!(inline_code(&"é".repeat(400)).matches('é').count(), MAX_TEXT_CHARS);
         assert!(inline_code(&"é".repeat(400)).ends_with("…</code>"));
         assert!(!inline_code(&"é".repeat(300)).contains('…'));

@@ -20,22 +20,28 @@ pub(crate) struct RoundTrip {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     /// The service refuses it, without effect.
+    #[serde(rename = "Refused")]
     Rejected(Rejection),
     /// The network is partitioned: no connection is made, and it takes no effect.
+    #[serde(rename = "Partitioned")]
     ConnectionFailed,
     /// It takes effect, but its reply is dropped: the connection breaks.
+    #[serde(rename = "ReplyDropped")]
     ResponseLost,
     /// No reply comes in any time that a caller waits.
     Hung {
         /// Whether it takes effect.
+        #[serde(rename = "effect")]
         takes_effect: bool,
     },
     /// Something between here and the service answers in its place, in HTML: a proxy, a load
     /// balancer, a captive portal.
+    #[serde(rename = "Garbled")]
     MalformedResponse {
         /// The status that it gives.
         status: u16,
         /// Whether it takes effect all the same.
+        #[serde(rename = "effect")]
         takes_effect: bool,
     },
 }

@@ -40,7 +40,7 @@ struct FaultRates {
     not_connected: u32,
     reply_lost: u32,
     hung: u32,
-    #[serde(default)]
+    #[serde(rename = "garbled", default)]
     malformed_response: u32,
     /// Of events.
     event_lost: u32,

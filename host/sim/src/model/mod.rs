@@ -96,6 +96,7 @@ pub struct Model {
     now: Timestamp,
     quota: usize,
     fleet: Arc<Fleet>,
+    #[serde(rename = "agenda")]
     schedule: EventSchedule,
     faults: FaultInjector,
     catalog: ServiceCatalog,

@@ -16,6 +16,7 @@ use crate::shared_model::SharedModel;
 #[serde(deny_unknown_fields)]
 struct InjectedFault {
     operation: String,
+    #[serde(rename = "fares")]
     fault: String,
 }
 

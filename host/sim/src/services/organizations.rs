@@ -39,11 +39,15 @@ const TAGS: usize = 50;
 pub(crate) struct Organizations {
     #[serde(skip)]
     pub(crate) fleet: Arc<Fleet>,
+    #[serde(rename = "units")]
     ous: Vec<OrganizationalUnit>,
+    #[serde(rename = "units_by_id")]
     ous_by_id: BTreeMap<String, u32>,
     /// Unit that holds each account; `None` directly under the root.
+    #[serde(rename = "unit_of")]
     ou_of_account: Vec<Option<u32>>,
     /// The same when accounts were enrolled.
+    #[serde(rename = "unit_at_first")]
     initial_ou: Vec<Option<u32>>,
     /// The tags that were changed, by account, unit or root: all of it.
     tags: BTreeMap<String, BTreeMap<String, String>>,

@@ -29,6 +29,7 @@ const TYPE: &str = "organizations:account";
 pub enum TagIndexState {
     /// As well as Organizations does.
     #[default]
+    #[serde(rename = "Whole")]
     Complete,
     /// It knows none.
     Empty,

@@ -47,7 +47,7 @@ fn regopy(
     let answer = |line: &str| match serde_json::from_str::<Value>(line).unwrap() {
         json if json == json!({ "error": true }) => None,
         json if json == json!({ "undefined": true }) => None,
-        json => decision::of(&regorus::Value::from(json)).ok(),
+        json => decision::parse(&regorus::Value::from(json)).ok(),
     };
     String::from_utf8(output.stdout).unwrap().lines().map(answer).collect()
 }

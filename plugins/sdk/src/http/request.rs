@@ -76,7 +76,7 @@ impl Request {
     /// Why there is no answer: it was not granted, the other system could not be reached, or
     /// the answer was lost.
     pub fn send(&self) -> Result<Response, HttpError> {
-        super::send(self).map(|response| response.to(self))
+        super::send(self).map(|response| response.for_request(self))
     }
 
     /// The method.

@@ -36,7 +36,7 @@ pub(super) struct Key {
 
 /// A table and its items.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(try_from = "Kept")]
+#[serde(try_from = "StoredTable")]
 pub(super) struct Table {
     id: String,
     created: Timestamp,

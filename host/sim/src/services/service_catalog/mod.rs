@@ -66,6 +66,7 @@ pub(crate) struct ServiceCatalog {
     /// Oldest first.
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) paths: Vec<LaunchPath>,
+    #[serde(rename = "updates")]
     pub(crate) store: OperationStore,
     /// The accounts that have a provisioned product.
     enrolled: Vec<u32>,

@@ -72,6 +72,7 @@ pub(crate) struct Settings {
     pub(crate) content_based: bool,
     /// Name of the dead-letter queue, and after how many receives a message goes there.
     pub(crate) redrive: Option<(String, u32)>,
+    #[serde(rename = "kept")]
     stored: BTreeMap<String, String>,
 }
 
