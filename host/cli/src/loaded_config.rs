@@ -521,3 +521,39 @@ pub fn cache_dir() -> Option<PathBuf> {
     let dir = lambda.or(cache).or(home).filter(|dir| dir.is_absolute());
     dir.map(|dir| dir.join("groundcrew"))
 }
+
+#[cfg(test)]
+mod tests {
+    use groundcrew_core::config::{OnFailure, PolicyMode};
+    use groundcrew_core::pipeline::Fallback;
+    use groundcrew_core::scheduler::{StartWhen, WhenHeld};
+    use groundcrew_core::update_need::Causes;
+
+    /// The id of a plan is a hash over these names. A variant or a field that is renamed gives
+    /// every plan another id, and voids the approvals that operators have given.
+    #[test]
+    fn a_plan_names_its_rules_as_it_always_did() {
+        let names = [
+            format!("{:?} {:?}", StartWhen::Drained, StartWhen::Succeeded),
+            format!("{:?} {:?}", WhenHeld::Wait, WhenHeld::Pass),
+            format!("{:?} {:?}", PolicyMode::Enforce, PolicyMode::Monitor),
+            format!("{:?} {:?} {:?}", OnFailure::Skip, OnFailure::Proceed, OnFailure::Retry),
+            format!("{:?} {:?}", Fallback::Proceed, Fallback::Skip),
+            format!(
+                "{:?}",
+                Causes { moved: true, landing_zone: true, tainted: true, error: false }
+            ),
+        ];
+        assert_eq!(
+            names,
+            [
+                "Drained Succeeded",
+                "Wait Pass",
+                "Enforce Monitor",
+                "Skip Proceed Retry",
+                "Proceed Skip",
+                "Causes { moved: true, landing_zone: true, tainted: true, error: false }",
+            ]
+        );
+    }
+}
