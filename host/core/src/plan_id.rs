@@ -50,8 +50,8 @@ pub enum RuleChange<'r> {
     },
 }
 
-/// The differences between the rules of two plans, given as in [`PlanRules::shown`], ordered by the
-/// names of the rules.
+/// The differences between the rules of two plans, given as in [`PlanRules::summary`], ordered by
+/// the names of the rules.
 pub fn rule_changes<'r>(
     before: &'r BTreeMap<String, String>,
     now: &'r BTreeMap<String, String>,

@@ -254,9 +254,10 @@ pub struct SweepRecord {
     /// The plan that this belongs to, if plans need approval.
     #[serde(default)]
     pub plan: Option<PlanId>,
-    /// The rules that the plan is made of, for people who compare two plans: [`PlanRules::shown`].
+    /// The rules that the plan is made of, for people who compare two plans:
+    /// [`PlanRules::summary`].
     ///
-    /// [`PlanRules::shown`]: crate::plan_id::PlanRules::shown
+    /// [`PlanRules::summary`]: crate::plan_id::PlanRules::summary
     #[serde(default)]
     pub rules: BTreeMap<String, String>,
     /// Enrolled accounts.
