@@ -1,4 +1,4 @@
-//! Keys of the host itself: where it runs, and how it brings accounts up to date.
+//! Keys of the host itself: where it runs, and how it updates accounts.
 
 use super::declare::table;
 use crate::config::forms::{Choice, Duration, Integer, QueueUrl, Seconds, Text, TopicArn};

@@ -1,4 +1,4 @@
-//! Keys of policies and notifiers, and of the routes that lead to them.
+//! Keys of policies, notifiers and routes.
 
 use super::declare::table;
 use crate::config::forms::{
@@ -40,8 +40,7 @@ table! {
     }
 }
 
-/// Declares a table of limits: those that are written, and after the time those that every plugin
-/// has.
+/// Declares a table of limits: the given ones, and after `timeout` those that every plugin has.
 macro_rules! limits {
     ($(#[doc = $about:literal])+ $table:ident: $values:ident = $heading:tt {
         $(#[doc = $meaning:literal])+
@@ -66,7 +65,7 @@ macro_rules! limits {
         }
 
         impl $values {
-            /// Those that every plugin has.
+            /// The limits that every plugin has.
             pub fn plugin_limits(&self) -> limits::Limits {
                 limits::Limits {
                     timeout: self.timeout.value,
@@ -218,21 +217,21 @@ table! {
     NOTIFIER_SETTINGS = ["notifiers.settings"];
 }
 
-/// All that a route can name.
+/// The events that a route can name.
 pub struct Events;
 
 impl KnownNames for Events {
     const NAMES: &'static [&'static str] = &crate::event::EVENT_NAMES;
 }
 
-/// Those that `on` of a notifier can name.
+/// The events that `on` of a notifier can name.
 pub struct AccountEvents;
 
 impl KnownNames for AccountEvents {
     const NAMES: &'static [&'static str] = &["CreateManagedAccount", "UpdateManagedAccount"];
 }
 
-/// Those that a grant can name.
+/// The methods that a grant can name.
 pub struct Methods;
 
 impl KnownNames for Methods {
