@@ -4,9 +4,9 @@
 ///
 /// ```ignore
 /// table! {
-///     /// How accounts are brought up to date.
+///     /// How accounts are updated.
 ///     UPDATES: Updates = ["updates"] {
-///         /// So many operations of the quota are left free for people.
+///         /// The number of operations of the quota that are reserved for people.
 ///         reserve: Integer<usize, 0, 9> = Is("0");
 ///         /// Most updates at once of accounts that are directly in the same OU.
 ///         per_ou_limit: Integer<usize, 1, 10> = Nothing("no limit"), alias "ou_limit";
