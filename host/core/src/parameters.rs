@@ -210,9 +210,9 @@ pub fn rebuild(
     }
 }
 
-/// Account Factory's name for the last OU of a path from the top-level one down: `Name` directly
-/// under the root, `Name (ou-id)` for a nested OU, because names of nested OUs may repeat. `None`
-/// for the root, in which Control Tower governs no accounts.
+/// How Account Factory names the last OU of a path from the top-level one down: `Name` when it
+/// is directly under the root, `Name (ou-id)` when it is nested, since names of nested OUs
+/// may repeat. Nothing for the root, which Control Tower governs no accounts in.
 fn unit_parameter(path: &[OrganizationalUnit]) -> Option<String> {
     match path {
         [] => None,

@@ -1,5 +1,5 @@
-//! The queues of updates, events and notifications. Nothing depends on a message alone: an update
-//! is due by Service Catalog, and a notification has its claim in the ledger.
+//! The queues of updates, events and notifications. A message is never the only record: Service
+//! Catalog shows which accounts are due, and the ledger has the claim of each notification.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
