@@ -172,7 +172,7 @@ impl<'a> DecisionCombiner<'a> {
     /// The final decision after all policies, if none of them ended the evaluation.
     pub fn finish(self) -> FinalDecision {
         if let Some(held) = self.held {
-            // No policy both held and named a lane, because that would have ended the evaluation.
+            // No policy named a lane: together with the hold it would have ended the evaluation.
             let first = self.proceed.is_some() || self.fallback == Fallback::Proceed;
             return hold(held, first.then_some(LaneId::FIRST));
         }
