@@ -1,9 +1,9 @@
-//! What groundcrew decides, and the words it decides in.
+//! The decisions of groundcrew, and the types that they are made of.
 //!
-//! This crate is pure: it reads no file, opens no socket, spawns no task and has no
-//! clock of its own. Everything it knows arrives as an argument, the time included.
-//! It knows neither wasmtime nor an AWS SDK; what it needs of the world it states as
-//! [`ports`], which the other crates implement.
+//! This crate is pure: it reads no file, opens no socket, spawns no task and has no clock of its
+//! own. It gets everything as an argument, including the time. It depends neither on wasmtime nor
+//! on an AWS SDK. The services that it needs are traits in [`ports`], which the other crates
+//! implement.
 
 #![deny(missing_docs)]
 

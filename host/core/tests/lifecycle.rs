@@ -1,4 +1,4 @@
-//! Every lifecycle event of Control Tower, and what is understood of it: a line each.
+//! Every lifecycle event of Control Tower, and its parsed content: a line each.
 
 use groundcrew_core::event::{Event, ManagedAccount, UpdateTrigger};
 use groundcrew_core::onboarding::{EventPlan, plan_event};
@@ -13,7 +13,7 @@ macro_rules! fixture {
 
 const ACCOUNT: Option<&str> = Some("321098765432");
 const PROD: Option<&str> = Some("ou-k2m4-3p5q7r9t Prod");
-/// A baseline names its OU by id alone.
+/// A baseline has only the id of its OU.
 const PROD_ID: Option<&str> = Some("ou-k2m4-3p5q7r9t ");
 
 /// Name, state, account and OU.
@@ -88,7 +88,7 @@ const OF_AN_OU: &str = "arn:aws:organizations::210987654321:ou/o-9zq8w7e6r5/ou-k
 const CONTROL_TOWER: &str = "arn:aws:controltower:eu-central-1::baseline/17BSJV3IGJ2QSGA2";
 const UNKNOWN: &str = "arn:aws:controltower:eu-central-1::baseline/ZZZZZZZZZZZZZZZZ";
 
-/// An account lands with whichever baseline, and not with one on anything else.
+/// An account is enrolled by any baseline, but not by a baseline on another kind of target.
 #[rstest]
 #[case::account(OF_AN_ACCOUNT, "SUCCEEDED", CONTROL_TOWER, true)]
 #[case::by_another_baseline(OF_AN_ACCOUNT, "SUCCEEDED", UNKNOWN, true)]
@@ -144,7 +144,7 @@ fn broken_details(#[case] details: Value, #[case] problem: &str) {
     );
 }
 
-/// A call of the API has the name of the event that it leads to.
+/// An API call has the name of the event that it leads to.
 #[rstest]
 #[case("CreateManagedAccount")]
 #[case("UpdateManagedAccount")]
@@ -162,7 +162,8 @@ fn calls_are_no_lifecycle_events(#[case] name: &str) {
     }
 }
 
-/// With details it is the event itself, whatever it calls itself; without any it is broken.
+/// With details it is a lifecycle event, even if its type is that of a call. An event without
+/// details is invalid.
 #[test]
 fn what_is_called_a_call_and_has_details_is_an_event() {
     let created = fixture!("create-managed-account-succeeded");

@@ -1,4 +1,4 @@
-//! What sweeps and later decisions say of accounts, taken into the backlog.
+//! Puts the results of sweeps and of later decisions into the backlog.
 
 use jiff::Timestamp;
 
@@ -34,7 +34,7 @@ impl Scheduler {
         }));
         let new_target = self.target.as_ref() != Some(&account_factory);
         self.target = Some(account_factory);
-        // What was decided since the sweep began is newer than what it saw.
+        // A decision made after the sweep began is newer than the result of the sweep.
         let changed = &self.changed;
         self.holds.retain(|account| changed.contains(account));
         for (account, candidate_state) in accounts {
@@ -51,8 +51,8 @@ impl Scheduler {
         }
     }
 
-    /// Puts an account where a decision wants it. What is already handed over in that lane
-    /// for the same target is left in the queue.
+    /// Puts an account where a decision wants it. If it is already queued in that lane for the same
+    /// target, it stays in the queue.
     pub(super) fn apply_state(
         &mut self,
         account: &AccountId,
@@ -76,7 +76,7 @@ impl Scheduler {
                         && entry.ou == ou
                 });
                 if !kept {
-                    // No longer than it ever waits: the clock that wrote it may have been wrong.
+                    // No longer than the longest wait: the clock that wrote it may have been wrong.
                     let ready = retry_at.map_or(now, |at| at.clamp(now, now + RETRY_MAX));
                     let stage = BacklogStage::Waiting { ready };
                     let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
