@@ -66,7 +66,7 @@ async fn what_a_sweep_has_handed_over_stays_due() {
     let mut fixture = Fixture { lookback, queue: true, ..Fixture::new() };
     fixture.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
     assert_eq!(fixture.handle(SCHEDULED).await.outcome, EventOutcome::Queued);
-    // The lookback ends exactly when the accounts joined.
+    // With a lookback of exactly their age the accounts are no longer new.
     fixture.lookback = TWO_WEEKS;
     work(&fixture).await;
     assert_eq!((fixture.cases(), letters(&fixture).len()), (3, 0));
