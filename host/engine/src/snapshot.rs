@@ -1,9 +1,10 @@
-//! Reads a live organization for a snapshot: its accounts, their provisioned products and
-//! their tags. Changes nothing. May be dropped at any moment: what it has read stays in its
-//! [`PartialSnapshot`], from which another one goes on.
+//! Reads a live organization for a snapshot: its accounts, their provisioned products and their
+//! tags. It changes nothing. It may be dropped at any moment: the data that it has read stays in
+//! its [`PartialSnapshot`], and another reader can continue from there.
 //!
-//! Tags come from the tag index, a hundred accounts with each call, if it holds what a few
-//! accounts say of themselves; otherwise every account is asked, at a steady rate.
+//! Tags come from the tag index, a hundred accounts with each call, if it agrees with the tags that
+//! were read from a sample of accounts. Otherwise the tags of every account are read, at a steady
+//! rate.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,25 +19,25 @@ use groundcrew_core::snapshot::SnapshotAccount;
 use sha2::{Digest, Sha256};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-/// So many accounts of each kind are asked whether the tag index is right: of those that it
-/// lists, and of those that it doesn't.
+/// The tags of so many accounts of each kind are read to check the tag index: of the accounts that
+/// it lists, and of those that it doesn't.
 const SAMPLE_SIZE: usize = 10;
 
-/// Accounts that are asked for their tags within a second. AWS publishes no rate, and others
-/// use it, too; when it is less, the adapter slows down.
+/// The number of accounts whose tags are read within a second. AWS publishes no rate limit, and
+/// other clients share it; when it is lower, the adapter slows down.
 const READS_PER_SECOND: u64 = 10;
-/// Most of them at once.
+/// The most of these reads at once.
 const MAX_CONCURRENT_READS: usize = 8;
 
-/// How often a call is made that fails for the moment, and what lies between. The adapter has tried
-/// several times before.
+/// How often a call is tried that fails with a transient error, and the waits in between. The
+/// adapter has retried it several times before.
 const MAX_ATTEMPTS: usize = 6;
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
 
-/// A listing whose token AWS does not take any more begins anew, but not for ever.
+/// A listing starts again when AWS rejects its page token, but only so often.
 const MAX_LISTING_STARTS: u32 = 3;
 
-/// The world as a reader reaches it.
+/// The ports of a reader.
 #[derive(Clone)]
 pub struct SnapshotPorts {
     /// Service Catalog.
@@ -53,7 +54,7 @@ pub struct SnapshotReader {
     partial_snapshot: Mutex<PartialSnapshot>,
 }
 
-/// How far a reading is.
+/// The progress of a reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadProgress {
     /// Accounts listed.
@@ -64,25 +65,25 @@ pub struct ReadProgress {
     pub indexed: usize,
     /// Whether all of these are complete.
     pub listed: bool,
-    /// Accounts that were asked for their tags.
+    /// Accounts whose tags were read.
     pub tags_read: usize,
-    /// Whether every account is.
+    /// Whether the tags of every account are read one by one.
     pub one_by_one: bool,
 }
 
 impl SnapshotReader {
-    /// Goes on with a reading, which may have begun in another process.
+    /// Continues a reading, which may have begun in another process.
     pub fn new(ports: SnapshotPorts, partial_snapshot: PartialSnapshot) -> Self {
         Self { ports, partial_snapshot: Mutex::new(partial_snapshot) }
     }
 
-    /// What is known by now.
+    /// The data read so far.
     pub fn partial_snapshot(&self) -> MutexGuard<'_, PartialSnapshot> {
-        // It is whole after every statement, so that a poisoned one can be read.
+        // No statement can leave it half-changed, so a poisoned one is valid.
         self.partial_snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How far it is.
+    /// The progress so far.
     pub fn progress(&self) -> ReadProgress {
         let partial_snapshot = self.partial_snapshot();
         ReadProgress {
@@ -98,13 +99,14 @@ impl SnapshotReader {
         }
     }
 
-    /// Reads what is not known yet.
+    /// Reads the data that is still missing.
     ///
     /// # Errors
-    /// When accounts or provisioned products can't be listed. Tags that can't be read are no
-    /// error: the reading says why.
+    /// When accounts or provisioned products can't be listed. Tags that can't be read are no error:
+    /// the partial snapshot records why.
     pub async fn read(&self) -> Result<(), AwsError> {
-        // Within each, a page leads to the next one; together they take as long as the longest.
+        // The pages of one listing are read one after the other; the listings are read at the same
+        // time.
         tokio::try_join!(self.list_accounts(), self.list_products(), self.list_tags())?;
         if self.partial_snapshot().tag_source.is_none() {
             let tag_source = self.check_index().await;
@@ -143,7 +145,7 @@ impl SnapshotReader {
         .await
     }
 
-    /// Lists what the tag index has. That it can't be is why to do without, no error.
+    /// Reads the tag index. A failure is no error: the tags are read one by one then.
     async fn list_tags(&self) -> Result<(), AwsError> {
         if self.partial_snapshot().tag_source.is_some() {
             return Ok(());
@@ -178,7 +180,7 @@ impl SnapshotReader {
             };
             match retry_transient(async || read(token.as_deref()).await).await {
                 Ok(page) => listing(&mut self.partial_snapshot()).append(page),
-                // Tokens are good for a while only, and this one may be from an earlier run.
+                // Tokens expire, and this one may be from an earlier run.
                 Err(error)
                     if token.is_some() && is_refused(&error) && starts < MAX_LISTING_STARTS =>
                 {
@@ -191,7 +193,7 @@ impl SnapshotReader {
         }
     }
 
-    /// Asks a few accounts for their tags, and holds them against the tag index.
+    /// Reads the tags of a few accounts, and compares them with the tag index.
     async fn check_index(&self) -> TagSource {
         let groups = {
             let partial_snapshot = self.partial_snapshot();
@@ -203,7 +205,7 @@ impl SnapshotReader {
             }
             let (inside, outside): (Vec<_>, Vec<_>) =
                 ids.into_iter().partition(|id| indexed.contains_key(id));
-            // The same again in a later run, so that those that were asked need not be.
+            // A later run chooses the same sample, so that it need not read these tags again.
             let seed = partial_snapshot.began.to_string();
             [shuffled(inside, &seed), shuffled(outside, &seed)]
         };
@@ -212,8 +214,9 @@ impl SnapshotReader {
         self.partial_snapshot().choose_tag_source(&groups)
     }
 
-    /// Asks a few of these accounts for their tags, and goes on while none can be read: one that
-    /// denies it says nothing about the tag index. Answers which were asked.
+    /// Reads the tags of a few of these accounts, and continues with others while none can be read:
+    /// an account that denies the read proves nothing about the tag index. Returns the accounts
+    /// that were tried.
     async fn read_tag_sample(&self, mut ids: Vec<AccountId>) -> Vec<AccountId> {
         let mut sampled = Vec::new();
         while !ids.is_empty() {
@@ -228,7 +231,7 @@ impl SnapshotReader {
         sampled
     }
 
-    /// Asks accounts for their tags at a steady rate, but those that were asked before.
+    /// Reads the tags of accounts at a steady rate, except those that were tried before.
     async fn read_tags(&self, mut ids: Vec<AccountId>) {
         {
             let partial_snapshot = self.partial_snapshot();
@@ -261,7 +264,7 @@ impl SnapshotReader {
     }
 }
 
-/// Makes a call again that fails for the moment, until it has failed often.
+/// Retries a call that fails with a transient error, up to [`MAX_ATTEMPTS`] times.
 async fn retry_transient<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Result<T, AwsError> {
     for wait in BACKOFF.take(MAX_ATTEMPTS - 1) {
         match call().await {
@@ -280,12 +283,12 @@ async fn retry_transient<T>(call: impl AsyncFn() -> Result<T, AwsError>) -> Resu
     call().await
 }
 
-/// Whether AWS does not like what it was given: with a token, the token.
+/// Whether AWS rejects the request: with a page token, it rejects the token.
 fn is_refused(error: &AwsError) -> bool {
     matches!(error.class, ErrorClass::Permanent | ErrorClass::NotFound | ErrorClass::Unknown)
 }
 
-/// In an order by the seed.
+/// Shuffles the ids; the same seed gives the same order.
 fn shuffled(mut ids: Vec<AccountId>, seed: &str) -> Vec<AccountId> {
     ids.sort_by_cached_key(|id| Sha256::digest(format!("{seed} {id}")));
     ids

@@ -1,6 +1,6 @@
-//! Reading an organization for a snapshot, from the simulated AWS through the real SDKs, in
-//! virtual time: how many calls it takes, whether the tag index is believed, and that an
-//! interrupted reading goes on where it stopped.
+//! Reads an organization for a snapshot, from the simulated AWS through the real SDKs, in virtual
+//! time: the number of calls, whether the tag index is used, and that an interrupted reading
+//! continues where it stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -38,7 +38,7 @@ const READS: [&str; 5] = [
     "SearchProvisionedProducts",
 ];
 
-/// A simulated AWS, and what is true of it.
+/// A simulated AWS, and its true tags.
 struct Fixture {
     sim: SimAws,
     clients: Clients,
@@ -89,7 +89,7 @@ impl Fixture {
         PartialSnapshot::new(source, self.sim.clock().now())
     }
 
-    /// Reads it all.
+    /// Reads the whole organization.
     async fn read(&self) -> PartialSnapshot {
         let reader = SnapshotReader::new(self.ports(), self.begin().await);
         reader.read().await.unwrap();
@@ -97,7 +97,7 @@ impl Fixture {
         partial_snapshot.clone()
     }
 
-    /// The reading says what is true.
+    /// The reading has the true data.
     async fn assert_true(&self, partial_snapshot: &PartialSnapshot) {
         let factory = self.factory().await;
         let snapshot = partial_snapshot.snapshot(&factory, self.sim.product_name(), BEGIN);
@@ -130,8 +130,8 @@ async fn ten_thousand_accounts_take_few_calls() {
     let partial_snapshot = fixture.read().await;
     assert_eq!(partial_snapshot.tag_source, Some(TagSource::Batch { agreed: 20 }));
     let calls = fixture.sim.calls();
-    // As docs/snapshot.md has it. Twenty accounts are the most that ListAccounts gives. The
-    // simulated AWS answers every eighth page empty, which the real one may do, too.
+    // The numbers of docs/snapshot.md. ListAccounts returns twenty accounts at most. The simulated
+    // AWS returns every eighth page empty, which the real one may do, too.
     let documented = [
         ("DescribeOrganizationalUnit", 7),
         ("DescribeProductAsAdmin", 1),
@@ -172,7 +172,7 @@ async fn an_index_that_is_of_no_use_is_done_without(
     fixture.assert_true(&partial_snapshot).await;
 }
 
-/// An index that can't be checked is not believed.
+/// An index that can't be checked is not used.
 #[tokio::test(start_paused = true)]
 async fn without_a_single_answer_nothing_is_believed() {
     let fixture = Fixture::of(50);
@@ -188,7 +188,7 @@ async fn without_a_single_answer_nothing_is_believed() {
         assert_eq!(account.tags, None);
         assert!(account.tags_error.unwrap().contains("AccessDeniedException"));
     }
-    // Those that the check asked in vain are not asked again.
+    // The accounts that the check could not read are not read again.
     assert_eq!(fixture.sim.calls()["ListTagsForResource"], 50);
 }
 
@@ -203,8 +203,8 @@ async fn tags_of_some_are_denied() {
     fixture.assert_true(&fixture.read().await).await;
 }
 
-/// Where all accounts that the index doesn't list deny their tags, these are asked, and unknown; of
-/// all others the index tells.
+/// If all accounts that the index doesn't list deny their tags, only these are read, and their tags
+/// stay unknown; the tags of all others come from the index.
 #[rstest]
 #[case::one(1)]
 #[case::more_than_are_asked_at_once(15)]
@@ -267,7 +267,7 @@ async fn what_may_not_be_listed_is_told(#[case] operation: &'static str) {
     assert_eq!(reader.read().await.unwrap_err().operation, operation);
 }
 
-/// Lets a number of calls pass and hangs at the next. Notes what was answered.
+/// Lets a number of calls pass and hangs at the next. Records the calls that were answered.
 #[derive(Default)]
 struct Gate {
     left: Mutex<usize>,
@@ -371,8 +371,8 @@ impl Catalog for Gated {
     }
 }
 
-/// Cut off at every call in turn, and gone on with from what was written down: everything is
-/// asked once.
+/// The reading is cancelled at every call in turn, and continued from the partial snapshot: every
+/// call is made once.
 #[rstest]
 #[case::in_batch(1, false)]
 #[case::one_by_one(1, true)]
@@ -395,7 +395,7 @@ async fn nothing_is_asked_twice(#[case] at_a_time: usize, #[case] denied: bool) 
         let reader = SnapshotReader::new(ports, serde_json::from_str(&written).unwrap());
         let done = tokio::select! {
             read = reader.read() => { read.unwrap(); true }
-            // What passed the gate is answered before it is cut off.
+            // Calls that passed the gate are answered before the reading is cancelled.
             () = async { gate.closed.notified().await; tokio::time::sleep(Duration::from_secs(5)).await } => false,
         };
         written = serde_json::to_string(&*reader.partial_snapshot()).unwrap();
@@ -410,7 +410,7 @@ async fn nothing_is_asked_twice(#[case] at_a_time: usize, #[case] denied: bool) 
     fixture.assert_true(&partial_snapshot).await;
 }
 
-/// A token that AWS does not take any more costs that listing alone.
+/// A token that AWS rejects restarts that listing only.
 #[tokio::test(start_paused = true)]
 async fn a_listing_whose_token_is_no_longer_good_begins_anew() {
     let fixture = Fixture::of(900);

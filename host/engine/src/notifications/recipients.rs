@@ -1,5 +1,5 @@
-//! What is due to those who listen: who was told already, what the policies say, and the gates,
-//! which are asked before the others.
+//! The recipients of an event and their notifications: which were delivered already, the decisions
+//! of the policies, and the gates, which are called before the others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,36 +19,36 @@ use super::subject::{NotificationSubject, ResolvedSubject};
 use super::{ConfiguredNotifier, ConfiguredRoute, Delivery, DeliveryOutcome, Notifications};
 use crate::{FailureHandling, PolicyPipeline};
 
-/// A notifier that is to be told, and the route by which.
+/// A notifier that gets a notification, and its route.
 #[derive(Clone, Copy)]
 pub(super) struct Recipient<'o> {
     pub(super) notifier: &'o ConfiguredNotifier,
     pub(super) pipeline: &'o PolicyPipeline,
-    /// How often it is told of an account that landed or was updated, as that route says.
+    /// How often it is notified of an account that was enrolled or updated, by that route.
     pub(super) once_per: OncePer,
-    /// Telling it was begun and has not come to an end: it was due, and stays so.
+    /// Its delivery was begun and has not ended: it was due, and stays due.
     pub(super) in_progress: bool,
-    /// How often a person has had this told again.
+    /// How often an operator has redriven it.
     pub(super) redriven: u32,
 }
 
-/// What the policies say.
+/// The decision of the policies.
 enum PolicyAnswer {
     Deliver,
-    /// It is not to be told, or not yet.
+    /// Do not deliver it, or not yet.
     Skip(String),
-    /// They can't be asked.
+    /// A policy failed.
     Failed(String),
 }
 
-/// What the gates say.
+/// The decision of the gates.
 enum GatesOutcome {
     Open {
         annotations: Vec<String>,
     },
-    /// The others are not told.
+    /// The other notifiers are not notified.
     Stopped(String),
-    /// The others are not told yet.
+    /// The other notifiers are not notified yet.
     Held {
         why: String,
         wait: Option<Duration>,
@@ -56,18 +56,18 @@ enum GatesOutcome {
 }
 
 impl Notifications {
-    /// Who is to be told of an event, in the order of the config.
+    /// The recipients of an event, in the order of the config.
     pub(super) fn recipients(&self, event: &Event) -> Vec<Recipient<'_>> {
         let routes = || self.settings.routes.iter().zip(&self.pipelines);
         let mut matching: Vec<_> =
             routes().filter(|(route, _)| route.route.matches(event)).collect();
-        // Whoever asks for this event by its name has it so.
+        // A route that names the event takes precedence.
         matching.sort_by_key(|(route, _)| !route.route.names_event(event));
         let notifiers = self.settings.notifiers.iter();
         notifiers.filter_map(|notifier| recipient(notifier, &matching)).collect()
     }
 
-    /// Tells those who listen: the gates first.
+    /// Delivers to the recipients: to the gates first.
     pub(super) async fn deliver_all(
         &self,
         subject: NotificationSubject,
@@ -75,9 +75,9 @@ impl Notifications {
         recipients: &[Recipient<'_>],
         until: Option<Timestamp>,
     ) -> Vec<Delivery> {
-        // What the ledger knows is cheaper to ask than all else: most events are repeats or
-        // routine updates. Where no policy is to be asked about a new account, claiming the
-        // notification asks it as well.
+        // The ledger is read first, since that is the cheapest call: most events are repeats or
+        // routine updates. For a new account without policies, claiming the notification reads its
+        // entry as well.
         let asks = recipients.iter().any(|recipient| !recipient.pipeline.is_empty());
         let claimed_at_once = subject.is_created() && !asks;
         let entries = async {
@@ -96,7 +96,7 @@ impl Notifications {
         let (entries, resolved) = match subject.is_created() {
             true => {
                 let began = self.began(self.ports.clock.now());
-                // One that fails now is asked for again when it is needed.
+                // If this read fails now, it is repeated when the value is needed.
                 let resolved = self.resolve(subject.clone(), event.clone());
                 let (entries, resolved, _) = tokio::join!(entries, resolved, began);
                 (entries, Some(resolved))
@@ -107,7 +107,7 @@ impl Notifications {
         let (mut open, mut deliveries) = (Vec::new(), Vec::new());
         for (recipient, entry) in entries {
             match entry {
-                // What a gate has said is asked for by those that come after it.
+                // The notifications after a gate need its decision.
                 Some(entry) if all_completed || !recipient.notifier.gate => {
                     deliveries.push(subject.delivery(&recipient.notifier.name).from_entry(&entry));
                 }
@@ -125,7 +125,7 @@ impl Notifications {
         deliveries
     }
 
-    /// Does what is due to those that were not told yet, and to the gates before them.
+    /// Delivers the notifications that are due and not delivered yet, with the gates before them.
     pub(super) async fn deliver_due(
         &self,
         resolved: &ResolvedSubject,
@@ -173,7 +173,7 @@ impl Notifications {
         all
     }
 
-    /// Asks the gates, and tells the others if those let them.
+    /// Calls the gates, and notifies the others if the gates are open.
     async fn deliver_through_gates(
         &self,
         resolved: &ResolvedSubject,
@@ -213,7 +213,7 @@ impl Notifications {
         all
     }
 
-    /// What is due to an account that has landed; of any other event whoever listens is told.
+    /// Whether an account that was enrolled needs a notification. Any other event always does.
     pub(super) async fn notification_need(
         &self,
         subject: &NotificationSubject,
@@ -227,7 +227,7 @@ impl Notifications {
         Ok(notification_need(*found, joined, began, now, self.settings.lookback))
     }
 
-    /// Asks the policies of each route, and tells whom they let through.
+    /// Evaluates the policies of each route, and delivers the notifications that they allow.
     async fn evaluate_and_deliver(
         &self,
         resolved: &ResolvedSubject,
@@ -261,7 +261,7 @@ impl Notifications {
         join_all(by_pipeline).await.into_iter().flatten().collect()
     }
 
-    /// Writes down that an account is not to be told.
+    /// Records that an account needs no notification.
     async fn suppress(
         &self,
         resolved: &ResolvedSubject,
@@ -281,7 +281,7 @@ impl Notifications {
         }
     }
 
-    /// Asks the policies of a route. They know accounts only.
+    /// Evaluates the policies of a route. They decide about accounts only.
     async fn evaluate_policies(
         &self,
         resolved: &ResolvedSubject,
@@ -302,7 +302,7 @@ impl Notifications {
             .failures()
             .find(|(policy, _)| !policy.monitored && policy.on_failure == FailureHandling::Retry);
         if let Some((_, failure)) = failed {
-            // A lost onboarding is worse than a late one.
+            // A lost notification is worse than a late one.
             return PolicyAnswer::Failed(failure.to_string());
         }
         let by = evaluation.decision.policy.as_deref().unwrap_or("default");
@@ -318,7 +318,7 @@ impl Notifications {
     }
 }
 
-/// The notifier, if one of the routes that an event takes names it: the first counts.
+/// The notifier as a recipient, if a matching route names it: the first such route counts.
 fn recipient<'o>(
     notifier: &'o ConfiguredNotifier,
     matching: &[(&'o ConfiguredRoute, &'o PolicyPipeline)],
@@ -334,8 +334,8 @@ fn recipient<'o>(
     })
 }
 
-/// What is told of an event, and to whom: of an account that landed or was updated, those who are
-/// told once for each account, and those who are told of each event. A gate is asked before both.
+/// Splits the recipients of an event. If an account was enrolled or updated, some are notified once
+/// for each account, and the others once for each event. A gate is called before both.
 pub(super) fn split_by_once_per<'o>(
     subject: NotificationSubject,
     event: &Arc<Event>,
@@ -359,8 +359,9 @@ pub(super) fn split_by_once_per<'o>(
     parts
 }
 
-/// Of those that nothing else is due to: whom telling was begun with, those that wait for a gate
-/// that was begun with, and the gates before them; and the rest.
+/// Splits recipients that have no new notification due. The first part are those whose delivery was
+/// begun, those that wait for a gate whose delivery was begun, and the gates before them. The
+/// second part is the rest.
 fn partition_in_progress<'o>(open: &[Recipient<'o>]) -> (Vec<Recipient<'o>>, Vec<Recipient<'o>>) {
     let all_wait = open.iter().any(|one| one.in_progress && one.notifier.gate);
     let any = open.iter().any(|one| one.in_progress);
@@ -368,7 +369,7 @@ fn partition_in_progress<'o>(open: &[Recipient<'o>]) -> (Vec<Recipient<'o>>, Vec
     open.iter().copied().partition(stays)
 }
 
-/// Whether nothing is to be done about a notification that was redriven so often.
+/// Whether nothing is left to do about a notification that was redriven so often.
 pub(super) fn is_final(entry: &NotificationEntry, redriven: u32) -> bool {
     match &entry.state {
         NotificationState::Delivered { .. } | NotificationState::Suppressed => true,
@@ -377,7 +378,7 @@ pub(super) fn is_final(entry: &NotificationEntry, redriven: u32) -> bool {
     }
 }
 
-/// What the gates say together: whoever stops wins, then whoever holds.
+/// Combines the decisions of the gates: a stop wins, then a hold.
 fn combine_gates(gates: &[Delivery], now: Timestamp) -> GatesOutcome {
     let mut annotations = Vec::new();
     let mut held = None;

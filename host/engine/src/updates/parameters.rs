@@ -1,4 +1,4 @@
-//! Gathering what the parameters of an update are rebuilt from.
+//! Reads the data from which the parameters of an update are rebuilt.
 
 use groundcrew_core::account::Account;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
@@ -10,11 +10,12 @@ use super::Updates;
 use super::start::as_transient;
 
 impl Updates {
-    /// The parameters for an update of this account. A failed read tells what to do about it,
-    /// as every other read before a start.
+    /// The parameters for an update of this account. A failed read is classified like every other
+    /// read before a start.
     ///
     /// # Errors
-    /// [`StartRefusal::UnknownParameters`] when one of them is unknown: the update must not be started.
+    /// [`StartRefusal::UnknownParameters`] when a parameter is unknown: the update must not be
+    /// started.
     pub(super) async fn parameters(
         &self,
         account: &Account,
@@ -38,7 +39,7 @@ impl Updates {
         };
         match self.ports.catalog.outputs(record).await {
             Ok(outputs) => Ok(Outputs::Found(record.clone(), outputs)),
-            // Of this account alone: others must not wait for it.
+            // This concerns one account only: other accounts must not wait for it.
             Err(error) if error.class == ErrorClass::NotFound => Ok(Outputs::Gone(record.clone())),
             Err(error) => Err(error),
         }

@@ -1,4 +1,4 @@
-//! Routes with `once_per = "event"`, and by which rule an event is ignored.
+//! Routes with `once_per = "event"`, and the rules by which events are ignored.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ fn updates() -> Vec<Route> {
     vec![of_each(route(&["UpdateManagedAccount"], "SUCCEEDED", &["ams"]))]
 }
 
-/// The update that this event tells of, an hour later.
+/// The same update as in this event, an hour later.
 fn later(event: &str) -> String {
     event.replace("21:42:17+0000", "22:42:17+0000")
 }
 
-/// Every update of an account is told, of one that joined long ago as well; the very same event is
-/// not told again, whatever its id.
+/// Every update of an account is notified of, even if the account joined long ago; the same event
+/// is not delivered again, whatever its id.
 #[rstest]
 #[case::at_once(false)]
 #[case::by_the_queue(true)]
@@ -53,7 +53,7 @@ async fn each_update_is_told_once(#[case] queue: bool) {
     assert_eq!(fixture.sim.alerts(), []);
 }
 
-/// Notifications and the telling of each event don't know of each other.
+/// Notifications once per account and once per event are independent.
 #[tokio::test(start_paused = true)]
 async fn onboarding_stays_once_beside_each_event() {
     let mut routes = updates();
@@ -67,7 +67,7 @@ async fn onboarding_stays_once_beside_each_event() {
     }
 }
 
-/// Nobody knows what a lost event said: a sweep tells onboarding alone.
+/// The content of a lost event is unknown: a sweep backfills onboarding only.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_makes_up_no_event() {
     let long = Duration::from_secs(4000 * 24 * 3600);
@@ -78,7 +78,8 @@ async fn a_sweep_makes_up_no_event() {
     assert_eq!(fixture.cases(), 0);
 }
 
-/// A gate of onboarding is asked before those that are told of each event, for each.
+/// A gate of onboarding is also called for each event, before the notifiers with `once_per =
+/// "event"`.
 #[tokio::test(start_paused = true)]
 async fn a_gate_is_asked_for_each_event() {
     let mut routes = updates();
@@ -96,7 +97,7 @@ fn frozen(_: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
     Ok(PolicyDecision::Skip("frozen".into()))
 }
 
-/// Every event that is ignored says by which rule, with a word about it.
+/// The report of every ignored event has the rule and a reason.
 #[rstest]
 #[case::not_routed(
     OF_AN_OU,
@@ -152,7 +153,7 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     assert_eq!(skipped.reason.as_deref(), Some("policy `native`: frozen"));
 }
 
-/// A call of the API alarms nobody, and is told where a pattern asks for it.
+/// An API call causes no alert, and is delivered if a pattern matches it.
 #[tokio::test(start_paused = true)]
 async fn a_call_of_the_api_is_no_creation() {
     let fixture = Fixture::new();
@@ -171,8 +172,8 @@ async fn a_call_of_the_api_is_no_creation() {
 
 const BASELINE: &str = include_str!("../../../../tests/events/enable-baseline-of-an-account.json");
 
-/// A route that names an event has it, in whichever order the routes are written: the one that only
-/// hears of accounts that land by it doesn't take it away.
+/// A route that names an event gets it, whatever the order of the routes: a route that gets the
+/// event only because it enrolls an account does not take precedence.
 #[rstest]
 #[case::onboarding_first(false)]
 #[case::each_first(true)]
