@@ -7,8 +7,9 @@ pub const PROVIDE_CREDENTIALS: &str = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and
                              run where a role gives them";
 
 /// What to do if AWS rejects them, or if they can't be loaded.
-pub const RENEW_CREDENTIALS: &str = "get new credentials, for example by `aws sso login`, and look that \
-                                this machine's clock is right and the Region enabled in the account";
+pub const RENEW_CREDENTIALS: &str = "get new credentials, for example by `aws sso login`, and \
+                                check that this machine's clock is right and the Region enabled \
+                                in the account";
 
 /// Codes with which AWS rejects the credentials themselves.
 const REJECTED: &[&str] = &[

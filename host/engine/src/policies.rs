@@ -241,8 +241,8 @@ impl PolicyPipeline {
             return Err(PolicyFailure {
                 code: "suspended".into(),
                 message: format!(
-                    "policy `{}` timed out {MAX_TIMEOUTS_IN_A_ROW} times in a row and is not asked again \
-                     before the next sweep",
+                    "policy `{}` timed out {MAX_TIMEOUTS_IN_A_ROW} times in a row and is not \
+                     evaluated again before the next sweep",
                     policy.name
                 ),
                 transient: true,

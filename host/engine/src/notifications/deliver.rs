@@ -144,7 +144,7 @@ impl Notifications {
             now: self.ports.clock.now(),
             attempt: entry.attempts,
         };
-        tracing::debug!(%key, digest = notifier.digest, attempt = entry.attempts, "telling");
+        tracing::debug!(%key, digest = notifier.digest, attempt = entry.attempts, "delivering");
         let mut answer = notifier.notifier.notify(&notification).await;
         if let Ok(receipt) = &mut answer {
             let decision = std::mem::take(&mut receipt.decision);

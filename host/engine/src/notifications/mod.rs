@@ -390,7 +390,7 @@ impl Notifications {
                 if let Err(error) =
                     self.ports.ledger.record_marker(what, self.ports.clock.now()).await
                 {
-                    tracing::warn!(%error, "could not note that an alert is out");
+                    tracing::warn!(%error, "could not record that an alert is published");
                 }
                 handled.alerts.push(alert);
                 true

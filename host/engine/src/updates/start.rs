@@ -73,7 +73,10 @@ impl Updates {
         if product.account != queued_update.account {
             // It would get the parameters of this account. The next sweep finds the right product.
             let (product, other) = (&product.id, &product.account);
-            tracing::warn!(account = %queued_update.account, %product, %other, "a hint names a product of another account: dropped");
+            tracing::warn!(account = %queued_update.account, %product, %other, "a queued update \
+                                                                                names a product \
+                                                                                of another \
+                                                                                account: dropped");
             return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
         }
         // Another host may have tried to update the account meanwhile.
@@ -276,8 +279,10 @@ impl Updates {
 
     /// Writes the record of a start into the ledger.
     pub(super) async fn record_start(&self, mut slot: Slot, record: RecordId) -> Slot {
-        retry_until_success("note a record", || self.ports.ledger.record_start(&slot, &record))
-            .await;
+        retry_until_success("record the record of a start", || {
+            self.ports.ledger.record_start(&slot, &record)
+        })
+        .await;
         slot.record = Some(record);
         slot
     }

@@ -184,7 +184,7 @@ impl Updates {
         };
         let applied_states = BTreeMap::from([(slot.account.clone(), applied_state)]);
         let write = || self.ports.ledger.record_applied_states(&applied_states);
-        retry_until_success("note what an account was updated to", write).await;
+        retry_until_success("record what an account was updated to", write).await;
         self.cache().applied_states.extend(applied_states);
     }
 }

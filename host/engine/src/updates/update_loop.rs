@@ -219,7 +219,7 @@ impl Updates {
             SchedulerAction::RequestApproval { plan, alert } => {
                 let ledger = &self.ports.ledger;
                 // Before the request, so that `groundcrew approve` finds the plan.
-                retry_until_success("note a plan", || {
+                retry_until_success("record a plan", || {
                     ledger.record_pending_plan(&plan, self.now())
                 })
                 .await;
