@@ -24,7 +24,7 @@ mod queue_depth;
 mod secrets_manager;
 mod service_catalog;
 mod sqs;
-mod support;
+mod support_cases;
 mod tag_index;
 mod updates_queue;
 
@@ -40,6 +40,6 @@ pub use organizations::OrganizationsDirectory;
 pub use queue_depth::queue_depth;
 pub use secrets_manager::SecretsManager;
 pub use service_catalog::{LaunchPathSelector, ServiceCatalog};
-pub use support::AwsSupport;
+pub use support_cases::AwsSupport;
 pub use tag_index::ResourceTags;
 pub use updates_queue::SqsUpdateQueue;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use groundcrew_core::config::{self, ApprovalMode, Config, PluginConfig, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
 use groundcrew_core::lane::LaneNames;
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
-use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG};
+use groundcrew_core::suggestions::{CommandFormatter, DEFAULT_CONFIG};
 use groundcrew_engine::notifications::{ConfiguredNotifier, ConfiguredRoute, NotificationSettings};
 use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline, UpdateSettings};
 use groundcrew_plugins::files;
@@ -112,7 +112,7 @@ fn read_with(file: Option<&Path>, overlay: &str) -> Result<ParsedConfig, Command
     let (config, problems) = Config::read_with_overlay(&text, overlay);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let config = config.map(|config| match file.and_then(Path::to_str) {
-        Some(path) => Config { suggestions: CommandSuggestions::with_config(path), ..config },
+        Some(path) => Config { suggestions: CommandFormatter::with_config(path), ..config },
         None => config,
     });
     match config {
@@ -525,7 +525,7 @@ pub fn cache_dir() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use groundcrew_core::config::{OnFailure, PolicyMode};
-    use groundcrew_core::pipeline::Fallback;
+    use groundcrew_core::decision_combiner::Fallback;
     use groundcrew_core::scheduler::{StartWhen, WhenHeld};
     use groundcrew_core::update_need::Causes;
 

@@ -11,7 +11,7 @@ use crate::notification::NotificationKey;
 
 /// The effect of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventPlan {
+pub enum EventAction {
     /// An account was enrolled or updated: its recipients are notified.
     Deliver(EnrolledAccount),
     /// A schedule requests a sweep for accounts whose event was lost.
@@ -43,27 +43,27 @@ pub struct EnrolledAccount {
 /// Decides the effect of an event.
 ///
 /// # Errors If the event is about an account but can't be parsed.
-pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
+pub fn action_for_event(event: &Event) -> Result<EventAction, EventError> {
     if event.is_schedule() {
-        return Ok(EventPlan::Backfill);
+        return Ok(EventAction::Backfill);
     }
     Ok(match event.managed_account()? {
         Some(ManagedAccount::Succeeded { id, name, organizational_unit }) => {
-            EventPlan::Deliver(EnrolledAccount {
+            EventAction::Deliver(EnrolledAccount {
                 id,
                 name,
                 organizational_unit,
                 created: event.name == "CreateManagedAccount",
             })
         }
-        Some(ManagedAccount::Failed { message }) => EventPlan::Other {
+        Some(ManagedAccount::Failed { message }) => EventAction::Other {
             account: event.account.clone(),
             reason: match message.is_empty() {
                 true => format!("{} has failed", event.name),
                 false => format!("{} has failed: {message}", event.name),
             },
         },
-        None if event.is_api_call() => EventPlan::Other {
+        None if event.is_api_call() => EventAction::Other {
             account: event.account.clone(),
             reason: format!(
                 "{} is a call of the API, recorded by CloudTrail: the lifecycle event of that \
@@ -71,7 +71,7 @@ pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
                 event.name
             ),
         },
-        None => EventPlan::Other {
+        None => EventAction::Other {
             account: event.account.clone(),
             reason: format!("{} of {} reports no new account", event.name, event.source),
         },
@@ -207,7 +207,7 @@ mod tests {
          account\" }"
     )]
     fn plans(#[case] event: &str, #[case] expected: &str) {
-        let plan = plan_event(&Event::parse(event).unwrap()).unwrap();
+        let plan = action_for_event(&Event::parse(event).unwrap()).unwrap();
         assert_eq!(format!("{plan:?}"), expected);
     }
 
@@ -216,15 +216,15 @@ mod tests {
     #[case(include_str!("../../../tests/events/update-managed-account-succeeded.json"), Some(false))]
     #[case(include_str!("../../../tests/events/create-managed-account-failed.json"), None)]
     fn landed_accounts(#[case] event: &str, #[case] created: Option<bool>) {
-        match plan_event(&Event::parse(event).unwrap()).unwrap() {
-            EventPlan::Deliver(account) => {
+        match action_for_event(&Event::parse(event).unwrap()).unwrap() {
+            EventAction::Deliver(account) => {
                 assert_eq!((account.id.as_str(), created), ("111122223333", Some(account.created)));
             }
-            EventPlan::Other { reason, .. } => {
+            EventAction::Other { reason, .. } => {
                 assert_eq!(created, None);
                 assert!(reason.starts_with("CreateManagedAccount has failed: AWS"), "{reason}");
             }
-            EventPlan::Backfill => panic!("no schedule"),
+            EventAction::Backfill => panic!("no schedule"),
         }
     }
 }

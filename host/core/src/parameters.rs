@@ -230,7 +230,7 @@ fn non_empty(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::aws_error::ErrorClass;
-    use crate::start_refusal::StartRefusal;
+    use crate::start_failure::StartFailure;
     use rstest::rstest;
 
     const RECORD: &str = "rec-aaaaaaaaaaaab";
@@ -379,6 +379,6 @@ mod tests {
              Service Catalog console, with all six parameters; or set \
              account_factory.parameters = \"previous\""
         );
-        assert_eq!(StartRefusal::from(error).class(), ErrorClass::Permanent);
+        assert_eq!(StartFailure::from(error).class(), ErrorClass::Permanent);
     }
 }

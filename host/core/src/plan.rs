@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::catalog::ProductStatus;
     use crate::scheduler::LaneRules;
-    use crate::suggestions::CommandSuggestions;
+    use crate::suggestions::CommandFormatter;
     use rstest::rstest;
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
@@ -220,7 +220,7 @@ mod tests {
             window: Duration::ZERO,
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,
-            suggestions: CommandSuggestions::default(),
+            suggestions: CommandFormatter::default(),
         }
     }
 

@@ -5,12 +5,12 @@ pub const DEFAULT_CONFIG: &str = "groundcrew.toml";
 
 /// How suggested commands name the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommandSuggestions {
+pub struct CommandFormatter {
     /// The config's path, if a command would not find it by itself.
     config: Option<String>,
 }
 
-impl CommandSuggestions {
+impl CommandFormatter {
     /// Commands for this config. The default config is not named.
     pub fn with_config(path: &str) -> Self {
         Self { config: (path != DEFAULT_CONFIG).then(|| path.to_owned()) }
@@ -42,21 +42,21 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::by_default(CommandSuggestions::default(), "groundcrew sweep")]
-    #[case::the_default_one(CommandSuggestions::with_config("groundcrew.toml"), "groundcrew sweep")]
+    #[case::by_default(CommandFormatter::default(), "groundcrew sweep")]
+    #[case::the_default_one(CommandFormatter::with_config("groundcrew.toml"), "groundcrew sweep")]
     #[case::another(
-        CommandSuggestions::with_config("my.toml"),
+        CommandFormatter::with_config("my.toml"),
         "groundcrew sweep --config my.toml"
     )]
     #[case::elsewhere(
-        CommandSuggestions::with_config("/etc/groundcrew/groundcrew.toml"),
+        CommandFormatter::with_config("/etc/groundcrew/groundcrew.toml"),
         "groundcrew sweep --config /etc/groundcrew/groundcrew.toml"
     )]
     #[case::with_spaces(
-        CommandSuggestions::with_config("my config.toml"),
+        CommandFormatter::with_config("my config.toml"),
         "groundcrew sweep --config 'my config.toml'"
     )]
-    fn commands_name_the_config(#[case] suggestions: CommandSuggestions, #[case] expected: &str) {
+    fn commands_name_the_config(#[case] suggestions: CommandFormatter, #[case] expected: &str) {
         assert_eq!(suggestions.command("sweep"), expected);
     }
 

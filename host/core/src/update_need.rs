@@ -29,7 +29,7 @@ impl Default for Causes {
 /// The state in which the last successful operation left an account, as far as the ledger knows.
 /// AWS remembers none of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppliedState {
+pub struct AccountAppliedState {
     /// The operation.
     pub record: RecordId,
     /// Id of the OU that the account was directly in; `None`: under the root.
@@ -60,9 +60,9 @@ pub struct ObservedAccount<'a> {
     /// Its provisioned product.
     pub product: &'a ProvisionedProduct,
     /// Its applied state, if one was recorded.
-    pub before: Option<&'a AppliedState>,
+    pub before: Option<&'a AccountAppliedState>,
     /// The present state; `None` if it is not known.
-    pub now: Option<&'a AppliedState>,
+    pub now: Option<&'a AccountAppliedState>,
     /// Whether updates of groundcrew have failed: then groundcrew continues with the account.
     pub own_failure: bool,
     /// The account's state in the organization, if it is known.
@@ -122,8 +122,8 @@ mod tests {
     use crate::catalog::ProvisionedProductId;
     use rstest::rstest;
 
-    fn applied_state(record: &str, ou: &str, zone: &str) -> AppliedState {
-        AppliedState {
+    fn applied_state(record: &str, ou: &str, zone: &str) -> AccountAppliedState {
+        AccountAppliedState {
             record: RecordId::new(record),
             ou: Some(ou.to_owned()),
             landing_zone: Some(zone.to_owned()),
@@ -239,7 +239,7 @@ mod tests {
     #[case::put_right_since(ALL, applied_state("rec-0", "ou-b", "3.1"), UpdateNeed::Current)]
     fn what_has_changed_since(
         #[case] causes: Causes,
-        #[case] before: AppliedState,
+        #[case] before: AccountAppliedState,
         #[case] expected: UpdateNeed,
     ) {
         let product = product("pa-2", ProductStatus::Available);

@@ -1,7 +1,7 @@
 //! Every lifecycle event of Control Tower, and its parsed content: a line each.
 
 use groundcrew_core::event::{Event, ManagedAccount, UpdateTrigger};
-use groundcrew_core::onboarding::{EventPlan, plan_event};
+use groundcrew_core::onboarding::{EventAction, action_for_event};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -51,7 +51,7 @@ fn lifecycle_events(
     assert_eq!(event.account.as_ref().map(|id| id.as_str()), account);
     let named = event.organizational_unit().map(|unit| format!("{} {}", unit.id, unit.name));
     assert_eq!(named.as_deref(), unit);
-    assert!(!event.is_api_call() && plan_event(&event).is_ok());
+    assert!(!event.is_api_call() && action_for_event(&event).is_ok());
 }
 
 /// The same baseline event with its details directly below `serviceEventDetails`.
@@ -108,8 +108,8 @@ fn accounts_that_land_by_a_baseline(
     #[case] of: &str,
     #[case] lands: bool,
 ) {
-    match plan_event(&baseline(target, status.into(), of)).unwrap() {
-        EventPlan::Deliver(account) => {
+    match action_for_event(&baseline(target, status.into(), of)).unwrap() {
+        EventAction::Deliver(account) => {
             assert_eq!(
                 (account.id.as_str(), account.created, lands),
                 ("321098765432", false, true)

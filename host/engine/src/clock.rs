@@ -21,7 +21,7 @@ pub const JUMP_ACCEPTED_AFTER: Duration = Duration::from_secs(60);
 
 /// A clock that runs evenly when the machine's clock jumps. It takes over the new time only once
 /// the machine's clock has shown it for [`JUMP_ACCEPTED_AFTER`].
-pub struct SteadyClock {
+pub struct JumpTolerantClock {
     machine: Arc<dyn Clock>,
     state: Mutex<State>,
     adjustments: AtomicU64,
@@ -40,7 +40,7 @@ struct Jump {
     by: SignedDuration,
 }
 
-impl SteadyClock {
+impl JumpTolerantClock {
     /// A clock that shows what the machine shows now.
     pub fn new(machine: Arc<dyn Clock>) -> Self {
         let base = (machine.now(), Instant::now());
@@ -57,7 +57,7 @@ impl SteadyClock {
     }
 }
 
-impl Clock for SteadyClock {
+impl Clock for JumpTolerantClock {
     fn now(&self) -> Timestamp {
         let mut state = self.state();
         let (shown, instant) = (self.machine.now(), Instant::now());
@@ -126,7 +126,7 @@ mod tests {
     /// machine's clock is off by the second.
     async fn shown(steps: &[(u64, i64)]) -> (Vec<i64>, u64) {
         let machine = Arc::new(Machine { began: Instant::now(), off: Mutex::new(0) });
-        let clock = SteadyClock::new(machine.clone());
+        let clock = JumpTolerantClock::new(machine.clone());
         let mut shown = Vec::new();
         for (passes, off) in steps {
             tokio::time::advance(Duration::from_secs(*passes)).await;

@@ -13,7 +13,7 @@
 //! - `policies` evaluates the policies, `alerter` publishes alerts, `queues` receives messages,
 //!   `retry` repeats calls and `stop` ends waits, for both.
 //! - An [`Observer`] receives the events of the engine; [`Health`] is an observer that reports
-//!   whether a host does its work. [`SteadyClock`] runs evenly when the machine's clock jumps.
+//!   whether a host does its work. [`JumpTolerantClock`] runs evenly when the machine's clock jumps.
 //! - [`snapshot`] reads a whole organization.
 
 #![deny(missing_docs)]
@@ -26,7 +26,7 @@ mod host;
 mod log_dedup;
 pub mod notifications;
 mod observer;
-mod policies;
+mod policy_pipeline;
 mod queues;
 mod retry;
 pub mod snapshot;
@@ -34,9 +34,9 @@ mod stop;
 pub mod updates;
 
 pub use alerts::unreadable_message_alert;
-pub use clock::{JUMP_ACCEPTED_AFTER, SteadyClock};
+pub use clock::{JUMP_ACCEPTED_AFTER, JumpTolerantClock};
 pub use health::Health;
 pub use host::{BlockedLane, Host, HostPorts, SHUTDOWN_GRACE, Ticker, Until};
 pub use observer::{EngineEvent, NoopObserver, Observer, UpdateEnding};
-pub use policies::{ConfiguredPolicy, Evaluation, FailureHandling, PolicyPipeline, PolicyResult};
+pub use policy_pipeline::{ConfiguredPolicy, Evaluation, FailureHandling, PolicyPipeline, PolicyResult};
 pub use updates::{SweepError, UpdatePorts, UpdateSettings, plan_id};

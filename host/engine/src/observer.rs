@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::pipeline::FinalDecision;
+use groundcrew_core::decision_combiner::FinalDecision;
 use groundcrew_core::ports::{Alert, LedgerError, Slot};
 use groundcrew_core::scheduler::SchedulerView;
 use jiff::Timestamp;

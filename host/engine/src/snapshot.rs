@@ -1,6 +1,6 @@
 //! Reads a live organization for a snapshot: its accounts, their provisioned products and their
 //! tags. It changes nothing. It may be dropped at any moment: the data that it has read stays in
-//! its [`PartialSnapshot`], and another reader can continue from there.
+//! its [`UnfinishedSnapshot`], and another reader can continue from there.
 //!
 //! Tags come from the tag index, a hundred accounts with each call, if it agrees with the tags that
 //! were read from a sample of accounts. Otherwise the tags of every account are read, at a steady
@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::backoff::Backoff;
-use groundcrew_core::partial_snapshot::{Cursor, Listing, PartialSnapshot, TagSource};
+use groundcrew_core::unfinished_snapshot::{Cursor, Listing, UnfinishedSnapshot, TagSource};
 use groundcrew_core::ports::{AccountDirectory, Catalog, Page, TagIndex};
 use groundcrew_core::snapshot::SnapshotAccount;
 use sha2::{Digest, Sha256};
@@ -51,7 +51,7 @@ pub struct SnapshotPorts {
 /// Reads an organization.
 pub struct SnapshotReader {
     ports: SnapshotPorts,
-    partial_snapshot: Mutex<PartialSnapshot>,
+    unfinished_snapshot: Mutex<UnfinishedSnapshot>,
 }
 
 /// The progress of a reading.
@@ -73,29 +73,29 @@ pub struct ReadProgress {
 
 impl SnapshotReader {
     /// Continues a reading, which may have begun in another process.
-    pub fn new(ports: SnapshotPorts, partial_snapshot: PartialSnapshot) -> Self {
-        Self { ports, partial_snapshot: Mutex::new(partial_snapshot) }
+    pub fn new(ports: SnapshotPorts, unfinished_snapshot: UnfinishedSnapshot) -> Self {
+        Self { ports, unfinished_snapshot: Mutex::new(unfinished_snapshot) }
     }
 
     /// The data read so far.
-    pub fn partial_snapshot(&self) -> MutexGuard<'_, PartialSnapshot> {
+    pub fn unfinished_snapshot(&self) -> MutexGuard<'_, UnfinishedSnapshot> {
         // No statement can leave it half-changed, so a poisoned one is valid.
-        self.partial_snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+        self.unfinished_snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The progress so far.
     pub fn progress(&self) -> ReadProgress {
-        let partial_snapshot = self.partial_snapshot();
+        let unfinished_snapshot = self.unfinished_snapshot();
         ReadProgress {
-            accounts: partial_snapshot.accounts.items.len(),
-            products: partial_snapshot.products.items.len(),
-            indexed: partial_snapshot.index.items.len(),
-            listed: partial_snapshot.accounts.next == Cursor::End
-                && partial_snapshot.products.next == Cursor::End
-                && (partial_snapshot.index.next == Cursor::End
-                    || partial_snapshot.tag_source.is_some()),
-            tags_read: partial_snapshot.tags.len() + partial_snapshot.unreadable.len(),
-            one_by_one: matches!(partial_snapshot.tag_source, Some(TagSource::OneByOne { .. })),
+            accounts: unfinished_snapshot.accounts.items.len(),
+            products: unfinished_snapshot.products.items.len(),
+            indexed: unfinished_snapshot.index.items.len(),
+            listed: unfinished_snapshot.accounts.next == Cursor::End
+                && unfinished_snapshot.products.next == Cursor::End
+                && (unfinished_snapshot.index.next == Cursor::End
+                    || unfinished_snapshot.tag_source.is_some()),
+            tags_read: unfinished_snapshot.tags.len() + unfinished_snapshot.unreadable.len(),
+            one_by_one: matches!(unfinished_snapshot.tag_source, Some(TagSource::OneByOne { .. })),
         }
     }
 
@@ -108,12 +108,12 @@ impl SnapshotReader {
         // The pages of one listing are read one after the other; the listings are read at the same
         // time.
         tokio::try_join!(self.list_accounts(), self.list_products(), self.list_tags())?;
-        if self.partial_snapshot().tag_source.is_none() {
+        if self.unfinished_snapshot().tag_source.is_none() {
             let tag_source = self.check_index().await;
-            self.partial_snapshot().tag_source = Some(tag_source);
+            self.unfinished_snapshot().tag_source = Some(tag_source);
         }
         if self.progress().one_by_one {
-            let ids = self.partial_snapshot().ids();
+            let ids = self.unfinished_snapshot().ids();
             self.read_tags(ids).await;
         }
         Ok(())
@@ -122,7 +122,7 @@ impl SnapshotReader {
     async fn list_accounts(&self) -> Result<(), AwsError> {
         let directory = &self.ports.directory;
         self.list(
-            |partial_snapshot| &mut partial_snapshot.accounts,
+            |unfinished_snapshot| &mut unfinished_snapshot.accounts,
             async |page| {
                 let Page { items, next } = directory.accounts(page).await?;
                 let items = items.iter().map(|account| SnapshotAccount::from(&**account));
@@ -134,9 +134,9 @@ impl SnapshotReader {
 
     async fn list_products(&self) -> Result<(), AwsError> {
         let catalog = &self.ports.catalog;
-        let product = self.partial_snapshot().source.product.clone();
+        let product = self.unfinished_snapshot().source.product.clone();
         self.list(
-            |partial_snapshot| &mut partial_snapshot.products,
+            |unfinished_snapshot| &mut unfinished_snapshot.products,
             async |page| {
                 let Page { items, next } = catalog.provisioned_products(&product, page).await?;
                 Ok(Page { items: items.into_iter().map(Into::into).collect(), next })
@@ -147,20 +147,20 @@ impl SnapshotReader {
 
     /// Reads the tag index. A failure is no error: the tags are read one by one then.
     async fn list_tags(&self) -> Result<(), AwsError> {
-        if self.partial_snapshot().tag_source.is_some() {
+        if self.unfinished_snapshot().tag_source.is_some() {
             return Ok(());
         }
         let index = &self.ports.tag_index;
         let listed = self
             .list(
-                |partial_snapshot| &mut partial_snapshot.index,
+                |unfinished_snapshot| &mut unfinished_snapshot.index,
                 async |page| index.tagged(page).await,
             )
             .await;
         if let Err(error) = listed {
             tracing::warn!(%error, "the tag index can't be read");
             let why = format!("the tag index can't be read: {error}");
-            self.partial_snapshot().tag_source = Some(TagSource::OneByOne { why });
+            self.unfinished_snapshot().tag_source = Some(TagSource::OneByOne { why });
         }
         Ok(())
     }
@@ -168,24 +168,24 @@ impl SnapshotReader {
     /// Reads a listing to its end.
     async fn list<T>(
         &self,
-        listing: impl Fn(&mut PartialSnapshot) -> &mut Listing<T>,
+        listing: impl Fn(&mut UnfinishedSnapshot) -> &mut Listing<T>,
         read: impl AsyncFn(Option<&str>) -> Result<Page<T>, AwsError>,
     ) -> Result<(), AwsError> {
         let mut starts = 1;
         loop {
-            let token = match &listing(&mut self.partial_snapshot()).next {
+            let token = match &listing(&mut self.unfinished_snapshot()).next {
                 Cursor::Beginning => None,
                 Cursor::Page(token) => Some(token.clone()),
                 Cursor::End => return Ok(()),
             };
             match retry_transient(async || read(token.as_deref()).await).await {
-                Ok(page) => listing(&mut self.partial_snapshot()).append(page),
+                Ok(page) => listing(&mut self.unfinished_snapshot()).append(page),
                 // Tokens expire, and this one may be from an earlier run.
                 Err(error)
                     if token.is_some() && is_refused(&error) && starts < MAX_LISTING_STARTS =>
                 {
                     tracing::warn!(%error, "a listing begins anew");
-                    *listing(&mut self.partial_snapshot()) = Listing::default();
+                    *listing(&mut self.unfinished_snapshot()) = Listing::default();
                     starts += 1;
                 }
                 Err(error) => return Err(error),
@@ -196,9 +196,9 @@ impl SnapshotReader {
     /// Reads the tags of a few accounts, and compares them with the tag index.
     async fn check_index(&self) -> TagSource {
         let groups = {
-            let partial_snapshot = self.partial_snapshot();
-            let indexed = partial_snapshot.indexed();
-            let ids = partial_snapshot.ids();
+            let unfinished_snapshot = self.unfinished_snapshot();
+            let indexed = unfinished_snapshot.indexed();
+            let ids = unfinished_snapshot.ids();
             if indexed.is_empty() && !ids.is_empty() {
                 let why = "the tag index lists no account at all".to_owned();
                 return TagSource::OneByOne { why };
@@ -206,12 +206,12 @@ impl SnapshotReader {
             let (inside, outside): (Vec<_>, Vec<_>) =
                 ids.into_iter().partition(|id| indexed.contains_key(id));
             // A later run chooses the same sample, so that it need not read these tags again.
-            let seed = partial_snapshot.began.to_string();
+            let seed = unfinished_snapshot.began.to_string();
             [shuffled(inside, &seed), shuffled(outside, &seed)]
         };
         let [inside, outside] = groups;
         let groups = [self.read_tag_sample(inside).await, self.read_tag_sample(outside).await];
-        self.partial_snapshot().choose_tag_source(&groups)
+        self.unfinished_snapshot().choose_tag_source(&groups)
     }
 
     /// Reads the tags of a few of these accounts, and continues with others while none can be read:
@@ -222,7 +222,7 @@ impl SnapshotReader {
         while !ids.is_empty() {
             let sample: Vec<AccountId> = ids.drain(..ids.len().min(SAMPLE_SIZE)).collect();
             self.read_tags(sample.clone()).await;
-            let is_read = sample.iter().any(|id| self.partial_snapshot().tags.contains_key(id));
+            let is_read = sample.iter().any(|id| self.unfinished_snapshot().tags.contains_key(id));
             sampled.extend(sample);
             if is_read {
                 break;
@@ -234,10 +234,10 @@ impl SnapshotReader {
     /// Reads the tags of accounts at a steady rate, except those that were tried before.
     async fn read_tags(&self, mut ids: Vec<AccountId>) {
         {
-            let partial_snapshot = self.partial_snapshot();
+            let unfinished_snapshot = self.unfinished_snapshot();
             ids.retain(|id| {
-                !partial_snapshot.tags.contains_key(id)
-                    && !partial_snapshot.unreadable.contains_key(id)
+                !unfinished_snapshot.tags.contains_key(id)
+                    && !unfinished_snapshot.unreadable.contains_key(id)
             });
         }
         let mut pace = interval(Duration::from_millis(1000 / READS_PER_SECOND));
@@ -250,13 +250,13 @@ impl SnapshotReader {
         paced
             .for_each_concurrent(MAX_CONCURRENT_READS, |id| async move {
                 let tags = retry_transient(async || self.ports.directory.tags(&id).await).await;
-                let mut partial_snapshot = self.partial_snapshot();
+                let mut unfinished_snapshot = self.unfinished_snapshot();
                 match tags {
                     Ok(tags) => {
-                        partial_snapshot.tags.insert(id, tags);
+                        unfinished_snapshot.tags.insert(id, tags);
                     }
                     Err(error) => {
-                        partial_snapshot.unreadable.insert(id, error.to_string());
+                        unfinished_snapshot.unreadable.insert(id, error.to_string());
                     }
                 }
             })

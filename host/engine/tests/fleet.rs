@@ -11,13 +11,13 @@ use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductId};
 use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::ports::{
     Clock, IssuedBy, Ledger, Operator, Policy, PolicyFailure, UpdateProgress,
 };
-use groundcrew_core::scheduler::{CandidateState, LaneRules, SchedulerRules, StartWhen, WhenHeld};
+use groundcrew_core::scheduler::{AccountUpdateState, LaneRules, SchedulerRules, StartWhen, WhenHeld};
 use groundcrew_core::snapshot::SnapshotTarget;
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;
 use groundcrew_engine::{
     ConfiguredPolicy, FailureHandling, Host, HostPorts, Ticker, Until, UpdateSettings,
@@ -179,7 +179,7 @@ impl Fixture {
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
-                suggestions: CommandSuggestions::default(),
+                suggestions: CommandFormatter::default(),
             },
             account_quota: 5,
             reserve: self.reserve,
@@ -538,7 +538,7 @@ async fn an_account_that_is_closed_before_its_turn_is_dropped(
 
     tokio::time::sleep(Duration::from_secs(600)).await;
     let sweep = host.dry_run_sweep().await.unwrap().unwrap();
-    assert_eq!(sweep.accounts[&last], CandidateState::Closed);
+    assert_eq!(sweep.accounts[&last], AccountUpdateState::Closed);
     fixture.sim.reopen_account(&last);
     tokio::time::sleep(Duration::from_secs(7 * 3600)).await;
     host.run(Until::QuiescentOr(BEGIN + Duration::from_secs(2 * 86_400))).await;

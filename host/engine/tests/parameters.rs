@@ -11,13 +11,13 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{ProductId, ProvisionedProductId};
 use groundcrew_core::parameters::{PARAMETER_KEYS, ParameterSource};
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::ports::{
     DeadLetter, Ledger, QueuedUpdate, ReceivedMessage, RemovedDeadLetters, UnreadableMessage,
     UpdateQueue,
 };
 use groundcrew_core::scheduler::{LaneRules, SchedulerRules};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;
 use groundcrew_engine::{Host, HostPorts, Until, UpdateSettings};
 use groundcrew_ledger::MemoryLedger;
@@ -148,7 +148,7 @@ impl Fixture {
                     window: DAY,
                     sweep_interval: Duration::from_secs(6 * 3600),
                     min_sweep_interval: Duration::from_secs(60),
-                    suggestions: CommandSuggestions::default(),
+                    suggestions: CommandFormatter::default(),
                 },
                 account_quota: 5,
                 reserve: 0,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use groundcrew_core::account::{Account, Tags};
 use groundcrew_core::decision::{Action, Candidate, Cause, PolicyDecision};
 use groundcrew_core::lane::LaneNames;
-use groundcrew_core::pipeline::{DecisionOutcome, Fallback, FinalDecision};
+use groundcrew_core::decision_combiner::{DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline};
 use jiff::Timestamp;

@@ -9,7 +9,7 @@ use redb::{
     TableError,
 };
 
-use crate::faulty_disk::FaultyDisk;
+use crate::fillable_disk::FillableDisk;
 use crate::file_error::{FileError, parent_directory};
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
@@ -41,7 +41,7 @@ impl FileLedger {
     }
 
     /// The same on a disk that a test can fill.
-    pub fn open_on(disk: FaultyDisk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
+    pub fn open_on(disk: FillableDisk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
         FileStore::open_with(Some(disk), path.into()).map(Self::with_store)
     }
 }
@@ -58,7 +58,7 @@ impl FileLedger {
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
-    disk: Option<FaultyDisk>,
+    disk: Option<FillableDisk>,
     /// The database; `None` after it has failed.
     open: Mutex<Option<OpenDatabase>>,
     /// Whether the file was empty or missing when it was opened.
@@ -90,7 +90,7 @@ impl FileStore {
         Self::open_with(None, path.into())
     }
 
-    fn open_with(disk: Option<FaultyDisk>, path: PathBuf) -> Result<Self, FileError> {
+    fn open_with(disk: Option<FillableDisk>, path: PathBuf) -> Result<Self, FileError> {
         let mut store = Self { path, disk, open: Mutex::default(), created: false };
         *store.lock() = Some(store.database(true)?);
         match store.with_database(Self::format)? {

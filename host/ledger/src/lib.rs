@@ -16,7 +16,7 @@
 
 mod dynamo;
 mod dynamo_error;
-mod faulty_disk;
+mod fillable_disk;
 mod file;
 mod file_error;
 mod heartbeats;
@@ -31,7 +31,7 @@ mod store_ledger;
 mod undelivered;
 
 pub use dynamo::{DynamoLedger, DynamoStore};
-pub use faulty_disk::FaultyDisk;
+pub use fillable_disk::FillableDisk;
 pub use file::{FileLedger, FileStore};
 pub use file_error::FileError;
 pub use memory::{MemoryLedger, MemoryStore};

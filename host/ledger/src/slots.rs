@@ -15,7 +15,7 @@ use groundcrew_core::ports::{
     ALERT_LEASE, AlertClaim, FreedSlot, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord,
     Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
 };
-use groundcrew_core::update_need::AppliedState;
+use groundcrew_core::update_need::AccountAppliedState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ struct AlertRecord {
 const APPLIED_STATES: &str = "footings";
 
 /// Applied states by account, of the accounts whose ids end in the same two digits.
-type AppliedStates = BTreeMap<AccountId, AppliedState>;
+type AppliedStates = BTreeMap<AccountId, AccountAppliedState>;
 
 fn applied_states_key(account: &AccountId) -> Key {
     let id = account.as_str();
@@ -206,14 +206,14 @@ impl<S: Store> Ledger for StoreLedger<S> {
         .await
     }
 
-    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AppliedState>, LedgerError> {
+    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError> {
         let items = self.list::<AppliedStates>(APPLIED_STATES).await?;
         Ok(items.into_iter().flat_map(|(_, applied_states)| applied_states).collect())
     }
 
     async fn record_applied_states(
         &self,
-        applied_states: &BTreeMap<AccountId, AppliedState>,
+        applied_states: &BTreeMap<AccountId, AccountAppliedState>,
     ) -> Result<(), LedgerError> {
         let mut by_item: BTreeMap<String, (Key, AppliedStates)> = BTreeMap::new();
         for (account, applied_state) in applied_states {

@@ -10,7 +10,7 @@ use common::{account, at, claim, delivered, failed, key, slot, target};
 use groundcrew_core::catalog::RecordId;
 use groundcrew_core::notification::ClaimOutcome;
 use groundcrew_core::ports::{Ledger, NotificationLedger, SlotLimits, SlotOutcome};
-use groundcrew_ledger::{FaultyDisk, FileError, FileLedger};
+use groundcrew_ledger::{FillableDisk, FileError, FileLedger};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
@@ -79,7 +79,7 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
 #[tokio::test]
 async fn a_disk_that_was_full_is_forgotten() {
     let (_kept, path) = fixture();
-    let disk = FaultyDisk::default();
+    let disk = FillableDisk::default();
     let ledger = FileLedger::open_on(disk.clone(), &path).unwrap();
     ledger.take_slot(&slot(1), SlotLimits::in_all(9)).await.unwrap();
     disk.fill();

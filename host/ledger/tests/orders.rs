@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, ApprovalState, ApprovedPlan, LaneSummary, Ledger, Order, OrderLedger, Orders, Pause,
+    Approval, ApprovalState, ApprovedPlan, SweptLane, Ledger, Order, OrderLedger, Orders, Pause,
     SweepRecord, TrailEntry, UpdateProgress,
 };
 use groundcrew_ledger::{Key, MemoryLedger, Store, StoreLedger, Write};
@@ -28,7 +28,7 @@ fn sweep(made: Option<PlanId>) -> SweepRecord {
     let sweep: SweepRecord = serde_json::from_value(json).unwrap();
     SweepRecord {
         plan: made,
-        lanes: [("canary".into(), LaneSummary { to_update: 3, ..LaneSummary::default() })].into(),
+        lanes: [("canary".into(), SweptLane { to_update: 3, ..SweptLane::default() })].into(),
         rules: [("lanes".into(), "canary".into())].into(),
         ..sweep
     }

@@ -15,10 +15,10 @@ use groundcrew_core::notification::{ClaimOutcome, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
     AlertClaim, Approval, ApprovalState, FreedSlot, Heartbeat, HeldAccount, HostKind, LaneRecord,
-    LaneSummary, Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd,
+    SweptLane, Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd,
     UpdateProgress,
 };
-use groundcrew_core::update_need::AppliedState;
+use groundcrew_core::update_need::AccountAppliedState;
 use rstest::rstest;
 
 #[rstest]
@@ -376,7 +376,7 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         closed: 1,
         lanes: [(
             "all".into(),
-            LaneSummary {
+            SweptLane {
                 to_update: 4,
                 dead_lettered: 0,
                 held: 1,
@@ -456,7 +456,7 @@ async fn footings_are_noted_many_at_once(
 ) {
     let fixture = LedgerFixture::new(kind);
     let (one, two) = (fixture.host(), fixture.host());
-    let applied_state = |record: &str| AppliedState {
+    let applied_state = |record: &str| AccountAppliedState {
         record: RecordId::new(record),
         ou: Some("ou-a".into()),
         landing_zone: Some("3.3".into()),

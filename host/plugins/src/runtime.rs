@@ -222,7 +222,7 @@ impl Runtime {
         if !cases && imports(contract::SUPPORT_CASES) {
             return Err(LoadError::SupportCasesNotGranted {
                 plugin: plugin.to_owned(),
-                hint: support::grant_toml(["…"].into_iter()),
+                hint: support_cases::grant_toml(["…"].into_iter()),
             });
         }
         let http = capabilities.http.as_ref().is_some_and(|access| !access.grants.is_empty());

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use groundcrew_core::ports::{self, GoneHost, Heartbeat, HostKind};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ impl HostsReport {
         known: ports::Hosts,
         presence: HostPresence,
         now: Timestamp,
-        suggestions: &CommandSuggestions,
+        suggestions: &CommandFormatter,
     ) -> Self {
         let running: Vec<Heartbeat> = match presence {
             // Whatever was written a moment ago: it is this process that has the file open.
@@ -156,7 +156,7 @@ mod tests {
 
     fn screen(known: ports::Hosts, presence: HostPresence, in_flight: bool) -> String {
         let mut out = String::new();
-        HostsReport::new(known, presence, NOW, &CommandSuggestions::with_config("crew.toml"))
+        HostsReport::new(known, presence, NOW, &CommandFormatter::with_config("crew.toml"))
             .write(NOW, in_flight, &mut out)
             .unwrap();
         for line in out.lines() {

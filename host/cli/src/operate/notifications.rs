@@ -7,7 +7,7 @@ use std::time::Duration;
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::{NotificationEntry, NotificationKey, NotificationState};
 use groundcrew_core::ports::{LedgerError, QueueDepth};
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 use serde::Serialize;
 
 use crate::formatting::{count, format_minute, paragraph, thousands};
@@ -35,7 +35,7 @@ pub struct NotificationsReport {
     pub undelivered: Vec<Undelivered>,
     /// Writes the command that has those of a notifier told again.
     #[serde(skip)]
-    pub suggestions: CommandSuggestions,
+    pub suggestions: CommandFormatter,
 }
 
 /// How much is in the notifications queue.
@@ -86,7 +86,7 @@ impl NotificationsReport {
     fn assemble(
         queue: Option<QueueDepthReport>,
         undelivered: Vec<Undelivered>,
-        suggestions: CommandSuggestions,
+        suggestions: CommandFormatter,
     ) -> Self {
         let number = |is: fn(&NotificationState) -> bool| {
             undelivered.iter().filter(|one| is(&one.entry.state)).count()
@@ -204,7 +204,7 @@ mod tests {
 
     fn screen(queue: Option<QueueDepthReport>, undelivered: Vec<Undelivered>) -> String {
         let mut out = String::new();
-        let suggestions = CommandSuggestions::with_config("crew.toml");
+        let suggestions = CommandFormatter::with_config("crew.toml");
         NotificationsReport::assemble(queue, undelivered, suggestions).write(&mut out).unwrap();
         for line in out.lines() {
             assert!(line.chars().count() <= 80, "over 80 columns: {line}");

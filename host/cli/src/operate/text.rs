@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::totals::Totals;
     use groundcrew_core::catalog::ProvisionedProductId;
-    use groundcrew_core::ports::{BlockingLane, Heartbeat, HeldAccount, HostKind};
+    use groundcrew_core::ports::{BlockingHolds, Heartbeat, HeldAccount, HostKind};
     use jiff::Timestamp;
     use rstest::rstest;
 
@@ -209,7 +209,7 @@ mod tests {
             at: AT - Duration::from_secs(12),
         });
         let suggestions =
-            groundcrew_core::suggestions::CommandSuggestions::with_config("crew.toml");
+            groundcrew_core::suggestions::CommandFormatter::with_config("crew.toml");
         HostsReport::new(known, presence, AT, &suggestions)
     }
 
@@ -415,7 +415,7 @@ mod tests {
     fn waiting_for_held_accounts() {
         let mut report = report();
         report.lanes[0].held = 3;
-        report.held_back = vec![BlockingLane {
+        report.held_back = vec![BlockingHolds {
             lane: "canary".into(),
             since: AT,
             until: AT + Duration::from_secs(3600),

@@ -33,10 +33,10 @@ pub use updates::{ApprovalMode, CauseAction, UpdatesConfig};
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
 use crate::parameters::ParameterSource;
-use crate::pipeline::Fallback;
+use crate::decision_combiner::Fallback;
 use crate::route::Route;
 use crate::scheduler::{LaneRules, SchedulerRules};
-use crate::suggestions::CommandSuggestions;
+use crate::suggestions::CommandFormatter;
 use reader::Reader;
 
 /// A complete configuration.
@@ -69,7 +69,7 @@ pub struct Config {
     pub warnings: Vec<Problem>,
     /// How suggested commands name this config. This is not part of the text: by default they name
     /// none.
-    pub suggestions: CommandSuggestions,
+    pub suggestions: CommandFormatter,
 }
 
 /// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
@@ -274,7 +274,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
         notifiers,
         routes,
         warnings: std::mem::take(&mut reader.warnings),
-        suggestions: CommandSuggestions::default(),
+        suggestions: CommandFormatter::default(),
     })
 }
 

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use super::keys;
 use super::reader::Reader;
 use crate::parameters::ParameterSource;
-use crate::pipeline::Fallback;
+use crate::decision_combiner::Fallback;
 use crate::update_need::Causes;
 
 /// `[updates]`; see [`keys::UPDATES`].

@@ -15,7 +15,7 @@ use crate::notification::{
 };
 use crate::plan_id::PlanId;
 use crate::ports::{Heartbeats, OrderLedger, Orders, PlanRecord};
-use crate::update_need::AppliedState;
+use crate::update_need::AccountAppliedState;
 
 /// A ledger that can't be read or written. The text names the store or the item, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -270,7 +270,7 @@ pub struct SweepRecord {
     #[serde(default)]
     pub closed: usize,
     /// Accounts to update, by lane, and how much the lane had done at that time.
-    pub lanes: BTreeMap<String, LaneSummary>,
+    pub lanes: BTreeMap<String, SweptLane>,
     /// Held accounts, those whose hold ends first before the others; at most
     /// [`SweepRecord::MAX_HELD`].
     pub held: Vec<HeldAccount>,
@@ -278,7 +278,7 @@ pub struct SweepRecord {
     pub held_in_all: usize,
     /// The lanes whose held accounts keep later lanes back.
     #[serde(default)]
-    pub held_back: Vec<BlockingLane>,
+    pub held_back: Vec<BlockingHolds>,
 }
 
 impl SweepRecord {
@@ -288,7 +288,7 @@ impl SweepRecord {
 
 /// A lane whose held accounts keep later lanes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockingLane {
+pub struct BlockingHolds {
     /// The lane in which accounts are held.
     pub lane: String,
     /// Since when sweeps have found, without a break, that it keeps others back.
@@ -303,7 +303,7 @@ pub struct BlockingLane {
 
 /// A lane in the result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneSummary {
+pub struct SweptLane {
     /// Accounts to update in it, including those that are being updated.
     pub to_update: usize,
     /// Accounts of it that were dead-lettered.
@@ -416,12 +416,12 @@ pub trait Ledger: Heartbeats + OrderLedger {
     }
 
     /// The applied state of each account, if one was recorded.
-    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AppliedState>, LedgerError>;
+    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError>;
 
     /// Writes applied states, in place of those that the ledger has of these accounts.
     async fn record_applied_states(
         &self,
-        applied_states: &BTreeMap<AccountId, AppliedState>,
+        applied_states: &BTreeMap<AccountId, AccountAppliedState>,
     ) -> Result<(), LedgerError>;
 
     /// Writes the result of the last completed sweep.

@@ -24,7 +24,7 @@ pub use aws::{
 pub use baselines::Baselines;
 pub use heartbeats::{GoneHost, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
-    ALERT_LEASE, AlertClaim, BlockingLane, FreedSlot, HeldAccount, LaneRecord, LaneSummary, Ledger,
+    ALERT_LEASE, AlertClaim, BlockingHolds, FreedSlot, HeldAccount, LaneRecord, SweptLane, Ledger,
     LedgerError, LedgerOverview, NotificationLedger, Pause, STARTING_LEASE, Slot, SlotLimits,
     SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
 };

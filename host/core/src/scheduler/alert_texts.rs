@@ -6,8 +6,8 @@ use crate::account::AccountId;
 use crate::aws_error::{ErrorClass, classify};
 use crate::catalog::Record;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, BlockingLane, DeadLetter, Pause, Slot};
-use crate::suggestions::CommandSuggestions;
+use crate::ports::{Alert, BlockingHolds, DeadLetter, Pause, Slot};
+use crate::suggestions::CommandFormatter;
 
 /// The class and the text of a failed record. AWS sometimes spreads the reason over several errors:
 /// the first one with a known class decides.
@@ -85,8 +85,8 @@ pub(super) fn lane_paused(lane: &str, pause: &Pause) -> Alert {
 }
 
 /// Held accounts have kept other lanes back for a long time.
-pub(super) fn held_accounts(held_back: &BlockingLane) -> Alert {
-    let BlockingLane { lane, since, until, accounts, waiting } = held_back;
+pub(super) fn held_accounts(held_back: &BlockingHolds) -> Alert {
+    let BlockingHolds { lane, since, until, accounts, waiting } = held_back;
     let waiting: Vec<String> =
         waiting.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
     Alert {
@@ -107,7 +107,7 @@ pub(super) fn approval_needed(
     plan: &PlanId,
     target: &str,
     lanes: &[(String, usize, usize)],
-    suggestions: &CommandSuggestions,
+    suggestions: &CommandFormatter,
 ) -> Alert {
     let accounts: usize = lanes.iter().map(|(_, accounts, _)| accounts).sum();
     let line = |(lane, accounts, held): &(String, usize, usize)| match held {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::backlog::{BacklogEntry, BacklogStage};
-use super::messages::{CandidateState, Sweep};
+use super::messages::{AccountUpdateState, Sweep};
 use super::{RETRY_MAX, Scheduler};
 use crate::account::AccountId;
 
@@ -28,7 +28,7 @@ impl Scheduler {
         }
         self.lanes.take_in_sweep(accounts.values().filter_map(|candidate_state| {
             match candidate_state {
-                CandidateState::DeadLettered { lane } => Some(*lane),
+                AccountUpdateState::DeadLettered { lane } => Some(*lane),
                 _ => None,
             }
         }));
@@ -45,7 +45,7 @@ impl Scheduler {
                     .is_some_and(|entry| entry.stage == BacklogStage::Active);
             if !stale {
                 self.apply_state(&account, candidate_state, new_target, now);
-            } else if let CandidateState::Held { until, .. } = candidate_state {
+            } else if let AccountUpdateState::Held { until, .. } = candidate_state {
                 self.sweeps.request_at(until);
             }
         }
@@ -56,13 +56,13 @@ impl Scheduler {
     pub(super) fn apply_state(
         &mut self,
         account: &AccountId,
-        candidate_state: CandidateState,
+        candidate_state: AccountUpdateState,
         new_target: bool,
         now: Timestamp,
     ) {
         self.holds.remove(account);
         match candidate_state {
-            CandidateState::Outdated {
+            AccountUpdateState::Outdated {
                 provisioned_product,
                 lane,
                 failed_attempts,
@@ -93,15 +93,15 @@ impl Scheduler {
                     self.backlog.put(account, entry);
                 }
             }
-            CandidateState::Held { until, lane } => {
+            AccountUpdateState::Held { until, lane } => {
                 self.backlog.remove(account, now);
                 self.holds.put(account, lane, until);
                 self.sweeps.request_at(until);
             }
-            CandidateState::Current
-            | CandidateState::Skipped
-            | CandidateState::Closed
-            | CandidateState::DeadLettered { .. } => {
+            AccountUpdateState::Current
+            | AccountUpdateState::Skipped
+            | AccountUpdateState::Closed
+            | AccountUpdateState::DeadLettered { .. } => {
                 self.backlog.remove(account, now);
             }
         }

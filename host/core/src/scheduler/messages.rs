@@ -10,10 +10,10 @@ use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
 use crate::ports::{
-    Alert, BlockingLane, DeadLetter, LaneRecord, LedgerOverview, Pause, QueuedUpdate,
+    Alert, BlockingHolds, DeadLetter, LaneRecord, LedgerOverview, Pause, QueuedUpdate,
     ReceivedMessage, Slot, UpdateEnd, UpdateProgress,
 };
-use crate::start_refusal::StartRefusal;
+use crate::start_failure::StartFailure;
 
 /// Something that the shell observed.
 // A handful exist at once: their size does not matter.
@@ -111,16 +111,16 @@ pub struct Sweep {
     /// The product and the target.
     pub account_factory: AccountFactory,
     /// Every enrolled account.
-    pub accounts: BTreeMap<AccountId, CandidateState>,
+    pub accounts: BTreeMap<AccountId, AccountUpdateState>,
     /// The plan that must be approved before anything is started, if plans need approval.
     pub plan: Option<PlanId>,
     /// The lanes whose held accounts keep later lanes back, and since when they do.
-    pub held_back: Vec<BlockingLane>,
+    pub held_back: Vec<BlockingHolds>,
 }
 
 /// The state of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CandidateState {
+pub enum AccountUpdateState {
     /// On the target.
     Current,
     /// Needs an update.
@@ -164,7 +164,7 @@ pub enum StartOutcome {
     /// The account is already on the target.
     Current,
     /// The account no longer belongs in this lane: the policies now decide otherwise.
-    DecisionChanged(CandidateState),
+    DecisionChanged(AccountUpdateState),
     /// Something else runs on the account. No slot is taken.
     AccountBusy,
     /// The quota or the slots are used up, for every account. No slot is taken.
@@ -172,7 +172,7 @@ pub enum StartOutcome {
     /// The updates in its OU have reached the limit. No slot is taken.
     OuLimitReached,
     /// AWS refused, or parameters of the account are unknown. No slot is taken.
-    Refused(StartRefusal),
+    Refused(StartFailure),
     /// The ledger could not be read or written. No slot is taken.
     LedgerUnavailable,
 }
@@ -183,7 +183,7 @@ pub enum PollResult {
     /// It has a record, which the slot did not have yet.
     Adopted(Slot),
     /// It was not started after all; the slot is to be freed.
-    NeverStarted(StartRefusal),
+    NeverStarted(StartFailure),
     /// It was not started, or had no effect: somebody else has meanwhile updated the account to
     /// another artifact. The slot is to be freed. Does not count as an attempt.
     Superseded,
@@ -257,7 +257,7 @@ pub enum SchedulerAction {
     /// was done. The result is [`Observation::Alerted`].
     AlertHeldBack {
         /// The lane, and since when.
-        held_back: BlockingLane,
+        held_back: BlockingHolds,
         /// The alert.
         alert: Alert,
     },

@@ -47,7 +47,7 @@ use jiff::Timestamp;
 
 pub use lanes::{BlockedReason, LaneRules, StartWhen, WhenHeld};
 pub use messages::{
-    CandidateState, Completion, Observation, PollResult, SchedulerAction, StartOutcome, Sweep,
+    AccountUpdateState, Completion, Observation, PollResult, SchedulerAction, StartOutcome, Sweep,
 };
 
 use crate::account::AccountId;
@@ -55,8 +55,8 @@ use crate::backoff::Backoff;
 use crate::catalog::AccountFactory;
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, BlockingLane, Orders, Pause, QueuedUpdate, ReceivedMessage};
-use crate::suggestions::CommandSuggestions;
+use crate::ports::{Alert, BlockingHolds, Orders, Pause, QueuedUpdate, ReceivedMessage};
+use crate::suggestions::CommandFormatter;
 use alert_texts::{approval_needed, lane_paused};
 use backlog::{Backlog, BacklogStage};
 use holds::Holds;
@@ -90,7 +90,7 @@ pub struct SchedulerRules {
     /// The shortest interval of sweeps when events request them.
     pub min_sweep_interval: Duration,
     /// How alerts write the commands that they suggest.
-    pub suggestions: CommandSuggestions,
+    pub suggestions: CommandFormatter,
 }
 
 impl SchedulerRules {
@@ -154,7 +154,7 @@ pub struct Scheduler {
     typical_update: Duration,
     holds: Holds,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
-    held_back: Vec<BlockingLane>,
+    held_back: Vec<BlockingHolds>,
     /// Those for which this host has requested an alert: lane and since when.
     alerted_held_back: BTreeSet<(String, Timestamp)>,
     ledger: LedgerReads,

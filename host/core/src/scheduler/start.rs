@@ -10,7 +10,7 @@ use super::{RETRY_MAX, Scheduler};
 use crate::account::AccountId;
 use crate::aws_error::ErrorClass;
 use crate::ports::{QueuedUpdate, ReceivedMessage, Slot};
-use crate::start_refusal::StartRefusal;
+use crate::start_failure::StartFailure;
 
 impl Scheduler {
     pub(super) fn start_ended(
@@ -63,7 +63,7 @@ impl Scheduler {
     fn refused(
         &mut self,
         message: ReceivedMessage<QueuedUpdate>,
-        refusal: &StartRefusal,
+        refusal: &StartFailure,
         now: Timestamp,
         actions: &mut Vec<SchedulerAction>,
     ) {

@@ -16,10 +16,10 @@ use groundcrew_core::ports::{
     Slot, UpdateProgress,
 };
 use groundcrew_core::scheduler::{
-    BlockedReason, CandidateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
+    BlockedReason, AccountUpdateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
     SchedulerRules, StartOutcome, StartWhen, Sweep, WhenHeld,
 };
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
 
 /// An account of the world.
@@ -176,7 +176,7 @@ pub fn rules(scenario: &Scenario) -> SchedulerRules {
         window: Duration::from_secs(24 * 3600),
         sweep_interval: Duration::from_secs(6 * 3600),
         min_sweep_interval: Duration::from_secs(60),
-        suggestions: CommandSuggestions::default(),
+        suggestions: CommandFormatter::default(),
     }
 }
 
@@ -232,8 +232,8 @@ impl SimulatedFleet {
                 }
             };
             if let Observation::Swept(sweep) = &observation {
-                let outdated = |candidate_state: &CandidateState| {
-                    matches!(candidate_state, CandidateState::Outdated { .. })
+                let outdated = |candidate_state: &AccountUpdateState| {
+                    matches!(candidate_state, AccountUpdateState::Outdated { .. })
                 };
                 let open =
                     sweep.accounts.iter().filter(|(_, candidate_state)| outdated(candidate_state));
@@ -297,16 +297,16 @@ impl SimulatedFleet {
             let progress = self.progress.get(&id(index)).cloned().unwrap_or_default();
             let until = BEGIN + Duration::from_secs(account.held);
             let candidate_state = match account.lane {
-                _ if self.done.contains(&index) => CandidateState::Current,
+                _ if self.done.contains(&index) => AccountUpdateState::Current,
                 _ if progress.dead_lettered => {
                     let lane = account.lane.expect("only accounts with a lane are given up");
-                    CandidateState::DeadLettered { lane: LaneId::from_index(lane) }
+                    AccountUpdateState::DeadLettered { lane: LaneId::from_index(lane) }
                 }
-                None => CandidateState::Skipped,
+                None => AccountUpdateState::Skipped,
                 Some(lane) if until > self.now => {
-                    CandidateState::Held { until, lane: Some(LaneId::from_index(lane)) }
+                    AccountUpdateState::Held { until, lane: Some(LaneId::from_index(lane)) }
                 }
-                Some(lane) => CandidateState::Outdated {
+                Some(lane) => AccountUpdateState::Outdated {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
                     lane: LaneId::from_index(lane),
                     failed_attempts: progress.failed_attempts,

@@ -10,14 +10,14 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::ports::{
-    BlockingLane, LaneRecord, LedgerOverview, Orders, Pause, QueuedUpdate, ReceivedMessage,
+    BlockingHolds, LaneRecord, LedgerOverview, Orders, Pause, QueuedUpdate, ReceivedMessage,
     STARTING_LEASE, Slot,
 };
 use groundcrew_core::scheduler::{
-    BlockedReason, CandidateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
+    BlockedReason, AccountUpdateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
     SchedulerRules, StartOutcome, Sweep, WhenHeld,
 };
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -40,14 +40,14 @@ fn rules() -> SchedulerRules {
         window: Duration::from_secs(24 * HOUR),
         sweep_interval: Duration::from_secs(6 * HOUR),
         min_sweep_interval: Duration::from_secs(60),
-        suggestions: CommandSuggestions::default(),
+        suggestions: CommandFormatter::default(),
     }
 }
 
-fn outdated(lane: usize, failed_attempts: u32) -> CandidateState {
+fn outdated(lane: usize, failed_attempts: u32) -> AccountUpdateState {
     let lane = LaneId::from_index(lane);
     let provisioned_product = ProvisionedProductId::new("pp");
-    CandidateState::Outdated {
+    AccountUpdateState::Outdated {
         provisioned_product,
         lane,
         failed_attempts,
@@ -56,11 +56,11 @@ fn outdated(lane: usize, failed_attempts: u32) -> CandidateState {
     }
 }
 
-fn held(until: u64, lane: Option<usize>) -> CandidateState {
-    CandidateState::Held { until: at(until), lane: lane.map(LaneId::from_index) }
+fn held(until: u64, lane: Option<usize>) -> AccountUpdateState {
+    AccountUpdateState::Held { until: at(until), lane: lane.map(LaneId::from_index) }
 }
 
-fn swept(began: u64, target: &str, accounts: &[(usize, CandidateState)]) -> Observation {
+fn swept(began: u64, target: &str, accounts: &[(usize, AccountUpdateState)]) -> Observation {
     let accounts =
         accounts.iter().map(|(number, candidate_state)| (id(*number), candidate_state.clone()));
     Observation::Swept(Sweep {
@@ -132,7 +132,7 @@ impl SchedulerFixture {
     }
 
     /// A scheduler that has swept at second 0 and queued the outdated accounts.
-    fn swept(accounts: &[(usize, CandidateState)]) -> Self {
+    fn swept(accounts: &[(usize, AccountUpdateState)]) -> Self {
         let mut fixture = Self::empty();
         fixture.observe(0, Observation::Tick);
         assert_eq!(fixture.observe(0, ledger(0, &[])), [SchedulerAction::Sweep]);
@@ -517,7 +517,7 @@ fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [
             let ou = Some(if number < 4 { "ou-a" } else { "ou-b" }.to_owned());
             (
                 number,
-                CandidateState::Outdated {
+                AccountUpdateState::Outdated {
                     provisioned_product,
                     lane: LaneId::FIRST,
                     failed_attempts: 0,
@@ -642,9 +642,9 @@ fn failed_attempts_count_for_their_version(#[case] target: &str, #[case] attempt
 /// stale, even if it did not find the account.
 #[rstest]
 #[case::not_there(&[])]
-#[case::current(&[(0, CandidateState::Current)])]
+#[case::current(&[(0, AccountUpdateState::Current)])]
 #[case::in_another_lane(&[(0, outdated(1, 0))])]
-fn a_sweep_takes_nothing_back_that_happened_meanwhile(#[case] seen: &[(usize, CandidateState)]) {
+fn a_sweep_takes_nothing_back_that_happened_meanwhile(#[case] seen: &[(usize, AccountUpdateState)]) {
     let mut fixture = SchedulerFixture::running(0);
     let begins = fixture.observe(100, Observation::SweepRequested);
     assert!(begins.contains(&SchedulerAction::Sweep));
@@ -771,7 +771,7 @@ fn what_holds_keep_back_for_a_day_is_told_once() {
     let sweep = |began: u64, since: u64| {
         let accounts = [(0, held(90 * HOUR, Some(0))), (1, outdated(1, 0))];
         let Observation::Swept(sweep) = swept(began, "pa-2", &accounts) else { unreachable!() };
-        let held_back = vec![BlockingLane {
+        let held_back = vec![BlockingHolds {
             lane: "first".into(),
             since: at(since),
             until: at(90 * HOUR),
@@ -835,7 +835,7 @@ fn a_pause_is_told_before_all_is_done() {
     let pause = pause.clone();
     fixture.observe(
         37,
-        swept(36, "pa-2", &[(0, CandidateState::DeadLettered { lane: LaneId::FIRST })]),
+        swept(36, "pa-2", &[(0, AccountUpdateState::DeadLettered { lane: LaneId::FIRST })]),
     );
     assert!(!fixture.scheduler.is_quiescent(at(HOUR)), "the pause is being written down");
     record.paused = Some(pause);
@@ -872,7 +872,7 @@ fn what_should_be_in_the_queue_is_sent_again(#[case] nothing: Observation, #[cas
 /// No account waits for the messages of a host that was stopped: they are removed once all is done.
 #[test]
 fn stale_hints_leave_the_queue() {
-    let mut fixture = SchedulerFixture::swept(&[(0, CandidateState::Current)]);
+    let mut fixture = SchedulerFixture::swept(&[(0, AccountUpdateState::Current)]);
     // The action to receive came with the result of the sweep.
     let asked = 3;
     let stale = ReceivedMessage {
@@ -908,7 +908,7 @@ fn stale_hints_leave_the_queue() {
 #[case::by_a_clock_that_was_wrong(100 * HOUR, 1801)]
 fn the_wait_after_a_failure_outlives_a_restart(#[case] retry_at: u64, #[case] expected: u64) {
     let provisioned_product = ProvisionedProductId::new("pp");
-    let candidate_state = CandidateState::Outdated {
+    let candidate_state = AccountUpdateState::Outdated {
         provisioned_product,
         lane: LaneId::FIRST,
         failed_attempts: 1,

@@ -9,7 +9,7 @@ use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::event::Event;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{NotificationEntry, NotificationState};
 use groundcrew_core::onboarding::{Discovery, NotificationNeed};
 use groundcrew_core::route::OncePer;
@@ -34,7 +34,7 @@ impl Notifications {
         self.pipelines.iter().for_each(crate::PolicyPipeline::reset_timeouts);
         if self.settings.routes.is_empty() {
             let reason = "no notifier listens to anything".to_owned();
-            return handled.ignored(IgnoreReason::NoRoute, reason);
+            return handled.ignored(NoDeliveryReason::NoRoute, reason);
         }
         // The ledger begins now if it has not begun: accounts that are enrolled from here on are
         // notified of.

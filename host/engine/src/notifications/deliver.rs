@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use groundcrew_core::backoff::Backoff;
 use groundcrew_core::decision::Cause;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{
     Claim, ClaimOutcome, GateDecision, Notification, NotificationEntry, NotificationKey,
     NotificationState, NotifyFailure, NotifyFailureKind,
@@ -209,7 +209,7 @@ impl Notifications {
             retry_after: Some(wait),
             ..delivery
                 .with_outcome(DeliveryOutcome::Held)
-                .with_rule(IgnoreReason::Gate)
+                .with_rule(NoDeliveryReason::Gate)
                 .with_detail(why)
         }
         .with_decision(decision)

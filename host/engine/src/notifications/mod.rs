@@ -22,17 +22,17 @@ use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
 use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError, InvalidEvent};
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::lane::LaneNames;
 use groundcrew_core::notification::NotificationState;
-use groundcrew_core::onboarding::{Discovery, EventPlan, QueuedNotification, plan_event};
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::onboarding::{Discovery, EventAction, QueuedNotification, action_for_event};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::ports::{
     AccountDirectory, Alert, Alerts, Baselines, Catalog, Clock, LedgerError, NotificationLedger,
     NotificationQueue, Notifier,
 };
 use groundcrew_core::route::{OncePer, Route};
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
@@ -78,7 +78,7 @@ pub struct NotificationSettings {
     /// Name of this host in the ledger: no two running hosts share one.
     pub host: String,
     /// How alerts suggest commands.
-    pub suggestions: CommandSuggestions,
+    pub suggestions: CommandFormatter,
 }
 
 /// A route, and the policies that are evaluated for its events, in their order.
@@ -257,12 +257,12 @@ impl Notifications {
         let recipients = self.recipients(event);
         if recipients.is_empty() {
             let rule =
-                if event.is_api_call() { IgnoreReason::ApiCall } else { IgnoreReason::NoRoute };
+                if event.is_api_call() { NoDeliveryReason::ApiCall } else { NoDeliveryReason::NoRoute };
             return handled.ignored(
                 rule,
-                match plan_event(event) {
-                    Ok(EventPlan::Other { reason, .. }) if rule == IgnoreReason::ApiCall => reason,
-                    Ok(EventPlan::Other { reason, .. }) => format!("{reason}; no route takes it"),
+                match action_for_event(event) {
+                    Ok(EventAction::Other { reason, .. }) if rule == NoDeliveryReason::ApiCall => reason,
+                    Ok(EventAction::Other { reason, .. }) => format!("{reason}; no route takes it"),
                     _ => format!("no notifier listens to {}", event.name),
                 },
             );
@@ -417,13 +417,13 @@ fn log(delivery: &Delivery) {
 
 /// The subject of an event's notifications; `None` when the event requests a sweep.
 fn subject_for(event: &Arc<Event>) -> Result<Option<NotificationSubject>, EventError> {
-    Ok(match plan_event(event)? {
-        EventPlan::Backfill => None,
-        EventPlan::Deliver(enrolled) => {
+    Ok(match action_for_event(event)? {
+        EventAction::Backfill => None,
+        EventAction::Deliver(enrolled) => {
             let found = if enrolled.created { Discovery::Created } else { Discovery::Updated };
             Some(NotificationSubject::Onboarding(enrolled, found))
         }
-        EventPlan::Other { account, .. } => {
+        EventAction::Other { account, .. } => {
             Some(NotificationSubject::Event(Arc::clone(event), account))
         }
     })

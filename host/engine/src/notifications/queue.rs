@@ -8,7 +8,7 @@ use groundcrew_core::backoff::Backoff;
 use groundcrew_core::event::Event;
 use groundcrew_core::onboarding::{Discovery, QueuedNotification};
 use groundcrew_core::ports::{Alert, NotificationQueue, ReceivedNotification};
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 
 use super::deliver::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
 use super::recipients::Recipient;
@@ -389,7 +389,7 @@ fn dead_letter_alert(
     notification: &QueuedNotification,
     reason: &str,
     receive_count: u32,
-    suggestions: &CommandSuggestions,
+    suggestions: &CommandFormatter,
 ) -> (String, Alert) {
     let QueuedNotification { key, notifier, account, event, redriven: _ } = notification;
     let event = event.as_deref().unwrap_or("none: a sweep found the account");

@@ -7,10 +7,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::event::Event;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{GateDecision, NotificationEntry, NotificationState};
 use groundcrew_core::onboarding::{NotificationNeed, notification_need};
-use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::ports::LedgerError;
 use groundcrew_core::route::OncePer;
 use jiff::Timestamp;
@@ -152,7 +152,7 @@ impl Notifications {
             let skipped = rest.iter().map(|recipient| {
                 delivery(recipient)
                     .with_outcome(DeliveryOutcome::Skipped)
-                    .with_rule(IgnoreReason::Closed)
+                    .with_rule(NoDeliveryReason::Closed)
                     .with_detail(&why)
             });
             all.extend(skipped);
@@ -194,7 +194,7 @@ impl Notifications {
                 .map(|other| {
                     delivery(other)
                         .with_outcome(DeliveryOutcome::Skipped)
-                        .with_rule(IgnoreReason::Gate)
+                        .with_rule(NoDeliveryReason::Gate)
                         .with_detail(&why)
                 })
                 .collect(),
@@ -204,7 +204,7 @@ impl Notifications {
                     retry_after: wait,
                     ..delivery(other)
                         .with_outcome(DeliveryOutcome::Held)
-                        .with_rule(IgnoreReason::Gate)
+                        .with_rule(NoDeliveryReason::Gate)
                         .with_detail(&why)
                 })
                 .collect(),
@@ -252,7 +252,7 @@ impl Notifications {
                 }
                 PolicyAnswer::Skip(reason) => delivery(recipient)
                     .with_outcome(DeliveryOutcome::Skipped)
-                    .with_rule(IgnoreReason::Policy)
+                    .with_rule(NoDeliveryReason::Policy)
                     .with_detail(reason),
                 PolicyAnswer::Failed(error) => delivery(recipient).failed(error),
             });

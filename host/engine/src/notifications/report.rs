@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::event::Event;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{
     GateDecision, NotificationEntry, NotificationKey, NotificationState,
 };
@@ -22,7 +22,7 @@ pub struct EventReport {
     /// The outcome.
     pub outcome: EventOutcome,
     /// The rule by which it was ignored; `None` if it was not.
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     /// Why it was ignored, or why the event failed as a whole.
     pub reason: Option<String>,
     /// The result of each notification.
@@ -73,7 +73,7 @@ pub struct Delivery {
     /// The other system's name for the result.
     pub reference: Option<String>,
     /// The rule by which it was not delivered; `None` if it was delivered, or should have been.
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     /// Why it was not delivered.
     pub detail: Option<String>,
     /// Whether a retry can't help.
@@ -144,7 +144,7 @@ impl EventReport {
         }
     }
 
-    pub(super) fn ignored(self, rule: IgnoreReason, reason: String) -> Self {
+    pub(super) fn ignored(self, rule: NoDeliveryReason, reason: String) -> Self {
         let (rule, reason) = (Some(rule), Some(reason));
         Self { outcome: EventOutcome::Ignored, rule, reason, ..self }
     }
@@ -226,8 +226,8 @@ impl Delivery {
                 reference: Some(reference.clone()),
                 decision: decision.clone(),
                 rule: Some(match self.key.is_onboarding() {
-                    true => IgnoreReason::OncePerAccount,
-                    false => IgnoreReason::OncePerEvent,
+                    true => NoDeliveryReason::OncePerAccount,
+                    false => NoDeliveryReason::OncePerEvent,
                 }),
                 ..self.with_outcome(DeliveryOutcome::AlreadyDelivered)
             },
@@ -235,18 +235,18 @@ impl Delivery {
                 permanent: true,
                 for_good: *for_good,
                 attempts: entry.attempts,
-                ..self.failed(failed_for_good_reason(error)).with_rule(IgnoreReason::FailedForGood)
+                ..self.failed(failed_for_good_reason(error)).with_rule(NoDeliveryReason::FailedForGood)
             },
             _ => self
                 .with_outcome(DeliveryOutcome::Suppressed)
-                .with_rule(IgnoreReason::JoinedBefore)
+                .with_rule(NoDeliveryReason::JoinedBefore)
                 .with_detail("the account was there before"),
         }
     }
 
     /// Whether it failed for good earlier, and was not tried now.
     pub(super) fn failed_before(&self) -> bool {
-        self.outcome == DeliveryOutcome::Failed && self.rule == Some(IgnoreReason::FailedForGood)
+        self.outcome == DeliveryOutcome::Failed && self.rule == Some(NoDeliveryReason::FailedForGood)
     }
 
     /// The ledger's marker that the alert about its failure for good was published.
@@ -258,7 +258,7 @@ impl Delivery {
         Self { decision, ..self }
     }
 
-    pub(super) fn with_rule(self, rule: IgnoreReason) -> Self {
+    pub(super) fn with_rule(self, rule: NoDeliveryReason) -> Self {
         Self { rule: Some(rule), ..self }
     }
 
@@ -276,24 +276,24 @@ pub(super) fn failed_for_good_reason(error: &str) -> String {
 
 /// The rule by which no notification was delivered, and the reason, for operators. A held
 /// notification comes first, since it is not over.
-fn ignored_because(notifications: &[Delivery]) -> (IgnoreReason, String) {
+fn ignored_because(notifications: &[Delivery]) -> (NoDeliveryReason, String) {
     let held = notifications.iter().find(|delivery| delivery.outcome == DeliveryOutcome::Held);
     let Some(first) = held.or(notifications.first()) else {
-        return (IgnoreReason::NothingLost, "no account needs a notification".to_owned());
+        return (NoDeliveryReason::NothingLost, "no account needs a notification".to_owned());
     };
-    let rule = first.rule.unwrap_or(IgnoreReason::NoRoute);
+    let rule = first.rule.unwrap_or(NoDeliveryReason::NoRoute);
     let detail = || first.detail.clone().unwrap_or_else(|| "it needs no notification".to_owned());
     let alike = notifications.iter().all(|delivery| delivery.rule == first.rule);
     let reason = match rule {
         _ if held.is_some() => detail(),
         _ if !alike => "every notification was delivered before, or is not due".to_owned(),
-        IgnoreReason::OncePerAccount => {
+        NoDeliveryReason::OncePerAccount => {
             "every notifier was notified of the account before, and is notified once for each \
                                  account (`once_per = \"account\"`)"
                 .to_owned()
         }
-        IgnoreReason::OncePerEvent => "every notifier was notified of this event before".to_owned(),
-        IgnoreReason::JoinedBefore => "the account is not new: it joined before the lookback \
+        NoDeliveryReason::OncePerEvent => "every notifier was notified of this event before".to_owned(),
+        NoDeliveryReason::JoinedBefore => "the account is not new: it joined before the lookback \
                                (`ledger.onboarding_lookback`), or before the ledger began"
             .to_owned(),
         _ => detail(),

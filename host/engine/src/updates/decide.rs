@@ -1,7 +1,7 @@
 //! Evaluates the policies for an update.
 
 use groundcrew_core::decision::Candidate;
-use groundcrew_core::pipeline::FinalDecision;
+use groundcrew_core::decision_combiner::FinalDecision;
 use groundcrew_core::ports::Alert;
 
 use super::Updates;

@@ -24,19 +24,19 @@ use groundcrew_core::catalog::{LaunchPathId, ProductId};
 use groundcrew_core::event::Event;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::{
     AccountDirectory, Alerts, Catalog, Clock, HostKind, IdentityStore, LandingZones, Ledger,
     UpdateQueue,
 };
 use groundcrew_core::scheduler::{Scheduler, SchedulerRules};
-use groundcrew_core::update_need::{AppliedState, Causes};
+use groundcrew_core::update_need::{AccountAppliedState, Causes};
 use jiff::Timestamp;
 
 use crate::alerter::Alerter;
 use crate::observer::Observer;
-use crate::policies::{ConfiguredPolicy, PolicyPipeline};
+use crate::policy_pipeline::{ConfiguredPolicy, PolicyPipeline};
 use crate::stop::StopSignal;
 
 pub use sweep::{SweepError, plan_id};
@@ -126,7 +126,7 @@ struct UpdateCache {
     /// Version of the landing zone at the last sweep.
     landing_zone: Option<String>,
     /// The applied state of each account, as the last sweep read it from the ledger.
-    applied_states: BTreeMap<AccountId, AppliedState>,
+    applied_states: BTreeMap<AccountId, AccountAppliedState>,
 }
 
 impl Updates {

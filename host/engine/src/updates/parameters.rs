@@ -4,7 +4,7 @@ use groundcrew_core::account::Account;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::ProvisionedProduct;
 use groundcrew_core::parameters::{Outputs, ParameterSource, Parameters, rebuild};
-use groundcrew_core::start_refusal::StartRefusal;
+use groundcrew_core::start_failure::StartFailure;
 
 use super::Updates;
 use super::start::as_transient;
@@ -14,13 +14,13 @@ impl Updates {
     /// read before a start.
     ///
     /// # Errors
-    /// [`StartRefusal::UnknownParameters`] when a parameter is unknown: the update must not be
+    /// [`StartFailure::UnknownParameters`] when a parameter is unknown: the update must not be
     /// started.
     pub(super) async fn parameters(
         &self,
         account: &Account,
         product: &ProvisionedProduct,
-    ) -> Result<Parameters, StartRefusal> {
+    ) -> Result<Parameters, StartFailure> {
         if self.settings.parameters == ParameterSource::Previous {
             return Ok(Parameters::Previous);
         }

@@ -13,10 +13,10 @@ use groundcrew_core::catalog::{
     UpdateRequest,
 };
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::ports::{LedgerError, QueuedUpdate, Slot, SlotLimits, SlotOutcome};
-use groundcrew_core::scheduler::{CandidateState, StartOutcome};
-use groundcrew_core::start_refusal::StartRefusal;
+use groundcrew_core::scheduler::{AccountUpdateState, StartOutcome};
+use groundcrew_core::start_failure::StartFailure;
 use groundcrew_core::update_need::UpdateNeed;
 use sha2::{Digest, Sha256};
 
@@ -32,7 +32,7 @@ const MAX_START_ATTEMPTS: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error(transparent)]
-    Refused(#[from] StartRefusal),
+    Refused(#[from] StartFailure),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -67,7 +67,7 @@ impl Updates {
         self.cache_account(&queued_update.account, &account);
         // Closed or no longer enrolled since the sweep. No other account is affected.
         if is_gone(&product) || is_gone(&account) {
-            return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+            return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Skipped));
         }
         let product = product.map_err(as_transient)?;
         if product.account != queued_update.account {
@@ -77,7 +77,7 @@ impl Updates {
                                                                                 names a product \
                                                                                 of another \
                                                                                 account: dropped");
-            return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+            return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Skipped));
         }
         // Another host may have tried to update the account meanwhile.
         let progress = progress?;
@@ -93,10 +93,10 @@ impl Updates {
                 // It was closed since the sweep.
                 UpdateNeed::Closed(state) => {
                     self.log_closed(&queued_update.account, state);
-                    return Ok(StartOutcome::DecisionChanged(CandidateState::Closed));
+                    return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Closed));
                 }
                 UpdateNeed::Excluded(_) => {
-                    return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+                    return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Skipped));
                 }
                 UpdateNeed::Update(cause) => cause,
             };
@@ -294,7 +294,7 @@ impl Updates {
         slot: &Slot,
         account: &Account,
         product: &ProvisionedProduct,
-    ) -> Result<UpdateRequest, StartRefusal> {
+    ) -> Result<UpdateRequest, StartFailure> {
         let parameters = self.parameters(account, product).await?;
         let factory = self.product().await.map_err(as_transient)?;
         Ok(UpdateRequest {
@@ -356,7 +356,7 @@ fn outcome_without_slot(outcome: &SlotOutcome, lane: LaneId) -> StartOutcome {
         SlotOutcome::LimitReached => StartOutcome::NoCapacity,
         SlotOutcome::OuLimitReached => StartOutcome::OuLimitReached,
         SlotOutcome::DeadLettered => {
-            StartOutcome::DecisionChanged(CandidateState::DeadLettered { lane })
+            StartOutcome::DecisionChanged(AccountUpdateState::DeadLettered { lane })
         }
     }
 }

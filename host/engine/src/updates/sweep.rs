@@ -15,14 +15,14 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
+use groundcrew_core::decision_combiner::{DecisionOutcome, FinalDecision};
 use groundcrew_core::plan_id::{PlanId, PlanRules};
 use groundcrew_core::ports::{
-    BlockingLane, HeldAccount, LaneRecord, LaneSummary, LedgerError, Page, Slot, SweepRecord,
+    BlockingHolds, HeldAccount, LaneRecord, SweptLane, LedgerError, Page, Slot, SweepRecord,
     UpdateProgress,
 };
-use groundcrew_core::scheduler::{CandidateState, Sweep, WhenHeld};
-use groundcrew_core::update_need::{AppliedState, ObservedAccount, UpdateNeed};
+use groundcrew_core::scheduler::{AccountUpdateState, Sweep, WhenHeld};
+use groundcrew_core::update_need::{AccountAppliedState, ObservedAccount, UpdateNeed};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -78,7 +78,7 @@ enum SweepMode {
 
 /// The states of the enrolled accounts before the policies are evaluated.
 struct ClassifiedProducts {
-    candidate_states: BTreeMap<AccountId, CandidateState>,
+    candidate_states: BTreeMap<AccountId, AccountUpdateState>,
     /// The accounts for which policies are evaluated, and the causes.
     to_decide: Vec<(ProvisionedProduct, Cause)>,
 }
@@ -139,7 +139,7 @@ impl Updates {
                     // It was enrolled and has left the organization since: 90 days after it was
                     // closed, or for another organization.
                     tracing::warn!(account = %id, "not in the organization; excluded");
-                    accounts.insert(id, CandidateState::Skipped);
+                    accounts.insert(id, AccountUpdateState::Skipped);
                     continue;
                 };
                 let tags =
@@ -175,7 +175,7 @@ impl Updates {
     /// Logs a completed sweep, and emits the event.
     pub(super) fn report_sweep(&self, sweep: &Sweep, outdated: usize) {
         let accounts = sweep.accounts.len();
-        let current = sweep.accounts.values().filter(|s| **s == CandidateState::Current).count();
+        let current = sweep.accounts.values().filter(|s| **s == AccountUpdateState::Current).count();
         tracing::info!(event = SWEEP_COMPLETED, accounts, current, outdated, "sweep completed");
         self.ports.observer.observe(self.now(), EngineEvent::Swept { accounts, current, outdated });
     }
@@ -198,19 +198,19 @@ impl Updates {
             let account = directory.get(&product.account).map(|account| &**account);
             let need = self.update_need(&product, &factory.target, account, own_failure);
             let candidate_state = match (need, dead_lettered) {
-                (UpdateNeed::Current, _) => CandidateState::Current,
+                (UpdateNeed::Current, _) => AccountUpdateState::Current,
                 // Also when it was dead-lettered: no redrive is needed.
                 (UpdateNeed::Closed(state), _) => {
                     self.log_closed(&product.account, state);
-                    CandidateState::Closed
+                    AccountUpdateState::Closed
                 }
                 (UpdateNeed::Excluded(why), _) => {
                     self.report_excluded(&product.account, why);
-                    CandidateState::Skipped
+                    AccountUpdateState::Skipped
                 }
                 // It stays so until it is redriven or the target changes.
                 (UpdateNeed::Update(_), Some(progress)) => {
-                    CandidateState::DeadLettered { lane: self.lane_for(progress) }
+                    AccountUpdateState::DeadLettered { lane: self.lane_for(progress) }
                 }
                 (UpdateNeed::Update(cause), None) => {
                     classified.to_decide.push((product, cause));
@@ -233,7 +233,7 @@ impl Updates {
     ) -> UpdateNeed {
         let cache = self.cache();
         let record = product.last_successful_record.clone();
-        let now = account.zip(record).map(|(account, record)| AppliedState {
+        let now = account.zip(record).map(|(account, record)| AccountAppliedState {
             record,
             ou: ou(account),
             landing_zone: cache.landing_zone.clone(),
@@ -286,7 +286,7 @@ impl Updates {
             let Some(record) = &product.last_successful_record else { continue };
             let Some(account) = directory.get(&product.account) else { continue };
             if applied_states.get(&product.account).is_none_or(|before| before.record != *record) {
-                let applied_state = AppliedState {
+                let applied_state = AccountAppliedState {
                     record: record.clone(),
                     ou: ou(account),
                     landing_zone: landing_zone.clone(),
@@ -329,7 +329,7 @@ impl Updates {
         LaneCounts { lanes: records, slots }: &LaneCounts,
     ) -> Result<(), SweepError> {
         let ledger = &self.ports.ledger;
-        let mut lanes: BTreeMap<String, LaneSummary> = BTreeMap::new();
+        let mut lanes: BTreeMap<String, SweptLane> = BTreeMap::new();
         let before = ledger.last_sweep().await?;
         let before = before.filter(|before| before.target == sweep.account_factory.target);
         for rules in &self.settings.rules.lanes {
@@ -337,7 +337,7 @@ impl Updates {
             let earlier = before.as_ref().and_then(|before| before.lanes.get(&rules.name));
             let began_with =
                 Some(earlier.and_then(|summary| summary.began_with).unwrap_or(succeeded));
-            let summary = LaneSummary { succeeded, began_with, ..LaneSummary::default() };
+            let summary = SweptLane { succeeded, began_with, ..SweptLane::default() };
             lanes.insert(rules.name.clone(), summary);
         }
         let (mut current, mut skipped, mut closed) = (0, 0, 0);
@@ -345,25 +345,25 @@ impl Updates {
             match candidate_state {
                 // Its update had no completion when the sweep began: its success is counted after
                 // that, or will be.
-                CandidateState::Current if slots.contains_key(account) => {
+                AccountUpdateState::Current if slots.contains_key(account) => {
                     if let Some(summary) = lanes.get_mut(&slots[account]) {
                         summary.to_update += 1;
                     }
                 }
-                CandidateState::Current => current += 1,
-                CandidateState::Skipped => skipped += 1,
-                CandidateState::Closed => closed += 1,
-                CandidateState::Outdated { lane, .. } => {
+                AccountUpdateState::Current => current += 1,
+                AccountUpdateState::Skipped => skipped += 1,
+                AccountUpdateState::Closed => closed += 1,
+                AccountUpdateState::Outdated { lane, .. } => {
                     if let Some(summary) = lanes.get_mut(self.pipeline.lane_name(*lane)) {
                         summary.to_update += 1;
                     }
                 }
-                CandidateState::DeadLettered { lane } => {
+                AccountUpdateState::DeadLettered { lane } => {
                     if let Some(summary) = lanes.get_mut(self.pipeline.lane_name(*lane)) {
                         summary.dead_lettered += 1;
                     }
                 }
-                CandidateState::Held { lane, .. } => {
+                AccountUpdateState::Held { lane, .. } => {
                     if let Some(summary) =
                         lane.and_then(|lane| lanes.get_mut(self.pipeline.lane_name(lane)))
                     {
@@ -401,20 +401,20 @@ impl Updates {
     /// blocking keeps its `since`; otherwise `since` is now.
     async fn find_blocking_lanes(
         &self,
-        accounts: &BTreeMap<AccountId, CandidateState>,
+        accounts: &BTreeMap<AccountId, AccountUpdateState>,
         now: Timestamp,
-    ) -> Result<Vec<BlockingLane>, SweepError> {
+    ) -> Result<Vec<BlockingHolds>, SweepError> {
         let rules = &self.settings.rules.lanes;
         let mut held: BTreeMap<LaneId, (usize, Timestamp)> = BTreeMap::new();
         let mut to_update = vec![0; rules.len()];
         for candidate_state in accounts.values() {
             match candidate_state {
-                CandidateState::Held { until, lane: Some(lane) } => {
+                AccountUpdateState::Held { until, lane: Some(lane) } => {
                     let (accounts, last) = held.entry(*lane).or_insert((0, *until));
                     *accounts += 1;
                     *last = (*last).max(*until);
                 }
-                CandidateState::Outdated { lane, .. } => to_update[lane.index()] += 1,
+                AccountUpdateState::Outdated { lane, .. } => to_update[lane.index()] += 1,
                 _ => {}
             }
         }
@@ -430,7 +430,7 @@ impl Updates {
             let waiting = waiting_for(lane);
             if !waiting.is_empty() {
                 let lane = self.pipeline.lane_name(lane).to_owned();
-                held_back.push(BlockingLane { lane, since: now, until, accounts, waiting });
+                held_back.push(BlockingHolds { lane, since: now, until, accounts, waiting });
             }
         }
         if !held_back.is_empty() {
@@ -586,18 +586,18 @@ pub(super) fn candidate_state(
     product: &ProvisionedProduct,
     account: &Account,
     before: &UpdateProgress,
-) -> CandidateState {
+) -> AccountUpdateState {
     match &decision.outcome {
-        DecisionOutcome::Proceed { lane } => CandidateState::Outdated {
+        DecisionOutcome::Proceed { lane } => AccountUpdateState::Outdated {
             provisioned_product: product.id.clone(),
             lane: *lane,
             failed_attempts: before.failed_attempts,
             retry_at: before.retry_at,
             ou: ou(account),
         },
-        DecisionOutcome::Skip { .. } => CandidateState::Skipped,
+        DecisionOutcome::Skip { .. } => AccountUpdateState::Skipped,
         DecisionOutcome::Hold { until, lane, .. } => {
-            CandidateState::Held { until: *until, lane: *lane }
+            AccountUpdateState::Held { until: *until, lane: *lane }
         }
     }
 }

@@ -8,8 +8,8 @@ use groundcrew_core::catalog::{RecordId, RecordStatus};
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Alert, DeadLetter, FreedSlot, LaneRecord, Slot, UpdateEnd};
 use groundcrew_core::scheduler::{Completion, PollResult};
-use groundcrew_core::start_refusal::StartRefusal;
-use groundcrew_core::update_need::AppliedState;
+use groundcrew_core::start_failure::StartFailure;
+use groundcrew_core::update_need::AccountAppliedState;
 
 use super::Updates;
 use super::start::{as_transient, token};
@@ -87,7 +87,7 @@ impl Updates {
         let request = match request.await {
             Ok(request) => request,
             // It is polled again; the slot stays taken.
-            Err(StartRefusal::Aws(error)) if error.class.is_retryable() => return Err(error),
+            Err(StartFailure::Aws(error)) if error.class.is_retryable() => return Err(error),
             Err(refusal) => return Ok(PollResult::NeverStarted(refusal)),
         };
         match self.start_with_retries(slot, &request).await {
@@ -177,7 +177,7 @@ impl Updates {
 
     /// Records the applied state of an account that was updated.
     async fn record_applied_state(&self, slot: &Slot, record: &RecordId) {
-        let applied_state = AppliedState {
+        let applied_state = AccountAppliedState {
             record: record.clone(),
             ou: slot.ou.clone(),
             landing_zone: slot.landing_zone.clone(),

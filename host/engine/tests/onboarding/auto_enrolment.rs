@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::ports::NotificationLedger as _;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome, EventReport};
 use groundcrew_sim::{Fault, LandingZone, Rejection, Snapshot, SnapshotAccount};
@@ -87,13 +87,13 @@ async fn an_account_that_lands_by_a_baseline_is_told_once() {
     assert_eq!(told_of(&told), [(TOLD.0, TOLD.1.to_vec())]);
     let again = fixture.handle(&CREATED.replace("111122223333", NEW)).await;
     assert_eq!(outcome(&again), (EventOutcome::Ignored, vec![DeliveryOutcome::AlreadyDelivered]));
-    assert_eq!(again.rule, Some(IgnoreReason::OncePerAccount));
-    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(again.rule, Some(NoDeliveryReason::OncePerAccount));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(NoDeliveryReason::NothingLost));
     assert!(fixture.sim.reset_ou_baseline(&id(NEW)));
     for handled in handle_events(&fixture, &mut seen).await {
         assert_eq!(
             (handled.outcome, handled.rule),
-            (EventOutcome::Ignored, Some(IgnoreReason::NoRoute))
+            (EventOutcome::Ignored, Some(NoDeliveryReason::NoRoute))
         );
     }
     let [case] = fixture.sim.cases().try_into().unwrap();
@@ -123,7 +123,7 @@ async fn a_created_account_that_gets_its_baseline_is_told_once() {
 async fn a_sweep_finds_an_account_without_a_product(#[case] queue: bool) {
     let fixture = Fixture { queue, ..fixture() };
     begun(&fixture).await;
-    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(NoDeliveryReason::NothingLost));
     assert!(fixture.sim.auto_enroll(&id(NEW), &["Workloads"]));
     let swept = fixture.handle(SCHEDULED).await;
     assert_eq!(swept.notifications.len(), 1, "{swept:?}");
@@ -145,9 +145,9 @@ async fn an_account_of_long_ago_is_not_told_of() {
     assert_eq!(outcome(&told), (EventOutcome::Ignored, vec![DeliveryOutcome::Suppressed]));
     assert_eq!(
         (told.rule, told.notifications[0].rule),
-        (Some(IgnoreReason::JoinedBefore), Some(IgnoreReason::JoinedBefore))
+        (Some(NoDeliveryReason::JoinedBefore), Some(NoDeliveryReason::JoinedBefore))
     );
-    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(NoDeliveryReason::NothingLost));
     assert_eq!(fixture.cases(), 0);
 }
 

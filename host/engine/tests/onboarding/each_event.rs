@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use groundcrew_core::decision::{Candidate, PolicyDecision};
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::GateDecision;
 use groundcrew_core::pattern::Pattern;
 use groundcrew_core::ports::{NotificationLedger as _, PolicyFailure};
@@ -44,7 +44,7 @@ async fn each_update_is_told_once(#[case] queue: bool) {
         match queue {
             true => assert!(work(&fixture).await.iter().all(|h| h.outcome != EventOutcome::Failed)),
             false if handled.outcome == EventOutcome::Ignored => {
-                assert_eq!(handled.rule, Some(IgnoreReason::OncePerEvent));
+                assert_eq!(handled.rule, Some(NoDeliveryReason::OncePerEvent));
             }
             false => assert_eq!(handled.outcome, EventOutcome::Notified),
         }
@@ -89,7 +89,7 @@ async fn a_gate_is_asked_for_each_event() {
     let (_, updated) = about(&fixture, UPDATED);
     let handled = fixture.handle(&updated).await;
     let ams = handled.notifications.iter().find(|delivery| delivery.notifier == "ams").unwrap();
-    assert_eq!((ams.outcome, ams.rule), (DeliveryOutcome::Skipped, Some(IgnoreReason::Gate)));
+    assert_eq!((ams.outcome, ams.rule), (DeliveryOutcome::Skipped, Some(NoDeliveryReason::Gate)));
     assert_eq!(fixture.cases(), 0);
 }
 
@@ -101,20 +101,20 @@ fn frozen(_: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
 #[rstest]
 #[case::not_routed(
     OF_AN_OU,
-    IgnoreReason::NoRoute,
+    NoDeliveryReason::NoRoute,
     "ResetEnabledBaseline of aws.controltower reports no new account; no route takes it"
 )]
-#[case::failed(FAILED, IgnoreReason::NoRoute, "CreateManagedAccount has failed: ")]
+#[case::failed(FAILED, NoDeliveryReason::NoRoute, "CreateManagedAccount has failed: ")]
 #[case::call(
     CALL,
-    IgnoreReason::ApiCall,
+    NoDeliveryReason::ApiCall,
     "CreateManagedAccount is a call of the API, recorded by CloudTrail"
 )]
-#[case::nothing_lost(SCHEDULED, IgnoreReason::NothingLost, "no account needs a notification")]
+#[case::nothing_lost(SCHEDULED, NoDeliveryReason::NothingLost, "no account needs a notification")]
 #[tokio::test(start_paused = true)]
 async fn what_is_ignored_says_why(
     #[case] event: &str,
-    #[case] rule: IgnoreReason,
+    #[case] rule: NoDeliveryReason,
     #[case] reason: &str,
 ) {
     let handled = Fixture::new().handle(event).await;
@@ -130,7 +130,7 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     let again = fixture.handle(&created).await;
     assert_eq!(
         (again.rule, again.notifications[0].rule),
-        (Some(IgnoreReason::OncePerAccount), Some(IgnoreReason::OncePerAccount))
+        (Some(NoDeliveryReason::OncePerAccount), Some(NoDeliveryReason::OncePerAccount))
     );
     assert!(again.reason.unwrap().contains("`once_per = \"account\"`"));
 
@@ -139,7 +139,7 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     let old = fixture.handle(&updated).await;
     assert_eq!(
         (old.rule, old.notifications[0].rule),
-        (Some(IgnoreReason::JoinedBefore), Some(IgnoreReason::JoinedBefore))
+        (Some(NoDeliveryReason::JoinedBefore), Some(NoDeliveryReason::JoinedBefore))
     );
     assert!(old.reason.unwrap().contains("onboarding_lookback"));
 
@@ -148,7 +148,7 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     let skipped = fixture.handle(&created).await;
     assert_eq!(
         (skipped.rule, skipped.notifications[0].rule),
-        (Some(IgnoreReason::Policy), Some(IgnoreReason::Policy))
+        (Some(NoDeliveryReason::Policy), Some(NoDeliveryReason::Policy))
     );
     assert_eq!(skipped.reason.as_deref(), Some("policy `native`: frozen"));
 }

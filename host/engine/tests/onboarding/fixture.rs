@@ -18,7 +18,7 @@ use groundcrew_core::notification::{
 };
 use groundcrew_core::ports::{Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure};
 use groundcrew_core::route::{EventMatch, OncePer, Route};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::notifications::{
     ConfiguredNotifier, ConfiguredRoute, DeliveryOutcome, EventOutcome, EventReport,
     NotificationSettings, Notifications,
@@ -201,7 +201,7 @@ impl Fixture {
                 notifiers,
                 lookback: self.lookback,
                 host: name.to_owned(),
-                suggestions: CommandSuggestions::with_config("my.toml"),
+                suggestions: CommandFormatter::with_config("my.toml"),
             },
         )
     }

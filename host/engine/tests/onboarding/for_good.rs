@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
 
@@ -39,7 +39,7 @@ async fn is_not_sent_again_by_events_and_sweeps() {
         let again = fixture.handle(event).await;
         assert_eq!(
             (again.outcome, again.rule),
-            (EventOutcome::Ignored, Some(IgnoreReason::FailedForGood))
+            (EventOutcome::Ignored, Some(NoDeliveryReason::FailedForGood))
         );
         assert_eq!(again.notifications[0].outcome, DeliveryOutcome::Skipped);
         let why = again.notifications[0].detail.as_deref().unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{NotificationKey, NotificationState};
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
@@ -129,7 +129,7 @@ async fn a_closed_account_is_not_told_of(#[case] seconds: u64, #[case] state: &s
     let handled = fixture.handle(&created).await;
     assert_eq!(outcome(&handled), (EventOutcome::Ignored, vec![DeliveryOutcome::Skipped]));
     let why = &handled.notifications[0];
-    assert_eq!(why.rule, Some(IgnoreReason::Closed));
+    assert_eq!(why.rule, Some(NoDeliveryReason::Closed));
     assert_eq!(why.detail.as_deref(), Some(format!("the account is closed ({state})").as_str()));
     let swept = fixture.handle(SCHEDULED).await;
     assert_eq!((fixture.cases(), swept.notifications.len()), (2, 2), "the two others: {swept:?}");

@@ -10,7 +10,7 @@ use groundcrew_core::event::Event;
 use groundcrew_core::notification::{Notification, NotificationKey, NotifyFailure, Receipt};
 use groundcrew_core::ports::{Clock, NotificationLedger, Notifier};
 use groundcrew_core::route::{EventMatch, OncePer, Route};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::notifications::{
     ConfiguredNotifier, ConfiguredRoute, NotificationPorts, NotificationSettings, Notifications,
 };
@@ -120,7 +120,7 @@ impl Backlog {
             }],
             lookback: Duration::from_secs(3600),
             host: host.to_owned(),
-            suggestions: CommandSuggestions::default(),
+            suggestions: CommandFormatter::default(),
         };
         Notifications::new(ports, settings)
     }

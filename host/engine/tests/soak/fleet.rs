@@ -7,16 +7,16 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use groundcrew_core::decision::{Candidate, PolicyDecision};
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::ports::{
     Clock, IssuedBy, Ledger, NotificationLedger, Operator, Policy, PolicyFailure,
 };
 use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::{
-    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, Observer, SteadyClock, Ticker,
+    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, Observer, JumpTolerantClock, Ticker,
     Until, UpdatePorts, UpdateSettings,
 };
-use groundcrew_ledger::{DynamoLedger, FaultyDisk, FileLedger};
+use groundcrew_ledger::{DynamoLedger, FillableDisk, FileLedger};
 use groundcrew_sim::{LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
@@ -89,7 +89,7 @@ struct Soak {
     ledger: Arc<dyn Ledger>,
     notifications: Arc<dyn NotificationLedger>,
     /// The disk of the ledger file.
-    disk: FaultyDisk,
+    disk: FillableDisk,
     invariants: Arc<InvariantChecker>,
     heartbeats: HeartbeatChecker,
     asked: Arc<DeliveryLog>,
@@ -118,7 +118,7 @@ impl Soak {
         });
         sim.announce_artifact();
         let directory = tempfile::tempdir().unwrap();
-        let disk = FaultyDisk::default();
+        let disk = FillableDisk::default();
         let ledgers: (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) = match scenario.ledger {
             LedgerKind::File => {
                 let path = directory.path().join("crew.db");
@@ -198,7 +198,7 @@ impl Soak {
         let machine = Arc::new(MachineClock { right, begin: BEGIN, jumps });
         match self.scenario.ticks {
             true => machine,
-            false => Arc::new(SteadyClock::new(machine)),
+            false => Arc::new(JumpTolerantClock::new(machine)),
         }
     }
 

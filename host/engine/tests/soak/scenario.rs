@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::scheduler::{LaneRules, SchedulerRules, StartWhen, WhenHeld};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;
 use groundcrew_sim::{FaultLevel, Snapshot, random_fleet};
 
@@ -164,7 +164,7 @@ impl Scenario {
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
-                suggestions: CommandSuggestions::default(),
+                suggestions: CommandFormatter::default(),
             },
             reserve,
             ledger,

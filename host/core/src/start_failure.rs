@@ -5,7 +5,7 @@ use crate::parameters::MissingParameters;
 
 /// Why an update was not started. Nothing runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StartRefusal {
+pub enum StartFailure {
     /// A call to AWS failed: a read that the start depends on, or the start itself.
     #[error(transparent)]
     Aws(#[from] AwsError),
@@ -15,7 +15,7 @@ pub enum StartRefusal {
     UnknownParameters(#[from] MissingParameters),
 }
 
-impl StartRefusal {
+impl StartFailure {
     /// How to handle it.
     pub fn class(&self) -> ErrorClass {
         match self {

@@ -29,7 +29,7 @@ pub struct SnapshotSource {
 /// The known part of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PartialSnapshot {
+pub struct UnfinishedSnapshot {
     /// The source.
     pub source: SnapshotSource,
     /// When reading began.
@@ -126,7 +126,7 @@ pub enum TagSource {
     },
 }
 
-impl PartialSnapshot {
+impl UnfinishedSnapshot {
     /// An organization of which nothing was read yet.
     pub fn new(source: SnapshotSource, began: Timestamp) -> Self {
         Self {
@@ -291,13 +291,13 @@ mod tests {
         [("team".to_owned(), value.to_owned())].into()
     }
 
-    fn partial_snapshot(accounts: u64) -> PartialSnapshot {
+    fn unfinished_snapshot(accounts: u64) -> UnfinishedSnapshot {
         let source =
             SnapshotSource { region: "us-east-1".into(), product: ProductId::new("prod-a") };
-        let mut partial_snapshot = PartialSnapshot::new(source, Timestamp::UNIX_EPOCH);
+        let mut unfinished_snapshot = UnfinishedSnapshot::new(source, Timestamp::UNIX_EPOCH);
         let listed = (0..accounts).map(|n| SnapshotAccount::new(id(n).as_str(), "A")).collect();
-        partial_snapshot.accounts.append(Page { items: listed, next: None });
-        partial_snapshot
+        unfinished_snapshot.accounts.append(Page { items: listed, next: None });
+        unfinished_snapshot
     }
 
     fn factory() -> AccountFactory {
@@ -316,8 +316,8 @@ mod tests {
 
     #[test]
     fn products_make_accounts_enrolled_and_outdated() {
-        let mut partial_snapshot = partial_snapshot(5);
-        partial_snapshot.products.items = vec![
+        let mut unfinished_snapshot = unfinished_snapshot(5);
+        unfinished_snapshot.products.items = vec![
             product(0, "pa-new", true),
             product(1, "pa-old", true),
             // Provisioning failed first, and then succeeded.
@@ -326,7 +326,7 @@ mod tests {
             product(3, "", false),
             product(9, "pa-old", true),
         ];
-        let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let snapshot = unfinished_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
         let seen: Vec<_> = snapshot
             .accounts
             .iter()
@@ -348,87 +348,87 @@ mod tests {
 
     #[test]
     fn an_account_on_two_pages_is_there_once() {
-        let mut partial_snapshot = partial_snapshot(2);
-        partial_snapshot.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
-        assert_eq!(partial_snapshot.ids(), [id(0), id(1)]);
-        let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let mut unfinished_snapshot = unfinished_snapshot(2);
+        unfinished_snapshot.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
+        assert_eq!(unfinished_snapshot.ids(), [id(0), id(1)]);
+        let snapshot = unfinished_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
         assert_eq!(snapshot.accounts.len(), 2);
     }
 
     #[test]
     fn what_an_account_says_counts_before_the_index() {
-        let mut partial_snapshot = partial_snapshot(4);
-        partial_snapshot.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
-        partial_snapshot.tags.insert(id(0), tags("own"));
-        partial_snapshot.unreadable.insert(id(2), "denied".into());
-        let all = |partial_snapshot: &PartialSnapshot| -> Vec<_> {
-            let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let mut unfinished_snapshot = unfinished_snapshot(4);
+        unfinished_snapshot.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
+        unfinished_snapshot.tags.insert(id(0), tags("own"));
+        unfinished_snapshot.unreadable.insert(id(2), "denied".into());
+        let all = |unfinished_snapshot: &UnfinishedSnapshot| -> Vec<_> {
+            let snapshot = unfinished_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
             snapshot.accounts.into_iter().map(|a| a.tags.ok_or(a.tags_error)).collect()
         };
         let (unread, denied) = (Err(Some("not read".into())), Err(Some("denied".into())));
         // The index is not used before it is trusted.
         let own = Ok(tags("own"));
-        assert_eq!(all(&partial_snapshot), [own.clone(), unread.clone(), denied.clone(), unread]);
-        partial_snapshot.tag_source = Some(TagSource::Batch { agreed: 1 });
-        assert_eq!(all(&partial_snapshot), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
+        assert_eq!(all(&unfinished_snapshot), [own.clone(), unread.clone(), denied.clone(), unread]);
+        unfinished_snapshot.tag_source = Some(TagSource::Batch { agreed: 1 });
+        assert_eq!(all(&unfinished_snapshot), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
     }
 
     #[test]
     fn an_index_is_trusted_when_each_group_agrees() {
-        let mut partial_snapshot = partial_snapshot(4);
-        partial_snapshot.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
+        let mut unfinished_snapshot = unfinished_snapshot(4);
+        unfinished_snapshot.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
         let groups = [vec![id(0), id(1)], vec![id(2), id(3)]];
-        let why = |partial_snapshot: &PartialSnapshot| match partial_snapshot
+        let why = |unfinished_snapshot: &UnfinishedSnapshot| match unfinished_snapshot
             .choose_tag_source(&groups)
         {
             TagSource::Batch { agreed } => panic!("{agreed} agreed"),
             TagSource::OneByOne { why } => why,
         };
-        partial_snapshot.unreadable.insert(id(2), "denied".into());
-        partial_snapshot.tags.insert(id(0), tags("a"));
-        assert_eq!(why(&partial_snapshot), "the tag index could not be checked: denied");
-        partial_snapshot.tags.insert(id(3), BTreeMap::new());
-        assert_eq!(partial_snapshot.choose_tag_source(&groups), TagSource::Batch { agreed: 2 });
-        partial_snapshot.tags.insert(id(1), tags("c"));
+        unfinished_snapshot.unreadable.insert(id(2), "denied".into());
+        unfinished_snapshot.tags.insert(id(0), tags("a"));
+        assert_eq!(why(&unfinished_snapshot), "the tag index could not be checked: denied");
+        unfinished_snapshot.tags.insert(id(3), BTreeMap::new());
+        assert_eq!(unfinished_snapshot.choose_tag_source(&groups), TagSource::Batch { agreed: 2 });
+        unfinished_snapshot.tags.insert(id(1), tags("c"));
         assert!(
-            why(&partial_snapshot).contains("has other tags for 111122223331"),
+            why(&unfinished_snapshot).contains("has other tags for 111122223331"),
             "{}",
-            why(&partial_snapshot)
+            why(&unfinished_snapshot)
         );
         assert_eq!(
-            partial_snapshot.choose_tag_source(&[Vec::new()]),
+            unfinished_snapshot.choose_tag_source(&[Vec::new()]),
             TagSource::Batch { agreed: 0 }
         );
     }
 
     #[test]
     fn a_group_that_denies_everything_says_nothing_about_the_index() {
-        let mut partial_snapshot = partial_snapshot(4);
-        partial_snapshot.index.items = vec![(id(0), tags("a"))];
-        partial_snapshot.tags.insert(id(0), tags("a"));
+        let mut unfinished_snapshot = unfinished_snapshot(4);
+        unfinished_snapshot.index.items = vec![(id(0), tags("a"))];
+        unfinished_snapshot.tags.insert(id(0), tags("a"));
         for denied in [2, 3] {
-            partial_snapshot.unreadable.insert(id(denied), "denied".into());
+            unfinished_snapshot.unreadable.insert(id(denied), "denied".into());
         }
         let denied = vec![id(2), id(3)];
         assert_eq!(
-            partial_snapshot.choose_tag_source(&[vec![id(0)], denied.clone()]),
+            unfinished_snapshot.choose_tag_source(&[vec![id(0)], denied.clone()]),
             TagSource::Batch { agreed: 1 }
         );
         // Unless there is no other group.
-        let alone = partial_snapshot.choose_tag_source(&[Vec::new(), denied]);
+        let alone = unfinished_snapshot.choose_tag_source(&[Vec::new(), denied]);
         assert!(matches!(alone, TagSource::OneByOne { .. }), "{alone:?}");
     }
 
     #[test]
     fn what_is_written_down_goes_on_where_it_stopped() {
-        let mut partial_snapshot = partial_snapshot(1);
-        partial_snapshot
+        let mut unfinished_snapshot = unfinished_snapshot(1);
+        unfinished_snapshot
             .products
             .append(Page { items: vec![product(0, "pa", true)], next: Some("2".into()) });
-        partial_snapshot.index.append(Page { items: vec![(id(0), tags("a"))], next: None });
-        partial_snapshot.tag_source = Some(TagSource::OneByOne { why: "denied".into() });
-        partial_snapshot.tags.insert(id(0), tags("a"));
-        let text = serde_json::to_string(&partial_snapshot).unwrap();
-        assert_eq!(serde_json::from_str::<PartialSnapshot>(&text).unwrap(), partial_snapshot);
+        unfinished_snapshot.index.append(Page { items: vec![(id(0), tags("a"))], next: None });
+        unfinished_snapshot.tag_source = Some(TagSource::OneByOne { why: "denied".into() });
+        unfinished_snapshot.tags.insert(id(0), tags("a"));
+        let text = serde_json::to_string(&unfinished_snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<UnfinishedSnapshot>(&text).unwrap(), unfinished_snapshot);
     }
 }

@@ -12,9 +12,9 @@ use redb::{BackendError, StorageBackend};
 
 /// A disk that can be full. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub struct FaultyDisk(Arc<AtomicBool>);
+pub struct FillableDisk(Arc<AtomicBool>);
 
-impl FaultyDisk {
+impl FillableDisk {
     /// From now on nothing can be written.
     pub fn fill(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -46,7 +46,7 @@ impl FaultyDisk {
 /// A file on such a disk.
 #[derive(Debug)]
 pub(crate) struct FaultyDiskFile {
-    disk: FaultyDisk,
+    disk: FillableDisk,
     file: FileBackend,
 }
 

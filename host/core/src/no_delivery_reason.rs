@@ -8,7 +8,7 @@ use serde::Serialize;
 /// so that no event is ignored silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum IgnoreReason {
+pub enum NoDeliveryReason {
     /// No route matches the event.
     NoRoute,
     /// It is an API call that CloudTrail recorded: the operation has only begun.
@@ -34,7 +34,7 @@ pub enum IgnoreReason {
 }
 
 /// As in reports, for example `once-per-account`.
-impl fmt::Display for IgnoreReason {
+impl fmt::Display for NoDeliveryReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoRoute => "no-route",
