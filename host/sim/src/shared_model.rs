@@ -15,7 +15,7 @@ use crate::state;
 use crate::time::SimClock;
 use crate::web::{WebRequest, WebResponse};
 
-/// Longer than any caller waits for an answer.
+/// Longer than any caller waits for a response.
 const HANG_DURATION: Duration = Duration::from_secs(600);
 
 /// The model with its clock, shared by every client.

@@ -134,7 +134,7 @@ mod tests {
     const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
     const ACCOUNTS: u32 = 6;
 
-    /// A step that changes a model or reads from it, of one of so many kinds.
+    /// A step that changes a model or reads from it, of one of several kinds.
     #[derive(Clone, Debug)]
     struct Step {
         kind: usize,
