@@ -1,7 +1,8 @@
 //! Core's ports, implemented on the AWS SDKs.
 //!
-//! An [`Environment`] says where and as whom to call, so that the simulated AWS plugs in
-//! under the very same code. Only [`Environment::of_process`] looks at the process.
+//! An [`Environment`] has the endpoints and credentials of the calls, so that the simulated AWS
+//! runs under the same code. Only [`Environment::from_process_env`] reads the environment of the
+//! process.
 
 #![deny(missing_docs)]
 
