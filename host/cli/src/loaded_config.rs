@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use groundcrew_core::config::{self, ApprovalMode, Config, PluginConfig, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
-use groundcrew_core::lane::LaneNames;
 use groundcrew_core::decision_combiner::Fallback;
+use groundcrew_core::lane::LaneNames;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
 use groundcrew_core::suggestions::{CommandFormatter, DEFAULT_CONFIG};

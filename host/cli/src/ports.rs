@@ -20,7 +20,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::notifications::{NotificationPorts, Notifications};
-use groundcrew_engine::{HostPorts, Observer, JumpTolerantClock, UpdatePorts};
+use groundcrew_engine::{HostPorts, JumpTolerantClock, Observer, UpdatePorts};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;

@@ -44,10 +44,7 @@ mod tests {
     #[rstest]
     #[case::by_default(CommandFormatter::default(), "groundcrew sweep")]
     #[case::the_default_one(CommandFormatter::with_config("groundcrew.toml"), "groundcrew sweep")]
-    #[case::another(
-        CommandFormatter::with_config("my.toml"),
-        "groundcrew sweep --config my.toml"
-    )]
+    #[case::another(CommandFormatter::with_config("my.toml"), "groundcrew sweep --config my.toml")]
     #[case::elsewhere(
         CommandFormatter::with_config("/etc/groundcrew/groundcrew.toml"),
         "groundcrew sweep --config /etc/groundcrew/groundcrew.toml"

@@ -368,9 +368,15 @@ mod tests {
         let (unread, denied) = (Err(Some("not read".into())), Err(Some("denied".into())));
         // The index is not used before it is trusted.
         let own = Ok(tags("own"));
-        assert_eq!(all(&unfinished_snapshot), [own.clone(), unread.clone(), denied.clone(), unread]);
+        assert_eq!(
+            all(&unfinished_snapshot),
+            [own.clone(), unread.clone(), denied.clone(), unread]
+        );
         unfinished_snapshot.tag_source = Some(TagSource::Batch { agreed: 1 });
-        assert_eq!(all(&unfinished_snapshot), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
+        assert_eq!(
+            all(&unfinished_snapshot),
+            [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]
+        );
     }
 
     #[test]

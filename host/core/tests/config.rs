@@ -2,10 +2,10 @@
 
 use groundcrew_core::config::{Config, LedgerLocation, PluginSource};
 use groundcrew_core::decision::NamedLanes;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::http::{HttpSecret, SecretLocation};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pattern::Pattern;
-use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::route::{EventMatch, OncePer, Route};
 use rstest::rstest;
 

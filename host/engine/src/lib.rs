@@ -38,5 +38,7 @@ pub use clock::{JUMP_ACCEPTED_AFTER, JumpTolerantClock};
 pub use health::Health;
 pub use host::{BlockedLane, Host, HostPorts, SHUTDOWN_GRACE, Ticker, Until};
 pub use observer::{EngineEvent, NoopObserver, Observer, UpdateEnding};
-pub use policy_pipeline::{ConfiguredPolicy, Evaluation, FailureHandling, PolicyPipeline, PolicyResult};
+pub use policy_pipeline::{
+    ConfiguredPolicy, Evaluation, FailureHandling, PolicyPipeline, PolicyResult,
+};
 pub use updates::{SweepError, UpdatePorts, UpdateSettings, plan_id};

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::decision::{Action, Candidate, PolicyDecision};
+use groundcrew_core::decision_combiner::{
+    DecisionCombiner, DecisionOutcome, Fallback, FinalDecision,
+};
 use groundcrew_core::lane::{LaneId, LaneNames};
-use groundcrew_core::decision_combiner::{DecisionCombiner, DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 
 use crate::log_dedup::LogDedup;

@@ -13,9 +13,9 @@ use futures_util::stream::{self, StreamExt};
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::backoff::Backoff;
-use groundcrew_core::unfinished_snapshot::{Cursor, Listing, UnfinishedSnapshot, TagSource};
 use groundcrew_core::ports::{AccountDirectory, Catalog, Page, TagIndex};
 use groundcrew_core::snapshot::SnapshotAccount;
+use groundcrew_core::unfinished_snapshot::{Cursor, Listing, TagSource, UnfinishedSnapshot};
 use sha2::{Digest, Sha256};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 

@@ -10,12 +10,14 @@ use groundcrew_aws::SqsEventQueue;
 use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductId};
 use groundcrew_core::decision::{Candidate, PolicyDecision};
-use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::decision_combiner::Fallback;
+use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::ports::{
     Clock, IssuedBy, Ledger, Operator, Policy, PolicyFailure, UpdateProgress,
 };
-use groundcrew_core::scheduler::{AccountUpdateState, LaneRules, SchedulerRules, StartWhen, WhenHeld};
+use groundcrew_core::scheduler::{
+    AccountUpdateState, LaneRules, SchedulerRules, StartWhen, WhenHeld,
+};
 use groundcrew_core::snapshot::SnapshotTarget;
 use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;

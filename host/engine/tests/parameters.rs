@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{ProductId, ProvisionedProductId};
-use groundcrew_core::parameters::{PARAMETER_KEYS, ParameterSource};
 use groundcrew_core::decision_combiner::Fallback;
+use groundcrew_core::parameters::{PARAMETER_KEYS, ParameterSource};
 use groundcrew_core::ports::{
     DeadLetter, Ledger, QueuedUpdate, ReceivedMessage, RemovedDeadLetters, UnreadableMessage,
     UpdateQueue,

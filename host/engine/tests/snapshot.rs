@@ -14,9 +14,9 @@ use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, Record,
     RecordId, UpdateRequest,
 };
-use groundcrew_core::unfinished_snapshot::{UnfinishedSnapshot, SnapshotSource, TagSource};
 use groundcrew_core::ports::{AccountDirectory, Catalog, Clock, Page, TagIndex};
 use groundcrew_core::snapshot::Snapshot;
+use groundcrew_core::unfinished_snapshot::{SnapshotSource, TagSource, UnfinishedSnapshot};
 use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
 use groundcrew_sim::{
     Fault, FaultLevel, Rejection, SimAws, SimOptions, TagIndexState, random_fleet,

@@ -9,8 +9,8 @@ use redb::{
     TableError,
 };
 
-use crate::fillable_disk::FillableDisk;
 use crate::file_error::{FileError, parent_directory};
+use crate::fillable_disk::FillableDisk;
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
 

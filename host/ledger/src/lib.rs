@@ -16,9 +16,9 @@
 
 mod dynamo;
 mod dynamo_error;
-mod fillable_disk;
 mod file;
 mod file_error;
+mod fillable_disk;
 mod heartbeats;
 mod memory;
 mod notifications;
@@ -31,9 +31,9 @@ mod store_ledger;
 mod undelivered;
 
 pub use dynamo::{DynamoLedger, DynamoStore};
-pub use fillable_disk::FillableDisk;
 pub use file::{FileLedger, FileStore};
 pub use file_error::FileError;
+pub use fillable_disk::FillableDisk;
 pub use memory::{MemoryLedger, MemoryStore};
 #[cfg(unix)]
 pub use shared::{ShareError, SharedLedger, SharedLedgerServer, SharedStore, socket_path};

@@ -206,7 +206,9 @@ impl<S: Store> Ledger for StoreLedger<S> {
         .await
     }
 
-    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError> {
+    async fn applied_states(
+        &self,
+    ) -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError> {
         let items = self.list::<AppliedStates>(APPLIED_STATES).await?;
         Ok(items.into_iter().flat_map(|(_, applied_states)| applied_states).collect())
     }

@@ -10,7 +10,7 @@ use common::{account, at, claim, delivered, failed, key, slot, target};
 use groundcrew_core::catalog::RecordId;
 use groundcrew_core::notification::ClaimOutcome;
 use groundcrew_core::ports::{Ledger, NotificationLedger, SlotLimits, SlotOutcome};
-use groundcrew_ledger::{FillableDisk, FileError, FileLedger};
+use groundcrew_ledger::{FileError, FileLedger, FillableDisk};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 

@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, ApprovalState, ApprovedPlan, SweptLane, Ledger, Order, OrderLedger, Orders, Pause,
-    SweepRecord, TrailEntry, UpdateProgress,
+    Approval, ApprovalState, ApprovedPlan, Ledger, Order, OrderLedger, Orders, Pause, SweepRecord,
+    SweptLane, TrailEntry, UpdateProgress,
 };
 use groundcrew_ledger::{Key, MemoryLedger, Store, StoreLedger, Write};
 use rstest::rstest;

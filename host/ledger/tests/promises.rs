@@ -15,7 +15,7 @@ use groundcrew_core::notification::{ClaimOutcome, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
     AlertClaim, Approval, ApprovalState, FreedSlot, Heartbeat, HeldAccount, HostKind, LaneRecord,
-    SweptLane, Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd,
+    Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, SweptLane, UpdateEnd,
     UpdateProgress,
 };
 use groundcrew_core::update_need::AccountAppliedState;

@@ -26,7 +26,7 @@ use crate::policy::LoadedPolicy;
 use crate::runtime_error::RuntimeError;
 use crate::sandbox::{CallContext, InstanceTemplate, Sandbox};
 use crate::spec::{NotifierSpec, PluginSpec, PolicySpec, Source};
-use crate::support;
+use crate::support_cases;
 use crate::world::World;
 use crate::{contract, convert, schema, script};
 

@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal, Write as _};
 
 use groundcrew_core::plan_id::{PlanId, RuleChange, rule_changes};
 use groundcrew_core::ports::{
-    Approval, ApprovalState, ApprovedPlan, SweptLane, LedgerError, Orders, SweepRecord,
+    Approval, ApprovalState, ApprovedPlan, LedgerError, Orders, SweepRecord, SweptLane,
 };
 
 use super::operator;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::lane::LaneId;
 use groundcrew_core::decision_combiner::FinalDecision;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::scheduler::{AccountUpdateState, Sweep};
 use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::{EngineEvent, Host, Observer};

@@ -8,8 +8,8 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
 use groundcrew_core::plan::{LaneWork, lane_schedules};
 use groundcrew_core::ports::{
-    BlockingHolds, Catalog, HeldAccount, LaneRecord, SweptLane, Ledger, LedgerError,
-    LedgerOverview, Slot, SweepRecord, UpdateProgress,
+    BlockingHolds, Catalog, HeldAccount, LaneRecord, Ledger, LedgerError, LedgerOverview, Slot,
+    SweepRecord, SweptLane, UpdateProgress,
 };
 use groundcrew_core::scheduler::StartWhen;
 use groundcrew_core::suggestions::{CommandFormatter, shell_quote};

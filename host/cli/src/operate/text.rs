@@ -208,8 +208,7 @@ mod tests {
             since: AT - Duration::from_secs(7200),
             at: AT - Duration::from_secs(12),
         });
-        let suggestions =
-            groundcrew_core::suggestions::CommandFormatter::with_config("crew.toml");
+        let suggestions = groundcrew_core::suggestions::CommandFormatter::with_config("crew.toml");
         HostsReport::new(known, presence, AT, &suggestions)
     }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::config::Config;
-use groundcrew_core::no_delivery_reason::NoDeliveryReason;
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::list_schedule::{Job, LaneLimits, earliest_end};
-use groundcrew_core::decision_combiner::DecisionOutcome;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::BlockedLane;
 use groundcrew_sim::{LoggedOperation, SimAws, Snapshot};

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use groundcrew_core::unfinished_snapshot::{UnfinishedSnapshot, SnapshotSource};
+use groundcrew_core::unfinished_snapshot::{SnapshotSource, UnfinishedSnapshot};
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 

@@ -32,8 +32,8 @@ pub use updates::{ApprovalMode, CauseAction, UpdatesConfig};
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
-use crate::parameters::ParameterSource;
 use crate::decision_combiner::Fallback;
+use crate::parameters::ParameterSource;
 use crate::route::Route;
 use crate::scheduler::{LaneRules, SchedulerRules};
 use crate::suggestions::CommandFormatter;

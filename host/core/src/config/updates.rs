@@ -7,8 +7,8 @@ use toml::de::DeTable;
 
 use super::keys;
 use super::reader::Reader;
-use crate::parameters::ParameterSource;
 use crate::decision_combiner::Fallback;
+use crate::parameters::ParameterSource;
 use crate::update_need::Causes;
 
 /// `[updates]`; see [`keys::UPDATES`].

@@ -416,7 +416,8 @@ pub trait Ledger: Heartbeats + OrderLedger {
     }
 
     /// The applied state of each account, if one was recorded.
-    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError>;
+    async fn applied_states(&self)
+    -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError>;
 
     /// Writes applied states, in place of those that the ledger has of these accounts.
     async fn record_applied_states(

@@ -24,9 +24,9 @@ pub use aws::{
 pub use baselines::Baselines;
 pub use heartbeats::{GoneHost, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
-    ALERT_LEASE, AlertClaim, BlockingHolds, FreedSlot, HeldAccount, LaneRecord, SweptLane, Ledger,
+    ALERT_LEASE, AlertClaim, BlockingHolds, FreedSlot, HeldAccount, LaneRecord, Ledger,
     LedgerError, LedgerOverview, NotificationLedger, Pause, STARTING_LEASE, Slot, SlotLimits,
-    SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
+    SlotOutcome, SweepRecord, SweptLane, UpdateEnd, UpdateProgress,
 };
 pub use orders::{
     Approval, ApprovalState, ApprovedPlan, IssuedBy, Operator, Order, OrderLedger, Orders,

@@ -16,8 +16,8 @@ use groundcrew_core::ports::{
     Slot, UpdateProgress,
 };
 use groundcrew_core::scheduler::{
-    BlockedReason, AccountUpdateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
-    SchedulerRules, StartOutcome, StartWhen, Sweep, WhenHeld,
+    AccountUpdateState, BlockedReason, LaneRules, Observation, PollResult, Scheduler,
+    SchedulerAction, SchedulerRules, StartOutcome, StartWhen, Sweep, WhenHeld,
 };
 use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;

@@ -14,8 +14,8 @@ use groundcrew_core::ports::{
     STARTING_LEASE, Slot,
 };
 use groundcrew_core::scheduler::{
-    BlockedReason, AccountUpdateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
-    SchedulerRules, StartOutcome, Sweep, WhenHeld,
+    AccountUpdateState, BlockedReason, LaneRules, Observation, PollResult, Scheduler,
+    SchedulerAction, SchedulerRules, StartOutcome, Sweep, WhenHeld,
 };
 use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
@@ -644,7 +644,9 @@ fn failed_attempts_count_for_their_version(#[case] target: &str, #[case] attempt
 #[case::not_there(&[])]
 #[case::current(&[(0, AccountUpdateState::Current)])]
 #[case::in_another_lane(&[(0, outdated(1, 0))])]
-fn a_sweep_takes_nothing_back_that_happened_meanwhile(#[case] seen: &[(usize, AccountUpdateState)]) {
+fn a_sweep_takes_nothing_back_that_happened_meanwhile(
+    #[case] seen: &[(usize, AccountUpdateState)],
+) {
     let mut fixture = SchedulerFixture::running(0);
     let begins = fixture.observe(100, Observation::SweepRequested);
     assert!(begins.contains(&SchedulerAction::Sweep));

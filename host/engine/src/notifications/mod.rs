@@ -8,6 +8,7 @@
 
 mod backfill;
 mod deliver;
+mod gates;
 mod queue;
 mod recipients;
 mod report;
@@ -20,13 +21,13 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError, InvalidEvent};
-use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::lane::LaneNames;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::NotificationState;
 use groundcrew_core::onboarding::{Discovery, EventAction, QueuedNotification, action_for_event};
-use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::ports::{
     AccountDirectory, Alert, Alerts, Baselines, Catalog, Clock, LedgerError, NotificationLedger,
     NotificationQueue, Notifier,
@@ -256,12 +257,17 @@ impl Notifications {
         };
         let recipients = self.recipients(event);
         if recipients.is_empty() {
-            let rule =
-                if event.is_api_call() { NoDeliveryReason::ApiCall } else { NoDeliveryReason::NoRoute };
+            let rule = if event.is_api_call() {
+                NoDeliveryReason::ApiCall
+            } else {
+                NoDeliveryReason::NoRoute
+            };
             return handled.ignored(
                 rule,
                 match action_for_event(event) {
-                    Ok(EventAction::Other { reason, .. }) if rule == NoDeliveryReason::ApiCall => reason,
+                    Ok(EventAction::Other { reason, .. }) if rule == NoDeliveryReason::ApiCall => {
+                        reason
+                    }
                     Ok(EventAction::Other { reason, .. }) => format!("{reason}; no route takes it"),
                     _ => format!("no notifier listens to {}", event.name),
                 },

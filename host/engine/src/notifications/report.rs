@@ -235,7 +235,9 @@ impl Delivery {
                 permanent: true,
                 for_good: *for_good,
                 attempts: entry.attempts,
-                ..self.failed(failed_for_good_reason(error)).with_rule(NoDeliveryReason::FailedForGood)
+                ..self
+                    .failed(failed_for_good_reason(error))
+                    .with_rule(NoDeliveryReason::FailedForGood)
             },
             _ => self
                 .with_outcome(DeliveryOutcome::Suppressed)
@@ -246,7 +248,8 @@ impl Delivery {
 
     /// Whether it failed for good earlier, and was not tried now.
     pub(super) fn failed_before(&self) -> bool {
-        self.outcome == DeliveryOutcome::Failed && self.rule == Some(NoDeliveryReason::FailedForGood)
+        self.outcome == DeliveryOutcome::Failed
+            && self.rule == Some(NoDeliveryReason::FailedForGood)
     }
 
     /// The ledger's marker that the alert about its failure for good was published.
@@ -292,7 +295,9 @@ fn ignored_because(notifications: &[Delivery]) -> (NoDeliveryReason, String) {
                                  account (`once_per = \"account\"`)"
                 .to_owned()
         }
-        NoDeliveryReason::OncePerEvent => "every notifier was notified of this event before".to_owned(),
+        NoDeliveryReason::OncePerEvent => {
+            "every notifier was notified of this event before".to_owned()
+        }
         NoDeliveryReason::JoinedBefore => "the account is not new: it joined before the lookback \
                                (`ledger.onboarding_lookback`), or before the ledger began"
             .to_owned(),

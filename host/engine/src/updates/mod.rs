@@ -21,10 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::event::Event;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::{
     AccountDirectory, Alerts, Catalog, Clock, HostKind, IdentityStore, LandingZones, Ledger,

@@ -12,8 +12,8 @@ use groundcrew_core::catalog::{
     ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
     UpdateRequest,
 };
-use groundcrew_core::lane::LaneId;
 use groundcrew_core::decision_combiner::DecisionOutcome;
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::ports::{LedgerError, QueuedUpdate, Slot, SlotLimits, SlotOutcome};
 use groundcrew_core::scheduler::{AccountUpdateState, StartOutcome};
 use groundcrew_core::start_failure::StartFailure;

@@ -14,11 +14,11 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProductStatus, ProvisionedProduct,
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
-use groundcrew_core::lane::LaneId;
 use groundcrew_core::decision_combiner::{DecisionOutcome, FinalDecision};
+use groundcrew_core::lane::LaneId;
 use groundcrew_core::plan_id::{PlanId, PlanRules};
 use groundcrew_core::ports::{
-    BlockingHolds, HeldAccount, LaneRecord, SweptLane, LedgerError, Page, Slot, SweepRecord,
+    BlockingHolds, HeldAccount, LaneRecord, LedgerError, Page, Slot, SweepRecord, SweptLane,
     UpdateProgress,
 };
 use groundcrew_core::scheduler::{AccountUpdateState, Sweep, WhenHeld};
@@ -175,7 +175,8 @@ impl Updates {
     /// Logs a completed sweep, and emits the event.
     pub(super) fn report_sweep(&self, sweep: &Sweep, outdated: usize) {
         let accounts = sweep.accounts.len();
-        let current = sweep.accounts.values().filter(|s| **s == AccountUpdateState::Current).count();
+        let current =
+            sweep.accounts.values().filter(|s| **s == AccountUpdateState::Current).count();
         tracing::info!(event = SWEEP_COMPLETED, accounts, current, outdated, "sweep completed");
         self.ports.observer.observe(self.now(), EngineEvent::Swept { accounts, current, outdated });
     }

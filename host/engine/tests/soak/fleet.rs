@@ -6,17 +6,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use groundcrew_core::decision::{Candidate, PolicyDecision};
-use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::decision_combiner::Fallback;
+use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::ports::{
     Clock, IssuedBy, Ledger, NotificationLedger, Operator, Policy, PolicyFailure,
 };
 use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::{
-    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, Observer, JumpTolerantClock, Ticker,
-    Until, UpdatePorts, UpdateSettings,
+    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, JumpTolerantClock, Observer,
+    Ticker, Until, UpdatePorts, UpdateSettings,
 };
-use groundcrew_ledger::{DynamoLedger, FillableDisk, FileLedger};
+use groundcrew_ledger::{DynamoLedger, FileLedger, FillableDisk};
 use groundcrew_sim::{LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;

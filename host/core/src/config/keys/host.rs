@@ -3,8 +3,8 @@
 use super::declare::table;
 use crate::config::forms::{Choice, Duration, Integer, QueueUrl, Seconds, Text, TopicArn};
 use crate::config::{ApprovalMode, CauseAction};
-use crate::parameters::ParameterSource;
 use crate::decision_combiner::Fallback;
+use crate::parameters::ParameterSource;
 use crate::scheduler::{StartWhen, WhenHeld};
 
 table! {
