@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
+use super::Scheduler;
 use super::backlog::{BacklogEntry, BacklogStage};
 use super::messages::{AccountUpdateState, Sweep};
-use super::{RETRY_MAX, Scheduler};
+use super::retry::RETRY_MAX;
 use crate::account::AccountId;
 
 impl Scheduler {

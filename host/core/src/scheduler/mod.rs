@@ -23,7 +23,7 @@
 //! that any host may die.
 //!
 //! There is one file for each kind of observation: `candidates` for the decisions of sweeps,
-//! `queue` for sent and received messages, `start` and `track` for the start and the end of
+//! `queue` for sent and received messages, `start`, `track` and `retry` for the start, the end and the failure of
 //! updates, `ledger` for the changes by other hosts and operators. The code here decides from all
 //! of it what to do now.
 
@@ -35,6 +35,7 @@ mod lanes;
 mod ledger;
 mod messages;
 mod queue;
+mod retry;
 mod start;
 mod sweeps;
 mod track;
@@ -51,7 +52,6 @@ pub use messages::{
 };
 
 use crate::account::AccountId;
-use crate::backoff::Backoff;
 use crate::catalog::AccountFactory;
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
@@ -63,6 +63,7 @@ use holds::Holds;
 use lanes::LaneStates;
 use ledger::LedgerReads;
 use queue::{LOST_AFTER, LOST_IF_EMPTY};
+use retry::UPDATE_RETRY;
 use sweeps::SweepSchedule;
 use track::{Operation, OperationState};
 
@@ -113,10 +114,6 @@ impl SchedulerRules {
 /// The assumed duration of an update until one has ended: the middle of the 10 to 30 minutes that
 /// Control Tower takes.
 const INITIAL_UPDATE_DURATION: Duration = Duration::from_secs(20 * 60);
-/// The wait after a failed update, before the next attempt; doubled with each.
-const RETRY: Backoff = Backoff::new(Duration::from_secs(60), RETRY_MAX);
-/// The longest such wait.
-const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
 /// Held accounts that have kept other lanes back for longer than this lead to an alert.
 const HELD_BACK_ALERT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// An alert about the same fault of the host as a whole goes out at most once in this time.
@@ -248,7 +245,7 @@ impl Scheduler {
                 }
             }
             Observation::EnqueueFailed { accounts, reason } => {
-                let ready = now + RETRY.after(1);
+                let ready = now + UPDATE_RETRY.after(1);
                 for account in &accounts {
                     self.sent(account, BacklogStage::Waiting { ready }, now);
                 }

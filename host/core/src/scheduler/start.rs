@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Scheduler;
 use super::alert_texts::account_busy;
 use super::messages::{SchedulerAction, StartOutcome};
-use super::{RETRY_MAX, Scheduler};
+use super::retry::RETRY_MAX;
 use crate::account::AccountId;
 use crate::aws_error::ErrorClass;
 use crate::ports::{QueuedUpdate, ReceivedMessage, Slot};

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::backoff::Backoff;
 
 /// How long to wait after a sweep failed.
-const RETRY: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(15 * 60));
+const SWEEP_RETRY: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(15 * 60));
 
 /// The sweeps of one host: at most one at a time.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl SweepSchedule {
     pub fn fail(&mut self, now: Timestamp) -> u32 {
         self.running = None;
         self.failures += 1;
-        self.due = now + RETRY.after(self.failures);
+        self.due = now + SWEEP_RETRY.after(self.failures);
         self.failures
     }
 }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::alert_texts::{classify_record, dead_letter_and_alert, update_overdue};
+use super::Scheduler;
+use super::alert_texts::{classify_record, update_overdue};
 use super::backlog::{BacklogEntry, BacklogStage};
 use super::messages::{Completion, PollResult, SchedulerAction};
-use super::{RETRY, Scheduler};
 use crate::account::AccountId;
 use crate::aws_error::ErrorClass;
 use crate::ports::{Slot, UpdateEnd, UpdateProgress};
@@ -136,66 +136,7 @@ impl Scheduler {
         }
     }
 
-    /// An update failed, or could not be started. A failure of the account itself counts as an
-    /// attempt, and the last attempt ends in the dead-letter queue. Every other failure does not
-    /// count.
-    pub(super) fn fail(
-        &mut self,
-        slot: Slot,
-        class: ErrorClass,
-        reason: String,
-        now: Timestamp,
-        actions: &mut Vec<SchedulerAction>,
-    ) {
-        let before = slot.attempt.saturating_sub(1);
-        if !matches!(class, ErrorClass::Permanent | ErrorClass::Unknown) {
-            let ready = now + self.rules.poll_interval;
-            self.blocked_until = self.blocked_until.max(ready);
-            let after = AfterCompletion::Retry { failed_attempts: before, ready };
-            self.complete(
-                Completion {
-                    slot,
-                    progress: None,
-                    ended: None,
-                    dead_letter: None,
-                    reason: Some(reason),
-                },
-                after,
-                actions,
-            );
-            return;
-        }
-        let failed_attempts = before + 1;
-        let dead_lettered =
-            class == ErrorClass::Permanent || failed_attempts >= self.rules.max_attempts;
-        let after = if dead_lettered {
-            AfterCompletion::Close
-        } else {
-            AfterCompletion::Retry { failed_attempts, ready: now + RETRY.after(failed_attempts) }
-        };
-        let dead_letter =
-            dead_lettered.then(|| dead_letter_and_alert(&slot, &reason, failed_attempts));
-        let lane = self.rules.lane_named(&slot.lane);
-        if let (true, Some(lane)) = (dead_lettered, lane) {
-            self.lanes.count_dead_letter(lane);
-        }
-        let progress = UpdateProgress {
-            failed_attempts,
-            last_error: Some(reason.clone()),
-            dead_lettered,
-            lane: Some(slot.lane.clone()),
-            redriven: 0,
-            retry_at: match after {
-                AfterCompletion::Retry { ready, .. } => Some(ready),
-                AfterCompletion::Close => None,
-            },
-        };
-        let ended = Some(UpdateEnd { succeeded: false, at: now });
-        let (progress, reason) = (Some(progress), Some(reason));
-        self.complete(Completion { slot, progress, ended, dead_letter, reason }, after, actions);
-    }
-
-    fn complete(
+    pub(super) fn complete(
         &mut self,
         completion: Completion,
         after: AfterCompletion,
