@@ -23,7 +23,7 @@
 //!
 //! Once the other system has answered 2xx to a request that does more than read, it has taken it,
 //! and sending it again would do it twice: two messages, two builds, two records. So whatever is
-//! wrong with such an answer ([`Response::json`], [`Response::at`], [`Response::no_page`],
+//! wrong with such an answer ([`Response::json`], [`Response::value_at`], [`Response::reject_html`],
 //! [`Response::unexpected`]) is permanent, with the effect possible. That holds for `PUT` as well:
 //! not every endpoint is as idempotent as HTTP wants it, and a repeat hours later would
 //! overwrite what somebody has changed since.
@@ -77,7 +77,7 @@ mod mock {
     pub(super) fn answer(request: &Request) -> Result<Response, HttpError> {
         let answer = MOCK.with(|slot| slot.borrow_mut().as_mut().map(|answer| answer(request)));
         answer.unwrap_or_else(|| {
-            let what = "there is no host here: a test says with `http::answer_with` what is \
+            let what = "there is no host here: a test says with `http::mock_with` what is \
                         answered";
             Err(HttpError::new(request, FailureKind::Denied, "no-host", what, false))
         })
