@@ -373,8 +373,8 @@ mod tests {
         let error = rebuild(&nameless, &emails(), Some(&user("Ada", "Lovelace"))).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the update was not started, since these parameters of account 111122223333 can't be \
-             told: AccountName (AWS Organizations has none), ManagedOrganizationalUnit (the \
+            "the update was not started, since these parameters of account 111122223333 are \
+             unknown: AccountName (AWS Organizations has none), ManagedOrganizationalUnit (the \
              account is directly under the root). Update its provisioned product once in the \
              Service Catalog console, with all six parameters; or set \
              account_factory.parameters = \"previous\""

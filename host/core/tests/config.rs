@@ -107,7 +107,7 @@ timout = "1s"
 "#;
     insta::assert_snapshot!(problems(text), @r#"
     crew.toml:2: unknown key `max_concurent_operations` in [updates]; did you mean `max_concurrent_operations`?
-    crew.toml:3: `updates.poll_interval` is "30", expected a whole number from 1 to 3600
+    crew.toml:3: `updates.poll_interval` is "30", expected a duration such as "30s", from 1s to 1h, or as many seconds
     crew.toml:4: `updates.operation_timeout` is "soon", expected a duration such as "30s", "60m", "24h" or "14d", at most 366 days
     crew.toml:5: `updates.default` is "update", expected "proceed" or "skip"
     crew.toml:7: unknown table `lane`; did you mean `lanes`?

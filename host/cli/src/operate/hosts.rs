@@ -171,9 +171,9 @@ mod tests {
             [heartbeat("12-ab", HostKind::Service, 12), heartbeat("34-cd", HostKind::Lambda, 40)];
         insta::assert_snapshot!(screen(known(&two), HostPresence::HeartbeatsOnly, true), @"
         host        12-ab: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC,
-                    last heard of 00:00:12 ago
+                    last seen 00:00:12 ago
         host        34-cd: groundcrew 0.1.0 in a Lambda since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:40 ago
+                    seen 00:00:40 ago
         ");
         let file = known(&[heartbeat("file", HostKind::Service, 12)]);
         insta::assert_snapshot!(screen(file, HostPresence::Connected, true), @"
@@ -192,9 +192,8 @@ mod tests {
         let killed = known(&[heartbeat("12-ab", HostKind::Service, 600)]);
         insta::assert_snapshot!(screen(killed.clone(), by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         ");
         insta::assert_snapshot!(screen(killed.clone(), by, false), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
@@ -222,9 +221,8 @@ mod tests {
         let killed = known(&[heartbeat("file", HostKind::Service, 5)]);
         insta::assert_snapshot!(screen(killed, HostPresence::Absent, true), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         ");
     }
 

@@ -290,7 +290,7 @@ mod tests {
     fn busy() {
         insta::assert_snapshot!(screen(&report()), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -354,7 +354,7 @@ mod tests {
         });
         insta::assert_snapshot!(screen(&report), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -381,9 +381,8 @@ mod tests {
         report.in_flight[0].state = RecordState::Unknown;
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -445,7 +444,7 @@ mod tests {
         };
         insta::assert_snapshot!(screen(&report), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,015: 0 updated, 0 to update, 12 skipped, 0 held, 0 failed, 1,000
                     current, 3 closed
