@@ -99,7 +99,7 @@ fn a_lost_ledger_opens_no_second_case() {
     "failed",
     "expected twelve digits"
 )]
-#[case::unknown("CreateManagedAccount", "EnableGuardrail", 0, "ignored", "no account that landed")]
+#[case::unknown("CreateManagedAccount", "EnableGuardrail", 0, "ignored", "reports no new account")]
 #[case::cut("}", "", 1, "failed", "the event is not JSON")]
 fn what_opens_no_case(
     #[case] text: &str,
