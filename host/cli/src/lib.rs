@@ -1,7 +1,7 @@
 //! The command line: parses the arguments and runs the command.
 //!
 //! docs/commands.md lists the exit codes: 0 when nothing is wrong, 1 when something failed, 2 for a
-//! wrong config or usage, and 3 when a plan has changes and `--exit-code` was given.
+//! wrong config or usage, and 3 when a plan has changes and `--detailed-exitcode` was given.
 
 #![deny(missing_docs)]
 

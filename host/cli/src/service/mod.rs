@@ -34,7 +34,7 @@ async fn serve(options: &Run) -> Result<(), CommandError> {
     let stop = shutdown_signal()?;
     let read = read_config(Some(&options.config))?;
     let aws = RealAws::open_exclusive(&read).await?.with_steady_clock();
-    // Before the plugins, whose loading may take long: commands can connect to the ledger meanwhile.
+    // Before the plugins, whose loading may take long: commands can use the ledger meanwhile.
     let sharing =
         aws.ledger().file.clone().and_then(|(path, ledger)| {
             match SharedLedgerServer::bind(&path) {
